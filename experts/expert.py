@@ -1,0 +1,35 @@
+"""The contract of an expert: a fitted model of one role and family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from tasks.task import TaskView
+
+Role = Literal["utility", "result", "procedural"]
+ROLES: tuple[Role, ...] = ("utility", "result", "procedural")
+ALIASES: dict[str, Role] = {"expert1": "utility", "expert2": "result", "expert3": "procedural"}
+
+
+@runtime_checkable
+class Expert(Protocol):
+    """Logits and attributions for rows of a task; tabular, graph, LLM and mixtures alike."""
+
+    role: str
+    family: str
+    explainer: str
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] margin of class 1; ``keep`` [r, columns] bool masks columns to unknown."""
+        ...
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, columns] signed attribution of the margin, baseline: all columns unknown."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors) and ``expert.json`` into an existing, empty folder."""
+        ...

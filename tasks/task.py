@@ -1,0 +1,136 @@
+"""A task: all that is fixed before a method runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.card import Card
+    from tasks.encode import Encoder
+
+HIDDEN = -1
+"""Label of a row that a method may not see."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A source column and the encoded features that carry it."""
+
+    name: str
+    kind: str  # "numeric", "binary" or "categorical"
+    features: tuple[int, ...]
+    text: str
+    unit: str
+    sensitive: bool
+
+
+@dataclass(frozen=True)
+class Split:
+    """Train, validation and test row ids (int64, positions in the task's rows) of one repetition."""
+
+    protocol: str
+    index: int
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 of protocol, index and the three id lists."""
+        digest = hashlib.sha256(f"{self.protocol}:{self.index}".encode())
+        for part in (self.train, self.validation, self.test):
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(part.to(torch.int64).numpy().tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Flip:
+    """What it takes to move rows to another group: which features to set, and to which values.
+
+    ``mask`` is [d] bool (features of the sensitive columns); ``values`` is [g, d] float32 (row k: the
+    encoded values typical of group k, zero outside ``mask``).
+    """
+
+    mask: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """What a method gets: everything but the labels of test rows, which are ``HIDDEN``.
+
+    Attributes
+    ----------
+    features : [n, d] float32
+        Encoded with statistics of training rows only. 0 means *unknown* for every feature: the mean of a
+        standardised number, no category, neither value of a binary column. Masking a column sets its
+        features to 0.
+    labels : [n] int64 in {0, 1}, ``HIDDEN`` where not shown
+    groups : [n] int64 in 0..g-1
+    rows : [n] int64
+        0-based row of the published file (of the stacked files, in the order of the card).
+    flip : Flip or None
+        None when the sensitive columns are not among the features.
+    """
+
+    name: str
+    features: Tensor
+    labels: Tensor
+    groups: Tensor
+    group_names: tuple[str, ...]
+    split: Split
+    feature_names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: Tensor
+    edges: Tensor | None
+    card: Card
+    encoder: Encoder
+    frame: pd.DataFrame  # raw feature columns, row i is row i of features
+    use_sensitive: str  # "keep" or "drop"
+    flip: Flip | None
+    hash: str
+
+    @property
+    def sensitive_columns(self) -> tuple[int, ...]:
+        """Indices into ``columns`` of the sensitive columns that are features."""
+        return tuple(i for i, column in enumerate(self.columns) if column.sensitive)
+
+    @cached_property
+    def column_of_feature(self) -> Tensor:
+        """[d] int64: index into ``columns`` of each encoded feature."""
+        owner = torch.empty(len(self.feature_names), dtype=torch.int64)
+        for index, column in enumerate(self.columns):
+            owner[list(column.features)] = index
+        return owner
+
+    def with_features(self, features: Tensor) -> TaskView:
+        """The same view with other feature values (flipped, masked, perturbed)."""
+        return dataclasses.replace(self, features=features)
+
+    def text(self, rows: Tensor, keep: Tensor | None = None) -> list[str]:
+        """Rows as sentences; ``keep`` [r, columns] bool, a column not kept is written as unknown."""
+        from tasks.text import sentences
+
+        return sentences(self, rows, keep)
+
+
+@dataclass(frozen=True)
+class Task(TaskView):
+    """A task with all its labels; only the harness and :func:`metrics.score` hold one."""
+
+    def view(self) -> TaskView:
+        """The task without the labels of its test rows."""
+        labels = self.labels.clone()
+        labels[self.split.test] = HIDDEN
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return TaskView(**{**fields, "labels": labels})
