@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -28,8 +28,25 @@ class GateState:
 class Gate(Protocol):
     """Mixture weights on the simplex for each row."""
 
-    name: str
+    name: ClassVar[str]
 
     def weights(self, state: GateState) -> Tensor:
         """[r, m], non-negative, rows sum to 1, differentiable in features, logits and parameters."""
+        ...
+
+
+@runtime_checkable
+class ProjectedGate(Gate, Protocol):
+    """A gate that sees the features through a linear map only, as all gates here but the oracle do.
+
+    Integrated gradients of a mixture then walk along the projections, a few numbers per row, instead of
+    along the features: ``weights(state) = weights_of(project(state.features), state.logits)``.
+    """
+
+    def project(self, features: Tensor) -> Tensor:
+        """[r, h], linear in features and 0 for a row of zeros; h = 0 when features are not used."""
+        ...
+
+    def weights_of(self, projected: Tensor, logits: Tensor) -> Tensor:
+        """[..., r, m] weights from [..., r, h] projections and [..., r, m] expert logits."""
         ...

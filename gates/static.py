@@ -1,0 +1,44 @@
+"""Base of the gates that ignore the row."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gates.gate import GateState
+
+
+class StaticWeights:
+    """The same weights for every row; a subclass gives them as ``point``, [m]."""
+
+    @property
+    def point(self) -> Tensor:
+        """[m] weights on the simplex."""
+        raise NotImplementedError
+
+    def project(self, features: Tensor) -> Tensor:
+        """[r, 0]: no feature is looked at."""
+        return features[..., :0]
+
+    def weights_of(self, projected: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002 - the contract has it
+        """[..., r, m] the same point for every row."""
+        if logits.shape[-1] != len(self.point):
+            raise ValueError(
+                f"the gate weighs {len(self.point)} experts but the state has logits of {logits.shape[-1]}; "
+                "build the gate for the experts that the mixture holds"
+            )
+        return self.point.to(logits.dtype).expand(logits.shape)
+
+    def weights(self, state: GateState) -> Tensor:
+        """[r, m] the same point for every row."""
+        return self.weights_of(self.project(state.features), state.logits)
+
+
+def on_simplex(point: Tensor) -> bool:
+    """Whether [m] weights are non-negative and sum to 1 (1e-5)."""
+    return bool((point >= 0).all()) and abs(float(point.double().sum()) - 1) < 1e-5
+
+
+def corner(index: int, experts: int) -> Tensor:
+    """[experts] one-hot float32."""
+    return torch.nn.functional.one_hot(torch.tensor(index), experts).to(torch.float32)

@@ -1,0 +1,29 @@
+"""Sparse routing: the dense gate, with all but the k best experts of a row switched off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gates.dense import DenseGate
+
+
+@dataclass(frozen=True, eq=False)
+class TopKGate(DenseGate):
+    """Softmax over the k largest scores of a row, 0 elsewhere (Shazeer et al., ICLR 2017, without its noise).
+
+    The masked softmax is differentiable in the k experts that a row keeps; noise on the scores during
+    training (:class:`moe.train_gate.GateConfig`) is what lets a row try the others.
+    """
+
+    name: ClassVar[str] = "topk"
+    k: int = 2
+
+    def normalise(self, scores: Tensor) -> Tensor:
+        """[..., r, m] weights, at most k of them positive in a row."""
+        kept = scores.topk(min(self.k, scores.shape[-1]), dim=-1).indices
+        mask = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, kept, True)
+        return super().normalise(scores.masked_fill(~mask, -torch.inf))
