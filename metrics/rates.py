@@ -53,3 +53,13 @@ def ratio(rates: Tensor) -> Tensor:
     low = rates.nan_to_num(nan=torch.inf).amin(-1)
     value = torch.where(high == 0, torch.ones_like(high), low / high)
     return torch.where(known.sum(-1) >= 2, value, torch.nan)
+
+
+def rows_among(rate: Rate, counts: Tensor) -> Tensor:
+    """[..., g] rows that ``rate`` is a mean over, from count tables [..., g, label, prediction]."""
+    return counts[..., list(rate.labels), :].sum((-2, -1))
+
+
+def group_accuracy(counts: Tensor) -> Tensor:
+    """[..., g] P(prediction = label | group) of count tables [..., g, label, prediction]; nan for an empty group."""
+    return (counts[..., 0, 0] + counts[..., 1, 1]) / counts.sum((-2, -1))

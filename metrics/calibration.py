@@ -1,0 +1,33 @@
+"""Calibration: Brier score and expected calibration error."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BINS = 15  # equal-width bins (lower, upper] of [0, 1]; 0 belongs to the first
+
+
+def brier(probability: Tensor, labels: Tensor) -> Tensor:
+    """[K] float64 mean squared error of probabilities [K, n] against labels [n] in {0, 1} (Brier 1950)."""
+    return (probability - labels.to(probability.dtype)).square().mean(1, dtype=torch.float64)
+
+
+def ece(probability: Tensor, labels: Tensor, bins: int = BINS) -> Tensor:
+    """Expected calibration error with equal-width bins (Guo et al., ICML 2017, eq. 3), on the probability of class 1.
+
+    Parameters
+    ----------
+    probability : [K, n] float in [0, 1]
+    labels : [n] int64 in {0, 1}
+
+    Returns
+    -------
+    [K] float64: sum over bins of |sum of (p - y)| / n, in [0, 1].
+    """
+    vectors, n = probability.shape
+    bin_of = (probability * bins).ceil_().to(torch.int64).sub_(1).clamp_(0, bins - 1)
+    bin_of += torch.arange(vectors)[:, None] * bins
+    excess = probability.to(torch.float64) - labels
+    sums = torch.bincount(bin_of.flatten(), weights=excess.flatten(), minlength=vectors * bins)
+    return sums.view(vectors, bins).abs().sum(1) / n

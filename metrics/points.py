@@ -1,0 +1,184 @@
+"""Point values of the fixed metrics for many prediction vectors at once: no interval, no null, no status.
+
+Training and tuning call this every few epochs for all lanes; :mod:`metrics.score` adds the rest for final results.
+Undefined values are nan: see :func:`point_values`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+from metrics.auc import auc
+from metrics.calibration import brier, ece
+from metrics.counts import count_table
+from metrics.rates import (
+    FALSE_POSITIVE_RATE,
+    SELECTION_RATE,
+    TRUE_POSITIVE_RATE,
+    Rate,
+    gap,
+    group_accuracy,
+    ratio,
+    rows_among,
+)
+
+COUNT_METRICS = (
+    "acc@1",
+    "f1@1",
+    "dp@1",
+    "eopp@1",
+    "eodds@1",
+    "eodds_mean@1",
+    "dp_ratio@1",
+    "eopp_ratio@1",
+    "eodds_ratio@1",
+    "worst_acc@1",
+    "worst_tpr@1",
+    "acc_gap@1",
+    "fair_res@1",
+)
+POINT_METRICS = (*COUNT_METRICS, "auc@1", "utility@1", "brier@1", "ece@1")
+
+
+def count_values(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None) -> dict[str, Tensor]:
+    """Every metric that follows from counts, for any number of count tables.
+
+    Parameters
+    ----------
+    tables : [..., g, 2, 2] float64
+        Rows per (group, label, prediction), as :func:`metrics.counts.count_table` gives them.
+    min_rows : int
+        A group with fewer relevant rows (of the label that a rate conditions on) is left out of gaps, ratios, minima.
+    sizes : [..., g, 2] or None
+        Rows per (group, label) that decide about ``min_rows``; default: those of the tables themselves. Resampled
+        tables pass the sizes of the data, so that all draws speak of the same groups.
+
+    Returns
+    -------
+    dict of id -> [...] float64 with the ids ``COUNT_METRICS``; nan where not estimable (fewer than two groups left;
+    no rows; F1 without a positive label).
+    """
+    sizes = tables.sum(-1) if sizes is None else sizes
+    selection, tpr, fpr = (
+        _rates(rate, tables, sizes, min_rows) for rate in (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE)
+    )
+    accuracy = torch.where(sizes.sum(-1) >= min_rows, group_accuracy(tables), torch.nan)
+    dp, eopp, fpr_gap = gap(selection), gap(tpr), gap(fpr)
+    eopp_ratio = ratio(tpr)
+    return {
+        **_utility_counts(tables),
+        "dp@1": dp,
+        "eopp@1": eopp,
+        "eodds@1": torch.maximum(eopp, fpr_gap),
+        "eodds_mean@1": (eopp + fpr_gap) / 2,
+        "dp_ratio@1": ratio(selection),
+        "eopp_ratio@1": eopp_ratio,
+        "eodds_ratio@1": torch.minimum(eopp_ratio, ratio(fpr)),
+        "worst_acc@1": _worst(accuracy),
+        "worst_tpr@1": _worst(tpr),
+        "acc_gap@1": gap(accuracy),
+        "fair_res@1": (dp + eopp) / 2,
+    }
+
+
+def point_values(
+    probability: Tensor,
+    labels: Tensor,
+    groups: Tensor,
+    n_groups: int,
+    *,
+    metrics: Collection[str] | None = None,
+    min_rows: int = 1,
+) -> dict[str, Tensor]:
+    """Point values of K prediction vectors on the same n rows.
+
+    Parameters
+    ----------
+    probability : [K, n] float32 or float64
+        Probabilities of class 1 in [0, 1]; a row is predicted 1 iff its probability exceeds 0.5.
+    labels, groups : [n] int64
+        Labels in {0, 1}; group ids in 0..n_groups-1.
+    metrics : collection of str or None
+        Ids to compute, a subset of ``POINT_METRICS``; None: all. AUC needs a sort and ECE a pass over the rows: name
+        only what is used.
+    min_rows : int
+        See :func:`count_values`.
+
+    Returns
+    -------
+    dict of id -> [K] float64. nan where not estimable (one class: auc, utility; fewer than two groups with relevant
+    rows: gaps, ratios, minima) and for every metric of a vector that contains nan (a diverged lane is never fair).
+
+    Raises
+    ------
+    ValueError
+        If an id is unknown, shapes disagree, or a probability lies outside [0, 1].
+    """
+    wanted = tuple(POINT_METRICS if metrics is None else metrics)
+    unknown = sorted(set(wanted) - set(POINT_METRICS))
+    if unknown:
+        raise ValueError(f"no point value for {unknown}; point values exist for {', '.join(POINT_METRICS)}")
+    broken = _broken(probability, labels, groups)
+    if bool(broken.any()):
+        probability = torch.where(broken[:, None], 0.0, probability)
+    values = _values(probability, labels, groups, n_groups, set(wanted), min_rows)
+    return {name: torch.where(broken, torch.nan, values[name]) for name in wanted}
+
+
+def _values(
+    probability: Tensor, labels: Tensor, groups: Tensor, n_groups: int, wanted: set[str], min_rows: int
+) -> dict[str, Tensor]:
+    values: dict[str, Tensor] = {}
+    if wanted & {*COUNT_METRICS, "utility@1"}:
+        values |= count_values(count_table(probability, labels, groups, n_groups), min_rows)
+    if wanted & {"auc@1", "utility@1"}:
+        values["auc@1"] = auc(probability, labels)
+    if "utility@1" in wanted:
+        values["utility@1"] = (values["acc@1"] + values["f1@1"] + values["auc@1"]) / 3
+    if "brier@1" in wanted:
+        values["brier@1"] = brier(probability, labels)
+    if "ece@1" in wanted:
+        values["ece@1"] = ece(probability, labels)
+    return values
+
+
+def _broken(probability: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
+    """[K] bool, vectors with a nan; raises on wrong shapes and on probabilities outside [0, 1]."""
+    if probability.ndim != 2 or labels.shape != probability.shape[1:] or groups.shape != labels.shape:
+        shapes = [tuple(t.shape) for t in (probability, labels, groups)]
+        raise ValueError(f"probability, labels and groups have shapes {shapes}; expected [K, n], [n] and [n]")
+    if labels.numel() == 0:
+        raise ValueError("there are no rows to score; pass at least one row")
+    low, high = torch.aminmax(probability, dim=1)
+    if bool((low < 0).any()) or bool((high > 1).any()):
+        raise ValueError(
+            f"probabilities reach from {float(low.min()):.4g} to {float(high.max()):.4g}, outside [0, 1]; "
+            "pass probabilities of class 1, not logits: torch.sigmoid(margin)"
+        )
+    return torch.isnan(low)
+
+
+def _rates(rate: Rate, tables: Tensor, sizes: Tensor, min_rows: int) -> Tensor:
+    """[..., g] group rates, nan for groups with too few relevant rows."""
+    relevant = rows_among(rate, sizes[..., None])
+    return torch.where(relevant >= min_rows, rate.of_counts(tables), torch.nan)
+
+
+def _utility_counts(tables: Tensor) -> dict[str, Tensor]:
+    """Accuracy and F1 of class 1 from the tables summed over groups."""
+    total = tables.sum(-3)
+    true_positive, errors = total[..., 1, 1], total[..., 0, 1] + total[..., 1, 0]
+    f1 = 2 * true_positive / (2 * true_positive + errors)
+    return {
+        "acc@1": (total[..., 0, 0] + true_positive) / total.sum((-2, -1)),
+        "f1@1": torch.where(total[..., 1, :].sum(-1) > 0, f1, torch.nan),
+    }
+
+
+def _worst(rates: Tensor) -> Tensor:
+    """Smallest rate over the last dimension; nan if fewer than two groups are known."""
+    known = ~torch.isnan(rates)
+    return torch.where(known.sum(-1) >= 2, rates.nan_to_num(nan=torch.inf).amin(-1), torch.nan)
