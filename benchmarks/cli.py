@@ -1,2 +1,48 @@
+"""The ``fairmoe`` command. Only typer and rich are imported here, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from benchmarks.commands import bench, data, report, score, track, tune, ui
+from benchmarks.environment import limit_threads
+from benchmarks.failure import explain
+
+app = typer.Typer(
+    name="fairmoe",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Fairness-aware mixtures of experts: tune experts of three roles, mix them row by row, and say who wins, "
+        "by how much and how surely.\n\n"
+        "Start with **fairmoe bench quick**, then open the leaderboard it names."
+    ),
+)
+app.add_typer(data.app, name="data")
+app.command("bench")(bench.bench)
+app.command("tune")(tune.tune)
+app.command("score")(score.score)
+app.command("report")(report.report)
+app.command("ui")(ui.ui)
+app.add_typer(track.app, name="track")
+
+
 def main() -> None:
-    """Placeholder."""
+    """Run the command; errors that a user can mend are one paragraph, not a traceback."""
+    limit_threads()
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the boundary: known errors are explained, others keep their traceback
+        text = explain(error)
+        if text is None:
+            raise
+        typer.echo(f"fairmoe: {text}", err=True)
+        sys.exit(2)

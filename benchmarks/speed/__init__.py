@@ -1,1 +1,1 @@
-
+"""Speed of the parts as ratios against named references: run, never test."""

@@ -1,0 +1,46 @@
+"""The constant predictor: the training rows' base rate for everybody.
+
+It wins every disparity column and must therefore stand in every table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tasks.files import write_json
+from tasks.task import TaskView
+
+FAMILY = "constant"
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An expert with one logit for every row."""
+
+    margin: float
+    role: str = "baseline"
+    family: str = FAMILY
+    explainer: str = "integrated_gradients"  # exact: no column moves a constant
+    parameters: int = 1
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """[r] the same margin for every row."""
+        return torch.full((len(rows),), self.margin)
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, columns] zeros."""
+        return torch.zeros(len(rows), len(task.columns))
+
+    def save(self, folder: Path) -> None:
+        """Write the margin."""
+        write_json(folder / "expert.json", {"family": self.family, "role": self.role, "margin": self.margin})
+
+
+def fit(view: TaskView, seed: int) -> Constant:  # noqa: ARG001
+    """Logit of the training rows' share of class 1."""
+    share = view.labels[view.split.train].double().mean()
+    return Constant(float(torch.logit(share)))

@@ -1,0 +1,96 @@
+"""A finished cell on disk: scores, predictions, routing, cost. Whole or absent."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+
+from tasks.files import write_json
+
+if TYPE_CHECKING:
+    from metrics.evidence import Evidence
+    from metrics.score import Scores
+    from tasks.task import TaskView
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Cell:
+    """One method's results on one job, as plain rows of the output tables.
+
+    ``stages`` holds curves for the tracker: metric name → list of (step, value).
+    """
+
+    key: str
+    head: Row  # the identifying columns of every table row
+    results: list[Row] = field(default_factory=list)
+    groups: list[Row] = field(default_factory=list)
+    routing: list[Row] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+    stages: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    cost: Row = field(default_factory=dict)
+
+    def add_scores(self, part: str, scores: Scores) -> None:
+        """Append the rows of one scored part."""
+        for metric, value in scores.values.items():
+            self.results.append({**self.head, "part": part, "metric": metric, **asdict(value)})
+        self.groups += [{**self.head, "part": part, **asdict(row)} for row in scores.groups]
+
+    def save(self, folder: Path) -> None:
+        """Write ``cell.json``; infinities and nan become null."""
+        write_json(folder / "cell.json", _finite(asdict(self)))
+
+    @classmethod
+    def load(cls, folder: Path) -> Cell:
+        """Read a finished cell; null becomes nan in number columns."""
+        data = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+        cell = cls(**data)
+        for row in cell.results + cell.groups + cell.routing:
+            for column in NUMBERS & row.keys():
+                row[column] = math.nan if row[column] is None else float(row[column])
+        return cell
+
+
+NUMBERS = {"estimate", "low", "high", "null_p95", "weight", "top1", "expert_rate"}
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data
+
+
+def predictions_frame(view: TaskView, parts: dict[str, tuple[torch.Tensor, Evidence]]) -> pd.DataFrame:
+    """One row per scored row: published row number, part, probability and reasons, no labels.
+
+    ``parts`` maps a part's name to (row ids, evidence).
+    """
+    return pd.concat([_part_frame(view, part, rows, e) for part, (rows, e) in parts.items()], ignore_index=True)
+
+
+def _part_frame(view: TaskView, part: str, rows: torch.Tensor, evidence: Evidence) -> pd.DataFrame:
+    columns: dict[str, Any] = {
+        "row": view.rows[rows].numpy(),
+        "part": part,
+        "probability": evidence.probability.float().numpy(),
+    }
+    if evidence.masked is not None:
+        columns["masked"] = evidence.masked.float().numpy()
+    if evidence.attributions is not None:
+        for index, column in enumerate(view.columns):
+            columns[f"attribution.{column.name}"] = evidence.attributions[:, index].float().numpy()
+    if evidence.counterfactual is not None:
+        for index, group in enumerate(view.group_names):
+            columns[f"counterfactual.{group}"] = evidence.counterfactual[:, index].float().numpy()
+    return pd.DataFrame(columns)

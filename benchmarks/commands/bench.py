@@ -1,0 +1,57 @@
+"""``fairmoe bench``: the staged benchmark, from data to leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    suite: Annotated[str, typer.Argument(help="quick, default, full, or the path of a suite file (.toml).")] = "default",
+    output: Annotated[Path | None, typer.Option(help="Output folder; the default is results/SUITE.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of splits, trials, weights and gates.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; the default is one per core.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only these tasks (repeat the option), such as adult:sex or my/card.toml.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only these methods (repeat the option).")] = None,
+    splits: Annotated[int | None, typer.Option(min=1, help="Splits per task.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions of training per split.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Tuning trials per role.")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space: published, or wide (a wider learning-rate range).")] = None,
+    use_sensitive: Annotated[list[str] | None, typer.Option(help="keep and/or drop the sensitive columns as features.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="robust (repeated stratified splits) or nifty (the published split).")] = None,
+    strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
+) -> None:
+    """Tune experts, train gates, fine-tune jointly, score once on test rows, write the leaderboard.
+
+    Interrupt it at any time: the same command goes on where it was and ends in the same numbers.
+
+    Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
+    fairmoe bench quick --task my/card.toml
+    """
+    from rich.console import Console
+
+    from benchmarks.environment import available_cores
+    from benchmarks.runner import run_suite
+    from benchmarks.suite import load_suite
+
+    plan = load_suite(
+        suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
+        space=space, use_sensitive=use_sensitive or None, protocol=protocol,
+    )  # fmt: skip
+    console = Console()
+    folder = output or Path("results") / plan.name
+    workers = jobs or available_cores()
+    try:
+        summary = run_suite(plan, folder, workers=workers, strict=strict, console=console)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
+        raise typer.Exit(130) from None
+    for page in summary.pages:
+        console.print(f"written: {page}", soft_wrap=True)
+    console.print("Browse every run with: fairmoe ui", highlight=False)
+    if not summary.ok:
+        failed = f"{len(summary.failures)} of {summary.jobs} jobs failed"
+        console.print(f"[bold red]{failed}[/]; they are rows with status 'failed'. Run again to retry only them.")
+        raise typer.Exit(1)

@@ -1,0 +1,35 @@
+"""``fairmoe track``: results and the tracking store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Send results to the MLflow store (MLFLOW_TRACKING_URI, else the embedded one).")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep ``sync`` a subcommand."""
+
+
+@app.command()
+def sync(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a bench or tune run.")] = Path("results"),
+) -> None:
+    """Send every finished cell that the store does not have yet.
+
+    Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fairmoe track sync results/default
+    """
+    from rich.progress import track
+
+    from benchmarks.tracking import TrackingError, finished_cells, open_tracker, send_all
+
+    cells = list(finished_cells(folder)) or [cell for sub in sorted(folder.glob("*")) for cell in finished_cells(sub)]
+    if not cells:
+        raise TrackingError(f"No finished cells under {folder}. Give the output folder of 'fairmoe bench', such as results/quick.")
+    tracker = open_tracker()
+    send_all(tracker, track(cells, description="sending"))
+    typer.echo(f"{len(cells)} cells are in {tracker.uri}. Browse them with: fairmoe ui")

@@ -1,0 +1,87 @@
+"""Jobs and cells: the units of work, of caching and of failure, and the keys that name them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.baselines import BASELINES
+from benchmarks.environment import computing_hash, library_versions, source_hash
+from benchmarks.suite import Suite
+from tasks.seeding import derive_seed
+
+
+def hash_json(data: Any) -> str:
+    """sha256 of canonical JSON."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task × split × sensitive axis × repetition: all methods on it share its experts.
+
+    Its methods' results are *cells*. Whatever determines their numbers is in the job's key: data and card (through
+    the card's hash, which holds the sha256 of every file), split, settings, seed, code and libraries.
+    """
+
+    suite: str
+    task: str
+    card_hash: str
+    protocol: str
+    split: int
+    use_sensitive: str
+    repeat: int
+    suite_seed: int
+    trials: int
+    batch: int
+    space: str
+    epsilon: float
+    folds: int
+    budget: tuple[tuple[str, Any], ...]
+    methods: tuple[str, ...]
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random in the job but the split."""
+        return derive_seed(self.suite_seed, "job", self.task, self.split, self.use_sensitive, self.repeat)
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that determines the job's experts; methods are keyed one by one."""
+        facts = {k: v for k, v in asdict(self).items() if k not in ("suite", "methods")}
+        return hash_json([facts, computing_hash(), library_versions()])
+
+    @property
+    def name(self) -> str:
+        """Short name for people and folders."""
+        drop = "_drop" if self.use_sensitive == "drop" else ""
+        task = self.task.rsplit("/", 1)[-1].replace(":", "-").replace("+", "-").removesuffix(".toml")
+        return f"{task}{drop}_split{self.split}_seed{self.repeat}"
+
+    @property
+    def folder(self) -> str:
+        """Name of the job's folder."""
+        return f"{self.name}_{self.key[:12]}"
+
+    def cell_key(self, method: str) -> str:
+        """Hash of everything that determines one method's cell."""
+        own = source_hash(f"benchmarks/baselines/{method}.py") if method in BASELINES else ""
+        return hash_json([self.key, method, own])[:24]
+
+
+def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
+    """Jobs of a suite for the tasks whose card hash is given; big steps first by the order of the suite."""
+    for task in suite.tasks:
+        if task not in card_hashes:
+            continue
+        for use, split, repeat in itertools.product(suite.use_sensitive, range(suite.splits), range(suite.seeds)):
+            yield Job(
+                suite=suite.name, task=task, card_hash=card_hashes[task], protocol=suite.protocol, split=split,
+                use_sensitive=use, repeat=repeat, suite_seed=suite.seed, trials=suite.trials, batch=suite.batch,
+                space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
+                budget=tuple(sorted(suite.budget.items())), methods=suite.methods,
+            )  # fmt: skip

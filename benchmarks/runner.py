@@ -1,0 +1,195 @@
+"""A suite from start to leaderboard: availability, plan, jobs, tracking, tables, pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.cell import Cell
+from benchmarks.environment import code_version, environment_hash, library_versions
+from benchmarks.executor import make_executor
+from benchmarks.job import Job, plan
+from benchmarks.progress import show_progress
+from benchmarks.suite import Suite
+from tasks.files import write_json
+
+
+class DataUnavailableError(RuntimeError):
+    """Data that a strict run needs cannot be had."""
+
+
+@dataclass
+class RunSummary:
+    """How a run of a suite ended."""
+
+    output: Path
+    jobs: int
+    computed: int
+    unavailable: list[dict[str, str]]
+    failures: list[dict[str, str]] = field(default_factory=list)
+    tracking_error: str = ""
+    pages: list[Path] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every planned job ended well."""
+        return not self.failures
+
+
+def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console: Console) -> RunSummary:
+    """Run what is not finished yet, then write tables and pages from everything that is.
+
+    Parameters
+    ----------
+    suite : Suite
+    output : Path
+        Finished cells found here are kept; the same command goes on where a run was interrupted.
+    workers : int
+        Worker processes; 1 runs in this process.
+    strict : bool
+        Data that cannot be had is an error instead of a loud line.
+    """
+    cards, unavailable = available_tasks(suite)
+    for gap in unavailable:
+        console.print(f"[bold red]UNAVAILABLE[/] {gap['task']}: {gap['reason']}", soft_wrap=True)
+    if strict and unavailable:
+        raise DataUnavailableError(
+            f"--strict: {len(unavailable)} of {len(suite.tasks)} tasks cannot be had ({', '.join(g['task'] for g in unavailable)}); "
+            "the reasons are above. Put the files where they say, or run without --strict."
+        )
+    jobs = list(plan(suite, cards))
+    todo = [job for job in jobs if not all(cell_folder(output, job, m).is_dir() for m in job.methods)]
+    console.print(f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), {workers} worker(s), output {output}")
+    summary = RunSummary(output, len(jobs), len(todo), unavailable)
+    _run_jobs(todo, output, workers, console, summary)
+    _track(jobs, output, console, summary)
+    collect(suite, jobs, output, summary)
+    from reports.build import write_report
+
+    summary.pages = write_report(output)
+    return summary
+
+
+def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Card hash of every task whose data can be had, and the reasons for the others."""
+    from tasks.fetch import FetchError, fetch
+    from tasks.registry import resolve
+
+    cards: dict[str, str] = {}
+    unavailable = []
+    for task in suite.tasks:
+        card = resolve(task).card  # an unknown name is an error of the suite, not missing data
+        try:
+            fetch(card)
+            cards[task] = card.hash
+        except FetchError as error:
+            unavailable.append({"task": task, "reason": str(error)})
+    return cards, unavailable
+
+
+def cell_folder(output: Path, job: Job, method: str) -> Path:
+    """Where the finished cell of a method is."""
+    return output / "jobs" / job.folder / "cells" / job.cell_key(method)
+
+
+def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, summary: RunSummary) -> None:
+    if not todo:
+        return
+    executor = make_executor(min(workers, len(todo)))
+    with show_progress(len(todo), console) as progress:
+        for outcome in executor.run(todo, output / "jobs", progress.notify):
+            progress.finish(outcome.job.name, bool(outcome.error))
+            if outcome.error:
+                summary.failures.append({"job": outcome.job.name, "task": outcome.job.task, "error": outcome.error})
+                console.print(f"[bold red]FAILED[/] {outcome.job.name}: {outcome.error.strip().splitlines()[-1]}", soft_wrap=True)
+
+
+def _cells(jobs: Iterable[Job], output: Path) -> list[Path]:
+    folders = [cell_folder(output, job, method) for job in jobs for method in job.methods]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary) -> None:
+    from benchmarks.tracking import TrackingError, open_tracker, send_all, unsent
+
+    folders = unsent(_cells(jobs, output))
+    if not folders:
+        return
+    try:
+        with console.status(f"sending {len(folders)} cells to MLflow"):
+            send_all(open_tracker(), folders)
+    except TrackingError as error:
+        summary.tracking_error = str(error)
+        console.print(f"[bold yellow]TRACKING[/] {error}", soft_wrap=True)
+
+
+def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) -> None:
+    """Write the tables of all finished cells: deterministic results, and their provenance apart."""
+    from benchmarks.tracking import run_ids
+    from reports.table import write_results
+
+    cells = [Cell.load(folder) for folder in _cells(jobs, output)]
+    ids = run_ids(output)
+    failed = [row for f in summary.failures for row in _failure_rows(f, jobs)]
+    provenance = [_provenance(cell, ids) for cell in cells]
+    write_results(
+        output,
+        results=[row for cell in cells for row in cell.results] + failed,
+        groups=[row for cell in cells for row in cell.groups],
+        routing=[row for cell in cells for row in cell.routing],
+        provenance=provenance,
+    )
+    _link_predictions(jobs, output)
+    write_json(output / "suite.json", _suite_facts(suite, summary))
+
+
+def _failure_rows(failure: dict[str, str], jobs: list[Job]) -> list[dict[str, Any]]:
+    """A job that failed is rows with a status, never an absence."""
+    reason = failure["error"].strip().splitlines()[-1]
+    nan = float("nan")
+    job = next(job for job in jobs if job.name == failure["job"])
+    head = {
+        "suite": job.suite, "task": job.task, "task_hash": "", "protocol": job.protocol, "split": job.split,
+        "split_hash": "", "use_sensitive": job.use_sensitive, "seed": job.repeat, "role": "", "family": "",
+    }  # fmt: skip
+    values = {"estimate": nan, "low": nan, "high": nan, "null_p95": nan, "status": "failed", "reason": reason}
+    return [{**head, "method": m, "part": "test", "metric": "final@1", **values} for m in job.methods]
+
+
+def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:
+    head = {name: cell.head[name] for name in ("suite", "task", "method", "use_sensitive", "split", "seed")}
+    return {"cell": cell.key, **head, "mlflow_run_id": ids.get(cell.key, ""), **cell.cost}
+
+
+def _suite_facts(suite: Suite, summary: RunSummary) -> dict[str, Any]:
+    return {
+        **suite.model_dump(mode="json"),
+        "hash": suite.hash,
+        "unavailable": summary.unavailable,
+        "failures": summary.failures,
+        "tracking_error": summary.tracking_error,
+        "code_version": code_version(),
+        "environment_hash": environment_hash(),
+        "libraries": library_versions(),
+        "python": sys.version.split()[0],
+    }
+
+
+def _link_predictions(jobs: list[Job], output: Path) -> None:
+    """Give every cell's predictions one flat folder (hard links where the file system has them)."""
+    target = output / "predictions"
+    target.mkdir(exist_ok=True)
+    for folder in _cells(jobs, output):
+        link = target / f"{folder.name}.parquet"
+        if not link.exists():
+            try:
+                os.link(folder / "predictions.parquet", link)
+            except OSError:  # another file system: a copy is as good
+                shutil.copyfile(folder / "predictions.parquet", link)
