@@ -1,0 +1,258 @@
+"""The result table and its twins: columns, order, bytes, and which cells are missing.
+
+Everything a report says is read from the files of one output folder:
+
+===================== =========================================================================================
+``results.parquet``    one row per cell × part × metric (and ``results.csv``, the same rows)
+``groups.csv``         one row per cell × part × group × statistic
+``routing.csv``        one row per mixture cell × part × group × expert
+``provenance.csv``     one row per cell: where it came from and what it cost; never deterministic
+``suite.json``         what was to be compared, and the tasks that could not be had
+===================== =========================================================================================
+
+The first three hold deterministic columns only and are sorted by all their key columns, so the same numbers are
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Row = Mapping[str, Any]
+
+HEAD = (
+    "suite", "task", "task_hash", "protocol", "split", "split_hash", "use_sensitive", "seed", "method", "role", "family",
+)  # fmt: skip
+"""Columns that say which cell a row belongs to; shared by the deterministic tables."""
+
+CELL = ("task", "protocol", "use_sensitive", "split", "seed", "method")
+"""The part of ``HEAD`` that tells the cells of one suite apart."""
+
+STATUSES = ("ok", "degenerate", "not_estimable", "failed")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns of one table: keys (unique together, sort order), then values."""
+
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns in file order."""
+        return self.keys + self.values
+
+
+RESULTS = Schema((*HEAD, "part", "metric"), ("estimate", "low", "high", "null_p95", "status", "reason"))
+GROUPS = Schema((*HEAD, "part", "group", "statistic"), ("estimate", "low", "high"))
+ROUTING = Schema((*HEAD, "part", "group", "expert"), ("weight", "top1", "expert_rate"))
+PROVENANCE = Schema(
+    ("cell", "suite", "task", "method", "use_sensitive", "split", "seed"),
+    ("mlflow_run_id", "wall_s", "peak_mib", "trainable_parameters", "code_version", "environment_hash", "finished", "reproduce"),
+)
+
+INTEGERS = frozenset({"split", "seed"})
+NUMBERS = frozenset(
+    {"estimate", "low", "high", "null_p95", "weight", "top1", "expert_rate", "wall_s", "peak_mib", "trainable_parameters"}
+)
+
+
+class TableError(ValueError):
+    """An output folder whose tables are absent, incomplete or contradict their schema."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that a report reads.
+
+    Attributes
+    ----------
+    results, groups, routing, provenance : DataFrame
+        See ``RESULTS``, ``GROUPS``, ``ROUTING``, ``PROVENANCE``; numbers are float64, absent ones nan.
+    suite : dict
+        Content of ``suite.json``.
+    """
+
+    results: pd.DataFrame
+    groups: pd.DataFrame
+    routing: pd.DataFrame
+    provenance: pd.DataFrame
+    suite: dict[str, Any]
+
+
+def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
+    """Rows as a frame in the schema's column order, typed, sorted by all keys.
+
+    Raises
+    ------
+    TableError
+        If a column is missing or unknown, or if two rows share all keys.
+    """
+    records = list(rows)
+    known = set(schema.columns)
+    for record in records:
+        if record.keys() != known:
+            missing, extra = sorted(known - record.keys()), sorted(record.keys() - known)
+            raise TableError(f"A row of {what} lacks the columns {missing} and has the unknown columns {extra}: {dict(record)}.")
+    table = _typed(pd.DataFrame(records, columns=list(schema.columns)))
+    twice = table[table.duplicated(list(schema.keys), keep=False)]
+    if len(twice):
+        raise TableError(f"{what} has {len(twice)} rows that share all key columns, first: {twice.iloc[0].to_dict()}.")
+    return table.sort_values(list(schema.keys), kind="stable", ignore_index=True)
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    for column in table.columns:
+        kind = "int64" if column in INTEGERS else "float64" if column in NUMBERS else "object"
+        table[column] = table[column].astype(kind)
+    return table
+
+
+def write_results(
+    folder: Path, *, results: Iterable[Row], groups: Iterable[Row], routing: Iterable[Row], provenance: Iterable[Row]
+) -> list[Path]:
+    """Write the tables of a run; the deterministic ones are byte-identical for the same content.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder; made if absent.
+    results, groups, routing, provenance : iterable of mappings
+        Rows with exactly the columns of the schema, in any order.
+
+    Returns
+    -------
+    list of Path
+        ``results.parquet``, ``results.csv``, ``groups.csv``, ``routing.csv``, ``provenance.csv``.
+
+    Raises
+    ------
+    TableError
+        See :func:`frame`.
+    """
+    table = frame(results, RESULTS, "results")
+    paths = [folder / "results.parquet", folder / "results.csv"]
+    _write_parquet(table, paths[0])
+    _write_csv(table, paths[1])
+    for name, rows, schema in (("groups", groups, GROUPS), ("routing", routing, ROUTING), ("provenance", provenance, PROVENANCE)):
+        path = folder / f"{name}.csv"
+        _write_csv(frame(rows, schema, name), path)
+        paths.append(path)
+    return paths
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Temporary name beside ``path``, renamed when the body succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text; the file is whole or absent."""
+    with _whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    # without float_format pandas writes the shortest decimal that reads back as the same double
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> None:
+    kinds = {"int64": pa.int64(), "float64": pa.float64(), "object": pa.string()}
+    schema = pa.schema([(column, kinds[str(dtype)]) for column, dtype in table.dtypes.items()])
+    # no pandas metadata: the bytes depend on the content and the Parquet library alone
+    columns = [pa.array(table[field.name].to_numpy(), type=field.type) for field in schema]
+    with _whole(path) as temporary:
+        pq.write_table(pa.Table.from_arrays(columns, schema=schema), temporary, compression="zstd")
+
+
+def read_results(folder: Path) -> Tables:
+    """Read the tables of a run.
+
+    Raises
+    ------
+    TableError
+        If a file is missing or its columns differ from the schema.
+    """
+    return Tables(
+        results=_read_parquet(folder / "results.parquet"),
+        groups=_read_csv(folder / "groups.csv", GROUPS),
+        routing=_read_csv(folder / "routing.csv", ROUTING),
+        provenance=_read_csv(folder / "provenance.csv", PROVENANCE),
+        suite=json.loads(_present(folder / "suite.json").read_text(encoding="utf-8")),
+    )
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise TableError(f"There is no {path.name} in {path.parent}. Give the output folder of a bench run, such as results/quick.")
+    return path
+
+
+def _check_columns(columns: Sequence[str], schema: Schema, path: Path) -> None:
+    if tuple(columns) != schema.columns:
+        raise TableError(
+            f"{path} has the columns {list(columns)}; expected {list(schema.columns)}. "
+            "It was written by another version: run the bench again with the same command, finished cells are kept."
+        )
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    table = pq.read_table(_present(path))
+    _check_columns(table.column_names, RESULTS, path)
+    # column by column: no guessing of types, an absent number is nan and never None
+    data = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    return _typed(pd.DataFrame(data, columns=table.column_names))
+
+
+def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
+    table = pd.read_csv(_present(path), dtype=str, keep_default_na=False)
+    _check_columns(list(table.columns), schema, path)
+    for column in NUMBERS & set(table.columns):
+        table[column] = table[column].replace("", "nan")
+    return _typed(table)
+
+
+def missing_cells(tables: Tables) -> list[str]:
+    """Name every cell that the suite asks for and the result table does not hold.
+
+    A cell is there when it has at least one row, even a row that says it failed. Tasks listed as unavailable are not
+    asked for: they are reported with their reason instead.
+    """
+    suite = tables.suite
+    gone = {entry["task"] for entry in suite.get("unavailable", ())}
+    have = set(tables.results[list(CELL)].itertuples(index=False, name=None))
+    asked = itertools.product(
+        (task for task in suite["tasks"] if task not in gone),
+        [suite["protocol"]],
+        suite["use_sensitive"],
+        range(suite["splits"]),
+        range(suite["seeds"]),
+        suite["methods"],
+    )
+    return [_cell_name(cell) for cell in asked if cell not in have]
+
+
+def _cell_name(cell: tuple[Any, ...]) -> str:
+    task, _, use_sensitive, split, seed, method = cell
+    return f"{task} · {method} · split {split} · seed {seed} · sensitive {use_sensitive}"
