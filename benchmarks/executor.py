@@ -50,20 +50,26 @@ def attempt(job: Job, folder: Path, notify: Notify) -> Outcome:
     return Outcome(job)
 
 
+Work = Callable[["Job", Path, Notify], Outcome]
+
+
 class InProcess:
     """One job after the other in this process."""
+
+    def __init__(self, work: Work = attempt) -> None:
+        self.work = work
 
     def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
         """See :class:`Executor`."""
         for job in jobs:
-            yield attempt(job, folder, notify)
+            yield self.work(job, folder, notify)
 
 
 class Processes:
     """Several worker processes of this machine, one thread each."""
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, work: Work = attempt) -> None:
+        self.workers, self.work = workers, work
 
     def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
         """See :class:`Executor`; jobs of a worker that died are tried again in a new pool."""
@@ -88,7 +94,7 @@ class Processes:
             listener = threading.Thread(target=_listen, args=(messages, notify), daemon=True)
             listener.start()
             pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
-            futures: dict[Future[Outcome], Job] = {pool.submit(_work, job, folder, messages): job for job in jobs}
+            futures: dict[Future[Outcome], Job] = {pool.submit(_in_worker, self.work, job, folder, messages): job for job in jobs}
             try:
                 for future in as_completed(futures):
                     try:
@@ -116,8 +122,8 @@ def _start_worker() -> None:
     limit_threads()
 
 
-def _work(job: Job, folder: Path, messages: Any) -> Outcome:
-    return attempt(job, folder, lambda *message: messages.put(message))
+def _in_worker(work: Work, job: Job, folder: Path, messages: Any) -> Outcome:
+    return work(job, folder, lambda *message: messages.put(message))
 
 
 def _listen(messages: Any, notify: Notify) -> None:

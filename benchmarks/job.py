@@ -22,10 +22,10 @@ def hash_json(data: Any) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """One task × split × sensitive axis × repetition: all methods on it share its experts.
+    """One task × split × sensitive axis: all methods and all training seeds on it share one tensor program.
 
-    Its methods' results are *cells*. Whatever determines their numbers is in the job's key: data and card (through
-    the card's hash, which holds the sha256 of every file), split, settings, seed, code and libraries.
+    Its results are *cells*, one per method and seed. Whatever determines their numbers is in the job's key: data and
+    card (through the card's hash, which holds the sha256 of every file), split, settings, seeds, code and libraries.
     """
 
     suite: str
@@ -34,7 +34,7 @@ class Job:
     protocol: str
     split: int
     use_sensitive: str
-    repeat: int
+    seeds: int
     suite_seed: int
     trials: int
     batch: int
@@ -44,10 +44,9 @@ class Job:
     budget: tuple[tuple[str, Any], ...]
     methods: tuple[str, ...]
 
-    @property
-    def seed(self) -> int:
-        """Seed of everything random in the job but the split."""
-        return derive_seed(self.suite_seed, "job", self.task, self.split, self.use_sensitive, self.repeat)
+    def seed_of(self, repeat: int) -> int:
+        """Seed of everything random in one repetition of training (the split has its own)."""
+        return derive_seed(self.suite_seed, "job", self.task, self.split, self.use_sensitive, repeat)
 
     @property
     def key(self) -> str:
@@ -60,28 +59,32 @@ class Job:
         """Short name for people and folders."""
         drop = "_drop" if self.use_sensitive == "drop" else ""
         task = self.task.rsplit("/", 1)[-1].replace(":", "-").replace("+", "-").removesuffix(".toml")
-        return f"{task}{drop}_split{self.split}_seed{self.repeat}"
+        return f"{task}{drop}_split{self.split}"
 
     @property
     def folder(self) -> str:
         """Name of the job's folder."""
         return f"{self.name}_{self.key[:12]}"
 
-    def cell_key(self, method: str) -> str:
-        """Hash of everything that determines one method's cell."""
+    def cell_key(self, method: str, repeat: int) -> str:
+        """Hash of everything that determines one cell."""
         own = source_hash(f"benchmarks/baselines/{method}.py") if method in BASELINES else ""
-        return hash_json([self.key, method, own])[:24]
+        return hash_json([self.key, method, repeat, own])[:24]
+
+    def cells(self) -> list[tuple[str, int]]:
+        """(method, repetition) of every cell."""
+        return [(method, repeat) for repeat in range(self.seeds) for method in self.methods]
 
 
 def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
-    """Jobs of a suite for the tasks whose card hash is given; big steps first by the order of the suite."""
+    """Jobs of a suite for the tasks whose card hash is given, in the suite's order."""
     for task in suite.tasks:
         if task not in card_hashes:
             continue
-        for use, split, repeat in itertools.product(suite.use_sensitive, range(suite.splits), range(suite.seeds)):
+        for use, split in itertools.product(suite.use_sensitive, range(suite.splits)):
             yield Job(
                 suite=suite.name, task=task, card_hash=card_hashes[task], protocol=suite.protocol, split=split,
-                use_sensitive=use, repeat=repeat, suite_seed=suite.seed, trials=suite.trials, batch=suite.batch,
+                use_sensitive=use, seeds=suite.seeds, suite_seed=suite.seed, trials=suite.trials, batch=suite.batch,
                 space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
                 budget=tuple(sorted(suite.budget.items())), methods=suite.methods,
             )  # fmt: skip

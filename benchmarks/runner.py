@@ -65,7 +65,7 @@ def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console
             "the reasons are above. Put the files where they say, or run without --strict."
         )
     jobs = list(plan(suite, cards))
-    todo = [job for job in jobs if not all(cell_folder(output, job, m).is_dir() for m in job.methods)]
+    todo = [job for job in jobs if not all(folder.is_dir() for folder in cell_folders(output, job))]
     console.print(f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), {workers} worker(s), output {output}")
     summary = RunSummary(output, len(jobs), len(todo), unavailable)
     _run_jobs(todo, output, workers, console, summary)
@@ -94,9 +94,9 @@ def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]
     return cards, unavailable
 
 
-def cell_folder(output: Path, job: Job, method: str) -> Path:
-    """Where the finished cell of a method is."""
-    return output / "jobs" / job.folder / "cells" / job.cell_key(method)
+def cell_folders(output: Path, job: Job) -> list[Path]:
+    """Where a job's cells are when they are finished."""
+    return [output / "jobs" / job.folder / "cells" / job.cell_key(*cell) for cell in job.cells()]
 
 
 def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, summary: RunSummary) -> None:
@@ -112,8 +112,7 @@ def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, sum
 
 
 def _cells(jobs: Iterable[Job], output: Path) -> list[Path]:
-    folders = [cell_folder(output, job, method) for job in jobs for method in job.methods]
-    return [folder for folder in folders if folder.is_dir()]
+    return [folder for job in jobs for folder in cell_folders(output, job) if folder.is_dir()]
 
 
 def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary) -> None:
@@ -157,10 +156,10 @@ def _failure_rows(failure: dict[str, str], jobs: list[Job]) -> list[dict[str, An
     job = next(job for job in jobs if job.name == failure["job"])
     head = {
         "suite": job.suite, "task": job.task, "task_hash": "", "protocol": job.protocol, "split": job.split,
-        "split_hash": "", "use_sensitive": job.use_sensitive, "seed": job.repeat, "role": "", "family": "",
+        "split_hash": "", "use_sensitive": job.use_sensitive, "role": "", "family": "",
     }  # fmt: skip
     values = {"estimate": nan, "low": nan, "high": nan, "null_p95": nan, "status": "failed", "reason": reason}
-    return [{**head, "method": m, "part": "test", "metric": "final@1", **values} for m in job.methods]
+    return [{**head, "method": m, "seed": r, "part": "test", "metric": "final@1", **values} for m, r in job.cells()]
 
 
 def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:
