@@ -1,0 +1,170 @@
+"""Trials on disk: a batch of trials is either whole or absent, and a killed study goes on from the last whole one.
+
+Two records are kept. ``batches/0000/`` and so on hold what a batch of lanes produced (rows and weights), written
+to a temporary name and renamed. ``journal.log`` is the same history as an Optuna journal, which any Optuna tool
+opens. The batch is written first; what the journal lacks after a kill is appended when the store is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tasks.files import atomic_path, write_json
+
+Row = dict[str, Any]
+"""One trial: number, params, metrics, objective, violation, feasible, state, reason, step (None where unknown)."""
+
+
+class ResumeError(RuntimeError):
+    """A folder holds trials that were made under other settings, or that have lost their weights."""
+
+
+def frozen_trial(row: Row, space: Mapping[str, FloatDistribution]) -> FrozenTrial:
+    """The Optuna record of a row; a pruned trial keeps its objective as the value at its last step."""
+    objective, violation = row["objective"], row["violation"]
+    return create_trial(
+        state=TrialState[row["state"]],
+        value=objective if row["state"] == "COMPLETE" else None,
+        params=row["params"],
+        distributions=dict(space),
+        intermediate_values={} if objective is None else {row["step"]: objective},
+        constraints=None if violation is None else {"utility": violation},
+        user_attrs={key: row[key] for key in ("metrics", "reason", "step")},
+    )
+
+
+def drop_torn_line(journal: Path) -> None:
+    """Cut what a killed process left after the last whole line: an append would merge with it and spoil both."""
+    if not journal.exists():
+        return
+    with journal.open("rb+") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)
+
+
+class TrialStore:
+    """The finished trials of one role, for one or several seeds that were tuned together.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if absent; has one writer at a time.
+    settings : mapping
+        Everything that determines the trials, JSON-able; a resume under other settings is refused.
+    seeds : sequence of int
+        One study each.
+    space : mapping
+        Search space of every study.
+    direction : str
+        ``minimize`` or ``maximize``.
+
+    Raises
+    ------
+    ResumeError
+        If the folder was made under other settings, or its journal knows trials whose weights are gone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        seeds: Sequence[int],
+        space: Mapping[str, FloatDistribution],
+        direction: str,
+    ) -> None:
+        self._batches = folder / "batches"
+        self._space, self._direction = dict(space), direction
+        self._batches.mkdir(parents=True, exist_ok=True)
+        _check_settings(folder / "settings.json", settings)
+        for leftover in self._batches.glob(".*.tmp"):
+            shutil.rmtree(leftover)
+        self.rows: dict[int, list[Row]] = {seed: [] for seed in seeds}
+        self._place: dict[int, Path] = {}
+        for batch in sorted(self._batches.iterdir()):
+            self._remember(batch, json.loads((batch / "trials.json").read_text(encoding="utf-8")))
+        self._open_journal(folder / "journal.log")
+
+    def _open_journal(self, path: Path) -> None:
+        drop_torn_line(path)
+        # A killed writer leaves its lock behind; three seconds without a sign of life free it.
+        backend = JournalFileBackend(str(path), JournalFileSymlinkLock(str(path), grace_period=3))
+        storage = JournalStorage(backend)
+        self._studies = {seed: self._study(storage, seed) for seed in self.rows}
+        for seed, study in self._studies.items():
+            known, rows = len(study.trials), self.rows[seed]
+            if known > len(rows):
+                raise ResumeError(
+                    f"The journal {path} knows {known} trials of seed {seed}, but weights of {len(rows)} only are in "
+                    f"{self._batches}: files were removed. Delete the folder {path.parent} to tune again."
+                )
+            study.add_trials(frozen_trial(row, self._space) for row in rows[known:])
+
+    def _study(self, storage: JournalStorage, seed: int) -> optuna.Study:
+        return optuna.create_study(
+            storage=storage, study_name=f"seed-{seed}", direction=self._direction, load_if_exists=True
+        )
+
+    def _remember(self, batch: Path, rows: Mapping[str, list[Row]]) -> None:
+        for seed, new in rows.items():
+            self.rows[int(seed)].extend(new)
+            self._place.update((row["number"], batch / "weights.safetensors") for row in new)
+
+    def finished(self, seed: int) -> list[FrozenTrial]:
+        """Trials of the journal, in order; the history that a resumed study starts from."""
+        return self._studies[seed].get_trials(deepcopy=False)
+
+    @property
+    def count(self) -> int:
+        """Finished trials per seed."""
+        return min(len(rows) for rows in self.rows.values())
+
+    def append(self, rows: Mapping[int, list[Row]], weights: Mapping[tuple[int, int], Mapping[str, Tensor]]) -> None:
+        """Store a batch: ``rows`` by seed, ``weights`` by (seed, trial number); first the batch, then the journal."""
+        batch = self._batches / f"{sum(1 for _ in self._batches.iterdir()):04d}"
+        tensors = {
+            f"{seed}/{number}/{name}": tensor.detach().contiguous()
+            for (seed, number), parameters in weights.items()
+            for name, tensor in parameters.items()
+        }
+        by_seed = {str(seed): new for seed, new in rows.items()}
+        with atomic_path(batch) as temporary:
+            temporary.mkdir()
+            save_file(tensors, temporary / "weights.safetensors")
+            write_json(temporary / "trials.json", by_seed)
+        self._remember(batch, by_seed)
+        for seed, new in rows.items():
+            self._studies[seed].add_trials(frozen_trial(row, self._space) for row in new)
+
+    def weights(self, seed: int, number: int) -> dict[str, Tensor]:
+        """Trained weights of one trial by tensor name."""
+        prefix = f"{seed}/{number}/"
+        with safe_open(self._place[number], framework="pt") as file:
+            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+
+
+def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    wanted = json.loads(json.dumps(settings))
+    if not path.exists():
+        write_json(path, wanted)
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    differ = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
+    if differ:
+        changes = "; ".join(f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in differ)
+        raise ResumeError(
+            f"The trials in {path.parent} were made under other settings ({changes}). Tune into another folder, "
+            "or delete this one."
+        )

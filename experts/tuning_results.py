@@ -1,0 +1,104 @@
+"""Files of a tuned role, under the names that users of the earlier tuner know.
+
+``{dataset}_{role}_tuning_results.json``, ``{dataset}_{role}_best.safetensors``, ``{dataset}_{role}_best/`` (the
+expert, as :meth:`experts.mlp.MLPExpert.load` reads it) and ``{dataset}_expert_tuning_summary.json``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experts.expert import ALIASES
+from experts.search_space import describe
+from tasks.files import atomic_path, write_json
+
+if TYPE_CHECKING:
+    from experts.tuning import Tuning
+
+EXPERT_TYPE = {role: alias for alias, role in ALIASES.items()}
+
+
+def file_stem(dataset: str) -> str:
+    """A task name as the start of a file name: ``adult:sex+race`` becomes ``adult_sex+race``."""
+    return re.sub(r"[^A-Za-z0-9+.-]", "_", dataset)
+
+
+def results_path(folder: Path, dataset: str, role: str) -> Path:
+    """Where a role's results are."""
+    return folder / f"{file_stem(dataset)}_{role}_tuning_results.json"
+
+
+def best_path(folder: Path, dataset: str, role: str) -> Path:
+    """Folder of the chosen expert; the same name with ``.safetensors`` is a copy of its weights."""
+    return folder / f"{file_stem(dataset)}_{role}_best"
+
+
+def results(tuning: Tuning) -> dict[str, Any]:
+    """A tuning as JSON: deterministic, without times and paths."""
+    return {
+        "dataset": tuning.dataset,
+        "task_hash": tuning.view_hash,
+        "role": tuning.role,
+        "expert_type": EXPERT_TYPE[tuning.role],
+        "seed": tuning.seed,
+        "n_trials": len(tuning.trials),
+        "best_trial": tuning.best_trial,
+        "best_params": tuning.best_params,
+        "best_score": tuning.best_score,
+        "best_metrics": tuning.best_metrics,
+        "best_step": tuning.step,
+        "feasible": tuning.feasible,
+        "note": tuning.note,
+        "utility_floor": tuning.floor,
+        "epsilon": tuning.epsilon,
+        "space": {"name": tuning.space, "parameters": describe(tuning.role, tuning.space)},
+        "budget": dataclasses.asdict(tuning.budget),
+        "pareto_front": tuning.pareto,
+        "trials": tuning.trials,
+    }
+
+
+def save_tuning(tuning: Tuning, folder: Path) -> None:
+    """Write the chosen expert, then the results: whoever finds results finds the expert."""
+    place = best_path(folder, tuning.dataset, tuning.role)
+    with atomic_path(place) as temporary:
+        temporary.mkdir()
+        tuning.expert.save(temporary)
+    (weights,) = place.glob("*.safetensors")
+    with atomic_path(place.with_name(f"{place.name}.safetensors")) as temporary:
+        shutil.copyfile(weights, temporary)
+    write_json(results_path(folder, tuning.dataset, tuning.role), results(tuning))
+
+
+def write_summary(tunings: Sequence[Tuning], folder: Path) -> Path:
+    """Write ``{dataset}_expert_tuning_summary.json``: what each role of one data set came to.
+
+    Raises
+    ------
+    ValueError
+        If the tunings are of different data sets, or there are none.
+    """
+    names = {tuning.dataset for tuning in tunings}
+    if len(names) != 1:
+        raise ValueError(f"A summary is of one data set; these tunings are of {sorted(names) or 'none'}.")
+    path = folder / f"{file_stem(names.pop())}_expert_tuning_summary.json"
+    write_json(path, {tuning.role: _summary(tuning) for tuning in tunings})
+    return path
+
+
+def _summary(tuning: Tuning) -> dict[str, Any]:
+    states = [row["state"] for row in tuning.trials]
+    full = results(tuning)
+    return {
+        **{key: value for key, value in full.items() if key not in ("trials", "budget", "dataset")},
+        "states": {state: states.count(state) for state in sorted(set(states))},
+        "files": {
+            "results": results_path(Path(), tuning.dataset, tuning.role).name,
+            "weights": f"{best_path(Path(), tuning.dataset, tuning.role).name}.safetensors",
+        },
+    }
