@@ -1,0 +1,110 @@
+"""The mixture: experts and a gate, itself an expert, scored and explained end to end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from experts.expert import Expert
+from gates.gate import GateState, ProjectedGate
+from gates.mixing import mixture_margin
+from gates.registry import load_gate, save_gate
+from moe.explain import mixture_integrated_gradients
+from moe.projection import Projection, projection_of
+from tasks.files import write_json
+from tasks.task import TaskView
+
+
+def masked_features(view: TaskView, rows: Tensor, keep: Tensor | None) -> Tensor:
+    """[r, d] features of rows; columns that ``keep`` [r, columns] leaves out are set to 0, *unknown*."""
+    features = view.features[rows]
+    return features if keep is None else features * keep[:, view.column_of_feature].to(features.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """p(x) = sum_k g_k(x) p_k(x).
+
+    Attributes
+    ----------
+    experts : tuple of Expert
+        In the order of the gate's weights.
+    gate : ProjectedGate
+    steps : int
+        Steps of integrated gradients.
+    """
+
+    experts: tuple[Expert, ...]
+    gate: ProjectedGate
+    steps: int = 32
+    role: str = "mixture"
+    family: str = "mixture"
+
+    @cached_property
+    def _projections(self) -> list[Projection] | None:
+        """The experts' projections, None when an expert is not differentiable in the features."""
+        found = [projection_of(expert) for expert in self.experts]
+        return None if any(p is None for p in found) else cast(list[Projection], found)
+
+    @property
+    def explainer(self) -> str:
+        """Integrated gradients when every expert is differentiable in the features, else sampled Shapley values."""
+        return "shapley_sampling" if self._projections is None else "integrated_gradients"
+
+    def state(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> GateState:
+        """What the gate sees of rows: features and expert logits under the same mask."""
+        logits = torch.stack([expert.logits(task, rows, keep) for expert in self.experts], -1)
+        return GateState(masked_features(task, rows, keep), logits)
+
+    def weights(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r, m] gate weights."""
+        with torch.no_grad():
+            return self.gate.weights(self.state(task, rows, keep))
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] logit of the mixed probability; ``keep`` masks columns for the experts and for the gate."""
+        with torch.no_grad():
+            state = self.state(task, rows, keep)
+            return mixture_margin(self.gate.weights(state), state.logits)
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, columns] attribution of the mixture's margin, end to end, gate included."""
+        if self._projections is None:
+            return self._shapley(task, rows)
+        by_feature = mixture_integrated_gradients(self._projections, self.gate, task.features[rows], self.steps)
+        columns = torch.nn.functional.one_hot(task.column_of_feature, len(task.columns))
+        return by_feature @ columns.to(by_feature.dtype)
+
+    def _shapley(self, task: TaskView, rows: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        """Write the whole system: one sub-folder per expert, one for the gate, and ``mixture.json``."""
+        names = [f"expert_{index}_{expert.role}" for index, expert in enumerate(self.experts)]
+        for name, expert in zip(names, self.experts, strict=True):
+            (folder / name).mkdir()
+            expert.save(folder / name)
+        (folder / "gate").mkdir()
+        save_gate(self.gate, folder / "gate")
+        write_json(folder / "mixture.json", {"experts": names, "steps": self.steps})
+
+
+def load_mixture(folder: Path, load_expert: Callable[[Path], Expert]) -> Mixture:
+    """Read a mixture that :meth:`Mixture.save` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    load_expert : callable
+        Reads one expert's folder.
+    """
+    record = json.loads((folder / "mixture.json").read_text(encoding="utf-8"))
+    experts = tuple(load_expert(folder / name) for name in record["experts"])
+    return Mixture(experts, load_gate(folder / "gate"), steps=record["steps"])
