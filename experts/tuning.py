@@ -207,8 +207,8 @@ def _floor(role: Role, given: float | Tuning | None, epsilon: float) -> tuple[fl
         return None, None
     if given is None:
         raise ValueError(
-            f"Tuning the {role} role needs utility_floor: without one the smallest gap wins, which a constant predictor "
-            "has. Pass the Tuning of the utility role, or a number."
+            f"Tuning the {role} role needs utility_floor: without one the smallest gap wins, and a constant predictor "
+            "has none. Pass the Tuning of the utility role, or a number."
         )
     return (given.best_score - epsilon, epsilon) if isinstance(given, Tuning) else (float(given), None)
 
