@@ -14,11 +14,15 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 
 class CardError(ValueError):
     """A card that cannot be read, or that contradicts itself."""
+
+
+class DataError(ValueError):
+    """Data that do not fit their card, or that a task cannot be made of."""
 
 
 class _Strict(BaseModel):
@@ -86,7 +90,9 @@ class Label(_Strict):
     positive: Rule
     meaning: str
     negative_meaning: str
-    unlabelled: tuple[str | int | float, ...] = Field(default=(), description="values whose rows have no label")
+    unlabelled: tuple[str | int | float, ...] = Field(
+        default=(), description="values whose rows have no label and leave the task; '' means an empty cell"
+    )
 
 
 class Group(Rule):
@@ -102,7 +108,16 @@ class Sensitive(_Strict):
     column: str
     groups: tuple[Group, ...] = Field(min_length=2)
     other: str = Field(default="", description="name of the group for values in no rule; empty: such rows leave the task")
+    missing: Literal["error", "leave", "other"] = Field(
+        default="error", description="rows without a value: refuse the data, leave the task, or join the group 'other'"
+    )
     note: str = ""
+
+    @model_validator(mode="after")
+    def _other_has_a_name(self) -> Sensitive:
+        if self.missing == "other" and not self.other:
+            raise ValueError('missing = "other" needs the name of that group in other')
+        return self
 
 
 class Keep(Rule):
@@ -164,6 +179,7 @@ class Card(_Strict):
     nifty: Nifty | None = None
     text: TextStyle = TextStyle()
     generator: dict[str, Any] = Field(default_factory=dict, description="parameters of a simulated data set")
+    _folder: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Card:
@@ -180,6 +196,11 @@ class Card(_Strict):
         if missing:
             raise ValueError(f"default_sensitive names {missing}, known are {attributes}")
         return self
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the card's file (files without a url are looked up there), None for a card made in memory."""
+        return self._folder
 
     @property
     def hash(self) -> str:
@@ -203,7 +224,9 @@ def load_card(path: Path) -> Card:
     except tomllib.TOMLDecodeError as error:
         raise CardError(f"{path} is not valid TOML: {error}") from error
     try:
-        return Card.model_validate(data)
+        card = Card.model_validate(data)
     except ValidationError as error:
         lines = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
         raise CardError(f"{path} is not a valid card: {lines}") from error
+    card._folder = path.resolve().parent
+    return card
