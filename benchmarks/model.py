@@ -1,0 +1,60 @@
+"""The fitted mixture as an MLflow model: safetensors and JSON only, loaded by a file of code, fed with raw columns."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.environment import ROOT
+from tasks.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from experts.expert import Expert
+    from tasks.task import TaskView
+
+PACKAGES = ("tasks", "metrics", "experts", "gates", "moe")
+"""Code that travels with the model, so that it loads where fairmoe is not installed."""
+
+SERVING_LIBRARIES = ("numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "scipy", "torch")
+
+
+def save_servable(mixture: Expert, view: TaskView, folder: Path) -> None:
+    """Write the system, the encoder and the card: all that raw rows need to become predictions."""
+    system = folder / "mixture"
+    system.mkdir(parents=True)
+    mixture.save(system)
+    write_text(folder / "encoder.json", view.encoder.to_json())
+    write_text(folder / "card.json", view.card.model_dump_json(indent=2))
+    facts = {"task": view.name, "task_hash": view.hash, "use_sensitive": view.use_sensitive}
+    write_json(folder / "model.json", {**facts, "positive": view.card.label.meaning, "groups": list(view.group_names)})
+
+
+def log_model(run_id: str, folder: Path) -> None:
+    """Log a servable folder as the run's model, with the code it needs."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    kinds = {"numeric": "double", "binary": "string", "categorical": "string"}
+    # Raw columns keep the types of the published file; the encoder is the one that reads them.
+    inputs = [ColSpec(kinds[c["kind"]], c["name"], required=False) for c in card["column"]]
+    outputs = Schema([ColSpec("double", "probability"), ColSpec("long", "prediction")])
+    requirements = [f"{name}=={version.split('+')[0]}" for name, version in _versions().items()]
+    with mlflow.start_run(run_id=run_id):
+        mlflow.pyfunc.log_model(
+            name="mixture",
+            python_model=str(ROOT / "benchmarks" / "mlflow_model.py"),
+            artifacts={"system": str(folder)},
+            code_paths=[str(ROOT / name) for name in PACKAGES],
+            pip_requirements=requirements,
+            signature=ModelSignature(inputs=Schema(inputs), outputs=outputs),
+            metadata={"label": card["label"]["meaning"]},
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in SERVING_LIBRARIES}
+

@@ -1,0 +1,380 @@
+"""The staged harness on one job: tune → gate → fine-tune → score.
+
+Stages are pure functions of task, settings and seed, so an interrupted stage is simply run again; the long one,
+tuning, also keeps its finished batches of trials. What is finished for good is a *cell*: a folder that appears
+whole, by a rename, or not at all.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from benchmarks.baselines import BASELINES, baseline
+from benchmarks.cell import Cell, predictions_frame
+from benchmarks.environment import code_version, environment_hash, peak_memory_mib, reset_peak_memory
+from benchmarks.executor import Notify
+from benchmarks.job import Job
+from benchmarks.model import save_servable
+from experts.evidence import collect_evidence
+from experts.expert import ROLES, Expert, Role
+from experts.out_of_fold import out_of_fold_logits
+from experts.trainer import Budget
+from experts.tuning import Tuning, tune_seeds
+from experts.tuning_results import write_summary
+from experts.twin import twin
+from gates.gate import ProjectedGate
+from metrics.evidence import Evidence
+from metrics.procedural import procedural_points
+from metrics.score import score_many
+from moe.finetune import FineTuning, fine_tune
+from moe.mixture import Mixture
+from moe.routing import routing_report
+from moe.train_gate import GateFit, train_gate
+from tasks.files import atomic_path, write_json
+from tasks.load import load_task
+from tasks.seeding import derive_seed
+from tasks.task import Task, TaskView
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GATES = {
+    "gate_dense": "dense", "gate_top2": "topk", "static_simplex": "static_simplex", "uniform": "uniform",
+    "best_single": "best_single",
+}  # fmt: skip
+"""Methods that mix the frozen experts, and the kind of gate of each."""
+
+TWINS: dict[str, Role] = {"result_lambda0": "result", "procedural_lambda0": "procedural"}
+EXPLAINED_ROWS = 1500
+"""Validation rows on which the end-to-end procedural score of a candidate gate is measured."""
+
+TUNING_SHARE = 0.75  # of a job's time, roughly; only the progress bar looks at it
+
+
+def run_job(job: Job, folder: Path, notify: Notify) -> None:
+    """Compute the job's missing cells.
+
+    Parameters
+    ----------
+    job : Job
+    folder : Path
+        The job gets a sub-folder here: ``tune/`` with trials and weights, ``cells/<key>/`` for finished cells.
+    notify : callable
+        Called with (job name, stage, share done).
+    """
+    home = folder / job.folder
+    pending = [cell for cell in job.cells() if not (home / "cells" / job.cell_key(*cell)).is_dir()]
+    if not pending:
+        return
+    reset_peak_memory()
+    notify(job.name, "load", 0.0)
+    task = load_task(job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive)
+    ledger = Ledger(home / "timing.json")
+    tunings = tune_roles(job, task.view(), home / "tune", ledger, notify)
+    for repeat in range(job.seeds):
+        methods = [method for method, r in pending if r == repeat]
+        system = System(job, task.view(), {role: tunings[role][repeat] for role in tunings}, job.seed_of(repeat), ledger, notify)
+        experts = {method: system.method(method) for method in methods}
+        # Everything is chosen by now: only here are test rows looked at, once.
+        write_cells(job, task, system, repeat, experts, home / "cells", notify)
+
+
+class Ledger:
+    """Seconds that each part of a job took, kept across interruptions."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @contextmanager
+    def clock(self, part: str) -> Iterator[None]:
+        """Add the body's wall time to a part."""
+        start = time.perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
+        write_json(self._path, self.seconds)
+
+    def total(self, parts: tuple[str, ...]) -> float:
+        """Seconds of several parts together."""
+        return sum(self.seconds.get(part, 0.0) for part in parts)
+
+
+def tune_roles(job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: Notify) -> dict[Role, list[Tuning]]:
+    """Stage 1: per role one Optuna study and seed; fair roles under the utility constraint.
+
+    All seeds of a role train as lanes of one program. Their common floor is the mean of the tuned utility experts'
+    validation utilities minus epsilon.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    budget = Budget(**dict(job.budget))
+    seeds = [job.seed_of(repeat) for repeat in range(job.seeds)]
+    tunings: dict[Role, list[Tuning]] = {}
+    floor: float | None = None
+    for index, role in enumerate(ROLES):
+        def progress(done: int, total: int, index: int = index, role: str = role) -> None:
+            notify(job.name, f"tune {role}", TUNING_SHARE * (index + done / total) / len(ROLES))
+
+        with ledger.clock(f"tune {role}"):
+            tunings[role] = tune_seeds(
+                view, role, seeds=seeds, folder=folder, budget=budget, trials=job.trials, batch=job.batch,
+                space=job.space, utility_floor=floor, epsilon=job.epsilon, progress=progress,
+            )  # fmt: skip
+        if role == "utility":
+            floor = sum(t.best_score for t in tunings[role]) / len(seeds) - job.epsilon
+    for repeat in range(job.seeds):
+        write_summary([tunings[role][repeat] for role in ROLES], folder)
+    return tunings
+
+
+class System:
+    """The experts of one seed and everything that is built on them, each part made once, when it is asked for."""
+
+    def __init__(self, job: Job, view: TaskView, tunings: dict[Role, Tuning], seed: int, ledger: Ledger, notify: Notify) -> None:
+        self.job, self.view, self.tunings, self.seed = job, view, tunings, seed
+        self._ledger, self._notify = ledger, notify
+        self._gates: dict[str, GateFit] = {}
+
+    @property
+    def floor(self) -> float:
+        """Validation utility that every fair choice must reach."""
+        floor = self.tunings["result"].floor
+        assert floor is not None  # fair roles are always tuned under one
+        return floor
+
+    @cached_property
+    def experts(self) -> tuple[Expert, ...]:
+        """The three tuned experts, with the weights they had when they were chosen."""
+        return tuple(self.tunings[role].expert for role in ROLES)
+
+    def method(self, name: str) -> Expert:
+        """The fitted model of a method."""
+        self._notify(self.job.name, name, TUNING_SHARE)
+        with self._ledger.clock(f"method {name}"):
+            return self._make(name)
+
+    def _make(self, name: str) -> Expert:
+        if name in ROLES:
+            return self.tunings[name].expert
+        if name in TWINS:
+            return twin(self.view, self.tunings[TWINS[name]])
+        if name in GATES:
+            return Mixture(self.experts, self.gate(GATES[name]).gate)
+        if name in BASELINES:
+            return baseline(name)(self.view, derive_seed(self.seed, name))
+        makers: dict[str, Callable[[], Expert]] = {"mixture": lambda: self.fine_tuning.mixture, "combined_mlp": self._combined}
+        if name not in makers:
+            raise ValueError(f"There is no method {name!r}; known are {', '.join([*ROLES, *TWINS, *GATES, *makers, *BASELINES])}.")
+        return makers[name]()
+
+    @cached_property
+    def stored(self) -> dict[str, Tensor]:
+        """What gates learn from: out-of-fold logits of training rows, logits of validation rows, attributions of both."""
+        train, validation = self.view.split.train, self.view.split.validation
+        with self._ledger.clock("out of fold"):
+            return {
+                "logits_oof": out_of_fold_logits(
+                    self.view, [self.tunings[role].recipe for role in ROLES], budget=self.tunings["utility"].budget,
+                    folds=self.job.folds, seed=derive_seed(self.seed, "folds"),
+                ),
+                "logits_validation": _stack([e.logits(self.view, validation) for e in self.experts]),
+                "attributions_train": torch.stack([e.attributions(self.view, train) for e in self.experts], 1),
+                "attributions_validation": torch.stack([e.attributions(self.view, validation) for e in self.experts], 1),
+            }
+
+    def gate(self, kind: str) -> GateFit:
+        """Stage 2: a gate on the frozen experts, chosen on validation rows."""
+        if kind not in self._gates:
+            stored = self.stored
+            with self._ledger.clock(f"gate {kind}"):
+                self._gates[kind] = train_gate(
+                    self.view, kind=kind, seed=derive_seed(self.seed, "gate"), utility_floor=self.floor,
+                    procedural=self._procedural, **stored,
+                )  # fmt: skip
+        return self._gates[kind]
+
+    @cached_property
+    def fine_tuning(self) -> FineTuning:
+        """Stage 3: experts and gate together, kept only if the validation rows say so."""
+        gate = self.gate("dense")
+        with self._ledger.clock("fine-tune"):
+            return fine_tune(
+                self.view, Mixture(self.experts, gate.gate), seed=derive_seed(self.seed, "fine-tune"),
+                utility_floor=self.floor, procedural=self.end_to_end,
+            )  # fmt: skip
+
+    def _procedural(self, gate: ProjectedGate) -> float:
+        return self.end_to_end(Mixture(self.experts, gate))
+
+    def end_to_end(self, expert: Expert) -> float:
+        """fair_proc@1 of a whole model on validation rows."""
+        rows = self.view.split.validation[:EXPLAINED_ROWS]
+        evidence = collect_evidence(expert, self.view, rows)
+        assert evidence.masked is not None and evidence.attributions is not None
+        points = procedural_points(
+            evidence.probability[None], evidence.masked[None], evidence.attributions[None], self.view.groups[rows],
+            len(self.view.group_names), self.view.labels[rows],
+        )  # fmt: skip
+        return float(points["fair_proc@1"][0])
+
+    def _combined(self) -> Expert:
+        raise NotImplementedError
+
+    def parts_of(self, method: str) -> tuple[str, ...]:
+        """Ledger entries that a method's model is made of."""
+        tuning = tuple(f"tune {role}" for role in ROLES)
+        if method in ROLES:
+            return (f"tune {method}",)
+        if method in TWINS:
+            return (f"tune {TWINS[method]}", f"method {method}")
+        if method in GATES:
+            return (*tuning, "out of fold", f"gate {GATES[method]}")
+        if method == "mixture":
+            return (*tuning, "out of fold", "gate dense", "fine-tune")
+        return (f"method {method}",)
+
+
+def _stack(logits: list[Tensor]) -> Tensor:
+    return torch.stack(logits, 1)
+
+
+def write_cells(
+    job: Job, task: Task, system: System, repeat: int, experts: dict[str, Expert], folder: Path, notify: Notify
+) -> None:
+    """Stage 4: predictions and reasons on validation and test rows, scored once, each method a finished cell."""
+    parts = {"validation": task.split.validation, "test": task.split.test}
+    evidence: dict[str, dict[str, Evidence]] = {part: {} for part in parts}
+    for part, rows in parts.items():
+        for method, expert in experts.items():
+            notify(job.name, f"explain {method}", TUNING_SHARE + 0.1)
+            evidence[part][method] = collect_evidence(expert, system.view, rows)
+    seed = derive_seed(job.suite_seed, "score", job.task, job.split)
+    notify(job.name, "score", TUNING_SHARE + 0.15)
+    scores = {
+        part: score_many(evidence[part], task.labels[rows], task.groups[rows], task.group_names, seed=seed)
+        for part, rows in parts.items()
+    }
+    for method, expert in experts.items():
+        cell = Cell(job.cell_key(method, repeat), _head(job, task, repeat, method, expert))
+        for part in parts:
+            cell.add_scores(part, scores[part][method])
+        if isinstance(expert, Mixture):
+            _add_routing(cell, task, expert, parts)
+        cell.params, cell.stages = _params(job, system, method), _stage_curves(system, method)
+        cell.cost = _cost(job, system, method, expert)
+        with atomic_path(folder / cell.key) as temporary:
+            temporary.mkdir()
+            both = {part: (parts[part], evidence[part][method]) for part in parts}
+            predictions_frame(system.view, both).to_parquet(temporary / "predictions.parquet", index=False)
+            _save_extras(temporary, system, method, expert)
+            cell.save(temporary)
+
+
+def _head(job: Job, task: Task, repeat: int, method: str, expert: Expert) -> dict[str, Any]:
+    return {
+        "suite": job.suite, "task": job.task, "task_hash": task.hash, "protocol": job.protocol, "split": job.split,
+        "split_hash": task.split.hash, "use_sensitive": job.use_sensitive, "seed": repeat, "method": method,
+        "role": expert.role if method not in TWINS else TWINS[method], "family": expert.family,
+    }  # fmt: skip
+
+
+def _cost(job: Job, system: System, method: str, expert: Expert) -> dict[str, Any]:
+    drop = f" --use-sensitive {job.use_sensitive}"
+    return {
+        "wall_s": round(system._ledger.total(system.parts_of(method)), 3),
+        "peak_mib": round(peak_memory_mib(), 1),
+        "trainable_parameters": int(getattr(expert, "parameter_count", getattr(expert, "parameters", 0))),
+        "code_version": code_version(),
+        "environment_hash": environment_hash(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "reproduce": (
+            f"fairmoe bench {job.suite} --task {job.task} --protocol {job.protocol} --splits {job.split + 1} --seeds {job.seeds} "
+            f"--trials {job.trials} --space {job.space} --seed {job.suite_seed}{drop}"
+        ),
+    }
+
+
+def _params(job: Job, system: System, method: str) -> dict[str, Any]:
+    """What was chosen, for the tracker's parameter table."""
+    shared = {
+        "trials": job.trials, "batch": job.batch, "space": job.space, "epsilon": job.epsilon, "folds": job.folds,
+        "suite_seed": job.suite_seed, "utility_floor": system.floor, **{f"budget.{k}": v for k, v in job.budget},
+    }  # fmt: skip
+    role = method if method in ROLES else TWINS.get(method)
+    if role is not None:
+        tuning = system.tunings[role]  # type: ignore[index]
+        lambdas = {k: (0.0 if method in TWINS and k.startswith("lambda_") else v) for k, v in tuning.best_params.items()}
+        return {**shared, **lambdas, "best_trial": tuning.best_trial, "feasible": tuning.feasible}
+    if method in GATES:
+        config = system.gate(GATES[method]).config
+        return {**shared, **({} if config is None else {f"gate.{k}": v for k, v in asdict(config).items()})}
+    if method == "mixture":
+        return {**shared, "fine_tuning_kept": system.fine_tuning.kept}
+    return shared
+
+
+def _stage_curves(system: System, method: str) -> dict[str, list[tuple[int, float]]]:
+    """Curves by stage: metric name → (step, value); trials are steps of the tuning stage."""
+    roles: tuple[Role, ...] = (method,) if method in ROLES else ROLES if method == "mixture" else ()  # type: ignore[assignment]
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for role in roles:
+        curves |= tuning_curves(system.tunings[role])
+    kind = GATES.get(method, "dense" if method == "mixture" else "")
+    if kind:
+        _best_per_step(curves, "gate", system.gate(kind).history)
+    if method == "mixture":
+        _best_per_step(curves, "finetune", system.fine_tuning.history)
+    return curves
+
+
+def tuning_curves(tuning: Tuning) -> dict[str, list[tuple[int, float]]]:
+    """Objective and utility of every trial of a role; trials are steps."""
+    rows = [row for row in tuning.trials if row["objective"] is not None]
+    return {
+        f"tune/{tuning.role}.objective": [(row["number"], row["objective"]) for row in rows],
+        f"tune/{tuning.role}.utility": [(row["number"], row["metrics"]["utility@1"]) for row in rows],
+    }
+
+
+def _best_per_step(curves: dict[str, list[tuple[int, float]]], stage: str, history: list[dict[str, Any]]) -> None:
+    """Highest utility and lowest disparity of any lane at each checkpoint."""
+    for name, best in (("utility", max), ("fair_res", min)):
+        by_step: dict[int, list[float]] = {}
+        for row in history:
+            by_step.setdefault(int(row["step"]), []).append(float(row[name]))
+        if by_step:
+            curves[f"{stage}/{name}"] = [(step, best(values)) for step, values in sorted(by_step.items())]
+
+
+def _add_routing(cell: Cell, task: Task, mixture: Mixture, parts: dict[str, Tensor]) -> None:
+    """Gate weights by group, routing disparity and the decomposition of the gaps, per part."""
+    for part, rows in parts.items():
+        report = routing_report(mixture, task, rows, seed=derive_seed(0, "routing", task.hash, part))
+        cell.routing += [{**cell.head, "part": part, **row} for row in report.rows]
+        for metric, value in report.values.items():
+            cell.results.append({**cell.head, "part": part, "metric": metric, **asdict(value)})
+
+
+def _save_extras(folder: Path, system: System, method: str, expert: Expert) -> None:
+    """The trials of a tuned role as a table; the fitted mixture with what it takes to serve it."""
+    if method in ROLES:
+        write_json(folder / "trials.json", trial_columns(system.tunings[method]))
+    if method == "mixture":
+        save_servable(expert, system.view, folder / "model")
+
+
+def trial_columns(tuning: Tuning) -> dict[str, list[Any]]:
+    """Trials as one list per column."""
+    last = ("objective", "feasible", "state", "reason", "step")
+    flat = [{"number": t["number"], **t["params"], **t["metrics"], **{k: t[k] for k in last}} for t in tuning.trials]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    return {name: [row.get(name) for row in flat] for name in names}
