@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from experts.adam import LaneAdam
 from gates.best_single import fit_best_single
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import GateState, ProjectedGate
@@ -204,11 +205,12 @@ def train_gate(
     return _train(problem, kind, configs, budget or GateBudget(), seed)
 
 
-def _explained(validation: _Part, generator: torch.Generator) -> _Part | None:
+def _explained(validation: _Part, generator: torch.Generator) -> tuple[_Part, Tensor] | None:
     """At most ``EXPLAINED_ROWS`` random validation rows for the ATT_JSD of candidates; None without attributions."""
     if validation.attributions is None:
         return None
-    return validation.take(torch.randperm(len(validation.labels), generator=generator)[:EXPLAINED_ROWS])
+    few = torch.randperm(len(validation.labels), generator=generator)[:EXPLAINED_ROWS]
+    return validation.take(few), validation.attributions[few]
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ class _Problem:
     view: TaskView
     train: _Part
     validation: _Part
-    explained: _Part | None
+    explained: tuple[_Part, Tensor] | None
     floor: float
     procedural: Callable[[ProjectedGate], float] | None
     hide_sensitive: bool
@@ -248,21 +250,21 @@ class _Problem:
         """Scores of C stacked gates."""
         with torch.no_grad():
             weights = gates.weights(self.validation.state)
-        if self.explained is None or self.explained.attributions is None:
+        if self.explained is None:
             return self.score_weights(weights, None)
-        few = self.explained
-        chained = chained_attributions(gates, few.state, few.attributions, self.view.column_of_feature)
+        few, attributions = self.explained
+        chained = chained_attributions(gates, few.state, attributions, self.view.column_of_feature)
         return self.score_weights(weights, attribution_gap(chained.detach(), few.groups, self.n_groups))
 
     def score_points(self, points: Tensor) -> ValidationScores:
         """Scores of c static mixtures [c, m]; their attributions chain through the logits alone."""
         weights = points[:, None, :].expand(-1, len(self.validation.labels), -1)
-        if self.explained is None or self.explained.attributions is None:
+        if self.explained is None:
             return self.score_weights(weights, None)
-        few = self.explained
+        few, attributions = self.explained
         slope = torch.sigmoid(few.state.logits) * torch.sigmoid(-few.state.logits)
         factors = points[:, None, :] * slope  # dM/dz_k up to a factor per row, which shares do not see
-        chained = torch.einsum("crm,rmk->crk", factors, few.attributions)
+        chained = torch.einsum("crm,rmk->crk", factors, attributions)
         return self.score_weights(weights, attribution_gap(chained, few.groups, self.n_groups))
 
     def finish(self, gate: ProjectedGate, score: ValidationScore) -> ValidationScore:
@@ -297,24 +299,21 @@ _STATIC: dict[str, Callable[[_Problem], GateFit]] = {
 }
 
 
-class _LaneAdam:
-    """Adam (Kingma and Ba, ICLR 2015) on stacked parameters with one learning rate per lane."""
+class _Flat:
+    """The trainable tensors of C stacked gates as one [C, P] tensor, which is what the optimiser of lanes works on."""
 
-    def __init__(self, tensors: dict[str, Tensor], rates: Tensor) -> None:
-        self._rates = rates
-        self._moments = {k: (torch.zeros_like(t), torch.zeros_like(t)) for k, t in tensors.items()}
-        self._step = 0
+    def __init__(self, gates: DenseGate) -> None:
+        self._gates = gates
+        tensors = gates.trainable()
+        self._shapes = {name: t.shape[1:] for name, t in tensors.items()}
+        self.theta = torch.cat([t.flatten(1) for t in tensors.values()], 1)
 
-    def update(self, tensors: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
-        """Change the tensors in place."""
-        self._step += 1
-        correction = (1 - 0.999**self._step) ** 0.5 / (1 - 0.9**self._step)
-        for name, gradient in gradients.items():
-            first, second = self._moments[name]
-            first.lerp_(gradient, 0.1)
-            second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-            rate = (self._rates * correction).view(-1, *(1,) * (gradient.ndim - 1))
-            tensors[name].sub_(rate * first / (second.sqrt() + 1e-8))
+    def gates(self, theta: Tensor) -> DenseGate:
+        """The gates with these parameters, as views."""
+        parts = torch.split(theta, [shape.numel() for shape in self._shapes.values()], 1)
+        shapes = self._shapes.items()
+        tensors = {name: p.view(len(theta), *shape) for p, (name, shape) in zip(parts, shapes, strict=True)}
+        return self._gates.replace(**tensors)
 
 
 def stacked_gate(
@@ -342,8 +341,7 @@ def gate_loss(
     gates: DenseGate,
     part: _Part,
     configs: Sequence[GateConfig],
-    n_groups: int,
-    column_of_feature: Tensor,
+    view: TaskView,
     attention_rows: int,
     noise: Tensor | None = None,
 ) -> Tensor:
@@ -358,6 +356,7 @@ def gate_loss(
 
     scores = gates.scores(gates.project(part.state.features), part.state.logits)
     weights = gates.normalise(scores if noise is None else scores + noise)
+    n_groups = len(view.group_names)
     terms = mixture_terms(weights, part.state.logits, part.labels, part.groups, n_groups)
     loss = terms.utility + lanes("lambda_fair") * terms.fair
     loss = loss + lanes("balance") * terms.balance + lanes("decision") * terms.decision
@@ -365,7 +364,7 @@ def gate_loss(
         return loss
     few = part.take(torch.arange(min(attention_rows, len(part.labels))))
     assert few.attributions is not None
-    chained = chained_attributions(gates, few.state, few.attributions, column_of_feature)
+    chained = chained_attributions(gates, few.state, few.attributions, view.column_of_feature)
     return loss + lanes("lambda_attention") * attribution_gap(chained, few.groups, n_groups)
 
 
@@ -407,29 +406,21 @@ def _train(problem: _Problem, kind: str, configs: Sequence[GateConfig], budget: 
     shape = (len(problem.view.feature_names), problem.experts)
     gates = stacked_gate(shape, kind, configs, point, budget, problem.visible, generator)
     best, history = _Best(len(configs), problem.floor), list[dict[str, float | int]]()
-    tensors = gates.trainable()
-    adam = _LaneAdam(tensors, torch.tensor([c.learning_rate for c in configs]))
+    flat = _Flat(gates)
+    rates = torch.tensor([c.learning_rate for c in configs])
+    adam = LaneAdam(flat.theta, rates, torch.zeros_like(rates))
     batches = _batches(len(problem.train.labels), budget.batch, budget.steps, generator)
     for step in range(budget.steps + 1):
         if step % budget.evaluate_every == 0 or step == budget.steps:
-            scores = problem.score_gates(gates)
-            best.offer(gates, scores)
+            scores = problem.score_gates(flat.gates(flat.theta))
+            best.offer(flat.gates(flat.theta), scores)
             history += _records(step, scores)
         if step < budget.steps:
+            theta = flat.theta.detach().requires_grad_()
             part = problem.train.take(batches[step])
             noise = _noise(part, kind, budget, generator)
-            leaves = {name: t.detach().requires_grad_() for name, t in tensors.items()}
-            loss = gate_loss(
-                gates.replace(**leaves),
-                part,
-                configs,
-                problem.n_groups,
-                problem.view.column_of_feature,
-                budget.attention_rows,
-                noise,
-            )
-            gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
-            adam.update(tensors, dict(zip(leaves, gradients, strict=True)))
+            loss = gate_loss(flat.gates(theta), part, configs, problem.view, budget.attention_rows, noise)
+            adam.step(torch.autograd.grad(loss.sum(), theta)[0])
     return _winner(problem, kind, configs, best, history)
 
 
