@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metrics.resample import row_blocks
 from metrics.value import Value
 
 _CHUNK = 1 << 20  # scores sorted at once: keys and their running sums stay below 32 MiB
+_CACHE = 1 << 18  # weights handled at once: 1 MiB, so that the passes over them stay in cache
 _Z = 1.959963984540054  # 97.5 % quantile of the standard normal
 ONE_CLASS = "all rows have the same label, AUC compares rows of both"
 
@@ -69,10 +69,11 @@ def auc_value(probability: Tensor, labels: Tensor) -> Value:
     pairs = min(positives, labels.numel() - positives)
     bound = 0.025 ** (1 / pairs)
     if estimate in (0.0, 1.0):
-        return Value(estimate, *((bound, 1.0) if estimate else (0.0, 1 - bound)))
+        return Value(estimate, bound, 1.0) if estimate else Value(estimate, 0.0, 1 - bound)
     error = math.sqrt(delong_variance(probability, labels)) / (estimate * (1 - estimate))
     centre = math.log(estimate / (1 - estimate))
-    return Value(estimate, *(1 / (1 + math.exp(-(centre + sign * _Z * error))) for sign in (-1, 1)))
+    low, high = (1 / (1 + math.exp(-(centre + sign * _Z * error))) for sign in (-1, 1))
+    return Value(estimate, low, high)
 
 
 def delong_variance(probability: Tensor, labels: Tensor) -> float:
@@ -95,30 +96,21 @@ def delong_variance(probability: Tensor, labels: Tensor) -> float:
 def weighted_auc(probability: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """[B] float64 AUC of one vector [n] under B weightings [B, n] of the rows; nan where a class has no weight."""
     order = torch.argsort(probability)
-    positive = labels[order].to(torch.float32)
-    score = probability[order]
-    last = torch.searchsorted(score, score, right=True) - 1  # end of the run of ties a row belongs to
-    first = torch.searchsorted(score, score)
-    tied = bool((last > first).any())
-    draws = [
-        _weighted(weights[block].index_select(1, order).to(torch.float32), positive, (first, last) if tied else None)
-        for block in row_blocks(*weights.shape)
-    ]
+    positive, negative = order[labels[order] == 1], order[labels[order] == 0]
+    lower = torch.searchsorted(probability[negative], probability[positive])
+    upper = torch.searchsorted(probability[negative], probability[positive], right=True)
+    step = max(1, _CACHE // len(order))
+    draws = []
+    for start in range(0, len(weights), step):
+        block = weights[start : start + step].to(torch.float32)
+        wins = block.index_select(1, positive)
+        below = torch.zeros(len(block), len(negative) + 1)  # below[:, j]: weight of the j lowest negatives
+        torch.cumsum(block.index_select(1, negative), 1, out=below[:, 1:])
+        beaten = below.index_select(1, lower)
+        if not torch.equal(lower, upper):
+            beaten = (beaten + below.index_select(1, upper)) / 2
+        draws.append((wins * beaten).sum(1).to(torch.float64) / (wins.sum(1).to(torch.float64) * below[:, -1]))
     return torch.cat(draws)
-
-
-def _weighted(weights: Tensor, positive: Tensor, ties: tuple[Tensor, Tensor] | None) -> Tensor:
-    """[b] AUC of weights [b, n] in the order of the scores; ``ties`` are the ends of each row's run."""
-    wins = weights * positive
-    losses = weights - wins
-    below = losses.cumsum(1)
-    total = below[:, -1:].clone()
-    if ties is not None:
-        first, last = ties
-        run_start = below.index_select(1, first) - losses.index_select(1, first)
-        below = (below.index_select(1, last) + run_start) / 2
-    area = torch.linalg.vecdot(wins, below.div_(total))
-    return area.to(torch.float64) / wins.sum(1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)

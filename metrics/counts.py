@@ -20,7 +20,7 @@ def cell_totals(labels: Tensor, groups: Tensor, n_groups: int) -> Tensor:
     if bool((labels.amin() < 0) | (labels.amax() > 1) | (groups.amin() < 0)):
         raise ValueError(
             f"labels reach from {int(labels.min())} to {int(labels.max())}, group ids from {int(groups.min())}; labels "
-            "must be 0 or 1 and ids at least 0. Label -1 means hidden: rows of the test part are scored with Task.labels"
+            "must be 0 or 1 and ids at least 0. Label -1 means hidden: score test rows with Task.labels"
         )
     totals = torch.bincount(groups * 2 + labels, minlength=2 * n_groups)
     if totals.numel() != 2 * n_groups:
@@ -105,17 +105,10 @@ def permute_counts(table: Tensor, permutations: int, generator: np.random.Genera
     margin = np.stack((sizes - ones, ones), -1)
     of_label = positive.reshape(len(table), -1, 2).sum(1).astype(np.int64)
     shape = (len(table), *sizes.shape)
-    drawn = np.stack(
-        [
-            _deal(
-                np.repeat(of_label[:, None, y], permutations, 1),
-                np.broadcast_to(margin[None, :, :, y], shape),
-                generator,
-            )
-            for y in (0, 1)
-        ],
-        -1,
-    )
+    drawn = np.empty((*shape, 2), dtype=np.int64)
+    for label in (0, 1):
+        marked = np.repeat(of_label[:, None, label], permutations, 1)
+        drawn[..., label] = _deal(marked, np.broadcast_to(margin[..., label], shape), generator)
     return _tables(margin.reshape(permutations, -1), drawn.reshape(*shape[:2], -1), table.shape[1])
 
 
@@ -146,7 +139,9 @@ def _margins(table: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _tables(margin: NDArray[np.int64], positive: NDArray[np.int64], n_groups: int) -> Tensor:
     """[K, B, g, 2, 2] tables of margins [B, 2g] and predicted positives [K, B, 2g]."""
-    pair = np.stack((margin - positive, positive), -1).astype(np.float64)
+    pair = np.empty((*positive.shape, 2))
+    np.subtract(margin, positive, out=pair[..., 0], casting="unsafe")
+    pair[..., 1] = positive
     return torch.from_numpy(pair.reshape(*positive.shape[:2], n_groups, 2, 2))
 
 
