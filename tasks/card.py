@@ -71,6 +71,12 @@ class Rule(_Strict):
         return self
 
 
+class Bin(Rule):
+    """One class of raw codes that are too many to keep apart; several bins may share a name."""
+
+    name: str
+
+
 class ColumnSpec(_Strict):
     """A column that may become features."""
 
@@ -81,6 +87,17 @@ class ColumnSpec(_Strict):
     values: dict[str, str] = Field(default_factory=dict, description="raw value -> words")
     log: bool = Field(default=False, description="numeric: sign(v) log(1 + |v|) before scaling (heavy tails)")
     missing: tuple[str | int | float, ...] = Field(default=(), description="codes that mean missing, such as -9")
+    bins: tuple[Bin, ...] = Field(
+        default=(),
+        description="categorical: on reading, a code becomes the name of the first bin whose rule it meets (bounds look "
+        "at codes that are numbers), a code in no bin becomes 'other', a missing one stays missing",
+    )
+
+    @model_validator(mode="after")
+    def _bins_are_categories(self) -> ColumnSpec:
+        if self.bins and self.kind != "categorical":
+            raise ValueError(f"bins need kind = 'categorical', {self.name!r} is {self.kind}")
+        return self
 
 
 class Label(_Strict):
@@ -106,12 +123,18 @@ class Sensitive(_Strict):
 
     name: str = Field(description="short name used in task names, as in adult:sex")
     column: str
-    groups: tuple[Group, ...] = Field(min_length=2)
+    groups: tuple[Group, ...] = Field(min_length=1)
     other: str = Field(default="", description="name of the group for values in no rule; empty: such rows leave the task")
     missing: Literal["error", "leave", "other"] = Field(
         default="error", description="rows without a value: refuse the data, leave the task, or join the group 'other'"
     )
     note: str = ""
+
+    @model_validator(mode="after")
+    def _two_groups(self) -> Sensitive:
+        if len(self.groups) + bool(self.other) < 2:
+            raise ValueError(f"sensitive attribute {self.name!r} needs two groups, or one group and other")
+        return self
 
     @model_validator(mode="after")
     def _other_has_a_name(self) -> Sensitive:
