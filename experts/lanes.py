@@ -7,9 +7,10 @@ bias b1 is the weight of a feature that is always 1, so rows are handed over wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,34 +118,58 @@ def row_chunks(n_rows: int, floats_per_row: int) -> list[slice]:
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
+class Workspace:
+    """Two reusable buffers for activations: a fresh megabyte costs more in page faults than the arithmetic on it."""
+
+    def __init__(self) -> None:
+        self._buffer = torch.empty(2, 0)
+
+    def take(self, *shape: int) -> tuple[Tensor, Tensor]:
+        """Two tensors of a shape, with arbitrary content; they are the same memory at every call."""
+        size = math.prod(shape)
+        if self._buffer.shape[1] < size:
+            self._buffer = torch.empty(2, size)
+        return self._buffer[0, :size].view(shape), self._buffer[1, :size].view(shape)
+
+
 class _DropoutMargins(torch.autograd.Function):
     """Margins under dropout with a backward pass of one product.
 
     With S = mask ⊙ leaky_relu'(U) the activations are U ⊙ S (leaky ReLU is positively homogeneous), so for an
     upstream gradient δ [K, n] and H = (S ⊙ δ) X: dW1 = w2 H and, by Euler's identity, dw2 = Σ_d W1 ⊙ H.
-    The activations need not be kept, and neither gradient reads them again.
+    The activations need not be kept, and neither gradient reads them again. The slopes live in the workspace, so
+    a graph can be walked once, before the next forward pass.
     """
 
     @staticmethod
-    def forward(ctx: Any, first: Tensor, second: Tensor, offset: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
-        activations = hidden(first, rows)
-        slopes = torch.ops.aten.leaky_relu_backward(mask.expand_as(activations), activations, SLOPE, False)
+    def forward(
+        ctx: Any, first: Tensor, second: Tensor, offset: Tensor, rows: Tensor, mask: Tensor, workspace: Workspace
+    ) -> Tensor:
+        lanes, units, width = first.shape
+        activations, slopes = workspace.take(lanes, units, len(rows))
+        torch.mm(first.reshape(lanes * units, width), rows.T, out=activations.view(lanes * units, len(rows)))
+        torch.ops.aten.leaky_relu_backward.grad_input(
+            mask.expand_as(activations), activations, SLOPE, False, grad_input=slopes
+        )
         activations.mul_(slopes)
-        ctx.save_for_backward(first, second, rows, slopes)
+        ctx.save_for_backward(first, second, rows)
+        ctx.slopes = slopes
         return torch.baddbmm(offset[:, None], second[:, None], activations).squeeze(1)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        first, second, rows, slopes = ctx.saved_tensors
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        first, second, rows = ctx.saved_tensors
         gradient = upstream[0]
         lanes, units, width = first.shape
-        flow = slopes.mul_(gradient[:, None])  # the slopes are not needed again: a graph is walked once
-        product = (flow.view(lanes * units, len(rows)) @ rows).view(lanes, units, width)
+        flow = ctx.slopes.mul_(gradient[:, None]).view(lanes * units, len(rows))
+        product = (flow @ rows).view(lanes, units, width)
         d_second = torch.linalg.vecdot(first, product)
-        return product * second[..., None], d_second, gradient.sum(1, keepdim=True), None, None
+        return product * second[..., None], d_second, gradient.sum(1, keepdim=True), None, None, None
 
 
-def dropout_margins(first: Tensor, second: Tensor, offset: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
+def dropout_margins(
+    first: Tensor, second: Tensor, offset: Tensor, rows: Tensor, mask: Tensor, workspace: Workspace
+) -> Tensor:
     """[K, n] margins under dropout; differentiable once in the parameters, not in the rows.
 
     Parameters
@@ -154,5 +179,29 @@ def dropout_margins(first: Tensor, second: Tensor, offset: Tensor, rows: Tensor,
     rows : [n, d+1], with the column of ones
     mask : [h, n] float32
         0 where a unit is dropped, 1/(1 − rate) elsewhere; shared by the lanes.
+    workspace : Workspace
+        Buffers that are overwritten; walk the graph before they are used again.
     """
-    return cast(Tensor, _DropoutMargins.apply(first, second, offset, rows, mask))  # type: ignore[no-untyped-call]
+    apply: Callable[..., Tensor] = _DropoutMargins.apply
+    return apply(first, second, offset, rows, mask, workspace)
+
+
+class DropoutMasks:
+    """Dropout masks [h, n] that cost nothing: windows at random places of one long random strip.
+
+    Fresh Bernoulli draws would cost more than the whole training step. Masks depend on the seed and the number of
+    masks taken before, not on the role or the lanes.
+    """
+
+    def __init__(self, hidden: int, rows: int, rate: float, seed: int) -> None:
+        self._shape = (hidden, rows)
+        self._generator = torch_generator(seed, "dropout")
+        size = max(1 << 20, 8 * hidden * rows) if rate > 0 else hidden * rows
+        kept = torch.rand(size, generator=self._generator) >= rate
+        self._strip = kept.to(torch.float32) / (1 - rate)
+
+    def next(self, rows: int) -> Tensor:
+        """[h, rows] float32: 0 or 1/(1 − rate); at most the rows of the constructor."""
+        size = self._shape[0] * rows
+        start = int(torch.randint(len(self._strip) - size + 1, (), generator=self._generator))
+        return self._strip[start : start + size].view(self._shape[0], rows)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
+from experts.adam import LaneAdam, clip_lanes
+from experts.batches import Batch, TrainingRows
+from experts.checkpoints import Checkpoints
 from experts.expert import Role
-from experts.lanes import LaneParameters
-from tasks.task import TaskView
+from experts.integrated_gradients import column_indicator
+from experts.lane_metrics import OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
+from experts.lanes import CHUNK_FLOATS, DropoutMasks, LaneParameters, Workspace, dropout_margins
+from experts.objectives.objective import Forward, Objective, cross_entropy
+from experts.objectives.procedural import ProceduralObjective
+from experts.objectives.result import ResultObjective
+from experts.objectives.utility import UtilityObjective
+from tasks.seeding import derive_seed
+from tasks.task import HIDDEN, TaskView
 
 LaneState = Literal["completed", "pruned", "early_stopped", "failed"]
 
@@ -136,5 +148,212 @@ def train_lanes(
         Rows that choose checkpoints; default: the validation rows.
     progress : callable, optional
         Called with (steps done, steps in all).
+
+    Raises
+    ------
+    ValueError
+        If a configuration, the budget or the rows do not fit the role or the task.
     """
-    raise NotImplementedError
+    _check(role, configs, budget)
+    rows = view.split.validation if eval_rows is None else eval_rows
+    if len(rows) == 0 or bool((view.labels[rows] == HIDDEN).any()):
+        raise ValueError(
+            f"Task {view.name}: the evaluation rows are empty or hold hidden labels; pass labelled eval_rows."
+        )
+    run = _Run(view, role, configs, budget, seed, utility_floor, row_weights, rows)
+    for step in range(1, budget.steps + 1):
+        run.step(step)
+        if step % budget.eval_every == 0 or step == budget.steps:
+            run.evaluate(step)
+        if progress is not None:
+            progress(step, budget.steps)
+        if not len(run.alive):
+            break
+    return run.result()
+
+
+def _check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
+    if not configs:
+        raise ValueError("There is no configuration to train; pass at least one LaneConfig.")
+    if budget.steps < 1 or budget.eval_every < 1 or budget.batch_rows < 2:
+        raise ValueError("Budget needs steps ≥ 1, eval_every ≥ 1 and batch_rows ≥ 2.")
+    if role != "utility" and not 0 <= budget.warm_up < budget.steps:
+        raise ValueError(
+            f"warm_up = {budget.warm_up} leaves no step of {budget.steps} for the fairness terms of the {role} role; "
+            "lower warm_up or raise steps."
+        )
+    names = set(OBJECTIVES[role].lambdas)
+    for lane, config in enumerate(configs):
+        if unknown := set(config.lambdas) - names:
+            raise ValueError(
+                f"Lane {lane} has {sorted(unknown)}, but the {role} role has {sorted(names) or 'no weights'}."
+            )
+        if any(not (math.isfinite(value) and value >= 0) for value in config.lambdas.values()):
+            raise ValueError(f"Lane {lane} has a negative or infinite weight: {dict(config.lambdas)}.")
+
+
+OBJECTIVES: dict[Role, type[UtilityObjective | ResultObjective | ProceduralObjective]] = {
+    "utility": UtilityObjective,
+    "result": ResultObjective,
+    "procedural": ProceduralObjective,
+}
+
+
+def make_objective(
+    role: Role, view: TaskView, configs: Sequence[LaneConfig], hidden_units: int, seed: int
+) -> Objective:
+    """The objective of K lanes of a role; a λ that a configuration does not name is 0."""
+    names = OBJECTIVES[role].lambdas
+    lambdas = {name: torch.tensor([float(config.lambdas.get(name, 0.0)) for config in configs]) for name in names}
+    if role == "result":
+        return ResultObjective(lambdas)
+    if role == "procedural":
+        indicator = column_indicator(view.column_of_feature, len(view.columns))
+        seeds = [derive_seed(seed, config.seed) for config in configs]
+        return ProceduralObjective(lambdas, indicator, hidden_units, len(view.group_names), seeds)
+    return UtilityObjective()
+
+
+class _Run:
+    """The state of one call of :func:`train_lanes`; ``alive`` are the lanes that still train."""
+
+    def __init__(
+        self,
+        view: TaskView,
+        role: Role,
+        configs: Sequence[LaneConfig],
+        budget: Budget,
+        seed: int,
+        floor: float | None,
+        row_weights: Tensor | None,
+        rows: Tensor,
+    ) -> None:
+        self.view, self.role, self.budget, self.rows = view, role, budget, rows
+        self.alive = torch.arange(len(configs))
+        self.warm_up = 0 if role == "utility" else budget.warm_up
+        self.batches = TrainingRows(view, budget.batch_rows, row_weights, seed, budget.attribution_rows)
+        self.masks = DropoutMasks(budget.hidden, self.batches.batch_rows, budget.dropout, seed)
+        self.objective = make_objective(role, view, configs, budget.hidden, seed)
+        initial = LaneParameters.initial(view.features.shape[1], budget.hidden, [config.seed for config in configs])
+        self.checkpoints = Checkpoints(initial, SCORES[role], floor)
+        self.optimiser = LaneAdam(
+            initial.theta.clone(),
+            torch.tensor([config.lr for config in configs]),
+            torch.tensor([config.weight_decay for config in configs]),
+        )
+        self.workspace = Workspace()
+        self.states: list[LaneState] = ["completed"] * len(configs)
+        self.reasons = [""] * len(configs)
+        self.history: list[dict[str, float]] = []
+        self._rungs = _rung_steps(budget, self.warm_up)
+
+    def parameters(self) -> LaneParameters:
+        """Current weights of the running lanes."""
+        return LaneParameters(self.optimiser.theta, self.view.features.shape[1], self.budget.hidden)
+
+    def step(self, step: int) -> None:
+        """One optimiser step of all running lanes, a cache-sized chunk of lanes at a time."""
+        batch = self.batches.next()
+        mask = self.masks.next(len(batch))
+        gradient = torch.empty_like(self.optimiser.theta)
+        size = lane_chunk(len(batch), self.budget.hidden)
+        for start in range(0, len(gradient), size):
+            lanes = slice(start, min(start + size, len(gradient)))
+            gradient[lanes] = self._gradient(batch.lanes(lanes), mask, lanes, with_penalty=step > self.warm_up)
+        self.optimiser.step(clip_lanes(gradient, self.budget.clip))
+        if step > self.warm_up:
+            self.objective.after_step()
+
+    def _gradient(self, batch: Batch, mask: Tensor, lanes: slice, with_penalty: bool) -> Tensor:
+        """[K, P] gradient of the lanes' losses; lanes do not meet, so the gradient of the sum is each lane's own."""
+        theta = self.optimiser.theta[lanes].detach().requires_grad_()
+        first, second, offset = LaneParameters(theta, self.view.features.shape[1], self.budget.hidden).split()
+        margins = dropout_margins(first, second, offset, batch.rows, mask, self.workspace)
+        loss = cross_entropy(margins, batch)
+        if with_penalty:
+            loss = loss + self.objective.penalty(Forward(batch, first, second, offset, margins, lanes))
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        assert theta.grad is not None
+        return theta.grad
+
+    def evaluate(self, step: int) -> None:
+        """Score the running lanes, keep better checkpoints, and let failed, patient-less and pruned lanes go."""
+        parameters = self.parameters()
+        values = lane_metrics(parameters, self.view, self.rows, self.role)
+        self._record(step, values)
+        broken = ~torch.isfinite(parameters.theta).all(1)
+        if step > self.warm_up:
+            self.checkpoints.offer(self.alive, parameters, values, step)
+        stale = self.checkpoints.waited(self.alive) >= self.budget.patience
+        pruned = self._pruned(step, ~broken & ~stale)
+        text = f"at step {step}"
+        self._end(
+            broken, "failed", f"The loss or the weights became infinite or undefined {text}; lower the learning rate."
+        )
+        self._end(
+            stale & ~broken, "early_stopped", f"No better checkpoint in {self.budget.patience} evaluations {text}."
+        )
+        self._end(pruned, "pruned", f"Outside the best {self.budget.keep:.0%} of the running lanes {text}.")
+        self._select(~(broken | stale | pruned))
+
+    def _record(self, step: int, values: dict[str, Tensor]) -> None:
+        names = list(values)
+        table = torch.stack([values[name] for name in names], 1).tolist()
+        for lane, row in zip(self.alive.tolist(), table, strict=True):
+            self.history.append({"lane": lane, "step": step, **dict(zip(names, row, strict=True))})
+
+    def _pruned(self, step: int, running: Tensor) -> Tensor:
+        """[alive] bool: lanes outside the kept share, when this evaluation is a rung (successive halving)."""
+        pruned = torch.zeros(len(self.alive), dtype=torch.bool)
+        if not self._rungs or step < self._rungs[0] or step >= self.budget.steps:
+            return pruned
+        while self._rungs and step >= self._rungs[0]:
+            self._rungs.pop(0)
+        places = torch.nonzero(running)[:, 0]
+        order = self.checkpoints.rank(self.alive[places])
+        pruned[places[order[math.ceil(self.budget.keep * len(places)) :]]] = True
+        return pruned
+
+    def _end(self, which: Tensor, state: LaneState, reason: str) -> None:
+        for lane in self.alive[which].tolist():
+            self.states[lane], self.reasons[lane] = state, reason
+
+    def _select(self, keep: Tensor) -> None:
+        if bool(keep.all()):
+            return
+        lanes = torch.nonzero(keep)[:, 0]
+        self.alive = self.alive[lanes]
+        self.optimiser.select(lanes)
+        self.objective.select(lanes)
+        self.batches.select(lanes)
+
+    def result(self) -> LaneResult:
+        """Every lane at its chosen checkpoint, with all metrics there; a failed lane has none."""
+        best = self.checkpoints
+        values = best.values
+        if self.role != "procedural":
+            values = {**values, **reason_metrics(best.parameters, self.view, self.rows)}
+        names = [*OUTCOME_METRICS, *REASON_METRICS]
+        failed = torch.tensor([state == "failed" for state in self.states])
+        table = torch.stack([torch.where(failed, torch.nan, values[name]) for name in names], 1)
+        metrics = [dict(zip(names, row, strict=True)) for row in table.tolist()]
+        return LaneResult(
+            parameters=best.parameters,
+            metrics=metrics,
+            objective=[row[SCORES[self.role]] for row in metrics],
+            feasible=(best.feasible & ~failed).tolist(),
+            state=self.states,
+            reason=self.reasons,
+            step=best.step.tolist(),
+            history=self.history,
+        )
+
+
+def lane_chunk(rows: int, hidden_units: int) -> int:
+    """Lanes worked on at once, so that their activations stay in cache; the same for every role."""
+    return max(4, CHUNK_FLOATS // (rows * hidden_units))
+
+
+def _rung_steps(budget: Budget, warm_up: int) -> list[int]:
+    """Steps from which lanes may be pruned: never before a checkpoint with fairness terms exists."""
+    return sorted(max(math.ceil(fraction * budget.steps), warm_up + 1) for fraction in budget.rungs)

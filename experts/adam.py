@@ -1,0 +1,51 @@
+"""Adam for lanes: one set of flat tensors, a learning rate and a weight decay per lane."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+def clip_lanes(gradient: Tensor, largest: float) -> Tensor:
+    """Scale each lane's gradient [K, P] in place to a Euclidean norm of at most ``largest``."""
+    norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    return gradient.mul_((largest / (norm + 1e-6)).clamp_(max=1.0))
+
+
+class LaneAdam:
+    """Adam (Kingma & Ba 2015) on [K, P], with L2 weight decay added to the gradient as ``torch.optim.Adam`` does.
+
+    Parameters
+    ----------
+    theta : [K, P] float32
+        Changed in place by :meth:`step`.
+    lr, weight_decay : [K] float32
+    """
+
+    def __init__(self, theta: Tensor, lr: Tensor, weight_decay: Tensor) -> None:
+        self.theta = theta
+        self._lr = lr[:, None]
+        self._decay = weight_decay[:, None]
+        self._mean = torch.zeros_like(theta)
+        self._square = torch.zeros_like(theta)
+        self._steps = 0
+
+    def step(self, gradient: Tensor) -> None:
+        """One step along a gradient [K, P], which is overwritten."""
+        self._steps += 1
+        first, second = BETAS
+        gradient.addcmul_(self.theta, self._decay)
+        self._mean.lerp_(gradient, 1 - first)
+        self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        scale = (1 - second**self._steps) ** 0.5
+        denominator = self._square.sqrt().div_(scale).add_(EPSILON)
+        rate = self._lr / (1 - first**self._steps)
+        self.theta.sub_(torch.div(self._mean, denominator, out=denominator).mul_(rate))
+
+    def select(self, lanes: Tensor) -> None:
+        """Go on with some lanes only."""
+        for name in ("theta", "_lr", "_decay", "_mean", "_square"):
+            setattr(self, name, getattr(self, name)[lanes].clone())

@@ -1,0 +1,1 @@
+"""What the experts' roles optimise: one file per role."""
