@@ -1,0 +1,38 @@
+"""A tiny suite on the simulated task, and its finished output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmarks.runner import RunSummary, run_suite
+from benchmarks.suite import Suite
+
+TINY = {"steps": 120, "eval_every": 40, "warm_up": 40, "rungs": ()}
+
+
+def tiny_suite(**changes: object) -> Suite:
+    """One small job: two methods of each kind at the smallest effort that still runs every stage."""
+    settings: dict[str, object] = {"name": "tiny", "tasks": ("scm",), "splits": 1, "trials": 4, "batch": 2, "folds": 2, "budget": TINY}
+    return Suite.model_validate(settings | changes)
+
+
+@pytest.fixture(scope="session")
+def quiet() -> Console:
+    """A console that nobody reads."""
+    return Console(quiet=True)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, quiet: Console) -> tuple[Path, RunSummary]:
+    """Output folder and summary of one tiny run, shared by the tests that only look at it."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("FAIRMOE_HOME", str(tmp_path_factory.mktemp("store")))
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    output = tmp_path_factory.mktemp("run") / "tiny"
+    try:
+        return output, run_suite(tiny_suite(), output, workers=1, strict=True, console=quiet)
+    finally:
+        patch.undo()

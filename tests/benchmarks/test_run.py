@@ -1,0 +1,143 @@
+"""A run from nothing to pages: what it writes, that it is deterministic, and that it goes on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchmarks.runner import RunSummary, run_suite
+from benchmarks.suite import METHODS
+from tests.benchmarks.conftest import tiny_suite
+
+Finished = tuple[Path, RunSummary]
+
+
+def results(output: Path) -> pd.DataFrame:
+    return pd.read_csv(output / "results.csv")
+
+
+def test_every_method_has_every_metric_of_both_parts(finished: Finished) -> None:
+    table = results(finished[0])
+    assert set(table["method"]) == set(METHODS)
+    counts = table.groupby(["method", "part"])["metric"].nunique()
+    assert counts.min() >= 25
+    assert set(table["part"]) == {"validation", "test"}
+
+
+def test_no_time_or_run_id_is_in_the_results(finished: Finished) -> None:
+    assert not {"wall_s", "finished", "mlflow_run_id", "peak_mib"} & set(results(finished[0]).columns)
+    provenance = pd.read_csv(finished[0] / "provenance.csv")
+    assert (provenance["wall_s"] >= 0).all() and provenance["mlflow_run_id"].notna().all()
+
+
+def test_the_constant_predictor_is_flagged_and_has_no_gap(finished: Finished) -> None:
+    table = results(finished[0]).query("method == 'constant' and part == 'test' and metric == 'dp@1'")
+    assert table["estimate"].item() == 0
+    assert table["status"].item() == "degenerate"
+
+
+def test_predictions_hold_no_labels_and_score_again_to_the_same_numbers(finished: Finished) -> None:
+    from metrics.evidence import Evidence
+    from metrics.score import score
+    from tasks.load import load_task
+
+    import torch
+
+    output, _ = finished
+    row = results(output).query("method == 'mixture' and part == 'test' and metric == 'dp@1'")
+    provenance = pd.read_csv(output / "provenance.csv").query("method == 'mixture'")
+    stored = pd.read_parquet(output / "predictions" / f"{provenance['cell'].item()}.parquet")
+    assert not {"label", "labels", "y"} & set(stored.columns)
+    task = load_task("scm")
+    test = stored[stored["part"] == "test"].set_index("row").loc[task.rows[task.split.test].numpy()]
+    rows = task.split.test
+    again = score(Evidence(torch.from_numpy(test["probability"].to_numpy())), task.labels[rows], task.groups[rows], task.group_names, seed=0)
+    assert again.values["dp@1"].estimate == pytest.approx(row["estimate"].item(), abs=1e-12)
+
+
+def test_tuning_results_have_the_known_names(finished: Finished) -> None:
+    (tune,) = (finished[0] / "jobs").glob("*/tune")
+    for role in ("utility", "result", "procedural"):
+        found = json.loads((tune / f"scm_{role}_tuning_results.json").read_text())
+        assert found["best_params"] and found["best_metrics"]["utility@1"] > 0.5
+        assert (tune / f"scm_{role}_best.safetensors").exists()
+    assert (tune / "scm_expert_tuning_summary.json").exists()
+
+
+def test_pages_are_written(finished: Finished) -> None:
+    output, summary = finished
+    assert {path.name for path in summary.pages} >= {"leaderboard.html", "leaderboard.md"}
+    page = (output / "leaderboard.html").read_text()
+    assert "scm" in page and "<script src=" not in page
+
+
+def test_a_second_run_computes_nothing(finished: Finished, quiet: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (finished[0] / "results.csv").read_bytes()
+    summary = run_suite(tiny_suite(), finished[0], workers=1, strict=True, console=quiet)
+    assert summary.computed == 0
+    assert (finished[0] / "results.csv").read_bytes() == before
+
+
+def test_same_seed_same_bytes_other_seed_other_split(finished: Finished, tmp_path: Path, quiet: Console) -> None:
+    run_suite(tiny_suite(), tmp_path / "again", workers=1, strict=True, console=quiet)
+    assert (tmp_path / "again" / "results.csv").read_bytes() == (finished[0] / "results.csv").read_bytes()
+    run_suite(tiny_suite(seed=1), tmp_path / "other", workers=1, strict=True, console=quiet)
+    one, other = results(finished[0]), results(tmp_path / "other")
+    assert not set(one["split_hash"]) & set(other["split_hash"])
+    trials = [json.loads(next((o / "jobs").glob("*/tune/scm_result_tuning_results.json")).read_text())["trials"] for o in (finished[0], tmp_path / "other")]
+    assert trials[0][0]["params"] != trials[1][0]["params"]
+
+
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+from rich.console import Console
+from benchmarks import stages
+from benchmarks.executor import InProcess
+from benchmarks.job import plan
+from tasks.registry import resolve
+from tests.benchmarks.conftest import tiny_suite
+
+target = sys.argv[2]
+def notify(job, stage, share):
+    if stage == target and (stage.split()[0] != "tune" or share >= float(sys.argv[3])):
+        os.kill(os.getpid(), signal.SIGKILL)
+(job,) = plan(tiny_suite(), {"scm": resolve("scm").card.hash})
+stages.run_job(job, Path(sys.argv[1]) / "jobs", notify)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "share"),
+    [("tune utility", 0.2), ("tune result", 0.45), ("tune procedural", 0.7), ("gate_dense", 0), ("mixture", 0), ("combined_mlp", 0), ("score", 0)],
+)
+def test_killed_in_any_stage_and_resumed_gives_the_same_bytes(
+    finished: Finished, tmp_path: Path, quiet: Console, stage: str, share: float
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLER, str(tmp_path / "run"), stage, str(share)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    run_suite(tiny_suite(), tmp_path / "run", workers=1, strict=True, console=quiet)
+    assert (tmp_path / "run" / "results.csv").read_bytes() == (finished[0] / "results.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "bench", "quick", "--task", "scm", "--output", str(tmp_path / "run")]
+    process = subprocess.Popen(command, env={**os.environ, "FAIRMOE_HOME": str(tmp_path / "home")}, stdout=subprocess.PIPE, text=True)
+    time.sleep(12)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again" in " ".join(text.split())
+    again = subprocess.run(command, env={**os.environ, "FAIRMOE_HOME": str(tmp_path / "home")}, check=False)
+    assert again.returncode == 0
