@@ -89,8 +89,8 @@ class ColumnSpec(_Strict):
     missing: tuple[str | int | float, ...] = Field(default=(), description="codes that mean missing, such as -9")
     bins: tuple[Bin, ...] = Field(
         default=(),
-        description="categorical: on reading, a code becomes the name of the first bin whose rule it meets (bounds look "
-        "at codes that are numbers), a code in no bin becomes 'other', a missing one stays missing",
+        description="categorical: on reading, a code becomes the name of the first bin whose rule it meets (bounds "
+        "look at codes that are numbers), a code in no bin becomes 'other', a missing one stays missing",
     )
 
     @model_validator(mode="after")
@@ -124,7 +124,7 @@ class Sensitive(_Strict):
     name: str = Field(description="short name used in task names, as in adult:sex")
     column: str
     groups: tuple[Group, ...] = Field(min_length=1)
-    other: str = Field(default="", description="name of the group for values in no rule; empty: such rows leave the task")
+    other: str = Field(default="", description="group of values in no rule; empty: such rows leave the task")
     missing: Literal["error", "leave", "other"] = Field(
         default="error", description="rows without a value: refuse the data, leave the task, or join the group 'other'"
     )
