@@ -99,11 +99,12 @@ def _held_out(view: TaskView, recipe: Recipe, fold: Tensor, budget: Budget, seed
     result = train_lanes(
         view, recipe.role, [recipe.lane] * count, fixed_steps(budget, recipe.steps), seed=seed, row_weights=weights
     )
-    for lane, state in enumerate(result.state):
-        if state == "failed":
+    for lane, (state, step) in enumerate(zip(result.state, result.step, strict=True)):
+        if state == "failed" or step == 0:
+            reason = result.reason[lane] or "its metrics are not estimable on the validation rows."
             raise RuntimeError(
-                f"Fold {lane} of the {recipe.role} expert on {view.name} failed: {result.reason[lane]}. Tune with a "
-                "smaller learning rate, or use fewer folds."
+                f"Fold {lane} of the {recipe.role} expert on {view.name} failed: {reason} Tune with a smaller learning "
+                "rate, or use fewer folds."
             )
     logits = torch.empty(len(fold))
     for lane in range(count):

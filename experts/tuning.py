@@ -67,6 +67,8 @@ class Tuning:
         False: no trial reached the floor, and the trial of the highest utility was taken instead.
     note : str
         Says so, in words.
+    place : str
+        Sub-folder of the results: ``seed_<n>`` when several seeds were tuned together, else empty.
     """
 
     role: Role
@@ -89,6 +91,7 @@ class Tuning:
     space: str
     budget: Budget
     view_hash: str
+    place: str = ""
 
     @property
     def recipe(self) -> Recipe:
@@ -112,7 +115,7 @@ def tune_seeds(
     batch: int = 15,
     space: str = "published",
     utility_floor: float | Tuning | None = None,
-    epsilon: float = EPSILON,
+    epsilon: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Tuning]:
     """Tune one role for several seeds at once: their batches train as lanes of one program.
@@ -137,6 +140,8 @@ def tune_seeds(
     utility_floor : float or Tuning, optional
         Required for fair roles. A float is the floor itself; the tuned utility expert of the same view gives
         ``its validation utility − epsilon``.
+    epsilon : float, optional
+        Default 0.02 with a Tuning; with a float it is only stated in the results.
     progress : callable, optional
         Called with (steps done, steps in all).
 
@@ -160,7 +165,7 @@ def tune_seeds(
         _run(plan, store, progress)
     results = [_conclude(plan, store, seed, margin) for seed in plan.seeds]
     for result in results:
-        save_tuning(result, folder if len(results) == 1 else folder / f"seed_{result.seed}")
+        save_tuning(result, folder)
     return results
 
 
@@ -202,7 +207,7 @@ def _role(name: str) -> Role:
     return role  # type: ignore[return-value]
 
 
-def _floor(role: Role, given: float | Tuning | None, epsilon: float) -> tuple[float | None, float | None]:
+def _floor(role: Role, given: float | Tuning | None, epsilon: float | None) -> tuple[float | None, float | None]:
     if role == "utility":
         return None, None
     if given is None:
@@ -210,7 +215,10 @@ def _floor(role: Role, given: float | Tuning | None, epsilon: float) -> tuple[fl
             f"Tuning the {role} role needs utility_floor: without one the smallest gap wins, and a constant predictor "
             "has none. Pass the Tuning of the utility role, or a number."
         )
-    return (given.best_score - epsilon, epsilon) if isinstance(given, Tuning) else (float(given), None)
+    if isinstance(given, Tuning):
+        epsilon = EPSILON if epsilon is None else epsilon
+        return given.best_score - epsilon, epsilon
+    return float(given), epsilon
 
 
 def _open_store(plan: _Plan, folder: Path) -> TrialStore:
@@ -333,6 +341,7 @@ def _conclude(plan: _Plan, store: TrialStore, seed: int, epsilon: float | None) 
         space=plan.space,
         budget=plan.budget,
         view_hash=plan.view.hash,
+        place=f"seed_{seed}" if len(plan.seeds) > 1 else "",
     )
 
 

@@ -65,6 +65,7 @@ def results(tuning: Tuning) -> dict[str, Any]:
 
 def save_tuning(tuning: Tuning, folder: Path) -> None:
     """Write the chosen expert, then the results: whoever finds results finds the expert."""
+    folder = folder / tuning.place
     place = best_path(folder, tuning.dataset, tuning.role)
     with atomic_path(place) as temporary:
         temporary.mkdir()
@@ -78,15 +79,17 @@ def save_tuning(tuning: Tuning, folder: Path) -> None:
 def write_summary(tunings: Sequence[Tuning], folder: Path) -> Path:
     """Write ``{dataset}_expert_tuning_summary.json``: what each role of one data set came to.
 
+    It lies beside the results: in ``seed_<n>`` below ``folder`` when several seeds were tuned together.
+
     Raises
     ------
     ValueError
-        If the tunings are of different data sets, or there are none.
+        If the tunings are of different data sets or seeds, or there are none.
     """
-    names = {tuning.dataset for tuning in tunings}
-    if len(names) != 1:
-        raise ValueError(f"A summary is of one data set; these tunings are of {sorted(names) or 'none'}.")
-    path = folder / f"{file_stem(names.pop())}_expert_tuning_summary.json"
+    owners = sorted({(tuning.dataset, tuning.seed) for tuning in tunings})
+    if len(owners) != 1:
+        raise ValueError(f"A summary is of one data set and seed; these tunings are of {owners or 'none'}.")
+    path = folder / tunings[0].place / f"{file_stem(tunings[0].dataset)}_expert_tuning_summary.json"
     write_json(path, {tuning.role: _summary(tuning) for tuning in tunings})
     return path
 

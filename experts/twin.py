@@ -36,11 +36,9 @@ def train_fixed(
         If the lane failed; the text gives the reason.
     """
     result = train_lanes(view, role, [config], budget, seed=seed, utility_floor=utility_floor)
-    if result.state[0] == "failed":
-        raise RuntimeError(
-            f"Training the {role} role on {view.name} with lr {config.lr:g} failed: {result.reason[0]}. "
-            "Use a smaller learning rate, or check the features for extreme values."
-        )
+    if result.state[0] == "failed" or result.step[0] == 0:
+        reason = result.reason[0] or "its metrics are not estimable on the validation rows."
+        raise RuntimeError(f"Training the {role} role on {view.name} with lr {config.lr:g} failed: {reason}")
     return MLPExpert.of_lane(view, role, result.parameters)
 
 

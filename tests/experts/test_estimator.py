@@ -1,0 +1,137 @@
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.model_selection import cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from experts.estimator import (
+    FairnessInactiveWarning,
+    ProceduralFairClassifier,
+    ResultFairClassifier,
+    UtilityClassifier,
+)
+
+CLASSIFIERS = (UtilityClassifier, ResultFairClassifier, ProceduralFairClassifier)
+FAIR = (ResultFairClassifier, ProceduralFairClassifier)
+
+
+def biased_data(n=400, seed=0):
+    generator = np.random.Generator(np.random.PCG64(seed))
+    groups = generator.integers(0, 2, n)
+    x = np.column_stack([generator.normal(size=(n, 2)), groups + 0.3 * generator.normal(size=n)])
+    y = np.where(x[:, 0] + 1.2 * groups + 0.5 * generator.normal(size=n) > 0.6, "yes", "no")
+    return x, y, np.where(groups == 1, "a", "b")
+
+
+def parity_gap(predictions, groups):
+    return abs((predictions[groups == "a"] == "yes").mean() - (predictions[groups == "b"] == "yes").mean())
+
+
+# The checks fit without groups, which the fair classifiers warn about; that warning has its own test.
+@pytest.mark.filterwarnings("ignore::experts.estimator.FairnessInactiveWarning")
+@parametrize_with_checks([make(steps=60, lr=0.05) for make in CLASSIFIERS])
+def test_scikit_learn_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("make", FAIR)
+def test_without_groups_a_fair_classifier_warns_and_is_the_utility_classifier(make):
+    x, y, _ = biased_data()
+    with pytest.warns(FairnessInactiveWarning, match="Pass sensitive_features"):
+        fair = make(steps=40).fit(x, y)
+    assert not fair.fairness_active_
+    plain = UtilityClassifier(steps=40).fit(x, y)
+    np.testing.assert_array_equal(fair.decision_function(x), plain.decision_function(x))
+
+
+@pytest.mark.parametrize("make", FAIR)
+def test_a_single_group_is_no_group(make):
+    x, y, _ = biased_data()
+    with pytest.warns(FairnessInactiveWarning):
+        make(steps=10).fit(x, y, sensitive_features=["same"] * len(y))
+
+
+def test_result_fair_classifier_narrows_the_parity_gap():
+    x, y, groups = biased_data()
+    plain = UtilityClassifier(steps=300, lr=0.03).fit(x, y, sensitive_features=groups)
+    fair = ResultFairClassifier(steps=300, lr=0.03, lambda_fair=5.0, epsilon=0.2).fit(x, y, sensitive_features=groups)
+    assert fair.fairness_active_
+    assert parity_gap(fair.predict(x), groups) < parity_gap(plain.predict(x), groups) - 0.1
+
+
+def test_procedural_classifier_learns_with_groups():
+    x, y, groups = biased_data()
+    fair = ProceduralFairClassifier(steps=100, lr=0.03).fit(x, y, sensitive_features=groups)
+    assert fair.fairness_active_
+    assert accuracy_score(y, fair.predict(x)) > 0.7
+
+
+def test_string_labels_and_mixed_hashable_groups():
+    x, y, groups = biased_data()
+    mixed = [("a", 1) if g == "a" else None for g in groups]
+    fitted = ResultFairClassifier(steps=30).fit(x, y, sensitive_features=mixed)
+    assert list(fitted.classes_) == ["no", "yes"]
+    assert len(fitted.groups_) == 2
+    assert set(fitted.predict(x)) <= {"no", "yes"}
+
+
+def test_two_sensitive_columns_are_intersections():
+    x, y, groups = biased_data()
+    table = pd.DataFrame({"first": groups, "second": np.arange(len(y)) % 2})
+    fitted = ResultFairClassifier(steps=20).fit(x, y, sensitive_features=table)
+    assert fitted.groups_ == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+
+
+def test_names_of_groups_do_not_matter():
+    x, y, groups = biased_data()
+    first = ResultFairClassifier(steps=40).fit(x, y, sensitive_features=groups)
+    second = ResultFairClassifier(steps=40).fit(x, y, sensitive_features=(groups == "b").astype(int))
+    np.testing.assert_array_equal(first.decision_function(x), second.decision_function(x))
+
+
+def test_random_state_decides():
+    x, y, _ = biased_data()
+    first = UtilityClassifier(steps=40, random_state=1).fit(x, y).decision_function(x)
+    np.testing.assert_array_equal(first, UtilityClassifier(steps=40, random_state=1).fit(x, y).decision_function(x))
+    assert not np.array_equal(first, UtilityClassifier(steps=40, random_state=2).fit(x, y).decision_function(x))
+
+
+def test_lengths_must_agree():
+    x, y, groups = biased_data()
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ResultFairClassifier(steps=10).fit(x, y, sensitive_features=groups[:-1])
+
+
+def test_one_class_is_refused():
+    x, y, _ = biased_data()
+    with pytest.raises(ValueError, match="one class"):
+        UtilityClassifier(steps=10).fit(x, np.zeros(len(y)))
+
+
+def test_a_class_with_a_single_row_trains_and_validates_on_all_rows():
+    x, y, _ = biased_data()
+    y = np.where(np.arange(len(y)) == 3, 1, 0)
+    assert np.isfinite(UtilityClassifier(steps=20).fit(x, y).decision_function(x)).all()
+
+
+@pytest.mark.parametrize("make", FAIR)
+def test_groups_are_routed_and_sliced_by_cross_validation(make):
+    x, y, groups = biased_data(120)
+
+    def gap(y_true, y_pred, *, sensitive_features):
+        assert len(sensitive_features) == len(y_true)
+        return parity_gap(y_pred, np.asarray(sensitive_features))
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = make_pipeline(StandardScaler(), make(steps=20).set_fit_request(sensitive_features=True))
+        scoring = make_scorer(gap).set_score_request(sensitive_features=True)
+        scores = cross_validate(
+            clone(model), x, y, scoring=scoring, cv=3, params={"sensitive_features": groups}, return_estimator=True
+        )
+    assert np.isfinite(scores["test_score"]).all()
+    assert all(fitted[-1].fairness_active_ for fitted in scores["estimator"])
