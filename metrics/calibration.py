@@ -1,9 +1,11 @@
-"""Calibration: Brier score and expected calibration error."""
+"""Calibration: Brier score, expected calibration error, and the gap between groups."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from metrics.rates import gap
 
 BINS = 15  # equal-width bins (lower, upper] of [0, 1]; 0 belongs to the first
 
@@ -26,8 +28,30 @@ def ece(probability: Tensor, labels: Tensor, bins: int = BINS) -> Tensor:
     [K] float64: sum over bins of |sum of (p - y)| / n, in [0, 1].
     """
     vectors, n = probability.shape
-    bin_of = (probability * bins).ceil_().to(torch.int64).sub_(1).clamp_(0, bins - 1)
-    bin_of += torch.arange(vectors)[:, None] * bins
+    bin_of = bins_of(probability, bins) + torch.arange(vectors)[:, None] * bins
     excess = probability.to(torch.float64) - labels
     sums = torch.bincount(bin_of.flatten(), weights=excess.flatten(), minlength=vectors * bins)
     return sums.view(vectors, bins).abs().sum(1) / n
+
+
+def bins_of(probability: Tensor, bins: int = BINS) -> Tensor:
+    """[...] int64 index of the equal-width bin (lower, upper] of each probability; 0 belongs to the first."""
+    return (probability * bins).ceil_().to(torch.int64).sub_(1).clamp_(0, bins - 1)
+
+
+def calibration_gap(excess: Tensor, rows: Tensor, min_rows: int = 1) -> Tensor:
+    """Gap between groups in mean p - y (calibration in the large).
+
+    Parameters
+    ----------
+    excess : [..., g] float64
+        Sum of p - y over the rows of each group.
+    rows : [..., g] float64
+        Rows of each group; a group with fewer than ``min_rows`` is left out.
+
+    Returns
+    -------
+    [...] float64 in [0, 2]; nan if fewer than two groups are left. Positive and negative errors within a group cancel:
+    unlike a gap of group ECEs this does not grow because a group is small.
+    """
+    return gap(torch.where(rows >= min_rows, excess / rows, torch.nan))

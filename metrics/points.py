@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metrics.auc import auc
 from metrics.calibration import brier, ece
+from metrics.composites import fair_res, utility
 from metrics.counts import count_table
 from metrics.rates import (
     FALSE_POSITIVE_RATE,
@@ -80,7 +81,7 @@ def count_values(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None)
         "worst_acc@1": _worst(accuracy),
         "worst_tpr@1": _worst(tpr),
         "acc_gap@1": gap(accuracy),
-        "fair_res@1": (dp + eopp) / 2,
+        "fair_res@1": fair_res(dp, eopp),
     }
 
 
@@ -137,7 +138,7 @@ def _values(
     if wanted & {"auc@1", "utility@1"}:
         values["auc@1"] = auc(probability, labels)
     if "utility@1" in wanted:
-        values["utility@1"] = (values["acc@1"] + values["f1@1"] + values["auc@1"]) / 3
+        values["utility@1"] = utility(values["acc@1"], values["f1@1"], values["auc@1"])
     if "brier@1" in wanted:
         values["brier@1"] = brier(probability, labels)
     if "ece@1" in wanted:

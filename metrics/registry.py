@@ -1,0 +1,395 @@
+"""The fixed metrics: what each versioned id means, which way is better, and how sure one can be of it.
+
+An id never changes its meaning: a changed definition is a new version (``dp@2``). Reports print direction, target,
+interval and null from here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from metrics.resample import Bias
+
+Kind = Literal["utility", "result", "procedural", "calibration", "composite"]
+Condition = Literal["all", "positive", "negative"]
+
+MIN_GROUP_ROWS = 10
+"""A group with fewer relevant rows is left out of gaps, ratios and minima of final scores.
+
+One row moves the rate of a smaller group by more than 0.1, so max - min over groups would report the smallest group's
+luck. Which groups are left out follows from labels and groups alone, hence is the same for every method; the reason of
+the value names them, and the group table shows their rates with their wide intervals. With fewer than two groups left
+the metric is not estimable.
+"""
+
+INTERVALS = {
+    "counts": "percentile interval of 10,000 resampled count tables (same law as resampling rows)",
+    "delong": "DeLong's variance on the logit scale",
+    "rows": "percentile interval of bootstrap samples of rows, shared by all metrics of a score",
+    "none": "no interval",
+}
+"""How the 95 % interval is made; for a metric with ``bias`` see :func:`metrics.resample.interval`."""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """One fixed metric.
+
+    Attributes
+    ----------
+    id, name, symbol : str
+        Versioned id, name in words, usual symbol in papers.
+    kind : {"utility", "result", "procedural", "calibration", "composite"}
+    direction : {"higher", "lower"}
+        Which way is better.
+    target : float
+        The best value.
+    range : (float, float)
+        Smallest and largest possible value.
+    interval : key of ``INTERVALS``
+    bias : {"none", "up", "down"}
+        Which way resampling shifts the statistic; decides about the end of the interval.
+    null : bool
+        Whether the 95th percentile under shuffled groups is given.
+    estimable : str
+        What makes it not estimable.
+    source : str
+        Equation and citation.
+    conditions : tuple of {"all", "positive", "negative"}
+        The rows of a group that count against ``MIN_GROUP_ROWS``; empty for metrics without group gaps of counts.
+    """
+
+    id: str
+    name: str
+    symbol: str
+    kind: Kind
+    direction: Literal["higher", "lower"]
+    target: float
+    range: tuple[float, float]
+    interval: str
+    bias: Bias
+    null: bool
+    estimable: str
+    source: str
+    conditions: tuple[Condition, ...] = ()
+
+
+_TWO_GROUPS = "needs two groups with at least 10 relevant rows"
+_UNIT = (0.0, 1.0)
+_ROW_PAIR = "rows of both labels"
+
+
+def _utility(id: str, name: str, symbol: str, interval: str, estimable: str, source: str) -> MetricSpec:
+    return MetricSpec(id, name, symbol, "utility", "higher", 1.0, _UNIT, interval, "none", False, estimable, source)
+
+
+def _gap(id: str, name: str, symbol: str, source: str, *conditions: Condition) -> MetricSpec:
+    return MetricSpec(
+        id, name, symbol, "result", "lower", 0.0, _UNIT, "counts", "up", True, _TWO_GROUPS, source, conditions
+    )
+
+
+def _floor(id: str, name: str, symbol: str, source: str, *conditions: Condition) -> MetricSpec:
+    return MetricSpec(
+        id, name, symbol, "result", "higher", 1.0, _UNIT, "counts", "down", False, _TWO_GROUPS, source, conditions
+    )
+
+
+def _procedural(
+    id: str,
+    name: str,
+    symbol: str,
+    top: float,
+    estimable: str,
+    source: str,
+    *,
+    null: bool = True,
+    bias: Bias = "up",
+) -> MetricSpec:
+    return MetricSpec(id, name, symbol, "procedural", "lower", 0.0, (0.0, top), "rows", bias, null, estimable, source)
+
+
+_CFA = "Zhao, Wang, Derr, 'Fairness and explainability: bridging the gap towards fair model explanations', AAAI 2023"
+_GAP = "largest minus smallest group rate"
+_MASKED = "needs probabilities with the top column masked, and 1/0.2 rows per group"
+_ATTRIBUTIONS = "needs attributions, and rows in two groups"
+_FLIPPED = "needs counterfactual probabilities: the sensitive columns are features"
+
+_SPECS = (
+    _utility("acc@1", "accuracy", "ACC", "counts", "needs rows", "P(prediction = label)"),
+    _utility("f1@1", "F1 score of class 1", "F1", "counts", "needs a row with label 1", "2TP/(2TP + FP + FN)"),
+    _utility(
+        "auc@1",
+        "area under the ROC curve",
+        "AUC",
+        "delong",
+        f"needs {_ROW_PAIR}",
+        "P(p+ > p-) + P(p+ = p-)/2; DeLong, DeLong & Clarke-Pearson, Biometrics 1988",
+    ),
+    _utility("utility@1", "utility", "U", "rows", f"needs {_ROW_PAIR}", "(ACC + F1 + AUC)/3"),
+    _gap(
+        "dp@1",
+        "demographic parity difference",
+        "ΔDP",
+        f"{_GAP} of P(prediction = 1); Dwork et al., ITCS 2012",
+        "all",
+    ),
+    _gap(
+        "eopp@1",
+        "equal opportunity difference",
+        "ΔEO",
+        f"{_GAP} of P(prediction = 1 | label = 1); Hardt, Price & Srebro, NeurIPS 2016",
+        "positive",
+    ),
+    _gap(
+        "eodds@1",
+        "equalised odds difference (worst)",
+        "ΔEOdds",
+        "larger of the TPR and the FPR gap; Hardt, Price & Srebro, NeurIPS 2016",
+        "positive",
+        "negative",
+    ),
+    _gap(
+        "eodds_mean@1",
+        "equalised odds difference (mean)",
+        "ΔEOdds mean",
+        "mean of the TPR and the FPR gap",
+        "positive",
+        "negative",
+    ),
+    _gap("acc_gap@1", "accuracy gap", "ΔACC", f"{_GAP} of P(prediction = label)", "all"),
+    _floor("dp_ratio@1", "demographic parity ratio", "DP ratio", "smallest over largest selection rate", "all"),
+    _floor("eopp_ratio@1", "equal opportunity ratio", "EO ratio", "smallest over largest TPR", "positive"),
+    _floor(
+        "eodds_ratio@1",
+        "equalised odds ratio",
+        "EOdds ratio",
+        "smaller of the TPR and the FPR ratio",
+        "positive",
+        "negative",
+    ),
+    _floor("worst_acc@1", "worst-group accuracy", "worst ACC", "smallest group accuracy", "all"),
+    _floor("worst_tpr@1", "worst-group true positive rate", "worst TPR", "smallest group TPR", "positive"),
+    MetricSpec(
+        "brier@1",
+        "Brier score",
+        "Brier",
+        "calibration",
+        "lower",
+        0.0,
+        _UNIT,
+        "rows",
+        "none",
+        False,
+        "needs rows",
+        "mean (p - y)^2; Brier, Monthly Weather Review 1950",
+    ),
+    MetricSpec(
+        "ece@1",
+        "expected calibration error",
+        "ECE",
+        "calibration",
+        "lower",
+        0.0,
+        _UNIT,
+        "rows",
+        "up",
+        False,
+        "needs rows",
+        "15 equal-width bins of the probability of class 1; Guo et al., ICML 2017, eq. 3",
+    ),
+    MetricSpec(
+        "cal_gap@1",
+        "calibration gap",
+        "ΔCal",
+        "calibration",
+        "lower",
+        0.0,
+        (0.0, 2.0),
+        "rows",
+        "up",
+        False,
+        _TWO_GROUPS,
+        f"{_GAP.replace('rate', 'mean')} of p - y (calibration in the large, by group)",
+        ("all",),
+    ),
+    _procedural(
+        "ref@1",
+        "ratio-based explanation fairness",
+        "REF",
+        1.0,
+        _MASKED,
+        f"gap in the share of a group's rows among the 20 % with the largest fidelity; {_CFA}",
+    ),
+    _procedural(
+        "vef@1",
+        "value-based explanation fairness",
+        "VEF",
+        2.0,
+        _MASKED,
+        f"gap in mean fidelity over each group's top 20 %; {_CFA}",
+    ),
+    _procedural(
+        "vef_acc@1",
+        "value-based explanation fairness (accuracy)",
+        "VEF acc",
+        2.0,
+        _MASKED,
+        f"gap in lost accuracy over each group's top 20 %; {_CFA}",
+    ),
+    _procedural(
+        "ref_cfa@1",
+        "REF with the fidelity of the CFA code",
+        "REF (CFA)",
+        1.0,
+        _MASKED,
+        f"fidelity = drop of the largest probability; {_CFA}",
+    ),
+    _procedural(
+        "vef_cfa@1",
+        "VEF with the fidelity of the CFA code",
+        "VEF (CFA)",
+        2.0,
+        _MASKED,
+        f"fidelity = drop of the largest probability, gap in lost accuracy, row index corrected; {_CFA}",
+    ),
+    _procedural(
+        "att_jsd@1",
+        "attribution divergence",
+        "ATT JSD",
+        1.0,
+        _ATTRIBUTIONS,
+        "Jensen-Shannon divergence (base 2) of the groups' mean absolute, normalised attributions",
+    ),
+    _procedural(
+        "signed_att@1",
+        "signed attribution gap",
+        "signed ATT",
+        1.0,
+        _ATTRIBUTIONS,
+        "total variation between the groups' mean signed, L1-normalised attributions",
+    ),
+    _procedural(
+        "sens_share@1",
+        "sensitive attribution share",
+        "sens. share",
+        1.0,
+        "needs attributions, and sensitive columns among the features",
+        "mean share of absolute attribution on sensitive columns",
+        null=False,
+        bias="none",
+    ),
+    _procedural(
+        "cfr@1",
+        "counterfactual flip rate",
+        "CFR",
+        1.0,
+        _FLIPPED,
+        "P(prediction changes with the sensitive columns); Agarwal, Lakkaraju & Zitnik, UAI 2021",
+        null=False,
+        bias="none",
+    ),
+    _procedural(
+        "cfr_soft@1",
+        "counterfactual probability change",
+        "soft CFR",
+        1.0,
+        _FLIPPED,
+        "mean absolute change of the probability with the sensitive columns",
+        null=False,
+        bias="none",
+    ),
+    MetricSpec(
+        "gpf_fae@1",
+        "group procedural fairness by attributions",
+        "GPF FAE",
+        "procedural",
+        "higher",
+        1.0,
+        _UNIT,
+        "none",
+        "none",
+        False,
+        "needs attributions and features, and rows in two groups",
+        "p-value of the MMD between attributions of matched rows; Wang, Huang, Tang & Yao, arXiv 2404.01877",
+    ),
+    MetricSpec(
+        "fair_res@1",
+        "result unfairness",
+        "fair_res",
+        "composite",
+        "lower",
+        0.0,
+        _UNIT,
+        "counts",
+        "up",
+        True,
+        _TWO_GROUPS,
+        "(ΔDP + ΔEO)/2",
+        ("all", "positive"),
+    ),
+    MetricSpec(
+        "fair_proc@1",
+        "procedural unfairness",
+        "fair_proc",
+        "composite",
+        "lower",
+        0.0,
+        (0.0, 4 / 3),
+        "rows",
+        "up",
+        True,
+        "needs REF, VEF and ATT JSD",
+        "(REF + VEF + ATT JSD)/3",
+    ),
+    MetricSpec(
+        "final@1",
+        "final score",
+        "final",
+        "composite",
+        "higher",
+        1.0,
+        (-7 / 3, 1.0),
+        "rows",
+        "down",
+        False,
+        "needs utility, fair_res and fair_proc",
+        "utility - fair_res - fair_proc",
+    ),
+)
+
+METRICS: dict[str, MetricSpec] = {metric.id: metric for metric in _SPECS}
+"""All fixed metrics by id, in the order of tables."""
+
+CFA_METRICS = ("ref_cfa@1", "vef_cfa@1")
+"""Computed only on request, to compare with published tables."""
+
+PROCEDURAL_METRICS = tuple(
+    metric.id for metric in _SPECS if metric.kind == "procedural" and metric.id not in CFA_METRICS
+)
+
+
+def spec(id: str) -> MetricSpec:
+    """The metric of an id.
+
+    Raises
+    ------
+    KeyError
+        If there is no such id; the text names close matches.
+    """
+    if id in METRICS:
+        return METRICS[id]
+    bare = {name.split("@")[0]: name for name in METRICS}
+    close = difflib.get_close_matches(id.split("@")[0], bare, n=3)
+    hint = f"did you mean {', '.join(bare[c] for c in close)}?" if close else f"metrics are {', '.join(METRICS)}"
+    raise KeyError(f"no metric has the id {id!r}; {hint}")
+
+
+def better(id: str, first: float, second: float) -> bool:
+    """Whether ``first`` is strictly better than ``second`` in metric ``id``; False if either is nan."""
+    if math.isnan(first) or math.isnan(second):
+        return False
+    return first > second if spec(id).direction == "higher" else first < second

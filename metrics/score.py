@@ -1,0 +1,329 @@
+"""Scores: every fixed metric of one prediction, with interval, null and status.
+
+Three kinds of resampling, all from the same seed for every prediction, so that predictions of the same rows are
+compared on the same samples: metrics of counts resample the count table (10,000 draws, no rows touched); AUC has
+DeLong's interval; everything that needs rows, and every composite of such metrics, uses one set of bootstrap weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from metrics import composites
+from metrics.auc import ONE_CLASS, auc_value, weighted_auc
+from metrics.calibration import BINS, bins_of, brier, calibration_gap, ece
+from metrics.composites import combine
+from metrics.counts import cell_totals, count_table, permute_counts, resample_counts
+from metrics.evidence import Evidence
+from metrics.points import COUNT_METRICS, count_values
+from metrics.procedural import procedural_draws
+from metrics.rates import FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RATE
+from metrics.registry import CFA_METRICS, METRICS, MIN_GROUP_ROWS, Condition, MetricSpec
+from metrics.resample import Resampled, row_weights, shuffled_groups, weighted_sums
+from metrics.value import Value
+from tasks.seeding import numpy_generator
+
+COUNT_DRAWS = 10_000
+DEGENERATE_SHARE = 0.005
+"""A prediction is degenerate if fewer than this share of its rows is in the rarer predicted class."""
+
+Statistic = Literal["count", "positives", "selection_rate", "tpr", "fpr", "accuracy"]
+_CONDITION_WORDS: dict[Condition, str] = {
+    "all": "rows",
+    "positive": "rows with label 1",
+    "negative": "rows with label 0",
+}
+_Z2 = 1.959963984540054**2
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One statistic of one group; rates with Wilson's 95 % interval, counts without (nan)."""
+
+    group: str
+    statistic: Statistic
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All fixed metrics of one prediction.
+
+    Attributes
+    ----------
+    values : dict of id -> Value
+        In the order of the registry. A group below ``MIN_GROUP_ROWS`` is left out of gaps; the reason then names it
+        although the status is "ok".
+    groups : list of GroupRow
+        All groups, whatever their size.
+    degenerate : bool
+        The prediction is (nearly) constant: its gaps are small because it does not tell rows apart.
+    """
+
+    values: dict[str, Value]
+    groups: list[GroupRow]
+    degenerate: bool
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What all predictions of the same rows share."""
+
+    labels: Tensor
+    groups: Tensor
+    names: tuple[str, ...]
+    sizes: Tensor  # [g, 2] rows per (group, label)
+    weights: Tensor  # [B, n]
+    shuffled: Tensor  # [P, n]
+    seed: int
+    cfa: bool
+
+
+def score(
+    evidence: Evidence,
+    labels: Tensor,
+    groups: Tensor,
+    group_names: Sequence[str],
+    *,
+    seed: int,
+    draws: int = 1000,
+    permutations: int = 500,
+    cfa: bool = False,
+) -> Scores:
+    """Scores of one prediction; parameters as in :func:`score_many`."""
+    settings = {"seed": seed, "draws": draws, "permutations": permutations}
+    return score_many({"": evidence}, labels, groups, group_names, **settings, cfa=cfa)[""]
+
+
+def score_many(
+    evidences: Mapping[str, Evidence],
+    labels: Tensor,
+    groups: Tensor,
+    group_names: Sequence[str],
+    *,
+    seed: int,
+    draws: int = 1000,
+    permutations: int = 500,
+    cfa: bool = False,
+) -> dict[str, Scores]:
+    """Scores of several predictions of the same r rows, on the same resamples.
+
+    Parameters
+    ----------
+    evidences : mapping of name -> Evidence
+        Predictions (and reasons) for the r rows.
+    labels, groups : [r] int64
+        Labels in {0, 1} and group ids in 0..g-1 of these rows.
+    group_names : g names
+    seed : int
+        The same seed gives the same resamples for every prediction, alone or together.
+    draws, permutations : int
+        Bootstrap samples of rows and shuffles of groups.
+    cfa : bool
+        Also compute ``CFA_METRICS``.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, lengths disagree, a label is hidden, or a probability lies outside [0, 1].
+    """
+    for name, evidence in evidences.items():
+        _check(name, evidence, labels, groups)
+    names, n = tuple(group_names), labels.numel()
+    rows = _Rows(
+        labels,
+        groups,
+        names,
+        cell_totals(labels, groups, len(names)),
+        row_weights(n, draws, numpy_generator(seed, "rows")),
+        shuffled_groups(groups, len(names), permutations, numpy_generator(seed, "shuffled groups")),
+        seed,
+        cfa,
+    )
+    return {name: _score(evidence, rows) for name, evidence in evidences.items()}
+
+
+def _check(name: str, evidence: Evidence, labels: Tensor, groups: Tensor) -> None:
+    probability = evidence.probability
+    where = f"the prediction {name!r}" if name else "the prediction"
+    if labels.numel() == 0:
+        raise ValueError("there are no rows to score; pass at least one row")
+    if not probability.shape == labels.shape == groups.shape:
+        shapes = [tuple(t.shape) for t in (probability, labels, groups)]
+        raise ValueError(f"{where}, labels and groups have shapes {shapes}; pass one entry per row to all three")
+    if bool((probability < 0).any()) or bool((probability > 1).any()):
+        raise ValueError(f"{where} has probabilities outside [0, 1]; pass torch.sigmoid(margin), not margins")
+
+
+def _score(evidence: Evidence, rows: _Rows) -> Scores:
+    broken = int(torch.isnan(evidence.probability).sum())
+    if broken:
+        reason = f"{broken} of {rows.labels.numel()} probabilities are nan"
+        return Scores({id: Value.not_estimable(reason) for id in _ids(rows)}, [], False)
+    table = count_table(evidence.probability[None], rows.labels, rows.groups, len(rows.names))
+    parts = _parts(evidence, table, rows)
+    constant = _degenerate(evidence.probability)
+    values = {id: _value(METRICS[id], parts[id], rows, constant) for id in _ids(rows)}
+    area = auc_value(evidence.probability, rows.labels)
+    return Scores({**values, "auc@1": area}, _group_rows(table[0], rows.names), bool(constant))
+
+
+def _ids(rows: _Rows) -> list[str]:
+    return [id for id in METRICS if rows.cfa or id not in CFA_METRICS]
+
+
+def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resampled]:
+    """Every metric with its draws and null."""
+    by_counts = _count_metrics(table, rows)
+    joint = _row_metrics(evidence.probability, by_counts, rows)
+    procedural = procedural_draws(
+        evidence, rows.labels, rows.groups, len(rows.names), weights=rows.weights, permutations=rows.shuffled
+    )
+    utility = combine(composites.utility, joint["acc@1"], joint["f1@1"], joint["auc@1"])
+    fair_proc = combine(composites.fair_proc, *(procedural[id] for id in ("ref@1", "vef@1", "att_jsd@1")))
+    return {
+        **joint,
+        **by_counts,
+        **procedural,
+        "utility@1": utility,
+        "fair_proc@1": fair_proc,
+        "final@1": combine(composites.final, utility, joint["fair_res@1"], fair_proc),
+    }
+
+
+def _count_metrics(table: Tensor, rows: _Rows) -> dict[str, Resampled]:
+    """Metrics of counts from resampled and shuffled count tables."""
+    estimate = count_values(table, MIN_GROUP_ROWS)
+    drawn = count_values(
+        resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts")), MIN_GROUP_ROWS, rows.sizes
+    )
+    null = count_values(
+        permute_counts(table, len(rows.shuffled), numpy_generator(rows.seed, "shuffled counts")),
+        MIN_GROUP_ROWS,
+        rows.sizes,
+    )
+    return {
+        id: _resampled(id, float(estimate[id]), drawn[id][0], null[id][0] if METRICS[id].null else None, rows)
+        for id in COUNT_METRICS
+    }
+
+
+def _row_metrics(probability: Tensor, by_counts: dict[str, Resampled], rows: _Rows) -> dict[str, Resampled]:
+    """Metrics on the shared bootstrap samples: parts of composites, AUC and calibration."""
+    n_groups, cells = len(rows.names), 4 * len(rows.names)
+    excess = probability.to(torch.float64) - rows.labels
+    member = torch.nn.functional.one_hot(rows.groups, n_groups)
+    cell = torch.nn.functional.one_hot((rows.groups * 2 + rows.labels) * 2 + (probability > 0.5), cells)
+    binned = torch.nn.functional.one_hot(bins_of(probability), BINS) * excess[:, None]
+    columns = torch.cat((cell, binned, member * excess[:, None], excess.square()[:, None]), 1)
+    sums = weighted_sums(rows.weights, columns)
+    tables = sums[:, :cells].unflatten(1, (n_groups, 2, 2))
+    bins, by_group = sums[:, cells : cells + BINS], sums[:, cells + BINS : -1]
+    counts = count_values(tables, MIN_GROUP_ROWS, rows.sizes)
+    n, p, y = rows.labels.numel(), probability[None], rows.labels
+    size = rows.sizes.sum(-1)
+    drawn_size = torch.where(size >= MIN_GROUP_ROWS, tables.sum((-2, -1)), 0.0)
+    gap = calibration_gap((member * excess[:, None]).sum(0), size, MIN_GROUP_ROWS)
+    return {
+        **{id: replace(by_counts[id], draws=counts[id], null=None) for id in ("acc@1", "f1@1", "fair_res@1")},
+        "auc@1": _area(probability, rows),
+        "brier@1": Resampled(float(brier(p, y)[0]), sums[:, -1] / n),
+        "ece@1": Resampled(float(ece(p, y)[0]), bins.abs().sum(1) / n),
+        "cal_gap@1": _resampled("cal_gap@1", float(gap), calibration_gap(by_group, drawn_size), None, rows),
+    }
+
+
+def _area(probability: Tensor, rows: _Rows) -> Resampled:
+    area = auc_value(probability, rows.labels)
+    if area.status != "ok":
+        return Resampled(math.nan, status="not_estimable", reason=ONE_CLASS)
+    return Resampled(area.estimate, weighted_auc(probability, rows.labels, rows.weights))
+
+
+def _resampled(id: str, estimate: float, draws: Tensor, null: Tensor | None, rows: _Rows) -> Resampled:
+    """A metric of counts; not estimable, with the sizes of the groups as reason, where the estimate is nan."""
+    if not math.isnan(estimate):
+        return Resampled(estimate, draws, null)
+    if not METRICS[id].conditions:
+        return Resampled(estimate, status="not_estimable", reason="no row has label 1")
+    return Resampled(estimate, status="not_estimable", reason=_too_few(METRICS[id], rows))
+
+
+def _too_few(metric: MetricSpec, rows: _Rows) -> str:
+    """Why a gap is not estimable: for the first condition that leaves fewer than two groups, the groups' rows."""
+    for condition in metric.conditions:
+        sizes = _relevant(condition, rows.sizes)
+        if int((sizes >= MIN_GROUP_ROWS).sum()) < 2:
+            listed = ", ".join(f"{name} {int(size)}" for name, size in zip(rows.names, sizes, strict=True))
+            words = _CONDITION_WORDS[condition]
+            return f"needs two groups with at least {MIN_GROUP_ROWS} {words}; there are {listed}"
+    raise AssertionError(f"{metric.id} is nan although two groups have enough rows")
+
+
+def _left_out(metric: MetricSpec, rows: _Rows) -> str:
+    """Which groups a gap leaves out; empty if none."""
+    notes = []
+    for condition in metric.conditions:
+        sizes = _relevant(condition, rows.sizes)
+        small = [f"{name} {int(size)}" for name, size in zip(rows.names, sizes, strict=True) if size < MIN_GROUP_ROWS]
+        if small:
+            notes.append(f"left out (fewer than {MIN_GROUP_ROWS} {_CONDITION_WORDS[condition]}): {', '.join(small)}")
+    return "; ".join(notes)
+
+
+def _relevant(condition: Condition, sizes: Tensor) -> Tensor:
+    """[g] rows of each group that satisfy a condition on the label."""
+    return sizes.sum(-1) if condition == "all" else sizes[:, int(condition == "positive")]
+
+
+def _value(metric: MetricSpec, part: Resampled, rows: _Rows, constant: str) -> Value:
+    """The final value: interval, null, notes, and the degenerate flag on result fairness and composites."""
+    value = part.value(metric.bias, metric.range)
+    if value.status != "ok":
+        return value
+    if constant and metric.kind in ("result", "composite"):
+        return replace(value, status="degenerate", reason=constant)
+    return replace(value, reason=value.reason or _left_out(metric, rows))
+
+
+def _degenerate(probability: Tensor) -> str:
+    """Why a prediction counts as degenerate; empty if it does not."""
+    if bool((probability == probability[0]).all()):
+        return f"every row has the probability {float(probability[0]):.4g}"
+    share = float((probability > 0.5).to(torch.float64).mean())
+    if min(share, 1 - share) >= DEGENERATE_SHARE:
+        return ""
+    return f"{max(share, 1 - share):.2%} of the rows are predicted {int(share > 0.5)}"
+
+
+def _group_rows(table: Tensor, names: tuple[str, ...]) -> list[GroupRow]:
+    """Sizes and rates of every group from one count table [g, 2, 2]."""
+    rows = []
+    for name, counts in zip(names, table, strict=True):
+        positives = counts[1].sum()
+        rows += [
+            GroupRow(name, "count", float(counts.sum()), math.nan, math.nan),
+            GroupRow(name, "positives", float(positives), math.nan, math.nan),
+        ]
+        for rate in (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE):
+            among = counts[list(rate.labels)].sum(0)
+            rows.append(_rate_row(name, rate.name, float(among[1]), float(among.sum())))
+        rows.append(_rate_row(name, "accuracy", float(counts.diagonal().sum()), float(counts.sum())))
+    return rows
+
+
+def _rate_row(group: str, statistic: str, hits: float, n: float) -> GroupRow:
+    """A proportion with Wilson's score interval (JASA 1927); nan without rows."""
+    if n == 0:
+        return GroupRow(group, statistic, math.nan, math.nan, math.nan)  # type: ignore[arg-type]
+    centre = (hits + _Z2 / 2) / (n + _Z2)
+    half = math.sqrt(_Z2 * (hits * (n - hits) / n + _Z2 / 4)) / (n + _Z2)
+    return GroupRow(group, statistic, hits / n, max(0.0, centre - half), min(1.0, centre + half))  # type: ignore[arg-type]
