@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from experts.objectives.procedural import jensen_shannon
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities, mixture_margin
 from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, Rate, gap
@@ -110,10 +111,8 @@ def pairwise_jsd(profiles: Tensor) -> Tensor:
     if g < 2:
         return profiles.sum((-2, -1)) * 0
     first, second = torch.triu_indices(g, g, offset=1)
-    p, q = profiles[..., first, :], profiles[..., second, :]
-    middle = ((p + q) / 2).clamp(min=1e-30)
-    divergence = (torch.xlogy(p, p.clamp(min=1e-30) / middle) + torch.xlogy(q, q.clamp(min=1e-30) / middle)).sum(-1)
-    return (divergence / (2 * math.log(2))).clamp(min=0).amax(-1)
+    positive = profiles.clamp(min=1e-30)
+    return jensen_shannon(positive[..., first, :], positive[..., second, :]).clamp(min=0).amax(-1)
 
 
 def chained_attributions(

@@ -1,0 +1,246 @@
+"""Joint fine-tuning: experts and gate together, in small steps, kept only if validation rows say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from experts.adam import LaneAdam, clip_lanes
+from experts.batches import Batch, TrainingRows
+from experts.integrated_gradients import by_column, column_indicator
+from experts.lanes import LaneParameters
+from experts.mlp import MLPExpert
+from gates.dense import DenseGate
+from gates.gate import GateState, ProjectedGate
+from gates.mixing import mixture_margin
+from moe.mixture import Mixture
+from moe.objective import attribution_gap, mixture_terms
+from moe.projection import NetworkProjection
+from moe.selection import ValidationScore, validation_scores
+from tasks.seeding import derive_seed
+from tasks.task import TaskView
+
+EXPLAINED_ROWS = 1024
+"""Validation rows on which ATT_JSD is measured when no other procedural score is given."""
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """How experts and gate are trained together.
+
+    Attributes
+    ----------
+    learning_rate : float > 0
+        Small: the system starts from a chosen optimum.
+    lambda_fair, lambda_attention, balance : float >= 0
+        As in :class:`moe.train_gate.GateConfig`.
+    steps : int
+    batch : int
+        Rows per step when the training rows do not fit in one batch.
+    attention_rows : int
+        Rows per step whose attributions enter the objective.
+    evaluate_every : int
+        Steps between validation checkpoints.
+    clip : float
+        Largest Euclidean norm of the gradient of all parameters together.
+    """
+
+    learning_rate: float = 1e-3
+    lambda_fair: float = 1.0
+    lambda_attention: float = 1.0
+    balance: float = 1e-3
+    steps: int = 150
+    batch: int = 1024
+    attention_rows: int = 128
+    evaluate_every: int = 25
+    clip: float = 1.0
+
+
+DEFAULT_CONFIGS = (FineTuneConfig(), FineTuneConfig(learning_rate=3e-3, lambda_fair=0.3, lambda_attention=0.3))
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuning:
+    """What fine-tuning gave.
+
+    Attributes
+    ----------
+    mixture : Mixture
+        The best whole-system snapshot, or the mixture as it was.
+    kept : bool
+        Whether a snapshot beat the mixture as it was, under the rule of :mod:`moe.selection`.
+    config : FineTuneConfig or None
+        Of the kept snapshot.
+    before, after : ValidationScore
+        Of the mixture handed in and of the one handed back.
+    history : list of dict
+        One record per checkpoint: ``config, step, utility, fair_res, fair_proc``.
+    """
+
+    mixture: Mixture
+    kept: bool
+    config: FineTuneConfig | None
+    before: ValidationScore
+    after: ValidationScore
+    history: list[dict[str, float | int]] = field(default_factory=list)
+
+
+def fine_tune(
+    view: TaskView,
+    mixture: Mixture,
+    configs: Sequence[FineTuneConfig] = DEFAULT_CONFIGS,
+    *,
+    seed: int,
+    utility_floor: float,
+    procedural: Callable[[Mixture], float] | None = None,
+) -> FineTuning:
+    """Train experts and gate of a mixture together on training rows.
+
+    Parameters
+    ----------
+    view : TaskView
+    mixture : Mixture
+        Its experts are networks of this package (family "mlp"); a gate without parameters stays as it is.
+    configs : sequence of FineTuneConfig
+        Tried one after another, each from the mixture handed in.
+    seed : int
+    utility_floor : float
+        See :func:`moe.selection.choose`.
+    procedural : callable, optional
+        Procedural unfairness of a mixture on validation rows; default: ATT_JSD of its end-to-end attributions.
+
+    Raises
+    ------
+    ValueError
+        If an expert has no parameters that this can train.
+    """
+    others = [expert.family for expert in mixture.experts if not isinstance(expert, MLPExpert)]
+    if others:
+        raise ValueError(
+            f"experts of family {', '.join(others)} cannot be fine-tuned jointly; train only the gate of such a mixture"
+        )
+    judge = _Judge(view, procedural or _default_procedural(view))
+    before = judge.score(mixture)
+    best = FineTuning(mixture, False, None, before, before)
+    history: list[dict[str, float | int]] = []
+    for index, config in enumerate(configs):
+        for step, snapshot in _run(view, mixture, config, seed):
+            score = judge.score(snapshot)
+            history.append({"config": index, "step": step, **vars_of(score)})
+            if score.better_than(best.after, utility_floor):
+                best = FineTuning(snapshot, True, config, before, score)
+    return replace(best, history=history)
+
+
+def vars_of(score: ValidationScore) -> dict[str, float]:
+    """The parts of a score by name."""
+    return {"utility": score.utility, "fair_res": score.fair_res, "fair_proc": score.fair_proc}
+
+
+def _default_procedural(view: TaskView) -> Callable[[Mixture], float]:
+    rows = view.split.validation[:EXPLAINED_ROWS]
+
+    def att_jsd(mixture: Mixture) -> float:
+        attributions = mixture.attributions(view, rows)
+        return float(attribution_gap(attributions, view.groups[rows], len(view.group_names)))
+
+    return att_jsd
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Scores whole mixtures on validation rows."""
+
+    view: TaskView
+    procedural: Callable[[Mixture], float]
+
+    def score(self, mixture: Mixture) -> ValidationScore:
+        """Utility and disparities of a mixture, end to end."""
+        rows = self.view.split.validation
+        margins = mixture.logits(self.view, rows)[None]
+        labels, groups = self.view.labels[rows], self.view.groups[rows]
+        fair_proc = torch.tensor([self.procedural(mixture)])
+        return validation_scores(margins, labels, groups, len(self.view.group_names), fair_proc)[0]
+
+
+class _System:
+    """All trainable numbers of a mixture as one [1, P] tensor, so that a snapshot is always the whole system."""
+
+    def __init__(self, mixture: Mixture, experts: Sequence[MLPExpert]) -> None:
+        self._mixture, self._experts = mixture, experts
+        gate = mixture.gate
+        self._gate_parts = gate.trainable() if isinstance(gate, DenseGate) else {}
+        parts = [*(e.parameters.theta for e in experts), *(t.reshape(1, -1) for t in self._gate_parts.values())]
+        self._sizes = [p.shape[1] for p in parts]
+        self.theta = torch.cat([p.detach() for p in parts], 1)
+
+    def unpack(self, theta: Tensor) -> tuple[list[LaneParameters], ProjectedGate]:
+        """Experts' parameters and gate as differentiable views of theta."""
+        parts = torch.split(theta, self._sizes, 1)
+        nets = [
+            LaneParameters(part, e.parameters.n_features, e.parameters.hidden)
+            for part, e in zip(parts, self._experts, strict=False)
+        ]
+        gate = self._mixture.gate
+        if not isinstance(gate, DenseGate):
+            return nets, gate
+        shapes = ((name, t.shape) for name, t in self._gate_parts.items())
+        tensors = {name: p.view(shape) for p, (name, shape) in zip(parts[len(nets) :], shapes, strict=True)}
+        return nets, gate.replace(**tensors)
+
+    def snapshot(self) -> Mixture:
+        """The whole mixture as it is now; later steps do not change it."""
+        nets, gate = self.unpack(self.theta.clone())
+        experts = (replace(e, parameters=p) for e, p in zip(self._experts, nets, strict=True))
+        return replace(self._mixture, experts=tuple(experts), gate=gate)
+
+
+def _run(view: TaskView, mixture: Mixture, config: FineTuneConfig, seed: int) -> Iterator[tuple[int, Mixture]]:
+    """Snapshots at the checkpoints of one configuration."""
+    system = _System(mixture, [e for e in mixture.experts if isinstance(e, MLPExpert)])
+    adam = LaneAdam(system.theta, torch.tensor([config.learning_rate]), torch.zeros(1))
+    rows = TrainingRows(view, config.batch, None, derive_seed(seed, "fine-tune"), config.attention_rows)
+    indicator = column_indicator(view.column_of_feature, len(view.columns))
+    for step in range(1, config.steps + 1):
+        theta = system.theta.detach().requires_grad_()
+        loss = mixture_loss(*system.unpack(theta), rows.next(), indicator, config)
+        (gradient,) = torch.autograd.grad(loss, theta)
+        adam.step(clip_lanes(gradient, config.clip))
+        if step % config.evaluate_every == 0 or step == config.steps:
+            yield step, system.snapshot()
+
+
+def mixture_loss(
+    networks: Sequence[LaneParameters], gate: ProjectedGate, batch: Batch, indicator: Tensor, config: FineTuneConfig
+) -> Tensor:
+    """[] objective of a whole mixture on a batch, differentiable in networks and gate.
+
+    The attention term explains the sample's rows by gradient times input of the end-to-end margin, gate included.
+
+    Parameters
+    ----------
+    networks : sequence of m LaneParameters with one lane each
+    gate : ProjectedGate
+    batch : Batch
+    indicator : [d, c]
+        Source column of each feature.
+    config : FineTuneConfig
+    """
+    projections = [NetworkProjection(network) for network in networks]
+
+    def forward(features: Tensor) -> tuple[Tensor, Tensor]:
+        logits = torch.stack([p.margin_of(p.project(features)) for p in projections], -1)
+        return gate.weights(GateState(features, logits)), logits
+
+    weights, logits = forward(batch.rows[:, :-1])
+    terms = mixture_terms(weights, logits, batch.labels, batch.groups, batch.n_groups)
+    loss = terms.utility + config.lambda_fair * terms.fair + config.balance * terms.balance
+    if config.lambda_attention == 0:
+        return loss
+    features = batch.sample.rows[:, :-1].detach().requires_grad_()
+    (slope,) = torch.autograd.grad(mixture_margin(*forward(features)).sum(), features, create_graph=True)
+    gap = attribution_gap(by_column(slope * features, indicator), batch.sample.groups, batch.n_groups)
+    return loss + config.lambda_attention * gap
