@@ -1,0 +1,49 @@
+"""What an expert hands over to be scored: predictions, reasons, and predictions on altered rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from experts.expert import Expert
+from metrics.evidence import Evidence
+from tasks.task import TaskView
+
+CHUNK_ROWS = 1 << 14
+
+
+def collect_evidence(expert: Expert, view: TaskView, rows: Tensor) -> Evidence:
+    """All that the fixed metrics need to know of an expert on rows [r], in the order of ``rows``.
+
+    Probabilities, signed attributions by source column, probabilities with each row's own most important column
+    (largest absolute attribution, the first of equals) set to unknown, and, where the sensitive columns are
+    features, probabilities with every row moved to each group.
+    """
+    chunks = rows.split(CHUNK_ROWS)
+    attributions = torch.cat([expert.attributions(view, part).detach() for part in chunks])
+    keep = torch.ones_like(attributions, dtype=torch.bool)
+    keep.scatter_(1, attributions.abs().argmax(1, keepdim=True), False)
+    return Evidence(
+        probability=_probability(expert, view, rows),
+        attributions=attributions,
+        masked=_probability(expert, view, rows, keep),
+        counterfactual=_counterfactual(expert, view, rows),
+        features=view.features[rows],
+        sensitive_columns=view.sensitive_columns,
+        explainer=expert.explainer,
+    )
+
+
+def _probability(expert: Expert, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+    """[r] probabilities of class 1."""
+    keeps = [None] * len(rows) if keep is None else keep.split(CHUNK_ROWS)
+    parts = [expert.logits(view, part, k).detach() for part, k in zip(rows.split(CHUNK_ROWS), keeps, strict=False)]
+    return torch.sigmoid(torch.cat(parts))
+
+
+def _counterfactual(expert: Expert, view: TaskView, rows: Tensor) -> Tensor | None:
+    """[r, g] probabilities after the sensitive features were set to those of each group; None without a flip."""
+    if view.flip is None:
+        return None
+    moved = (torch.where(view.flip.mask, values, view.features) for values in view.flip.values)
+    return torch.stack([_probability(expert, view.with_features(features), rows) for features in moved], dim=1)
