@@ -1,0 +1,229 @@
+"""The published bytes of a data set: from the mirror, the cache or the network, always checked."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO
+from urllib.parse import urlsplit
+
+from tasks.card import Card, DataError, SourceFile
+from tasks.files import atomic_path
+
+MIRROR = "FAIRMOE_DATA_MIRROR"
+"""Environment variable: folder laid out as ``<mirror>/<file.mirror>``, read before anything else."""
+CACHE = "FAIRMOE_CACHE"
+"""Environment variable: folder of checked files; default: the user's cache folder."""
+BLOCK = 1 << 20
+
+
+class FetchError(DataError):
+    """A file of a data set cannot be had, or is not the one that the card describes."""
+
+
+def cache_folder() -> Path:
+    """Where checked files are kept: ``FAIRMOE_CACHE``, else the user's cache folder."""
+    if os.environ.get(CACHE):
+        return Path(os.environ[CACHE])
+    import pooch
+
+    return Path(pooch.os_cache("fairmoe"))
+
+
+def cache_path(file: SourceFile) -> Path:
+    """Where a checked copy of ``file`` lies (or is put by hand); the same file of two cards is kept once."""
+    return cache_folder() / file.sha256[:12] / PurePosixPath(file.name).name
+
+
+def fetch(
+    card: Card, *, roles: tuple[str, ...] = ("table",), progress: bool = True, retries: int = 2
+) -> dict[str, Path]:
+    """Checked local paths of a card's files, by name; what is missing is downloaded.
+
+    The order is: mirror, the folder of the card (files without a url), cache, network.
+
+    Parameters
+    ----------
+    roles : tuple of str
+        Which files: of role "table", "edges", "documentation".
+    progress : bool
+        Show a progress bar while downloading.
+    retries : int
+        Further attempts of a failed download.
+
+    Raises
+    ------
+    FetchError
+        If a file cannot be had or its sha256 differs: which file, url and sha256, and where to put it by hand.
+    """
+    return {f.name: _fetch_file(card, f, progress, retries) for f in card.file if f.role in roles}
+
+
+def available(card: Card) -> bool:
+    """Whether the tables are on this machine (mirror, card folder or cache); does not check their bytes."""
+    return all(_local(card, file) is not None for file in card.file if file.role == "table")
+
+
+def sha256_of(path: Path) -> str:
+    """Lower-case hex sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _mirror_path(file: SourceFile) -> Path | None:
+    folder = os.environ.get(MIRROR)
+    if not folder or not file.mirror:
+        return None
+    path = Path(folder) / file.mirror
+    return path if path.is_file() else None
+
+
+def _beside_card(card: Card, file: SourceFile) -> Path | None:
+    if file.url or card.folder is None:
+        return None
+    path = card.folder / file.name
+    return path if path.is_file() else None
+
+
+def _local(card: Card, file: SourceFile) -> Path | None:
+    cached = cache_path(file)
+    return _mirror_path(file) or _beside_card(card, file) or (cached if cached.is_file() else None)
+
+
+def _fetch_file(card: Card, file: SourceFile, progress: bool, retries: int) -> Path:
+    mirrored = _mirror_path(file)
+    if mirrored is not None and mirrored.suffix == ".gz" and not file.name.endswith(".gz"):
+        return _unpack_mirrored(card, file, mirrored)
+    own = mirrored or _beside_card(card, file)
+    if own is not None:
+        return _verified(card, file, own)
+    cached = cache_path(file)
+    if cached.is_file():
+        return _verified(card, file, cached)
+    return _download(card, file, progress, retries)
+
+
+def _unpack_mirrored(card: Card, file: SourceFile, mirrored: Path) -> Path:
+    cached = cache_path(file)
+    if cached.is_file() and sha256_of(cached) == file.sha256:  # the same bytes: no need to unpack them again
+        return cached
+    try:
+        with gzip.open(mirrored) as stream:
+            return _store(card, file, stream, str(mirrored))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _refusal(card, file, f"{mirrored} is not a whole gzip file ({error})") from error
+
+
+def _verified(card: Card, file: SourceFile, path: Path) -> Path:
+    found = sha256_of(path)
+    if found != file.sha256:
+        raise _refusal(card, file, f"{path} ({path.stat().st_size} bytes) has sha256 {found}")
+    return path
+
+
+def _store(card: Card, file: SourceFile, stream: IO[bytes], origin: str) -> Path:
+    """Copy at most the declared bytes into the cache; the name appears only if the sha256 is right."""
+    target = cache_path(file)
+    digest, size = hashlib.sha256(), 0
+    with _writable(card, file), atomic_path(target) as temporary:
+        with temporary.open("wb") as out:
+            while block := stream.read(BLOCK):
+                size += len(block)
+                if size > file.bytes:
+                    raise _refusal(card, file, f"{origin} holds more than the {file.bytes} bytes of the published file")
+                digest.update(block)
+                out.write(block)
+        if digest.hexdigest() != file.sha256:
+            raise _refusal(card, file, f"{origin} ({size} bytes) has sha256 {digest.hexdigest()}")
+    return target
+
+
+class _writable:
+    """Turn a refused write into an error that says where and what to do."""
+
+    def __init__(self, card: Card, file: SourceFile) -> None:
+        self._card, self._file = card, file
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+            raise _refusal(
+                self._card, self._file, f"writing under {cache_folder()} failed ({error}); {CACHE} names another folder"
+            ) from error
+
+
+def _download(card: Card, file: SourceFile, progress: bool, retries: int) -> Path:
+    if not file.url:
+        raise _refusal(card, file, "it is not on this machine and has no address to download it from")
+    if urlsplit(file.url).scheme not in ("http", "https"):
+        raise _refusal(card, file, "only http and https addresses are downloaded")
+    import pooch
+    import requests
+
+    name = cache_path(file).name
+    known = None if file.member else f"sha256:{file.sha256}"
+    if file.member:  # one archive may hold several files: keep it under its address
+        name = hashlib.sha256(file.url.encode()).hexdigest()[:12] + "-" + PurePosixPath(urlsplit(file.url).path).name
+    folder = cache_folder() / "archives" if file.member else cache_path(file).parent
+    pooch.get_logger().setLevel("ERROR")
+    store = pooch.create(folder, base_url="", registry={name: known}, urls={name: file.url}, retry_if_failed=retries)
+    bar = _Bar(f"{card.name}/{file.name}") if progress else False
+    try:
+        path = Path(store.fetch(name, downloader=pooch.HTTPDownloader(progressbar=bar, timeout=60)))
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise _refusal(card, file, f"the download failed ({' '.join(str(error).split())})") from error
+    return _extract(card, file, path) if file.member else path
+
+
+def _extract(card: Card, file: SourceFile, archive: Path) -> Path:
+    from tasks.archive import ArchiveError, open_member
+
+    try:
+        with open_member(archive, file.member, file.bytes) as stream:
+            return _store(card, file, stream, f"{file.member} in the archive")
+    except (ArchiveError, FetchError) as error:
+        archive.unlink(missing_ok=True)  # the next attempt downloads it again
+        if isinstance(error, FetchError):
+            raise
+        raise _refusal(card, file, str(error)) from error
+
+
+def _refusal(card: Card, file: SourceFile, reason: str) -> FetchError:
+    place = cache_path(file)
+    source = file.url or "no public address"
+    if file.member:
+        source += f" (member {file.member})"
+    beside = f" or beside the card as {card.folder / file.name}" if not file.url and card.folder else ""
+    return FetchError(
+        f"{card.name}: the file {file.name} cannot be used: {reason}. Expected are {file.bytes} bytes with sha256 {file.sha256} "
+        f"from {source}. Delete a wrong copy; then, if the download cannot work here, get the file by hand and put it at "
+        f"{place}{beside}, or set {MIRROR} to a folder that has it as {file.mirror or file.name}."
+    )
+
+
+class _Bar:
+    """A rich progress bar with the few methods that pooch calls."""
+
+    def __init__(self, label: str) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.total = 0
+        self._progress = Progress(
+            TextColumn(label), BarColumn(), DownloadColumn(), TimeRemainingColumn(), transient=True
+        )
+        self._task = self._progress.add_task(label, total=None)
+
+    def update(self, size: int) -> None:
+        self._progress.start()
+        self._progress.update(self._task, advance=size, total=self.total or None)
+
+    def reset(self) -> None:
+        self._progress.reset(self._task)
+
+    def close(self) -> None:
+        self._progress.stop()

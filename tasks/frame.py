@@ -1,0 +1,321 @@
+"""The published table as raw features, labels and groups: read, filter, label, group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tasks.card import Card, DataError, Sensitive, SourceFile
+from tasks.values import as_numbers, as_words, is_numeric, matches, word
+
+
+@dataclass(frozen=True)
+class RawData:
+    """A data set with labels and groups, before splitting and encoding.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        The card's feature columns: float64 (NaN is missing) or categorical text, see :mod:`tasks.values`.
+    labels : [n] int64 in {0, 1}
+    groups : [n] int64 in 0..g-1
+        Observed combinations of the attributes' groups, in the order of the card.
+    group_names : tuple of str
+        "female", or "female & Black" for intersections.
+    unseen_groups : tuple of str
+        Combinations that the card allows and no row has; they are not groups of the task.
+    parts : [n, a] int64
+        Group of each attribute alone, numbered over ``part_names``.
+    rows : [n] int64
+        0-based row of the stacked published tables.
+    units : [n] int64 or None
+        Equal for rows that must stay in one part of a split (rows of one patient).
+    left : dict
+        Reason -> number of rows that left the task for it.
+    """
+
+    card: Card
+    attributes: tuple[str, ...]
+    frame: pd.DataFrame
+    labels: np.ndarray
+    groups: np.ndarray
+    group_names: tuple[str, ...]
+    unseen_groups: tuple[str, ...]
+    parts: np.ndarray
+    part_names: tuple[tuple[str, ...], ...]
+    rows: np.ndarray
+    units: np.ndarray | None
+    keys: np.ndarray | None
+    left: dict[str, int]
+
+
+def read_frame(card: Card, files: dict[str, Path], attributes: tuple[str, ...] | None = None) -> RawData:
+    """Read a card's tables and make labels and groups of them.
+
+    Parameters
+    ----------
+    files : dict
+        Checked local paths by file name, from :func:`tasks.fetch.fetch`.
+    attributes : tuple of str, optional
+        Sensitive attributes; several give their intersections. Default: the card's.
+
+    Raises
+    ------
+    DataError
+        If the table does not fit the card, or no task can be made of it; the text says what to change.
+    """
+    attributes = attributes or tuple(card.default_sensitive.split("+"))
+    sensitive = [_attribute(card, name) for name in attributes]
+    return _assemble(card, attributes, sensitive, read_tables(card, files))
+
+
+def read_tables(card: Card, files: dict[str, Path]) -> pd.DataFrame:
+    """The columns that the card uses, of the stacked published tables, as the files hold them.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be parsed, lacks a column, or the number of rows is not the card's.
+    """
+    tables = [file for file in card.file if file.role == "table"]
+    if not tables:
+        raise DataError(
+            f"The card of {card.name!r} lists no file of role 'table'; add a [[file]] block with name, sha256 and bytes."
+        )
+    parts = [_read_one(card, file, files[file.name], index) for index, file in enumerate(tables)]
+    table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
+    if len(table) != card.rows:
+        raise DataError(
+            f"The tables of {card.name!r} have {len(table)} rows, the card says {card.rows}. Correct rows, skip_rows or header in the card."
+        )
+    return table
+
+
+def _used_columns(card: Card) -> list[str]:
+    used = [column.name for column in card.column]
+    used += [card.label.column, *(s.column for s in card.sensitive), *(k.column for k in card.keep)]
+    used += [name for name in (card.split_unit, card.edges.key if card.edges else "") if name]
+    return list(dict.fromkeys(used))
+
+
+def _read_one(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFrame:
+    try:
+        table = _read_parquet(card, file, path) if card.read.format == "parquet" else _read_csv(card, file, path, index)
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{file.name} of {card.name!r} cannot be read as {card.read.format}: {error}. "
+            "Correct [read] (format, separator, header, names, skip_rows) in the card."
+        ) from error
+    return _strip(table, card) if card.read.strip or card.read.strip_suffix else table
+
+
+def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFrame:
+    read = card.read
+    skip = read.skip_rows[index] if index < len(read.skip_rows) else 0
+    options: dict[str, Any] = {
+        "sep": read.separator,
+        "header": 0 if read.header else None,
+        "skiprows": skip,
+        "encoding": "utf-8-sig",
+        "skipinitialspace": read.strip,
+    }
+    found = list(pd.read_csv(path, nrows=5, index_col=False, **options).columns)
+    names = list(read.names) or [str(name) for name in found]
+    if len(names) != len(found):
+        raise DataError(
+            f"{file.name} of {card.name!r} has {len(found)} columns, the card's names list {len(names)}. Correct names in [read]."
+        )
+    used = _present(card, file, names)
+    return pd.read_csv(
+        path,
+        names=names,
+        usecols=[names.index(name) for name in used],
+        na_values=["", *read.missing],
+        keep_default_na=False,
+        low_memory=False,
+        **{**options, "header": 0 if read.header else None},
+    )[used]
+
+
+def _read_parquet(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    used = _present(card, file, list(pq.read_schema(path).names))
+    table: pd.DataFrame = pq.read_table(path, columns=used).to_pandas(ignore_metadata=True)
+    return table.replace(list(card.read.missing), np.nan) if card.read.missing else table
+
+
+def _present(card: Card, file: SourceFile, names: list[str]) -> list[str]:
+    used = _used_columns(card)
+    lacking = [name for name in used if name not in names]
+    if lacking:
+        raise DataError(
+            f"{file.name} of {card.name!r} has no column {', '.join(map(repr, lacking))}. It has: {', '.join(names)}. "
+            "Correct the names in the card, or header, separator and names in its [read]."
+        )
+    return used
+
+
+def _strip(table: pd.DataFrame, card: Card) -> pd.DataFrame:
+    """Cut blanks of all text cells and the label's suffix, once per distinct value."""
+    for name in table.columns:
+        if is_numeric(table[name]):
+            continue
+        codes, uniques = pd.factorize(table[name], use_na_sentinel=True)
+        texts = [str(value).strip() if card.read.strip else str(value) for value in uniques]
+        if name == card.label.column and card.read.strip_suffix:
+            texts = [text.removesuffix(card.read.strip_suffix) for text in texts]
+        absent = set(card.read.missing) | {""}
+        cells = np.array([np.nan if text in absent else text for text in texts] + [np.nan], dtype=object)
+        table[name] = pd.Series(cells[codes], dtype="str", index=table.index)
+    return table
+
+
+def _attribute(card: Card, name: str) -> Sensitive:
+    for sensitive in card.sensitive:
+        if sensitive.name == name:
+            return sensitive
+    raise DataError(
+        f"{card.name!r} has no sensitive attribute {name!r}; it has {', '.join(s.name for s in card.sensitive)}."
+    )
+
+
+def _assemble(card: Card, attributes: tuple[str, ...], sensitive: list[Sensitive], table: pd.DataFrame) -> RawData:
+    stay = np.ones(len(table), dtype=bool)
+    left: dict[str, int] = {}
+
+    def leave(reason: str, gone: np.ndarray) -> None:
+        if count := int((stay & gone).sum()):
+            left[reason] = left.get(reason, 0) + count
+        stay[gone] = False
+
+    for rule in card.keep:
+        leave(rule.why, ~matches(table[rule.column], rule))
+    leave("no label", _unlabelled(card, table))
+    for attribute in sensitive:
+        leave(f"in no group of {attribute.name}", _outside(card, attribute, table, stay))
+    rows = np.flatnonzero(stay).astype(np.int64)
+    if not len(rows):
+        raise DataError(
+            f"No row of {card.name!r} is left after its filters ({left}); correct keep, label or sensitive in the card."
+        )
+    table = table.iloc[rows].reset_index(drop=True)
+    labels = _labels(card, table)
+    parts = np.stack([_group_codes(attribute, table) for attribute in sensitive], axis=1)
+    part_names = tuple(_names(attribute) for attribute in sensitive)
+    groups, names, unseen = _combine(card, parts, part_names)
+    return RawData(
+        card=card,
+        attributes=attributes,
+        frame=_features(card, table),
+        labels=labels,
+        groups=groups,
+        group_names=names,
+        unseen_groups=unseen,
+        parts=parts,
+        part_names=part_names,
+        rows=rows,
+        units=_units(card, table),
+        keys=table[card.edges.key].to_numpy() if card.edges and card.edges.key else None,
+        left=left,
+    )
+
+
+def _unlabelled(card: Card, table: pd.DataFrame) -> np.ndarray:
+    column, values = table[card.label.column], card.label.unlabelled
+    wanted = {word(value) for value in values}
+    codes, uniques = pd.factorize(column, use_na_sentinel=True)
+    return np.array([word(value) in wanted for value in uniques] + ["" in wanted], dtype=bool)[codes]
+
+
+def _labels(card: Card, table: pd.DataFrame) -> np.ndarray:
+    column = table[card.label.column]
+    if column.isna().any():
+        raise DataError(
+            f"The label column {column.name!r} of {card.name!r} is empty in {int(column.isna().sum())} rows. "
+            'Such rows leave the task if the card says unlabelled = [""] in [label].'
+        )
+    labels = matches(column, card.label.positive).astype(np.int64)
+    if labels.min() == labels.max():
+        seen = ", ".join(word(value) for value in column.unique()[:6])
+        raise DataError(
+            f"All rows of {card.name!r} have label {labels[0]}: the rule positive of [label] fits "
+            f"{'every' if labels[0] else 'no'} value of column {column.name!r} (it holds {seen}). Correct the rule in the card."
+        )
+    return labels
+
+
+def _outside(card: Card, attribute: Sensitive, table: pd.DataFrame, stay: np.ndarray) -> np.ndarray:
+    """Rows that leave the task for their value of a sensitive attribute."""
+    column = table[attribute.column]
+    absent = column.isna().to_numpy()
+    if (count := int((absent & stay).sum())) and attribute.missing == "error":
+        raise DataError(
+            f"The sensitive column {attribute.column!r} of {card.name!r} is empty in {count} rows. Say in the card what happens to them: "
+            f'missing = "leave" in [[sensitive]] {attribute.name!r} drops them, missing = "other" puts them into the group '
+            "named by other, and a [[keep]] rule drops them for all attributes."
+        )
+    known = np.any([matches(column, group) for group in attribute.groups], axis=0)
+    outside = absent & (attribute.missing == "leave")
+    return outside | (~known & ~absent) if not attribute.other else outside
+
+
+def _names(attribute: Sensitive) -> tuple[str, ...]:
+    return (*(group.name for group in attribute.groups), *((attribute.other,) if attribute.other else ()))
+
+
+def _group_codes(attribute: Sensitive, table: pd.DataFrame) -> np.ndarray:
+    """[n] int64: position of each row's group in ``_names``; rows in no rule are the last one, other."""
+    hits = np.stack([matches(table[attribute.column], group) for group in attribute.groups])
+    if (hits.sum(axis=0) > 1).any():
+        value = table[attribute.column][hits.sum(axis=0) > 1].iloc[0]
+        raise DataError(
+            f"The value {value!r} is in two groups of {attribute.name!r}; make the groups disjoint in the card."
+        )
+    return np.where(hits.any(axis=0), hits.argmax(axis=0), len(attribute.groups)).astype(np.int64)
+
+
+def _combine(
+    card: Card, parts: np.ndarray, part_names: tuple[tuple[str, ...], ...]
+) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """Number the combinations that occur, in the order of the card; name those that do not."""
+    sizes = [len(names) for names in part_names]
+    flat = np.ravel_multi_index(tuple(parts.T), sizes)
+    seen, groups = np.unique(flat, return_inverse=True)
+    names = [
+        " & ".join(n[i] for n, i in zip(part_names, np.unravel_index(k, sizes), strict=True))
+        for k in range(np.prod(sizes))
+    ]
+    if len(seen) < 2:
+        raise DataError(
+            f"All rows of {card.name!r} are in one group, {names[seen[0]]!r}: there is nothing to compare. "
+            "Correct the groups in the card, or choose another sensitive attribute."
+        )
+    unseen = tuple(name for k, name in enumerate(names) if k not in set(seen.tolist()))
+    return groups.astype(np.int64), tuple(names[k] for k in seen), unseen
+
+
+def _features(card: Card, table: pd.DataFrame) -> pd.DataFrame:
+    convert = {"numeric": as_numbers, "binary": as_words, "categorical": as_words}
+    frame = pd.DataFrame({c.name: convert[c.kind](table[c.name], c.missing) for c in card.column})
+    for column in card.column:
+        if column.kind == "binary" and len(frame[column.name].cat.categories) > 2:
+            held = ", ".join(frame[column.name].cat.categories[:6])
+            raise DataError(
+                f"Column {column.name!r} of {card.name!r} is declared binary but holds {held}. "
+                "Declare it categorical, or name codes that mean missing in its missing = [...]."
+            )
+    return frame
+
+
+def _units(card: Card, table: pd.DataFrame) -> np.ndarray | None:
+    if not card.split_unit:
+        return None
+    codes, _ = pd.factorize(table[card.split_unit], use_na_sentinel=False)
+    return codes.astype(np.int64)

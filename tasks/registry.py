@@ -1,0 +1,95 @@
+"""From a task's name to its card and sensitive attributes."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.card import Card, CardError, load_card
+
+CARDS = Path(__file__).resolve().parent.parent / "datasets"
+"""Folder of the cards that come with fairmoe."""
+
+
+class Resolved(NamedTuple):
+    """What a task name stands for."""
+
+    card: Card
+    attributes: tuple[str, ...]
+
+
+def names() -> list[str]:
+    """Names of all cards that come with fairmoe, sorted."""
+    return sorted(path.parent.name for path in CARDS.glob("*/card.toml"))
+
+
+def cards() -> list[Card]:
+    """All cards that come with fairmoe, sorted by name."""
+    return [load_card(CARDS / name / "card.toml") for name in names()]
+
+
+def resolve(name: str) -> Resolved:
+    """Card and sensitive attributes that a task name stands for.
+
+    Parameters
+    ----------
+    name : str
+        ``german``, ``adult:sex``, ``adult:sex+race`` (intersections) or ``path/to/card.toml``, which takes
+        ``:attribute`` too. Without attributes, the card's default.
+
+    Raises
+    ------
+    CardError
+        If there is no such card or attribute; the text lists what there is.
+    """
+    base, attributes = _parts(name)
+    card = load_card(Path(base)) if base.endswith(".toml") else _shipped(base)
+    return Resolved(card, _attributes(card, attributes or card.default_sensitive))
+
+
+def task_name(name: str) -> str:
+    """The name to file a task under: as asked, with the path of an own card replaced by the card's name."""
+    base, attributes = _parts(name)
+    if base.endswith(".toml"):
+        base = load_card(Path(base)).name
+    return f"{base}:{attributes}" if attributes else base
+
+
+def _parts(name: str) -> tuple[str, str]:
+    if name.endswith(".toml"):
+        return name, ""
+    path, found, attributes = name.rpartition(".toml:")
+    if found:
+        return path + ".toml", attributes
+    base, _, attributes = name.partition(":")
+    return base, attributes
+
+
+def _shipped(base: str) -> Card:
+    path = CARDS / base / "card.toml"
+    if base in names():
+        return load_card(path)
+    known = names()
+    close = difflib.get_close_matches(base, known, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    raise CardError(
+        f"There is no data set {base!r}. {hint}Known are {', '.join(known)} ('fairmoe data list' says more about each). "
+        "For data of your own give the path of its card, path/to/card.toml; 'fairmoe data card my.csv' drafts one."
+    )
+
+
+def _attributes(card: Card, text: str) -> tuple[str, ...]:
+    known = [sensitive.name for sensitive in card.sensitive]
+    wanted = tuple(text.split("+"))
+    for attribute in wanted:
+        if attribute not in known:
+            close = difflib.get_close_matches(attribute, known, n=1, cutoff=0.4)
+            hint = f"Did you mean {card.name}:{close[0]}? " if close else ""
+            raise CardError(
+                f"Data set {card.name!r} has no sensitive attribute {attribute!r}. {hint}It has {', '.join(known)}; "
+                f"join several with '+' for their intersections. 'fairmoe data show {card.name}' describes them."
+            )
+    if len(set(wanted)) != len(wanted):
+        raise CardError(f"A sensitive attribute is named twice in {card.name}:{text}; name each once.")
+    return wanted
