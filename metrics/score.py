@@ -225,7 +225,7 @@ def _row_metrics(probability: Tensor, by_counts: dict[str, Resampled], rows: _Ro
     binned = torch.nn.functional.one_hot(bins_of(probability), BINS) * excess[:, None]
     columns = torch.cat((cell, binned, member * excess[:, None], excess.square()[:, None]), 1)
     sums = weighted_sums(rows.weights, columns)
-    tables = sums[:, :cells].unflatten(1, (n_groups, 2, 2))
+    tables = sums[:, :cells].reshape(-1, n_groups, 2, 2)
     bins, by_group = sums[:, cells : cells + BINS], sums[:, cells + BINS : -1]
     counts = count_values(tables, MIN_GROUP_ROWS, rows.sizes)
     n, p, y = rows.labels.numel(), probability[None], rows.labels
