@@ -16,7 +16,7 @@ from gates.best_single import fit_best_single
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
-from gates.static_simplex import fit_static_simplex
+from gates.static_simplex import StaticSimplexGate, fit_static_simplex
 from gates.topk import TopKGate
 from gates.uniform import UniformGate
 from moe.objective import attribution_gap, chained_attributions, mixture_terms
@@ -287,9 +287,12 @@ def _best_single(problem: _Problem) -> GateFit:
     return _static_fit(problem, gate)
 
 
+def _best_point(problem: _Problem) -> StaticSimplexGate:
+    return fit_static_simplex(problem.experts, lambda points: problem.score_points(points).rank_key(problem.floor))
+
+
 def _static_simplex(problem: _Problem) -> GateFit:
-    gate = fit_static_simplex(problem.experts, lambda points: problem.score_points(points).rank_key(problem.floor))
-    return _static_fit(problem, gate)
+    return _static_fit(problem, _best_point(problem))
 
 
 _STATIC: dict[str, Callable[[_Problem], GateFit]] = {
@@ -401,8 +404,7 @@ class _Best:
 
 def _train(problem: _Problem, kind: str, configs: Sequence[GateConfig], budget: GateBudget, seed: int) -> GateFit:
     generator = torch_generator(seed, "gate", kind)
-    start = _static_simplex(problem).gate
-    point = start.weights_of(start.project(problem.view.features[:1]), torch.zeros(1, problem.experts))[0]
+    point = _best_point(problem).point
     shape = (len(problem.view.feature_names), problem.experts)
     gates = stacked_gate(shape, kind, configs, point, budget, problem.visible, generator)
     best, history = _Best(len(configs), problem.floor), list[dict[str, float | int]]()

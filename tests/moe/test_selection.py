@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from moe.selection import ValidationScore, ValidationScores, choose, validation_scores
+
+NAN = math.nan
+
+
+def scores(*rows: tuple[float, float, float]) -> ValidationScores:
+    return ValidationScores(*torch.tensor(rows, dtype=torch.float64).T)
+
+
+def test_the_largest_difference_wins_above_the_floor() -> None:
+    assert choose(scores((0.9, 0.3, 0.0), (0.8, 0.05, 0.0), (0.5, 0.0, 0.0)), floor=0.7) == 1
+
+
+def test_procedural_unfairness_counts_when_it_is_known() -> None:
+    assert choose(scores((0.8, 0.1, 0.3), (0.8, 0.15, 0.0)), floor=0.7) == 1
+    assert choose(scores((0.8, 0.1, NAN), (0.8, 0.15, NAN)), floor=0.7) == 0
+
+
+def test_below_the_floor_utility_alone_counts() -> None:
+    assert choose(scores((0.6, 0.5, 0.0), (0.55, 0.0, 0.0)), floor=0.7) == 0
+
+
+def test_a_candidate_without_a_value_never_wins_over_one_with_it() -> None:
+    assert choose(scores((0.9, NAN, 0.0), (0.8, 0.3, 0.0), (NAN, 0.0, 0.0)), floor=0.0) == 1
+
+
+def test_pairwise_rule_agrees_with_the_choice() -> None:
+    rows = [(0.9, 0.3, 0.0), (0.8, 0.05, 0.0), (0.5, 0.0, 0.0), (0.6, 0.0, 0.0)]
+    singles = [ValidationScore(*row) for row in rows]
+    winner = choose(scores(*rows), floor=0.7)
+    assert all(singles[winner].better_than(other, 0.7) for i, other in enumerate(singles) if i != winner)
+    assert singles[3].better_than(singles[2], 0.7)
+    assert not singles[1].better_than(singles[1], 0.7)
+
+
+def test_scores_of_known_predictions() -> None:
+    labels, groups = torch.tensor([1, 0, 1, 0]), torch.tensor([0, 0, 1, 1])
+    margins = torch.tensor([[2.0, -2, 2, -2], [2.0, 1, -2, -1]])
+    result = validation_scores(margins, labels, groups, 2)
+    assert result[0] == ValidationScore(1.0, 0.0, pytest.approx(NAN, nan_ok=True))
+    assert result[1].fair_res == 1.0
+    assert result[0].final == 1.0
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(ValueError, match="single class"):
+        validation_scores(torch.zeros(1, 3), torch.ones(3, dtype=torch.int64), torch.tensor([0, 1, 0]), 2)
