@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
@@ -86,10 +85,11 @@ class _LaneClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """[n] logit margin of class 1."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        parameters: LaneParameters = self.parameters_
-        with torch.no_grad():
-            logits = margins(parameters, self.encoder_.encode(frame_of(X)))
-        return logits[0].numpy().astype(np.float64)
+        trained: LaneParameters = self.parameters_
+        # In double precision a row's margin does not depend on how many rows are asked for.
+        precise = LaneParameters(trained.theta.double(), trained.n_features, trained.hidden)
+        logits: Floats = margins(precise, self.encoder_.encode(frame_of(X)).double())[0].numpy()
+        return logits
 
     def predict_proba(self, X: Any) -> Floats:
         """[n, 2] probabilities of ``classes_``."""

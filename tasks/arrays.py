@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 
 from tasks.card import Card, ColumnSpec, Group, Label, Rule, Sensitive
-from tasks.encode import Encoder
-from tasks.task import Column, Split, TaskView
+from tasks.encode import ColumnEncoder, Encoder
+from tasks.task import Split, TaskView
 
 Numbers = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -50,11 +50,9 @@ def view_of_arrays(
         Group membership is no feature of its own, so there is no ``flip``.
     """
     frame = frame_of(x, feature_names)
-    names = tuple(frame.columns)
     labels = tuple(group_names) or tuple(map(str, range(max(2, int(groups.max()) + 1))))
-    card = _card(name, len(x), names, labels)
     rows = torch.as_tensor(train, dtype=torch.int64)
-    encoder = Encoder.fit(frame, card, rows)
+    encoder = _standardise(frame.iloc[np.asarray(train)])
     split = Split("arrays", 0, rows, torch.as_tensor(validation, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
     return TaskView(
         name=name,
@@ -63,11 +61,11 @@ def view_of_arrays(
         groups=torch.as_tensor(groups, dtype=torch.int64),
         group_names=labels,
         split=split,
-        feature_names=names,
-        columns=tuple(Column(n, "numeric", (j,), n, "", False) for j, n in enumerate(names)),
+        feature_names=encoder.feature_names,
+        columns=encoder.columns,
         rows=torch.arange(len(x)),
         edges=None,
-        card=card,
+        card=_card(name, len(x), encoder.feature_names, labels),
         encoder=encoder,
         frame=frame,
         use_sensitive="drop",
@@ -79,6 +77,21 @@ def view_of_arrays(
 def frame_of(x: Numbers, names: Sequence[str] = ()) -> pd.DataFrame:
     """Columns of ``x`` as a frame; default names as in :func:`view_of_arrays`, whose encoder takes it."""
     return pd.DataFrame(x, columns=list(names) or [f"x{j}" for j in range(x.shape[1])])
+
+
+def _standardise(train: pd.DataFrame) -> Encoder:
+    """Mean 0 and deviation 1 on the training rows; a constant column is always unknown."""
+    columns = [
+        ColumnEncoder(name, "numeric", name, "", False, shift=float(cells.mean()), scale=_deviation(cells))
+        for name, cells in train.items()
+    ]
+    return Encoder("arrays", tuple(columns))
+
+
+def _deviation(cells: pd.Series) -> float:
+    deviation = float(cells.std(ddof=0))
+    # A deviation at the level of rounding belongs to a constant.
+    return deviation if deviation > 1e-12 * (1 + abs(float(cells.mean()))) else 0.0
 
 
 def _card(name: str, rows: int, columns: Sequence[str], groups: Sequence[str]) -> Card:
