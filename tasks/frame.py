@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.bins import binned
 from tasks.card import Card, DataError, Sensitive, SourceFile
 from tasks.values import as_numbers, as_words, is_numeric, matches, word
 
@@ -70,7 +71,7 @@ def read_frame(card: Card, files: dict[str, Path], attributes: tuple[str, ...] |
     """
     attributes = attributes or tuple(card.default_sensitive.split("+"))
     sensitive = [_attribute(card, name) for name in attributes]
-    return _assemble(card, attributes, sensitive, read_tables(card, files))
+    return assemble(card, attributes, sensitive, read_tables(card, files))
 
 
 def read_tables(card: Card, files: dict[str, Path]) -> pd.DataFrame:
@@ -186,7 +187,7 @@ def _attribute(card: Card, name: str) -> Sensitive:
     )
 
 
-def _assemble(card: Card, attributes: tuple[str, ...], sensitive: list[Sensitive], table: pd.DataFrame) -> RawData:
+def assemble(card: Card, attributes: tuple[str, ...], sensitive: list[Sensitive], table: pd.DataFrame) -> RawData:
     stay = np.ones(len(table), dtype=bool)
     left: dict[str, int] = {}
 
@@ -303,7 +304,8 @@ def _combine(
 
 def _features(card: Card, table: pd.DataFrame) -> pd.DataFrame:
     convert = {"numeric": as_numbers, "binary": as_words, "categorical": as_words}
-    frame = pd.DataFrame({c.name: convert[c.kind](table[c.name], c.missing) for c in card.column})
+    raw = {c.name: binned(table[c.name], c) if c.bins else table[c.name] for c in card.column}
+    frame = pd.DataFrame({c.name: convert[c.kind](raw[c.name], c.missing) for c in card.column})
     for column in card.column:
         if column.kind == "binary" and len(frame[column.name].cat.categories) > 2:
             held = ", ".join(frame[column.name].cat.categories[:6])
