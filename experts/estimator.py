@@ -4,6 +4,9 @@
 used in ``fit`` only; predictions need ``X`` alone.
 """
 
+# scikit-learn is not annotated.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import warnings
@@ -33,7 +36,7 @@ class FairnessInactiveWarning(UserWarning):
     """A fair classifier was fitted without groups: its fairness terms were off."""
 
 
-class _LaneClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class _LaneClassifier(ClassifierMixin, BaseEstimator):
     """What the three classifiers share: one lane of the expert trainer.
 
     A part of the training rows, stratified by class and group, chooses the checkpoint. When a class has a single row,
@@ -43,9 +46,18 @@ class _LaneClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     _role: ClassVar[Role]
     _lambdas: ClassVar[tuple[str, ...]] = ()
+    lr: float
+    weight_decay: float
+    steps: int
+    patience: int
+    hidden: int
+    dropout: float
+    validation_fraction: float
+    random_state: Any
+    epsilon: float  # of fair classifiers
 
     def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
+        tags: Tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
 

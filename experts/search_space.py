@@ -46,7 +46,7 @@ def ranges(role: Role | str, kind: str = "published") -> dict[str, tuple[float, 
     if kind not in get_args(SpaceKind):
         raise ValueError(f"There is no search space {kind!r}; choose one of {', '.join(get_args(SpaceKind))}.")
     bounds = {"lr": LEARNING_RATE[kind], "weight_decay": WEIGHT_DECAY}
-    return {**bounds, **dict.fromkeys(LAMBDAS[name], LAMBDA)}  # type: ignore[index]
+    return {**bounds, **dict.fromkeys(LAMBDAS[name], LAMBDA)}
 
 
 def search_space(role: Role | str, kind: str = "published") -> dict[str, FloatDistribution]:

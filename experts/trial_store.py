@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import FloatDistribution
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from tasks.files import atomic_path, write_json
 
+Direction = Literal["minimize", "maximize"]
 Row = dict[str, Any]
 """One trial: number, params, metrics, objective, violation, feasible, state, reason, step (None where unknown)."""
 
@@ -83,7 +84,7 @@ class TrialStore:
         settings: Mapping[str, Any],
         seeds: Sequence[int],
         space: Mapping[str, FloatDistribution],
-        direction: str,
+        direction: Direction,
     ) -> None:
         self._batches = folder / "batches"
         self._space, self._direction = dict(space), direction

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
-from experts.expert import ALIASES, Role
+from experts.expert import ALIASES, ROLES, Role
 from experts.lanes import LaneParameters
 from experts.mlp import MLPExpert
 from experts.out_of_fold import Recipe
 from experts.sampler import batch_sampler
 from experts.search_space import search_space
 from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
-from experts.trial_store import Row, TrialStore
+from experts.trial_store import Direction, Row, TrialStore
 from experts.tuning_results import file_stem, save_tuning
 from tasks.seeding import derive_seed
 from tasks.task import TaskView
@@ -181,7 +182,7 @@ class _Plan:
     floor: float | None
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Direction:
         return "maximize" if self.role == "utility" else "minimize"
 
     @property
@@ -202,9 +203,9 @@ class _Plan:
 
 def _role(name: str) -> Role:
     role = ALIASES.get(name, name)
-    if role not in OBJECTIVE:
+    if role not in ROLES:
         raise ValueError(f"There is no role {name!r} to tune; roles are {', '.join([*OBJECTIVE, *ALIASES])}.")
-    return role  # type: ignore[return-value]
+    return role
 
 
 def _floor(role: Role, given: float | Tuning | None, epsilon: float | None) -> tuple[float | None, float | None]:
@@ -241,7 +242,7 @@ def _quiet_optuna() -> Iterator[None]:
 def _run(plan: _Plan, store: TrialStore, progress: Callable[[int, int], None] | None) -> None:
     """Ask, train, store and tell batches until every study has its trials."""
     studies = {seed: _study(plan, store, seed) for seed in plan.seeds}
-    space = search_space(plan.role, plan.space)
+    space: dict[str, BaseDistribution] = {**search_space(plan.role, plan.space)}
     while store.count < plan.trials:
         size = min(plan.batch, plan.trials - store.count)
         asked = [(seed, studies[seed].ask(space)) for seed in plan.seeds for _ in range(size)]

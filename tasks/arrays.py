@@ -82,7 +82,7 @@ def frame_of(x: Numbers, names: Sequence[str] = ()) -> pd.DataFrame:
 def _standardise(train: pd.DataFrame) -> Encoder:
     """Mean 0 and deviation 1 on the training rows; a constant column is always unknown."""
     columns = [
-        ColumnEncoder(name, "numeric", name, "", False, shift=float(cells.mean()), scale=_deviation(cells))
+        ColumnEncoder(str(name), "numeric", str(name), "", False, shift=float(cells.mean()), scale=_deviation(cells))
         for name, cells in train.items()
     ]
     return Encoder("arrays", tuple(columns))

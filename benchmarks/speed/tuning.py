@@ -14,15 +14,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import optuna
 import torch
+from optuna.distributions import BaseDistribution
 from torch import Tensor
 
-from experts import tuning
 from experts.sampler import batch_sampler
 from experts.search_space import search_space
 from experts.trainer import Budget, LaneConfig, train_lanes
+from experts.tuning import tune
 from tasks.load import load_task
 from tasks.seeding import derive_seed, numpy_generator
 from tasks.task import TaskView
@@ -32,6 +34,7 @@ STUDIES = 24
 TRIALS = 50
 BATCHES = (15, 16)
 SPACE = search_space("result", "wide")
+ASKED: dict[str, BaseDistribution] = {**SPACE}
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,18 @@ def _one_tuning(view: TaskView, trials: int, batch: int, seed: int) -> tuple[flo
         spent += time.perf_counter() - start
         return result
 
-    original, tuning.train_lanes = tuning.train_lanes, timed
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            start = time.perf_counter()
-            settings: dict[str, Any] = {"trials": trials, "batch": batch, "budget": Budget()}
-            tuning.tune(view, "result", seed=seed, utility_floor=0.5, folder=Path(folder), **settings)
-            return time.perf_counter() - start, spent
-    finally:
-        tuning.train_lanes = original
+    settings: dict[str, Any] = {"trials": trials, "batch": batch, "budget": Budget(), "utility_floor": 0.5}
+    with tempfile.TemporaryDirectory() as folder, patch("experts.tuning.train_lanes", timed):
+        start = time.perf_counter()
+        tune(view, "result", seed=seed, folder=Path(folder), **settings)
+        return time.perf_counter() - start, spent
 
 
 def best_value(objective: Objective, seed: int, batch: int, startup: int, trials: int = TRIALS) -> float:
     """Smallest value that a study of ``trials`` finds when it asks ``batch`` trials at a time."""
     study = optuna.create_study(direction="minimize", sampler=batch_sampler(seed, startup))
     while len(study.trials) < trials:
-        asked = [study.ask(SPACE) for _ in range(min(batch, trials - len(study.trials)))]
+        asked = [study.ask(ASKED) for _ in range(min(batch, trials - len(study.trials)))]
         for trial in asked:
             study.tell(trial, objective(trial.params))
     return float(study.best_value)
