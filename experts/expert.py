@@ -18,9 +18,20 @@ ALIASES: dict[str, Role] = {"expert1": "utility", "expert2": "result", "expert3"
 class Expert(Protocol):
     """Logits and attributions for rows of a task; tabular, graph, LLM and mixtures alike."""
 
-    role: str
-    family: str
-    explainer: str
+    @property
+    def role(self) -> str:
+        """What the expert optimises."""
+        ...
+
+    @property
+    def family(self) -> str:
+        """What the expert is."""
+        ...
+
+    @property
+    def explainer(self) -> str:
+        """How its attributions are made."""
+        ...
 
     def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         """[r] margin of class 1; ``keep`` [r, columns] bool masks columns to unknown."""

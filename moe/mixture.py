@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 from experts.expert import Expert
+from experts.integrated_gradients import by_column, column_indicator
+from experts.mlp import MLPExpert
+from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
 from gates.registry import load_gate, save_gate
+from metrics.shapley import shapley_columns
 from moe.explain import mixture_integrated_gradients
 from moe.projection import Projection, projection_of
 from tasks.files import write_json
@@ -39,11 +43,14 @@ class Mixture:
     gate : ProjectedGate
     steps : int
         Steps of integrated gradients.
+    explainer_seed : int
+        Of sampled Shapley values, which explain mixtures with experts that are not differentiable.
     """
 
     experts: tuple[Expert, ...]
     gate: ProjectedGate
     steps: int = 32
+    explainer_seed: int = 0
     role: str = "mixture"
     family: str = "mixture"
 
@@ -79,11 +86,20 @@ class Mixture:
         if self._projections is None:
             return self._shapley(task, rows)
         by_feature = mixture_integrated_gradients(self._projections, self.gate, task.features[rows], self.steps)
-        columns = torch.nn.functional.one_hot(task.column_of_feature, len(task.columns))
-        return by_feature @ columns.to(by_feature.dtype)
+        return by_column(by_feature, column_indicator(task.column_of_feature, len(task.columns)))
 
     def _shapley(self, task: TaskView, rows: Tensor) -> Tensor:
-        raise NotImplementedError
+        def margin(picked: Tensor, keep: Tensor) -> Tensor:
+            return self.logits(task, rows[picked], keep)
+
+        return shapley_columns(margin, len(rows), len(task.columns), seed=self.explainer_seed)
+
+    @property
+    def parameter_count(self) -> int:
+        """Numbers that were learnt, in the experts that are networks and in the gate."""
+        gate = self.gate.trainable() if isinstance(self.gate, DenseGate) else {}
+        networks = [e.parameters.theta.numel() for e in self.experts if isinstance(e, MLPExpert)]
+        return sum(networks) + sum(t.numel() for t in gate.values())
 
     def save(self, folder: Path) -> None:
         """Write the whole system: one sub-folder per expert, one for the gate, and ``mixture.json``."""
@@ -93,7 +109,8 @@ class Mixture:
             expert.save(folder / name)
         (folder / "gate").mkdir()
         save_gate(self.gate, folder / "gate")
-        write_json(folder / "mixture.json", {"experts": names, "steps": self.steps})
+        facts = {"experts": names, "steps": self.steps, "explainer_seed": self.explainer_seed}
+        write_json(folder / "mixture.json", facts)
 
 
 def load_mixture(folder: Path, load_expert: Callable[[Path], Expert]) -> Mixture:
@@ -107,4 +124,5 @@ def load_mixture(folder: Path, load_expert: Callable[[Path], Expert]) -> Mixture
     """
     record = json.loads((folder / "mixture.json").read_text(encoding="utf-8"))
     experts = tuple(load_expert(folder / name) for name in record["experts"])
-    return Mixture(experts, load_gate(folder / "gate"), steps=record["steps"])
+    gate = load_gate(folder / "gate")
+    return Mixture(experts, gate, steps=record["steps"], explainer_seed=record["explainer_seed"])

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor
+
+from experts.evidence import collect_evidence
+from experts.expert import Expert
+from experts.lanes import LaneParameters
+from experts.mlp import MLPExpert
+from gates.dense import DenseGate, initial_tensors
+from gates.gate import ProjectedGate
+from gates.static_simplex import StaticSimplexGate
+from gates.topk import TopKGate
+from gates.uniform import UniformGate
+from moe.mixture import Mixture, load_mixture
+
+if TYPE_CHECKING:
+    from conftest import MakeView
+
+    from tasks.task import TaskView
+
+
+@pytest.fixture
+def view(make_view: MakeView) -> TaskView:
+    g = torch.Generator().manual_seed(0)
+    features = torch.randn(40, 6, generator=g)
+    return make_view(features, (features[:, 0] > 0).long(), torch.randint(0, 2, (40,), generator=g))
+
+
+def expert(view: TaskView, role: str, seed: int, hidden: int = 8) -> MLPExpert:
+    parameters = LaneParameters.initial(len(view.feature_names), hidden, [seed])
+    return MLPExpert(role, LaneParameters(parameters.theta * 3, parameters.n_features, hidden), view.feature_names, "t")
+
+
+def experts(view: TaskView) -> tuple[Expert, ...]:
+    return expert(view, "utility", 1), expert(view, "result", 2, hidden=5), expert(view, "procedural", 3)
+
+
+def gates(view: TaskView) -> list[ProjectedGate]:
+    g, d = torch.Generator().manual_seed(4), len(view.feature_names)
+    tensors = initial_tensors(d, 3, 16, torch.full((3,), 1 / 3), g)
+    tensors |= {"score_weight": torch.randn(16, 3, generator=g), "temperature": torch.tensor(1.0)}
+    tensors["visible"] = torch.ones(d)
+    static = StaticSimplexGate(torch.tensor([0.5, 0.3, 0.2]))
+    return [DenseGate(**tensors), TopKGate(**tensors, k=2), UniformGate(3), static]
+
+
+ALL_GATES = pytest.mark.parametrize("index", range(4), ids=["dense", "topk", "uniform", "static"])
+
+
+@ALL_GATES
+def test_identical_experts_are_the_expert(view: TaskView, index: int) -> None:
+    single, rows = expert(view, "utility", 1), torch.arange(40)
+    mixture = Mixture((single,) * 3, gates(view)[index])
+    torch.testing.assert_close(mixture.logits(view, rows), single.logits(view, rows), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(mixture.attributions(view, rows), single.attributions(view, rows), rtol=0.02, atol=0.05)
+
+
+@ALL_GATES
+def test_a_mixture_is_an_expert_that_gives_evidence(view: TaskView, index: int) -> None:
+    mixture = Mixture(experts(view), gates(view)[index])
+    assert isinstance(mixture, Expert)
+    evidence = collect_evidence(mixture, view, view.split.validation)
+    assert evidence.explainer == "integrated_gradients"
+    members = torch.stack([torch.sigmoid(e.logits(view, view.split.validation)) for e in mixture.experts], -1)
+    assert bool((evidence.probability <= members.amax(-1) + 1e-6).all())
+    assert bool((evidence.probability >= members.amin(-1) - 1e-6).all())
+
+
+@pytest.mark.parametrize("index", [0, 2, 3], ids=["dense", "uniform", "static"])
+def test_attributions_add_up_to_the_margin(view: TaskView, index: int) -> None:
+    mixture, rows = Mixture(experts(view), gates(view)[index], steps=256), torch.arange(40)
+    nothing = torch.zeros(40, 6, dtype=torch.bool)
+    difference = mixture.logits(view, rows) - mixture.logits(view, rows, nothing)
+    torch.testing.assert_close(mixture.attributions(view, rows).sum(1), difference, rtol=0.01, atol=0.02)
+
+
+def test_few_steps_are_close_to_many(view: TaskView) -> None:
+    rows = torch.arange(40)
+    few, many = (Mixture(experts(view), gates(view)[0], steps=s).attributions(view, rows) for s in (32, 1024))
+    assert float((few - many).abs().mean()) < 0.02 * float(many.abs().mean())
+
+
+def test_attributions_include_the_gate(view: TaskView) -> None:
+    """Constant experts leave the gate as the only reason."""
+    theta = torch.zeros(1, 8 * 7 + 9)
+    flat = [MLPExpert("utility", LaneParameters(theta.clone(), 6, 8), view.feature_names, "t") for _ in range(3)]
+    for value, single in zip((-2.0, 0.0, 2.0), flat, strict=True):
+        single.parameters.theta[0, -1] = value
+    rows = torch.arange(40)
+    assert float(Mixture(tuple(flat), gates(view)[0]).attributions(view, rows).abs().sum()) > 1
+    assert float(Mixture(tuple(flat), gates(view)[2]).attributions(view, rows).abs().sum()) == 0
+
+
+def test_masks_reach_experts_and_gate(view: TaskView) -> None:
+    mixture, rows = Mixture(experts(view), gates(view)[0]), torch.arange(40)
+    keep = torch.ones(40, 6, dtype=torch.bool)
+    keep[:, 2] = False
+    masked = view.features.clone()
+    masked[:, 2] = 0
+    assert torch.equal(mixture.logits(view, rows, keep), mixture.logits(view.with_features(masked), rows))
+    assert not torch.equal(mixture.weights(view, rows, keep), mixture.weights(view, rows))
+
+
+@ALL_GATES
+def test_the_whole_system_is_saved(view: TaskView, index: int, tmp_path: Path) -> None:
+    mixture, rows = Mixture(experts(view), gates(view)[index], steps=16), torch.arange(40)
+    mixture.save(tmp_path)
+    loaded = load_mixture(tmp_path, MLPExpert.load)
+    assert [e.role for e in loaded.experts] == ["utility", "result", "procedural"]
+    assert torch.equal(loaded.logits(view, rows), mixture.logits(view, rows))
+    assert torch.equal(loaded.attributions(view, rows), mixture.attributions(view, rows))
+
+
+@dataclass(frozen=True)
+class StepExpert:
+    """A decision stump: no useful gradient, so Shapley values have to explain it."""
+
+    role: str = "utility"
+    family: str = "stump"
+    explainer: str = "shapley_sampling"
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        column = task.features[rows, 0] if keep is None else task.features[rows, 0] * keep[:, 0]
+        return torch.where(column > 0, 1.0, -1.0)
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+
+def test_experts_without_gradient_are_explained_by_shapley_values(view: TaskView) -> None:
+    mixture = Mixture((StepExpert(), *experts(view)[1:]), gates(view)[0])
+    assert mixture.explainer == "shapley_sampling"
+    rows = torch.arange(40)
+    difference = mixture.logits(view, rows) - mixture.logits(view, rows, torch.zeros(40, 6, dtype=torch.bool))
+    torch.testing.assert_close(mixture.attributions(view, rows).sum(1).float(), difference, rtol=1e-4, atol=1e-4)
+
+
+def test_parameter_count_is_that_of_networks_and_gate(view: TaskView) -> None:
+    sizes = [h * 7 + h + 1 for h in (8, 5, 8)]
+    assert Mixture(experts(view), gates(view)[2]).parameter_count == sum(sizes)
+    assert Mixture(experts(view), gates(view)[0]).parameter_count == sum(sizes) + (6 + 7 + 1) * 16 + 17 * 3
