@@ -134,7 +134,7 @@ def published_columns(card: Card, path: Path, skip: int) -> list[str]:
     if card.read.format == "parquet":
         import pyarrow.parquet as pq
 
-        return list(pq.read_schema(path).names)
+        return list(pq.read_schema(path).names)  # type: ignore[no-untyped-call]
     header = 0 if card.read.header else None
     first = pd.read_csv(path, sep=card.read.separator, header=header, nrows=1, skiprows=skip)
     if card.read.names:
