@@ -25,7 +25,7 @@ def write_report(folder: Path) -> list[Path]:
 
     Raises
     ------
-    reports.table.TableError
+    reports.table.ReportError
         If a table is missing or has other columns than this version writes.
     """
     report = summarise(read_results(folder))

@@ -70,7 +70,7 @@ NUMBERS = frozenset(
 )
 
 
-class TableError(ValueError):
+class ReportError(ValueError):
     """An output folder whose tables are absent, incomplete or contradict their schema."""
 
 
@@ -98,7 +98,7 @@ def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
 
     Raises
     ------
-    TableError
+    ReportError
         If a column is missing or unknown, or if two rows share all keys.
     """
     records = list(rows)
@@ -106,11 +106,11 @@ def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
     for record in records:
         if record.keys() != known:
             missing, extra = sorted(known - record.keys()), sorted(record.keys() - known)
-            raise TableError(f"A row of {what} lacks the columns {missing} and has the unknown columns {extra}: {dict(record)}.")
+            raise ReportError(f"A row of {what} lacks the columns {missing} and has the unknown columns {extra}: {dict(record)}.")
     table = _typed(pd.DataFrame(records, columns=list(schema.columns)))
     twice = table[table.duplicated(list(schema.keys), keep=False)]
     if len(twice):
-        raise TableError(f"{what} has {len(twice)} rows that share all key columns, first: {twice.iloc[0].to_dict()}.")
+        raise ReportError(f"{what} has {len(twice)} rows that share all key columns, first: {twice.iloc[0].to_dict()}.")
     return table.sort_values(list(schema.keys), kind="stable", ignore_index=True)
 
 
@@ -140,7 +140,7 @@ def write_results(
 
     Raises
     ------
-    TableError
+    ReportError
         See :func:`frame`.
     """
     table = frame(results, RESULTS, "results")
@@ -191,7 +191,7 @@ def read_results(folder: Path) -> Tables:
 
     Raises
     ------
-    TableError
+    ReportError
         If a file is missing or its columns differ from the schema.
     """
     return Tables(
@@ -205,13 +205,13 @@ def read_results(folder: Path) -> Tables:
 
 def _present(path: Path) -> Path:
     if not path.is_file():
-        raise TableError(f"There is no {path.name} in {path.parent}. Give the output folder of a bench run, such as results/quick.")
+        raise ReportError(f"There is no {path.name} in {path.parent}. Give the output folder of a bench run, such as results/quick.")
     return path
 
 
 def _check_columns(columns: Sequence[str], schema: Schema, path: Path) -> None:
     if tuple(columns) != schema.columns:
-        raise TableError(
+        raise ReportError(
             f"{path} has the columns {list(columns)}; expected {list(schema.columns)}. "
             "It was written by another version: run the bench again with the same command, finished cells are kept."
         )

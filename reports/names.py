@@ -1,0 +1,106 @@
+"""How methods and metrics are called, ordered and coloured on the pages.
+
+Colours are the palette of Okabe & Ito, which people with the common colour vision deficiencies can tell apart; kinds
+also differ by shape, so that no mark depends on colour alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metrics.registry import METRICS
+
+BLUE, SKY, GREEN, ORANGE, VERMILLION, PURPLE, INK, GREY = (
+    "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#1A1A1A", "#6B6B6B",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MethodName:
+    """Words and mark of a method."""
+
+    label: str
+    kind: str  # "gate", "static", "expert", "twin" or "baseline"
+    colour: str
+    about: str
+
+
+KINDS = {
+    "gate": "gated mixture",
+    "static": "mixture without a gate",
+    "expert": "single expert",
+    "twin": "λ = 0 twin",
+    "baseline": "baseline",
+}
+
+METHOD_NAMES = {
+    "mixture": MethodName("Mixture", "gate", BLUE, "experts and gate after joint fine-tuning: what the project is about"),
+    "gate_dense": MethodName("Dense gate", "gate", BLUE, "frozen experts, weights from a softmax gate, row by row"),
+    "gate_top2": MethodName("Top-2 gate", "gate", BLUE, "the same gate, only its two largest weights"),
+    "static_simplex": MethodName("Static weights", "static", SKY, "one set of weights for all rows, chosen on validation rows"),
+    "uniform": MethodName("Uniform mixture", "static", SKY, "every expert weighs the same"),
+    "best_single": MethodName("Best single expert", "static", SKY, "the expert that validation rows prefer, alone"),
+    "utility": MethodName("Utility expert", "expert", VERMILLION, "tuned for accuracy, F1 and AUC"),
+    "result": MethodName("Result expert", "expert", GREEN, "tuned for small gaps between groups in outcomes"),
+    "procedural": MethodName("Procedural expert", "expert", PURPLE, "tuned for reasons that do not differ between groups"),
+    "result_lambda0": MethodName("Result, λ = 0", "twin", GREEN, "the result expert with its fairness loss switched off"),
+    "procedural_lambda0": MethodName("Procedural, λ = 0", "twin", PURPLE, "the procedural expert with its fairness loss switched off"),
+    "combined_mlp": MethodName("MLP, combined loss", "baseline", ORANGE, "one network with all losses at once, no mixture"),
+    "constant": MethodName("Constant predictor", "baseline", GREY, "the same answer for everyone: fair by doing nothing"),
+    "logistic_regression": MethodName("Logistic regression", "baseline", GREY, "plain, without a fairness method"),
+    "gradient_boosting": MethodName("Boosted trees", "baseline", INK, "plain, without a fairness method"),
+}  # fmt: skip
+
+COMPARISONS = (
+    ("mixture", "best_single"),
+    ("mixture", "static_simplex"),
+    ("mixture", "uniform"),
+    ("mixture", "combined_mlp"),
+    ("mixture", "gradient_boosting"),
+    ("result", "result_lambda0"),
+    ("procedural", "procedural_lambda0"),
+)
+"""Pairs whose difference says what the mixture, and what each fairness loss, achieves."""
+
+HEADLINE = ("utility@1", "fair_res@1", "fair_proc@1", "final@1")
+OUTCOME = ("utility@1", "acc@1", "f1@1", "auc@1", "fair_res@1", "dp@1", "eopp@1", "eodds@1", "fair_proc@1", "final@1", "ece@1")
+PROCEDURAL = ("fair_proc@1", "ref@1", "vef@1", "att_jsd@1", "signed_att@1", "cfr@1", "sens_share@1", "gpf_fae@1")
+
+ROUTING = {
+    "routing_jsd@1": "routing disparity",
+    "soft_dp@1": "soft parity gap",
+    "soft_dp_routing@1": "… by routing",
+    "soft_dp_within@1": "… within experts",
+    "soft_eopp@1": "soft opportunity gap",
+    "soft_eopp_routing@1": "… by routing",
+    "soft_eopp_within@1": "… within experts",
+    "routing_flip_tv@1": "routing flip",
+    "effective_experts@1": "experts in use",
+    "oracle_closed@1": "oracle gap closed",
+}
+"""Metrics of mixtures alone, in the order of the gate panel, and their words."""
+
+
+def method_name(method: str) -> MethodName:
+    """Words of a method; an unknown one is called by its id."""
+    return METHOD_NAMES.get(method) or MethodName(method, "baseline", INK, "")
+
+
+def metric_name(metric: str) -> str:
+    """Words of a metric, from the registry; a metric of mixtures, or an unknown one, by its own words or its id."""
+    return METRICS[metric].name if metric in METRICS else ROUTING.get(metric, metric)
+
+
+def metric_symbol(metric: str) -> str:
+    """Column head of a metric."""
+    return METRICS[metric].symbol if metric in METRICS else ROUTING.get(metric, metric.removesuffix("@1").replace("_", " "))
+
+
+def larger_is_better(metric: str) -> bool:
+    """Direction of a metric of the registry."""
+    return METRICS[metric].direction == "higher"
+
+
+def expert_colour(expert: str) -> str:
+    """Colour of an expert in the gate panel: that of its role."""
+    return method_name(expert).colour

@@ -1,0 +1,183 @@
+"""Intervals, tests and corrections for numbers measured on repeated splits.
+
+Splits of one data set share rows, so their values are not independent and the plain t interval is too short. Every
+interval here uses the variance of Nadeau & Bengio, "Inference for the Generalization Error", Machine Learning 52
+(2003): the variance of the mean of J splits is ``(1/J + n_test/n_train) · s²`` instead of ``s²/J``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+TEST_TRAIN_RATIO = 0.5
+"""Rows of the test part per row of the training part: both protocols cut 50 % / 25 % / 25 %."""
+
+LEVEL = 0.95
+DRAWS = 10_000
+ROUNDING = 1e-12
+"""Values that differ by less are the same number, summed in another order."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95 % interval and the p-value of "the mean is 0".
+
+    ``low``, ``high`` and ``p`` are nan when there are fewer than two values.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    n: int
+
+    @property
+    def half(self) -> float:
+        """Half the length of the interval."""
+        return (self.high - self.low) / 2
+
+
+def corrected_interval(values: Sequence[float] | Floats, ratio: float = TEST_TRAIN_RATIO) -> Interval:
+    """Corrected resampled t interval and test (Nadeau & Bengio 2003, eq. 9 with the variance of §5).
+
+    Parameters
+    ----------
+    values : [J] float
+        One value per split; for a comparison, the paired differences. nan values (not estimable) are left out.
+    ratio : float
+        n_test / n_train, at least 0; 0 gives the plain one-sample t interval.
+
+    Returns
+    -------
+    Interval
+        t quantiles with J − 1 degrees of freedom. Without spread the interval has length 0; p is then 1 if the mean is
+        0, else 0.
+    """
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    n = len(known)
+    mean = float(known.mean()) if n else math.nan
+    if n < 2:
+        return Interval(mean, math.nan, math.nan, math.nan, n)
+    if np.ptp(known) <= ROUNDING:
+        return Interval(mean, mean, mean, 1.0 if abs(mean) <= ROUNDING else 0.0, n)
+    error = math.sqrt((1 / n + ratio) * float(known.var(ddof=1)))
+    half = _quantile(n - 1) * error
+    return Interval(mean, mean - half, mean + half, float(2 * special.stdtr(n - 1, -abs(mean) / error)), n)
+
+
+@lru_cache
+def _quantile(freedom: int) -> float:
+    """Upper t quantile of the interval."""
+    return float(special.stdtrit(freedom, (1 + LEVEL) / 2))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values (Holm 1979), in the order given.
+
+    nan p-values (no test was possible) stay nan and do not count as tests.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    tested = np.flatnonzero(~np.isnan(p))
+    adjusted = np.full(len(p), math.nan)
+    order = tested[np.argsort(p[tested], kind="stable")]
+    factors = len(order) - np.arange(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return adjusted.tolist()
+
+
+def generator(*words: str) -> np.random.Generator:
+    """Stream named by ``words``: the same page from the same table, whatever is drawn before it."""
+    seed = int.from_bytes(hashlib.sha256("\x1f".join(words).encode()).digest()[:8], "little")
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def hierarchical_bootstrap(
+    values: Sequence[Sequence[float] | Floats],
+    rng: np.random.Generator,
+    ratio: float = TEST_TRAIN_RATIO,
+    draws: int = DRAWS,
+) -> Interval:
+    """Mean over tasks of their means over splits, with a bootstrap over tasks and then over their splits.
+
+    Within a task the deviations of splits from the task's mean are stretched by √((1 + ratio·J)·J/(J−1)), so that a
+    single task gets the variance of :func:`corrected_interval` instead of s²/J·(J−1)/J.
+
+    Parameters
+    ----------
+    values : sequence of [J_t] float
+        Per task one value per split; nan values are left out, and so are tasks without a value.
+    rng : Generator
+    ratio : float
+        n_test / n_train.
+    draws : int
+        Bootstrap draws.
+
+    Returns
+    -------
+    Interval
+        Percentile interval; ``n`` is the number of tasks; ``p`` is twice the smaller share of draws on one side of 0
+        (ties on both sides), with (count + 1)/(draws + 1), at most 1. nan with fewer than two values in all.
+    """
+    known = [row[~np.isnan(row)] for row in (np.asarray(v, dtype=np.float64) for v in values)]
+    known = [row for row in known if len(row)]
+    mean = float(np.mean([row.mean() for row in known])) if known else math.nan
+    if sum(map(len, known)) < 2:
+        return Interval(mean, math.nan, math.nan, math.nan, len(known))
+    means = np.stack([_resampled_means(row, rng, ratio, (draws, len(known))) for row in known], axis=-1)
+    chosen = rng.integers(len(known), size=(draws, len(known)))
+    # slot k of a draw is a task chosen at random, with its own resampled splits
+    drawn = means[np.arange(draws)[:, None], np.arange(len(known))[None, :], chosen].mean(axis=1)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    return Interval(mean, float(low), float(high), min(1.0, 2 * (tail + 1) / (draws + 1)), len(known))
+
+
+def _resampled_means(row: Floats, rng: np.random.Generator, ratio: float, shape: tuple[int, int]) -> Floats:
+    """[shape] means of bootstrap samples of ``row``, with the variance of :func:`corrected_interval`."""
+    n = len(row)
+    if n == 1:
+        return np.full(shape, row[0])
+    stretch = math.sqrt((1 + ratio * n) * n / (n - 1))
+    sample: Floats = (row - row.mean())[rng.integers(n, size=(*shape, n))].mean(axis=-1)
+    return row.mean() + stretch * sample
+
+
+def rank_interval(own: Floats, others: Sequence[Floats], larger_is_better: bool, ratio: float = TEST_TRAIN_RATIO) -> tuple[int, int]:
+    """Ranks that the data cannot rule out for one method among ``others`` (marginal interval for a rank).
+
+    1 + the number of methods that are surely better, to m − the number that are surely worse; "surely": paired
+    corrected t test over splits, Holm-corrected over the comparisons with this method (Mogstad et al., "Inference for
+    Ranks", Review of Economic Studies 2024, with a paired test of differences).
+
+    Parameters
+    ----------
+    own : [J] float
+        The method's values, one per split.
+    others : sequence of [J] float
+        The other methods' values on the same splits.
+    larger_is_better : bool
+    ratio : float
+        n_test / n_train.
+
+    Returns
+    -------
+    (best, worst) : int
+        1-based, both inclusive.
+    """
+    sign = 1.0 if larger_is_better else -1.0
+    tests = [corrected_interval(sign * (own - other), ratio) for other in others]
+    sure = [p < 1 - LEVEL for p in holm([test.p for test in tests])]
+    worse = sum(s and test.mean > 0 for s, test in zip(sure, tests, strict=True))
+    better = sum(s and test.mean < 0 for s, test in zip(sure, tests, strict=True))
+    return 1 + better, len(others) + 1 - worse

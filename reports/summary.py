@@ -1,0 +1,398 @@
+"""What the tables say, as plain objects: every page is a rendering of one :class:`Report`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metrics.registry import METRICS
+from reports.comparison import Comparison, Pooled, compare, pool
+from reports.names import COMPARISONS, HEADLINE, METHOD_NAMES, ROUTING, MethodName, larger_is_better, method_name
+from reports.pareto import front
+from reports.statistics import LEVEL, corrected_interval, holm, rank_interval
+from reports.table import Tables, missing_cells
+
+LEVELS: tuple[float | None, ...] = (0.02, 0.05, 0.10, None)
+"""Fairness levels of the overview: largest fair_res@1 allowed on validation rows; None: any."""
+
+UTILITY, DISPARITY = "utility@1", "fair_res@1"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One metric of one method on one task, over splits.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        Mean over splits with the corrected interval over splits (nan with one split).
+    inner_low, inner_high : float
+        Sampling interval within a split, its ends averaged over splits.
+    null_p95 : float
+        Permutation null, averaged over splits; nan when the metric has none.
+    known, asked : int
+        Splits with a number; splits in the table.
+    degenerate : int
+        Splits on which the prediction is (nearly) constant.
+    reasons : tuple of str
+        Why, for splits that are not estimable or failed.
+    notes : tuple of str
+        What else is said of splits that have a number, such as groups that were left out.
+    """
+
+    mean: float
+    low: float
+    high: float
+    inner_low: float
+    inner_high: float
+    null_p95: float
+    known: int
+    asked: int
+    degenerate: int
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def half(self) -> float:
+        """Half the length of the interval over splits."""
+        return (self.high - self.low) / 2
+
+    @property
+    def within_null(self) -> bool:
+        """Whether shuffled groups give as much: not distinguishable from 0."""
+        return abs(self.mean) <= self.null_p95  # False when either is nan
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method in the order of the suite; ``number`` is its mark in every figure."""
+
+    id: str
+    number: int
+    name: MethodName
+    role: str
+    family: str
+
+
+@dataclass(frozen=True)
+class Winner:
+    """Who wins at a fairness level: chosen on validation rows, told with test values.
+
+    Attributes
+    ----------
+    level : float or None
+        Largest validation disparity allowed; None: any.
+    method : Method or None
+        None when no method reaches the level on validation rows.
+    kept, splits : int
+        Test splits that also meet the level, of how many.
+    tied, eligible : tuple of Method
+        Others that reach the level; ``tied`` are those whose test utility is not surely lower.
+    """
+
+    level: float | None
+    method: Method | None
+    kept: int = 0
+    splits: int = 0
+    tied: tuple[Method, ...] = ()
+    eligible: tuple[Method, ...] = ()
+
+
+@dataclass(frozen=True)
+class GroupSize:
+    """A group's test rows and positives, averaged over splits."""
+
+    name: str
+    count: float
+    positives: float
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Mean gate weights of one mixture method on test rows: weight[group][expert], and shares of top-1 experts."""
+
+    method: Method
+    groups: tuple[str, ...]
+    experts: tuple[str, ...]
+    weight: Floats
+    top1: Floats
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything about one task (with one protocol and one use of the sensitive columns)."""
+
+    name: str
+    anchor: str
+    task: str
+    protocol: str
+    use_sensitive: str
+    splits: tuple[int, ...]
+    seeds: int
+    task_hashes: tuple[str, ...]
+    methods: tuple[Method, ...]
+    metrics: tuple[str, ...]
+    test: dict[tuple[str, str], Estimate]
+    validation: dict[tuple[str, str], Estimate]
+    values: dict[tuple[str, str], Floats]
+    """(method, metric) → test value per split, averaged over seeds; nan where there is none."""
+    validation_values: dict[tuple[str, str], Floats]
+    on_front: frozenset[str]
+    ranks: dict[tuple[str, str], tuple[int, int]]
+    winners: tuple[Winner, ...]
+    comparisons: dict[tuple[str, str, str], Comparison]
+    """(method, reference, metric) → paired difference."""
+    groups: tuple[GroupSize, ...]
+    rates: dict[tuple[str, str, str], float]
+    """(method, group, statistic) → test mean over splits."""
+    routing: tuple[Routing, ...]
+    cost: dict[str, dict[str, float]]
+    provenance: list[dict[str, Any]]
+
+    def estimate(self, method: str, metric: str) -> Estimate | None:
+        """Test estimate, None when the table has no row for it."""
+        return self.test.get((method, metric))
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why numbers are absent, in the order of the footnotes."""
+        return sorted({reason for estimate in self.test.values() if not estimate.known for reason in estimate.reasons})
+
+    @property
+    def notes(self) -> list[str]:
+        """What else is said of numbers that are there, but for the word on constant predictions."""
+        return sorted({note for estimate in self.test.values() if not estimate.degenerate for note in estimate.notes})
+
+    def degenerate(self, method: str) -> bool:
+        """Whether the method's prediction is (nearly) constant on half of the splits or more."""
+        return _degenerate(self.test.get((method, UTILITY)))
+
+
+@dataclass(frozen=True)
+class Report:
+    """One page."""
+
+    suite: dict[str, Any]
+    scenarios: tuple[Scenario, ...]
+    methods: tuple[Method, ...]
+    pooled: dict[tuple[str, str, str], Pooled]
+    """(method, reference, metric) → over tasks."""
+    unavailable: list[dict[str, str]]
+    failures: list[dict[str, str]]
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Comparisons of which both methods are in the table."""
+        have = {method.id for method in self.methods}
+        return [pair for pair in COMPARISONS if set(pair) <= have]
+
+
+def summarise(tables: Tables) -> Report:
+    """All numbers of a report.
+
+    Parameters
+    ----------
+    tables : Tables
+
+    Returns
+    -------
+    Report
+        Scenarios in the order of the suite, methods in the order of the suite.
+    """
+    methods = _methods(tables)
+    scenarios = tuple(_scenario(tables, methods, *key) for key in _scenario_keys(tables))
+    pooled = {
+        (*pair, metric): pooled
+        for metric in HEADLINE
+        for pair, pooled in pool(metric, {s.name: s.comparisons for s in scenarios}).items()
+    }
+    suite = tables.suite
+    return Report(
+        suite=suite,
+        scenarios=scenarios,
+        methods=methods,
+        pooled=pooled,
+        unavailable=list(suite.get("unavailable", [])),
+        failures=list(suite.get("failures", [])),
+        missing=missing_cells(tables),
+    )
+
+
+def _methods(tables: Tables) -> tuple[Method, ...]:
+    facts = tables.results[tables.results["role"] != ""].groupby("method")[["role", "family"]].first()
+    present = list(tables.results["method"].unique())
+    order = [m for m in tables.suite["methods"] if m in present] + sorted(set(present) - set(tables.suite["methods"]))
+    empty = {"role": "", "family": ""}
+    rows = {m: facts.loc[m].to_dict() if m in facts.index else empty for m in order}
+    return tuple(Method(m, i, method_name(m), rows[m]["role"], rows[m]["family"]) for i, m in enumerate(order, start=1))
+
+
+def _scenario_keys(tables: Tables) -> list[tuple[str, str, str]]:
+    present = set(tables.results[["task", "protocol", "use_sensitive"]].itertuples(index=False, name=None))
+    order = {task: i for i, task in enumerate(tables.suite["tasks"])}
+    return sorted(present, key=lambda key: (order.get(key[0], len(order)), key[0], key[1], key[2] != "keep", key[2]))
+
+
+def _scenario(tables: Tables, methods: Sequence[Method], task: str, protocol: str, use_sensitive: str) -> Scenario:
+    rows = _select(tables.results, task=task, protocol=protocol, use_sensitive=use_sensitive)
+    splits = tuple(sorted(rows["split"].unique().tolist()))
+    here = tuple(m for m in methods if (rows["method"] == m.id).any())
+    by_part = {part: rows[rows["part"] == part] for part in ("test", "validation")}
+    values = {part: _values_by_split(by_part[part], splits) for part in by_part}
+    estimates = {part: _estimates(by_part[part], values[part], len(splits)) for part in by_part}
+    test, validation = estimates["test"], estimates["validation"]
+    metrics = _ordered_metrics({metric for _, metric in test})
+    single_axis = len(tables.suite["use_sensitive"]) == 1
+    name = task if single_axis else f"{task} · sensitive {use_sensitive}"
+    where = {"task": task, "protocol": protocol, "use_sensitive": use_sensitive}
+    group_rows = _select(tables.groups, part="test", **where)
+    return Scenario(
+        name=name,
+        anchor="task-" + "".join(c if c.isalnum() else "-" for c in name).strip("-"),
+        splits=splits,
+        seeds=int(rows["seed"].nunique()),
+        task_hashes=tuple(sorted(set(rows["task_hash"]) - {""})),
+        methods=here,
+        metrics=metrics,
+        test=test,
+        validation=validation,
+        values=values["test"],
+        validation_values=values["validation"],
+        on_front=_front(here, validation),
+        ranks=_ranks(here, values["test"]),
+        winners=tuple(_winner(level, here, values["test"], validation) for level in LEVELS),
+        comparisons={(*pair, m): c for m in HEADLINE for pair, c in compare(m, values["test"]).items()},
+        groups=_group_sizes(group_rows),
+        rates=group_rows.groupby(["method", "group", "statistic"])["estimate"].mean().to_dict(),
+        routing=_routing(_select(tables.routing, part="test", **where), here),
+        cost=_cost(_select(tables.provenance, task=task, use_sensitive=use_sensitive)),
+        provenance=_select(tables.provenance, task=task, use_sensitive=use_sensitive).to_dict("records"),
+        **where,
+    )
+
+
+def _select(table: pd.DataFrame, **equal: str) -> pd.DataFrame:
+    keep = np.ones(len(table), dtype=bool)
+    for column, value in equal.items():
+        keep &= (table[column] == value).to_numpy()
+    return table[keep]
+
+
+def _ordered_metrics(present: set[str]) -> tuple[str, ...]:
+    known = [metric for metric in (*METRICS, *ROUTING) if metric in present]
+    return (*known, *sorted(present - set(known)))
+
+
+def _values_by_split(rows: pd.DataFrame, splits: Sequence[int]) -> dict[tuple[str, str], Floats]:
+    """(method, metric) → [J] mean over training seeds; splits, not seeds, are the unit of every interval."""
+    table = rows.groupby(["method", "metric", "split"])["estimate"].mean().unstack("split").reindex(columns=list(splits))
+    return {key: table.loc[key].to_numpy(dtype=np.float64) for key in table.index}
+
+
+def _estimates(rows: pd.DataFrame, values: dict[tuple[str, str], Floats], asked: int) -> dict[tuple[str, str], Estimate]:
+    keys = ["method", "metric"]
+    means = rows.groupby(keys)[["low", "high", "null_p95"]].mean()
+    inner = dict(zip(means.index, means.to_numpy(), strict=True))
+    degenerate = rows[rows["status"] == "degenerate"].groupby(keys)["split"].nunique().to_dict()
+    said = rows[rows["reason"] != ""].groupby([*keys, rows["status"].isin(["ok", "degenerate"])])["reason"]
+    words = {key: tuple(reasons) for key, reasons in said.unique().items()}
+    return {
+        key: _estimate(values[key], inner[key], asked, degenerate.get(key, 0), words.get((*key, False), ()), words.get((*key, True), ()))
+        for key in values
+    }
+
+
+def _estimate(
+    values: Floats, inner: Floats, asked: int, degenerate: int, reasons: tuple[str, ...], notes: tuple[str, ...]
+) -> Estimate:
+    over_splits = corrected_interval(values)
+    low, high, null = (float(v) for v in inner)
+    return Estimate(
+        over_splits.mean, over_splits.low, over_splits.high, low, high, null, over_splits.n, asked, degenerate, reasons, notes
+    )
+
+
+def _degenerate(estimate: Estimate | None) -> bool:
+    return estimate is not None and 0 < estimate.asked <= 2 * estimate.degenerate
+
+
+def _front(methods: Sequence[Method], validation: dict[tuple[str, str], Estimate]) -> frozenset[str]:
+    """Pareto front on validation means; a constant predictor is fair by doing nothing and takes no place on it."""
+    able = [m.id for m in methods if (m.id, UTILITY) in validation and not _degenerate(validation[m.id, UTILITY])]
+    able = [m for m in able if (m, DISPARITY) in validation]
+    axes = (np.array([validation[m, metric].mean for m in able], dtype=np.float64) for metric in (UTILITY, DISPARITY))
+    return frozenset(m for m, member in zip(able, front(*axes), strict=True) if member)
+
+
+def _ranks(methods: Sequence[Method], values: dict[tuple[str, str], Floats]) -> dict[tuple[str, str], tuple[int, int]]:
+    ranks = {}
+    for metric in HEADLINE:
+        known = {m.id: values[m.id, metric] for m in methods if (m.id, metric) in values}
+        known = {m: v for m, v in known.items() if not np.isnan(v).all()}
+        for method, own in known.items():
+            others = [v for m, v in known.items() if m != method]
+            ranks[method, metric] = rank_interval(own, others, larger_is_better(metric))
+    return ranks
+
+
+def _winner(
+    level: float | None,
+    methods: Sequence[Method],
+    values: dict[tuple[str, str], Floats],
+    validation: dict[tuple[str, str], Estimate],
+) -> Winner:
+    eligible = [m for m in methods if _reaches(level, m.id, validation)]
+    if not eligible:
+        return Winner(level, None)
+    # ties go to the method that stands later in the suite: the order is from the mixture to the plain baselines
+    best = max(reversed(eligible), key=lambda m: validation[m.id, UTILITY].mean)
+    others = [m for m in eligible if m is not best]
+    tests = [corrected_interval(values[best.id, UTILITY] - values[m.id, UTILITY]) for m in others]
+    sure = holm([test.p for test in tests])
+    tied = [m for m, test, p in zip(others, tests, sure, strict=True) if not (p < 1 - LEVEL and test.mean > 0)]
+    reached = values[best.id, DISPARITY]
+    kept = int((reached <= (math.inf if level is None else level)).sum())
+    return Winner(level, best, kept, int((~np.isnan(reached)).sum()), tuple(tied), tuple(eligible))
+
+
+def _reaches(level: float | None, method: str, validation: dict[tuple[str, str], Estimate]) -> bool:
+    utility, disparity = validation.get((method, UTILITY)), validation.get((method, DISPARITY))
+    if utility is None or disparity is None or _degenerate(utility) or math.isnan(utility.mean):
+        return False
+    return disparity.mean <= (math.inf if level is None else level)
+
+
+def _group_sizes(rows: pd.DataFrame) -> tuple[GroupSize, ...]:
+    """Sizes come from the data, so that every method and seed of a split has the same."""
+    table = rows.groupby(["group", "statistic"])["estimate"].mean().unstack("statistic")
+    return tuple(GroupSize(str(name), float(row["count"]), float(row["positives"])) for name, row in table.iterrows())
+
+
+def _routing(rows: pd.DataFrame, methods: Sequence[Method]) -> tuple[Routing, ...]:
+    panels = []
+    for method in methods:
+        part = rows[rows["method"] == method.id]
+        if part.empty:
+            continue
+        groups, experts = tuple(sorted(part["group"].unique())), _ordered_experts(part["expert"].unique())
+        grid = [part.pivot_table(index="group", columns="expert", values=v).reindex(index=groups, columns=experts) for v in ("weight", "top1")]
+        panels.append(Routing(method, groups, experts, grid[0].to_numpy(), grid[1].to_numpy()))
+    return tuple(panels)
+
+
+def _ordered_experts(experts: Sequence[str]) -> tuple[str, ...]:
+    known = list(METHOD_NAMES)
+    return tuple(sorted(experts, key=lambda e: (known.index(e) if e in known else len(known), e)))
+
+
+def _cost(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    means = rows.groupby("method")[["wall_s", "peak_mib", "trainable_parameters"]].mean()
+    return {str(method): {str(k): float(v) for k, v in row.items()} for method, row in means.iterrows()}
