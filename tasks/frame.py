@@ -70,8 +70,7 @@ def read_frame(card: Card, files: dict[str, Path], attributes: tuple[str, ...] |
         If the table does not fit the card, or no task can be made of it; the text says what to change.
     """
     attributes = attributes or tuple(card.default_sensitive.split("+"))
-    sensitive = [_attribute(card, name) for name in attributes]
-    return assemble(card, attributes, sensitive, read_tables(card, files))
+    return assemble(card, attributes, read_tables(card, files))
 
 
 def read_tables(card: Card, files: dict[str, Path]) -> pd.DataFrame:
@@ -89,10 +88,6 @@ def read_tables(card: Card, files: dict[str, Path]) -> pd.DataFrame:
         )
     parts = [_read_one(card, file, files[file.name], index) for index, file in enumerate(tables)]
     table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
-    if len(table) != card.rows:
-        raise DataError(
-            f"The tables of {card.name!r} have {len(table)} rows, the card says {card.rows}. Correct rows, skip_rows or header in the card."
-        )
     return table
 
 
@@ -187,7 +182,20 @@ def _attribute(card: Card, name: str) -> Sensitive:
     )
 
 
-def assemble(card: Card, attributes: tuple[str, ...], sensitive: list[Sensitive], table: pd.DataFrame) -> RawData:
+def assemble(card: Card, attributes: tuple[str, ...], table: pd.DataFrame) -> RawData:
+    """Filter, label and group a table with raw columns, as :func:`read_frame` does after reading.
+
+    Raises
+    ------
+    DataError
+        If the table does not fit the card, or no task can be made of it; the text says what to change.
+    """
+    if len(table) != card.rows:
+        raise DataError(
+            f"The tables of {card.name!r} have {len(table)} rows, the card says {card.rows}. "
+            "Correct rows, skip_rows or header in the card."
+        )
+    sensitive = [_attribute(card, name) for name in attributes]
     stay = np.ones(len(table), dtype=bool)
     left: dict[str, int] = {}
 
