@@ -13,7 +13,7 @@ OTHER = "other"
 
 
 def binned(series: pd.Series, column: ColumnSpec) -> pd.Series:
-    """[n] text: each code as the name of its bin; a missing code stays missing.
+    """[n] text: each code as the name of its bin; a missing code and the name of a bin stay as they are.
 
     Bins differ from the groups of a sensitive attribute in one point: the codes may be part numbers, part text
     (ICD-9 has 428, 250.83 and V57), so bounds look only at codes that are numbers.
@@ -33,6 +33,8 @@ def binned(series: pd.Series, column: ColumnSpec) -> pd.Series:
 
 
 def _name(value: object, bins: tuple[Bin, ...]) -> str:
+    if any(value == each.name for each in bins):
+        return str(value)
     return next((each.name for each in bins if _fits(value, each)), OTHER)
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from tasks.bins import binned
 from tasks.card import Card, ColumnSpec, DataError
 from tasks.frame import RawData
 from tasks.task import Column, Flip
@@ -37,12 +39,8 @@ class ColumnEncoder:
     of ``rare``, which are the training categories beyond the ``MOST_CATEGORIES`` most frequent.
     """
 
-    name: str
-    kind: str
-    text: str
-    unit: str
+    spec: ColumnSpec
     sensitive: bool
-    missing: tuple[str | int | float, ...] = ()
     log: bool = False
     shift: float = 0.0
     scale: float = 1.0
@@ -50,6 +48,16 @@ class ColumnEncoder:
     categories: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
     levels: tuple[float, float] = (-1.0, 1.0)
+
+    @property
+    def name(self) -> str:
+        """Name of the raw column."""
+        return self.spec.name
+
+    @property
+    def kind(self) -> str:
+        """numeric, binary or categorical."""
+        return self.spec.kind
 
     @property
     def width(self) -> int:
@@ -66,9 +74,9 @@ class ColumnEncoder:
     def write(self, series: pd.Series, out: np.ndarray) -> None:
         """Fill ``out`` [n, width], given as zeros."""
         if self.kind == "numeric":
-            self._write_numbers(as_numbers(series, self.missing).to_numpy(), out[:, 0])
+            self._write_numbers(as_numbers(series, self.spec.missing).to_numpy(), out[:, 0])
             return
-        words = as_words(series, self.missing)
+        words = as_words(binned(series, self.spec) if self.spec.bins else series, self.spec.missing)
         position = {category: index for index, category in enumerate(self.categories)}
         position.update(dict.fromkeys(self.rare, len(self.categories)))
         table = np.array([position.get(c, -1) for c in words.cat.categories] + [-1], dtype=np.int64)
@@ -135,7 +143,7 @@ class Encoder:
         """The source columns and the features that carry them."""
         ends = np.cumsum([encoder.width for encoder in self.encoders]).tolist()
         return tuple(
-            Column(e.name, e.kind, tuple(range(end - e.width, end)), e.text, e.unit, e.sensitive)
+            Column(e.name, e.kind, tuple(range(end - e.width, end)), e.spec.text, e.spec.unit, e.sensitive)
             for e, end in zip(self.encoders, ends, strict=True)
         )
 
@@ -161,15 +169,19 @@ class Encoder:
 
     def to_json(self) -> str:
         """Canonical JSON; equal encoders give equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, allow_nan=False)
+        columns = [{**vars(e), "spec": e.spec.model_dump(mode="json", exclude_defaults=True)} for e in self.encoders]
+        return json.dumps({"protocol": self.protocol, "encoders": columns}, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Encoder:
         """The encoder that :meth:`to_json` wrote."""
         data = json.loads(text)
-        tuples = ("missing", "categories", "rare", "levels")
-        columns = [{k: tuple(v) if k in tuples else v for k, v in column.items()} for column in data["encoders"]]
-        return cls(data["protocol"], tuple(ColumnEncoder(**column) for column in columns))
+        return cls(data["protocol"], tuple(_from_dict(column) for column in data["encoders"]))
+
+
+def _from_dict(column: dict[str, Any]) -> ColumnEncoder:
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in column.items() if k != "spec"}
+    return ColumnEncoder(ColumnSpec.model_validate(column["spec"]), **fields)
 
 
 def sensitive_columns(card: Card, attributes: tuple[str, ...]) -> tuple[str, ...]:
@@ -236,7 +248,7 @@ def _mode(cells: pd.Series) -> str | float:
 
 
 def _fit_column(spec: ColumnSpec, train: pd.Series, sensitive: bool, protocol: str, scale: bool) -> ColumnEncoder:
-    base = ColumnEncoder(spec.name, spec.kind, spec.text, spec.unit, sensitive, spec.missing)
+    base = ColumnEncoder(spec, sensitive)
     if spec.kind == "numeric":
         return _fit_numeric(base, spec, train, protocol, scale)
     codes = train.cat.codes.to_numpy()
