@@ -7,6 +7,7 @@ Undefined values are nan: see :func:`point_values`.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +20,6 @@ from metrics.rates import (
     FALSE_POSITIVE_RATE,
     SELECTION_RATE,
     TRUE_POSITIVE_RATE,
-    Rate,
     gap,
     group_accuracy,
     ratio,
@@ -62,25 +62,49 @@ def count_values(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None)
     dict of id -> [...] float64 with the ids ``COUNT_METRICS``; nan where not estimable (fewer than two groups left;
     no rows; F1 without a positive label).
     """
-    sizes = tables.sum(-1) if sizes is None else sizes
-    selection, tpr, fpr = (
-        _rates(rate, tables, sizes, min_rows) for rate in (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE)
-    )
-    accuracy = torch.where(sizes.sum(-1) >= min_rows, group_accuracy(tables), torch.nan)
-    dp, eopp, fpr_gap = gap(selection), gap(tpr), gap(fpr)
+    rates = group_rates(tables, min_rows, sizes)
+    selection, tpr, fpr, _ = rates
     eopp_ratio = ratio(tpr)
     return {
         **_utility_counts(tables),
+        **gap_values(rates),
+        "dp_ratio@1": ratio(selection),
+        "eopp_ratio@1": eopp_ratio,
+        "eodds_ratio@1": torch.minimum(eopp_ratio, ratio(fpr)),
+        "worst_acc@1": _worst(rates.accuracy),
+        "worst_tpr@1": _worst(tpr),
+    }
+
+
+class GroupRates(NamedTuple):
+    """Rates of every group, [..., g] each; nan for a group without enough relevant rows."""
+
+    selection: Tensor
+    tpr: Tensor
+    fpr: Tensor
+    accuracy: Tensor
+
+
+def group_rates(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None) -> GroupRates:
+    """Rates of every group; parameters as in :func:`count_values`."""
+    sizes = tables.sum(-1) if sizes is None else sizes
+    selection, tpr, fpr = (
+        torch.where(rows_among(rate, sizes[..., None]) >= min_rows, rate.of_counts(tables), torch.nan)
+        for rate in (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE)
+    )
+    accuracy = torch.where(sizes.sum(-1) >= min_rows, group_accuracy(tables), torch.nan)
+    return GroupRates(selection, tpr, fpr, accuracy)
+
+
+def gap_values(rates: GroupRates) -> dict[str, Tensor]:
+    """The metrics that are gaps of rates, [...] each; all are seminorms of the rates."""
+    dp, eopp, fpr_gap = gap(rates.selection), gap(rates.tpr), gap(rates.fpr)
+    return {
         "dp@1": dp,
         "eopp@1": eopp,
         "eodds@1": torch.maximum(eopp, fpr_gap),
         "eodds_mean@1": (eopp + fpr_gap) / 2,
-        "dp_ratio@1": ratio(selection),
-        "eopp_ratio@1": eopp_ratio,
-        "eodds_ratio@1": torch.minimum(eopp_ratio, ratio(fpr)),
-        "worst_acc@1": _worst(accuracy),
-        "worst_tpr@1": _worst(tpr),
-        "acc_gap@1": gap(accuracy),
+        "acc_gap@1": gap(rates.accuracy),
         "fair_res@1": fair_res(dp, eopp),
     }
 
@@ -160,12 +184,6 @@ def _broken(probability: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
             "pass probabilities of class 1, not logits: torch.sigmoid(margin)"
         )
     return torch.isnan(low)
-
-
-def _rates(rate: Rate, tables: Tensor, sizes: Tensor, min_rows: int) -> Tensor:
-    """[..., g] group rates, nan for groups with too few relevant rows."""
-    relevant = rows_among(rate, sizes[..., None])
-    return torch.where(relevant >= min_rows, rate.of_counts(tables), torch.nan)
 
 
 def _utility_counts(tables: Tensor) -> dict[str, Tensor]:

@@ -38,6 +38,8 @@ class Resampled:
         The metric under P shuffles of group membership; None for metrics without groups.
     status, reason : str
         As in :class:`metrics.value.Value`.
+    deviations : [B] float64 or None
+        How far the draws' group values lie from the observed ones in the metric's norm (:mod:`metrics.deviations`).
     """
 
     estimate: float
@@ -45,36 +47,43 @@ class Resampled:
     null: Tensor | None = None
     status: Status = "ok"
     reason: str = ""
+    deviations: Tensor | None = None
 
     def value(self, bias: Bias = "none", bounds: tuple[float, float] = (-math.inf, math.inf)) -> Value:
         """The value with its 95 % interval (:func:`interval`) and the 95th percentile of its null."""
         if self.status == "not_estimable" or math.isnan(self.estimate):
             return Value.not_estimable(self.reason or "the metric is not defined on these rows")
-        low, high = interval(self.estimate, self.draws, bias, bounds)
+        low, high = interval(self.estimate, self.draws, bias, bounds, self.deviations)
         (null_p95,) = _quantiles(self.null, 0.95)
         return Value(self.estimate, low, high, null_p95, self.status, self.reason)
 
 
 def interval(
-    estimate: float, draws: Tensor | None, bias: Bias = "none", bounds: tuple[float, float] = (-math.inf, math.inf)
+    estimate: float,
+    draws: Tensor | None,
+    bias: Bias = "none",
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    deviations: Tensor | None = None,
 ) -> tuple[float, float]:
     """95 % bootstrap interval of a metric from its draws; (nan, nan) without finite draws.
 
     Notes
     -----
     The percentile interval [q.025, q.975] is right for rates and means. It fails for an absolute gap near 0: draws of
-    |a - b| lie above |a - b|, so the lower end never reaches 0 and a true gap of 0 is never covered. The basic
-    (reflected) interval [2e - q.975, 2e - q.025] undoes that shift below, yet is too short above. So a statistic that
-    resampling shifts *up* gets the reflected lower end where that is lower and keeps the percentile upper end; one
-    that is shifted *down* (a minimum, a ratio) the mirror image. Both ends are clipped to the metric's range. For two
-    groups this is the interval of the signed gap folded at 0; for more groups it is conservative. An interval cannot
-    see what the rows do not show: a rate of exactly 0 or 1 has no spread under resampling.
+    |a - b| lie above |a - b|, so the lower end never reaches 0 and a true gap of 0 is never covered. So a statistic
+    that resampling shifts *up* keeps the percentile upper end, and its lower end is ``estimate - c``: c is the 95th
+    percentile of ``deviations`` where these are known (valid for any number of groups), else ``q.975 - estimate`` (the
+    basic, reflected interval: right for two groups, too short for many). A statistic that is shifted *down* (minimum,
+    ratio) gets the mirror image. Ends are clipped to the metric's range. For two groups this is the interval of the
+    signed gap folded at 0; for more it is conservative where one gap is far larger than the others. No interval sees
+    what the rows do not show: a rate of exactly 0 or 1 has no spread under resampling.
     """
     low, high = _quantiles(draws, 0.025, 0.975)
+    (reach,) = _quantiles(deviations, 0.95)
     if bias == "up":
-        low = min(low, 2 * estimate - high)
+        low = min(low, estimate - (high - estimate if math.isnan(reach) else reach))
     elif bias == "down":
-        high = max(high, 2 * estimate - low)
+        high = max(high, estimate + (estimate - low if math.isnan(reach) else reach))
     return _clip(low, bounds), _clip(high, bounds)
 
 

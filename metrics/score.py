@@ -20,6 +20,7 @@ from metrics.auc import ONE_CLASS, auc_value, weighted_auc
 from metrics.calibration import BINS, bins_of, brier, calibration_gap, ece
 from metrics.composites import combine
 from metrics.counts import cell_totals, count_table, permute_counts, resample_counts
+from metrics.deviations import count_deviations
 from metrics.evidence import Evidence
 from metrics.points import COUNT_METRICS, count_values
 from metrics.procedural import procedural_draws
@@ -202,16 +203,15 @@ def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resample
 def _count_metrics(table: Tensor, rows: _Rows) -> dict[str, Resampled]:
     """Metrics of counts from resampled and shuffled count tables."""
     estimate = count_values(table, MIN_GROUP_ROWS)
-    drawn = count_values(
-        resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts")), MIN_GROUP_ROWS, rows.sizes
-    )
-    null = count_values(
-        permute_counts(table, len(rows.shuffled), numpy_generator(rows.seed, "shuffled counts")),
-        MIN_GROUP_ROWS,
-        rows.sizes,
-    )
+    tables = resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts"))[0]
+    shuffled = permute_counts(table, len(rows.shuffled), numpy_generator(rows.seed, "shuffled counts"))[0]
+    drawn = count_values(tables, MIN_GROUP_ROWS, rows.sizes)
+    null = count_values(shuffled, MIN_GROUP_ROWS, rows.sizes)
+    deviations = count_deviations(tables, table[0], MIN_GROUP_ROWS)
     return {
-        id: _resampled(id, float(estimate[id]), drawn[id][0], null[id][0] if METRICS[id].null else None, rows)
+        id: _resampled(
+            id, float(estimate[id]), drawn[id], rows, null[id] if METRICS[id].null else None, deviations.get(id)
+        )
         for id in COUNT_METRICS
     }
 
@@ -231,13 +231,24 @@ def _row_metrics(probability: Tensor, by_counts: dict[str, Resampled], rows: _Ro
     n, p, y = rows.labels.numel(), probability[None], rows.labels
     size = rows.sizes.sum(-1)
     drawn_size = torch.where(size >= MIN_GROUP_ROWS, tables.sum((-2, -1)), 0.0)
-    gap = calibration_gap((member * excess[:, None]).sum(0), size, MIN_GROUP_ROWS)
+    total = (member * excess[:, None]).sum(0)
+    shift = by_group / drawn_size - total / size  # how far each group's mean p - y moves
+    gap = calibration_gap(total, size, MIN_GROUP_ROWS)
     return {
-        **{id: replace(by_counts[id], draws=counts[id], null=None) for id in ("acc@1", "f1@1", "fair_res@1")},
+        **{
+            id: replace(by_counts[id], draws=counts[id], null=None, deviations=None)
+            for id in ("acc@1", "f1@1", "fair_res@1")
+        },
         "auc@1": _area(probability, rows),
         "brier@1": Resampled(float(brier(p, y)[0]), sums[:, -1] / n),
         "ece@1": Resampled(float(ece(p, y)[0]), bins.abs().sum(1) / n),
-        "cal_gap@1": _resampled("cal_gap@1", float(gap), calibration_gap(by_group, drawn_size), None, rows),
+        "cal_gap@1": _resampled(
+            "cal_gap@1",
+            float(gap),
+            calibration_gap(by_group, drawn_size),
+            rows,
+            deviations=calibration_gap(shift * drawn_size, drawn_size),
+        ),
     }
 
 
@@ -248,10 +259,17 @@ def _area(probability: Tensor, rows: _Rows) -> Resampled:
     return Resampled(area.estimate, weighted_auc(probability, rows.labels, rows.weights))
 
 
-def _resampled(id: str, estimate: float, draws: Tensor, null: Tensor | None, rows: _Rows) -> Resampled:
+def _resampled(
+    id: str,
+    estimate: float,
+    draws: Tensor,
+    rows: _Rows,
+    null: Tensor | None = None,
+    deviations: Tensor | None = None,
+) -> Resampled:
     """A metric of counts; not estimable, with the sizes of the groups as reason, where the estimate is nan."""
     if not math.isnan(estimate):
-        return Resampled(estimate, draws, null)
+        return Resampled(estimate, draws, null, deviations=deviations)
     if not METRICS[id].conditions:
         return Resampled(estimate, status="not_estimable", reason="no row has label 1")
     return Resampled(estimate, status="not_estimable", reason=_too_few(METRICS[id], rows))
