@@ -20,13 +20,13 @@ from gates.uniform import UniformGate
 from moe.mixture import Mixture, load_mixture
 
 if TYPE_CHECKING:
-    from conftest import MakeView
+    from collections.abc import Callable
 
     from tasks.task import TaskView
 
 
 @pytest.fixture
-def view(make_view: MakeView) -> TaskView:
+def view(make_view: Callable[..., TaskView]) -> TaskView:
     g = torch.Generator().manual_seed(0)
     features = torch.randn(40, 6, generator=g)
     return make_view(features, (features[:, 0] > 0).long(), torch.randint(0, 2, (40,), generator=g))

@@ -11,7 +11,7 @@ from gates.mixing import mixture_margin
 from moe.train_gate import GateBudget, GateConfig, train_gate
 
 if TYPE_CHECKING:
-    from conftest import MakeView
+    from collections.abc import Callable
 
     from tasks.task import TaskView
 
@@ -20,7 +20,7 @@ CONFIGS = [GateConfig(lambda_fair=0.0, learning_rate=0.03), GateConfig(lambda_fa
 
 
 @pytest.fixture
-def planted(make_view: MakeView) -> tuple[TaskView, Tensor]:
+def planted(make_view: Callable[..., TaskView]) -> tuple[TaskView, Tensor]:
     """Expert 0 knows the label where x0 > 0 and guesses elsewhere, expert 1 the other way round, expert 2 guesses."""
     g = torch.Generator().manual_seed(0)
     features = torch.randn(1600, 4, generator=g)
@@ -112,7 +112,7 @@ def test_the_costlier_procedural_score_decides_among_the_finalists(planted: tupl
     assert fit.score.fair_proc in calls
 
 
-def test_a_hidden_sensitive_column_does_not_steer_the_gate(make_view: MakeView) -> None:
+def test_a_hidden_sensitive_column_does_not_steer_the_gate(make_view: Callable[..., TaskView]) -> None:
     g = torch.Generator().manual_seed(0)
     features, labels = torch.randn(400, 3, generator=g), torch.randint(0, 2, (400,), generator=g)
     view = make_view(features, labels, (features[:, 1] > 0).long(), sensitive=1)
