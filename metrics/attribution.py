@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metrics.resample import weighted_sums
+from metrics.shuffled_sums import shuffled_sums
+
 
 @dataclass(frozen=True)
 class Profiles:
@@ -51,6 +54,27 @@ def profiles(attributions: Tensor, groups: Tensor, n_groups: int) -> Profiles:
         (weights @ attributions).to(torch.float64),
         (known.to(members.dtype) @ members).to(torch.float64),
     )
+
+
+def profile_draws(attributions: Tensor, groups: Tensor, n_groups: int, weights: Tensor) -> Profiles:
+    """Profiles of one model on bootstrap samples, by one matrix product.
+
+    Parameters
+    ----------
+    attributions : [n, c] float
+    groups : [n] int64
+    weights : [B, n] integers
+        How often each row is in each sample.
+    """
+    members = torch.nn.functional.one_hot(groups, n_groups).to(torch.float32)
+    columns = _profile_columns(attributions)
+    sums = weighted_sums(weights, (members[:, :, None] * columns[:, None, :]).flatten(1))
+    return _as_profiles(sums.view(len(weights), n_groups, -1))
+
+
+def profile_null(attributions: Tensor, shuffled: Tensor, n_groups: int) -> Profiles:
+    """Profiles of one model from attributions [n, c] under shuffled group ids [P, n]."""
+    return _as_profiles(shuffled_sums(shuffled, n_groups, _profile_columns(attributions)))
 
 
 def att_jsd(sums: Profiles, estimable: Tensor) -> Tensor:
@@ -94,6 +118,23 @@ def sensitive_share(attributions: Tensor, columns: tuple[int, ...]) -> Tensor:
     shares, known = normalised(attributions.to(torch.float64))
     on_sensitive = shares[..., list(columns)].abs().sum((-2, -1))
     return on_sensitive / known.sum(-1).clamp(min=1)
+
+
+def signed_deviations(sums: Profiles, draws: Profiles, estimable: Tensor) -> Tensor:
+    """[B] how far the groups' mean signed attributions in draws lie from the observed ones, as :func:`signed_gap`."""
+    shift = _means(draws.signed, draws.rows) - _means(sums.signed, sums.rows)
+    return signed_gap(Profiles(shift, shift, (draws.rows > 0).to(shift.dtype)), estimable)
+
+
+def _profile_columns(attributions: Tensor) -> Tensor:
+    """[n, 2c + 1] float32: absolute and signed shares, and whether the row has any."""
+    shares, known = normalised(attributions.to(torch.float64))
+    return torch.cat((shares.abs(), shares, known[:, None]), 1).to(torch.float32)
+
+
+def _as_profiles(sums: Tensor) -> Profiles:
+    columns = (sums.shape[-1] - 1) // 2
+    return Profiles(sums[..., :columns], sums[..., columns:-1], sums[..., -1].round())
 
 
 def _means(sums: Tensor, rows: Tensor) -> Tensor:

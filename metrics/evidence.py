@@ -22,7 +22,8 @@ class Evidence:
     counterfactual : [r, g] float or None
         Probability with the sensitive columns set to those of group k; None when they are not features.
     features : [r, d] float or None
-        Encoded features, for measures that match rows (GPF_FAE).
+        Encoded features for measures that match rows (GPF_FAE); those of the sensitive columns are 0, so that rows of
+        different groups can match.
     sensitive_columns : tuple of int
         Which of the c columns are sensitive.
     explainer : str
