@@ -67,6 +67,11 @@ class Batch:
         return self.rates[:, : self.n_groups]
 
     @cached_property
+    def transposed(self) -> Tensor:
+        """[d, n] features, contiguous, without the ones."""
+        return self.rows[:, :-1].T.contiguous()
+
+    @cached_property
     def known_rates(self) -> Tensor:
         """[2·g] or, with row weights, [K, 2·g] bool: whether the group has rows that the rate speaks of."""
         totals = self.rates.sum(0) if self.weights is None else self.weights @ self.rates

@@ -14,7 +14,6 @@ from experts.adam import LaneAdam, clip_lanes
 from experts.batches import Batch, TrainingRows
 from experts.checkpoints import Checkpoints
 from experts.expert import Role
-from experts.integrated_gradients import column_indicator
 from experts.lane_metrics import OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
 from experts.lanes import CHUNK_FLOATS, DropoutMasks, LaneParameters, Workspace, dropout_margins
 from experts.objectives.objective import Forward, Objective, cross_entropy
@@ -208,9 +207,9 @@ def make_objective(
     if role == "result":
         return ResultObjective(lambdas)
     if role == "procedural":
-        indicator = column_indicator(view.column_of_feature, len(view.columns))
         seeds = [derive_seed(seed, config.seed) for config in configs]
-        return ProceduralObjective(lambdas, indicator, hidden_units, len(view.group_names), seeds)
+        owner, sizes = view.column_of_feature, (len(view.columns), hidden_units, len(view.group_names))
+        return ProceduralObjective(lambdas, owner, *sizes, seeds)
     return UtilityObjective()
 
 

@@ -1,7 +1,8 @@
 """Adversaries that guess the group from what a lane computes (Ganin et al., JMLR 2016; Zhang et al., AIES 2018).
 
-Every lane has its own adversary with its own optimiser. The adversary's loss is never weighted: the lane's weight
-acts on the reversed gradient alone, so that a small weight does not leave the adversary untrained.
+Every lane has its own adversary with its own optimiser, which takes one step per step of the lane. The adversary's
+loss is never weighted: the lane's weight acts on the reversed gradient alone, so that a small weight does not leave
+the adversary untrained.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
 
 from experts.adam import LaneAdam
 from experts.lanes import SLOPE
@@ -20,32 +21,34 @@ from tasks.seeding import torch_generator
 LEARNING_RATE = 1e-2
 
 
-class _Reverse(torch.autograd.Function):
-    """Identity forward, −weight · gradient backward."""
+def group_targets(groups: Tensor, n_groups: int) -> Tensor:
+    """[o, n] float32: membership of each group; for two groups one row is enough."""
+    if n_groups == 2:
+        return groups[None].to(torch.float32)
+    return torch.nn.functional.one_hot(groups, n_groups).T.to(torch.float32)
+
+
+class _ReversedLoss(torch.autograd.Function):
+    """Hands a loss on whose gradient is known already, multiplied by −weight."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(weight)
-        return values.view_as(values)
+    def forward(ctx: Any, _values: Tensor, loss: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
+        ctx.kept = (gradient, weight)
+        return loss
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
-        (weight,) = ctx.saved_tensors
-        return -weight[:, None, None] * upstream[0], None
-
-
-def reverse(values: Tensor, weight: Tensor) -> Tensor:
-    """``values`` [K, a, n], whose gradient is multiplied by −``weight`` [K] on its way back."""
-    apply: Callable[..., Tensor] = _Reverse.apply
-    return apply(values, weight)
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        gradient, weight = ctx.kept
+        return gradient * (-weight * upstream[0])[:, None, None], None, None, None
 
 
 class Adversary:
-    """One network inputs–width–groups per lane.
+    """One network inputs–width–outputs per lane, trained against the lanes.
 
     Parameters
     ----------
     inputs, width, n_groups : int
+        One logistic output per group, one in all for two groups.
     seeds : sequence of int
         Seed of each lane's initial weights.
     word : str
@@ -53,40 +56,65 @@ class Adversary:
     """
 
     def __init__(self, inputs: int, width: int, n_groups: int, seeds: Sequence[int], word: str) -> None:
-        self._sizes = (width * (inputs + 1), n_groups * (width + 1))
-        self._shapes = ((width, inputs + 1), (n_groups, width + 1))
-        bound = torch.cat(
-            [torch.full((size,), shape[1] ** -0.5) for size, shape in zip(self._sizes, self._shapes, strict=True)]
-        )
+        outputs = 1 if n_groups == 2 else n_groups
+        self._shapes = ((width, inputs + 1), (outputs, width + 1))
+        self._sizes = [rows * columns for rows, columns in self._shapes]
+        bound = torch.cat([torch.full((rows * columns,), columns**-0.5) for rows, columns in self._shapes])
         draws = [torch.rand(len(bound), generator=torch_generator(seed, "adversary", word)) for seed in seeds]
-        theta = ((torch.stack(draws) * 2 - 1) * bound).requires_grad_()
-        self._start(theta)
+        theta = (torch.stack(draws) * 2 - 1) * bound
+        self._optimiser = LaneAdam(theta, torch.full((len(seeds),), LEARNING_RATE), torch.zeros(len(seeds)))
+        self._gradient = torch.zeros_like(theta)
 
-    def _start(self, theta: Tensor) -> None:
-        lanes = len(theta)
-        self._optimiser = LaneAdam(theta.detach(), torch.full((lanes,), LEARNING_RATE), torch.zeros(lanes))
-        self._gradient = torch.zeros(theta.shape)
+    def _split(self, flat: Tensor) -> list[Tensor]:
+        """Both layers [K, out, in+1], bias last, as views."""
+        parts = torch.split(flat, self._sizes, dim=1)
+        return [part.view(len(flat), *shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
-    def losses(self, values: Tensor, groups: Tensor, weights: Tensor | None, lanes: slice) -> Tensor:
-        """[K] cross-entropy of guessing groups [n] from values [K, inputs, n]; differentiable in values.
+    def reversed_loss(
+        self, values: Tensor, weight: Tensor, targets: Tensor, row_weights: Tensor | None, lanes: slice
+    ) -> Tensor:
+        """[K] mean cross-entropy of guessing the group, with gradient −``weight`` · ∂loss/∂values.
 
-        The gradient for the adversary's own parameters is kept until :meth:`step`.
+        The adversaries' own, unweighted gradient is kept until :meth:`step`.
+
+        Parameters
+        ----------
+        values : [K, inputs, n]
+        weight : [K]
+        targets : [o, n]
+            As :func:`group_targets` gives them.
+        row_weights : [K, n] or None
+            Weights that sum to 1; None: all 1/n.
+        lanes : slice
+            Which of the running lanes these are.
         """
-        theta = self._optimiser.theta[lanes].detach().requires_grad_()
-        theta.register_hook(self._keeper(lanes))
-        first, second = (
-            part.unflatten(1, shape) for part, shape in zip(theta.split(self._sizes, dim=1), self._shapes, strict=True)
-        )
-        units = leaky_relu(torch.baddbmm(first[..., -1:], first[..., :-1], values), SLOPE)
-        scores = torch.baddbmm(second[..., -1:], second[..., :-1], units)
-        chosen = torch.log_softmax(scores, 1).gather(1, groups.expand(len(scores), 1, -1)).squeeze(1)
-        return -(chosen.mean(1) if weights is None else (chosen * weights).sum(1))
+        loss, gradient = self._loss_and_gradient(values.detach(), targets, row_weights, lanes)
+        apply: Callable[..., Tensor] = _ReversedLoss.apply
+        return apply(values, loss, gradient, weight)
 
-    def _keeper(self, lanes: slice) -> Callable[[Tensor], None]:
-        def keep(gradient: Tensor) -> None:
-            self._gradient[lanes] = gradient
-
-        return keep
+    def _loss_and_gradient(
+        self, values: Tensor, targets: Tensor, row_weights: Tensor | None, lanes: slice
+    ) -> tuple[Tensor, Tensor]:
+        first, second = self._split(self._optimiser.theta[lanes])
+        d_first, d_second = self._split(self._gradient[lanes])
+        units = torch.baddbmm(first[..., -1:], first[..., :-1], values)
+        active = leaky_relu(units, SLOPE)
+        scores = torch.baddbmm(second[..., -1:], second[..., :-1], active)
+        losses = binary_cross_entropy_with_logits(scores, targets.expand_as(scores), reduction="none").sum(1)
+        d_scores = torch.sigmoid(scores).sub_(targets)
+        if row_weights is None:
+            loss = losses.mean(1)
+            d_scores.div_(values.shape[2])
+        else:
+            loss = (losses * row_weights).sum(1)
+            d_scores.mul_(row_weights[:, None])
+        d_second[..., :-1] = torch.bmm(d_scores, active.mT)
+        d_second[..., -1] = d_scores.sum(2)
+        d_active = second[..., :-1].mT * d_scores if len(targets) == 1 else second[..., :-1].mT @ d_scores
+        d_units = torch.ops.aten.leaky_relu_backward(d_active, units, SLOPE, False)
+        d_first[..., :-1] = torch.bmm(d_units, values.mT)
+        d_first[..., -1] = d_units.sum(2)
+        return loss, torch.bmm(first[..., :-1].mT, d_units)
 
     def step(self) -> None:
         """One optimiser step along the kept gradients."""

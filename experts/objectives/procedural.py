@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from experts.batches import Batch
-from experts.integrated_gradients import attributions_of, by_column
+from experts.group_profiles import ProfileRows, group_profiles, owner_or_none
 from experts.lanes import head, hidden
-from experts.objectives.adversary import Adversary, reverse
+from experts.objectives.adversary import Adversary, group_targets
 from experts.objectives.objective import Forward
 
 
@@ -24,9 +24,9 @@ class ProceduralObjective:
     Parameters
     ----------
     lambdas : mapping of str to [K]
-    indicator : [d, c]
-        Which source column a feature belongs to.
-    hidden_units, n_groups : int
+    owner : [d] int64
+        Source column of each feature.
+    n_columns, hidden_units, n_groups : int
     seeds : sequence of int
         Seeds of the lanes' adversaries.
     """
@@ -34,11 +34,18 @@ class ProceduralObjective:
     lambdas: ClassVar[tuple[str, ...]] = ("lambda_attention", "lambda_adv")
 
     def __init__(
-        self, lambdas: Mapping[str, Tensor], indicator: Tensor, hidden_units: int, n_groups: int, seeds: Sequence[int]
+        self,
+        lambdas: Mapping[str, Tensor],
+        owner: Tensor,
+        n_columns: int,
+        hidden_units: int,
+        n_groups: int,
+        seeds: Sequence[int],
     ) -> None:
         self._attention = lambdas["lambda_attention"]
         self._adv = lambdas["lambda_adv"]
-        self._indicator = indicator
+        self._owner = owner_or_none(owner, n_columns)
+        self._n_columns = n_columns
         self._of_hidden = Adversary(hidden_units, max(4, hidden_units // 2), n_groups, seeds, "hidden")
         self._of_probability = Adversary(1, 8, n_groups, seeds, "probability")
 
@@ -46,17 +53,20 @@ class ProceduralObjective:
         """[K] weighted sum of the terms; the adversaries' own loss enters with weight 1 and a reversed gradient."""
         sample = forward.batch.sample
         pre_activations = hidden(forward.first, sample.rows)
-        attributions = attributions_of(pre_activations, forward.first, forward.second, sample.rows)
-        divergence = attribution_divergence(by_column(attributions, self._indicator), sample)
+        divergence = self._divergence(pre_activations, forward, sample)
         probability = torch.sigmoid(head(pre_activations, forward.second, forward.offset))
         adversaries = self._adversaries(pre_activations, probability[:, None], sample, forward.lanes)
         return self._attention[forward.lanes] * divergence + adversaries
 
+    def _divergence(self, pre_activations: Tensor, forward: Forward, sample: Batch) -> Tensor:
+        rows = ProfileRows(sample.transposed, sample.members, sample.weights, self._owner, self._n_columns)
+        sums = group_profiles(pre_activations, forward.first, forward.second, rows)
+        return profile_divergence(sums.mT, sample.known_rates[..., : sample.n_groups])
+
     def _adversaries(self, pre_activations: Tensor, probability: Tensor, sample: Batch, lanes: slice) -> Tensor:
-        weight = self._adv[lanes] / 2
-        weights = sample.relative_weights
-        of_hidden = self._of_hidden.losses(reverse(pre_activations, weight), sample.groups, weights, lanes)
-        return of_hidden + self._of_probability.losses(reverse(probability, weight), sample.groups, weights, lanes)
+        others = (self._adv[lanes] / 2, group_targets(sample.groups, sample.n_groups), sample.relative_weights, lanes)
+        of_hidden = self._of_hidden.reversed_loss(pre_activations, *others)
+        return of_hidden + self._of_probability.reversed_loss(probability, *others)
 
     def after_step(self) -> None:
         """Update the adversaries."""
@@ -70,28 +80,20 @@ class ProceduralObjective:
         self._of_probability.select(lanes)
 
 
-def attribution_divergence(attributions: Tensor, batch: Batch) -> Tensor:
-    """[K] Jensen-Shannon divergence (base 2, in [0, 1]) of the groups' mean attribution profiles.
-
-    A row's profile is |attribution| over its sum; a group's profile is the mean of its rows'. For more than two
-    groups the largest divergence of a pair counts; groups without rows are left out.
+def profile_divergence(sums: Tensor, known: Tensor) -> Tensor:
+    """[K] largest Jensen-Shannon divergence (base 2, in [0, 1]) of two groups' mean attribution profiles.
 
     Parameters
     ----------
-    attributions : [K, n, c]
-    batch : Batch
-        The n rows.
+    sums : [K, g, c]
+        Sums over a group's rows of |attribution| / Σ|attribution|; only their proportions matter.
+    known : [g] or [K, g] bool
+        Groups that have rows; pairs with another one count 0.
     """
-    size = attributions.abs()
-    profiles = size / (size.sum(-1, keepdim=True) + 1e-8)
-    known = batch.known_rates[..., : batch.n_groups]
-    if batch.weights is None:
-        means = batch.members.mT @ profiles
-    else:
-        means = torch.einsum("kn,ng,knc->kgc", batch.weights, batch.members, profiles)
-    means = means.clamp_min(1e-8)
-    means = means / means.sum(-1, keepdim=True)
-    a, b = torch.triu_indices(batch.n_groups, batch.n_groups, offset=1)
+    sums = sums.clamp_min(1e-8)
+    means = sums / sums.sum(-1, keepdim=True)
+    groups = means.shape[1]
+    a, b = torch.triu_indices(groups, groups, offset=1)
     return (jensen_shannon(means[:, a], means[:, b]) * (known[..., a] & known[..., b])).amax(-1)
 
 
