@@ -52,7 +52,8 @@ def view_of_arrays(
     frame = frame_of(x, feature_names)
     labels = tuple(group_names) or tuple(map(str, range(max(2, int(groups.max()) + 1))))
     rows = torch.as_tensor(train, dtype=torch.int64)
-    encoder = _standardise(frame.iloc[np.asarray(train)])
+    card = _card(name, len(x), list(frame.columns), labels)
+    encoder = _standardise(card, frame.iloc[np.asarray(train)])
     split = Split("arrays", 0, rows, torch.as_tensor(validation, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
     return TaskView(
         name=name,
@@ -65,7 +66,7 @@ def view_of_arrays(
         columns=encoder.columns,
         rows=torch.arange(len(x)),
         edges=None,
-        card=_card(name, len(x), encoder.feature_names, labels),
+        card=card,
         encoder=encoder,
         frame=frame,
         use_sensitive="drop",
@@ -77,21 +78,6 @@ def view_of_arrays(
 def frame_of(x: Numbers, names: Sequence[str] = ()) -> pd.DataFrame:
     """Columns of ``x`` as a frame; default names as in :func:`view_of_arrays`, whose encoder takes it."""
     return pd.DataFrame(x, columns=list(names) or [f"x{j}" for j in range(x.shape[1])])
-
-
-def _standardise(train: pd.DataFrame) -> Encoder:
-    """Mean 0 and deviation 1 on the training rows; a constant column is always unknown."""
-    columns = [
-        ColumnEncoder(str(name), "numeric", str(name), "", False, shift=float(cells.mean()), scale=_deviation(cells))
-        for name, cells in train.items()
-    ]
-    return Encoder("arrays", tuple(columns))
-
-
-def _deviation(cells: pd.Series) -> float:
-    deviation = float(cells.std(ddof=0))
-    # A deviation at the level of rounding belongs to a constant.
-    return deviation if deviation > 1e-12 * (1 + abs(float(cells.mean()))) else 0.0
 
 
 def _card(name: str, rows: int, columns: Sequence[str], groups: Sequence[str]) -> Card:
@@ -108,6 +94,18 @@ def _card(name: str, rows: int, columns: Sequence[str], groups: Sequence[str]) -
         sensitive=(Sensitive(name="group", column="sensitive_features", groups=rules),),
         default_sensitive="group",
     )
+
+
+def _standardise(card: Card, train: pd.DataFrame) -> Encoder:
+    """Mean 0 and deviation 1 on the training rows; a constant column is always unknown."""
+
+    def column(spec: ColumnSpec) -> ColumnEncoder:
+        cells = train[spec.name]
+        constant = not cells.nunique() > 1
+        scale = 0.0 if constant else float(cells.std(ddof=0))
+        return ColumnEncoder(spec=spec, sensitive=False, shift=float(cells.mean()), scale=scale)
+
+    return Encoder("robust", tuple(column(spec) for spec in card.column))
 
 
 def _hash(x: Numbers, y: Integers, groups: Integers, split: Split) -> str:
