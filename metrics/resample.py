@@ -119,7 +119,7 @@ def weighted_sums(weights: Tensor, columns: Tensor) -> Tensor:
 
 
 def shuffled_groups(groups: Tensor, n_groups: int, permutations: int, generator: np.random.Generator) -> Tensor:
-    """[P, n] int64: group ids dealt out anew to the rows, group sizes kept.
+    """[P, n] uint8 (int64 above 256 groups): group ids dealt out anew to the rows, group sizes kept.
 
     Every row gets a random 32-bit key; the n_0 smallest are group 0, the next n_1 group 1, and so on. (Equal keys at
     a border, about one permutation in 2**32 / n, may move one row across.)
@@ -128,7 +128,7 @@ def shuffled_groups(groups: Tensor, n_groups: int, permutations: int, generator:
     n = int(groups.numel())
     borders = np.cumsum(sizes)[:-1]
     borders = borders[borders < n]  # trailing empty groups have no border
-    dealt = np.zeros((permutations, n), dtype=np.int64)
+    dealt = np.zeros((permutations, n), dtype=np.uint8 if n_groups <= 256 else np.int64)
     for block in row_blocks(permutations, 16 * n) if borders.size else ():
         keys = _random_keys(dealt[block].shape, generator)
         for key in np.partition(keys, borders, axis=1)[:, borders].T:

@@ -186,7 +186,14 @@ def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resample
     by_counts = _count_metrics(table, rows)
     joint = _row_metrics(evidence.probability, by_counts, rows)
     procedural = procedural_draws(
-        evidence, rows.labels, rows.groups, len(rows.names), weights=rows.weights, permutations=rows.shuffled
+        evidence,
+        rows.labels,
+        rows.groups,
+        len(rows.names),
+        rows.weights,
+        rows.shuffled,
+        seed=rows.seed,
+        cfa=rows.cfa,
     )
     utility = combine(composites.utility, joint["acc@1"], joint["f1@1"], joint["auc@1"])
     fair_proc = combine(composites.fair_proc, *(procedural[id] for id in ("ref@1", "vef@1", "att_jsd@1")))
