@@ -58,6 +58,7 @@ class _LaneClassifier(ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
+        assert tags.classifier_tags is not None  # ClassifierMixin set them
         tags.classifier_tags.multi_class = False
         return tags
 

@@ -26,7 +26,7 @@ from tasks.files import atomic_path, write_json
 
 Direction = Literal["minimize", "maximize"]
 Row = dict[str, Any]
-"""One trial: number, params, metrics, objective, violation, feasible, state, reason, step (None where unknown)."""
+"""One trial: number, params, metrics, objective, constraints, feasible, degenerate, state, reason, step."""
 
 
 class ResumeError(RuntimeError):
@@ -35,14 +35,14 @@ class ResumeError(RuntimeError):
 
 def frozen_trial(row: Row, space: Mapping[str, FloatDistribution]) -> FrozenTrial:
     """The Optuna record of a row; a pruned trial keeps its objective as the value at its last step."""
-    objective, violation = row["objective"], row["violation"]
+    objective = row["objective"]
     return create_trial(
         state=TrialState[row["state"]],
         value=objective if row["state"] == "COMPLETE" else None,
         params=row["params"],
         distributions=dict(space),
         intermediate_values={} if objective is None else {row["step"]: objective},
-        constraints=None if violation is None else {"utility": violation},
+        constraints=row["constraints"],
         user_attrs={key: row[key] for key in ("metrics", "reason", "step")},
     )
 

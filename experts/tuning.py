@@ -1,7 +1,8 @@
 """Tuning of a role: batches of trials are asked at once, trained at once as lanes, told at once.
 
-Fair roles are tuned under a constraint: the smallest gap among trials whose validation utility reaches the floor.
-The smallest gap alone is won by a constant predictor.
+Fair roles are tuned under constraints: the smallest gap among trials whose validation utility reaches the floor and
+whose predictions are not (nearly) constant. The smallest gap alone is won by a constant predictor; on data with a
+large majority class the floor does not keep out one that ranks well.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import torch
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
 from experts.expert import ALIASES, ROLES, Role
+from experts.lane_metrics import lane_probabilities
 from experts.lanes import LaneParameters
 from experts.mlp import MLPExpert
 from experts.out_of_fold import Recipe
@@ -28,6 +31,7 @@ from experts.search_space import search_space
 from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from experts.trial_store import Direction, Row, TrialStore
 from experts.tuning_results import file_stem, save_tuning
+from metrics.score import DEGENERATE_SHARE
 from tasks.seeding import derive_seed
 from tasks.task import TaskView
 
@@ -59,13 +63,13 @@ class Tuning:
     step : int
         Optimiser step of the chosen checkpoint.
     trials : list of dict
-        number, params, metrics, objective, violation, feasible, state, reason, step.
+        number, params, metrics, objective, constraints (met when ≤ 0), feasible, degenerate, state, reason, step.
     pareto : list of int
         Numbers of the completed trials that no other one beats in both utility and the role's gap.
     floor, epsilon : float or None
         Least validation utility of a feasible trial, and how far below the utility expert's it lies.
     feasible : bool
-        False: no trial reached the floor, and the trial of the highest utility was taken instead.
+        False: no trial met the constraints, and the trial of the highest utility was taken instead.
     note : str
         Says so, in words.
     place : str
@@ -256,7 +260,8 @@ def _run(plan: _Plan, store: TrialStore, progress: Callable[[int, int], None] | 
             utility_floor=plan.floor,
             progress=_shifted(progress, plan, store.count),
         )
-        rows = [_row(plan, lanes, lane, trial) for lane, (_, trial) in enumerate(asked)]
+        shares = _rarer_shares(plan.view, lanes)
+        rows = [_row(plan, lanes, lane, trial, shares[lane]) for lane, (_, trial) in enumerate(asked)]
         for (seed, trial), row in zip(asked, rows, strict=True):
             _tell(studies[seed], trial, row)
         by_seed = {seed: [row for (s, _), row in zip(asked, rows, strict=True) if s == seed] for seed in plan.seeds}
@@ -282,21 +287,31 @@ def _shifted(
     return lambda done, steps: progress(before * steps + done, batches * steps)
 
 
-def _row(plan: _Plan, lanes: LaneResult, lane: int, trial: optuna.Trial) -> Row:
+def _rarer_shares(view: TaskView, lanes: LaneResult) -> list[float]:
+    """Share of validation rows in each lane's rarer predicted class."""
+    probability = lane_probabilities(lanes.parameters, view.features[view.split.validation])
+    positive = (probability > 0.5).double().mean(1)
+    return torch.minimum(positive, 1 - positive).tolist()
+
+
+def _row(plan: _Plan, lanes: LaneResult, lane: int, trial: optuna.Trial, rarer_share: float) -> Row:
     """One trial as plain data; nan becomes None, and a trial without an objective is failed."""
     metrics = {key: _number(value) for key, value in lanes.metrics[lane].items()}
     objective, utility = _number(lanes.objective[lane]), metrics.get(UTILITY)
     state, reason = STATES[lanes.state[lane]], lanes.reason[lane]
     if state != "FAIL" and (objective is None or utility is None):
         state, reason = "FAIL", f"{OBJECTIVE[plan.role]} or {UTILITY} is not estimable on the validation rows"
-    violation = None if plan.floor is None or utility is None else plan.floor - utility
+    constraints = {}
+    if plan.floor is not None and utility is not None:
+        constraints = {"utility": plan.floor - utility, "not_constant": DEGENERATE_SHARE - rarer_share}
     return {
         "number": trial.number,
         "params": dict(trial.params),
         "metrics": metrics,
         "objective": objective if state != "FAIL" else None,
-        "violation": violation,
-        "feasible": state != "FAIL" and (violation is None or violation <= 0),
+        "constraints": constraints,
+        "feasible": state != "FAIL" and all(violation <= 0 for violation in constraints.values()),
+        "degenerate": rarer_share < DEGENERATE_SHARE,
         "state": state,
         "reason": reason,
         "step": int(lanes.step[lane]),
@@ -308,8 +323,8 @@ def _number(value: float) -> float | None:
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, row: Row) -> None:
-    if row["violation"] is not None:
-        trial.set_constraint("utility", row["violation"])
+    for name, violation in row["constraints"].items():
+        trial.set_constraint(name, violation)
     if row["objective"] is not None:
         trial.report(row["objective"], row["step"])
     value = row["objective"] if row["state"] == "COMPLETE" else None
@@ -349,9 +364,9 @@ def _conclude(plan: _Plan, store: TrialStore, seed: int, epsilon: float | None) 
 def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, str]:
     """The trial to keep, and a note when it is not what was asked for.
 
-    Utility role: the highest utility. Fair roles: the smallest gap among completed trials at or above the floor;
-    if there are none, the highest utility, with a note. Ties go to the earlier trial. Pruned trials were cut
-    short and are not chosen.
+    Utility role: the highest utility. Fair roles: the smallest gap among completed trials that meet the constraints;
+    if there are none, the highest utility, with a note. Ties go to the earlier trial. Pruned trials were cut short
+    and are not chosen.
 
     Raises
     ------
@@ -373,8 +388,9 @@ def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, s
         return best, ""
     reached = best["metrics"][UTILITY]
     return best, (
-        f"none of the {len(done)} completed trials reaches the utility floor {floor:.4f}; taken instead is trial "
-        f"{best['number']}, which has the highest validation utility ({reached:.4f}). It is not tuned for fairness."
+        f"none of the {len(done)} completed trials reaches the utility floor {floor:.4f} with predictions of both "
+        f"classes; taken instead is trial {best['number']}, which has the highest validation utility ({reached:.4f}). "
+        "It is not tuned for fairness."
     )
 
 

@@ -24,7 +24,7 @@ def row(number, state="COMPLETE", **changes):
         "params": params,
         "metrics": {"utility@1": 0.1 + number / 3, "fair_res@1": None},
         "objective": None if state == "FAIL" else 0.1 * number,
-        "violation": None if state == "FAIL" else 0.05 - number / 100,
+        "constraints": {} if state == "FAIL" else {"utility": 0.05 - number / 100},
         "feasible": False,
         "state": state,
         "reason": "" if state == "COMPLETE" else "because",

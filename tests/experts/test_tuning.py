@@ -149,10 +149,26 @@ def test_fair_role_keeps_the_smallest_gap_above_the_floor(view, tmp_path):
     assert tuning.floor == pytest.approx(reference.best_score - 0.05)
     assert tuning.epsilon == 0.05
     done = [row for row in tuning.trials if row["state"] == "COMPLETE"]
-    feasible = [row for row in done if row["metrics"]["utility@1"] >= tuning.floor]
+    feasible = [row for row in done if row["metrics"]["utility@1"] >= tuning.floor and not row["degenerate"]]
     assert tuning.feasible == bool(feasible)
     if feasible:
         assert tuning.best_score == min(row["objective"] for row in feasible)
+
+
+def test_a_constant_predictor_is_never_feasible(tmp_path):
+    """Nine labels in ten are 1: predicting 1 always has no gap and a good utility, but it is no model."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    n = 400
+    groups = np.arange(n) % 2
+    x = generator.normal(size=(n, 2))
+    y = (x[:, 0] > -1.3).astype(np.int64)
+    rows = np.arange(n)
+    view = view_of_arrays(x, y, groups, rows[rows % 8 < 4], rows[rows % 8 >= 4])
+    tuning = run(view, tmp_path, "result", utility_floor=0.6, space="published", trials=8, batch=8)
+    constant = [row for row in tuning.trials if row["degenerate"]]
+    assert constant  # at these learning rates most lanes are
+    assert all(row["metrics"]["fair_res@1"] == 0 and not row["feasible"] for row in constant)
+    assert all(row["constraints"]["not_constant"] > 0 for row in constant)
 
 
 def test_a_floor_out_of_reach_is_said_loudly(view, tmp_path, caplog):
