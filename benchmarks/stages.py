@@ -27,6 +27,7 @@ from benchmarks.job import Job
 from benchmarks.model import save_servable
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
+from experts.mlp import MLPExpert
 from experts.out_of_fold import out_of_fold_logits
 from experts.trainer import Budget
 from experts.tuning import Tuning, tune_seeds
@@ -292,7 +293,7 @@ def _cost(job: Job, system: System, method: str, expert: Expert) -> dict[str, An
     return {
         "wall_s": round(system._ledger.total(system.parts_of(method)), 3),
         "peak_mib": round(peak_memory_mib(), 1),
-        "trainable_parameters": int(getattr(expert, "parameter_count", getattr(expert, "parameters", 0))),
+        "trainable_parameters": parameter_count(expert),
         "code_version": code_version(),
         "environment_hash": environment_hash(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -301,6 +302,16 @@ def _cost(job: Job, system: System, method: str, expert: Expert) -> dict[str, An
             f"--trials {job.trials} --space {job.space} --seed {job.suite_seed}{drop}"
         ),
     }
+
+
+def parameter_count(expert: Expert) -> int:
+    """Fitted numbers of a model: network weights, a mixture's experts and gate, a baseline's own count."""
+    if isinstance(expert, Mixture):
+        tensors = [value for value in vars(expert.gate).values() if isinstance(value, torch.Tensor)]
+        return sum(parameter_count(e) for e in expert.experts) + sum(t.numel() for t in tensors)
+    if isinstance(expert, MLPExpert):
+        return expert.parameters.theta.numel()
+    return int(expert.parameter_count)  # type: ignore[attr-defined]
 
 
 def _params(job: Job, system: System, method: str) -> dict[str, Any]:

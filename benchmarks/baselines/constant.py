@@ -25,7 +25,7 @@ class Constant:
     role: str = "baseline"
     family: str = FAMILY
     explainer: str = "integrated_gradients"  # exact: no column moves a constant
-    parameters: int = 1
+    parameter_count: int = 1
 
     def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """[r] the same margin for every row."""

@@ -37,7 +37,7 @@ class Boosted:
     explainer: str = "shapley_sampling"
 
     @property
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         """Number of tree nodes."""
         return sum(len(tree.nodes) for stage in self.model._predictors for tree in stage)
 

@@ -29,7 +29,7 @@ class Linear:
     explainer: str = "integrated_gradients"  # exact for a linear margin: weight * feature
 
     @property
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         """Number of fitted numbers."""
         return self.weight.numel() + 1
 
