@@ -11,7 +11,7 @@ from markupsafe import Markup
 from reports import svg
 from reports.format import interval_text, signed, value_text
 from reports.labels import Box, place_labels
-from reports.names import BLUE, GREY, ORANGE, SKY, VERMILLION, expert_colour, larger_is_better, method_name, metric_name
+from reports.names import BLUE, GREY, ORANGE, SKY, VERMILLION, expert_colour, larger_is_better, method_name, metric_name, metric_symbol
 from reports.summary import DISPARITY, UTILITY, Estimate, Method, Report, Scenario
 
 SHAPES = {"gate": "circle", "static": "diamond", "expert": "square", "twin": "square", "baseline": "triangle"}
@@ -34,7 +34,7 @@ def legend_mark(method: Method) -> Markup:
 def forest(report: Report, metric: str) -> Markup:
     """Pooled differences of one metric with their intervals, and a dot per task; better is always to the right."""
     rows = [(pair, report.pooled[*pair, metric]) for pair in report.pairs if (*pair, metric) in report.pooled]
-    width, top, step = 340.0, 8.0, 36.0
+    width, top, step = 300.0, 4.0, 38.0
     bottom = top + step * len(rows)
     reach = _reach(report, metric)
     ends = (14.0, width - 14) if larger_is_better(metric) else (width - 14, 14.0)
@@ -42,12 +42,12 @@ def forest(report: Report, metric: str) -> Markup:
     parts = [svg.horizontal_axis(axis, bottom, top, "", signed=True), svg.line(axis(0), top, axis(0), bottom, "zero")]
     parts += [svg.text(12, bottom + 30, "◀ worse", "axis"), svg.text(width - 12, bottom + 30, "better ▶", "axis", "end")]
     for i, ((method, reference), pooled) in enumerate(rows):
-        y = top + step * i + 25
+        y = top + step * i + 26
         dots = [s.comparisons[method, reference, metric].interval.mean for s in report.scenarios if (method, reference, metric) in s.comparisons]
         colour = VERDICT_COLOURS.get(pooled.verdict, GREY)
-        parts.append(svg.text(14, y - 11, f"{method_name(method).label} − {method_name(reference).label}", "row"))
+        parts.append(svg.text(10, y - 11, f"{method_name(method).label} − {method_name(reference).label}", "row"))
         parts += [svg.element("circle", cx=axis(d), cy=y, r=2.6, class_="dot") for d in dots if not math.isnan(d)]
-        hint = f"{signed(pooled.interval.mean)} {interval_text(pooled.interval.low, pooled.interval.high)}: {pooled.verdict}"
+        hint = f"{signed(pooled.interval.mean)} {interval_text(pooled.interval.low, pooled.interval.high, 3)}: {pooled.verdict}"
         whole = [_whisker(axis, pooled.interval.low, pooled.interval.high, y, colour), svg.mark("diamond", axis(pooled.interval.mean), y, 5, colour)]
         parts.append(svg.group(whole, hint))
     label = f"Pooled difference in {metric_name(metric)} for each comparison, with 95 % intervals; the table above has the numbers."
@@ -85,7 +85,7 @@ def scatter(scenario: Scenario) -> Markup:
         return Markup("")
     x_axis, y_axis = _scatter_axes(scenario, known)
     spots = {m.id: (x_axis(_mean(scenario, m, DISPARITY)), y_axis(_mean(scenario, m, UTILITY))) for m in known}
-    boxes = place_labels([spots[m.id] for m in known], [7.0 * len(str(m.number)) + 3 for m in known], 12.0, SCATTER, 11.0)
+    boxes = place_labels([spots[m.id] for m in known], [8.0 * len(str(m.number)) + 2 for m in known], 13.0, SCATTER, 12.0, [m.id in scenario.on_front for m in known])
     parts = [_scatter_frame(x_axis, y_axis)]
     parts += [_cross(scenario, m, x_axis, y_axis) for m in known]
     parts.append(_front_line(scenario, known, spots))
@@ -189,7 +189,7 @@ def _spot(
 
 def strips(scenario: Scenario, metrics: Sequence[str]) -> Markup:
     """Small multiples: one column per metric, one row per method, the null as a grey band."""
-    width, left, top, step = 980.0, 168.0, 40.0, 19.0
+    width, left, top, step = 1180.0, 168.0, 40.0, 19.0
     column = (width - left) / len(metrics)
     height = top + step * len(scenario.methods) + 22
     parts = [svg.text(left - 8, top + step * i + 13, f"{m.number}  {m.name.label}", "row", "end") for i, m in enumerate(scenario.methods)]
@@ -203,20 +203,15 @@ def strips(scenario: Scenario, metrics: Sequence[str]) -> Markup:
 def _strip(scenario: Scenario, metric: str, x: float, column: float, top: float, step: float) -> Markup:
     rows = [(i, m, e) for i, m in enumerate(scenario.methods) if (e := scenario.estimate(m.id, metric)) is not None]
     shown = [v for _, _, e in rows for v in (e.mean, e.null_p95, min(e.high, 2 * e.mean)) if not math.isnan(v)]
-    axis = svg.Axis(min([0.0, *(e.mean for _, _, e in rows if not math.isnan(e.mean))]), max([*shown, 1e-4]) * 1.08, x + 8, x + column - 8)
+    axis = svg.Axis(min([0.0, *(e.mean for _, _, e in rows if not math.isnan(e.mean))]), max([*shown, 1e-4]) * 1.08, x + 14, x + column - 10)
     bottom = top + step * len(scenario.methods)
     sense = "higher is fairer" if larger_is_better(metric) else "lower is fairer"
-    parts = [svg.text(x + column / 2, 14, _short(metric), "head", "middle"), svg.text(x + column / 2, 28, sense, "tick", "middle")]
+    parts = [svg.text(x + column / 2, 14, metric_symbol(metric), "head", "middle"), svg.text(x + column / 2, 28, sense, "tick", "middle")]
     ticks = axis.ticks(2)
     parts += [svg.line(axis(t), top, axis(t), bottom, "grid") for t in ticks]
     parts += [svg.text(axis(t), bottom + 14, svg.tick_label(t, ticks), "tick", "middle") for t in ticks]
     parts += [_strip_row(axis, m, e, top + step * i + step / 2, metric) for i, m, e in rows]
     return svg.join(parts)
-
-
-def _short(metric: str) -> str:
-    names = {"att_jsd@1": "ATT_JSD", "fair_proc@1": "fair_proc", "cfr@1": "flip rate"}
-    return names.get(metric, metric_name(metric).removesuffix(" gap").removeprefix("counterfactual "))
 
 
 def _strip_row(axis: svg.Axis, method: Method, estimate: Estimate, y: float, metric: str) -> Markup:
@@ -238,7 +233,7 @@ def _strip_row(axis: svg.Axis, method: Method, estimate: Estimate, y: float, met
 
 def weights(scenario: Scenario) -> Markup:
     """Mean gate weight of each expert in each group, a stacked bar per group."""
-    width, left, step = 460.0, 112.0, 19.0
+    width, left, step = 390.0, 104.0, 19.0
     parts, y = [], 4.0
     for routing in scenario.routing:
         parts.append(svg.text(0, y + 12, f"{routing.method.number}  {routing.method.name.label}", "head"))
@@ -274,12 +269,12 @@ def decomposition(scenario: Scenario, stem: str) -> Markup:
     rows = [(m, *(_signed_mean(scenario, m, i) for i in ids)) for m in scenario.methods if all((m.id, i) in scenario.test for i in ids)]
     if not rows:
         return Markup("")
-    width, left, top, step = 460.0, 142.0, 6.0, 24.0
+    width, left, top, step = 390.0, 136.0, 6.0, 24.0
     bottom = top + step * len(rows)
     ends = [v for _, a, b in rows for v in (a, b, a + b, 0.0) if not math.isnan(v)]
     pad = max(0.06 * (max(ends) - min(ends)), 0.002)
     axis = svg.Axis(min(ends) - pad, max(ends) + pad, left, width - 8)
-    parts = [svg.horizontal_axis(axis, bottom, top, "", signed=True, about=5), svg.line(axis(0), top, axis(0), bottom, "zero")]
+    parts = [svg.horizontal_axis(axis, bottom, top, "", signed=True, about=4), svg.line(axis(0), top, axis(0), bottom, "zero")]
     for i, (method, routing, within) in enumerate(rows):
         y = top + step * i
         parts.append(svg.text(left - 8, y + 16, f"{method.number}  {method.name.label}", "row", "end"))

@@ -16,7 +16,8 @@ def value_text(value: float, digits: int | None = None) -> str:
     """``0.843``; ``0.0021`` for small values; a dash for nan."""
     if math.isnan(value):
         return NONE
-    return f"{value:.{digits_of(value) if digits is None else digits}f}".replace("-", "−")
+    text = f"{value:.{digits_of(value) if digits is None else digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def signed(value: float) -> str:
@@ -24,20 +25,25 @@ def signed(value: float) -> str:
     if math.isnan(value):
         return NONE
     text = value_text(value, 3)
-    return text if value < 0 and text.startswith("−") else "+" + text
+    return text if text.startswith("−") or float(text) == 0 else "+" + text
 
 
-def half_text(half: float, value: float) -> str:
-    """``±0.020`` with the digits of the value it belongs to."""
-    return "" if math.isnan(half) else f"±{half:.{digits_of(value)}f}"
+def estimate_text(value: float, half: float) -> str:
+    """A value with the digits that its interval deserves."""
+    return value_text(value, digits_of(max(abs(value), 0.0 if math.isnan(half) else half)))
 
 
-def interval_text(low: float, high: float) -> str:
+def half_text(value: float, half: float) -> str:
+    """``±0.020`` with the digits of :func:`estimate_text`; empty when there is no interval."""
+    return "" if math.isnan(half) else f"±{half:.{digits_of(max(abs(value), half))}f}"
+
+
+def interval_text(low: float, high: float, digits: int | None = None) -> str:
     """``[0.003, 0.021]``; empty when there is none."""
     if math.isnan(low) or math.isnan(high):
         return ""
-    digits = max(digits_of(low), digits_of(high)) if max(abs(low), abs(high)) < 0.01 else 3
-    return f"[{value_text(low, digits)}, {value_text(high, digits)}]"
+    shown = digits_of(max(abs(low), abs(high))) if digits is None else digits
+    return f"[{value_text(low, shown)}, {value_text(high, shown)}]"
 
 
 def count_text(value: float) -> str:

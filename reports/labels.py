@@ -34,7 +34,9 @@ class Box:
         )
 
 
-def place_labels(points: Sequence[Point], widths: Sequence[float], height: float, frame: Box, mark: float) -> list[Box]:
+def place_labels(
+    points: Sequence[Point], widths: Sequence[float], height: float, frame: Box, mark: float, ringed: Sequence[bool]
+) -> list[Box]:
     """A box for the label of each point, greedily, the most crowded point first.
 
     Parameters
@@ -49,6 +51,8 @@ def place_labels(points: Sequence[Point], widths: Sequence[float], height: float
         Labels stay within it.
     mark : float
         Side of the square that a mark covers.
+    ringed : sequence of bool
+        Whether a mark has a ring around it, half as large again.
 
     Returns
     -------
@@ -56,7 +60,8 @@ def place_labels(points: Sequence[Point], widths: Sequence[float], height: float
         In the order of ``points``. Among positions that cover nothing the nearest wins; if every position covers
         something, the one that covers least.
     """
-    marks = [Box(x, y, mark, mark) for x, y in points]
+    sides = [mark * (1.5 if ring else 1.0) for ring in ringed]
+    marks = [Box(x, y, side, side) for (x, y), side in zip(points, sides, strict=True)]
     placed: dict[int, Box] = {}
     for index in sorted(range(len(points)), key=lambda i: (-_crowding(i, points), i)):
         options = [box for box in _candidates(points[index], widths[index], height) if box.inside(frame)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.format import half_text, interval_text, signed, value_text
+from reports.format import estimate_text, half_text, interval_text, signed, value_text
 from reports.names import HEADLINE, OUTCOME, PROCEDURAL, ROUTING, method_name, metric_symbol
 from reports.summary import DISPARITY, UTILITY, Report, Scenario, Winner
 
@@ -43,7 +43,7 @@ def _pooled(report: Report) -> str:
                 row.append("–")
                 continue
             tally = f"{p.better}▲ {p.worse}▼ {p.tasks - p.better - p.worse}○"
-            row.append(f"{signed(p.interval.mean)} {interval_text(p.interval.low, p.interval.high)} **{p.verdict}** ({tally})")
+            row.append(f"{signed(p.interval.mean)} {interval_text(p.interval.low, p.interval.high, 3)} **{p.verdict}** ({tally})")
         rows.append(row)
     text = "Pooled paired differences with 95 % intervals; in brackets the tasks on which the first is surely better ▲, surely worse ▼, not separable ○."
     return f"## What the mixture achieves\n\n{text}\n\n" + _table(["comparison", *map(metric_symbol, HEADLINE)], rows)
@@ -71,14 +71,14 @@ def _cell(scenario: Scenario, method: str, metric: str) -> str:
         return "–"
     if not e.known:
         return "n/e"
-    spread = half_text(e.half, e.mean) if e.known > 1 else interval_text(e.inner_low, e.inner_high)
-    return f"{value_text(e.mean)} {spread}".strip() + (" ○" if e.within_null else "")
+    spread = half_text(e.mean, e.half) if e.known > 1 else interval_text(e.inner_low, e.inner_high)
+    return f"{estimate_text(e.mean, e.half)} {spread}".strip() + (" ○" if e.within_null else "")
 
 
 def _task(scenario: Scenario) -> str:
     sizes = ", ".join(f"{g.name} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
     parts = [f"## {scenario.name}", f"Test rows per split: {sizes}. Pareto front (validation): {_front(scenario)}."]
-    parts.append(_metric_table(scenario, OUTCOME))
+    parts.append(_metric_table(scenario, HEADLINE + OUTCOME))
     parts.append("Fairness of reasons:\n\n" + _metric_table(scenario, PROCEDURAL))
     if scenario.routing:
         parts.append("Routing of the mixtures:\n\n" + _metric_table(scenario, tuple(ROUTING), {r.method.id for r in scenario.routing}))

@@ -63,7 +63,7 @@ COMPARISONS = (
 """Pairs whose difference says what the mixture, and what each fairness loss, achieves."""
 
 HEADLINE = ("utility@1", "fair_res@1", "fair_proc@1", "final@1")
-OUTCOME = ("utility@1", "acc@1", "f1@1", "auc@1", "fair_res@1", "dp@1", "eopp@1", "eodds@1", "fair_proc@1", "final@1", "ece@1")
+OUTCOME = ("acc@1", "f1@1", "auc@1", "dp@1", "eopp@1", "eodds@1", "ece@1")
 PROCEDURAL = ("fair_proc@1", "ref@1", "vef@1", "att_jsd@1", "signed_att@1", "cfr@1", "sens_share@1", "gpf_fae@1")
 
 ROUTING = {
@@ -93,6 +93,8 @@ def metric_name(metric: str) -> str:
 
 def metric_symbol(metric: str) -> str:
     """Column head of a metric."""
+    if metric == "utility@1":
+        return "utility"
     return METRICS[metric].symbol if metric in METRICS else ROUTING.get(metric, metric.removesuffix("@1").replace("_", " "))
 
 

@@ -55,14 +55,19 @@ def _environment() -> Environment:
         slug=lambda text: text.replace(" ", "-"),
     )
     environment.globals.update(
-        interval=format.interval_text, half=format.half_text, outcome_metrics=outcome_metrics, procedural_metrics=procedural_metrics,
-        routing_metrics=routing_metrics, has_null=has_null,
+        interval=format.interval_text, half=format.half_text, estimate=format.estimate_text, outcome_metrics=outcome_metrics, headline_metrics=headline_metrics, procedural_metrics=procedural_metrics,
+        routing_metrics=routing_metrics,
     )  # fmt: skip
     return environment
 
 
+def headline_metrics(scenario: Scenario) -> list[str]:
+    """First columns of a task's main table."""
+    return [m for m in names.HEADLINE if m in scenario.metrics]
+
+
 def outcome_metrics(scenario: Scenario) -> list[str]:
-    """Columns of a task's main table."""
+    """Columns of a task's main table after the headline metrics."""
     return [m for m in names.OUTCOME if m in scenario.metrics]
 
 
@@ -75,7 +80,3 @@ def routing_metrics(scenario: Scenario) -> list[str]:
     """Columns of a task's gate table."""
     return [m for m in names.ROUTING if m in scenario.metrics]
 
-
-def has_null(metric: str) -> bool:
-    """Whether a metric is compared with shuffled groups."""
-    return metric in METRICS and METRICS[metric].null

@@ -62,6 +62,7 @@ def figure(width: float, height: float, label: str, parts: Iterable[Markup]) -> 
 def mark(shape: str, x: float, y: float, size: float, colour: str, hollow: bool = False) -> Markup:
     """A data point: "circle", "diamond", "square" or "triangle" of half-width ``size``."""
     paint = {"fill": "#fff" if hollow else colour, "stroke": colour if hollow else "#fff", "stroke_width": "2" if hollow else "1"}
+    size -= 0.8 if hollow else 0.0  # the stroke of a hollow mark lies half outside
     if shape == "circle":
         return element("circle", cx=x, cy=y, r=size, **paint)
     corners = {

@@ -110,8 +110,8 @@ def routing_rows(rng, head, part, groups):
                    "expert_rate": rng.uniform(0.4, 0.6)}  # fmt: skip
 
 
-def make_run(folder, tasks=tuple(TASKS), splits=5, methods=tuple(METHODS), drop=()):
-    """Write the tables of a made-up run; ``drop``: (task, method, split) of cells to leave out."""
+def write_run(folder, tasks=tuple(TASKS), splits=5, methods=tuple(METHODS), drop=(), **suite_changes):
+    """Write the tables of a made-up run; ``drop``: (task, method, split) of cells to leave out; the rest goes to suite.json."""
     tables = {"results": [], "groups": [], "routing": [], "provenance": []}
     for task, split, method in itertools.product(tasks, range(splits), methods):
         if (task, method, split) in drop:
@@ -143,14 +143,14 @@ def make_run(folder, tasks=tuple(TASKS), splits=5, methods=tuple(METHODS), drop=
         "tracking_error": "", "code_version": "0.1.0 (abc)", "environment_hash": "0123456789ab",
         "libraries": {"numpy": "2.4.0", "torch": "2.13.0"}, "python": "3.11.9",
     }  # fmt: skip
-    (folder / "suite.json").write_text(json.dumps(suite))
+    (folder / "suite.json").write_text(json.dumps(suite | suite_changes))
     return folder
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """Six tasks, fifteen methods, five splits."""
-    return make_run(tmp_path_factory.mktemp("made-up"))
+    return write_run(tmp_path_factory.mktemp("made-up"))
 
 
 @pytest.fixture(scope="session")
@@ -159,3 +159,9 @@ def report(run):
     from reports.table import read_results
 
     return summarise(read_results(run))
+
+
+@pytest.fixture(scope="session", name="make_run")
+def _make_run():
+    """For runs of other sizes: folder, tasks, splits, methods, drop, changed entries of suite.json."""
+    return write_run

@@ -1,0 +1,52 @@
+import math
+
+import numpy as np
+import pytest
+
+from reports.comparison import compare, pool, verdict
+from reports.statistics import corrected_interval, holm
+
+J = 5
+NOISE = np.array([0.001, -0.001, 0.002, -0.002, 0.0])
+
+
+def values(**shifts):
+    return {(m, "fair_res@1"): 0.1 + shift + NOISE * (i + 1) for i, (m, shift) in enumerate(shifts.items())}
+
+
+def test_smaller_gaps_are_better():
+    found = compare("fair_res@1", values(mixture=-0.05, best_single=0.0, uniform=-0.09))
+    assert found["mixture", "best_single"].verdict == "better"
+    assert found["mixture", "uniform"].verdict == "worse"
+    assert found["mixture", "best_single"].interval.mean == pytest.approx(-0.05)
+    assert set(found) == {("mixture", "best_single"), ("mixture", "uniform")}
+
+
+def test_holm_runs_over_the_comparisons_of_one_metric():
+    found = compare("fair_res@1", values(mixture=0.0, best_single=0.003, uniform=0.002, static_simplex=0.001))
+    assert [c.p_holm for c in found.values()] == pytest.approx(holm([c.interval.p for c in found.values()]))
+
+
+@pytest.mark.parametrize(
+    ("differences", "word"),
+    [
+        ([0.0, 0.0, 0.0], "identical"),
+        ([0.01, -0.01, 0.0], "not separable"),
+        ([0.01], "one split"),
+        ([math.nan], "not estimable"),
+        ([0.1, 0.1001, 0.0999], "better"),
+        ([-0.1, -0.1001, -0.0999], "worse"),
+    ],
+)
+def test_words(differences, word):
+    interval = corrected_interval(differences)
+    assert verdict(interval, interval.p, up=True) == word
+
+
+def test_pooling_counts_verdicts_and_keeps_the_direction():
+    one = compare("fair_res@1", values(mixture=-0.05, best_single=0.0))
+    two = compare("fair_res@1", values(mixture=-0.03, best_single=0.0))
+    tasks = {name: {(*pair, "fair_res@1"): c for pair, c in found.items()} for name, found in (("a", one), ("b", two))}
+    pooled = pool("fair_res@1", tasks)["mixture", "best_single"]
+    assert (pooled.better, pooled.worse, pooled.tasks, pooled.verdict) == (2, 0, 2, "better")
+    assert pooled.interval.mean == pytest.approx(-0.04)

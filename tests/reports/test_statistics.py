@@ -1,0 +1,107 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from reports.statistics import corrected_interval, generator, hierarchical_bootstrap, holm, rank_interval
+
+VALUES = [0.013, -0.004, 0.021, 0.010, 0.006]
+
+
+def test_without_correction_it_is_the_one_sample_t_test():
+    ours = corrected_interval(VALUES, ratio=0.0)
+    theirs = stats.ttest_1samp(VALUES, 0.0)
+    low, high = theirs.confidence_interval(0.95)
+    assert (ours.mean, ours.low, ours.high, ours.p) == pytest.approx((np.mean(VALUES), low, high, theirs.pvalue))
+
+
+def test_the_correction_multiplies_the_variance():
+    plain, corrected = corrected_interval(VALUES, ratio=0.0), corrected_interval(VALUES, ratio=0.5)
+    # 1/5 + 1/2 instead of 1/5
+    assert corrected.half / plain.half == pytest.approx(math.sqrt(0.7 / 0.2))
+    assert corrected.p > plain.p
+
+
+def test_hand_worked_case():
+    # mean 2, variance 1, J = 3, ratio 1/6: standard error sqrt(1/3 + 1/6) = sqrt(1/2); t(2, .975) = 4.302653
+    interval = corrected_interval([1.0, 2.0, 3.0], ratio=1 / 6)
+    assert interval.mean == 2.0
+    assert interval.half == pytest.approx(4.302653 * math.sqrt(0.5), rel=1e-6)
+
+
+def test_nan_is_left_out_and_one_value_has_no_interval():
+    assert corrected_interval([1.0, math.nan, 3.0]).n == 2
+    one = corrected_interval([0.5, math.nan])
+    assert (one.mean, one.n) == (0.5, 1)
+    assert math.isnan(one.low) and math.isnan(one.p)
+    assert math.isnan(corrected_interval([]).mean)
+
+
+def test_no_spread():
+    same = corrected_interval([0.1 + 0.2, 0.3, 0.3])
+    assert same.half == 0 and same.p == 0
+    assert corrected_interval([0.0, 0.0]).p == 1
+
+
+def test_holm_known_answer():
+    # Holm (1979) by hand: 4 · .01, 3 · .013 (raised to .04), 2 · .03, 1 · .05 (raised to .06)
+    assert holm([0.03, 0.01, 0.05, 0.013]) == pytest.approx([0.06, 0.04, 0.06, 0.04])
+
+
+def test_holm_ignores_what_was_not_tested():
+    adjusted = holm([0.01, math.nan, 0.04])
+    assert adjusted[0] == pytest.approx(0.02) and math.isnan(adjusted[1]) and adjusted[2] == pytest.approx(0.04)
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_between_the_raw_p_value_and_bonferroni_and_keeps_the_order(p):
+    adjusted = holm(p)
+    assert all(raw <= a <= min(1.0, raw * len(p)) + 1e-12 for raw, a in zip(p, adjusted, strict=True))
+    assert all(adjusted[i] <= adjusted[j] for i in range(len(p)) for j in range(len(p)) if p[i] < p[j])
+
+
+def test_bootstrap_of_one_task_has_the_corrected_variance():
+    values = np.random.default_rng(0).normal(0.1, 1.0, size=400)
+    drawn = hierarchical_bootstrap([values], generator("test"), ratio=0.01, draws=4000)
+    error = math.sqrt((1 / 400 + 0.01) * values.var(ddof=1))
+    assert drawn.mean == pytest.approx(values.mean())
+    assert drawn.half == pytest.approx(1.96 * error, rel=0.06)
+
+
+def test_bootstrap_over_tasks_is_as_wide_as_the_spread_of_tasks():
+    tasks = np.random.default_rng(1).normal(0.0, 1.0, size=200)
+    drawn = hierarchical_bootstrap([np.full(3, t) for t in tasks], generator("test"), draws=4000)
+    assert drawn.half == pytest.approx(1.96 * tasks.std() / math.sqrt(200), rel=0.06)
+
+
+def test_bootstrap_weighs_tasks_equally_and_leaves_out_empty_ones():
+    drawn = hierarchical_bootstrap([[1.0] * 9, [0.0], [math.nan]], generator("test"), draws=200)
+    assert drawn.mean == 0.5 and drawn.n == 2
+    assert math.isnan(hierarchical_bootstrap([[1.0]], generator("test")).p)
+    assert math.isnan(hierarchical_bootstrap([], generator("test")).mean)
+
+
+def test_bootstrap_p_value():
+    assert hierarchical_bootstrap([[0.0, 0.0], [0.0, 0.0]], generator("test"), draws=99).p == 1
+    sure = hierarchical_bootstrap([[1.0, 1.1, 0.9], [2.0, 2.1, 1.9]], generator("test"), ratio=0.0, draws=99)
+    assert sure.p == pytest.approx(2 / 100)
+
+
+def test_bootstrap_is_reproducible_and_streams_are_named():
+    one, two = (hierarchical_bootstrap([VALUES, VALUES], generator("a"), draws=200) for _ in range(2))
+    assert one == two
+    assert one != hierarchical_bootstrap([VALUES, VALUES], generator("b"), draws=200)
+
+
+def test_rank_interval():
+    base = np.array([0.80, 0.82, 0.78, 0.81, 0.79])
+    noise = np.array([1, -1, 2, -2, 0]) * 1e-3
+    others = [base - 0.2 + noise, base + noise, base + 0.1 + noise]
+    assert rank_interval(base, others, larger_is_better=True) == (2, 3)
+    assert rank_interval(base, others, larger_is_better=False) == (2, 3)
+    assert rank_interval(base, [base - 0.2 + noise], larger_is_better=True) == (1, 1)
+    assert rank_interval(base[:1], [base[:1] + 1], larger_is_better=True) == (1, 2)
