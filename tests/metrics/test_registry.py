@@ -1,0 +1,43 @@
+"""The registry: every id declared once, with what a report needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from metrics import CFA_METRICS, METRICS, POINT_METRICS, PROCEDURAL_METRICS, better, spec
+from metrics.registry import INTERVALS
+
+
+def test_ids_are_versioned_and_fields_are_filled() -> None:
+    for id, metric in METRICS.items():
+        assert metric.id == id
+        assert id.split("@")[1].isdigit()
+        assert metric.name and metric.symbol and metric.estimable and metric.source
+        assert metric.interval in INTERVALS
+        assert metric.range[0] <= metric.target <= metric.range[1]
+        assert metric.target == (metric.range[1] if metric.direction == "higher" else metric.range[0])
+        assert metric.bias in ("none", "up" if metric.direction == "lower" else "down")
+        assert not (metric.null and metric.direction == "higher")  # the null is given as its 95th percentile
+
+
+def test_every_computed_id_is_declared() -> None:
+    assert set(POINT_METRICS) <= set(METRICS)
+    assert {"ref@1", "vef@1", "att_jsd@1", "cfr@1", "gpf_fae@1"} <= set(PROCEDURAL_METRICS)
+    assert not set(CFA_METRICS) & set(PROCEDURAL_METRICS)
+
+
+def test_unknown_ids_get_close_matches() -> None:
+    with pytest.raises(KeyError, match="did you mean eopp@1"):
+        spec("eop@1")
+    with pytest.raises(KeyError, match="eodds@1"):
+        spec("eodd@2")
+    with pytest.raises(KeyError, match="metrics are acc@1"):
+        spec("zzzzzzzz")
+    assert spec("dp@1").direction == "lower"
+
+
+def test_better_knows_the_direction() -> None:
+    assert better("acc@1", 0.9, 0.8)
+    assert better("dp@1", 0.1, 0.2)
+    assert not better("dp@1", float("nan"), 0.2)
+    assert not better("dp@1", 0.1, float("nan"))
