@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 MOST = 1 << 30
 """Most bytes that an archive inside an archive, or the part of a tar file before the member, may unpack to."""
@@ -65,7 +65,7 @@ def _open(stream: IO[bytes], name: str, size: int | None) -> Iterator[IO[bytes]]
     stream.seek(0)
     packed = stream.read(2) == b"\x1f\x8b"
     stream.seek(0)
-    source = _Bounded(gzip.GzipFile(fileobj=stream) if packed else stream)
+    source = _Bounded(cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if packed else stream)
     with tarfile.open(fileobj=source, mode="r|") as tar:  # type: ignore[call-overload]
         yield _tar_entry(tar, name, size)
 

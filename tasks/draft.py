@@ -169,7 +169,7 @@ def _sensitive(table: pd.DataFrame, names: list[str]) -> list[str]:
 def _head(path: Path, found: _Found, default: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", path.name.split(".")[0].lower()).strip("_") or "data"
     name = name if name[0].isalpha() else f"data_{name}"
-    return f"""# Drafted from {path.name}. Read every line marked CHECK; the card works as it is, but guesses may be wrong.
+    return f"""# Drafted from {path.name}. Read every line marked CHECK: the card works, but guesses may be wrong.
 name = {_quoted(name)}
 title = {_quoted(_words(path.name.split(".")[0]))}
 description = "CHECK: what a row is, where and when the data were collected"

@@ -41,7 +41,7 @@ def read_edges(path: Path, separator: str, ids: np.ndarray) -> np.ndarray:
         raise DataError(f"{path.name} is not a list of node pairs ({error}); correct separator in [edges].") from error
     if not np.array_equal(pairs, np.rint(pairs)):
         raise DataError(f"{path.name} names nodes by numbers that are not whole; correct [edges] in the card.")
-    ends = index.get_indexer(pairs.astype(np.int64).ravel()).reshape(-1, 2)
+    ends = index.get_indexer(pd.Index(pairs.astype(np.int64).ravel())).reshape(-1, 2)
     ends = ends[(ends >= 0).all(axis=1) & (ends[:, 0] != ends[:, 1])]
     unique = np.unique(np.sort(ends, axis=1), axis=0)
     return np.ascontiguousarray(unique.T.astype(np.int64))

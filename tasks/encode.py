@@ -180,7 +180,7 @@ class Encoder:
 
 
 def _from_dict(column: dict[str, Any]) -> ColumnEncoder:
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in column.items() if k != "spec"}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in column.items() if k != "spec"}
     return ColumnEncoder(ColumnSpec.model_validate(column["spec"]), **fields)
 
 
@@ -199,9 +199,9 @@ def signed_log(values: np.ndarray) -> np.ndarray:
 def make_flip(encoder: Encoder, raw: RawData, train: np.ndarray | Tensor) -> Flip | None:
     """What moves a row to another group; None if no sensitive column is a feature.
 
-    A group's typical value of a column is its most frequent training value, or its training median where the groups are
-    numeric ranges. For intersections each attribute keeps its own typical values, so moving along one leaves the others. A
-    group without training rows is *unknown* (0).
+    A group's typical value of a column is its most frequent training value, or its training median where the groups
+    are numeric ranges. For intersections each attribute keeps its own typical values, so moving along one leaves the
+    others. A group without training rows is *unknown* (0).
     """
     columns = encoder.columns
     sensitive = [column for column in columns if column.sensitive]
@@ -243,8 +243,8 @@ def _mode(cells: pd.Series) -> str | float:
     counts = cells.value_counts(sort=False).sort_index()
     if not len(counts) or not counts.max():
         return float("nan")
-    value: str | float = counts.idxmax()
-    return value
+    values: list[str | float] = counts.index.tolist()
+    return values[int(counts.to_numpy().argmax())]
 
 
 def _fit_column(spec: ColumnSpec, train: pd.Series, sensitive: bool, protocol: str, scale: bool) -> ColumnEncoder:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from tasks.card import Card, DataError, SourceFile
@@ -28,9 +28,14 @@ def cache_folder() -> Path:
     """Where checked files are kept: ``FAIRMOE_CACHE``, else the user's cache folder."""
     if os.environ.get(CACHE):
         return Path(os.environ[CACHE])
+    return Path(_pooch().os_cache("fairmoe"))
+
+
+def _pooch() -> Any:
+    """The download library, which exports its names without saying so."""
     import pooch
 
-    return Path(pooch.os_cache("fairmoe"))
+    return pooch
 
 
 def cache_path(file: SourceFile) -> Path:
@@ -112,7 +117,7 @@ def _unpack_mirrored(card: Card, file: SourceFile, mirrored: Path) -> Path:
         return cached
     try:
         with gzip.open(mirrored) as stream:
-            return _store(card, file, stream, str(mirrored))
+            return _store(card, file, cast(IO[bytes], stream), str(mirrored))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _refusal(card, file, f"{mirrored} is not a whole gzip file ({error})") from error
 
@@ -162,8 +167,9 @@ def _download(card: Card, file: SourceFile, progress: bool, retries: int) -> Pat
         raise _refusal(card, file, "it is not on this machine and has no address to download it from")
     if urlsplit(file.url).scheme not in ("http", "https"):
         raise _refusal(card, file, "only http and https addresses are downloaded")
-    import pooch
     import requests
+
+    pooch = _pooch()
 
     name = cache_path(file).name
     known = None if file.member else f"sha256:{file.sha256}"
@@ -200,9 +206,9 @@ def _refusal(card: Card, file: SourceFile, reason: str) -> FetchError:
         source += f" (member {file.member})"
     beside = f" or beside the card as {card.folder / file.name}" if not file.url and card.folder else ""
     return FetchError(
-        f"{card.name}: the file {file.name} cannot be used: {reason}. Expected are {file.bytes} bytes with sha256 {file.sha256} "
-        f"from {source}. Delete a wrong copy; then, if the download cannot work here, get the file by hand and put it at "
-        f"{place}{beside}, or set {MIRROR} to a folder that has it as {file.mirror or file.name}."
+        f"{card.name}: the file {file.name} cannot be used: {reason}. Expected are {file.bytes} bytes with sha256 "
+        f"{file.sha256} from {source}. Delete a wrong copy; if the download cannot work here, get the file by hand "
+        f"and put it at {place}{beside}, or set {MIRROR} to a folder that has it as {file.mirror or file.name}."
     )
 
 

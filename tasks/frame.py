@@ -84,11 +84,10 @@ def read_tables(card: Card, files: dict[str, Path]) -> pd.DataFrame:
     tables = [file for file in card.file if file.role == "table"]
     if not tables:
         raise DataError(
-            f"The card of {card.name!r} lists no file of role 'table'; add a [[file]] block with name, sha256 and bytes."
+            f"The card of {card.name!r} lists no file of role 'table'; add a [[file]] block with name, sha256, bytes."
         )
     parts = [_read_one(card, file, files[file.name], index) for index, file in enumerate(tables)]
-    table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
-    return table
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
 
 
 def _used_columns(card: Card) -> list[str]:
@@ -125,26 +124,31 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
     names = list(read.names) or [str(name) for name in found]
     if len(names) != len(found):
         raise DataError(
-            f"{file.name} of {card.name!r} has {len(found)} columns, the card's names list {len(names)}. Correct names in [read]."
+            f"{file.name} of {card.name!r} has {len(found)} columns, the card's names list {len(names)}. "
+            "Correct names in [read]."
         )
     used = _present(card, file, names)
-    return pd.read_csv(
+    table: pd.DataFrame = pd.read_csv(
         path,
         names=names,
         usecols=[names.index(name) for name in used],
         na_values=["", *read.missing],
         keep_default_na=False,
         low_memory=False,
-        **{**options, "header": 0 if read.header else None},
-    )[used]
+        **options,
+    )
+    return table[used]
 
 
 def _read_parquet(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
-    used = _present(card, file, list(pq.read_schema(path).names))
-    table: pd.DataFrame = pq.read_table(path, columns=used).to_pandas(ignore_metadata=True)
-    return table.replace(list(card.read.missing), np.nan) if card.read.missing else table
+    used = _present(card, file, list(pq.read_schema(path).names))  # type: ignore[no-untyped-call]
+    arrow = pq.read_table(path, columns=used)  # type: ignore[no-untyped-call]
+    table: pd.DataFrame = arrow.to_pandas(ignore_metadata=True)
+    if card.read.missing:
+        table = table.replace(list(card.read.missing), np.nan)
+    return table
 
 
 def _present(card: Card, file: SourceFile, names: list[str]) -> list[str]:
@@ -255,7 +259,8 @@ def _labels(card: Card, table: pd.DataFrame) -> np.ndarray:
         seen = ", ".join(word(value) for value in column.unique()[:6])
         raise DataError(
             f"All rows of {card.name!r} have label {labels[0]}: the rule positive of [label] fits "
-            f"{'every' if labels[0] else 'no'} value of column {column.name!r} (it holds {seen}). Correct the rule in the card."
+            f"{'every' if labels[0] else 'no'} value of column {column.name!r} (it holds {seen}). "
+            "Correct the rule in the card."
         )
     return labels
 
@@ -266,9 +271,9 @@ def _outside(card: Card, attribute: Sensitive, table: pd.DataFrame, stay: np.nda
     absent = column.isna().to_numpy()
     if (count := int((absent & stay).sum())) and attribute.missing == "error":
         raise DataError(
-            f"The sensitive column {attribute.column!r} of {card.name!r} is empty in {count} rows. Say in the card what happens to them: "
-            f'missing = "leave" in [[sensitive]] {attribute.name!r} drops them, missing = "other" puts them into the group '
-            "named by other, and a [[keep]] rule drops them for all attributes."
+            f"The sensitive column {attribute.column!r} of {card.name!r} is empty in {count} rows. Say in the card "
+            f'what happens to them: missing = "leave" in [[sensitive]] {attribute.name!r} drops them, missing = "other" '
+            "puts them into the group named by other, and a [[keep]] rule drops them for all attributes."
         )
     known = np.any([matches(column, group) for group in attribute.groups], axis=0)
     outside = absent & (attribute.missing == "leave")

@@ -74,7 +74,7 @@ def _shipped(base: str) -> Card:
     close = difflib.get_close_matches(base, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     raise CardError(
-        f"There is no data set {base!r}. {hint}Known are {', '.join(known)} ('fairmoe data list' says more about each). "
+        f"There is no data set {base!r}. {hint}Known are {', '.join(known)} (see 'fairmoe data list'). "
         "For data of your own give the path of its card, path/to/card.toml; 'fairmoe data card my.csv' drafts one."
     )
 

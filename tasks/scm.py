@@ -9,15 +9,15 @@ Applicants for a job. With s = 1 for women, and independent noise u1..u5 ~ N(0, 
     part_time    = 2 u3 + 10 + 2 proxy s        months                       proxy: moved by s
     commute      = 30 + 9 u4                    minutes                      irrelevant
 
-    fair margin      m* = b + 1.2 (experience - 8)/3 + 0.8 (test_score - 60)/12 + c_f - w (part_time without its s part - 10)/2
+    fair margin      m* = b + 1.2 (experience - 8)/3 + 0.8 (test_score - 60)/12 + c_f - w u3,  w = 0.5
     biased margin    m  = m* - direct s - w proxy s
     unbiased label   Y* = [u5 < m*]             u5 ~ Logistic(0, 1), so P(Y* = 1 | x) = sigmoid(m*)
     decided label    Y0 = [u5 < m]
     historic label   Y  = Y0, but 0 with probability label_bias where s = 1 and Y0 = 1
 
-``direct`` is direct discrimination, ``proxy`` is discrimination through a mediator, ``label_bias`` is wrong labels. With all
-three 0 the label is independent of s. The counterfactual of a row changes s and what s causes (part_time), and keeps all
-noise: Pearl, Causality, 2009, chapter 7; Kusner et al., Counterfactual Fairness, NeurIPS 2017.
+``direct`` is direct discrimination, ``proxy`` is discrimination through a mediator, ``label_bias`` is wrong labels. With
+all three 0 the label is independent of s. The counterfactual of a row changes s and what s causes (part_time), and keeps
+all noise: Pearl, Causality, 2009, chapter 7; Kusner et al., Counterfactual Fairness, NeurIPS 2017.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def scm_truth(parameters: Mapping[str, Any] | None = None, seed: int | None = No
     Parameters
     ----------
     parameters : mapping, optional
-        Fields of :class:`ScmParameters`, such as ``{"direct": 0, "proxy": 0, "label_bias": 0}`` for a world without bias.
+        Fields of :class:`ScmParameters`, such as ``{"direct": 0, "proxy": 0, "label_bias": 0}``: no bias.
     seed : int, optional
         Replaces the seed of the parameters.
 
@@ -139,7 +139,7 @@ def _causes(n: int, random: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def _margin(p: ScmParameters, columns: dict[str, np.ndarray], s: np.ndarray | None) -> np.ndarray:
-    """m for the given s; m* where s is None."""
+    """Margin m for the given s; m* where s is None."""
     margin = p.intercept + 1.2 * (columns["experience"] - 8) / 3 + 0.8 * (columns["test_score"] - 60) / 12
     margin = margin + _FIELD_EFFECT[columns["field"]] - _PROXY_WEIGHT * (columns["own"] - 10) / 2
     biased: np.ndarray = margin if s is None else margin - (p.direct + _PROXY_WEIGHT * p.proxy) * s

@@ -57,11 +57,10 @@ def hash_order(rows: np.ndarray, key: int) -> np.ndarray:
     Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
     """
     with np.errstate(over="ignore"):
-        z = np.uint64(key) + (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z: np.ndarray = np.uint64(key) + (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed: np.ndarray = z ^ (z >> np.uint64(31))
-        return mixed
+        return z ^ (z >> np.uint64(31))
 
 
 def subsample(raw: RawData, size: int, seed: int) -> np.ndarray:
@@ -118,7 +117,8 @@ def _deal(cells: np.ndarray, rows: np.ndarray, key: int) -> np.ndarray:
 def _quotas(counts: np.ndarray) -> np.ndarray:
     """[cells, 3] items of each cell for train, validation and test, in whole numbers only."""
     quarters = counts[:, None] * np.array(SHARES)
-    sizes, remainder = quarters // 4, quarters % 4
+    sizes: np.ndarray = quarters // 4
+    remainder = quarters % 4
     rank = np.argsort(
         -(remainder * 4 + np.array([2, 0, 1])), axis=1
     )  # largest remainder; ties: train, test, validation
@@ -156,6 +156,7 @@ def _check(raw: RawData, protocol: str, parts: tuple[np.ndarray, ...]) -> None:
         if counts.min() == 0:
             label = int(counts.argmin())
             raise DataError(
-                f"The {protocol} split of {raw.card.name!r} has no row of class {label} in its {name} part: the data have only "
-                f"{int((raw.labels == label).sum())} such rows. Use more rows, or correct the rule positive of [label] in the card."
+                f"The {protocol} split of {raw.card.name!r} has no row of class {label} in its {name} part: the "
+                f"data have only {int((raw.labels == label).sum())} such rows. Use more rows, or correct the rule positive of "
+                "[label] in the card."
             )

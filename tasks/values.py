@@ -38,7 +38,11 @@ def as_words(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
     kept = sorted({text for text in texts if text not in absent}, key=sort_key)
     position = {text: index for index, text in enumerate(kept)}
     table = np.array([position.get(text, -1) for text in texts] + [-1], dtype=np.int64)
-    return pd.Series(pd.Categorical.from_codes(table[codes], categories=kept), index=series.index, name=series.name)
+    return pd.Series(
+        pd.Categorical.from_codes(table[codes], categories=pd.Index(kept, dtype="object")),
+        index=series.index,
+        name=series.name,
+    )
 
 
 def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
@@ -57,7 +61,8 @@ def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
     wrong = numbers.isna() & values.notna()
     if wrong.any():
         raise DataError(
-            f"Column {series.name!r} is declared numeric but holds {values[wrong].iloc[0]!r} ({int(wrong.sum())} such cells). "
+            f"Column {series.name!r} is declared numeric but holds {values[wrong].iloc[0]!r} "
+            f"({int(wrong.sum())} such cells). "
             "Name the value in the column's missing = [...] in the card, or declare the column categorical."
         )
     codes = [float(code) for code in absent if _is_number(code)]
@@ -84,7 +89,7 @@ def matches(series: pd.Series, rule: Rule) -> np.ndarray:
         }
         return np.array([word(value) in wanted for value in uniques] + [False], dtype=bool)[codes]
     numbers = as_numbers(series).to_numpy()
-    passed = ~np.isnan(numbers)
+    passed: np.ndarray = ~np.isnan(numbers)
     for bound, test in (
         (rule.at_least, np.greater_equal),
         (rule.below, np.less),

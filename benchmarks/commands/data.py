@@ -113,7 +113,8 @@ def check(names: NAMES = None, every: ALL = False) -> None:
                 raw = _read(card, (sensitive.name,))
                 counts = ", ".join(f"{g} {c:,}" for g, c in _counts(raw))
                 console.print(
-                    f"[green]ok[/] {card.name}:{sensitive.name}: {len(raw.labels):,} rows, {raw.labels.mean():.1%} class 1, {counts}",
+                    f"[green]ok[/] {card.name}:{sensitive.name}: {len(raw.labels):,} rows, "
+                    f"{raw.labels.mean():.1%} class 1, {counts}",
                     soft_wrap=True,
                 )
         except ValueError as error:  # CardError, DataError and FetchError: each says what to do
