@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from experts.lane_metrics import HIGHER_IS_BETTER
 from experts.lanes import LaneParameters
 
 
@@ -20,7 +21,7 @@ class Checkpoints:
     initial : LaneParameters
         Weights before training, kept for a lane that never has a valid checkpoint.
     score : str
-        "utility@1" (higher is better) or a gap (lower is better).
+        One of ``HIGHER_IS_BETTER``, or a gap (lower is better).
     floor : float or None
         None: every checkpoint with a defined score is feasible.
     """
@@ -53,7 +54,7 @@ class Checkpoints:
         """Feasibility [k] and merit [k], higher is better among checkpoints of equal feasibility."""
         utility, score = values["utility@1"], values[self._score]
         feasible = (utility >= self._floor) & ~score.isnan()
-        gain = score if self._score == "utility@1" else -score
+        gain = score if self._score in HIGHER_IS_BETTER else -score
         return feasible, torch.where(feasible, gain, utility)
 
     def waited(self, lanes: Tensor) -> Tensor:

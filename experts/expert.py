@@ -9,8 +9,9 @@ from torch import Tensor
 
 from tasks.task import TaskView
 
-Role = Literal["utility", "result", "procedural"]
+Role = Literal["utility", "result", "procedural", "combined"]
 ROLES: tuple[Role, ...] = ("utility", "result", "procedural")
+"""The experts of a mixture; "combined" is the one network with all their losses that a mixture has to beat."""
 ALIASES: dict[str, Role] = {"expert1": "utility", "expert2": "result", "expert3": "procedural"}
 
 

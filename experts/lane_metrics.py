@@ -6,15 +6,26 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.integrated_gradients import attributions_of, by_column, column_indicator
+from experts.group_profiles import indicator_or_none
+from experts.integrated_gradients import path_slopes
 from experts.lanes import LaneParameters, head, hidden, row_chunks, with_ones
+from metrics.composites import final
 from metrics.points import point_values
 from tasks.task import TaskView
 
 OUTCOME_METRICS = ("acc@1", "f1@1", "auc@1", "utility@1", "dp@1", "eopp@1", "fair_res@1")
 REASON_METRICS = ("ref@1", "vef@1", "att_jsd@1", "fair_proc@1")
-SCORES: dict[Role, str] = {"utility": "utility@1", "result": "fair_res@1", "procedural": "fair_proc@1"}
-"""The metric that a role is judged by; higher is better for utility@1, lower for the others."""
+FINAL = "final@1"
+SCORES: dict[Role, str] = {
+    "utility": "utility@1",
+    "result": "fair_res@1",
+    "procedural": "fair_proc@1",
+    "combined": FINAL,
+}
+"""The metric that a role is judged by."""
+
+HIGHER_IS_BETTER = ("utility@1", FINAL)
+"""Scores to maximise; the others are gaps."""
 
 LANE_FLOATS = 1 << 24
 """Floats of attributions held at once (64 MiB)."""
@@ -32,20 +43,29 @@ def lane_probabilities(parameters: LaneParameters, features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def lane_reasons(parameters: LaneParameters, view: TaskView, features: Tensor) -> tuple[Tensor, Tensor]:
-    """Attributions by source column [K, n, c] and probabilities with the top column masked [K, n]."""
-    owner = view.column_of_feature
-    indicator = column_indicator(owner, len(view.columns))
+    """Attributions by source column [K, n, c] and probabilities with the top column masked [K, n].
+
+    Columns whose absolute attributions are equal and largest are masked together.
+    """
+    indicator = indicator_or_none(view.column_of_feature, len(view.columns))
     chunks = row_chunks(len(features), len(parameters) * max(parameters.hidden, parameters.n_features))
-    parts = [_reasons(parameters, with_ones(features[c]), owner, indicator) for c in chunks]
-    return torch.cat([p[0] for p in parts], dim=1), torch.cat([p[1] for p in parts], dim=1)
+    parts = [_reasons(parameters, with_ones(features[c]), indicator) for c in chunks]
+    return torch.cat([p[0] for p in parts], dim=2).mT, torch.cat([p[1] for p in parts], dim=1)
 
 
-def _reasons(parameters: LaneParameters, rows: Tensor, owner: Tensor, indicator: Tensor) -> tuple[Tensor, Tensor]:
+def _reasons(parameters: LaneParameters, rows: Tensor, indicator: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Attributions [K, c, n] and masked probabilities [K, n] of a chunk of rows [n, d+1]."""
     first, second, offset = parameters.split()
+    weights, values = first[..., :-1], rows[:, :-1].T.contiguous()
     pre_activations = hidden(first, rows)
-    attributions = by_column(attributions_of(pre_activations, first, second, rows), indicator)
-    removed = (attributions.abs().argmax(-1, keepdim=True) == owner) * rows[:, :-1]  # [K, n, d]
-    without = torch.baddbmm(pre_activations, first[..., :-1], removed.mT, alpha=-1)
+    weighted = path_slopes(pre_activations, first[..., -1]).mul_(second[..., None])
+    attributions = torch.bmm(weights.mT, weighted).mul_(values)
+    if indicator is not None:
+        attributions = indicator @ attributions
+    size = attributions.abs()
+    top = torch.ge(size, size.amax(1, keepdim=True), out=torch.empty_like(size))  # 1.0 or 0.0
+    removed = (top if indicator is None else indicator.T @ top).mul_(values)
+    without = torch.baddbmm(pre_activations, weights, removed, alpha=-1)
     return attributions, torch.sigmoid(head(without, second, offset))
 
 
@@ -73,6 +93,11 @@ def reason_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor) -> 
 
 
 def lane_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor, role: Role) -> dict[str, Tensor]:
-    """What a role needs to judge a checkpoint: outcome metrics, and reasons for the procedural role."""
+    """What a role needs to judge a checkpoint: outcome metrics, and reasons where its score looks at them."""
     values = outcome_metrics(parameters, view, rows)
-    return {**values, **reason_metrics(parameters, view, rows)} if role == "procedural" else values
+    if role in ("utility", "result"):
+        return values
+    values = {**values, **reason_metrics(parameters, view, rows)}
+    if role == "combined":
+        values[FINAL] = final(values["utility@1"], values["fair_res@1"], values["fair_proc@1"])
+    return values

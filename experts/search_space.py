@@ -22,6 +22,7 @@ LAMBDAS: dict[Role, tuple[str, ...]] = {
     "utility": (),
     "result": ("lambda_rep", "lambda_fair"),
     "procedural": ("lambda_attention", "lambda_adv"),
+    "combined": ("lambda_rep", "lambda_fair", "lambda_attention", "lambda_adv"),
 }
 
 

@@ -14,8 +14,9 @@ from experts.adam import LaneAdam, clip_lanes
 from experts.batches import Batch, TrainingRows
 from experts.checkpoints import Checkpoints
 from experts.expert import Role
-from experts.lane_metrics import OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
+from experts.lane_metrics import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
 from experts.lanes import CHUNK_FLOATS, DropoutMasks, LaneParameters, Workspace, dropout_margins
+from experts.objectives.combined import CombinedObjective
 from experts.objectives.objective import Forward, Objective, cross_entropy
 from experts.objectives.procedural import ProceduralObjective
 from experts.objectives.result import ResultObjective
@@ -134,7 +135,7 @@ def train_lanes(
     Parameters
     ----------
     view : TaskView
-    role : {"utility", "result", "procedural"}
+    role : {"utility", "result", "procedural", "combined"}
     configs : sequence of LaneConfig
     budget : Budget
     seed : int
@@ -191,10 +192,11 @@ def _check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
             raise ValueError(f"Lane {lane} has a negative or infinite weight: {dict(config.lambdas)}.")
 
 
-OBJECTIVES: dict[Role, type[UtilityObjective | ResultObjective | ProceduralObjective]] = {
+OBJECTIVES: dict[Role, type[UtilityObjective | ResultObjective | ProceduralObjective | CombinedObjective]] = {
     "utility": UtilityObjective,
     "result": ResultObjective,
     "procedural": ProceduralObjective,
+    "combined": CombinedObjective,
 }
 
 
@@ -204,13 +206,14 @@ def make_objective(
     """The objective of K lanes of a role; a λ that a configuration does not name is 0."""
     names = OBJECTIVES[role].lambdas
     lambdas = {name: torch.tensor([float(config.lambdas.get(name, 0.0)) for config in configs]) for name in names}
+    if role == "utility":
+        return UtilityObjective()
     if role == "result":
         return ResultObjective(lambdas)
-    if role == "procedural":
-        seeds = [derive_seed(seed, config.seed) for config in configs]
-        owner, sizes = view.column_of_feature, (len(view.columns), hidden_units, len(view.group_names))
-        return ProceduralObjective(lambdas, owner, *sizes, seeds)
-    return UtilityObjective()
+    seeds = [derive_seed(seed, config.seed) for config in configs]
+    owner, sizes = view.column_of_feature, (len(view.columns), hidden_units, len(view.group_names))
+    procedural = ProceduralObjective(lambdas, owner, *sizes, seeds)
+    return procedural if role == "procedural" else CombinedObjective(ResultObjective(lambdas), procedural)
 
 
 class _Run:
@@ -330,9 +333,9 @@ class _Run:
         """Every lane at its chosen checkpoint, with all metrics there; a failed lane has none."""
         best = self.checkpoints
         values = best.values
-        if self.role != "procedural":
+        if self.role in ("utility", "result"):
             values = {**values, **reason_metrics(best.parameters, self.view, self.rows)}
-        names = [*OUTCOME_METRICS, *REASON_METRICS]
+        names = [name for name in (*OUTCOME_METRICS, *REASON_METRICS, FINAL) if name in values]
         failed = torch.tensor([state == "failed" for state in self.states])
         table = torch.stack([torch.where(failed, torch.nan, values[name]) for name in names], 1)
         metrics = [dict(zip(names, row, strict=True)) for row in table.tolist()]

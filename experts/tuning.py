@@ -21,8 +21,8 @@ import torch
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
-from experts.expert import ALIASES, ROLES, Role
-from experts.lane_metrics import lane_probabilities
+from experts.expert import ALIASES, Role
+from experts.lane_metrics import HIGHER_IS_BETTER, SCORES, lane_probabilities
 from experts.lanes import LaneParameters
 from experts.mlp import MLPExpert
 from experts.out_of_fold import Recipe
@@ -38,7 +38,7 @@ from tasks.task import TaskView
 log = logging.getLogger(__name__)
 
 UTILITY = "utility@1"
-OBJECTIVE: dict[Role, str] = {"utility": UTILITY, "result": "fair_res@1", "procedural": "fair_proc@1"}
+OBJECTIVE = SCORES
 STATES = {"completed": "COMPLETE", "early_stopped": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 EPSILON = 0.02
 """Utility that a fair role may give up against the tuned utility expert, by default."""
@@ -187,7 +187,7 @@ class _Plan:
 
     @property
     def direction(self) -> Direction:
-        return "maximize" if self.role == "utility" else "minimize"
+        return "maximize" if OBJECTIVE[self.role] in HIGHER_IS_BETTER else "minimize"
 
     @property
     def train_seed(self) -> int:
@@ -206,10 +206,10 @@ class _Plan:
 
 
 def _role(name: str) -> Role:
-    role = ALIASES.get(name, name)
-    if role not in ROLES:
+    known: dict[str, Role] = {**ALIASES, **{role: role for role in OBJECTIVE}}
+    if name not in known:
         raise ValueError(f"There is no role {name!r} to tune; roles are {', '.join([*OBJECTIVE, *ALIASES])}.")
-    return role
+    return known[name]
 
 
 def _floor(role: Role, given: float | Tuning | None, epsilon: float | None) -> tuple[float | None, float | None]:
@@ -364,8 +364,8 @@ def _conclude(plan: _Plan, store: TrialStore, seed: int, epsilon: float | None) 
 def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, str]:
     """The trial to keep, and a note when it is not what was asked for.
 
-    Utility role: the highest utility. Fair roles: the smallest gap among completed trials that meet the constraints;
-    if there are none, the highest utility, with a note. Ties go to the earlier trial. Pruned trials were cut short
+    Utility role: the highest utility. Fair roles: the smallest gap (combined: the highest final@1) among completed
+    trials that meet the constraints; if there are none, the highest utility, with a note. Ties go to the earlier trial. Pruned trials were cut short
     and are not chosen.
 
     Raises
@@ -382,7 +382,8 @@ def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, s
         )
     feasible = [row for row in done if row["feasible"]]
     if role != "utility" and feasible:
-        return min(feasible, key=lambda row: (row["objective"], row["number"])), ""
+        sign = -1 if OBJECTIVE[role] in HIGHER_IS_BETTER else 1
+        return min(feasible, key=lambda row: (sign * row["objective"], row["number"])), ""
     best = max(done, key=lambda row: (row["metrics"][UTILITY], -row["number"]))
     if role == "utility":
         return best, ""
@@ -395,8 +396,8 @@ def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, s
 
 
 def pareto_front(rows: Sequence[Row], role: Role) -> list[int]:
-    """Numbers of completed trials that no other dominates: higher utility, smaller gap (fair_res@1 for utility)."""
-    gap = "fair_res@1" if role == "utility" else OBJECTIVE[role]
+    """Numbers of completed trials that no other dominates: higher utility, smaller gap (fair_res@1 if it has none)."""
+    gap = "fair_res@1" if OBJECTIVE[role] in HIGHER_IS_BETTER else OBJECTIVE[role]
     points = [
         (row["number"], row["metrics"][UTILITY], row["metrics"].get(gap))
         for row in rows

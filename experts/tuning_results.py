@@ -20,7 +20,7 @@ from tasks.files import atomic_path, write_json
 if TYPE_CHECKING:
     from experts.tuning import Tuning
 
-EXPERT_TYPE = {role: alias for alias, role in ALIASES.items()}
+EXPERT_TYPE = {**{role: alias for alias, role in ALIASES.items()}, "combined": "combined"}
 
 
 def file_stem(dataset: str) -> str:

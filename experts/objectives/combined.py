@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -13,39 +12,23 @@ from experts.objectives.result import ResultObjective
 
 
 class CombinedObjective:
-    """The terms of the result role plus the terms of the procedural role, each with its own weight.
-
-    Parameters
-    ----------
-    lambdas : mapping of str to [K]
-    indicator : [d, c]
-        Which source column a feature belongs to.
-    hidden_units, n_groups : int
-    seeds : sequence of int
-        Seeds of the lanes' adversaries.
-    """
+    """The terms of the result role plus the terms of the procedural role, each with its own weight."""
 
     lambdas: ClassVar[tuple[str, ...]] = (*ResultObjective.lambdas, *ProceduralObjective.lambdas)
 
-    def __init__(
-        self, lambdas: Mapping[str, Tensor], indicator: Tensor, hidden_units: int, n_groups: int, seeds: Sequence[int]
-    ) -> None:
-        self._parts = (
-            ResultObjective(lambdas),
-            ProceduralObjective(lambdas, indicator, hidden_units, n_groups, seeds),
-        )
+    def __init__(self, result: ResultObjective, procedural: ProceduralObjective) -> None:
+        self._result, self._procedural = result, procedural
 
     def penalty(self, forward: Forward) -> Tensor:
         """[K] weighted sum of the four terms."""
-        result, procedural = (part.penalty(forward) for part in self._parts)
-        return result + procedural
+        return self._result.penalty(forward) + self._procedural.penalty(forward)
 
     def after_step(self) -> None:
         """Update the adversaries."""
-        for part in self._parts:
-            part.after_step()
+        self._result.after_step()
+        self._procedural.after_step()
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some lanes only."""
-        for part in self._parts:
-            part.select(lanes)
+        self._result.select(lanes)
+        self._procedural.select(lanes)
