@@ -35,33 +35,29 @@ class ProfileRows:
         Columns average over the rows of a group.
     weights : [K, n] or None
         Row weights of each lane.
-    owner : [d] int64 or None
-        Source column of each feature; None when every feature is its own column.
-    n_columns : int
+    indicator : [c, d] or None
+        1 where a feature belongs to a source column; None when every feature is its own column.
     """
 
     features: Tensor
     members: Tensor
     weights: Tensor | None
-    owner: Tensor | None
-    n_columns: int
+    indicator: Tensor | None
 
     def by_column(self, values: Tensor) -> Tensor:
         """[K, c, n] sums of [K, d, n] over the features of a column."""
-        if self.owner is None:
-            return values
-        total = values.new_zeros(len(values), self.n_columns, values.shape[2])
-        return total.index_add_(1, self.owner, values)
+        return values if self.indicator is None else self.indicator @ values
 
     def by_feature(self, values: Tensor) -> Tensor:
-        """[K, d, n] value of each feature's column."""
-        return values if self.owner is None else values.index_select(1, self.owner)
+        """[K, d, n] value of each feature's column (a product is faster than an index)."""
+        return values if self.indicator is None else self.indicator.T @ values
 
 
-def owner_or_none(owner: Tensor, n_columns: int) -> Tensor | None:
-    """None when feature i is column i."""
-    same = len(owner) == n_columns and torch.equal(owner, torch.arange(n_columns))
-    return None if same else owner
+def indicator_or_none(owner: Tensor, n_columns: int) -> Tensor | None:
+    """[c, d] float32 membership of features (``owner`` [d]) in columns; None when feature i is column i."""
+    if len(owner) == n_columns and torch.equal(owner, torch.arange(n_columns)):
+        return None
+    return torch.nn.functional.one_hot(owner, n_columns).T.to(torch.float32).contiguous()
 
 
 class _GroupProfiles(torch.autograd.Function):

@@ -15,7 +15,7 @@ from experts.batches import Batch, TrainingRows
 from experts.checkpoints import Checkpoints
 from experts.expert import Role
 from experts.lane_metrics import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
-from experts.lanes import CHUNK_FLOATS, DropoutMasks, LaneParameters, Workspace, dropout_margins
+from experts.lanes import DropoutMasks, LaneParameters, Workspace, dropout_margins
 from experts.objectives.combined import CombinedObjective
 from experts.objectives.objective import Forward, Objective, cross_entropy
 from experts.objectives.procedural import ProceduralObjective
@@ -23,6 +23,9 @@ from experts.objectives.result import ResultObjective
 from experts.objectives.utility import UtilityObjective
 from tasks.seeding import derive_seed
 from tasks.task import HIDDEN, TaskView
+
+LANE_CHUNK_FLOATS = 1 << 20
+"""Floats of hidden activations that a training step holds at once (4 MiB)."""
 
 LaneState = Literal["completed", "pruned", "early_stopped", "failed"]
 
@@ -352,8 +355,8 @@ class _Run:
 
 
 def lane_chunk(rows: int, hidden_units: int) -> int:
-    """Lanes worked on at once, so that their activations stay in cache; the same for every role."""
-    return max(4, CHUNK_FLOATS // (rows * hidden_units))
+    """Lanes worked on at once: few enough to bound memory, enough to pay for the operations; equal for every role."""
+    return max(8, LANE_CHUNK_FLOATS // (rows * hidden_units))
 
 
 def _rung_steps(budget: Budget, warm_up: int) -> list[int]:

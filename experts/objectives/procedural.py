@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from experts.batches import Batch
-from experts.group_profiles import ProfileRows, group_profiles, owner_or_none
+from experts.group_profiles import ProfileRows, group_profiles, indicator_or_none
 from experts.lanes import head, hidden
 from experts.objectives.adversary import Adversary, group_targets
 from experts.objectives.objective import Forward
@@ -44,8 +44,7 @@ class ProceduralObjective:
     ) -> None:
         self._attention = lambdas["lambda_attention"]
         self._adv = lambdas["lambda_adv"]
-        self._owner = owner_or_none(owner, n_columns)
-        self._n_columns = n_columns
+        self._indicator = indicator_or_none(owner, n_columns)
         self._of_hidden = Adversary(hidden_units, max(4, hidden_units // 2), n_groups, seeds, "hidden")
         self._of_probability = Adversary(1, 8, n_groups, seeds, "probability")
 
@@ -59,7 +58,7 @@ class ProceduralObjective:
         return self._attention[forward.lanes] * divergence + adversaries
 
     def _divergence(self, pre_activations: Tensor, forward: Forward, sample: Batch) -> Tensor:
-        rows = ProfileRows(sample.transposed, sample.members, sample.weights, self._owner, self._n_columns)
+        rows = ProfileRows(sample.transposed, sample.members, sample.weights, self._indicator)
         sums = group_profiles(pre_activations, forward.first, forward.second, rows)
         return profile_divergence(sums.mT, sample.known_rates[..., : sample.n_groups])
 
