@@ -365,8 +365,8 @@ def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, s
     """The trial to keep, and a note when it is not what was asked for.
 
     Utility role: the highest utility. Fair roles: the smallest gap (combined: the highest final@1) among completed
-    trials that meet the constraints; if there are none, the highest utility, with a note. Ties go to the earlier trial. Pruned trials were cut short
-    and are not chosen.
+    trials that meet the constraints; if there are none, the highest utility, with a note. Ties go to the earlier
+    trial. Pruned trials were cut short and are not chosen.
 
     Raises
     ------
