@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metrics.value import Value
 
-_CHUNK = 1 << 20  # scores sorted at once: keys and their running sums stay below 32 MiB
+_CHUNK = 1 << 17  # scores sorted at once: keys and their masks stay in cache
 _CACHE = 1 << 18  # weights handled at once: 1 MiB, so that the passes over them stay in cache
 _Z = 1.959963984540054  # 97.5 % quantile of the standard normal
 ONE_CLASS = "all rows have the same label, AUC compares rows of both"
@@ -34,7 +34,8 @@ def auc(probability: Tensor, labels: Tensor) -> Tensor:
     Notes
     -----
     Floats in [0, 1] order like their bit patterns, which leave the top bit free. So (bits, label) packs into one
-    integer of the same width, one integer sort per vector ranks both, and runs of equal bits are the ties.
+    integer of the same width and one integer sort per vector ranks both. Within a tie negatives come first, so the sum
+    of the positives' positions counts tied pairs as won; half of them is taken back where a tie holds both classes.
     """
     vectors, n = probability.shape
     positives = int(labels.sum())
@@ -42,8 +43,8 @@ def auc(probability: Tensor, labels: Tensor) -> Tensor:
         return torch.full((vectors,), torch.nan, dtype=torch.float64)
     scores, classes = _scores(probability), labels.cpu().numpy()
     step = max(1, _CHUNK // n)
-    wins = [_wins(_runs(scores[i : i + step], classes)) for i in range(0, vectors, step)]
-    return torch.from_numpy(np.concatenate(wins) / (positives * (n - positives)))
+    wins = [_wins(_sorted_keys(scores[i : i + step], classes)) for i in range(0, vectors, step)]
+    return torch.from_numpy((np.concatenate(wins) - positives * (positives - 1) / 2) / (positives * (n - positives)))
 
 
 def auc_value(probability: Tensor, labels: Tensor) -> Value:
@@ -115,10 +116,8 @@ def weighted_auc(probability: Tensor, labels: Tensor, weights: Tensor) -> Tensor
 
 @dataclass(frozen=True)
 class _Runs:
-    """Runs of equal scores in sorted order, of all vectors one after the other: [runs] each."""
+    """Runs of equal scores of one vector in sorted order, [runs] each."""
 
-    vectors: int
-    vector: NDArray[np.int64]
     positives: NDArray[np.int64]
     negatives: NDArray[np.int64]
     negatives_below: NDArray[np.int64]
@@ -132,31 +131,35 @@ def _scores(probability: Tensor) -> NDArray[Any]:
 
 
 def _runs(scores: NDArray[Any], classes: NDArray[np.int64]) -> _Runs:
-    """Sort each vector's (score bits, label) keys and find the runs of equal scores."""
-    keys = _sorted_keys(scores, classes)
-    rows, n = keys.shape
-    values = keys >> 1
-    first = np.ones((rows, n), dtype=bool)
-    np.not_equal(values[:, 1:], values[:, :-1], out=first[:, 1:])
-    starts = np.flatnonzero(first)
-    below = np.concatenate(([0], np.cumsum(~keys.ravel() & 1, dtype=np.int64)))  # negatives before a position
-    edges = np.append(starts, rows * n)
-    negatives = np.diff(below[edges])
-    vector = starts // n
-    per_vector = int(n - classes.sum())
-    return _Runs(rows, vector, np.diff(edges) - negatives, negatives, below[starts] - vector * per_vector)
+    """Runs of equal scores of one vector [1, n]."""
+    keys = _sorted_keys(scores, classes)[0]
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] >> 1 != keys[:-1] >> 1)))
+    edges = np.append(starts, len(keys))
+    below = np.concatenate(([0], np.cumsum(~keys & 1, dtype=np.int64)))[edges]  # negatives before each run
+    negatives = np.diff(below)
+    return _Runs(np.diff(edges) - negatives, negatives, below[:-1])
 
 
 def _sorted_keys(scores: NDArray[Any], classes: NDArray[np.int64]) -> NDArray[Any]:
     """[k, n] sorted integers: the score's bits, then the label as lowest bit."""
     integer: type[np.int32] | type[np.int64] = np.int32 if scores.dtype == np.float32 else np.int64
-    bits = (scores + scores.dtype.type(0)).view(integer)  # + 0 turns -0.0, whose top bit is set, into 0.0
-    keys: NDArray[Any] = (bits << 1) | classes.astype(integer)
+    keys: NDArray[Any] = (scores + scores.dtype.type(0)).view(integer)  # + 0 turns -0.0, with its top bit, into 0.0
+    keys <<= 1
+    keys |= classes.astype(integer)
     keys.sort(axis=1)
     return keys
 
 
-def _wins(runs: _Runs) -> NDArray[np.float64]:
-    """[k] pairs (positive, negative) that each vector orders rightly; a tie counts one half."""
-    won = runs.positives * (runs.negatives_below + runs.negatives / 2)
-    return np.bincount(runs.vector, weights=won, minlength=runs.vectors).astype(np.float64)
+def _wins(keys: NDArray[Any]) -> NDArray[np.float64]:
+    """[k] sum of the positives' positions in sorted key rows, less half of the tied pairs."""
+    position = np.arange(keys.shape[1], dtype=np.float64)
+    wins: NDArray[np.float64] = (keys & 1).astype(np.float64) @ position
+    # neighbours that differ in the label alone: here a tie passes from negatives to positives
+    mixed = np.flatnonzero((keys[:, :-1] ^ keys[:, 1:]) == 1)
+    rows, last_negative = np.divmod(mixed, keys.shape[1] - 1)
+    for row in np.unique(rows):
+        at = last_negative[rows == row]
+        first = np.searchsorted(keys[row], keys[row, at], side="left")
+        end = np.searchsorted(keys[row], keys[row, at + 1], side="right")
+        wins[row] -= ((at + 1 - first) * (end - at - 1)).sum() / 2
+    return wins

@@ -27,11 +27,11 @@ def ece(probability: Tensor, labels: Tensor, bins: int = BINS) -> Tensor:
     -------
     [K] float64: sum over bins of |sum of (p - y)| / n, in [0, 1].
     """
-    vectors, n = probability.shape
-    bin_of = bins_of(probability, bins) + torch.arange(vectors)[:, None] * bins
-    excess = probability.to(torch.float64) - labels
-    sums = torch.bincount(bin_of.flatten(), weights=excess.flatten(), minlength=vectors * bins)
-    return sums.view(vectors, bins).abs().sum(1) / n
+    sums = [
+        torch.bincount(bins_of(row, bins), weights=row.to(torch.float64) - labels, minlength=bins)
+        for row in probability  # one by one: temporaries stay in cache
+    ]
+    return torch.stack(sums).abs().sum(1) / labels.numel()
 
 
 def bins_of(probability: Tensor, bins: int = BINS) -> Tensor:
