@@ -36,8 +36,8 @@ class FairnessInactiveWarning(UserWarning):
     """A fair classifier was fitted without groups: its fairness terms were off."""
 
 
-class _LaneClassifier(ClassifierMixin, BaseEstimator):
-    """What the three classifiers share: one lane of the expert trainer.
+class LaneClassifier(ClassifierMixin, BaseEstimator):
+    """What the classifiers share: rows and groups from arrays, and one lane of the expert trainer.
 
     A part of the training rows, stratified by class and group, chooses the checkpoint. When a class has a single row,
     all rows do both. A fair classifier first fits the utility expert and keeps the checkpoint of the smallest gap
@@ -62,7 +62,7 @@ class _LaneClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.multi_class = False
         return tags
 
-    def fit(self, X: Any, y: Any, sensitive_features: Any = None) -> _LaneClassifier:
+    def fit(self, X: Any, y: Any, sensitive_features: Any = None) -> LaneClassifier:
         """Fit on rows with binary labels.
 
         Parameters
@@ -83,7 +83,7 @@ class _LaneClassifier(ClassifierMixin, BaseEstimator):
         labels = self._encode_labels(y)
         groups = self._encode_groups(sensitive_features, len(y))
         seed = int(check_random_state(self.random_state).randint(2**31))
-        train, validation = _split(labels, groups, self.validation_fraction, seed)
+        train, validation = split_rows(labels, groups, self.validation_fraction, seed)
         view = view_of_arrays(X, labels, groups, train, validation)
         result = self._train(view, seed)
         if result.state[0] == "failed" or result.step[0] == 0:
@@ -146,8 +146,8 @@ class _LaneClassifier(ClassifierMixin, BaseEstimator):
             )
         return groups
 
-    def _train(self, view: TaskView, seed: int) -> LaneResult:
-        budget = Budget(
+    def _budget(self) -> Budget:
+        return Budget(
             steps=self.steps,
             eval_every=max(1, self.steps // 20),
             patience=self.patience,
@@ -156,6 +156,9 @@ class _LaneClassifier(ClassifierMixin, BaseEstimator):
             dropout=self.dropout,
             rungs=(),
         )
+
+    def _train(self, view: TaskView, seed: int) -> LaneResult:
+        budget = self._budget()
         lambdas = {name: float(getattr(self, name)) for name in self._lambdas}
         run, lane = derive_seed(seed, "lanes"), derive_seed(seed, "lane")
         plain = LaneConfig(self.lr, self.weight_decay, {}, lane)
@@ -167,7 +170,7 @@ class _LaneClassifier(ClassifierMixin, BaseEstimator):
         return train_lanes(view, self._role, [fair], budget, seed=run, utility_floor=floor)
 
 
-class UtilityClassifier(_LaneClassifier):
+class UtilityClassifier(LaneClassifier):
     """The utility expert: one hidden layer, cross-entropy; no fairness terms.
 
     Parameters
@@ -212,7 +215,7 @@ class UtilityClassifier(_LaneClassifier):
         self.random_state = random_state
 
 
-class ResultFairClassifier(_LaneClassifier):
+class ResultFairClassifier(LaneClassifier):
     """The result-fair expert: cross-entropy, distance of the groups' mean embeddings, soft group gaps.
 
     Parameters
@@ -256,7 +259,7 @@ class ResultFairClassifier(_LaneClassifier):
         self.random_state = random_state
 
 
-class ProceduralFairClassifier(_LaneClassifier):
+class ProceduralFairClassifier(LaneClassifier):
     """The procedurally fair expert: cross-entropy, divergence of the groups' attributions, an adversary.
 
     Parameters
@@ -306,7 +309,7 @@ def _hashables(sensitive_features: Any) -> Sequence[Any]:
     return [tuple(row) for row in table] if table.ndim > 1 else table.tolist()
 
 
-def _split(labels: Integers, groups: Integers, share: float, seed: int) -> tuple[Integers, Integers]:
+def split_rows(labels: Integers, groups: Integers, share: float, seed: int) -> tuple[Integers, Integers]:
     """Train and validation rows: ``share`` of every class × group cell, both classes in both parts."""
     every = np.arange(len(labels))
     if np.bincount(labels).min() < 2:

@@ -92,6 +92,11 @@ class DenseGate:
         """A gate with some tensors replaced."""
         return replace(self, **tensors)
 
+    def to(self, dtype: torch.dtype) -> Self:
+        """The same gate in another precision."""
+        fixed = {"visible": self.visible, "temperature": self.temperature}
+        return replace(self, **{name: t.to(dtype) for name, t in {**fixed, **self.trainable()}.items()})
+
     def lane(self, index: int) -> Self:
         """One of C stacked gates, its tensors cloned."""
         stacked = {**self.trainable(), "temperature": self.temperature}

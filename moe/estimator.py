@@ -1,0 +1,200 @@
+"""The whole system as a scikit-learn classifier: three experts, a gate, joint fine-tuning."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from experts.estimator import Floats, LaneClassifier, split_rows
+from experts.expert import ROLES, Role
+from experts.lanes import LaneParameters
+from experts.mlp import MLPExpert
+from experts.objectives.procedural import ProceduralObjective
+from experts.objectives.result import ResultObjective
+from experts.out_of_fold import Recipe, out_of_fold_logits
+from experts.trainer import LaneConfig, train_lanes
+from gates.dense import DenseGate
+from gates.gate import GateState
+from gates.mixing import mixture_margin
+from gates.uniform import UniformGate
+from moe.finetune import fine_tune
+from moe.mixture import Mixture
+from moe.projection import NetworkProjection
+from moe.train_gate import train_gate
+from tasks.arrays import frame_of, view_of_arrays
+from tasks.seeding import derive_seed
+from tasks.task import TaskView
+
+LAMBDAS: dict[Role, tuple[str, ...]] = {
+    "utility": (),
+    "result": ResultObjective.lambdas,
+    "procedural": ProceduralObjective.lambdas,
+}
+
+
+class FairMixtureClassifier(LaneClassifier):
+    """A mixture of a utility, a result-fair and a procedurally fair network, weighted row by row by a gate.
+
+    The experts are trained on the training rows, the gate on their out-of-fold outputs, and both are fine-tuned
+    together if that helps on the validation rows. Fair choices give up at most ``epsilon`` of the utility expert's
+    validation utility. Without groups the classifier is its utility expert, and says so.
+
+    Parameters
+    ----------
+    gate : {"dense", "topk", "static_simplex", "best_single", "uniform"}
+        See :mod:`gates`.
+    fine_tune : bool
+        Train experts and gate together in the end.
+    folds : int
+        Folds of the out-of-fold outputs.
+    lambda_rep, lambda_fair : float
+        Weights of the result-fair expert.
+    lambda_attention, lambda_adv : float
+        Weights of the procedurally fair expert.
+    epsilon : float
+        Validation utility that fairness may cost.
+    lr, weight_decay, steps, patience, hidden, dropout, validation_fraction, random_state
+        As for :class:`experts.estimator.UtilityClassifier`.
+
+    Attributes
+    ----------
+    mixture_ : Mixture
+    fine_tuned_ : bool
+        Whether joint fine-tuning was kept.
+    """
+
+    _role: ClassVar[Role] = "combined"  # a fair classifier: it warns when it gets no groups
+
+    def __init__(
+        self,
+        *,
+        gate: str = "dense",
+        fine_tune: bool = True,
+        folds: int = 5,
+        lambda_rep: float = 0.1,
+        lambda_fair: float = 1.0,
+        lambda_attention: float = 1.0,
+        lambda_adv: float = 0.1,
+        epsilon: float = 0.02,
+        lr: float = 0.01,
+        weight_decay: float = 1e-5,
+        steps: int = 1000,
+        patience: int = 5,
+        hidden: int = 16,
+        dropout: float = 0.3,
+        validation_fraction: float = 0.25,
+        random_state: Any = 0,
+    ) -> None:
+        self.gate = gate
+        self.fine_tune = fine_tune
+        self.folds = folds
+        self.lambda_rep = lambda_rep
+        self.lambda_fair = lambda_fair
+        self.lambda_attention = lambda_attention
+        self.lambda_adv = lambda_adv
+        self.epsilon = epsilon
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.steps = steps
+        self.patience = patience
+        self.hidden = hidden
+        self.dropout = dropout
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sensitive_features: Any = None) -> FairMixtureClassifier:
+        """Fit on rows with binary labels.
+
+        Parameters
+        ----------
+        X : [n, d] array-like of finite numbers
+        y : [n] array-like of two classes; the second in sorted order is class 1
+        sensitive_features : [n] or [n, a] array-like of hashables, optional
+            Group of each row; rows of several columns are intersections. Used in ``fit`` only.
+
+        Raises
+        ------
+        ValueError
+            If the labels are not of exactly two classes, lengths differ, or an expert cannot be trained.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64)
+        labels = self._encode_labels(y)
+        groups = self._encode_groups(sensitive_features, len(y))
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        train, validation = split_rows(labels, groups, self.validation_fraction, seed)
+        view = view_of_arrays(X, labels, groups, train, validation)
+        self.encoder_ = view.encoder
+        self.mixture_, self.n_iter_, self.fine_tuned_ = self._system(view, seed)
+        return self
+
+    def decision_function(self, X: Any) -> Floats:
+        """[n] logit of the mixed probability of class 1."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        # In double precision a row's margin does not depend on how many rows are asked for.
+        features = self.encoder_.encode(frame_of(X)).double()
+        logits = torch.stack([_precise(e).margin_of(_precise(e).project(features)) for e in self._networks()], -1)
+        gate = self.mixture_.gate
+        gate = gate.to(torch.float64) if isinstance(gate, DenseGate) else gate
+        margins: Floats = mixture_margin(gate.weights(GateState(features, logits)), logits).numpy()
+        return margins
+
+    def _networks(self) -> list[MLPExpert]:
+        return [expert for expert in self.mixture_.experts if isinstance(expert, MLPExpert)]
+
+    def _system(self, view: TaskView, seed: int) -> tuple[Mixture, int, bool]:
+        """The fitted mixture, the most optimiser steps of an expert, and whether fine-tuning was kept."""
+        recipes, experts, floor = self._experts(view, seed)
+        steps = max(recipe.steps for recipe in recipes)
+        if not self.fairness_active_:
+            return Mixture(tuple(experts), UniformGate(1)), steps, False
+        train, validation = view.split.train, view.split.validation
+        fit = train_gate(
+            view,
+            out_of_fold_logits(
+                view, recipes, budget=self._budget(), seed=derive_seed(seed, "folds"), folds=min(self.folds, len(train))
+            ),
+            self.gate,
+            seed=derive_seed(seed, "gate"),
+            utility_floor=floor,
+            logits_validation=torch.stack([e.logits(view, validation) for e in experts], 1),
+            attributions_train=torch.stack([e.attributions(view, train) for e in experts], 1),
+            attributions_validation=torch.stack([e.attributions(view, validation) for e in experts], 1),
+        )
+        mixture = Mixture(tuple(experts), fit.gate)
+        if not self.fine_tune:
+            return mixture, steps, False
+        tuned = fine_tune(view, mixture, seed=derive_seed(seed, "fine-tune"), utility_floor=floor)
+        return tuned.mixture, steps, tuned.kept
+
+    def _experts(self, view: TaskView, seed: int) -> tuple[list[Recipe], list[MLPExpert], float]:
+        """Recipes and networks of the roles, and the utility floor; the utility role alone without groups."""
+        recipes: list[Recipe] = []
+        experts: list[MLPExpert] = []
+        floor = -np.inf
+        for role in ROLES if self.fairness_active_ else ROLES[:1]:
+            lambdas = {name: float(getattr(self, name)) for name in LAMBDAS[role]}
+            lane = LaneConfig(self.lr, self.weight_decay, lambdas, derive_seed(seed, "lane"))
+            given = None if role == "utility" else floor
+            result = train_lanes(
+                view, role, [lane], self._budget(), seed=derive_seed(seed, "lanes"), utility_floor=given
+            )
+            if result.state[0] == "failed" or result.step[0] == 0:
+                reason = result.reason[0] or "no checkpoint could be evaluated."
+                raise ValueError(
+                    f"Training the {role} expert failed: {reason} Use a smaller lr, or check X for extreme values."
+                )
+            recipes.append(Recipe(role, lane, result.step[0]))
+            experts.append(MLPExpert.of_lane(view, role, result.parameters))
+            floor = result.metrics[0]["utility@1"] - self.epsilon if role == "utility" else floor
+        return recipes, experts, floor
+
+
+def _precise(expert: MLPExpert) -> NetworkProjection:
+    """The expert's network in double precision."""
+    single = expert.parameters
+    return NetworkProjection(LaneParameters(single.theta.double(), single.n_features, single.hidden))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from experts.estimator import FairnessInactiveWarning, UtilityClassifier
+from moe.estimator import FairMixtureClassifier
+
+
+def biased_data(n: int = 400, seed: int = 0) -> tuple[Any, Any, Any]:
+    generator = np.random.Generator(np.random.PCG64(seed))
+    groups = generator.integers(0, 2, n)
+    x = np.column_stack([generator.normal(size=(n, 2)), groups + 0.3 * generator.normal(size=n)])
+    y = np.where(x[:, 0] + 1.2 * groups + 0.5 * generator.normal(size=n) > 0.6, "yes", "no")
+    return x, y, np.where(groups == 1, "a", "b")
+
+
+def parity_gap(predictions: Any, groups: Any) -> float:
+    return float(abs((predictions[groups == "a"] == "yes").mean() - (predictions[groups == "b"] == "yes").mean()))
+
+
+# The checks fit without groups, which the classifier warns about; that warning has its own test.
+@pytest.mark.filterwarnings("ignore::experts.estimator.FairnessInactiveWarning")
+@parametrize_with_checks([FairMixtureClassifier(steps=60, lr=0.05)])
+def test_scikit_learn_estimator_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_without_groups_it_is_the_utility_classifier_and_says_so() -> None:
+    x, y, _ = biased_data()
+    with pytest.warns(FairnessInactiveWarning, match="Pass sensitive_features"):
+        mixture = FairMixtureClassifier(steps=40).fit(x, y)
+    plain = UtilityClassifier(steps=40).fit(x, y)
+    np.testing.assert_allclose(mixture.decision_function(x), plain.decision_function(x), rtol=1e-9)
+
+
+@pytest.mark.parametrize("gate", ["dense", "topk", "static_simplex"])
+def test_it_is_fairer_than_the_utility_classifier_at_little_cost(gate: str) -> None:
+    x, y, groups = biased_data()
+    mixture = FairMixtureClassifier(steps=200, epsilon=0.1, gate=gate).fit(x, y, sensitive_features=groups)
+    plain = UtilityClassifier(steps=200).fit(x, y)
+    new_x, new_y, new_groups = biased_data(seed=1)
+    ours, theirs = mixture.predict(new_x), plain.predict(new_x)
+    assert parity_gap(ours, new_groups) < parity_gap(theirs, new_groups) - 0.02
+    assert (ours == new_y).mean() > (theirs == new_y).mean() - 0.12
+    assert [expert.role for expert in mixture.mixture_.experts] == ["utility", "result", "procedural"]
+    assert mixture.mixture_.gate.name == gate
+
+
+def test_random_state_decides() -> None:
+    x, y, groups = biased_data(200)
+
+    def fitted(seed: int) -> Any:
+        model = FairMixtureClassifier(steps=30, random_state=seed).fit(x, y, sensitive_features=groups)
+        return model.decision_function(x)
+
+    np.testing.assert_array_equal(fitted(1), fitted(1))
+    assert not np.array_equal(fitted(1), fitted(2))
