@@ -19,6 +19,7 @@ from experts.tuning_results import write_summary
 from experts.twin import train_fixed, twin
 from metrics.points import point_values
 from tasks.arrays import view_of_arrays
+from tasks.load import load_task
 
 BUDGET = Budget(steps=40, eval_every=10, patience=3, warm_up=10, hidden=4, rungs=(0.5,), keep=0.5)
 ROOT = Path(__file__).parents[2]
@@ -222,6 +223,25 @@ def test_twin_shares_everything_but_lambda(view, tmp_path):
     again = train_fixed(view, "result", tuning.lane, BUDGET, seed=tuning.train_seed, utility_floor=tuning.floor)
     assert torch.allclose(again.logits(view, rows), tuning.expert.logits(view, rows), atol=1e-4)
     assert not torch.allclose(other.logits(view, rows), tuning.expert.logits(view, rows), atol=1e-4)
+
+
+@pytest.mark.data
+def test_german_roles_are_tuned_under_the_utility_expert_floor(tmp_path):
+    if "FAIRMOE_DATA_MIRROR" not in os.environ:
+        pytest.skip("FAIRMOE_DATA_MIRROR is not set: the German data are needed")
+    view = load_task("german").view()
+    budget = Budget(steps=200, eval_every=50, warm_up=50)
+    settings = {"trials": 12, "batch": 6, "seed": 1, "space": "wide", "budget": budget, "folder": tmp_path}
+    utility = tune(view, "utility", **settings)
+    result = tune(view, "result", utility_floor=utility, **settings)
+    assert utility.best_score > 0.7
+    assert result.floor == utility.best_score - 0.02
+    assert result.feasible
+    assert result.best_metrics["utility@1"] >= result.floor
+    assert result.best_score < utility.best_metrics["fair_res@1"]
+    assert set(result.lane.lambdas) == {"lambda_rep", "lambda_fair"}
+    written = json.loads((tmp_path / "german_result_tuning_results.json").read_text())
+    assert written["task_hash"] == view.hash
 
 
 def trial(number, utility, gap, feasible=True, state="COMPLETE", reason=""):
