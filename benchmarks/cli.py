@@ -40,7 +40,7 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - the boundary: known errors are explained, others keep their traceback
+    except Exception as error:
         text = explain(error)
         if text is None:
             raise

@@ -94,7 +94,9 @@ class Processes:
             listener = threading.Thread(target=_listen, args=(messages, notify), daemon=True)
             listener.start()
             pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
-            futures: dict[Future[Outcome], Job] = {pool.submit(_in_worker, self.work, job, folder, messages): job for job in jobs}
+            futures: dict[Future[Outcome], Job] = {
+                pool.submit(_in_worker, self.work, job, folder, messages): job for job in jobs
+            }
             try:
                 for future in as_completed(futures):
                     try:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-KNOWN = {"CardError", "DataError", "FetchError", "SuiteError", "PredictionError", "TrackingError", "ReportError", "ExpertError"}
+KNOWN = {
+    "CardError",
+    "DataError",
+    "FetchError",
+    "SuiteError",
+    "PredictionError",
+    "TrackingError",
+    "ReportError",
+    "ExpertError",
+}
 """Names of error classes whose text says what, where and what to do (by name: their modules are heavy to import)."""
 
 

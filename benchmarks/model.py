@@ -57,4 +57,3 @@ def log_model(run_id: str, folder: Path) -> None:
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in SERVING_LIBRARIES}
-

@@ -65,10 +65,14 @@ def _read(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise PredictionError(f"There is no file {path}. Give a CSV with the columns row and probability.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise PredictionError(f"{path} is not a CSV file: {error}. Give a CSV with the columns row and probability.") from error
+        raise PredictionError(
+            f"{path} is not a CSV file: {error}. Give a CSV with the columns row and probability."
+        ) from error
     absent = [name for name in ("row", "probability") if name not in frame.columns]
     if absent:
-        raise PredictionError(f"{path} has no column {' and no column '.join(absent)}; it has {', '.join(map(str, frame.columns))}.")
+        raise PredictionError(
+            f"{path} has no column {' and no column '.join(absent)}; it has {', '.join(map(str, frame.columns))}."
+        )
     numbers = frame[["row", "probability"]].apply(pd.to_numeric, errors="coerce")
     wrong = numbers["row"].isna() | (numbers["row"] % 1 != 0)
     if wrong.any():

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class JobProgress:
@@ -40,7 +48,10 @@ class JobProgress:
             elapsed = time.monotonic() - self._start
             left = elapsed / self._finished * (self._total - self._finished)
             word = "failed" if failed else "finished"
-            self._console.print(f"[{self._finished}/{self._total}] {job} {word}; {elapsed:.0f} s, about {left:.0f} s left", highlight=False)
+            self._console.print(
+                f"[{self._finished}/{self._total}] {job} {word}; {elapsed:.0f} s, about {left:.0f} s left",
+                highlight=False,
+            )
 
 
 @contextmanager

@@ -66,7 +66,9 @@ def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console
         )
     jobs = list(plan(suite, cards))
     todo = [job for job in jobs if not all(folder.is_dir() for folder in cell_folders(output, job))]
-    console.print(f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), {workers} worker(s), output {output}")
+    console.print(
+        f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), {workers} worker(s), output {output}"
+    )
     summary = RunSummary(output, len(jobs), len(todo), unavailable)
     _run_jobs(todo, output, workers, console, summary)
     _track(jobs, output, console, summary)
@@ -108,7 +110,9 @@ def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, sum
             progress.finish(outcome.job.name, bool(outcome.error))
             if outcome.error:
                 summary.failures.append({"job": outcome.job.name, "task": outcome.job.task, "error": outcome.error})
-                console.print(f"[bold red]FAILED[/] {outcome.job.name}: {outcome.error.strip().splitlines()[-1]}", soft_wrap=True)
+                console.print(
+                    f"[bold red]FAILED[/] {outcome.job.name}: {outcome.error.strip().splitlines()[-1]}", soft_wrap=True
+                )
 
 
 def _cells(jobs: Iterable[Job], output: Path) -> list[Path]:

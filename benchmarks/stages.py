@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
@@ -25,6 +25,7 @@ from benchmarks.environment import code_version, environment_hash, peak_memory_m
 from benchmarks.executor import Notify
 from benchmarks.job import Job
 from benchmarks.model import save_servable
+from benchmarks.suite import METHODS
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
 from experts.mlp import MLPExpert
@@ -55,6 +56,9 @@ GATES = {
 }  # fmt: skip
 """Methods that mix the frozen experts, and the kind of gate of each."""
 
+TUNED: dict[str, Role] = {**{role: role for role in ROLES}, "combined_mlp": "combined"}
+"""Methods that are one tuned network, and the role of each."""
+
 TWINS: dict[str, Role] = {"result_lambda0": "result", "procedural_lambda0": "procedural"}
 EXPLAINED_ROWS = 1500
 """Validation rows on which the end-to-end procedural score of a candidate gate is measured."""
@@ -79,12 +83,16 @@ def run_job(job: Job, folder: Path, notify: Notify) -> None:
         return
     reset_peak_memory()
     notify(job.name, "load", 0.0)
-    task = load_task(job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive)
+    task = load_task(
+        job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive
+    )
     ledger = Ledger(home / "timing.json")
     tunings = tune_roles(job, task.view(), home / "tune", ledger, notify)
     for repeat in range(job.seeds):
         methods = [method for method, r in pending if r == repeat]
-        system = System(job, task.view(), {role: tunings[role][repeat] for role in tunings}, job.seed_of(repeat), ledger, notify)
+        system = System(
+            job, task.view(), {role: tunings[role][repeat] for role in tunings}, job.seed_of(repeat), ledger, notify
+        )
         experts = {method: system.method(method) for method in methods}
         # Everything is chosen by now: only here are test rows looked at, once.
         write_cells(job, task, system, repeat, experts, home / "cells", notify)
@@ -113,6 +121,8 @@ class Ledger:
 def tune_roles(job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: Notify) -> dict[Role, list[Tuning]]:
     """Stage 1: per role one Optuna study and seed; fair roles under the utility constraint.
 
+    The combined network, which a mixture has to beat, is tuned like a role and with as many trials.
+
     All seeds of a role train as lanes of one program. Their common floor is the mean of the tuned utility experts'
     validation utilities minus epsilon.
     """
@@ -121,9 +131,11 @@ def tune_roles(job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: N
     seeds = [job.seed_of(repeat) for repeat in range(job.seeds)]
     tunings: dict[Role, list[Tuning]] = {}
     floor: float | None = None
-    for index, role in enumerate(ROLES):
+    roles: tuple[Role, ...] = (*ROLES, "combined") if "combined_mlp" in job.methods else ROLES
+    for index, role in enumerate(roles):
+
         def progress(done: int, total: int, index: int = index, role: str = role) -> None:
-            notify(job.name, f"tune {role}", TUNING_SHARE * (index + done / total) / len(ROLES))
+            notify(job.name, f"tune {role}", TUNING_SHARE * (index + done / total) / len(roles))
 
         with ledger.clock(f"tune {role}"):
             tunings[role] = tune_seeds(
@@ -133,14 +145,16 @@ def tune_roles(job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: N
         if role == "utility":
             floor = sum(t.best_score for t in tunings[role]) / len(seeds) - job.epsilon
     for repeat in range(job.seeds):
-        write_summary([tunings[role][repeat] for role in ROLES], folder)
+        write_summary([tunings[role][repeat] for role in roles], folder)
     return tunings
 
 
 class System:
     """The experts of one seed and everything that is built on them, each part made once, when it is asked for."""
 
-    def __init__(self, job: Job, view: TaskView, tunings: dict[Role, Tuning], seed: int, ledger: Ledger, notify: Notify) -> None:
+    def __init__(
+        self, job: Job, view: TaskView, tunings: dict[Role, Tuning], seed: int, ledger: Ledger, notify: Notify
+    ) -> None:
         self.job, self.view, self.tunings, self.seed = job, view, tunings, seed
         self._ledger, self._notify = ledger, notify
         self._gates: dict[str, GateFit] = {}
@@ -164,18 +178,17 @@ class System:
             return self._make(name)
 
     def _make(self, name: str) -> Expert:
-        if name in ROLES:
-            return self.tunings[name].expert
+        if name in TUNED:
+            return self.tunings[TUNED[name]].expert
         if name in TWINS:
             return twin(self.view, self.tunings[TWINS[name]])
         if name in GATES:
             return Mixture(self.experts, self.gate(GATES[name]).gate)
         if name in BASELINES:
             return baseline(name)(self.view, derive_seed(self.seed, name))
-        makers: dict[str, Callable[[], Expert]] = {"mixture": lambda: self.fine_tuning.mixture, "combined_mlp": self._combined}
-        if name not in makers:
-            raise ValueError(f"There is no method {name!r}; known are {', '.join([*ROLES, *TWINS, *GATES, *makers, *BASELINES])}.")
-        return makers[name]()
+        if name == "mixture":
+            return self.fine_tuning.mixture
+        raise ValueError(f"There is no method {name!r}; known are {', '.join(METHODS)}.")
 
     @cached_property
     def stored(self) -> dict[str, Tensor]:
@@ -184,12 +197,17 @@ class System:
         with self._ledger.clock("out of fold"):
             return {
                 "logits_oof": out_of_fold_logits(
-                    self.view, [self.tunings[role].recipe for role in ROLES], budget=self.tunings["utility"].budget,
-                    folds=self.job.folds, seed=derive_seed(self.seed, "folds"),
+                    self.view,
+                    [self.tunings[role].recipe for role in ROLES],
+                    budget=self.tunings["utility"].budget,
+                    folds=self.job.folds,
+                    seed=derive_seed(self.seed, "folds"),
                 ),
                 "logits_validation": _stack([e.logits(self.view, validation) for e in self.experts]),
                 "attributions_train": torch.stack([e.attributions(self.view, train) for e in self.experts], 1),
-                "attributions_validation": torch.stack([e.attributions(self.view, validation) for e in self.experts], 1),
+                "attributions_validation": torch.stack(
+                    [e.attributions(self.view, validation) for e in self.experts], 1
+                ),
             }
 
     def gate(self, kind: str) -> GateFit:
@@ -227,14 +245,11 @@ class System:
         )  # fmt: skip
         return float(points["fair_proc@1"][0])
 
-    def _combined(self) -> Expert:
-        raise NotImplementedError
-
     def parts_of(self, method: str) -> tuple[str, ...]:
         """Ledger entries that a method's model is made of."""
         tuning = tuple(f"tune {role}" for role in ROLES)
-        if method in ROLES:
-            return (f"tune {method}",)
+        if method in TUNED:
+            return (f"tune {TUNED[method]}",)
         if method in TWINS:
             return (f"tune {TWINS[method]}", f"method {method}")
         if method in GATES:
@@ -320,10 +335,12 @@ def _params(job: Job, system: System, method: str) -> dict[str, Any]:
         "trials": job.trials, "batch": job.batch, "space": job.space, "epsilon": job.epsilon, "folds": job.folds,
         "suite_seed": job.suite_seed, "utility_floor": system.floor, **{f"budget.{k}": v for k, v in job.budget},
     }  # fmt: skip
-    role = method if method in ROLES else TWINS.get(method)
+    role = TUNED.get(method) or TWINS.get(method)
     if role is not None:
-        tuning = system.tunings[role]  # type: ignore[index]
-        lambdas = {k: (0.0 if method in TWINS and k.startswith("lambda_") else v) for k, v in tuning.best_params.items()}
+        tuning = system.tunings[role]
+        lambdas = {
+            k: (0.0 if method in TWINS and k.startswith("lambda_") else v) for k, v in tuning.best_params.items()
+        }
         return {**shared, **lambdas, "best_trial": tuning.best_trial, "feasible": tuning.feasible}
     if method in GATES:
         config = system.gate(GATES[method]).config
@@ -335,7 +352,7 @@ def _params(job: Job, system: System, method: str) -> dict[str, Any]:
 
 def _stage_curves(system: System, method: str) -> dict[str, list[tuple[int, float]]]:
     """Curves by stage: metric name → (step, value); trials are steps of the tuning stage."""
-    roles: tuple[Role, ...] = (method,) if method in ROLES else ROLES if method == "mixture" else ()  # type: ignore[assignment]
+    roles: tuple[Role, ...] = (TUNED[method],) if method in TUNED else ROLES if method == "mixture" else ()
     curves: dict[str, list[tuple[int, float]]] = {}
     for role in roles:
         curves |= tuning_curves(system.tunings[role])
@@ -377,8 +394,8 @@ def _add_routing(cell: Cell, task: Task, mixture: Mixture, parts: dict[str, Tens
 
 def _save_extras(folder: Path, system: System, method: str, expert: Expert) -> None:
     """The trials of a tuned role as a table; the fitted mixture with what it takes to serve it."""
-    if method in ROLES:
-        write_json(folder / "trials.json", trial_columns(system.tunings[method]))
+    if method in TUNED:
+        write_json(folder / "trials.json", trial_columns(system.tunings[TUNED[method]]))
     if method == "mixture":
         save_servable(expert, system.view, folder / "model")
 

@@ -201,7 +201,19 @@ def comparison_url(base: str, experiment: str) -> str:
 
 
 def _tags(cell: Cell) -> dict[str, str]:
-    names = ("suite", "task", "method", "role", "family", "protocol", "split", "seed", "use_sensitive", "split_hash", "task_hash")
+    names = (
+        "suite",
+        "task",
+        "method",
+        "role",
+        "family",
+        "protocol",
+        "split",
+        "seed",
+        "use_sensitive",
+        "split_hash",
+        "task_hash",
+    )
     tags = {name: str(cell.head[name]) for name in names}
     return {
         **tags,
@@ -220,7 +232,12 @@ def _metrics(cell: Cell) -> Iterator[Any]:
     for row in cell.results:
         name = str(row["metric"]).replace("@", ".v")
         part = "val" if row["part"] == "validation" else row["part"]
-        for section, field in ((part, "estimate"), (f"{part}_low", "low"), (f"{part}_high", "high"), (f"{part}_null", "null_p95")):
+        for section, field in (
+            (part, "estimate"),
+            (f"{part}_low", "low"),
+            (f"{part}_high", "high"),
+            (f"{part}_null", "null_p95"),
+        ):
             if math.isfinite(row[field]):
                 yield Metric(f"{section}/{name}", row[field], now, 0)
     for name, points in cell.stages.items():

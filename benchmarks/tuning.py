@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from tasks.task import TaskView
 
 
-def run_tuning(dataset: str, output: Path, console: Console, *, split: int, use_sensitive: str, **settings: Any) -> Path:
+def run_tuning(
+    dataset: str, output: Path, console: Console, *, split: int, use_sensitive: str, **settings: Any
+) -> Path:
     """Tune the three roles of one data set, print what came out, send it to the tracker.
 
     Returns
@@ -32,9 +34,13 @@ def run_tuning(dataset: str, output: Path, console: Console, *, split: int, use_
     from tasks.load import load_task
     from tasks.registry import resolve
 
-    suite = Suite(name="tune", tasks=(dataset,), methods=ROLES, splits=split + 1, use_sensitive=(use_sensitive,), **settings)  # type: ignore[arg-type]
+    suite = Suite(
+        name="tune", tasks=(dataset,), methods=ROLES, splits=split + 1, use_sensitive=(use_sensitive,), **settings
+    )  # type: ignore[arg-type]
     job = next(job for job in plan(suite, {dataset: resolve(dataset).card.hash}) if job.split == split)
-    view = load_task(dataset, protocol=job.protocol, split=split, seed=job.suite_seed, use_sensitive=use_sensitive).view()
+    view = load_task(
+        dataset, protocol=job.protocol, split=split, seed=job.suite_seed, use_sensitive=use_sensitive
+    ).view()
     home = output / "jobs" / job.folder
     with show_progress(1, console) as progress:
         tunings = tune_roles(job, view, home / "tune", Ledger(home / "timing.json"), progress.notify)
@@ -89,7 +95,11 @@ def _validation_cell(job: Job, view: TaskView, role: Role, tuning: Tuning, folde
     nan = float("nan")
     for metric, value in tuning.best_metrics.items():
         row = {"estimate": nan if value is None else value, "low": nan, "high": nan, "null_p95": nan}
-        status = {"status": "ok", "reason": ""} if value is not None else {"status": "not_estimable", "reason": "on validation rows"}
+        status = (
+            {"status": "ok", "reason": ""}
+            if value is not None
+            else {"status": "not_estimable", "reason": "on validation rows"}
+        )
         cell.results.append({**cell.head, "part": "validation", "metric": metric, **row, **status})
     if not (folder / cell.key).is_dir():
         with atomic_path(folder / cell.key) as temporary:

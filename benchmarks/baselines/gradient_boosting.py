@@ -50,11 +50,15 @@ class Boosted:
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, columns] sampled Shapley values."""
-        return shapley_columns(lambda picked, keep: self.logits(task, rows[picked], keep), len(rows), len(task.columns), seed=self.seed)
+        return shapley_columns(
+            lambda picked, keep: self.logits(task, rows[picked], keep), len(rows), len(task.columns), seed=self.seed
+        )
 
     def save(self, folder: Path) -> None:
         """Write the settings that, with task and seed, determine the trees (no pickle)."""
-        write_json(folder / "expert.json", {"family": self.family, "role": self.role, "seed": self.seed, **self.settings})
+        write_json(
+            folder / "expert.json", {"family": self.family, "role": self.role, "seed": self.seed, **self.settings}
+        )
 
 
 def fit(view: TaskView, seed: int) -> Boosted:

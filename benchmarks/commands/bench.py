@@ -9,18 +9,28 @@ import typer
 
 
 def bench(
-    suite: Annotated[str, typer.Argument(help="quick, default, full, or the path of a suite file (.toml).")] = "default",
+    suite: Annotated[
+        str, typer.Argument(help="quick, default, full, or the path of a suite file (.toml).")
+    ] = "default",
     output: Annotated[Path | None, typer.Option(help="Output folder; the default is results/SUITE.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, trials, weights and gates.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; the default is one per core.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Only these tasks (repeat the option), such as adult:sex or my/card.toml.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only these tasks (repeat the option), such as adult:sex or my/card.toml.")
+    ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods (repeat the option).")] = None,
     splits: Annotated[int | None, typer.Option(min=1, help="Splits per task.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions of training per split.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Tuning trials per role.")] = None,
-    space: Annotated[str | None, typer.Option(help="Search space: published, or wide (a wider learning-rate range).")] = None,
-    use_sensitive: Annotated[list[str] | None, typer.Option(help="keep and/or drop the sensitive columns as features.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="robust (repeated stratified splits) or nifty (the published split).")] = None,
+    space: Annotated[
+        str | None, typer.Option(help="Search space: published, or wide (a wider learning-rate range).")
+    ] = None,
+    use_sensitive: Annotated[
+        list[str] | None, typer.Option(help="keep and/or drop the sensitive columns as features.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="robust (repeated stratified splits) or nifty (the published split).")
+    ] = None,
     strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
 ) -> None:
     """Tune experts, train gates, fine-tune jointly, score once on test rows, write the leaderboard.

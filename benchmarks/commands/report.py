@@ -9,7 +9,9 @@ import typer
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Output folder of a bench run, such as results/quick.")] = Path("results/default"),
+    folder: Annotated[Path, typer.Argument(help="Output folder of a bench run, such as results/quick.")] = Path(
+        "results/default"
+    ),
 ) -> None:
     """Write leaderboard.md and leaderboard.html from the result tables of a run; nothing is trained.
 

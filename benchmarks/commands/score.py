@@ -10,8 +10,12 @@ import typer
 
 def score(
     task: Annotated[str, typer.Option(help="Task, such as german or adult:sex+race, or the path of a card.")],
-    predictions: Annotated[Path, typer.Option(help="CSV with the columns row (0-based, of the published file) and probability.")],
-    protocol: Annotated[str, typer.Option(help="nifty (the published split) or robust (repeated stratified splits).")] = "robust",
+    predictions: Annotated[
+        Path, typer.Option(help="CSV with the columns row (0-based, of the published file) and probability.")
+    ],
+    protocol: Annotated[
+        str, typer.Option(help="nifty (the published split) or robust (repeated stratified splits).")
+    ] = "robust",
     split: Annotated[int, typer.Option(min=0, help="Which repetition of the robust split.")] = 0,
     seed: Annotated[int, typer.Option(help="Suite seed that the robust splits derive from.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -28,8 +32,17 @@ def score(
     loaded = load_task(task, protocol=protocol, split=split, seed=seed)
     rows = loaded.split.test
     probability = read_predictions(predictions, loaded, rows)
-    scores = score_evidence(Evidence(probability), loaded.labels[rows], loaded.groups[rows], loaded.group_names, seed=seed)
-    facts = {"task": loaded.name, "task_hash": loaded.hash, "protocol": protocol, "split": split, "split_hash": loaded.split.hash, "rows": len(rows)}
+    scores = score_evidence(
+        Evidence(probability), loaded.labels[rows], loaded.groups[rows], loaded.group_names, seed=seed
+    )
+    facts = {
+        "task": loaded.name,
+        "task_hash": loaded.hash,
+        "protocol": protocol,
+        "split": split,
+        "split_hash": loaded.split.hash,
+        "rows": len(rows),
+    }
     if as_json:
         _print_json(facts, scores)
     else:
@@ -59,7 +72,14 @@ def _print_table(facts: dict[str, object], scores: object) -> None:
     from metrics.registry import spec
 
     table = Table(title=f"{facts['task']} · {facts['protocol']} split {facts['split']} · {facts['rows']} test rows")
-    for name, justify in (("metric", "left"), ("estimate", "right"), ("95 % interval", "right"), ("null p95", "right"), ("better", "left"), ("status", "left")):
+    for name, justify in (
+        ("metric", "left"),
+        ("estimate", "right"),
+        ("95 % interval", "right"),
+        ("null p95", "right"),
+        ("better", "left"),
+        ("status", "left"),
+    ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for metric, value in scores.values.items():  # type: ignore[attr-defined]
         interval = f"{value.low:.4f} … {value.high:.4f}" if math.isfinite(value.low) else "–"

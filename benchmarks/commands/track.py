@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Send results to the MLflow store (MLFLOW_TRACKING_URI, else the embedded one).")
+app = typer.Typer(
+    no_args_is_help=True, help="Send results to the MLflow store (MLFLOW_TRACKING_URI, else the embedded one)."
+)
 
 
 @app.callback()
@@ -29,7 +31,9 @@ def sync(
 
     cells = list(finished_cells(folder)) or [cell for sub in sorted(folder.glob("*")) for cell in finished_cells(sub)]
     if not cells:
-        raise TrackingError(f"No finished cells under {folder}. Give the output folder of 'fairmoe bench', such as results/quick.")
+        raise TrackingError(
+            f"No finished cells under {folder}. Give the output folder of 'fairmoe bench', such as results/quick."
+        )
     tracker = open_tracker()
     send_all(tracker, track(cells, description="sending"))
     typer.echo(f"{len(cells)} cells are in {tracker.uri}. Browse them with: fairmoe ui")

@@ -9,7 +9,9 @@ import typer
 
 def ui(
     port: Annotated[int, typer.Option(help="Port of the local server.")] = 5000,
-    host: Annotated[str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")
+    ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the comparison page in the browser.")] = True,
 ) -> None:
     """Open the MLflow comparison of all cells.
@@ -43,7 +45,18 @@ def _serve(uri: str, host: str, port: int, open_url: str) -> None:
     import webbrowser
 
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     if open_url:
         threading.Timer(6.0, webbrowser.open, [open_url]).start()
