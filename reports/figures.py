@@ -9,9 +9,22 @@ import numpy as np
 from markupsafe import Markup
 
 from reports import svg
+from reports.comparison import Pooled
 from reports.format import interval_text, signed, value_text
 from reports.labels import Box, place_labels
-from reports.names import BLUE, GREY, ORANGE, SKY, VERMILLION, expert_colour, larger_is_better, method_name, metric_name, metric_symbol
+from reports.names import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    SKY,
+    VERMILLION,
+    expert_colour,
+    larger_is_better,
+    method_name,
+    metric_name,
+    metric_symbol,
+)
 from reports.summary import DISPARITY, UTILITY, Estimate, Method, Report, Scenario
 
 SHAPES = {"gate": "circle", "static": "diamond", "expert": "square", "twin": "square", "baseline": "triangle"}
@@ -25,7 +38,9 @@ def marker(method: Method, x: float, y: float, size: float = 5) -> Markup:
 
 def legend_mark(method: Method) -> Markup:
     """The mark alone, for legends and tables."""
-    return svg.element("svg", marker(method, 8, 8), viewBox="0 0 16 16", width=14, height=14, aria_hidden="true", class_="mark")
+    return svg.element(
+        "svg", marker(method, 8, 8), viewBox="0 0 16 16", width=14, height=14, aria_hidden="true", class_="mark"
+    )
 
 
 # -- what the mixture achieves ----------------------------------------------------------------------------------------
@@ -40,26 +55,35 @@ def forest(report: Report, metric: str) -> Markup:
     ends = (14.0, width - 14) if larger_is_better(metric) else (width - 14, 14.0)
     axis = svg.Axis(-reach, reach, *ends)
     parts = [svg.horizontal_axis(axis, bottom, top, "", signed=True), svg.line(axis(0), top, axis(0), bottom, "zero")]
-    parts += [svg.text(12, bottom + 30, "◀ worse", "axis"), svg.text(width - 12, bottom + 30, "better ▶", "axis", "end")]
+    parts += [
+        svg.text(12, bottom + 30, "◀ worse", "axis"),
+        svg.text(width - 12, bottom + 30, "better ▶", "axis", "end"),
+    ]
     for i, ((method, reference), pooled) in enumerate(rows):
         y = top + step * i + 26
-        dots = [s.comparisons[method, reference, metric].interval.mean for s in report.scenarios if (method, reference, metric) in s.comparisons]
+        dots = report.by_task(method, reference, metric)
         colour = VERDICT_COLOURS.get(pooled.verdict, GREY)
         parts.append(svg.text(10, y - 11, f"{method_name(method).label} − {method_name(reference).label}", "row"))
         parts += [svg.element("circle", cx=axis(d), cy=y, r=2.6, class_="dot") for d in dots if not math.isnan(d)]
-        hint = f"{signed(pooled.interval.mean)} {interval_text(pooled.interval.low, pooled.interval.high, 3)}: {pooled.verdict}"
-        whole = [_whisker(axis, pooled.interval.low, pooled.interval.high, y, colour), svg.mark("diamond", axis(pooled.interval.mean), y, 5, colour)]
-        parts.append(svg.group(whole, hint))
-    label = f"Pooled difference in {metric_name(metric)} for each comparison, with 95 % intervals; the table above has the numbers."
+        parts.append(_pooled_mark(axis, pooled, y, colour))
+    label = f"Pooled differences in {metric_name(metric)}, with 95 % intervals; the table above has the numbers."
     return svg.figure(width, bottom + 38, label, parts)
+
+
+def _pooled_mark(axis: svg.Axis, pooled: Pooled, y: float, colour: str) -> Markup:
+    mean, low, high = pooled.interval.mean, pooled.interval.low, pooled.interval.high
+    if math.isnan(mean):
+        return svg.text(axis.middle, y + 4, "not estimable", "tick", "middle")
+    whole = [_whisker(axis, low, high, y, colour), svg.mark("diamond", axis(mean), y, 5, colour)]
+    return svg.group(whole, f"{signed(mean)} {interval_text(low, high, 3)}: {pooled.verdict}")
 
 
 def _reach(report: Report, metric: str) -> float:
     """Half-width of the axis: room for every pooled interval and nearly every task."""
-    ends = [abs(v) for (_, _, m), p in report.pooled.items() if m == metric for v in (p.interval.low, p.interval.high, p.interval.mean)]
-    dots = [abs(c.interval.mean) for s in report.scenarios for (_, _, m), c in s.comparisons.items() if m == metric]
-    known = [v for v in ends if not math.isnan(v)] + _below_quantile(dots)
-    return max([*known, 0.005]) * 1.1
+    pooled = [p.interval for (_, _, m), p in report.pooled.items() if m == metric]
+    ends = [abs(v) for interval in pooled for v in (interval.low, interval.high, interval.mean)]
+    dots = [abs(v) for a, b in report.pairs for v in report.by_task(a, b, metric)]
+    return max([*(v for v in ends if not math.isnan(v)), *_below_quantile(dots), 0.005]) * 1.1
 
 
 def _below_quantile(values: Sequence[float], share: float = 0.95) -> list[float]:
@@ -70,7 +94,12 @@ def _below_quantile(values: Sequence[float], share: float = 0.95) -> list[float]
 def _whisker(axis: svg.Axis, low: float, high: float, y: float, colour: str) -> Markup:
     if math.isnan(low) or math.isnan(high):
         return Markup("")
-    return svg.element("path", d=f"M{svg.number(axis(low))} {svg.number(y)}H{svg.number(axis(high))}", stroke=colour, stroke_width="2.2")
+    return svg.element(
+        "path",
+        d=f"M{svg.number(axis(low))} {svg.number(y)}H{svg.number(axis(high))}",
+        stroke=colour,
+        stroke_width="2.2",
+    )
 
 
 # -- utility against fairness -----------------------------------------------------------------------------------------
@@ -85,16 +114,21 @@ def scatter(scenario: Scenario) -> Markup:
         return Markup("")
     x_axis, y_axis = _scatter_axes(scenario, known)
     spots = {m.id: (x_axis(_mean(scenario, m, DISPARITY)), y_axis(_mean(scenario, m, UTILITY))) for m in known}
-    boxes = place_labels([spots[m.id] for m in known], [8.0 * len(str(m.number)) + 2 for m in known], 13.0, SCATTER, 12.0, [m.id in scenario.on_front for m in known])
+    boxes = place_labels(
+        [spots[m.id] for m in known],
+        [8.0 * len(str(m.number)) + 2 for m in known],
+        13.0,
+        SCATTER,
+        12.0,
+        [m.id in scenario.on_front for m in known],
+    )
     parts = [_scatter_frame(x_axis, y_axis)]
     parts += [_cross(scenario, m, x_axis, y_axis) for m in known]
     parts.append(_front_line(scenario, known, spots))
     for method, box in zip(known, boxes, strict=True):
         parts.append(_spot(scenario, method, spots[method.id], box, x_axis, y_axis))
-    label = (
-        f"Utility against result gap on {scenario.name}. On the validation front: "
-        f"{', '.join(m.name.label for m in known if m.id in scenario.on_front) or 'none'}. The table below has the numbers."
-    )
+    members = ", ".join(m.name.label for m in known if m.id in scenario.on_front) or "none"
+    label = f"Utility against result gap on {scenario.name}; on the front: {members}. The table below has the numbers."
     return svg.figure(460, 378, label, parts)
 
 
@@ -138,7 +172,17 @@ def _scatter_frame(x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
     parts += [svg.line(left, y_axis(t), right, y_axis(t), "grid") for t in y_ticks]
     parts += [svg.text(left - 5, y_axis(t) + 4, svg.tick_label(t, y_ticks), "tick", "end") for t in y_ticks]
     middle = svg.number((upper + lower) / 2)
-    parts.append(svg.element("text", "utility@1  (better ▶)", x=0, y=0, class_="axis", text_anchor="middle", transform=f"translate(11 {middle}) rotate(-90)"))
+    parts.append(
+        svg.element(
+            "text",
+            "utility@1  (better ▶)",
+            x=0,
+            y=0,
+            class_="axis",
+            text_anchor="middle",
+            transform=f"translate(11 {middle}) rotate(-90)",
+        )
+    )
     parts.append(svg.rect(left, upper, right - left, lower - upper, class_="frame"))
     return svg.join(parts)
 
@@ -157,10 +201,14 @@ def _cross(scenario: Scenario, method: Method, x_axis: svg.Axis, y_axis: svg.Axi
 
 def _front_line(scenario: Scenario, known: Sequence[Method], spots: dict[str, tuple[float, float]]) -> Markup:
     """Front members in the order of their validation disparity, drawn at their test values."""
-    members = sorted((m for m in known if m.id in scenario.on_front), key=lambda m: scenario.validation[m.id, DISPARITY].mean)
+    members = sorted(
+        (m for m in known if m.id in scenario.on_front), key=lambda m: scenario.validation[m.id, DISPARITY].mean
+    )
     if len(members) < 2:
         return Markup("")
-    return svg.element("path", d="M" + "L".join(" ".join(map(svg.number, spots[m.id])) for m in members), class_="front")
+    return svg.element(
+        "path", d="M" + "L".join(" ".join(map(svg.number, spots[m.id])) for m in members), class_="front"
+    )
 
 
 def _spot(
@@ -169,7 +217,9 @@ def _spot(
     x, y = spot
     utility, disparity = _mean(scenario, method, UTILITY), _mean(scenario, method, DISPARITY)
     off = not (x_axis.holds(disparity) and y_axis.holds(utility))
-    hint = f"{method.number} {method.name.label}: utility {value_text(utility)}, result gap {value_text(disparity)}" + (" (off the scale)" if off else "")
+    hint = f"{method.number} {method.name.label}: utility {value_text(utility)}, result gap {value_text(disparity)}" + (
+        " (off the scale)" if off else ""
+    )
     parts = []
     if math.dist(spot, (box.x, box.y)) > 16:
         parts.append(svg.line(x, y, box.x, box.y, "leader"))
@@ -179,7 +229,9 @@ def _spot(
     parts.append(svg.rect(box.x - box.width / 2, box.y - box.height / 2, box.width, box.height, class_="plate"))
     parts.append(svg.text(box.x, box.y + 4, str(method.number), "number", "middle"))
     if off:
-        arrow = "▼" if utility < y_axis.low else "▲" if utility > y_axis.high else "▶" if disparity > x_axis.high else "◀"
+        arrow = (
+            "▼" if utility < y_axis.low else "▲" if utility > y_axis.high else "▶" if disparity > x_axis.high else "◀"
+        )
         parts.append(svg.text(x, y - 8 if arrow == "▼" else y + 16, arrow, "off", "middle"))
     return svg.group(parts, hint)
 
@@ -192,21 +244,32 @@ def strips(scenario: Scenario, metrics: Sequence[str]) -> Markup:
     width, left, top, step = 1180.0, 168.0, 40.0, 19.0
     column = (width - left) / len(metrics)
     height = top + step * len(scenario.methods) + 22
-    parts = [svg.text(left - 8, top + step * i + 13, f"{m.number}  {m.name.label}", "row", "end") for i, m in enumerate(scenario.methods)]
-    parts += [svg.line(0, top + step * i, width, top + step * i, "grid") for i in range(0, len(scenario.methods) + 1)]
+    parts = [
+        svg.text(left - 8, top + step * i + 13, f"{m.number}  {m.name.label}", "row", "end")
+        for i, m in enumerate(scenario.methods)
+    ]
+    parts += [svg.line(0, top + step * i, width, top + step * i, "grid") for i in range(len(scenario.methods) + 1)]
     for k, metric in enumerate(metrics):
         parts.append(_strip(scenario, metric, left + column * k, column, top, step))
-    label = f"Procedural fairness on {scenario.name}, one column per metric and one row per method; the table below has the numbers."
+    label = f"Procedural fairness on {scenario.name}, a column per metric, a row per method; a table follows."
     return svg.figure(width, height, label, parts)
 
 
 def _strip(scenario: Scenario, metric: str, x: float, column: float, top: float, step: float) -> Markup:
     rows = [(i, m, e) for i, m in enumerate(scenario.methods) if (e := scenario.estimate(m.id, metric)) is not None]
     shown = [v for _, _, e in rows for v in (e.mean, e.null_p95, min(e.high, 2 * e.mean)) if not math.isnan(v)]
-    axis = svg.Axis(min([0.0, *(e.mean for _, _, e in rows if not math.isnan(e.mean))]), max([*shown, 1e-4]) * 1.08, x + 14, x + column - 10)
+    axis = svg.Axis(
+        min([0.0, *(e.mean for _, _, e in rows if not math.isnan(e.mean))]),
+        max([*shown, 1e-4]) * 1.08,
+        x + 14,
+        x + column - 10,
+    )
     bottom = top + step * len(scenario.methods)
     sense = "higher is fairer" if larger_is_better(metric) else "lower is fairer"
-    parts = [svg.text(x + column / 2, 14, metric_symbol(metric), "head", "middle"), svg.text(x + column / 2, 28, sense, "tick", "middle")]
+    parts = [
+        svg.text(x + column / 2, 14, metric_symbol(metric), "head", "middle"),
+        svg.text(x + column / 2, 28, sense, "tick", "middle"),
+    ]
     ticks = axis.ticks(2)
     parts += [svg.line(axis(t), top, axis(t), bottom, "grid") for t in ticks]
     parts += [svg.text(axis(t), bottom + 14, svg.tick_label(t, ticks), "tick", "middle") for t in ticks]
@@ -243,7 +306,7 @@ def weights(scenario: Scenario) -> Markup:
             parts.append(_stack(routing.experts, routing.weight[row].tolist(), left, y, width - left, name))
             y += step
         y += 6
-    label = f"Mean gate weights by group on {scenario.name}; the table beside it has routing disparity and the parts of the gaps."
+    label = f"Mean gate weights by group on {scenario.name}; the table below has the numbers."
     return svg.figure(width, y, label, parts)
 
 
@@ -257,40 +320,47 @@ def _stack(experts: Sequence[str], shares: Sequence[float], x: float, y: float, 
         if math.isnan(share) or share <= 0:
             continue
         bar = svg.rect(x, y, width * share, 15, fill=expert_colour(expert), stroke="#fff", stroke_width="1")
-        words = svg.text(x + width * share / 2, y + 11.5, f"{method_name(expert).label[0]} {share:.0%}", "share", "middle")
-        parts.append(svg.group([bar, words] if width * share >= 40 else [bar], f"{group}: {method_name(expert).label} {share:.1%}"))
+        words = f"{method_name(expert).label[0]} {share:.0%}"
+        inside = [svg.text(x + width * share / 2, y + 11.5, words, "share", "middle")] if width * share >= 40 else []
+        parts.append(svg.group([bar, *inside], f"{group}: {method_name(expert).label} {share:.1%}"))
         x += width * share
     return svg.join(parts)
 
 
 def decomposition(scenario: Scenario, stem: str) -> Markup:
     """A soft gap of each mixture in its two parts, ``{stem}_routing@1`` and ``{stem}_within@1``."""
-    ids = (f"{stem}_routing@1", f"{stem}_within@1")
-    rows = [(m, *(_signed_mean(scenario, m, i) for i in ids)) for m in scenario.methods if all((m.id, i) in scenario.test for i in ids)]
+    rows = [
+        (m, routing, within) for m, routing, within in _parts_of_gap(scenario, stem) if not math.isnan(routing + within)
+    ]
     if not rows:
         return Markup("")
     width, left, top, step = 390.0, 136.0, 6.0, 24.0
     bottom = top + step * len(rows)
-    ends = [v for _, a, b in rows for v in (a, b, a + b, 0.0) if not math.isnan(v)]
+    ends = [v for _, routing, within in rows for v in (routing, within, routing + within, 0.0)]
     pad = max(0.06 * (max(ends) - min(ends)), 0.002)
     axis = svg.Axis(min(ends) - pad, max(ends) + pad, left, width - 8)
-    parts = [svg.horizontal_axis(axis, bottom, top, "", signed=True, about=4), svg.line(axis(0), top, axis(0), bottom, "zero")]
+    parts = [svg.horizontal_axis(axis, bottom, top, "", signed=True, about=4)]
+    parts.append(svg.line(axis(0), top, axis(0), bottom, "zero"))
     for i, (method, routing, within) in enumerate(rows):
         y = top + step * i
         parts.append(svg.text(left - 8, y + 16, f"{method.number}  {method.name.label}", "row", "end"))
-        total = svg.mark("diamond", axis(routing + within), y + 12, 3.8, "#1A1A1A") if not math.isnan(routing + within) else Markup("")
+        total = svg.mark("diamond", axis(routing + within), y + 12, 3.8, INK)
         bars = [_part(axis, routing, y + 4, SKY), _part(axis, within, y + 12.5, ORANGE), total]
-        parts.append(svg.group(bars, f"{method.name.label}: routing {signed(routing)}, within experts {signed(within)}, total {signed(routing + within)}"))
+        words = f"routing {signed(routing)}, within experts {signed(within)}, total {signed(routing + within)}"
+        parts.append(svg.group(bars, f"{method.name.label}: {words}"))
     label = f"Parts of the soft gap ({stem}) on {scenario.name}: routing and within experts; the table has the numbers."
     return svg.figure(width, bottom + 20, label, parts)
 
 
-def _signed_mean(scenario: Scenario, method: Method, metric: str) -> float:
-    return scenario.test[method.id, metric].mean
+def _parts_of_gap(scenario: Scenario, stem: str) -> list[tuple[Method, float, float]]:
+    found = []
+    for method in scenario.methods:
+        routing, within = (scenario.estimate(method.id, f"{stem}_{part}@1") for part in ("routing", "within"))
+        if routing is not None and within is not None:
+            found.append((method, routing.mean, within.mean))
+    return found
 
 
 def _part(axis: svg.Axis, value: float, y: float, colour: str) -> Markup:
-    if math.isnan(value):
-        return Markup("")
     start, end = sorted((axis(0), axis(value)))
     return svg.rect(start, y, end - start, 7.5, fill=colour)

@@ -48,7 +48,7 @@ def interval_text(low: float, high: float, digits: int | None = None) -> str:
 
 def count_text(value: float) -> str:
     """Whole number with thin spaces between thousands."""
-    return NONE if math.isnan(value) else f"{round(value):,}".replace(",", " ")
+    return NONE if math.isnan(value) else f"{round(value):,}".replace(",", "\u202f")
 
 
 def seconds_text(value: float) -> str:

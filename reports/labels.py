@@ -23,14 +23,19 @@ class Box:
 
     def overlap(self, other: Box) -> float:
         """Area shared with another box."""
-        across = min(self.x + self.width / 2, other.x + other.width / 2) - max(self.x - self.width / 2, other.x - other.width / 2)
-        down = min(self.y + self.height / 2, other.y + other.height / 2) - max(self.y - self.height / 2, other.y - other.height / 2)
+        across = min(self.x + self.width / 2, other.x + other.width / 2) - max(
+            self.x - self.width / 2, other.x - other.width / 2
+        )
+        down = min(self.y + self.height / 2, other.y + other.height / 2) - max(
+            self.y - self.height / 2, other.y - other.height / 2
+        )
         return max(across, 0.0) * max(down, 0.0)
 
     def inside(self, frame: Box) -> bool:
         """Whether the box lies within another."""
         return (
-            abs(self.x - frame.x) + self.width / 2 <= frame.width / 2 and abs(self.y - frame.y) + self.height / 2 <= frame.height / 2
+            abs(self.x - frame.x) + self.width / 2 <= frame.width / 2
+            and abs(self.y - frame.y) + self.height / 2 <= frame.height / 2
         )
 
 
@@ -66,8 +71,20 @@ def place_labels(
     for index in sorted(range(len(points)), key=lambda i: (-_crowding(i, points), i)):
         options = [box for box in _candidates(points[index], widths[index], height) if box.inside(frame)]
         blocked = [*marks, *placed.values()]
-        placed[index] = min(options, key=lambda box: round(sum(box.overlap(b) for b in blocked), 3))
+        placed[index] = _freest(options, blocked)
     return [placed[i] for i in range(len(points))]
+
+
+def _freest(options: Sequence[Box], blocked: Sequence[Box]) -> Box:
+    """The first option that covers nothing, else the one that covers least."""
+    best, least = options[0], math.inf
+    for option in options:
+        covered = sum(option.overlap(box) for box in blocked)
+        if covered < least:
+            best, least = option, covered
+        if least == 0:
+            break
+    return best
 
 
 def _crowding(index: int, points: Sequence[Point]) -> float:

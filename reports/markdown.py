@@ -22,11 +22,12 @@ def _header(report: Report) -> str:
     suite = report.suite
     lines = [
         f"# Leaderboard: {suite['name']} v{suite['version']}",
-        f"{suite['description']}\n\n{len(report.scenarios)} tasks, {len(report.methods)} methods, {suite['splits']} splits × "
-        f"{suite['seeds']} seeds, protocol {suite['protocol']}, {suite['trials']} trials per role, suite seed {suite['seed']}, "
-        f"suite hash `{suite['hash'][:12]}`, code `{suite['code_version']}`.",
+        suite["description"],
+        f"{len(report.scenarios)} tasks, {len(report.methods)} methods, {suite['splits']} splits × "
+        f"{suite['seeds']} seeds, protocol {suite['protocol']}, {suite['trials']} trials per role, "
+        f"suite seed {suite['seed']}, suite hash `{suite['hash'][:12]}`, code `{suite['code_version']}`.",
     ]
-    lines += [f"> **UNAVAILABLE: {gap['task']}**: {gap['reason']}" for gap in report.unavailable]
+    lines += [f"> **UNAVAILABLE: {gap['task']}**: {' '.join(gap['reason'].split())}" for gap in report.unavailable]
     lines += [f"> **FAILED: {f['job']}**: {f['error'].strip().splitlines()[-1]}" for f in report.failures]
     if report.missing:
         lines.append("> **MISSING CELLS**: " + "; ".join(report.missing))
@@ -43,15 +44,27 @@ def _pooled(report: Report) -> str:
                 row.append("–")
                 continue
             tally = f"{p.better}▲ {p.worse}▼ {p.tasks - p.better - p.worse}○"
-            row.append(f"{signed(p.interval.mean)} {interval_text(p.interval.low, p.interval.high, 3)} **{p.verdict}** ({tally})")
+            interval = interval_text(p.interval.low, p.interval.high, 3)
+            row.append(f"{signed(p.interval.mean)} {interval} **{p.verdict}** ({tally})")
         rows.append(row)
-    text = "Pooled paired differences with 95 % intervals; in brackets the tasks on which the first is surely better ▲, surely worse ▼, not separable ○."
+    text = (
+        "Pooled paired differences with 95 % intervals; in brackets the tasks on which the first is surely better ▲, "
+        "surely worse ▼, not separable ○."
+    )
     return f"## What the mixture achieves\n\n{text}\n\n" + _table(["comparison", *map(metric_symbol, HEADLINE)], rows)
 
 
 def _levels(report: Report) -> str:
     rows = [_winner(s, w) for s in report.scenarios for w in s.winners]
-    head = ["task", "allowed gap (validation)", "winner", "utility (test)", "result gap (test)", "kept", "not separable from it"]
+    head = [
+        "task",
+        "allowed gap (validation)",
+        "winner",
+        "utility (test)",
+        "result gap (test)",
+        "kept",
+        "not separable from it",
+    ]
     return "## Who wins at which fairness level\n\n" + _table(head, rows)
 
 
@@ -62,7 +75,14 @@ def _winner(scenario: Scenario, winner: Winner) -> list[str]:
     tied = ", ".join(m.name.label for m in winner.tied) or "none"
     kept = "" if winner.level is None else f"{winner.kept}/{winner.splits}"
     values = [_cell(scenario, winner.method.id, metric) for metric in (UTILITY, DISPARITY)]
-    return [scenario.name, level, winner.method.name.label, *values, kept, f"{len(winner.tied)} of {len(winner.eligible) - 1}: {tied}"]
+    return [
+        scenario.name,
+        level,
+        winner.method.name.label,
+        *values,
+        kept,
+        f"{len(winner.tied)} of {len(winner.eligible) - 1}: {tied}",
+    ]
 
 
 def _cell(scenario: Scenario, method: str, metric: str) -> str:
@@ -81,7 +101,10 @@ def _task(scenario: Scenario) -> str:
     parts.append(_metric_table(scenario, HEADLINE + OUTCOME))
     parts.append("Fairness of reasons:\n\n" + _metric_table(scenario, PROCEDURAL))
     if scenario.routing:
-        parts.append("Routing of the mixtures:\n\n" + _metric_table(scenario, tuple(ROUTING), {r.method.id for r in scenario.routing}))
+        parts.append(
+            "Routing of the mixtures:\n\n"
+            + _metric_table(scenario, tuple(ROUTING), {r.method.id for r in scenario.routing})
+        )
         parts.append(_weights(scenario))
     if scenario.reasons:
         parts.append("Not estimable (n/e): " + "; ".join(scenario.reasons) + ".")
@@ -97,7 +120,10 @@ def _front(scenario: Scenario) -> str:
 def _metric_table(scenario: Scenario, metrics: tuple[str, ...], only: set[str] | None = None) -> str:
     shown = [metric for metric in metrics if metric in scenario.metrics]
     rows = [
-        [m.name.label + (" (constant)" if scenario.degenerate(m.id) else ""), *(_cell(scenario, m.id, metric) for metric in shown)]
+        [
+            m.name.label + (" (constant)" if scenario.degenerate(m.id) else ""),
+            *(_cell(scenario, m.id, metric) for metric in shown),
+        ]
         for m in scenario.methods
         if only is None or m.id in only
     ]
@@ -116,7 +142,8 @@ def _weights(scenario: Scenario) -> str:
 
 def _reading() -> str:
     return (
-        "## How to read this\n\nEstimate ± 95 % interval over splits (Nadeau & Bengio 2003), test rows only. ○: within what shuffled groups "
-        "give, not distinguishable from 0. n/e: not estimable, never 0. A constant predictor has no gaps and no use. "
-        "Verdicts are Holm-corrected paired tests. The page `leaderboard.html` has nulls, figures, costs and provenance."
+        "## How to read this\n\nEstimate ± 95 % interval over splits (Nadeau & Bengio 2003), test rows only. ○: within "
+        "what shuffled groups give, not distinguishable from 0. n/e: not estimable, never 0. A constant predictor has "
+        "no gaps and no use. Verdicts are Holm-corrected paired tests. The page `leaderboard.html` has nulls, figures, "
+        "costs and provenance."
     )

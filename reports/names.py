@@ -25,28 +25,20 @@ class MethodName:
     about: str
 
 
-KINDS = {
-    "gate": "gated mixture",
-    "static": "mixture without a gate",
-    "expert": "single expert",
-    "twin": "λ = 0 twin",
-    "baseline": "baseline",
-}
-
 METHOD_NAMES = {
-    "mixture": MethodName("Mixture", "gate", BLUE, "experts and gate after joint fine-tuning: what the project is about"),
-    "gate_dense": MethodName("Dense gate", "gate", BLUE, "frozen experts, weights from a softmax gate, row by row"),
+    "mixture": MethodName("Mixture", "gate", BLUE, "experts and gate after joint fine-tuning"),
+    "gate_dense": MethodName("Dense gate", "gate", BLUE, "frozen experts, softmax weights row by row"),
     "gate_top2": MethodName("Top-2 gate", "gate", BLUE, "the same gate, only its two largest weights"),
-    "static_simplex": MethodName("Static weights", "static", SKY, "one set of weights for all rows, chosen on validation rows"),
+    "static_simplex": MethodName("Static weights", "static", SKY, "one set of weights for all rows"),
     "uniform": MethodName("Uniform mixture", "static", SKY, "every expert weighs the same"),
-    "best_single": MethodName("Best single expert", "static", SKY, "the expert that validation rows prefer, alone"),
+    "best_single": MethodName("Best single expert", "static", SKY, "the expert that validation rows prefer"),
     "utility": MethodName("Utility expert", "expert", VERMILLION, "tuned for accuracy, F1 and AUC"),
-    "result": MethodName("Result expert", "expert", GREEN, "tuned for small gaps between groups in outcomes"),
-    "procedural": MethodName("Procedural expert", "expert", PURPLE, "tuned for reasons that do not differ between groups"),
-    "result_lambda0": MethodName("Result, λ = 0", "twin", GREEN, "the result expert with its fairness loss switched off"),
-    "procedural_lambda0": MethodName("Procedural, λ = 0", "twin", PURPLE, "the procedural expert with its fairness loss switched off"),
-    "combined_mlp": MethodName("MLP, combined loss", "baseline", ORANGE, "one network with all losses at once, no mixture"),
-    "constant": MethodName("Constant predictor", "baseline", GREY, "the same answer for everyone: fair by doing nothing"),
+    "result": MethodName("Result expert", "expert", GREEN, "tuned for small gaps in outcomes"),
+    "procedural": MethodName("Procedural expert", "expert", PURPLE, "tuned for the same reasons in all groups"),
+    "result_lambda0": MethodName("Result, λ = 0", "twin", GREEN, "the result expert without its loss"),
+    "procedural_lambda0": MethodName("Procedural, λ = 0", "twin", PURPLE, "the procedural expert without its loss"),
+    "combined_mlp": MethodName("MLP, combined loss", "baseline", ORANGE, "one network, all losses at once"),
+    "constant": MethodName("Constant predictor", "baseline", GREY, "the same answer for everyone"),
     "logistic_regression": MethodName("Logistic regression", "baseline", GREY, "plain, without a fairness method"),
     "gradient_boosting": MethodName("Boosted trees", "baseline", INK, "plain, without a fairness method"),
 }  # fmt: skip
@@ -95,7 +87,11 @@ def metric_symbol(metric: str) -> str:
     """Column head of a metric."""
     if metric == "utility@1":
         return "utility"
-    return METRICS[metric].symbol if metric in METRICS else ROUTING.get(metric, metric.removesuffix("@1").replace("_", " "))
+    return (
+        METRICS[metric].symbol
+        if metric in METRICS
+        else ROUTING.get(metric, metric.removesuffix("@1").replace("_", " "))
+    )
 
 
 def larger_is_better(metric: str) -> bool:

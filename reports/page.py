@@ -44,7 +44,11 @@ def render_page(report: Report) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(
         value=format.value_text,
@@ -55,9 +59,14 @@ def _environment() -> Environment:
         slug=lambda text: text.replace(" ", "-"),
     )
     environment.globals.update(
-        interval=format.interval_text, half=format.half_text, estimate=format.estimate_text, outcome_metrics=outcome_metrics, headline_metrics=headline_metrics, procedural_metrics=procedural_metrics,
+        interval=format.interval_text,
+        half=format.half_text,
+        estimate=format.estimate_text,
+        headline_metrics=headline_metrics,
+        outcome_metrics=outcome_metrics,
+        procedural_metrics=procedural_metrics,
         routing_metrics=routing_metrics,
-    )  # fmt: skip
+    )
     return environment
 
 
@@ -79,4 +88,3 @@ def procedural_metrics(scenario: Scenario) -> list[str]:
 def routing_metrics(scenario: Scenario) -> list[str]:
     """Columns of a task's gate table."""
     return [m for m in names.ROUTING if m in scenario.metrics]
-

@@ -134,26 +134,32 @@ def hierarchical_bootstrap(
     mean = float(np.mean([row.mean() for row in known])) if known else math.nan
     if sum(map(len, known)) < 2:
         return Interval(mean, math.nan, math.nan, math.nan, len(known))
-    means = np.stack([_resampled_means(row, rng, ratio, (draws, len(known))) for row in known], axis=-1)
     chosen = rng.integers(len(known), size=(draws, len(known)))
-    # slot k of a draw is a task chosen at random, with its own resampled splits
-    drawn = means[np.arange(draws)[:, None], np.arange(len(known))[None, :], chosen].mean(axis=1)
+    means = np.empty(chosen.shape)
+    for task, row in enumerate(known):
+        # every slot that drew this task gets its own resampled splits
+        slots = chosen == task
+        means[slots] = _resampled_means(row, rng, ratio, int(slots.sum()))
+    drawn = means.mean(axis=1)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
     return Interval(mean, float(low), float(high), min(1.0, 2 * (tail + 1) / (draws + 1)), len(known))
 
 
-def _resampled_means(row: Floats, rng: np.random.Generator, ratio: float, shape: tuple[int, int]) -> Floats:
-    """[shape] means of bootstrap samples of ``row``, with the variance of :func:`corrected_interval`."""
+def _resampled_means(row: Floats, rng: np.random.Generator, ratio: float, count: int) -> Floats:
+    """[count] means of bootstrap samples of ``row``, with the variance of :func:`corrected_interval`."""
     n = len(row)
     if n == 1:
-        return np.full(shape, row[0])
+        return np.full(count, row[0])
     stretch = math.sqrt((1 + ratio * n) * n / (n - 1))
-    sample: Floats = (row - row.mean())[rng.integers(n, size=(*shape, n))].mean(axis=-1)
-    return row.mean() + stretch * sample
+    sample: Floats = (row - row.mean())[rng.integers(n, size=(count, n))].mean(axis=-1)
+    means: Floats = row.mean() + stretch * sample
+    return means
 
 
-def rank_interval(own: Floats, others: Sequence[Floats], larger_is_better: bool, ratio: float = TEST_TRAIN_RATIO) -> tuple[int, int]:
+def rank_interval(
+    own: Floats, others: Sequence[Floats], larger_is_better: bool, ratio: float = TEST_TRAIN_RATIO
+) -> tuple[int, int]:
     """Ranks that the data cannot rule out for one method among ``others`` (marginal interval for a rank).
 
     1 + the number of methods that are surely better, to m − the number that are surely worse; "surely": paired

@@ -188,6 +188,11 @@ class Report:
     failures: list[dict[str, str]]
     missing: list[str] = field(default_factory=list)
 
+    def by_task(self, method: str, reference: str, metric: str) -> list[float]:
+        """Mean differences on single tasks, where there are any."""
+        found = [s.comparisons.get((method, reference, metric)) for s in self.scenarios]
+        return [c.interval.mean for c in found if c is not None and c.interval.n > 0]
+
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Comparisons of which both methods are in the table."""
@@ -271,10 +276,10 @@ def _scenario(tables: Tables, methods: Sequence[Method], task: str, protocol: st
         winners=tuple(_winner(level, here, values["test"], validation) for level in LEVELS),
         comparisons={(*pair, m): c for m in HEADLINE for pair, c in compare(m, values["test"]).items()},
         groups=_group_sizes(group_rows),
-        rates=group_rows.groupby(["method", "group", "statistic"])["estimate"].mean().to_dict(),
+        rates=_rates(group_rows),
         routing=_routing(_select(tables.routing, part="test", **where), here),
         cost=_cost(_select(tables.provenance, task=task, use_sensitive=use_sensitive)),
-        provenance=_select(tables.provenance, task=task, use_sensitive=use_sensitive).to_dict("records"),
+        provenance=_records(_select(tables.provenance, task=task, use_sensitive=use_sensitive)),
         **where,
     )
 
@@ -293,11 +298,15 @@ def _ordered_metrics(present: set[str]) -> tuple[str, ...]:
 
 def _values_by_split(rows: pd.DataFrame, splits: Sequence[int]) -> dict[tuple[str, str], Floats]:
     """(method, metric) → [J] mean over training seeds; splits, not seeds, are the unit of every interval."""
-    table = rows.groupby(["method", "metric", "split"])["estimate"].mean().unstack("split").reindex(columns=list(splits))
-    return {key: table.loc[key].to_numpy(dtype=np.float64) for key in table.index}
+    table = (
+        rows.groupby(["method", "metric", "split"])["estimate"].mean().unstack("split").reindex(columns=list(splits))
+    )
+    return dict(zip(table.index, table.to_numpy(dtype=np.float64), strict=True))
 
 
-def _estimates(rows: pd.DataFrame, values: dict[tuple[str, str], Floats], asked: int) -> dict[tuple[str, str], Estimate]:
+def _estimates(
+    rows: pd.DataFrame, values: dict[tuple[str, str], Floats], asked: int
+) -> dict[tuple[str, str], Estimate]:
     keys = ["method", "metric"]
     means = rows.groupby(keys)[["low", "high", "null_p95"]].mean()
     inner = dict(zip(means.index, means.to_numpy(), strict=True))
@@ -305,7 +314,14 @@ def _estimates(rows: pd.DataFrame, values: dict[tuple[str, str], Floats], asked:
     said = rows[rows["reason"] != ""].groupby([*keys, rows["status"].isin(["ok", "degenerate"])])["reason"]
     words = {key: tuple(reasons) for key, reasons in said.unique().items()}
     return {
-        key: _estimate(values[key], inner[key], asked, degenerate.get(key, 0), words.get((*key, False), ()), words.get((*key, True), ()))
+        key: _estimate(
+            values[key],
+            inner[key],
+            asked,
+            degenerate.get(key, 0),
+            words.get((*key, False), ()),
+            words.get((*key, True), ()),
+        )
         for key in values
     }
 
@@ -316,7 +332,17 @@ def _estimate(
     over_splits = corrected_interval(values)
     low, high, null = (float(v) for v in inner)
     return Estimate(
-        over_splits.mean, over_splits.low, over_splits.high, low, high, null, over_splits.n, asked, degenerate, reasons, notes
+        over_splits.mean,
+        over_splits.low,
+        over_splits.high,
+        low,
+        high,
+        null,
+        over_splits.n,
+        asked,
+        degenerate,
+        reasons,
+        notes,
     )
 
 
@@ -376,14 +402,26 @@ def _group_sizes(rows: pd.DataFrame) -> tuple[GroupSize, ...]:
     return tuple(GroupSize(str(name), float(row["count"]), float(row["positives"])) for name, row in table.iterrows())
 
 
+def _rates(rows: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    means = rows.groupby(["method", "group", "statistic"])["estimate"].mean()
+    return {(str(m), str(g), str(s)): float(v) for (m, g, s), v in zip(means.index, means.to_list(), strict=True)}
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in record.items()} for record in rows.to_dict("records")]
+
+
 def _routing(rows: pd.DataFrame, methods: Sequence[Method]) -> tuple[Routing, ...]:
     panels = []
     for method in methods:
         part = rows[rows["method"] == method.id]
         if part.empty:
             continue
-        groups, experts = tuple(sorted(part["group"].unique())), _ordered_experts(part["expert"].unique())
-        grid = [part.pivot_table(index="group", columns="expert", values=v).reindex(index=groups, columns=experts) for v in ("weight", "top1")]
+        groups, experts = tuple(sorted(part["group"].unique())), _ordered_experts(part["expert"].unique().tolist())
+        grid = [
+            part.pivot_table(index="group", columns="expert", values=v).reindex(index=groups, columns=experts)
+            for v in ("weight", "top1")
+        ]
         panels.append(Routing(method, groups, experts, grid[0].to_numpy(), grid[1].to_numpy()))
     return tuple(panels)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -15,7 +17,7 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def element(tag: str, content: str | Markup = "", **attributes: str | float | None) -> Markup:
+def element(tag: str, content: str | Markup = "", /, **attributes: str | float | None) -> Markup:
     """One element; ``_`` in attribute names stands for ``-``, a trailing ``_`` is dropped, None leaves it out."""
     parts = [tag]
     for name, value in attributes.items():
@@ -23,7 +25,7 @@ def element(tag: str, content: str | Markup = "", **attributes: str | float | No
             shown = number(value) if isinstance(value, (int, float)) else escape(value)
             parts.append(f'{name.rstrip("_").replace("_", "-")}="{shown}"')
     head = " ".join(parts)
-    return Markup(f"<{head}>{escape(content)}</{tag}>") if content else Markup(f"<{head}/>")  # noqa: S704 - parts are escaped
+    return Markup(f"<{head}>{escape(content)}</{tag}>") if content else Markup(f"<{head}/>")
 
 
 def join(parts: Iterable[Markup]) -> Markup:
@@ -36,7 +38,9 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
     return element("path", d=f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}", class_=class_)
 
 
-def text(x: float, y: float, content: str, class_: str = "", anchor: str | None = None, fill: str | None = None) -> Markup:
+def text(
+    x: float, y: float, content: str, class_: str = "", anchor: str | None = None, fill: str | None = None
+) -> Markup:
     """Text whose baseline starts at (x, y)."""
     return element("text", content, x=x, y=y, class_=class_ or None, text_anchor=anchor, fill=fill)
 
@@ -55,13 +59,23 @@ def group(parts: Iterable[Markup], title: str = "", **attributes: str | float | 
 def figure(width: float, height: float, label: str, parts: Iterable[Markup]) -> Markup:
     """A whole picture with its text alternative."""
     return element(
-        "svg", join(parts), viewBox=f"0 0 {number(width)} {number(height)}", width=width, height=height, role="img", aria_label=label
+        "svg",
+        join(parts),
+        viewBox=f"0 0 {number(width)} {number(height)}",
+        width=width,
+        height=height,
+        role="img",
+        aria_label=label,
     )
 
 
 def mark(shape: str, x: float, y: float, size: float, colour: str, hollow: bool = False) -> Markup:
     """A data point: "circle", "diamond", "square" or "triangle" of half-width ``size``."""
-    paint = {"fill": "#fff" if hollow else colour, "stroke": colour if hollow else "#fff", "stroke_width": "2" if hollow else "1"}
+    paint: dict[str, Any] = {
+        "fill": "#fff" if hollow else colour,
+        "stroke": colour if hollow else "#fff",
+        "stroke_width": "2" if hollow else "1",
+    }
     size -= 0.8 if hollow else 0.0  # the stroke of a hollow mark lies half outside
     if shape == "circle":
         return element("circle", cx=x, cy=y, r=size, **paint)
@@ -87,6 +101,11 @@ class Axis:
         """Pixel of a value, held within the axis."""
         return self.start + (self.clip(value) - self.low) / (self.high - self.low) * (self.end - self.start)
 
+    @property
+    def middle(self) -> float:
+        """Pixel half-way."""
+        return (self.start + self.end) / 2
+
     def clip(self, value: float) -> float:
         """The value, held within the axis."""
         return min(max(value, self.low), self.high)
@@ -110,7 +129,7 @@ def _round_step(raw: float) -> float:
 
 def tick_label(value: float, ticks: list[float], signed: bool = False) -> str:
     """A tick with as many decimals as its neighbours need, and a true minus sign."""
-    step = min((b - a for a, b in zip(ticks, ticks[1:], strict=False)), default=1.0)
+    step = min((b - a for a, b in pairwise(ticks)), default=1.0)
     digits = next((d for d in range(5) if abs(step * 10**d - round(step * 10**d)) < 1e-9), 5)
     plus = "+" if signed and value > 0 else ""
     return plus + f"{value:.{digits}f}".replace("-", "−")
@@ -124,6 +143,3 @@ def horizontal_axis(axis: Axis, y: float, top: float, label: str, signed: bool =
     if label:
         parts.append(text((axis.start + axis.end) / 2, y + 29, label, "axis", "middle"))
     return join(parts)
-
-
-Place = Callable[[float], float]

@@ -27,13 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 Row = Mapping[str, Any]
 
 HEAD = (
-    "suite", "task", "task_hash", "protocol", "split", "split_hash", "use_sensitive", "seed", "method", "role", "family",
+    "suite", "task", "task_hash", "protocol", "split", "split_hash", "use_sensitive", "seed",
+    "method", "role", "family",
 )  # fmt: skip
 """Columns that say which cell a row belongs to; shared by the deterministic tables."""
 
@@ -61,12 +60,32 @@ GROUPS = Schema((*HEAD, "part", "group", "statistic"), ("estimate", "low", "high
 ROUTING = Schema((*HEAD, "part", "group", "expert"), ("weight", "top1", "expert_rate"))
 PROVENANCE = Schema(
     ("cell", "suite", "task", "method", "use_sensitive", "split", "seed"),
-    ("mlflow_run_id", "wall_s", "peak_mib", "trainable_parameters", "code_version", "environment_hash", "finished", "reproduce"),
+    (
+        "mlflow_run_id",
+        "wall_s",
+        "peak_mib",
+        "trainable_parameters",
+        "code_version",
+        "environment_hash",
+        "finished",
+        "reproduce",
+    ),
 )
 
 INTEGERS = frozenset({"split", "seed"})
 NUMBERS = frozenset(
-    {"estimate", "low", "high", "null_p95", "weight", "top1", "expert_rate", "wall_s", "peak_mib", "trainable_parameters"}
+    {
+        "estimate",
+        "low",
+        "high",
+        "null_p95",
+        "weight",
+        "top1",
+        "expert_rate",
+        "wall_s",
+        "peak_mib",
+        "trainable_parameters",
+    }
 )
 
 
@@ -106,7 +125,9 @@ def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
     for record in records:
         if record.keys() != known:
             missing, extra = sorted(known - record.keys()), sorted(record.keys() - known)
-            raise ReportError(f"A row of {what} lacks the columns {missing} and has the unknown columns {extra}: {dict(record)}.")
+            raise ReportError(
+                f"A row of {what} lacks the columns {missing} and has the unknown columns {extra}: {dict(record)}."
+            )
     table = _typed(pd.DataFrame(records, columns=list(schema.columns)))
     twice = table[table.duplicated(list(schema.keys), keep=False)]
     if len(twice):
@@ -115,10 +136,8 @@ def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    for column in table.columns:
-        kind = "int64" if column in INTEGERS else "float64" if column in NUMBERS else "object"
-        table[column] = table[column].astype(kind)
-    return table
+    kinds = {c: "int64" if c in INTEGERS else "float64" if c in NUMBERS else "object" for c in table.columns}
+    return table.astype(kinds)
 
 
 def write_results(
@@ -147,7 +166,11 @@ def write_results(
     paths = [folder / "results.parquet", folder / "results.csv"]
     _write_parquet(table, paths[0])
     _write_csv(table, paths[1])
-    for name, rows, schema in (("groups", groups, GROUPS), ("routing", routing, ROUTING), ("provenance", provenance, PROVENANCE)):
+    for name, rows, schema in (
+        ("groups", groups, GROUPS),
+        ("routing", routing, ROUTING),
+        ("provenance", provenance, PROVENANCE),
+    ):
         path = folder / f"{name}.csv"
         _write_csv(frame(rows, schema, name), path)
         paths.append(path)
@@ -161,7 +184,7 @@ def _whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -178,12 +201,8 @@ def _write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    kinds = {"int64": pa.int64(), "float64": pa.float64(), "object": pa.string()}
-    schema = pa.schema([(column, kinds[str(dtype)]) for column, dtype in table.dtypes.items()])
-    # no pandas metadata: the bytes depend on the content and the Parquet library alone
-    columns = [pa.array(table[field.name].to_numpy(), type=field.type) for field in schema]
     with _whole(path) as temporary:
-        pq.write_table(pa.Table.from_arrays(columns, schema=schema), temporary, compression="zstd")
+        table.to_parquet(temporary, engine="pyarrow", compression="zstd", index=False)
 
 
 def read_results(folder: Path) -> Tables:
@@ -205,7 +224,9 @@ def read_results(folder: Path) -> Tables:
 
 def _present(path: Path) -> Path:
     if not path.is_file():
-        raise ReportError(f"There is no {path.name} in {path.parent}. Give the output folder of a bench run, such as results/quick.")
+        raise ReportError(
+            f"There is no {path.name} in {path.parent}. Give the output folder of a bench run, such as results/quick."
+        )
     return path
 
 
@@ -218,11 +239,9 @@ def _check_columns(columns: Sequence[str], schema: Schema, path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    table = pq.read_table(_present(path))
-    _check_columns(table.column_names, RESULTS, path)
-    # column by column: no guessing of types, an absent number is nan and never None
-    data = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
-    return _typed(pd.DataFrame(data, columns=table.column_names))
+    table = pd.read_parquet(_present(path), engine="pyarrow")
+    _check_columns(list(table.columns), RESULTS, path)
+    return _typed(table)
 
 
 def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:

@@ -1,0 +1,19 @@
+import typer
+from typer.testing import CliRunner
+
+from benchmarks.commands.report import report
+
+app = typer.Typer()
+app.command()(report)
+
+
+def test_says_where_the_pages_are(run):
+    result = CliRunner().invoke(app, [str(run)])
+    assert result.exit_code == 0
+    assert str(run / "leaderboard.html") in result.output.replace("\n", "")
+    assert (run / "leaderboard.md").exists()
+
+
+def test_a_folder_without_tables_is_explained(tmp_path):
+    result = CliRunner().invoke(app, [str(tmp_path)])
+    assert "output folder of a bench run" in str(result.exception)

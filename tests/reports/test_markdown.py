@@ -1,0 +1,15 @@
+from reports.markdown import render_markdown
+
+
+def test_tables_are_rectangular_and_hold_the_numbers_of_the_page(report):
+    text = render_markdown(report)
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 2 + 4 * len(report.scenarios)
+    assert all(len({line.count("|") for line in table}) == 1 for table in tables)
+    german = report.scenarios[0].test["mixture", "utility@1"]
+    assert f"| Mixture | {german.mean:.3f} ±{german.half:.3f} |" in text
+
+
+def test_flags(report):
+    text = render_markdown(report)
+    assert "Constant predictor (constant)" in text and "n/e" in text and " ○" in text
