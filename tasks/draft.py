@@ -117,7 +117,7 @@ def _separator(sample: str, path: Path) -> str:
     lines = [line for line in sample.splitlines()[:50] if line][:-1] or sample.splitlines()
     best, cells = ",", 1
     for separator in (",", ";", "\t", "|"):
-        counts = {len(line) for line in csv.reader(lines, delimiter=separator)}
+        counts = {len(line) for line in csv.reader(lines, delimiter=separator, skipinitialspace=True)}
         if len(counts) == 1 and min(counts) > cells:
             best, cells = separator, min(counts)
     if cells == 1:

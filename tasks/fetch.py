@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
+from tasks.archive import MOST, ArchiveError, open_member
 from tasks.card import Card, DataError, SourceFile
 from tasks.files import atomic_path
 
@@ -178,17 +179,15 @@ def _download(card: Card, file: SourceFile, progress: bool, retries: int) -> Pat
     folder = cache_folder() / "archives" if file.member else cache_path(file).parent
     pooch.get_logger().setLevel("ERROR")
     store = pooch.create(folder, base_url="", registry={name: known}, urls={name: file.url}, retry_if_failed=retries)
-    bar = _Bar(f"{card.name}/{file.name}") if progress else False
+    downloader = _Downloader(f"{card.name}/{file.name}" if progress else "", MOST if file.member else file.bytes)
     try:
-        path = Path(store.fetch(name, downloader=pooch.HTTPDownloader(progressbar=bar, timeout=60)))
+        path = Path(store.fetch(name, downloader=downloader))
     except (requests.RequestException, OSError, ValueError) as error:
         raise _refusal(card, file, f"the download failed ({' '.join(str(error).split())})") from error
     return _extract(card, file, path) if file.member else path
 
 
 def _extract(card: Card, file: SourceFile, archive: Path) -> Path:
-    from tasks.archive import ArchiveError, open_member
-
     try:
         with open_member(archive, file.member, file.bytes) as stream:
             return _store(card, file, stream, f"{file.member} in the archive")
@@ -212,24 +211,29 @@ def _refusal(card: Card, file: SourceFile, reason: str) -> FetchError:
     )
 
 
-class _Bar:
-    """A rich progress bar with the few methods that pooch calls."""
+class _Downloader:
+    """Called by pooch: stream one address to a file, at most ``limit`` bytes, with a progress bar if it has a label."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, limit: int) -> None:
+        self._label, self._limit = label, limit
+
+    def __call__(self, url: str, output: str | Path, _store: object) -> None:
+        import requests
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.total = 0
-        self._progress = Progress(
-            TextColumn(label), BarColumn(), DownloadColumn(), TimeRemainingColumn(), transient=True
-        )
-        self._task = self._progress.add_task(label, total=None)
-
-    def update(self, size: int) -> None:
-        self._progress.start()
-        self._progress.update(self._task, advance=size, total=self.total or None)
-
-    def reset(self) -> None:
-        self._progress.reset(self._task)
-
-    def close(self) -> None:
-        self._progress.stop()
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with (
+            requests.get(url, stream=True, timeout=60) as response,
+            Progress(*columns, transient=True, disable=not self._label) as progress,
+            Path(output).open("wb") as out,
+        ):
+            response.raise_for_status()
+            length = response.headers.get("content-length", "")
+            task = progress.add_task(self._label, total=int(length) if length.isdigit() else None)
+            size = 0
+            for block in response.iter_content(BLOCK):
+                size += len(block)
+                if size > self._limit:
+                    raise ValueError(f"the server sends more than {self._limit} bytes")
+                out.write(block)
+                progress.update(task, completed=size)

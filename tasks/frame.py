@@ -220,7 +220,7 @@ def assemble(card: Card, attributes: tuple[str, ...], table: pd.DataFrame) -> Ra
         )
     table = table.iloc[rows].reset_index(drop=True)
     labels = _labels(card, table)
-    parts = np.stack([_group_codes(attribute, table) for attribute in sensitive], axis=1)
+    parts = np.stack([_group_codes(card, attribute, table) for attribute in sensitive], axis=1)
     part_names = tuple(_names(attribute) for attribute in sensitive)
     groups, names, unseen = _combine(card, parts, part_names)
     return RawData(
@@ -267,13 +267,13 @@ def _labels(card: Card, table: pd.DataFrame) -> np.ndarray:
 
 def _outside(card: Card, attribute: Sensitive, table: pd.DataFrame, stay: np.ndarray) -> np.ndarray:
     """Rows that leave the task for their value of a sensitive attribute."""
-    column = table[attribute.column]
+    column = _values(card, attribute, table)
     absent = column.isna().to_numpy()
     if (count := int((absent & stay).sum())) and attribute.missing == "error":
         raise DataError(
             f"The sensitive column {attribute.column!r} of {card.name!r} is empty in {count} rows. Say in the card "
-            f'what happens to them: missing = "leave" in [[sensitive]] {attribute.name!r} drops them, missing = "other" '
-            "puts them into the group named by other, and a [[keep]] rule drops them for all attributes."
+            f'what happens to them: in [[sensitive]] {attribute.name!r} missing = "leave" drops them, missing = '
+            '"other" puts them into the group named by other, and a [[keep]] rule drops them for all attributes.'
         )
     known = np.any([matches(column, group) for group in attribute.groups], axis=0)
     outside = absent & (attribute.missing == "leave")
@@ -284,11 +284,20 @@ def _names(attribute: Sensitive) -> tuple[str, ...]:
     return (*(group.name for group in attribute.groups), *((attribute.other,) if attribute.other else ()))
 
 
-def _group_codes(attribute: Sensitive, table: pd.DataFrame) -> np.ndarray:
+def _values(card: Card, attribute: Sensitive, table: pd.DataFrame) -> pd.Series:
+    """A sensitive column in which the codes that its column spec calls missing are empty, unless a group names them."""
+    values = table[attribute.column]
+    named = {word(value) for group in attribute.groups for value in group.equals}
+    codes = {word(code) for column in card.column if column.name == attribute.column for code in column.missing}
+    return values.where(~values.map(word).isin(codes - named)) if codes - named else values
+
+
+def _group_codes(card: Card, attribute: Sensitive, table: pd.DataFrame) -> np.ndarray:
     """[n] int64: position of each row's group in ``_names``; rows in no rule are the last one, other."""
-    hits = np.stack([matches(table[attribute.column], group) for group in attribute.groups])
+    values = _values(card, attribute, table)
+    hits = np.stack([matches(values, group) for group in attribute.groups])
     if (hits.sum(axis=0) > 1).any():
-        value = table[attribute.column][hits.sum(axis=0) > 1].iloc[0]
+        value = values[hits.sum(axis=0) > 1].iloc[0]
         raise DataError(
             f"The value {value!r} is in two groups of {attribute.name!r}; make the groups disjoint in the card."
         )

@@ -15,9 +15,9 @@ Applicants for a job. With s = 1 for women, and independent noise u1..u5 ~ N(0, 
     decided label    Y0 = [u5 < m]
     historic label   Y  = Y0, but 0 with probability label_bias where s = 1 and Y0 = 1
 
-``direct`` is direct discrimination, ``proxy`` is discrimination through a mediator, ``label_bias`` is wrong labels. With
-all three 0 the label is independent of s. The counterfactual of a row changes s and what s causes (part_time), and keeps
-all noise: Pearl, Causality, 2009, chapter 7; Kusner et al., Counterfactual Fairness, NeurIPS 2017.
+``direct`` is direct discrimination, ``proxy`` is discrimination through a mediator, ``label_bias`` is wrong labels.
+With all three 0 the label is independent of s. The counterfactual of a row changes s and what s causes (part_time),
+and keeps all noise: Pearl, Causality, 2009, chapter 7; Kusner et al., Counterfactual Fairness, NeurIPS 2017.
 """
 
 from __future__ import annotations

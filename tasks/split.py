@@ -60,7 +60,8 @@ def hash_order(rows: np.ndarray, key: int) -> np.ndarray:
         z: np.ndarray = np.uint64(key) + (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        mixed: np.ndarray = z ^ (z >> np.uint64(31))
+    return mixed
 
 
 def subsample(raw: RawData, size: int, seed: int) -> np.ndarray:
@@ -157,6 +158,6 @@ def _check(raw: RawData, protocol: str, parts: tuple[np.ndarray, ...]) -> None:
             label = int(counts.argmin())
             raise DataError(
                 f"The {protocol} split of {raw.card.name!r} has no row of class {label} in its {name} part: the "
-                f"data have only {int((raw.labels == label).sum())} such rows. Use more rows, or correct the rule positive of "
-                "[label] in the card."
+                f"data have only {int((raw.labels == label).sum())} such rows. Use more rows, or correct "
+                "the rule positive of [label] in the card."
             )
