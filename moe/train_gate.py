@@ -66,7 +66,9 @@ class GateBudget:
     Attributes
     ----------
     steps : int
-        Optimiser steps.
+        Most optimiser steps.
+    patience : int
+        Checkpoints in a row without a new overall best, after which training stops.
     batch : int
         Rows per step (all rows when there are fewer).
     attention_rows : int
@@ -81,10 +83,11 @@ class GateBudget:
         Standard deviation of the noise on the scores of a "topk" gate in training.
     """
 
-    steps: int = 400
+    steps: int = 300
+    patience: int = 4
     batch: int = 1024
     attention_rows: int = 128
-    evaluate_every: int = 50
+    evaluate_every: int = 25
     hidden: int = 16
     k: int = 2
     noise: float = 0.5
@@ -389,10 +392,12 @@ class _Best:
         self.keys = torch.full((lanes,), -torch.inf, dtype=torch.float64)
         self.gates: list[DenseGate | None] = [None] * lanes
         self.scores: list[ValidationScore | None] = [None] * lanes
+        self.waited = 0
 
     def offer(self, gates: DenseGate, scores: ValidationScores) -> None:
         """Remember the lanes that improved."""
         keys = scores.rank_key(self._floor)
+        self.waited = 0 if bool(keys.max() > self.keys.max()) else self.waited + 1
         for lane in torch.nonzero(keys > self.keys).flatten().tolist():
             self.keys[lane], self.gates[lane], self.scores[lane] = keys[lane], gates.lane(lane), scores[lane]
 
@@ -417,6 +422,8 @@ def _train(problem: _Problem, kind: str, configs: Sequence[GateConfig], budget: 
             scores = problem.score_gates(flat.gates(flat.theta))
             best.offer(flat.gates(flat.theta), scores)
             history += _records(step, scores)
+            if best.waited >= budget.patience:
+                break
         if step < budget.steps:
             theta = flat.theta.detach().requires_grad_()
             part = problem.train.take(batches[step])

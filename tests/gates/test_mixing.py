@@ -15,8 +15,8 @@ def simplex(rows: int, experts: int, seed: int) -> torch.Tensor:
 def test_margin_is_the_logit_of_the_mixed_probability(seed: int, experts: int) -> None:
     weights = simplex(50, experts, seed)
     logits = torch.randn(50, experts, generator=torch.Generator().manual_seed(seed + 1)).double() * 5
-    mixed = (weights * torch.sigmoid(logits)).sum(-1)
-    torch.testing.assert_close(mixture_margin(weights, logits), torch.logit(mixed), rtol=1e-9, atol=1e-9)
+    odds = (weights * torch.sigmoid(logits)).sum(-1) / (weights * torch.sigmoid(-logits)).sum(-1)
+    torch.testing.assert_close(mixture_margin(weights, logits), odds.log(), rtol=1e-9, atol=1e-9)
 
 
 def test_identical_experts_give_the_expert() -> None:

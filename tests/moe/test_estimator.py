@@ -37,7 +37,7 @@ def test_without_groups_it_is_the_utility_classifier_and_says_so() -> None:
     np.testing.assert_allclose(mixture.decision_function(x), plain.decision_function(x), rtol=1e-9)
 
 
-@pytest.mark.parametrize("gate", ["dense", "topk", "static_simplex"])
+@pytest.mark.parametrize("gate", ["dense", "static_simplex"])
 def test_it_is_fairer_than_the_utility_classifier_at_little_cost(gate: str) -> None:
     x, y, groups = biased_data()
     mixture = FairMixtureClassifier(steps=200, epsilon=0.1, gate=gate).fit(x, y, sensitive_features=groups)
@@ -51,10 +51,12 @@ def test_it_is_fairer_than_the_utility_classifier_at_little_cost(gate: str) -> N
 
 
 def test_random_state_decides() -> None:
-    x, y, groups = biased_data(200)
+    x, y, groups = biased_data(120)
 
     def fitted(seed: int) -> Any:
-        model = FairMixtureClassifier(steps=30, random_state=seed).fit(x, y, sensitive_features=groups)
+        model = FairMixtureClassifier(steps=20, random_state=seed, gate="static_simplex").fit(
+            x, y, sensitive_features=groups
+        )
         return model.decision_function(x)
 
     np.testing.assert_array_equal(fitted(1), fitted(1))
