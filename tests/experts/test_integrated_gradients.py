@@ -45,11 +45,11 @@ def test_a_row_of_zeros_has_no_attribution_and_a_gradient_without_nan() -> None:
 
 def test_closed_form_is_what_many_steps_converge_to() -> None:
     parameters, x = case()
-    steps = torch.stack([integrated_gradients(lambda z, k=k: margins(parameters, z)[k], x, 4000) for k in range(3)])
-    torch.testing.assert_close(lane_attributions(parameters, x), steps, rtol=0, atol=2e-3)
+    steps = torch.stack([integrated_gradients(lambda z, k=k: margins(parameters, z)[k], x, 400) for k in range(3)])
+    torch.testing.assert_close(lane_attributions(parameters, x), steps, rtol=0, atol=1e-2)
 
 
-@pytest.mark.parametrize(("biases", "steps", "divergence"), [(False, 50, 1e-6), (True, 2000, 3e-5)])
+@pytest.mark.parametrize(("biases", "steps", "divergence"), [(False, 50, 1e-6), (True, 400, 1e-4)])
 def test_closed_form_equals_captum(biases: bool, steps: int, divergence: float) -> None:
     # a kink inside the path costs a quadrature with N points an error of the order of 1/N: without biases there is none
     parameters, x = case(n=60)
@@ -64,7 +64,7 @@ def test_closed_form_equals_captum(biases: bool, steps: int, divergence: float) 
             for k in range(3)
         ]
     )
-    assert float((captum - exact).abs().max()) < (1e-3 if biases else 1e-4)
+    assert float((captum - exact).abs().max()) < (5e-3 if biases else 1e-4)
     one, two = (att_jsd(profiles(a, torch.arange(60) % 2, 2), torch.tensor([True, True])) for a in (captum, exact))
     assert float((one - two).abs().max()) < divergence
 

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from experts import evidence
+from experts.evidence import collect_evidence
+from experts.lane_metrics import lane_probabilities, lane_reasons, reason_metrics
+from experts.lanes import LaneParameters
+from experts.mlp import MLPExpert
+from metrics.procedural import procedural_points
+from tasks.task import TaskView
+
+Views = Callable[..., TaskView]
+
+
+def expert_of(view: TaskView, seed: int = 1) -> MLPExpert:
+    return MLPExpert.of_lane(view, "utility", LaneParameters.initial(view.features.shape[1], 5, [seed]))
+
+
+@pytest.mark.parametrize("n_groups", [2, 3])
+def test_evidence_is_what_its_words_say(make_view: Views, n_groups: int) -> None:
+    view, rows = make_view(200, n_groups=n_groups), torch.tensor([7, 3, 150, 99])
+    expert = expert_of(view)
+    found = collect_evidence(expert, view, rows)
+    assert found.attributions is not None and found.masked is not None and found.counterfactual is not None
+    torch.testing.assert_close(found.probability, torch.sigmoid(expert.logits(view, rows)))
+    for i, row in enumerate(rows):
+        features = view.features.clone()
+        top = int(found.attributions[i].abs().argmax())
+        features[:, list(view.columns[top].features)] = 0
+        masked = torch.sigmoid(expert.logits(view.with_features(features), row[None]))
+        torch.testing.assert_close(found.masked[i], masked[0])
+        own = int(view.groups[row])
+        torch.testing.assert_close(found.counterfactual[i, own], found.probability[i])
+    assert found.counterfactual.shape == (4, n_groups)
+    assert found.features is not None and torch.equal(found.features, view.features[rows])
+    assert found.sensitive_columns == (0,)
+    assert found.explainer == "integrated_gradients"
+
+
+def test_chunks_change_nothing(make_view: Views, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = make_view(200)
+    whole = collect_evidence(expert_of(view), view, view.split.test)
+    monkeypatch.setattr(evidence, "CHUNK_ROWS", 7)
+    parts = collect_evidence(expert_of(view), view, view.split.test)
+    for name in ("probability", "attributions", "masked", "counterfactual"):
+        torch.testing.assert_close(getattr(whole, name), getattr(parts, name))
+
+
+def test_without_sensitive_features_there_is_no_counterfactual(make_view: Views) -> None:
+    view = dataclasses.replace(make_view(60), flip=None)
+    assert collect_evidence(expert_of(view), view, view.split.test).counterfactual is None
+
+
+def test_lanes_give_the_evidence_of_their_experts(make_view: Views) -> None:
+    view = make_view(300)
+    rows, parameters = view.split.validation, LaneParameters.initial(view.features.shape[1], 5, [1, 2])
+    probability = lane_probabilities(parameters, view.features[rows])
+    attributions, masked = lane_reasons(parameters, view, view.features[rows])
+    metrics = reason_metrics(parameters, view, rows)
+    for lane, seed in enumerate((1, 2)):
+        own = collect_evidence(expert_of(view, seed), view, rows)
+        assert own.attributions is not None and own.masked is not None
+        torch.testing.assert_close(probability[lane], own.probability)
+        torch.testing.assert_close(attributions[lane], own.attributions, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(masked[lane], own.masked, rtol=1e-4, atol=1e-5)
+        points = procedural_points(
+            own.probability[None], own.masked[None], own.attributions[None], view.groups[rows], 2, view.labels[rows]
+        )
+        assert float(metrics["fair_proc@1"][lane]) == pytest.approx(float(points["fair_proc@1"]), abs=1e-4)
