@@ -25,7 +25,7 @@ _SENSITIVE = re.compile(
     r"sex|gender|race|ethnic|\bage\b|^age|age$|relig|marital|nation|foreign|disab|birth|skin|minority", re.I
 )
 _POSITIVE = re.compile(r"^(1|yes|y|true|t|good|pass|passed|approved|accepted|hired|>.*|high)$", re.I)
-_IDENTIFIER = re.compile(r"(^|[_\W])(id|key|uuid|index|name|email|phone)$|^(id|index|unnamed)|\bid$|Id$|ID$")
+_IDENTIFIER = re.compile(r"(^|[_\W])(id|key|uuid|index|name|email|phone)$|^(id|index|(?i:unnamed))\b|\bid$|Id$|ID$")
 MOST_GROUPS = 6
 
 
