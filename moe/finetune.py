@@ -44,6 +44,8 @@ class FineTuneConfig:
         Rows per step whose attributions enter the objective.
     evaluate_every : int
         Steps between validation checkpoints.
+    patience : int
+        Checkpoints in a row that do not improve the run's best, after which it stops.
     clip : float
         Largest Euclidean norm of the gradient of all parameters together.
     """
@@ -56,6 +58,7 @@ class FineTuneConfig:
     batch: int = 1024
     attention_rows: int = 128
     evaluate_every: int = 25
+    patience: int = 2
     clip: float = 1.0
 
 
@@ -127,11 +130,15 @@ def fine_tune(
     best = FineTuning(mixture, False, None, before, before)
     history: list[dict[str, float | int]] = []
     for index, config in enumerate(configs):
+        run_best, waited = before, 0
         for step, snapshot in _run(view, mixture, config, seed):
             score = judge.score(snapshot)
             history.append({"config": index, "step": step, **vars_of(score)})
             if score.better_than(best.after, utility_floor):
                 best = FineTuning(snapshot, True, config, before, score)
+            run_best, waited = (score, 0) if score.better_than(run_best, utility_floor) else (run_best, waited + 1)
+            if waited >= config.patience:
+                break
     return replace(best, history=history)
 
 
