@@ -5,14 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from experts.lane_metrics import HIGHER_IS_BETTER
+from experts.lane_metrics import HIGHER_IS_BETTER, RARER_SHARE
 from experts.lanes import LaneParameters
+from metrics.points import DEGENERATE_SHARE
 
 
 class Checkpoints:
     """Keeps each lane's best weights, chosen on the evaluation rows.
 
-    A checkpoint is feasible when its utility@1 reaches the floor. A feasible one beats an infeasible one; among
+    A checkpoint is feasible when its utility@1 reaches the floor and, in fair roles, when its predictions are not
+    nearly constant (a constant has no gap and, where one class is common, much utility). A feasible one beats an infeasible one; among
     feasible ones the role's score decides, among infeasible ones utility@1 does. So a small gap never buys a bad
     model. Undefined scores never win.
 
@@ -33,6 +35,7 @@ class Checkpoints:
         self.feasible = torch.zeros(lanes, dtype=torch.bool)
         self.step = torch.zeros(lanes, dtype=torch.int64)
         self._score = score
+        self._fair = score != "utility@1"
         self._floor = float("-inf") if floor is None else floor
         self._merit = torch.full((lanes,), float("-inf"), dtype=torch.float64)
         self._waited = torch.zeros(lanes, dtype=torch.int64)
@@ -54,6 +57,8 @@ class Checkpoints:
         """Feasibility [k] and merit [k], higher is better among checkpoints of equal feasibility."""
         utility, score = values["utility@1"], values[self._score]
         feasible = (utility >= self._floor) & ~score.isnan()
+        if self._fair:
+            feasible &= values[RARER_SHARE] >= DEGENERATE_SHARE
         gain = score if self._score in HIGHER_IS_BETTER else -score
         return feasible, torch.where(feasible, gain, utility)
 

@@ -19,7 +19,7 @@ def collect_evidence(expert: Expert, view: TaskView, rows: Tensor) -> Evidence:
     (largest absolute attribution, the first of equals) set to unknown, and, where the sensitive columns are
     features, probabilities with every row moved to each group.
     """
-    chunks = rows.split(CHUNK_ROWS)
+    chunks = torch.split(rows, CHUNK_ROWS)
     attributions = torch.cat([expert.attributions(view, part).detach() for part in chunks])
     keep = torch.ones_like(attributions, dtype=torch.bool)
     keep.scatter_(1, attributions.abs().argmax(1, keepdim=True), False)
@@ -36,8 +36,10 @@ def collect_evidence(expert: Expert, view: TaskView, rows: Tensor) -> Evidence:
 
 def _probability(expert: Expert, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
     """[r] probabilities of class 1."""
-    keeps = [None] * len(rows) if keep is None else keep.split(CHUNK_ROWS)
-    parts = [expert.logits(view, part, k).detach() for part, k in zip(rows.split(CHUNK_ROWS), keeps, strict=False)]
+    keeps = [None] * len(rows) if keep is None else torch.split(keep, CHUNK_ROWS)
+    parts = [
+        expert.logits(view, part, k).detach() for part, k in zip(torch.split(rows, CHUNK_ROWS), keeps, strict=False)
+    ]
     return torch.sigmoid(torch.cat(parts))
 
 

@@ -10,12 +10,13 @@ from experts.group_profiles import indicator_or_none
 from experts.integrated_gradients import path_slopes
 from experts.lanes import LaneParameters, head, hidden, row_chunks, with_ones
 from metrics.composites import final
-from metrics.points import point_values
+from metrics.points import point_values, rarer_share
 from tasks.task import TaskView
 
 OUTCOME_METRICS = ("acc@1", "f1@1", "auc@1", "utility@1", "dp@1", "eopp@1", "fair_res@1")
 REASON_METRICS = ("ref@1", "vef@1", "att_jsd@1", "fair_proc@1")
 FINAL = "final@1"
+RARER_SHARE = "rarer_share"
 SCORES: dict[Role, str] = {
     "utility": "utility@1",
     "result": "fair_res@1",
@@ -70,10 +71,11 @@ def _reasons(parameters: LaneParameters, rows: Tensor, indicator: Tensor | None)
 
 
 def outcome_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor) -> dict[str, Tensor]:
-    """Metric id to [K] float64 values on rows, for the metrics that need predictions only; nan where undefined."""
+    """Metric id to [K] float64 values on rows, for what needs predictions only; nan where undefined."""
     probability = lane_probabilities(parameters, view.features[rows])
     labels, groups = view.labels[rows], view.groups[rows]
-    return point_values(probability, labels, groups, len(view.group_names), metrics=OUTCOME_METRICS)
+    values = point_values(probability, labels, groups, len(view.group_names), metrics=OUTCOME_METRICS)
+    return {**values, RARER_SHARE: rarer_share(probability)}
 
 
 def reason_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor) -> dict[str, Tensor]:
@@ -83,7 +85,7 @@ def reason_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor) -> 
     features, labels, groups = view.features[rows], view.labels[rows], view.groups[rows]
     size = max(1, LANE_FLOATS // (len(rows) * len(view.columns)))
     parts = []
-    for lanes in torch.arange(len(parameters)).split(size):
+    for lanes in torch.split(torch.arange(len(parameters)), size):
         part = parameters.select(lanes)
         attributions, masked = lane_reasons(part, view, features)
         probability = lane_probabilities(part, features)

@@ -56,7 +56,8 @@ class LaneParameters:
 
     def split(self) -> tuple[Tensor, Tensor, Tensor]:
         """W1 with b1 [K, h, d+1], w2 [K, h] and b2 [K, 1], differentiable views of theta."""
-        first, second, offset = self.theta.split((self.hidden * (self.n_features + 1), self.hidden, 1), dim=1)
+        sizes = [self.hidden * (self.n_features + 1), self.hidden, 1]
+        first, second, offset = torch.split(self.theta, sizes, dim=1)
         return first.reshape(len(self), self.hidden, self.n_features + 1), second, offset
 
     @property

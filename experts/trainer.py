@@ -277,9 +277,8 @@ class _Run:
         loss = cross_entropy(margins, batch)
         if with_penalty:
             loss = loss + self.objective.penalty(Forward(batch, first, second, offset, margins, lanes))
-        loss.sum().backward()  # type: ignore[no-untyped-call]
-        assert theta.grad is not None
-        return theta.grad
+        (gradient,) = torch.autograd.grad(loss.sum(), theta)
+        return gradient
 
     def evaluate(self, step: int) -> None:
         """Score the running lanes, keep better checkpoints, and let failed, patient-less and pruned lanes go."""

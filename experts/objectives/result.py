@@ -59,7 +59,7 @@ def soft_rates(probabilities: Tensor, batch: Batch) -> Tensor:
     else:
         totals = torch.where(batch.known_rates, batch.weights @ batch.rates, 1.0)
         rates = (probabilities * batch.weights) @ batch.rates / totals
-    return torch.where(batch.known_rates, rates, torch.nan).unflatten(-1, (2, batch.n_groups))
+    return torch.where(batch.known_rates, rates, torch.nan).view(*rates.shape[:-1], 2, batch.n_groups)
 
 
 def representation_distance(first: Tensor, batch: Batch) -> Tensor:

@@ -45,7 +45,7 @@ def test_values_and_gradients_equal_automatic_differentiation(d: int, columns: i
             if rows.weights is not None:
                 profiles = profiles * rows.weights[..., None]
             means = (rows.members.T @ profiles).mT
-        (means * upstream).sum().backward()
+        (means * upstream).sum().backward()  # type: ignore[no-untyped-call]
         results.append((means.detach(), parameters.theta.grad))
     torch.testing.assert_close(results[0][0], results[1][0])
     torch.testing.assert_close(results[0][1], results[1][1])
@@ -63,5 +63,5 @@ def test_a_row_of_zeros_keeps_the_gradient_finite() -> None:
     x[0, :-1] = 0
     rows.features[:, 0] = 0
     first, second, _ = parameters.split()
-    (group_profiles(hidden(first, x), first, second, rows) * upstream).sum().backward()
+    (group_profiles(hidden(first, x), first, second, rows) * upstream).sum().backward()  # type: ignore[no-untyped-call]
     assert parameters.theta.grad is not None and bool(parameters.theta.grad.isfinite().all())

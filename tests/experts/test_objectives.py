@@ -45,7 +45,7 @@ def gradient(view: TaskView, role: Role, lambdas: dict[str, float], weights: Ten
     loss = cross_entropy(margins, batch) + objective.penalty(
         Forward(batch, first, second, offset, margins, slice(0, 2))
     )
-    loss.sum().backward()
+    loss.sum().backward()  # type: ignore[no-untyped-call]
     assert theta.grad is not None
     return theta.grad
 
@@ -156,7 +156,7 @@ def test_adversary_gradients_equal_automatic_differentiation(n_groups: int, weig
     weight = torch.tensor([0.5, 2.0])
     theta = adversary._optimiser.theta.clone().requires_grad_()
     loss = adversary.reversed_loss(values, weight, targets, weights, slice(0, 2))
-    loss.sum().backward()
+    loss.sum().backward()  # type: ignore[no-untyped-call]
     own, reversed_gradient = adversary._gradient.clone(), values.grad
     first, second = adversary._split(theta)
     free = values.detach().requires_grad_()
@@ -166,7 +166,7 @@ def test_adversary_gradients_equal_automatic_differentiation(n_groups: int, weig
         scores, targets.expand_as(scores), reduction="none"
     ).sum(1)
     expected = rows.mean(1) if weights is None else (rows * weights).sum(1)
-    expected.sum().backward()
+    expected.sum().backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(own, theta.grad)
     assert free.grad is not None
