@@ -299,7 +299,7 @@ def _head(job: Job, task: Task, repeat: int, method: str, expert: Expert) -> dic
     return {
         "suite": job.suite, "task": job.task, "task_hash": task.hash, "protocol": job.protocol, "split": job.split,
         "split_hash": task.split.hash, "use_sensitive": job.use_sensitive, "seed": repeat, "method": method,
-        "role": expert.role if method not in TWINS else TWINS[method], "family": expert.family,
+        "role": TWINS.get(method, expert.role), "family": expert.family,
     }  # fmt: skip
 
 

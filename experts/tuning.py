@@ -31,7 +31,7 @@ from experts.search_space import search_space
 from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from experts.trial_store import Direction, Row, TrialStore
 from experts.tuning_results import file_stem, save_tuning
-from metrics.score import DEGENERATE_SHARE
+from metrics.points import DEGENERATE_SHARE, rarer_share
 from tasks.seeding import derive_seed
 from tasks.task import TaskView
 
@@ -290,8 +290,8 @@ def _shifted(
 def _rarer_shares(view: TaskView, lanes: LaneResult) -> list[float]:
     """Share of validation rows in each lane's rarer predicted class."""
     probability = lane_probabilities(lanes.parameters, view.features[view.split.validation])
-    positive = (probability > 0.5).double().mean(1)
-    return torch.minimum(positive, 1 - positive).tolist()
+    shares: list[float] = rarer_share(probability).tolist()
+    return shares
 
 
 def _row(plan: _Plan, lanes: LaneResult, lane: int, trial: optuna.Trial, rarer_share: float) -> Row:

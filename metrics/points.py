@@ -44,6 +44,16 @@ COUNT_METRICS = (
 POINT_METRICS = (*COUNT_METRICS, "auc@1", "utility@1", "brier@1", "ece@1")
 
 
+DEGENERATE_SHARE = 0.005
+"""A prediction is degenerate if fewer than this share of its rows is in the rarer predicted class."""
+
+
+def rarer_share(probability: Tensor) -> Tensor:
+    """[K] float64 share of rows in the rarer predicted class of each of K vectors [K, n]."""
+    positive = (probability > 0.5).to(torch.float64).mean(-1)
+    return torch.minimum(positive, 1 - positive)
+
+
 def count_values(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None) -> dict[str, Tensor]:
     """Every metric that follows from counts, for any number of count tables.
 

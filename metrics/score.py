@@ -22,7 +22,7 @@ from metrics.composites import combine
 from metrics.counts import cell_totals, count_table, permute_counts, resample_counts
 from metrics.deviations import count_deviations
 from metrics.evidence import Evidence
-from metrics.points import COUNT_METRICS, count_values
+from metrics.points import COUNT_METRICS, DEGENERATE_SHARE, count_values, rarer_share
 from metrics.procedural import procedural_draws
 from metrics.rates import FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RATE
 from metrics.registry import CFA_METRICS, METRICS, MIN_GROUP_ROWS, Condition, MetricSpec
@@ -31,9 +31,6 @@ from metrics.value import Value
 from tasks.seeding import numpy_generator
 
 COUNT_DRAWS = 10_000
-DEGENERATE_SHARE = 0.005
-"""A prediction is degenerate if fewer than this share of its rows is in the rarer predicted class."""
-
 Statistic = Literal["count", "positives", "selection_rate", "tpr", "fpr", "accuracy"]
 _CONDITION_WORDS: dict[Condition, str] = {
     "all": "rows",
@@ -324,7 +321,7 @@ def _degenerate(probability: Tensor) -> str:
     if bool((probability == probability[0]).all()):
         return f"every row has the probability {float(probability[0]):.4g}"
     share = float((probability > 0.5).to(torch.float64).mean())
-    if min(share, 1 - share) >= DEGENERATE_SHARE:
+    if float(rarer_share(probability)) >= DEGENERATE_SHARE:
         return ""
     return f"{max(share, 1 - share):.2%} of the rows are predicted {int(share > 0.5)}"
 
