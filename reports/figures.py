@@ -11,7 +11,6 @@ from markupsafe import Markup
 from reports import svg
 from reports.comparison import Pooled
 from reports.format import interval_text, signed, value_text
-from reports.labels import Box, place_labels
 from reports.names import (
     BLUE,
     GREY,
@@ -25,22 +24,9 @@ from reports.names import (
     metric_name,
     metric_symbol,
 )
-from reports.summary import DISPARITY, UTILITY, Estimate, Method, Report, Scenario
+from reports.summary import Estimate, Method, Report, Scenario
 
-SHAPES = {"gate": "circle", "static": "diamond", "expert": "square", "twin": "square", "baseline": "triangle"}
 VERDICT_COLOURS = {"better": BLUE, "worse": VERMILLION}
-
-
-def marker(method: Method, x: float, y: float, size: float = 5) -> Markup:
-    """The mark of a method; twins are hollow."""
-    return svg.mark(SHAPES[method.name.kind], x, y, size, method.name.colour, hollow=method.name.kind == "twin")
-
-
-def legend_mark(method: Method) -> Markup:
-    """The mark alone, for legends and tables."""
-    return svg.element(
-        "svg", marker(method, 8, 8), viewBox="0 0 16 16", width=14, height=14, aria_hidden="true", class_="mark"
-    )
 
 
 # -- what the mixture achieves ----------------------------------------------------------------------------------------
@@ -100,140 +86,6 @@ def _whisker(axis: svg.Axis, low: float, high: float, y: float, colour: str) -> 
         stroke=colour,
         stroke_width="2.2",
     )
-
-
-# -- utility against fairness -----------------------------------------------------------------------------------------
-
-SCATTER = Box(250, 177, 404, 314)  # the plotting area
-
-
-def scatter(scenario: Scenario) -> Markup:
-    """Utility against the result gap on test rows, with intervals over splits and the validation-chosen front."""
-    known = [m for m in scenario.methods if _drawable(scenario, m)]
-    if not known:
-        return Markup("")
-    x_axis, y_axis = _scatter_axes(scenario, known)
-    spots = {m.id: (x_axis(_mean(scenario, m, DISPARITY)), y_axis(_mean(scenario, m, UTILITY))) for m in known}
-    boxes = place_labels(
-        [spots[m.id] for m in known],
-        [8.0 * len(str(m.number)) + 2 for m in known],
-        13.0,
-        SCATTER,
-        12.0,
-        [m.id in scenario.on_front for m in known],
-    )
-    parts = [_scatter_frame(x_axis, y_axis)]
-    parts += [_cross(scenario, m, x_axis, y_axis) for m in known]
-    parts.append(_front_line(scenario, known, spots))
-    for method, box in zip(known, boxes, strict=True):
-        parts.append(_spot(scenario, method, spots[method.id], box, x_axis, y_axis))
-    members = ", ".join(m.name.label for m in known if m.id in scenario.on_front) or "none"
-    label = f"Utility against result gap on {scenario.name}; on the front: {members}. The table below has the numbers."
-    return svg.figure(460, 378, label, parts)
-
-
-def _drawable(scenario: Scenario, method: Method) -> bool:
-    values = [scenario.estimate(method.id, metric) for metric in (UTILITY, DISPARITY)]
-    return all(v is not None and not math.isnan(v.mean) for v in values)
-
-
-def _estimate(scenario: Scenario, method: Method, metric: str) -> Estimate:
-    return scenario.test[method.id, metric]
-
-
-def _mean(scenario: Scenario, method: Method, metric: str) -> float:
-    return _estimate(scenario, method, metric).mean
-
-
-def _scatter_axes(scenario: Scenario, known: Sequence[Method]) -> tuple[svg.Axis, svg.Axis]:
-    """Axes for the methods that predict something; a constant one far away is drawn at the edge."""
-    able = [m for m in known if not scenario.degenerate(m.id)] or list(known)
-    x = [_mean(scenario, m, DISPARITY) for m in able]
-    y = [_mean(scenario, m, UTILITY) for m in able]
-    x_pad = max(0.12 * (max(x) - min(x)), 0.006) + _typical_half(scenario, able, DISPARITY, max(x) - min(x))
-    y_pad = max(0.12 * (max(y) - min(y)), 0.006) + _typical_half(scenario, able, UTILITY, max(y) - min(y))
-    left, right = SCATTER.x - SCATTER.width / 2, SCATTER.x + SCATTER.width / 2
-    upper, lower = SCATTER.y - SCATTER.height / 2, SCATTER.y + SCATTER.height / 2
-    x_low = min(x) - x_pad
-    x_axis = svg.Axis(x_low if x_low > 0 else -0.03 * (max(x) + x_pad), max(x) + x_pad, left, right)
-    return x_axis, svg.Axis(min(y) - y_pad, max(y) + y_pad, lower, upper)
-
-
-def _typical_half(scenario: Scenario, methods: Sequence[Method], metric: str, spread: float) -> float:
-    """Room for error bars, but never so much that the points become a blot."""
-    halves = [h for h in (_estimate(scenario, m, metric).half for m in methods) if not math.isnan(h)]
-    return min(float(np.median(halves)) if halves else 0.0, 0.35 * max(spread, 0.01))
-
-
-def _scatter_frame(x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
-    left, right, upper, lower = x_axis.start, x_axis.end, y_axis.end, y_axis.start
-    y_ticks = y_axis.ticks(5)
-    parts = [svg.horizontal_axis(x_axis, lower, upper, "result gap, fair_res@1  (◀ fairer)", about=5)]
-    parts += [svg.line(left, y_axis(t), right, y_axis(t), "grid") for t in y_ticks]
-    parts += [svg.text(left - 5, y_axis(t) + 4, svg.tick_label(t, y_ticks), "tick", "end") for t in y_ticks]
-    middle = svg.number((upper + lower) / 2)
-    parts.append(
-        svg.element(
-            "text",
-            "utility@1  (better ▶)",
-            x=0,
-            y=0,
-            class_="axis",
-            text_anchor="middle",
-            transform=f"translate(11 {middle}) rotate(-90)",
-        )
-    )
-    parts.append(svg.rect(left, upper, right - left, lower - upper, class_="frame"))
-    return svg.join(parts)
-
-
-def _cross(scenario: Scenario, method: Method, x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
-    """Error bars over splits, cut at the frame."""
-    across, up = _estimate(scenario, method, DISPARITY), _estimate(scenario, method, UTILITY)
-    x, y = x_axis(across.mean), y_axis(up.mean)
-    path = ""
-    if not math.isnan(across.half) and y_axis.holds(up.mean):
-        path += f"M{svg.number(x_axis(across.low))} {svg.number(y)}H{svg.number(x_axis(across.high))}"
-    if not math.isnan(up.half) and x_axis.holds(across.mean):
-        path += f"M{svg.number(x)} {svg.number(y_axis(up.low))}V{svg.number(y_axis(up.high))}"
-    return svg.element("path", d=path, class_="bar", stroke=method.name.colour) if path else Markup("")
-
-
-def _front_line(scenario: Scenario, known: Sequence[Method], spots: dict[str, tuple[float, float]]) -> Markup:
-    """Front members in the order of their validation disparity, drawn at their test values."""
-    members = sorted(
-        (m for m in known if m.id in scenario.on_front), key=lambda m: scenario.validation[m.id, DISPARITY].mean
-    )
-    if len(members) < 2:
-        return Markup("")
-    return svg.element(
-        "path", d="M" + "L".join(" ".join(map(svg.number, spots[m.id])) for m in members), class_="front"
-    )
-
-
-def _spot(
-    scenario: Scenario, method: Method, spot: tuple[float, float], box: Box, x_axis: svg.Axis, y_axis: svg.Axis
-) -> Markup:
-    x, y = spot
-    utility, disparity = _mean(scenario, method, UTILITY), _mean(scenario, method, DISPARITY)
-    off = not (x_axis.holds(disparity) and y_axis.holds(utility))
-    hint = f"{method.number} {method.name.label}: utility {value_text(utility)}, result gap {value_text(disparity)}" + (
-        " (off the scale)" if off else ""
-    )
-    parts = []
-    if math.dist(spot, (box.x, box.y)) > 16:
-        parts.append(svg.line(x, y, box.x, box.y, "leader"))
-    if method.id in scenario.on_front:
-        parts.append(svg.element("circle", cx=x, cy=y, r=9, class_="ring"))
-    parts.append(marker(method, x, y))
-    parts.append(svg.rect(box.x - box.width / 2, box.y - box.height / 2, box.width, box.height, class_="plate"))
-    parts.append(svg.text(box.x, box.y + 4, str(method.number), "number", "middle"))
-    if off:
-        arrow = (
-            "▼" if utility < y_axis.low else "▲" if utility > y_axis.high else "▶" if disparity > x_axis.high else "◀"
-        )
-        parts.append(svg.text(x, y - 8 if arrow == "▼" else y + 16, arrow, "off", "middle"))
-    return svg.group(parts, hint)
 
 
 # -- reasons ----------------------------------------------------------------------------------------------------------

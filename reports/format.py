@@ -24,7 +24,7 @@ def signed(value: float) -> str:
     """``+0.012`` or ``−0.003``."""
     if math.isnan(value):
         return NONE
-    text = value_text(value, 3)
+    text = value_text(value, 4 if 0 < abs(value) < 0.0005 else 3)
     return text if text.startswith("−") or float(text) == 0 else "+" + text
 
 

@@ -9,6 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metrics.registry import METRICS
 from reports import figures, format, names
+from reports.marks import legend_mark
+from reports.scatter import scatter
 from reports.statistics import DRAWS, TEST_TRAIN_RATIO
 from reports.summary import DISPARITY, LEVELS, UTILITY, Report, Scenario
 
@@ -61,6 +63,8 @@ def _environment() -> Environment:
     environment.globals.update(
         interval=format.interval_text,
         half=format.half_text,
+        legend_mark=legend_mark,
+        scatter=scatter,
         estimate=format.estimate_text,
         headline_metrics=headline_metrics,
         outcome_metrics=outcome_metrics,

@@ -110,8 +110,11 @@ def hierarchical_bootstrap(
 ) -> Interval:
     """Mean over tasks of their means over splits, with a bootstrap over tasks and then over their splits.
 
-    Within a task the deviations of splits from the task's mean are stretched by √((1 + ratio·J)·J/(J−1)), so that a
-    single task gets the variance of :func:`corrected_interval` instead of s²/J·(J−1)/J.
+    The bootstrap gives the standard error. Percentiles of a handful of tasks are far too short (three tasks with
+    the same sign would always be "sure"), so the interval is mean ± t · error with T − 1 degrees of freedom for T
+    tasks, and J − 1 for a single one. Two more corrections for small numbers: deviations of tasks are stretched by
+    √(T/(T−1)), and deviations of splits by √((1 + ratio·J)·J/(J−1)), so that a single task gets
+    :func:`corrected_interval`.
 
     Parameters
     ----------
@@ -126,35 +129,45 @@ def hierarchical_bootstrap(
     Returns
     -------
     Interval
-        Percentile interval; ``n`` is the number of tasks; ``p`` is twice the smaller share of draws on one side of 0
-        (ties on both sides), with (count + 1)/(draws + 1), at most 1. nan with fewer than two values in all.
+        ``n`` is the number of tasks; nan ends with fewer than two values in all. Split noise is part of the spread of
+        tasks too and thus counted twice: the interval is rather too long than too short.
     """
     known = [row[~np.isnan(row)] for row in (np.asarray(v, dtype=np.float64) for v in values)]
     known = [row for row in known if len(row)]
+    n = len(known)
     mean = float(np.mean([row.mean() for row in known])) if known else math.nan
     if sum(map(len, known)) < 2:
-        return Interval(mean, math.nan, math.nan, math.nan, len(known))
-    chosen = rng.integers(len(known), size=(draws, len(known)))
+        return Interval(mean, math.nan, math.nan, math.nan, n)
+    error = float(_bootstrap_means(known, rng, ratio, draws).std())
+    if error <= ROUNDING:
+        return Interval(mean, mean, mean, 1.0 if abs(mean) <= ROUNDING else 0.0, n)
+    freedom = n - 1 if n > 1 else len(known[0]) - 1
+    half = _quantile(freedom) * error
+    return Interval(mean, mean - half, mean + half, float(2 * special.stdtr(freedom, -abs(mean) / error)), n)
+
+
+def _bootstrap_means(tasks: Sequence[Floats], rng: np.random.Generator, ratio: float, draws: int) -> Floats:
+    """[draws] means over resampled tasks of their means over resampled splits."""
+    n = len(tasks)
+    stretch = math.sqrt(n / (n - 1)) if n > 1 else 0.0
+    centre = float(np.mean([row.mean() for row in tasks]))
+    chosen = rng.integers(n, size=(draws, n))
     means = np.empty(chosen.shape)
-    for task, row in enumerate(known):
+    for task, row in enumerate(tasks):
         # every slot that drew this task gets its own resampled splits
         slots = chosen == task
-        means[slots] = _resampled_means(row, rng, ratio, int(slots.sum()))
-    drawn = means.mean(axis=1)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    return Interval(mean, float(low), float(high), min(1.0, 2 * (tail + 1) / (draws + 1)), len(known))
+        means[slots] = centre + stretch * (row.mean() - centre) + _split_noise(row, rng, ratio, int(slots.sum()))
+    result: Floats = means.mean(axis=1)
+    return result
 
 
-def _resampled_means(row: Floats, rng: np.random.Generator, ratio: float, count: int) -> Floats:
-    """[count] means of bootstrap samples of ``row``, with the variance of :func:`corrected_interval`."""
+def _split_noise(row: Floats, rng: np.random.Generator, ratio: float, count: int) -> Floats:
+    """[count] deviations of bootstrap means of ``row``, with the variance of :func:`corrected_interval`."""
     n = len(row)
     if n == 1:
-        return np.full(count, row[0])
-    stretch = math.sqrt((1 + ratio * n) * n / (n - 1))
+        return np.zeros(count)
     sample: Floats = (row - row.mean())[rng.integers(n, size=(count, n))].mean(axis=-1)
-    means: Floats = row.mean() + stretch * sample
-    return means
+    return math.sqrt((1 + ratio * n) * n / (n - 1)) * sample
 
 
 def rank_interval(

@@ -114,6 +114,10 @@ class Axis:
         """Whether the value lies on the axis."""
         return self.low <= value <= self.high
 
+    def beyond(self, value: float, below: str, above: str) -> str:
+        """A word for a value off the axis; empty for one on it."""
+        return below if value < self.low else above if value > self.high else ""
+
     def ticks(self, about: int = 4) -> list[float]:
         """Round values on the axis, roughly ``about`` of them."""
         step = _round_step((self.high - self.low) / max(about, 1))

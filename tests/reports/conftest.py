@@ -166,12 +166,12 @@ def write_run(folder, tasks=tuple(TASKS), splits=5, methods=tuple(METHODS), drop
     write_results(folder, **tables)
     suite = {
         "name": "made-up", "version": 1, "description": "Made-up numbers for the tests of the pages.",
-        "tasks": [*tasks, "nba"],
-        "protocol": "robust", "splits": splits, "seeds": 1, "seed": 0, "trials": 30, "batch": 15, "space": "published",
-        "epsilon": 0.02, "folds": 5, "use_sensitive": ["keep"], "methods": list(methods), "budget": {}, "hash": "f" * 64,
-        "unavailable": [{"task": "nba", "reason": "no network, and nba.csv is not in the cache"}], "failures": [],
-        "tracking_error": "", "code_version": "0.1.0 (abc)", "environment_hash": "0123456789ab",
-        "libraries": {"numpy": "2.4.0", "torch": "2.13.0"}, "python": "3.11.9",
+        "tasks": [*tasks, "nba"], "protocol": "robust", "splits": splits, "seeds": 1, "seed": 0, "trials": 30,
+        "batch": 15, "space": "published", "epsilon": 0.02, "folds": 5, "use_sensitive": ["keep"],
+        "methods": list(methods), "budget": {}, "hash": "f" * 64, "failures": [], "tracking_error": "",
+        "unavailable": [{"task": "nba", "reason": "no network, and nba.csv is not in the cache"}],
+        "code_version": "0.1.0 (abc)", "environment_hash": "0123456789ab", "python": "3.11.9",
+        "libraries": {"numpy": "2.4.0", "torch": "2.13.0"},
     }  # fmt: skip
     (folder / "suite.json").write_text(json.dumps(suite | suite_changes))
     return folder

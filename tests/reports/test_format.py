@@ -14,7 +14,8 @@ def test_value(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.012, "+0.012"), (-0.003, "−0.003"), (0.0, "0.000"), (-1e-5, "0.000"), (math.nan, "–")]
+    ("value", "text"),
+    [(0.012, "+0.012"), (-0.003, "−0.003"), (0.0, "0.000"), (-0.0001, "−0.0001"), (1e-9, "0.0000"), (math.nan, "–")],
 )
 def test_signed(value, text):
     assert signed(value) == text

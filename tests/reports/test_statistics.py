@@ -64,18 +64,36 @@ def test_holm_is_between_the_raw_p_value_and_bonferroni_and_keeps_the_order(p):
     assert all(adjusted[i] <= adjusted[j] for i in range(len(p)) for j in range(len(p)) if p[i] < p[j])
 
 
-def test_bootstrap_of_one_task_has_the_corrected_variance():
-    values = np.random.default_rng(0).normal(0.1, 1.0, size=400)
-    drawn = hierarchical_bootstrap([values], generator("test"), ratio=0.01, draws=4000)
-    error = math.sqrt((1 / 400 + 0.01) * values.var(ddof=1))
-    assert drawn.mean == pytest.approx(values.mean())
-    assert drawn.half == pytest.approx(1.96 * error, rel=0.06)
+def test_bootstrap_of_one_task_is_the_corrected_interval():
+    drawn, known = hierarchical_bootstrap([VALUES], generator("test"), draws=40_000), corrected_interval(VALUES)
+    assert drawn.mean == known.mean
+    assert drawn.half == pytest.approx(known.half, rel=0.02)
+    assert drawn.p == pytest.approx(known.p, rel=0.05)
 
 
-def test_bootstrap_over_tasks_is_as_wide_as_the_spread_of_tasks():
-    tasks = np.random.default_rng(1).normal(0.0, 1.0, size=200)
-    drawn = hierarchical_bootstrap([np.full(3, t) for t in tasks], generator("test"), draws=4000)
-    assert drawn.half == pytest.approx(1.96 * tasks.std() / math.sqrt(200), rel=0.06)
+@pytest.mark.parametrize("n", [3, 6, 40])
+def test_bootstrap_of_tasks_without_split_noise_is_the_t_interval_over_tasks(n):
+    tasks = np.random.default_rng(1).normal(0.3, 1.0, size=n)
+    drawn = hierarchical_bootstrap([np.full(3, t) for t in tasks], generator("test"), draws=40_000)
+    theirs = stats.ttest_1samp(tasks, 0.0)
+    assert (drawn.low, drawn.high) == pytest.approx(theirs.confidence_interval(0.95), rel=0.02, abs=0.02)
+    assert drawn.p == pytest.approx(theirs.pvalue, rel=0.05)
+
+
+def test_a_few_tasks_with_the_same_sign_are_no_proof():
+    same_sign = [[0.01, 0.012], [0.02, 0.019], [0.05, 0.052]]
+    assert hierarchical_bootstrap(same_sign, generator("test")).p > 0.05
+
+
+def test_split_noise_adds_to_the_spread_of_tasks():
+    tasks = np.random.default_rng(2).normal(0.0, 1.0, size=30)
+    calm, noisy = (
+        hierarchical_bootstrap([t + wobble * np.array([-1, 0, 1]) for t in tasks], generator("test"), ratio=0.5)
+        for wobble in (0.0, 2.0)
+    )
+    # variance of a task's mean: (1/3 + 1/2) · 4; of the tasks: s²; both over 30
+    extra = noisy.half**2 / calm.half**2
+    assert extra == pytest.approx(1 + (1 / 3 + 1 / 2) * 4 / tasks.var(ddof=1), rel=0.1)
 
 
 def test_bootstrap_weighs_tasks_equally_and_leaves_out_empty_ones():
@@ -85,10 +103,9 @@ def test_bootstrap_weighs_tasks_equally_and_leaves_out_empty_ones():
     assert math.isnan(hierarchical_bootstrap([], generator("test")).mean)
 
 
-def test_bootstrap_p_value():
+def test_bootstrap_without_spread():
     assert hierarchical_bootstrap([[0.0, 0.0], [0.0, 0.0]], generator("test"), draws=99).p == 1
-    sure = hierarchical_bootstrap([[1.0, 1.1, 0.9], [2.0, 2.1, 1.9]], generator("test"), ratio=0.0, draws=99)
-    assert sure.p == pytest.approx(2 / 100)
+    assert hierarchical_bootstrap([[0.5, 0.5], [0.5, 0.5]], generator("test"), draws=99).p == 0
 
 
 def test_bootstrap_is_reproducible_and_streams_are_named():

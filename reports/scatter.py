@@ -1,0 +1,144 @@
+"""Utility against the result gap, the picture of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from reports import svg
+from reports.format import value_text
+from reports.labels import Box, place_labels
+from reports.marks import marker
+from reports.summary import DISPARITY, UTILITY, Estimate, Method, Scenario
+
+AREA = Box(250, 177, 404, 314)  # where points may lie
+LEFT, RIGHT = AREA.x - AREA.width / 2, AREA.x + AREA.width / 2
+TOP, BOTTOM = AREA.y - AREA.height / 2, AREA.y + AREA.height / 2
+LINE_HEIGHT, DIGIT_WIDTH, MARK_SIDE = 13.0, 8.0, 12.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A method in the plane, in pixels; ``arrow`` points to where it really is when that is off the scale."""
+
+    method: Method
+    utility: Estimate
+    disparity: Estimate
+    x: float
+    y: float
+    arrow: str
+    ringed: bool
+
+    @property
+    def label(self) -> str:
+        """Number of the method, and the arrow."""
+        return f"{self.method.number}{self.arrow}"
+
+    @property
+    def hint(self) -> str:
+        """Words for the pointer."""
+        values = f"utility {value_text(self.utility.mean)}, result gap {value_text(self.disparity.mean)}"
+        return f"{self.label} {self.method.name.label}: {values}{' (off the scale)' if self.arrow else ''}"
+
+
+def scatter(scenario: Scenario) -> Markup:
+    """Utility against the result gap on test rows, with intervals over splits and the validation-chosen front."""
+    known = [m for m in scenario.methods if _drawable(scenario, m)]
+    if not known:
+        return Markup("")
+    x_axis, y_axis = _axes(scenario, known)
+    points = [_point(scenario, m, x_axis, y_axis) for m in known]
+    parts = [_frame(x_axis, y_axis), *(_cross(p, x_axis, y_axis) for p in points), _front_line(scenario, points)]
+    parts += [_spot(point, box) for point, box in zip(points, _label_boxes(points), strict=True)]
+    members = ", ".join(p.method.name.label for p in points if p.ringed) or "none"
+    label = f"Utility against result gap on {scenario.name}; on the front: {members}. The table below has the numbers."
+    return svg.figure(460, 378, label, parts)
+
+
+def _drawable(scenario: Scenario, method: Method) -> bool:
+    values = [scenario.estimate(method.id, metric) for metric in (UTILITY, DISPARITY)]
+    return all(v is not None and not math.isnan(v.mean) for v in values)
+
+
+def _axes(scenario: Scenario, known: Sequence[Method]) -> tuple[svg.Axis, svg.Axis]:
+    """Axes for the methods that predict something; a constant one far away is drawn at the edge."""
+    able = [m for m in known if not scenario.degenerate(m.id)] or list(known)
+    x_low, x_high = _range([scenario.test[m.id, DISPARITY] for m in able])
+    y_low, y_high = _range([scenario.test[m.id, UTILITY] for m in able])
+    # a gap cannot be negative: the axis ends just below 0, so that a mark at 0 is whole
+    return svg.Axis(max(x_low, -0.03 * x_high), x_high, LEFT, RIGHT), svg.Axis(y_low, y_high, BOTTOM, TOP)
+
+
+def _range(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """Room for the points and for typical error bars, but never so much that the points become a blot."""
+    low, high = min(e.mean for e in estimates), max(e.mean for e in estimates)
+    halves = [e.half for e in estimates if not math.isnan(e.half)]
+    room = min(float(np.median(halves)) if halves else 0.0, 0.35 * max(high - low, 0.01))
+    pad = max(0.12 * (high - low), 0.006) + room
+    return low - pad, high + pad
+
+
+def _point(scenario: Scenario, method: Method, x_axis: svg.Axis, y_axis: svg.Axis) -> Point:
+    utility, disparity = scenario.test[method.id, UTILITY], scenario.test[method.id, DISPARITY]
+    arrow = y_axis.beyond(utility.mean, "▼", "▲") or x_axis.beyond(disparity.mean, "◀", "▶")
+    ringed = method.id in scenario.on_front
+    return Point(method, utility, disparity, x_axis(disparity.mean), y_axis(utility.mean), arrow, ringed)
+
+
+def _label_boxes(points: Sequence[Point]) -> list[Box]:
+    places = [(p.x, p.y) for p in points]
+    widths = [DIGIT_WIDTH * len(p.label) + 2 for p in points]
+    return place_labels(places, widths, LINE_HEIGHT, AREA, MARK_SIDE, [p.ringed for p in points])
+
+
+def _frame(x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
+    ticks = y_axis.ticks(5)
+    turn = f"translate(11 {svg.number(AREA.y)}) rotate(-90)"
+    return svg.join([
+        svg.horizontal_axis(x_axis, BOTTOM, TOP, "result gap, fair_res@1  (◀ fairer)", about=5),
+        *(svg.line(LEFT, y_axis(t), RIGHT, y_axis(t), "grid") for t in ticks),
+        *(svg.text(LEFT - 5, y_axis(t) + 4, svg.tick_label(t, ticks), "tick", "end") for t in ticks),
+        svg.element("text", "utility@1  (better ▶)", transform=turn, class_="axis", text_anchor="middle"),
+        svg.rect(LEFT, TOP, AREA.width, AREA.height, class_="frame"),
+    ])  # fmt: skip
+
+
+def _cross(point: Point, x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
+    """Error bars over splits, cut at the frame."""
+    path = ""
+    if not math.isnan(point.disparity.half) and y_axis.holds(point.utility.mean):
+        ends = [svg.number(x_axis(v)) for v in (point.disparity.low, point.disparity.high)]
+        path += f"M{ends[0]} {svg.number(point.y)}H{ends[1]}"
+    if not math.isnan(point.utility.half) and x_axis.holds(point.disparity.mean):
+        ends = [svg.number(y_axis(v)) for v in (point.utility.low, point.utility.high)]
+        path += f"M{svg.number(point.x)} {ends[0]}V{ends[1]}"
+    return svg.element("path", d=path, class_="bar", stroke=point.method.name.colour) if path else Markup("")
+
+
+def _front_line(scenario: Scenario, points: Sequence[Point]) -> Markup:
+    """Front members in the order of their validation disparity, drawn at their test values."""
+    members = [p for p in points if p.ringed]
+    members.sort(key=lambda p: scenario.validation[p.method.id, DISPARITY].mean)
+    if len(members) < 2:
+        return Markup("")
+    return svg.element(
+        "path", d="M" + "L".join(f"{svg.number(p.x)} {svg.number(p.y)}" for p in members), class_="front"
+    )
+
+
+def _spot(point: Point, box: Box) -> Markup:
+    """Mark, ring, number, and a line between mark and number where they are apart."""
+    parts = [
+        svg.line(point.x, point.y, box.x, box.y, "leader")
+        if math.dist((point.x, point.y), (box.x, box.y)) > 18
+        else "",
+        svg.element("circle", cx=point.x, cy=point.y, r=9, class_="ring") if point.ringed else "",
+        marker(point.method, point.x, point.y),
+        svg.rect(box.x - box.width / 2, box.y - box.height / 2, box.width, box.height, class_="plate"),
+        svg.text(box.x, box.y + 4, point.label, "number", "middle"),
+    ]
+    return svg.group(parts, point.hint)
