@@ -69,7 +69,7 @@ def profile_draws(attributions: Tensor, groups: Tensor, n_groups: int, weights: 
     members = torch.nn.functional.one_hot(groups, n_groups).to(torch.float32)
     columns = _profile_columns(attributions)
     sums = weighted_sums(weights, (members[:, :, None] * columns[:, None, :]).flatten(1))
-    return _as_profiles(sums.view(len(weights), n_groups, -1))
+    return _as_profiles(sums.view(len(weights), n_groups, columns.shape[1]))
 
 
 def profile_null(attributions: Tensor, shuffled: Tensor, n_groups: int) -> Profiles:

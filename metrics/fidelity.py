@@ -186,7 +186,7 @@ def weighted_top_sums(
     -------
     [B, v] float64
     """
-    if len(scores) == 0:
+    if len(scores) == 0 or len(weights) == 0:
         return torch.zeros(len(weights), values.shape[1], dtype=torch.float64)
     order = torch.argsort(scores, descending=True, stable=True)
     ranked = scores[order]
