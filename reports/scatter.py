@@ -69,8 +69,9 @@ def _axes(scenario: Scenario, known: Sequence[Method]) -> tuple[svg.Axis, svg.Ax
     able = [m for m in known if not scenario.degenerate(m.id)] or list(known)
     x_low, x_high = _range([scenario.test[m.id, DISPARITY] for m in able])
     y_low, y_high = _range([scenario.test[m.id, UTILITY] for m in able])
-    # a gap cannot be negative: the axis ends just below 0, so that a mark at 0 is whole
-    return svg.Axis(max(x_low, -0.03 * x_high), x_high, LEFT, RIGHT), svg.Axis(y_low, y_high, BOTTOM, TOP)
+    # a gap cannot be negative: the axis ends just below 0, so that a mark at 0 is whole; and 0 is worth showing if near
+    x_low = x_low if x_low > 0.4 * x_high else -0.03 * x_high
+    return svg.Axis(x_low, x_high, LEFT, RIGHT), svg.Axis(y_low, y_high, BOTTOM, TOP)
 
 
 def _range(estimates: Sequence[Estimate]) -> tuple[float, float]:
@@ -132,13 +133,12 @@ def _front_line(scenario: Scenario, points: Sequence[Point]) -> Markup:
 
 def _spot(point: Point, box: Box) -> Markup:
     """Mark, ring, number, and a line between mark and number where they are apart."""
-    parts = [
-        svg.line(point.x, point.y, box.x, box.y, "leader")
-        if math.dist((point.x, point.y), (box.x, box.y)) > 18
-        else "",
-        svg.element("circle", cx=point.x, cy=point.y, r=9, class_="ring") if point.ringed else "",
-        marker(point.method, point.x, point.y),
-        svg.rect(box.x - box.width / 2, box.y - box.height / 2, box.width, box.height, class_="plate"),
-        svg.text(box.x, box.y + 4, point.label, "number", "middle"),
-    ]
+    parts = []
+    if math.dist((point.x, point.y), (box.x, box.y)) > 18:
+        parts.append(svg.line(point.x, point.y, box.x, box.y, "leader"))
+    if point.ringed:
+        parts.append(svg.element("circle", cx=point.x, cy=point.y, r=9, class_="ring"))
+    parts.append(marker(point.method, point.x, point.y))
+    parts.append(svg.rect(box.x - box.width / 2, box.y - box.height / 2, box.width, box.height, class_="plate"))
+    parts.append(svg.text(box.x, box.y + 4, point.label, "number", "middle"))
     return svg.group(parts, point.hint)
