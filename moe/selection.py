@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metrics.points import point_values
+from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,28 @@ class ValidationScore:
         fair_res@1, mean of the DP and EO gaps; nan when the rows cannot tell.
     fair_proc : float
         Procedural unfairness; nan when it was not measured.
+    rarer : float
+        Share of rows in the rarer predicted class; nearly 0 for a constant, which no rule may choose for its lack
+        of gaps.
     """
 
     utility: float
     fair_res: float
     fair_proc: float = math.nan
+    rarer: float = 0.5
 
     @property
     def final(self) -> float:
         """Utility minus the known disparities."""
         return self.utility - sum(v for v in (self.fair_res, self.fair_proc) if not math.isnan(v))
 
+    def reaches(self, floor: float) -> bool:
+        """Whether the candidate is useful enough and not nearly constant."""
+        return self.utility >= floor and self.rarer >= DEGENERATE_SHARE
+
     def better_than(self, other: ValidationScore, floor: float) -> bool:
         """Whether this score wins under the rule (see :func:`choose`); a tie keeps ``other``."""
-        mine, theirs = self.utility >= floor, other.utility >= floor
+        mine, theirs = self.reaches(floor), other.reaches(floor)
         if mine != theirs:
             return mine
         return self.final > other.final if mine else self.utility > other.utility
@@ -49,6 +57,7 @@ class ValidationScores:
     utility: Tensor
     fair_res: Tensor
     fair_proc: Tensor
+    rarer: Tensor | None = None
 
     @property
     def final(self) -> Tensor:
@@ -59,11 +68,16 @@ class ValidationScores:
     def rank_key(self, floor: float) -> Tensor:
         """[c] sort key of the rule: candidates at or above the floor by ``final``, the rest below them by utility."""
         reach = self.utility >= floor
+        if self.rarer is not None:
+            reach = reach & (self.rarer >= DEGENERATE_SHARE)
         low = torch.nan_to_num(self.utility, nan=-torch.inf) - 10.0  # final >= 0 - 1 - 4/3 for those above
         return torch.where(reach, self.final, low)
 
     def __getitem__(self, index: int) -> ValidationScore:
-        return ValidationScore(float(self.utility[index]), float(self.fair_res[index]), float(self.fair_proc[index]))
+        rarer = 0.5 if self.rarer is None else float(self.rarer[index])
+        return ValidationScore(
+            float(self.utility[index]), float(self.fair_res[index]), float(self.fair_proc[index]), rarer
+        )
 
 
 def _known(values: Tensor) -> Tensor:
@@ -92,20 +106,20 @@ def validation_scores(
     ValueError
         If the validation rows have one class only: no rule can choose on them.
     """
-    values = point_values(torch.sigmoid(margins), labels, groups, n_groups, metrics=("utility@1", "fair_res@1"))
+    probability = torch.sigmoid(margins)
+    values = point_values(probability, labels, groups, n_groups, metrics=("utility@1", "fair_res@1"))
     if len(torch.unique(labels)) < 2:
         raise ValueError(
             f"the {len(labels)} validation rows have a single class, so utility cannot be measured on them; "
             "use a stratified split or more validation rows"
         )
     missing = torch.full_like(values["utility@1"], torch.nan)
-    return ValidationScores(
-        values["utility@1"], values["fair_res@1"], missing if fair_proc is None else fair_proc.to(missing)
-    )
+    reasons = missing if fair_proc is None else fair_proc.to(missing)
+    return ValidationScores(values["utility@1"], values["fair_res@1"], reasons, rarer_share(probability))
 
 
 def choose(scores: ValidationScores, floor: float) -> int:
-    """Index of the winner: the largest final score among candidates with utility >= floor.
+    """Index of the winner: the largest final score among candidates with utility >= floor that predict both classes.
 
     If none reaches the floor, the one with the largest utility: fairness is never bought with a useless model.
     """

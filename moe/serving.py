@@ -57,7 +57,9 @@ class ServableMixture:
             )
         view = self._view(frame[needed])
         probability = torch.sigmoid(self.mixture.logits(view, torch.arange(len(frame))).double()).numpy()
-        return pd.DataFrame({"probability": probability, "prediction": (probability > 0.5).astype("int64")}, index=frame.index)
+        return pd.DataFrame(
+            {"probability": probability, "prediction": (probability > 0.5).astype("int64")}, index=frame.index
+        )
 
     def _view(self, frame: pd.DataFrame) -> TaskView:
         none = torch.empty(0, dtype=torch.int64)

@@ -458,6 +458,8 @@ def _winner(
     finalists = [(lane, gate, problem.finish(gate, score)) for lane, gate, score in best.finalists()]
     if not finalists:
         raise ValueError("every gate diverged: the loss is not finite at any checkpoint; lower the learning rates")
-    column = [torch.tensor([getattr(s, f) for *_, s in finalists]) for f in ("utility", "fair_res", "fair_proc")]
+    column = [
+        torch.tensor([getattr(s, f) for *_, s in finalists]) for f in ("utility", "fair_res", "fair_proc", "rarer")
+    ]
     lane, gate, score = finalists[choose(ValidationScores(*column), problem.floor)]
     return GateFit(gate, kind, configs[lane], score, history)

@@ -44,7 +44,7 @@ def test_scores_of_known_predictions() -> None:
     labels, groups = torch.tensor([1, 0, 1, 0]), torch.tensor([0, 0, 1, 1])
     margins = torch.tensor([[2.0, -2, 2, -2], [2.0, 1, -2, -1]])
     result = validation_scores(margins, labels, groups, 2)
-    assert result[0] == ValidationScore(1.0, 0.0, pytest.approx(NAN, nan_ok=True))
+    assert result[0] == ValidationScore(1.0, 0.0, pytest.approx(NAN, nan_ok=True), 0.5)
     assert result[1].fair_res == 1.0
     assert result[0].final == 1.0
 
@@ -52,3 +52,12 @@ def test_scores_of_known_predictions() -> None:
 def test_one_class_is_refused() -> None:
     with pytest.raises(ValueError, match="single class"):
         validation_scores(torch.zeros(1, 3), torch.ones(3, dtype=torch.int64), torch.tensor([0, 1, 0]), 2)
+
+
+def test_a_constant_never_wins_by_its_lack_of_gaps() -> None:
+    constant, useful = ValidationScore(0.73, 0.0, 0.0, rarer=0.0), ValidationScore(0.74, 0.1, 0.1, rarer=0.3)
+    assert useful.better_than(constant, floor=0.7) and not constant.better_than(useful, floor=0.7)
+    pair = [
+        torch.tensor([getattr(s, f) for s in (constant, useful)]) for f in ("utility", "fair_res", "fair_proc", "rarer")
+    ]
+    assert choose(ValidationScores(*pair), 0.7) == 1
