@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from reports import svg
 from reports.comparison import Pooled
+from reports.estimate import Estimate
 from reports.format import interval_text, signed, value_text
 from reports.names import (
     BLUE,
@@ -24,7 +25,8 @@ from reports.names import (
     metric_name,
     metric_symbol,
 )
-from reports.summary import Estimate, Method, Report, Scenario
+from reports.summary import Report, Scenario
+from reports.winners import Method
 
 VERDICT_COLOURS = {"better": BLUE, "worse": VERMILLION}
 
@@ -122,7 +124,7 @@ def _strip(scenario: Scenario, metric: str, x: float, column: float, top: float,
         svg.text(x + column / 2, 14, metric_symbol(metric), "head", "middle"),
         svg.text(x + column / 2, 28, sense, "tick", "middle"),
     ]
-    ticks = axis.ticks(2)
+    ticks = axis.ticks(2) if shown else []
     parts += [svg.line(axis(t), top, axis(t), bottom, "grid") for t in ticks]
     parts += [svg.text(axis(t), bottom + 14, svg.tick_label(t, ticks), "tick", "middle") for t in ticks]
     parts += [_strip_row(axis, m, e, top + step * i + step / 2, metric) for i, m, e in rows]
@@ -148,13 +150,13 @@ def _strip_row(axis: svg.Axis, method: Method, estimate: Estimate, y: float, met
 
 def weights(scenario: Scenario) -> Markup:
     """Mean gate weight of each expert in each group, a stacked bar per group."""
-    width, left, step = 390.0, 104.0, 19.0
+    width, left, step = 390.0, 118.0, 19.0
     parts, y = [], 4.0
     for routing in scenario.routing:
         parts.append(svg.text(0, y + 12, f"{routing.method.number}  {routing.method.name.label}", "head"))
         y += 19
         for row, name in enumerate(routing.groups):
-            parts.append(svg.text(left - 6, y + 12, _clip(name, 17), "row", "end"))
+            parts.append(svg.text(left - 6, y + 12, _clip(name, 16), "row", "end"))
             parts.append(_stack(routing.experts, routing.weight[row].tolist(), left, y, width - left, name))
             y += step
         y += 6

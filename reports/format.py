@@ -34,7 +34,9 @@ def estimate_text(value: float, half: float) -> str:
 
 
 def half_text(value: float, half: float) -> str:
-    """``±0.020`` with the digits of :func:`estimate_text`; empty when there is no interval."""
+    """``±0.020`` with the digits of :func:`estimate_text`; ``±>1`` when nothing is known; empty without an interval."""
+    if half >= 1:
+        return "±>1"  # as long as the whole range of the metrics: two splits have a t quantile of 12.7
     return "" if math.isnan(half) else f"±{half:.{digits_of(max(abs(value), half))}f}"
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from reports.format import estimate_text, half_text, interval_text, signed, value_text
 from reports.names import HEADLINE, OUTCOME, PROCEDURAL, ROUTING, method_name, metric_symbol
-from reports.summary import DISPARITY, UTILITY, Report, Scenario, Winner
+from reports.sentences import answers
+from reports.summary import Report, Scenario
+from reports.winners import DISPARITY, UTILITY, Winner
 
 
 def render_markdown(report: Report) -> str:
@@ -47,11 +49,15 @@ def _pooled(report: Report) -> str:
             interval = interval_text(p.interval.low, p.interval.high, 3)
             row.append(f"{signed(p.interval.mean)} {interval} **{p.verdict}** ({tally})")
         rows.append(row)
+    lead = "\n".join(f"- **{metric}**: {sentence}" for metric, sentence in answers(report))
     text = (
         "Pooled paired differences with 95 % intervals; in brackets the tasks on which the first is surely better ▲, "
         "surely worse ▼, not separable ○."
     )
-    return f"## What the mixture achieves\n\n{text}\n\n" + _table(["comparison", *map(metric_symbol, HEADLINE)], rows)
+    lead = f"Over all tasks together, the mixture is, in terms of\n\n{lead}\n\n" if lead else ""
+    return f"## What the mixture achieves\n\n{lead}{text}\n\n" + _table(
+        ["comparison", *map(metric_symbol, HEADLINE)], rows
+    )
 
 
 def _levels(report: Report) -> str:
@@ -72,7 +78,7 @@ def _winner(scenario: Scenario, winner: Winner) -> list[str]:
     level = "any" if winner.level is None else f"≤ {winner.level:.2f}"
     if winner.method is None:
         return [scenario.name, level, "none but a constant answer", "–", "–", "–", "–"]
-    tied = ", ".join(m.name.label for m in winner.tied) or "none"
+    tied = ": " + ", ".join(m.name.label for m in winner.tied) if 0 < len(winner.tied) <= 4 else ""
     kept = "" if winner.level is None else f"{winner.kept}/{winner.splits}"
     values = [_cell(scenario, winner.method.id, metric) for metric in (UTILITY, DISPARITY)]
     return [
@@ -81,7 +87,7 @@ def _winner(scenario: Scenario, winner: Winner) -> list[str]:
         winner.method.name.label,
         *values,
         kept,
-        f"{len(winner.tied)} of {len(winner.eligible) - 1}: {tied}",
+        f"{len(winner.tied)} of {len(winner.eligible) - 1}{tied}",
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from reports import svg
-from reports.summary import Method
+from reports.winners import Method
 
 SHAPES = {"gate": "circle", "static": "diamond", "expert": "square", "twin": "square", "baseline": "triangle"}
 

@@ -37,7 +37,7 @@ METHOD_NAMES = {
     "procedural": MethodName("Procedural expert", "expert", PURPLE, "tuned for the same reasons in all groups"),
     "result_lambda0": MethodName("Result, λ = 0", "twin", GREEN, "the result expert without its loss"),
     "procedural_lambda0": MethodName("Procedural, λ = 0", "twin", PURPLE, "the procedural expert without its loss"),
-    "combined_mlp": MethodName("MLP, combined loss", "baseline", ORANGE, "one network, all losses at once"),
+    "combined_mlp": MethodName("Combined-loss MLP", "baseline", ORANGE, "one network, all losses at once"),
     "constant": MethodName("Constant predictor", "baseline", GREY, "the same answer for everyone"),
     "logistic_regression": MethodName("Logistic regression", "baseline", GREY, "plain, without a fairness method"),
     "gradient_boosting": MethodName("Boosted trees", "baseline", INK, "plain, without a fairness method"),

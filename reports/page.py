@@ -11,8 +11,10 @@ from metrics.registry import METRICS
 from reports import figures, format, names
 from reports.marks import legend_mark
 from reports.scatter import scatter
+from reports.sentences import answers
 from reports.statistics import DRAWS, TEST_TRAIN_RATIO
-from reports.summary import DISPARITY, LEVELS, UTILITY, Report, Scenario
+from reports.summary import Report, Scenario
+from reports.winners import DISPARITY, UTILITY
 
 TEMPLATES = Path(__file__).parent / "templates"
 SYMBOLS = {"better": "▲", "worse": "▼", "not separable": "○", "identical": "=", "one split": "·", "not estimable": "–"}
@@ -35,11 +37,11 @@ def render_page(report: Report) -> str:
         figures=figures,
         names=names,
         registry=METRICS,
-        levels=LEVELS,
         utility=UTILITY,
         disparity=DISPARITY,
         ratio=TEST_TRAIN_RATIO,
         draws=DRAWS,
+        answers=answers(report),
         settings=json.dumps(report.suite, indent=2, sort_keys=True, ensure_ascii=False),
     )  # fmt: skip
 

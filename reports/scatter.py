@@ -10,12 +10,14 @@ import numpy as np
 from markupsafe import Markup
 
 from reports import svg
+from reports.estimate import Estimate
 from reports.format import value_text
 from reports.labels import Box, place_labels
 from reports.marks import marker
-from reports.summary import DISPARITY, UTILITY, Estimate, Method, Scenario
+from reports.summary import Scenario
+from reports.winners import DISPARITY, UTILITY, Method
 
-AREA = Box(250, 177, 404, 314)  # where points may lie
+AREA = Box(254, 177, 396, 314)  # where points may lie
 LEFT, RIGHT = AREA.x - AREA.width / 2, AREA.x + AREA.width / 2
 TOP, BOTTOM = AREA.y - AREA.height / 2, AREA.y + AREA.height / 2
 LINE_HEIGHT, DIGIT_WIDTH, MARK_SIDE = 13.0, 8.0, 12.0

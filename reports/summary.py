@@ -2,107 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from metrics.registry import METRICS
 from reports.comparison import Comparison, Pooled, compare, pool
-from reports.names import COMPARISONS, HEADLINE, METHOD_NAMES, ROUTING, MethodName, larger_is_better, method_name
-from reports.pareto import front
-from reports.statistics import LEVEL, corrected_interval, holm, rank_interval
+from reports.estimate import Estimate, Floats, estimates, values_by_split
+from reports.names import COMPARISONS, HEADLINE, METHOD_NAMES, ROUTING, method_name
 from reports.table import Tables, missing_cells
-
-LEVELS: tuple[float | None, ...] = (0.02, 0.05, 0.10, None)
-"""Fairness levels of the overview: largest fair_res@1 allowed on validation rows; None: any."""
-
-UTILITY, DISPARITY = "utility@1", "fair_res@1"
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One metric of one method on one task, over splits.
-
-    Attributes
-    ----------
-    mean, low, high : float
-        Mean over splits with the corrected interval over splits (nan with one split).
-    inner_low, inner_high : float
-        Sampling interval within a split, its ends averaged over splits.
-    null_p95 : float
-        Permutation null, averaged over splits; nan when the metric has none.
-    known, asked : int
-        Splits with a number; splits in the table.
-    degenerate : int
-        Splits on which the prediction is (nearly) constant.
-    reasons : tuple of str
-        Why, for splits that are not estimable or failed.
-    notes : tuple of str
-        What else is said of splits that have a number, such as groups that were left out.
-    """
-
-    mean: float
-    low: float
-    high: float
-    inner_low: float
-    inner_high: float
-    null_p95: float
-    known: int
-    asked: int
-    degenerate: int
-    reasons: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def half(self) -> float:
-        """Half the length of the interval over splits."""
-        return (self.high - self.low) / 2
-
-    @property
-    def within_null(self) -> bool:
-        """Whether shuffled groups give as much: not distinguishable from 0."""
-        return abs(self.mean) <= self.null_p95  # False when either is nan
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method in the order of the suite; ``number`` is its mark in every figure."""
-
-    id: str
-    number: int
-    name: MethodName
-    role: str
-    family: str
-
-
-@dataclass(frozen=True)
-class Winner:
-    """Who wins at a fairness level: chosen on validation rows, told with test values.
-
-    Attributes
-    ----------
-    level : float or None
-        Largest validation disparity allowed; None: any.
-    method : Method or None
-        None when no method reaches the level on validation rows.
-    kept, splits : int
-        Test splits that also meet the level, of how many.
-    tied, eligible : tuple of Method
-        Others that reach the level; ``tied`` are those whose test utility is not surely lower.
-    """
-
-    level: float | None
-    method: Method | None
-    kept: int = 0
-    splits: int = 0
-    tied: tuple[Method, ...] = ()
-    eligible: tuple[Method, ...] = ()
+from reports.winners import LEVELS, UTILITY, Method, Winner, front_members, rank_intervals, winner
 
 
 @dataclass(frozen=True)
@@ -172,7 +84,8 @@ class Scenario:
 
     def degenerate(self, method: str) -> bool:
         """Whether the method's prediction is (nearly) constant on half of the splits or more."""
-        return _degenerate(self.test.get((method, UTILITY)))
+        estimate = self.test.get((method, UTILITY))
+        return estimate is not None and estimate.mostly_degenerate
 
 
 @dataclass(frozen=True)
@@ -251,9 +164,9 @@ def _scenario(tables: Tables, methods: Sequence[Method], task: str, protocol: st
     splits = tuple(sorted(rows["split"].unique().tolist()))
     here = tuple(m for m in methods if (rows["method"] == m.id).any())
     by_part = {part: rows[rows["part"] == part] for part in ("test", "validation")}
-    values = {part: _values_by_split(by_part[part], splits) for part in by_part}
-    estimates = {part: _estimates(by_part[part], values[part], len(splits)) for part in by_part}
-    test, validation = estimates["test"], estimates["validation"]
+    values = {part: values_by_split(by_part[part], splits) for part in by_part}
+    found = {part: estimates(by_part[part], values[part], len(splits)) for part in by_part}
+    test, validation = found["test"], found["validation"]
     metrics = _ordered_metrics({metric for _, metric in test})
     single_axis = len(tables.suite["use_sensitive"]) == 1
     name = task if single_axis else f"{task} · sensitive {use_sensitive}"
@@ -271,9 +184,9 @@ def _scenario(tables: Tables, methods: Sequence[Method], task: str, protocol: st
         validation=validation,
         values=values["test"],
         validation_values=values["validation"],
-        on_front=_front(here, validation),
-        ranks=_ranks(here, values["test"]),
-        winners=tuple(_winner(level, here, values["test"], validation) for level in LEVELS),
+        on_front=front_members(here, validation),
+        ranks=rank_intervals(here, values["test"]),
+        winners=tuple(winner(level, here, values["test"], validation) for level in LEVELS),
         comparisons={(*pair, m): c for m in HEADLINE for pair, c in compare(m, values["test"]).items()},
         groups=_group_sizes(group_rows),
         rates=_rates(group_rows),
@@ -294,106 +207,6 @@ def _select(table: pd.DataFrame, **equal: str) -> pd.DataFrame:
 def _ordered_metrics(present: set[str]) -> tuple[str, ...]:
     known = [metric for metric in (*METRICS, *ROUTING) if metric in present]
     return (*known, *sorted(present - set(known)))
-
-
-def _values_by_split(rows: pd.DataFrame, splits: Sequence[int]) -> dict[tuple[str, str], Floats]:
-    """(method, metric) → [J] mean over training seeds; splits, not seeds, are the unit of every interval."""
-    table = (
-        rows.groupby(["method", "metric", "split"])["estimate"].mean().unstack("split").reindex(columns=list(splits))
-    )
-    return dict(zip(table.index, table.to_numpy(dtype=np.float64), strict=True))
-
-
-def _estimates(
-    rows: pd.DataFrame, values: dict[tuple[str, str], Floats], asked: int
-) -> dict[tuple[str, str], Estimate]:
-    keys = ["method", "metric"]
-    means = rows.groupby(keys)[["low", "high", "null_p95"]].mean()
-    inner = dict(zip(means.index, means.to_numpy(), strict=True))
-    degenerate = rows[rows["status"] == "degenerate"].groupby(keys)["split"].nunique().to_dict()
-    said = rows[rows["reason"] != ""].groupby([*keys, rows["status"].isin(["ok", "degenerate"])])["reason"]
-    words = {key: tuple(reasons) for key, reasons in said.unique().items()}
-    return {
-        key: _estimate(
-            values[key],
-            inner[key],
-            asked,
-            degenerate.get(key, 0),
-            words.get((*key, False), ()),
-            words.get((*key, True), ()),
-        )
-        for key in values
-    }
-
-
-def _estimate(
-    values: Floats, inner: Floats, asked: int, degenerate: int, reasons: tuple[str, ...], notes: tuple[str, ...]
-) -> Estimate:
-    over_splits = corrected_interval(values)
-    low, high, null = (float(v) for v in inner)
-    return Estimate(
-        over_splits.mean,
-        over_splits.low,
-        over_splits.high,
-        low,
-        high,
-        null,
-        over_splits.n,
-        asked,
-        degenerate,
-        reasons,
-        notes,
-    )
-
-
-def _degenerate(estimate: Estimate | None) -> bool:
-    return estimate is not None and 0 < estimate.asked <= 2 * estimate.degenerate
-
-
-def _front(methods: Sequence[Method], validation: dict[tuple[str, str], Estimate]) -> frozenset[str]:
-    """Pareto front on validation means; a constant predictor is fair by doing nothing and takes no place on it."""
-    able = [m.id for m in methods if (m.id, UTILITY) in validation and not _degenerate(validation[m.id, UTILITY])]
-    able = [m for m in able if (m, DISPARITY) in validation]
-    axes = (np.array([validation[m, metric].mean for m in able], dtype=np.float64) for metric in (UTILITY, DISPARITY))
-    return frozenset(m for m, member in zip(able, front(*axes), strict=True) if member)
-
-
-def _ranks(methods: Sequence[Method], values: dict[tuple[str, str], Floats]) -> dict[tuple[str, str], tuple[int, int]]:
-    ranks = {}
-    for metric in HEADLINE:
-        known = {m.id: values[m.id, metric] for m in methods if (m.id, metric) in values}
-        known = {m: v for m, v in known.items() if not np.isnan(v).all()}
-        for method, own in known.items():
-            others = [v for m, v in known.items() if m != method]
-            ranks[method, metric] = rank_interval(own, others, larger_is_better(metric))
-    return ranks
-
-
-def _winner(
-    level: float | None,
-    methods: Sequence[Method],
-    values: dict[tuple[str, str], Floats],
-    validation: dict[tuple[str, str], Estimate],
-) -> Winner:
-    eligible = [m for m in methods if _reaches(level, m.id, validation)]
-    if not eligible:
-        return Winner(level, None)
-    # ties go to the method that stands later in the suite: the order is from the mixture to the plain baselines
-    best = max(reversed(eligible), key=lambda m: validation[m.id, UTILITY].mean)
-    others = [m for m in eligible if m is not best]
-    tests = [corrected_interval(values[best.id, UTILITY] - values[m.id, UTILITY]) for m in others]
-    sure = holm([test.p for test in tests])
-    tied = [m for m, test, p in zip(others, tests, sure, strict=True) if not (p < 1 - LEVEL and test.mean > 0)]
-    reached = values[best.id, DISPARITY]
-    kept = int((reached <= (math.inf if level is None else level)).sum())
-    return Winner(level, best, kept, int((~np.isnan(reached)).sum()), tuple(tied), tuple(eligible))
-
-
-def _reaches(level: float | None, method: str, validation: dict[tuple[str, str], Estimate]) -> bool:
-    utility, disparity = validation.get((method, UTILITY)), validation.get((method, DISPARITY))
-    if utility is None or disparity is None or _degenerate(utility) or math.isnan(utility.mean):
-        return False
-    return disparity.mean <= (math.inf if level is None else level)
 
 
 def _group_sizes(rows: pd.DataFrame) -> tuple[GroupSize, ...]:

@@ -25,6 +25,7 @@ def test_value_and_interval_share_their_digits():
     assert (estimate_text(0.0052, 0.003), half_text(0.0052, 0.003)) == ("0.0052", "±0.0030")
     assert (estimate_text(0.0052, 0.03), half_text(0.0052, 0.03)) == ("0.005", "±0.030")
     assert half_text(0.5, math.nan) == ""
+    assert half_text(0.5, 3.2) == "±>1"
 
 
 def test_intervals_counts_and_seconds():

@@ -1,0 +1,125 @@
+"""One metric of one method on one task: over splits, with what is known within a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports.statistics import corrected_interval
+
+Floats = NDArray[np.float64]
+Key = tuple[str, str]
+"""(method, metric)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One metric of one method on one task, over splits.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        Mean over splits with the corrected interval over splits (nan with one split).
+    inner_low, inner_high : float
+        Sampling interval within a split, its ends averaged over splits.
+    null_p95 : float
+        Permutation null, averaged over splits; nan when the metric has none.
+    known, asked : int
+        Splits with a number; splits in the table.
+    degenerate : int
+        Splits on which the prediction is (nearly) constant.
+    reasons : tuple of str
+        Why, for splits that are not estimable or failed.
+    notes : tuple of str
+        What else is said of splits that have a number, such as groups that were left out.
+    """
+
+    mean: float
+    low: float
+    high: float
+    inner_low: float
+    inner_high: float
+    null_p95: float
+    known: int
+    asked: int
+    degenerate: int
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def half(self) -> float:
+        """Half the length of the interval over splits."""
+        return (self.high - self.low) / 2
+
+    @property
+    def within_null(self) -> bool:
+        """Whether shuffled groups give as much: not distinguishable from 0."""
+        return abs(self.mean) <= self.null_p95  # False when either is nan
+
+    @property
+    def mostly_degenerate(self) -> bool:
+        """Whether the prediction is (nearly) constant on half of the splits or more."""
+        return 0 < self.asked <= 2 * self.degenerate
+
+
+def values_by_split(rows: pd.DataFrame, splits: Sequence[int]) -> dict[Key, Floats]:
+    """(method, metric) → [J] mean over training seeds; splits, not seeds, are the unit of every interval."""
+    table = (
+        rows.groupby(["method", "metric", "split"])["estimate"].mean().unstack("split").reindex(columns=list(splits))
+    )
+    return dict(zip(table.index, table.to_numpy(dtype=np.float64), strict=True))
+
+
+def estimates(rows: pd.DataFrame, values: dict[Key, Floats], asked: int) -> dict[Key, Estimate]:
+    """(method, metric) → Estimate.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of one task and one part.
+    values : dict
+        Their values by split: see :func:`values_by_split`.
+    asked : int
+        Splits in the table.
+    """
+    keys = ["method", "metric"]
+    means = rows.groupby(keys)[["low", "high", "null_p95"]].mean()
+    inner = dict(zip(means.index, means.to_numpy(), strict=True))
+    degenerate = rows[rows["status"] == "degenerate"].groupby(keys)["split"].nunique().to_dict()
+    said = rows[rows["reason"] != ""].groupby([*keys, rows["status"].isin(["ok", "degenerate"])])["reason"]
+    words = {key: tuple(reasons) for key, reasons in said.unique().items()}
+    return {
+        key: _estimate(
+            values[key],
+            inner[key],
+            asked,
+            degenerate.get(key, 0),
+            words.get((*key, False), ()),
+            words.get((*key, True), ()),
+        )
+        for key in values
+    }
+
+
+def _estimate(
+    values: Floats, inner: Floats, asked: int, degenerate: int, reasons: tuple[str, ...], notes: tuple[str, ...]
+) -> Estimate:
+    over_splits = corrected_interval(values)
+    low, high, null = (float(v) for v in inner)
+    return Estimate(
+        over_splits.mean,
+        over_splits.low,
+        over_splits.high,
+        low,
+        high,
+        null,
+        over_splits.n,
+        asked,
+        degenerate,
+        reasons,
+        notes,
+    )

@@ -1,0 +1,42 @@
+"""The answer in plain sentences, from the pooled verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.names import HEADLINE, method_name, metric_name
+from reports.summary import Report
+
+PHRASES = {
+    "better": "surely better than",
+    "worse": "surely worse than",
+    "not separable": "not separable from",
+    "identical": "identical to",
+}
+"""Verdicts that say something, in the order of the sentence, and how they continue."""
+
+
+def answers(report: Report) -> list[tuple[str, str]]:
+    """(metric, sentence) for the headline metrics on which the mixture was compared.
+
+    Examples
+    --------
+    ``("utility", "surely better than the uniform mixture; not separable from static weights, boosted trees")``
+    """
+    found = []
+    for metric in HEADLINE:
+        verdicts = {b: p.verdict for (a, b, m), p in report.pooled.items() if a == "mixture" and m == metric}
+        parts = [f"{words} {_listing(verdicts, word)}" for word, words in PHRASES.items() if word in verdicts.values()]
+        if parts:
+            found.append((metric_name(metric), "; ".join(parts)))
+    return found
+
+
+def _listing(verdicts: dict[str, str], word: str) -> str:
+    return _join([method_name(reference).label for reference, verdict in verdicts.items() if verdict == word])
+
+
+def _join(names: Sequence[str]) -> str:
+    """``a, b and c``, with a lower-case first letter but for abbreviations."""
+    words = [name if name[:2].isupper() else name[0].lower() + name[1:] for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
