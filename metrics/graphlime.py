@@ -33,10 +33,12 @@ WIDTH = 0.1
 _GUARD = 1e-10  # added to norms: a feature that is constant in a neighbourhood explains nothing
 _RANK_TOLERANCE = 1e-6  # largest error of a kernel value
 _BUDGET = 1 << 21  # floats of the largest temporary
+_CACHED = 1 << 18  # floats of the largest product of a few neighbourhoods with all models
 _SAME = 1e-5  # kernels with a product this close to 1 count as the same
 _PROBLEMS = 4096  # lassos solved together: their matrices stay in cache
+_SIZES = (1, 2, 3, 4, 6, 8, 11, 15)  # features left in lassos solved together, at most
 _ROUNDS = 50
-_SWEEPS = 6  # of coordinate descent per round
+_SWEEPS = 4  # of coordinate descent per round
 _TINY = 1e-5  # weights below are 0, slopes below are flat
 _TABLE = 1 << 13
 
@@ -117,7 +119,7 @@ class GraphLime:
         values, rank = _probability_factor(probability)
         result = torch.zeros(models, self._rows, self._features)
         for chunk in self._chunks:
-            parts = chunk.parts(max(1, _BUDGET // (self._blocks.shape[1] * values.shape[1])))
+            parts = chunk.parts(max(1, _CACHED // (self._blocks.shape[1] * values.shape[1])))
             relevance = torch.cat([self._relevance(part, values, models, rank) for part in parts])
             result[:, chunk.position] = _lasso(relevance, chunk.gram, self._alpha).transpose(0, 1)
         return result
@@ -251,19 +253,21 @@ def _gauss(first: Tensor, second: Tensor, scale: float) -> Tensor:
 def _lasso(relevance: Tensor, gram: Tensor, alpha: float) -> Tensor:
     """[N, T, d] non-negative lasso weights from <K_k, L> [N, T, d] and the Gram matrices [N, d, d].
 
-    Of features with the same kernel the first stands for all: how they share a weight is not determined. Problems are
-    solved together with those that have as many features left.
+    Of features with the same kernel the first stands for all: how they share a weight is not determined. Problems with
+    about as many features left are solved together; padding is never worth a weight.
     """
     same = (gram > 1 - _SAME).tril(-1).any(2)  # [N, d]: equals an earlier feature
-    active = (relevance > alpha) & ~same[:, None, :]
-    count = active.sum(-1)
+    target = (relevance - alpha).masked_fill_(same[:, None, :], -1.0)
+    count = (target > 0).sum(-1)
     weights = torch.zeros_like(relevance)
-    for size in range(1, int(count.max()) + 1):
-        node, model = torch.nonzero(count == size, as_tuple=True)
+    smaller = 0
+    for size in [size for size in _SIZES if size < relevance.shape[2]] + [relevance.shape[2]]:
+        node, model = torch.nonzero((count > smaller) & (count <= size), as_tuple=True)
+        smaller = size
         for n, t in zip(torch.split(node, _PROBLEMS), torch.split(model, _PROBLEMS), strict=True):
-            chosen = torch.nonzero(active[n, t])[:, 1].view(-1, size).T  # [a, M]
-            target = relevance[n, t, chosen] - alpha
-            weights[n, t, chosen] = _minimise(target, gram[n, chosen[:, None], chosen[None]])
+            best, chosen = target[n, t].topk(size)
+            products = gram[n, chosen.T[:, None], chosen.T[None]]
+            weights[n[:, None], t[:, None], chosen] = _minimise(best.T.contiguous(), products).T
     return weights
 
 
