@@ -226,6 +226,9 @@ def _weighted_members(weights: Tensor, counts: Tensor, first: Tensor, last: Tens
     above = torch.where(start > 0, running.gather(1, (start - 1).clamp(min=0)), 0.0)
     tied = running.gather(1, end - 1) - above
     fraction = torch.where(tied > 0, (counts[:, None] - above) / tied, 0.0)
+    if bool((end - start == 1).all()):  # no ties at any border: the border row takes what is left
+        members = weights * (running <= counts[:, None])
+        return members.scatter_(1, border, counts[:, None] - above)
     position = torch.arange(weights.shape[1])
     share = torch.where(position < start, 1.0, torch.where(position < end, fraction, 0.0))
     return weights * share
