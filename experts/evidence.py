@@ -28,10 +28,16 @@ def collect_evidence(expert: Expert, view: TaskView, rows: Tensor) -> Evidence:
         attributions=attributions,
         masked=_probability(expert, view, rows, keep),
         counterfactual=_counterfactual(expert, view, rows),
-        features=view.features[rows],
+        features=_blind_features(view, rows),
         sensitive_columns=view.sensitive_columns,
         explainer=expert.explainer,
     )
+
+
+def _blind_features(view: TaskView, rows: Tensor) -> Tensor:
+    """[r, d] features without the sensitive ones: rows that are to be matched must not differ by group alone."""
+    features = view.features[rows]
+    return features if view.flip is None else features * ~view.flip.mask
 
 
 def _probability(expert: Expert, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:

@@ -37,7 +37,9 @@ def test_evidence_is_what_its_words_say(make_view: Views, n_groups: int) -> None
         own = int(view.groups[row])
         torch.testing.assert_close(found.counterfactual[i, own], found.probability[i])
     assert found.counterfactual.shape == (4, n_groups)
-    assert found.features is not None and torch.equal(found.features, view.features[rows])
+    assert found.features is not None and view.flip is not None
+    assert torch.equal(found.features[:, ~view.flip.mask], view.features[rows][:, ~view.flip.mask])
+    assert not found.features[:, view.flip.mask].any()  # rows are matched across groups: not by their group
     assert found.sensitive_columns == (0,)
     assert found.explainer == "integrated_gradients"
 
