@@ -62,7 +62,7 @@ class Estimate:
 
     @property
     def mostly_degenerate(self) -> bool:
-        """Whether the prediction is (nearly) constant on half of the splits or more."""
+        """Whether the prediction is (nearly) constant on half of the splits or more; gaps are flagged, utility is not."""
         return 0 < self.asked <= 2 * self.degenerate
 
 

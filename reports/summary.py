@@ -14,7 +14,7 @@ from reports.comparison import Comparison, Pooled, compare, pool
 from reports.estimate import Estimate, Floats, estimates, values_by_split
 from reports.names import COMPARISONS, HEADLINE, METHOD_NAMES, ROUTING, method_name
 from reports.table import Tables, missing_cells
-from reports.winners import LEVELS, UTILITY, Method, Winner, front_members, rank_intervals, winner
+from reports.winners import DISPARITY, LEVELS, Method, Winner, front_members, rank_intervals, winner
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Scenario:
 
     def degenerate(self, method: str) -> bool:
         """Whether the method's prediction is (nearly) constant on half of the splits or more."""
-        estimate = self.test.get((method, UTILITY))
+        estimate = self.test.get((method, DISPARITY))
         return estimate is not None and estimate.mostly_degenerate
 
 

@@ -56,8 +56,8 @@ class Winner:
 
 def front_members(methods: Sequence[Method], validation: Mapping[Key, Estimate]) -> frozenset[str]:
     """Pareto front on validation means; a constant predictor is fair by doing nothing and takes no place on it."""
-    able = [m.id for m in methods if (m.id, UTILITY) in validation and not validation[m.id, UTILITY].mostly_degenerate]
-    able = [m for m in able if (m, DISPARITY) in validation]
+    able = [m.id for m in methods if all((m.id, metric) in validation for metric in (UTILITY, DISPARITY))]
+    able = [m for m in able if not validation[m, DISPARITY].mostly_degenerate]
     axes = (np.array([validation[m, metric].mean for m in able], dtype=np.float64) for metric in (UTILITY, DISPARITY))
     return frozenset(m for m, member in zip(able, front(*axes), strict=True) if member)
 
@@ -109,6 +109,6 @@ def winner(
 
 def _reaches(level: float | None, method: str, validation: Mapping[Key, Estimate]) -> bool:
     utility, disparity = validation.get((method, UTILITY)), validation.get((method, DISPARITY))
-    if utility is None or disparity is None or utility.mostly_degenerate or math.isnan(utility.mean):
+    if utility is None or disparity is None or disparity.mostly_degenerate or math.isnan(utility.mean):
         return False
     return disparity.mean <= (math.inf if level is None else level)
