@@ -62,7 +62,7 @@ class Estimate:
 
     @property
     def mostly_degenerate(self) -> bool:
-        """Whether the prediction is (nearly) constant on half of the splits or more; gaps are flagged, utility is not."""
+        """Whether the prediction is (nearly) constant on half of the splits or more (the flag is on gaps)."""
         return 0 < self.asked <= 2 * self.degenerate
 
 

@@ -192,7 +192,7 @@ def decomposition(scenario: Scenario, stem: str) -> Markup:
     bottom = top + step * len(rows)
     ends = [v for _, routing, within in rows for v in (routing, within, routing + within, 0.0)]
     pad = max(0.06 * (max(ends) - min(ends)), 0.002)
-    axis = svg.Axis(min(ends) - pad, max(ends) + pad, left, width - 8)
+    axis = svg.Axis(min(ends) - pad, max(ends) + pad, left, width - 18)
     parts = [svg.horizontal_axis(axis, bottom, top, "", signed=True, about=4)]
     parts.append(svg.line(axis(0), top, axis(0), bottom, "zero"))
     for i, (method, routing, within) in enumerate(rows):
