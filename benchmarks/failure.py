@@ -4,6 +4,7 @@ from __future__ import annotations
 
 KNOWN = {
     "CardError",
+    "DataUnavailableError",
     "DataError",
     "FetchError",
     "SuiteError",
@@ -11,6 +12,9 @@ KNOWN = {
     "TrackingError",
     "ReportError",
     "ExpertError",
+    "MissingColumnError",
+    "ResumeError",
+    "TuningError",
 }
 """Names of error classes whose text says what, where and what to do (by name: their modules are heavy to import)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from benchmarks.baselines import BASELINES
 from benchmarks.environment import computing_hash, library_versions, source_hash
 from benchmarks.suite import Suite
+from tasks.registry import task_name
 from tasks.seeding import derive_seed
 
 
@@ -46,20 +48,24 @@ class Job:
 
     def seed_of(self, repeat: int) -> int:
         """Seed of everything random in one repetition of training (the split has its own)."""
-        return derive_seed(self.suite_seed, "job", self.task, self.split, self.use_sensitive, repeat)
+        return derive_seed(self.suite_seed, "job", self.title, self.split, self.use_sensitive, repeat)
+
+    @property
+    def title(self) -> str:
+        """Name of the task in tables and seeds: an own card goes by its name, wherever its file lies."""
+        return task_name(self.task)
 
     @property
     def key(self) -> str:
         """Hash of everything that determines the job's experts; methods are keyed one by one."""
-        facts = {k: v for k, v in asdict(self).items() if k not in ("suite", "methods")}
-        return hash_json([facts, computing_hash(), library_versions()])
+        facts = {k: v for k, v in asdict(self).items() if k not in ("suite", "methods", "task")}
+        return hash_json([self.title, facts, computing_hash(), library_versions()])
 
     @property
     def name(self) -> str:
         """Short name for people and folders."""
         drop = "_drop" if self.use_sensitive == "drop" else ""
-        task = self.task.rsplit("/", 1)[-1].replace(":", "-").replace("+", "-").removesuffix(".toml")
-        return f"{task}{drop}_split{self.split}"
+        return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', self.title)}{drop}_split{self.split}"
 
     @property
     def folder(self) -> str:

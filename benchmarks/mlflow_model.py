@@ -7,11 +7,12 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.pyfunc.model import PythonModel
 
 from moe.serving import load_servable
 
 
-class MixtureModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class MixtureModel(PythonModel):
     """Raw columns in, probability of class 1 and prediction out."""
 
     def load_context(self, context: Any) -> None:

@@ -11,6 +11,8 @@ from benchmarks.environment import ROOT
 from tasks.files import write_json, write_text
 
 if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
     from experts.expert import Expert
     from tasks.task import TaskView
 
@@ -33,26 +35,36 @@ def save_servable(mixture: Expert, view: TaskView, folder: Path) -> None:
 
 def log_model(run_id: str, folder: Path) -> None:
     """Log a servable folder as the run's model, with the code it needs."""
-    import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema
+    import mlflow.pyfunc
+    from mlflow.models import Model
 
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    kinds = {"numeric": "double", "binary": "string", "categorical": "string"}
-    # Raw columns keep the types of the published file; the encoder is the one that reads them.
-    inputs = [ColSpec(kinds[c["kind"]], c["name"], required=False) for c in card["column"]]
-    outputs = Schema([ColSpec("double", "probability"), ColSpec("long", "prediction")])
-    requirements = [f"{name}=={version.split('+')[0]}" for name, version in _versions().items()]
-    with mlflow.start_run(run_id=run_id):
-        mlflow.pyfunc.log_model(
-            name="mixture",
-            python_model=str(ROOT / "benchmarks" / "mlflow_model.py"),
-            artifacts={"system": str(folder)},
-            code_paths=[str(ROOT / name) for name in PACKAGES],
-            pip_requirements=requirements,
-            signature=ModelSignature(inputs=Schema(inputs), outputs=outputs),
-            metadata={"label": card["label"]["meaning"]},
-        )
+    encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    Model.log(
+        artifact_path=None,
+        name="mixture",
+        flavor=mlflow.pyfunc,
+        run_id=run_id,
+        python_model=str(ROOT / "benchmarks" / "mlflow_model.py"),
+        artifacts={"system": str(folder)},
+        code_paths=[str(ROOT / name) for name in PACKAGES],
+        pip_requirements=[f"{name}=={version.split('+')[0]}" for name, version in _versions().items()],
+        signature=_signature([column["spec"]["name"] for column in encoder["encoders"]]),
+        metadata={"label": card["label"]["meaning"]},
+    )
+
+
+def _signature(columns: list[str]) -> ModelSignature:
+    """Raw columns of any type: the encoder reads numbers and text alike, MLflow would refuse whole numbers as doubles.
+
+    They are optional for MLflow so that the model itself can name all that are absent.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    anything = AnyType()  # type: ignore[no-untyped-call]
+    inputs = Schema([ColSpec(anything, name, required=False) for name in columns])
+    return ModelSignature(inputs, Schema([ColSpec("double", "probability"), ColSpec("long", "prediction")]))
 
 
 def _versions() -> dict[str, str]:

@@ -40,28 +40,30 @@ def read_predictions(path: Path, view: TaskView, rows: Tensor) -> Tensor:
     if bad.any():
         line = int(bad.to_numpy().argmax())
         raise PredictionError(
-            f"{path}: {int(bad.sum())} probabilities are not numbers in [0, 1]; the first is {frame['probability'].iloc[line]} "
-            f"on line {line + 2} (row {frame['row'].iloc[line]}). Give the probability of class 1 for every row."
+            f"{path}: {int(bad.sum())} probabilities are not numbers in [0, 1]; the first is "
+            f"{frame['probability'].iloc[line]} on line {line + 2} (row {frame['row'].iloc[line]}). "
+            "Give the probability of class 1 for every row."
         )
     repeated = frame["row"].duplicated()
     if repeated.any():
         raise PredictionError(
-            f"{path}: {int(repeated.sum())} rows occur more than once; the first is row {frame['row'][repeated].iloc[0]}. Give each row once."
+            f"{path}: {int(repeated.sum())} rows occur more than once; the first is row "
+            f"{frame['row'][repeated].iloc[0]}. Give each row once."
         )
     wanted = pd.Index(view.rows[rows].numpy())
     found = frame.set_index("row")["probability"].reindex(wanted)
     missing = found.isna()
     if missing.any():
         raise PredictionError(
-            f"{path}: {int(missing.sum())} of {len(wanted)} test rows of {view.name} (split {view.split.index}, {view.split.protocol}) have no "
-            f"prediction; the first is row {wanted[missing.to_numpy()][0]}. 'row' is the 0-based row of the published file."
+            f"{path}: {int(missing.sum())} of {len(wanted)} test rows of {view.name} (split {view.split.index}, "
+            f"{view.split.protocol}) have no prediction; the first is row {wanted[missing.to_numpy()][0]}. 'row' is the 0-based row of the published file."
         )
     return torch.from_numpy(found.to_numpy(dtype="float64", copy=True))
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path)
+        frame: pd.DataFrame = pd.read_csv(path)
     except FileNotFoundError:
         raise PredictionError(f"There is no file {path}. Give a CSV with the columns row and probability.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -73,7 +75,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise PredictionError(
             f"{path} has no column {' and no column '.join(absent)}; it has {', '.join(map(str, frame.columns))}."
         )
-    numbers = frame[["row", "probability"]].apply(pd.to_numeric, errors="coerce")
+    numbers: pd.DataFrame = frame[["row", "probability"]].apply(pd.to_numeric, errors="coerce")
     wrong = numbers["row"].isna() | (numbers["row"] % 1 != 0)
     if wrong.any():
         line = int(wrong.to_numpy().argmax())

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -44,8 +44,16 @@ class Suite(BaseModel):
     epsilon: float = Field(default=0.02, ge=0, description="utility a fair expert may cost, on validation rows")
     folds: int = Field(default=5, ge=2, description="folds of the out-of-fold outputs that gates learn from")
     use_sensitive: tuple[Literal["keep", "drop"], ...] = ("keep",)
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = Field(default=METHODS, min_length=1)
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.trainer.Budget")
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in methods if name not in METHODS]
+        if unknown:
+            raise ValueError(f"there is no method {', '.join(unknown)}; known are {', '.join(METHODS)}")
+        return methods
 
     @property
     def hash(self) -> str:
@@ -73,14 +81,26 @@ def load_suite(name: str, **overrides: Any) -> Suite:
         close = difflib.get_close_matches(name, suite_names(), n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
         raise SuiteError(
-            f"There is no suite {name!r}. {hint}Known suites: {', '.join(suite_names())}; or give the path of a .toml file."
+            f"There is no suite {name!r}. {hint}Known suites: {', '.join(suite_names())}; "
+            "or give the path of a .toml file."
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise SuiteError(f"{path} is not valid TOML: {error}. Mend the file and run again.") from error
-    data |= {key: value for key, value in overrides.items() if value is not None}
+    return load_settings(
+        f"suite {name!r}", data | {key: value for key, value in overrides.items() if value is not None}
+    )
+
+
+def load_settings(what: str, data: dict[str, Any]) -> Suite:
+    """A suite from its fields; ``what`` names where they come from.
+
+    Raises
+    ------
+    SuiteError
+        If a field is unknown or has a value that it may not have; the text names each.
+    """
     try:
-        suite = Suite.model_validate(data)
+        return Suite.model_validate(data)
     except ValidationError as error:
         lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SuiteError(f"Suite {name!r} cannot be used: {lines}.") from error
-    return suite
+        raise SuiteError(f"The settings of {what} cannot be used: {lines}. Correct them and run again.") from error

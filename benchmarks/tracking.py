@@ -1,7 +1,7 @@
 """MLflow as a sink: one flat run per cell, sent after the cell is safely on disk.
 
 Training code never calls this module. The harness hands over finished cells; a server that is down costs nothing but
-a warning, and :func:`send_missing` sends later what was not sent.
+a warning, and :func:`send_all` later sends what was not sent.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.cell import Cell
 from benchmarks.environment import code_version, environment_hash
@@ -21,13 +22,21 @@ from tasks.files import write_json
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 EXPERIMENT = "fairmoe"
 RECEIPT = "mlflow.json"
-QUICK_FAILURE = {  # MLflow's own defaults keep a command waiting for minutes when a server is down
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+SQLITE = "sqlite:///"
+BATCH = 800  # metrics of one request; a server takes 1000 numbers, params and tags together
+BATCH_PARAMS = 100
+PARAM_LENGTH = 6000
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the defaults keep a command waiting for minutes when a server is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
 }
 
 
@@ -46,48 +55,74 @@ def home() -> Path:
 
 def tracking_uri() -> str:
     """``MLFLOW_TRACKING_URI`` if set, else the embedded SQLite store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{home() / 'mlflow.db'}"
 
 
-@dataclass(frozen=True)
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's remarks to itself: type hints it cannot read, tables it creates, models without an example."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        yield
+
+
 class Tracker:
     """An open store and the experiment that cells go to."""
 
-    uri: str
-    client: MlflowClient
-    experiment: str
+    def __init__(self, uri: str, client: MlflowClient, experiment: str) -> None:
+        self.uri, self.client, self.experiment = uri, client, experiment
 
     def send(self, folder: Path) -> str:
         """Send one finished cell's folder, once; return its run id and leave a receipt beside the cell."""
-        receipt = folder / RECEIPT
-        if receipt.exists():
-            known = json.loads(receipt.read_text(encoding="utf-8"))
-            if known["uri"] == self.uri:
-                return str(known["run_id"])
-        cell = Cell.load(folder)
-        run_id = self._find(cell.key) or self._create(cell, folder)
-        write_json(receipt, {"uri": self.uri, "experiment": self.experiment, "run_id": run_id})
+        known = receipt_of(folder, self.uri)
+        if known:
+            return known
+        with quiet():
+            cell = Cell.load(folder)
+            run_id = self._finished_runs.get(cell.key) or self._create(cell, folder)
+        write_json(folder / RECEIPT, {"uri": self.uri, "experiment": self.experiment, "run_id": run_id})
         return run_id
 
-    def _find(self, key: str) -> str | None:
-        query = f"tags.`fairmoe.cell` = '{key}' and attributes.status = 'FINISHED'"
-        runs = self.client.search_runs([self.experiment], query, max_results=1)
-        return str(runs[0].info.run_id) if runs else None
+    @cached_property
+    def _finished_runs(self) -> dict[str, str]:
+        """Cell key → run id of everything in the store, asked for once.
+
+        A run that a broken sending left half-way is deleted: its cell is sent again as a whole.
+        """
+        runs: dict[str, str] = {}
+        token: str | None = ""
+        while token is not None:
+            page = self.client.search_runs(
+                [self.experiment], "tags.`fairmoe.kind` = 'cell'", max_results=1000, page_token=token or None
+            )
+            for run in page:
+                if run.info.status == "FINISHED":
+                    runs[run.data.tags["fairmoe.cell"]] = str(run.info.run_id)
+                elif run.info.status == "RUNNING":
+                    self.client.delete_run(run.info.run_id)
+            token = page.token or None
+        return runs
 
     def _create(self, cell: Cell, folder: Path) -> str:
-        from mlflow.entities import Param, RunStatus
-
         name = f"{cell.head['task']} {cell.head['method']} split {cell.head['split']} seed {cell.head['seed']}"
-        run = self.client.create_run(self.experiment, tags=_tags(cell), run_name=name)
-        run_id = str(run.info.run_id)
-        params = [Param(k, str(v)[:6000]) for k, v in sorted(cell.params.items())]
-        metrics = list(_metrics(cell))
-        for start in range(0, max(len(metrics), 1), 1000):
-            self.client.log_batch(run_id, metrics[start : start + 1000], params if start == 0 else [])
+        run_id = str(self.client.create_run(self.experiment, tags=_tags(cell), run_name=name).info.run_id)
+        self._log_artifacts(run_id, folder)  # before the metrics: MLflow copies a run's metrics to its model one by one
+        self._log_numbers(run_id, cell)
         self._log_inputs(run_id, cell)
-        self._log_artifacts(run_id, folder)
-        self.client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
+        self.client.set_terminated(run_id, "FINISHED")
         return run_id
+
+    def _log_numbers(self, run_id: str, cell: Cell) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in sorted(cell.params.items())]
+        metrics = list(_metrics(cell))
+        for start in range(0, max(len(metrics), len(params)), BATCH):
+            self.client.log_batch(run_id, metrics[start : start + BATCH], params[start : start + BATCH][:BATCH_PARAMS])
 
     def _log_inputs(self, run_id: str, cell: Cell) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -117,12 +152,14 @@ def open_tracker() -> Tracker:
     TrackingError
         If the store does not answer; the text says which, and how to send the results later.
     """
-    for name, value in QUICK_FAILURE.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     uri = tracking_uri()
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    import mlflow
+    if uri.startswith(SQLITE):
+        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+    with quiet():
+        import mlflow
+        import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -134,7 +171,7 @@ def open_tracker() -> Tracker:
         experiment = found.experiment_id if found else _create_experiment(client, uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise TrackingError(
-            f"The tracking store {uri} does not answer ({str(error).splitlines()[0]}). Results stay in the output "
+            f"The tracking store {uri} does not answer ({_reason(error)}). Results stay in the output "
             "folder; start the server (or unset MLFLOW_TRACKING_URI) and send them with 'fairmoe track sync FOLDER'."
         ) from error
     mlflow.set_tracking_uri(uri)
@@ -143,9 +180,15 @@ def open_tracker() -> Tracker:
 
 def _create_experiment(client: MlflowClient, uri: str) -> str:
     # The embedded store's default artifact folder follows the working directory: pin it. A server has its own.
-    location = (home() / "artifacts").as_uri() if uri.startswith("sqlite:///") else None
+    location = (home() / "artifacts").as_uri() if uri.startswith(SQLITE) else None
     tags = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause in one line: the outer ones repeat addresses and retries."""
+    text = str(error).splitlines()[0]
+    return text.rsplit(": ", 1)[-1].strip("()'\" ") if "Max retries exceeded" in text else text
 
 
 def finished_cells(output: Path) -> Iterator[Path]:
@@ -153,36 +196,41 @@ def finished_cells(output: Path) -> Iterator[Path]:
     return iter(sorted(path.parent for path in output.glob("jobs/*/cells/*/cell.json")))
 
 
-def send_all(tracker: Tracker, folders: Iterable[Path]) -> list[Path]:
-    """Send cells until one fails; return what is left unsent.
+def send_all(tracker: Tracker, folders: Iterable[Path]) -> int:
+    """Send cells until one fails; return how many the store now has.
 
-    A store that breaks half-way is not hammered with the rest: one failure ends the sending.
+    Raises
+    ------
+    TrackingError
+        If the store breaks half-way: it is not hammered with the rest. What was sent has its receipt.
     """
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    left = list(folders)
+    sent = 0
     try:
-        while left:
-            tracker.send(left[0])
-            left.pop(0)
+        for folder in folders:
+            tracker.send(folder)
+            sent += 1
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise TrackingError(
-            f"The tracking store {tracker.uri} failed ({str(error).splitlines()[0]}); {len(left)} cells are not sent. "
-            "They are safe in the output folder: send them with 'fairmoe track sync FOLDER'."
+            f"The tracking store {tracker.uri} failed after {sent} cells ({_reason(error)}). The other cells "
+            "are safe in the output folder: send them with 'fairmoe track sync FOLDER'."
         ) from error
-    return left
+    return sent
+
+
+def receipt_of(folder: Path, uri: str) -> str:
+    """Run id of a cell in the store at ``uri``; empty if it was not sent there."""
+    receipt = folder / RECEIPT
+    known = json.loads(receipt.read_text(encoding="utf-8")) if receipt.exists() else {}
+    return str(known["run_id"]) if known.get("uri") == uri else ""
 
 
 def unsent(folders: Iterable[Path]) -> list[Path]:
     """Those without a receipt of the present store."""
     uri = tracking_uri()
-
-    def sent(folder: Path) -> bool:
-        receipt = folder / RECEIPT
-        return receipt.exists() and json.loads(receipt.read_text(encoding="utf-8"))["uri"] == uri
-
-    return [folder for folder in folders if not sent(folder)]
+    return [folder for folder in folders if not receipt_of(folder, uri)]
 
 
 def run_ids(output: Path) -> dict[str, str]:
@@ -200,23 +248,15 @@ def comparison_url(base: str, experiment: str) -> str:
     return f"{base}/#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
 
 
+TAGS = (
+    "suite", "task", "method", "role", "family", "protocol", "split", "seed", "use_sensitive", "split_hash",
+    "task_hash",
+)  # fmt: skip
+
+
 def _tags(cell: Cell) -> dict[str, str]:
-    names = (
-        "suite",
-        "task",
-        "method",
-        "role",
-        "family",
-        "protocol",
-        "split",
-        "seed",
-        "use_sensitive",
-        "split_hash",
-        "task_hash",
-    )
-    tags = {name: str(cell.head[name]) for name in names}
     return {
-        **tags,
+        **{name: str(cell.head[name]) for name in TAGS},
         "fairmoe.kind": "cell",
         "fairmoe.cell": cell.key,
         "fairmoe.code": code_version(),
@@ -224,26 +264,33 @@ def _tags(cell: Cell) -> dict[str, str]:
     }
 
 
-def _metrics(cell: Cell) -> Iterator[Any]:
-    """Metric entities; '@' is not allowed in MLflow names, so ``dp@1`` of the test part is ``test/dp.v1``."""
+def _metrics(cell: Cell) -> Iterator[Metric]:
+    """Every finite number of a cell; what is not estimable, nan or infinite is never sent."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
+    for name, step, value in (*_scores(cell), *_curves(cell)):
+        if value is not None and math.isfinite(value):
+            yield Metric(name, float(value), now, step)
+
+
+def _scores(cell: Cell) -> Iterator[tuple[str, int, float | None]]:
+    """``dp@1`` of the test part is ``test/dp.v1``: MLflow's names have no '@'."""
     for row in cell.results:
         name = str(row["metric"]).replace("@", ".v")
         part = "val" if row["part"] == "validation" else row["part"]
-        for section, field in (
-            (part, "estimate"),
-            (f"{part}_low", "low"),
-            (f"{part}_high", "high"),
-            (f"{part}_null", "null_p95"),
-        ):
-            if math.isfinite(row[field]):
-                yield Metric(f"{section}/{name}", row[field], now, 0)
+        yield f"{part}/{name}", 0, row["estimate"]
+        if part == "val":
+            continue  # intervals and nulls of validation rows are in the results table
+        yield f"{part}_low/{name}", 0, row["low"]
+        yield f"{part}_high/{name}", 0, row["high"]
+        yield f"{part}_null/{name}", 0, row["null_p95"]
+
+
+def _curves(cell: Cell) -> Iterator[tuple[str, int, float | None]]:
     for name, points in cell.stages.items():
         for step, value in points:
-            if value is not None and math.isfinite(value):
-                yield Metric(name, value, now, int(step))
+            yield name, int(step), value
     for name, value in cell.cost.items():
         if isinstance(value, (int, float)):
-            yield Metric(f"cost/{name}", float(value), now, 0)
+            yield f"cost/{name}", 0, value

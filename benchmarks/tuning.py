@@ -11,7 +11,7 @@ from rich.table import Table
 from benchmarks.cell import Cell
 from benchmarks.job import Job, hash_json, plan
 from benchmarks.progress import show_progress
-from benchmarks.suite import Suite
+from benchmarks.suite import load_settings
 from experts.expert import ROLES, Role
 from tasks.files import atomic_path, write_json
 
@@ -34,9 +34,13 @@ def run_tuning(
     from tasks.load import load_task
     from tasks.registry import resolve
 
-    suite = Suite(
-        name="tune", tasks=(dataset,), methods=ROLES, splits=split + 1, use_sensitive=(use_sensitive,), **settings
-    )  # type: ignore[arg-type]
+    suite = load_settings(
+        "fairmoe tune",
+        {
+            "name": "tune", "tasks": (dataset,), "methods": ROLES, "splits": split + 1,
+            "use_sensitive": (use_sensitive,), **settings,
+        },
+    )  # fmt: skip
     job = next(job for job in plan(suite, {dataset: resolve(dataset).card.hash}) if job.split == split)
     view = load_task(
         dataset, protocol=job.protocol, split=split, seed=job.suite_seed, use_sensitive=use_sensitive
@@ -85,7 +89,7 @@ def _validation_cell(job: Job, view: TaskView, role: Role, tuning: Tuning, folde
     cell = Cell(
         hash_json([job.key, "tune", role])[:24],
         {
-            "suite": job.suite, "task": job.task, "task_hash": view.hash, "protocol": job.protocol, "split": job.split,
+            "suite": job.suite, "task": job.title, "task_hash": view.hash, "protocol": job.protocol, "split": job.split,
             "split_hash": view.split.hash, "use_sensitive": job.use_sensitive, "seed": 0, "method": role, "role": role,
             "family": "mlp",
         },

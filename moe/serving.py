@@ -13,6 +13,7 @@ from experts.mlp import MLPExpert
 from moe.mixture import Mixture, load_mixture
 from tasks.card import Card
 from tasks.encode import Encoder
+from tasks.frame import clean_text
 from tasks.task import HIDDEN, Split, TaskView
 
 
@@ -36,7 +37,8 @@ class ServableMixture:
         Parameters
         ----------
         frame : DataFrame
-            Raw columns as in the published file; others are ignored. Missing values are allowed.
+            Raw columns as in the published file; others are ignored. Missing values are allowed, also in the
+            words of the file (``?``); codes of a binned column are put into their bins.
 
         Returns
         -------
@@ -55,7 +57,7 @@ class ServableMixture:
                 f"The rows lack the column(s) {', '.join(absent)} that the model of {self.name} was trained with. "
                 "Add them; an unknown value may be left empty, an unknown column may not."
             )
-        view = self._view(frame[needed])
+        view = self._view(clean_text(frame[needed].copy(), self.card))
         probability = torch.sigmoid(self.mixture.logits(view, torch.arange(len(frame))).double()).numpy()
         return pd.DataFrame(
             {"probability": probability, "prediction": (probability > 0.5).astype("int64")}, index=frame.index

@@ -107,7 +107,7 @@ def _read_one(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
             f"{file.name} of {card.name!r} cannot be read as {card.read.format}: {error}. "
             "Correct [read] (format, separator, header, names, skip_rows) in the card."
         ) from error
-    return _strip(table, card) if card.read.strip or card.read.strip_suffix else table
+    return clean_text(table, card) if card.read.strip or card.read.strip_suffix else table
 
 
 def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFrame:
@@ -162,13 +162,13 @@ def _present(card: Card, file: SourceFile, names: list[str]) -> list[str]:
     return used
 
 
-def _strip(table: pd.DataFrame, card: Card) -> pd.DataFrame:
-    """Cut blanks of all text cells and the label's suffix, once per distinct value."""
+def clean_text(table: pd.DataFrame, card: Card) -> pd.DataFrame:
+    """Cut blanks of all text cells and the label's suffix, empty those that mean missing; changes ``table`` itself."""
     for name in table.columns:
         if is_numeric(table[name]):
             continue
         codes, uniques = pd.factorize(table[name], use_na_sentinel=True)
-        texts = [str(value).strip() if card.read.strip else str(value) for value in uniques]
+        texts = [word(value).strip() if card.read.strip else word(value) for value in uniques]
         if name == card.label.column and card.read.strip_suffix:
             texts = [text.removesuffix(card.read.strip_suffix) for text in texts]
         absent = set(card.read.missing) | {""}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -65,6 +66,6 @@ def fit(view: TaskView, seed: int) -> Linear:
 def _fit_one(view: TaskView, rows: Tensor, penalty: float, seed: int) -> Linear:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=penalty, max_iter=3000, random_state=seed % 2**32)
+    model: Any = LogisticRegression(C=penalty, max_iter=3000, random_state=seed % 2**32)  # type: ignore[no-untyped-call]
     model.fit(view.features[rows].double().numpy(), view.labels[rows].numpy())
     return Linear(torch.tensor(model.coef_[0], dtype=torch.float32), torch.tensor(float(model.intercept_[0])))
