@@ -61,13 +61,15 @@ def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console
         console.print(f"[bold red]UNAVAILABLE[/] {gap['task']}: {gap['reason']}", soft_wrap=True)
     if strict and unavailable:
         raise DataUnavailableError(
-            f"--strict: {len(unavailable)} of {len(suite.tasks)} tasks cannot be had ({', '.join(g['task'] for g in unavailable)}); "
+            f"--strict: {len(unavailable)} of {len(suite.tasks)} tasks cannot be had "
+            f"({', '.join(g['task'] for g in unavailable)}); "
             "the reasons are above. Put the files where they say, or run without --strict."
         )
     jobs = list(plan(suite, cards))
     todo = [job for job in jobs if not all(folder.is_dir() for folder in cell_folders(output, job))]
     console.print(
-        f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), {workers} worker(s), output {output}"
+        f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), "
+        f"{workers} worker(s), output {output}"
     )
     summary = RunSummary(output, len(jobs), len(todo), unavailable)
     _run_jobs(todo, output, workers, console, summary)

@@ -63,6 +63,9 @@ TWINS: dict[str, Role] = {"result_lambda0": "result", "procedural_lambda0": "pro
 EXPLAINED_ROWS = 1500
 """Validation rows on which the end-to-end procedural score of a candidate gate is measured."""
 
+RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}
+"""Bootstrap samples and shuffles of each part; validation rows choose, and only their estimates are looked at."""
+
 TUNING_SHARE = 0.75  # of a job's time, roughly; only the progress bar looks at it
 
 
@@ -191,34 +194,36 @@ class System:
         raise ValueError(f"There is no method {name!r}; known are {', '.join(METHODS)}.")
 
     @cached_property
-    def stored(self) -> dict[str, Tensor]:
-        """What gates learn from: out-of-fold logits of training rows, logits of validation rows, attributions of both."""
-        train, validation = self.view.split.train, self.view.split.validation
+    def logits_oof(self) -> Tensor:
+        """[n_train, 3] what the experts say about training rows that they have not seen: what gates learn from."""
         with self._ledger.clock("out of fold"):
-            return {
-                "logits_oof": out_of_fold_logits(
-                    self.view,
-                    [self.tunings[role].recipe for role in ROLES],
-                    budget=self.tunings["utility"].budget,
-                    folds=self.job.folds,
-                    seed=derive_seed(self.seed, "folds"),
-                ),
-                "logits_validation": _stack([e.logits(self.view, validation) for e in self.experts]),
-                "attributions_train": torch.stack([e.attributions(self.view, train) for e in self.experts], 1),
-                "attributions_validation": torch.stack(
-                    [e.attributions(self.view, validation) for e in self.experts], 1
-                ),
-            }
+            return out_of_fold_logits(
+                self.view,
+                [self.tunings[role].recipe for role in ROLES],
+                budget=self.tunings["utility"].budget,
+                folds=self.job.folds,
+                seed=derive_seed(self.seed, "folds"),
+            )
 
     def gate(self, kind: str) -> GateFit:
         """Stage 2: a gate on the frozen experts, chosen on validation rows."""
         if kind not in self._gates:
-            stored = self.stored
+            train, validation = self.view.split.train, self.view.split.validation
+            logits_oof = self.logits_oof
             with self._ledger.clock(f"gate {kind}"):
                 self._gates[kind] = train_gate(
-                    self.view, kind=kind, seed=derive_seed(self.seed, "gate"), utility_floor=self.floor,
-                    procedural=self._procedural, **stored,
-                )  # fmt: skip
+                    self.view,
+                    logits_oof,
+                    kind,
+                    seed=derive_seed(self.seed, "gate"),
+                    utility_floor=self.floor,
+                    logits_validation=torch.stack([e.logits(self.view, validation) for e in self.experts], 1),
+                    attributions_train=torch.stack([e.attributions(self.view, train) for e in self.experts], 1),
+                    attributions_validation=torch.stack(
+                        [e.attributions(self.view, validation) for e in self.experts], 1
+                    ),
+                    procedural=self._procedural,
+                )
         return self._gates[kind]
 
     @cached_property
@@ -259,10 +264,6 @@ class System:
         return (f"method {method}",)
 
 
-def _stack(logits: list[Tensor]) -> Tensor:
-    return torch.stack(logits, 1)
-
-
 def write_cells(
     job: Job, task: Task, system: System, repeat: int, experts: dict[str, Expert], folder: Path, notify: Notify
 ) -> None:
@@ -275,16 +276,17 @@ def write_cells(
             evidence[part][method] = collect_evidence(expert, system.view, rows)
     seed = derive_seed(job.suite_seed, "score", job.task, job.split)
     notify(job.name, "score", TUNING_SHARE + 0.15)
-    scores = {
-        part: score_many(evidence[part], task.labels[rows], task.groups[rows], task.group_names, seed=seed)
-        for part, rows in parts.items()
-    }
+    scores = {}
+    for part, rows in parts.items():
+        draws, permutations = RESAMPLES[part]
+        known = (task.labels[rows], task.groups[rows], task.group_names)
+        scores[part] = score_many(evidence[part], *known, seed=seed, draws=draws, permutations=permutations)
     for method, expert in experts.items():
         cell = Cell(job.cell_key(method, repeat), _head(job, task, repeat, method, expert))
         for part in parts:
             cell.add_scores(part, scores[part][method])
         if isinstance(expert, Mixture):
-            _add_routing(cell, task, expert, parts)
+            _add_routing(cell, task, expert)
         cell.params, cell.stages = _params(job, system, method), _stage_curves(system, method)
         cell.cost = _cost(job, system, method, expert)
         with atomic_path(folder / cell.key) as temporary:
@@ -313,7 +315,8 @@ def _cost(job: Job, system: System, method: str, expert: Expert) -> dict[str, An
         "environment_hash": environment_hash(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "reproduce": (
-            f"fairmoe bench {job.suite} --task {job.task} --protocol {job.protocol} --splits {job.split + 1} --seeds {job.seeds} "
+            f"fairmoe bench {job.suite} --task {job.task} --protocol {job.protocol} "
+            f"--splits {job.split + 1} --seeds {job.seeds} "
             f"--trials {job.trials} --space {job.space} --seed {job.suite_seed}{drop}"
         ),
     }
@@ -383,13 +386,12 @@ def _best_per_step(curves: dict[str, list[tuple[int, float]]], stage: str, histo
             curves[f"{stage}/{name}"] = [(step, best(values)) for step, values in sorted(by_step.items())]
 
 
-def _add_routing(cell: Cell, task: Task, mixture: Mixture, parts: dict[str, Tensor]) -> None:
-    """Gate weights by group, routing disparity and the decomposition of the gaps, per part."""
-    for part, rows in parts.items():
-        report = routing_report(mixture, task, rows, seed=derive_seed(0, "routing", task.hash, part))
-        cell.routing += [{**cell.head, "part": part, **row} for row in report.rows]
-        for metric, value in report.values.items():
-            cell.results.append({**cell.head, "part": part, "metric": metric, **asdict(value)})
+def _add_routing(cell: Cell, task: Task, mixture: Mixture) -> None:
+    """Gate weights by group, routing disparity and the decomposition of the gaps, on test rows."""
+    report = routing_report(mixture, task, task.split.test, seed=derive_seed(0, "routing", task.hash))
+    cell.routing += [{**cell.head, "part": "test", **row} for row in report.rows]
+    for metric, value in report.values.items():
+        cell.results.append({**cell.head, "part": "test", "metric": metric, **asdict(value)})
 
 
 def _save_extras(folder: Path, system: System, method: str, expert: Expert) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from metrics.resample import Bias
+if TYPE_CHECKING:  # resampling needs torch; reports read the registry without it
+    from metrics.resample import Bias
 
 Kind = Literal["utility", "result", "procedural", "calibration", "composite"]
 Condition = Literal["all", "positive", "negative"]
