@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -108,7 +108,7 @@ class Tracker:
         return runs
 
     def _create(self, cell: Cell, folder: Path) -> str:
-        name = f"{cell.head['task']} {cell.head['method']} split {cell.head['split']} seed {cell.head['seed']}"
+        name = f"{cell.head['method']} {cell.head['task']} split {cell.head['split']} seed {cell.head['seed']}"
         run_id = str(self.client.create_run(self.experiment, tags=_tags(cell), run_name=name).info.run_id)
         self._log_artifacts(run_id, folder)  # before the metrics: MLflow copies a run's metrics to its model one by one
         self._log_numbers(run_id, cell)
@@ -196,8 +196,13 @@ def finished_cells(output: Path) -> Iterator[Path]:
     return iter(sorted(path.parent for path in output.glob("jobs/*/cells/*/cell.json")))
 
 
-def send_all(tracker: Tracker, folders: Iterable[Path]) -> int:
-    """Send cells until one fails; return how many the store now has.
+def send_all(tracker: Tracker, folders: Iterable[Path], sent: Callable[[], object] = lambda: None) -> None:
+    """Send cells until one fails, the last first: MLflow lists the newest run first and draws only the first ten.
+
+    Parameters
+    ----------
+    sent : callable
+        Called after every cell.
 
     Raises
     ------
@@ -207,17 +212,17 @@ def send_all(tracker: Tracker, folders: Iterable[Path]) -> int:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    sent = 0
+    left = list(folders)
     try:
-        for folder in folders:
-            tracker.send(folder)
-            sent += 1
+        while left:
+            tracker.send(left[-1])
+            left.pop()
+            sent()
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise TrackingError(
-            f"The tracking store {tracker.uri} failed after {sent} cells ({_reason(error)}). The other cells "
+            f"The tracking store {tracker.uri} failed ({_reason(error)}); {len(left)} cells are not sent. They "
             "are safe in the output folder: send them with 'fairmoe track sync FOLDER'."
         ) from error
-    return sent
 
 
 def receipt_of(folder: Path, uri: str) -> str:
@@ -274,6 +279,10 @@ def _metrics(cell: Cell) -> Iterator[Metric]:
             yield Metric(name, float(value), now, step)
 
 
+SECTIONS = {"gate": "train_gate", "finetune": "train_joint", "cost": "usage"}
+"""Names of chart sections; MLflow sorts them, and the scores of test rows are to come first."""
+
+
 def _scores(cell: Cell) -> Iterator[tuple[str, int, float | None]]:
     """``dp@1`` of the test part is ``test/dp.v1``: MLflow's names have no '@'."""
     for row in cell.results:
@@ -289,8 +298,9 @@ def _scores(cell: Cell) -> Iterator[tuple[str, int, float | None]]:
 
 def _curves(cell: Cell) -> Iterator[tuple[str, int, float | None]]:
     for name, points in cell.stages.items():
+        section, _, metric = name.partition("/")
         for step, value in points:
-            yield name, int(step), value
+            yield f"{SECTIONS.get(section, section)}/{metric}", int(step), value
     for name, value in cell.cost.items():
         if isinstance(value, (int, float)):
-            yield f"cost/{name}", 0, value
+            yield f"{SECTIONS['cost']}/{name}", 0, value

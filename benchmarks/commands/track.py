@@ -25,7 +25,7 @@ def sync(
 
     Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fairmoe track sync results/default
     """
-    from rich.progress import track
+    from rich.progress import Progress
 
     from benchmarks.tracking import TrackingError, finished_cells, open_tracker, send_all
 
@@ -35,5 +35,7 @@ def sync(
             f"No finished cells under {folder}. Give the output folder of 'fairmoe bench', such as results/quick."
         )
     tracker = open_tracker()
-    send_all(tracker, track(cells, description="sending"))
+    with Progress() as bars:
+        bar = bars.add_task("sending", total=len(cells))
+        send_all(tracker, cells, lambda: bars.advance(bar))
     typer.echo(f"{len(cells)} cells are in {tracker.uri}. Browse them with: fairmoe ui")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 def ui(
@@ -32,40 +37,91 @@ def ui(
         return
     url = comparison_url(f"http://{host}:{port}", tracker.experiment)
     typer.echo(f"Comparison of all cells: {url}\nCtrl-C ends the server.")
-    _serve(tracker.uri, host, port, url if browser else "")
+    raise typer.Exit(_serve(tracker.uri, host, port, url if browser else ""))
 
 
-def _serve(uri: str, host: str, port: int, open_url: str) -> None:
-    """Run ``mlflow server`` in its own process group, so that its helpers end with it."""
+def _serve(uri: str, host: str, port: int, open_url: str) -> int:
+    """Run ``mlflow server`` in its own process group, so that all its helpers end with it; return its exit code."""
     import os
-    import signal
     import subprocess
     import sys
     import threading
+
+    _check_free(host, port)
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    server = subprocess.Popen(
+        [*command, "--host", host, "--port", str(port), "--workers", "1"], env=environment, start_new_session=True
+    )
+    if open_url:
+        threading.Thread(target=_open_when_up, args=(host, port, open_url), daemon=True).start()
+    try:
+        with _termination_is_interruption():
+            return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end_group(server)
+
+
+def _check_free(host: str, port: int) -> None:
+    import socket
+
+    from benchmarks.tracking import TrackingError
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise TrackingError(
+                f"Port {port} of {host} cannot be used ({error.strerror}): another server runs there, perhaps an "
+                f"earlier 'fairmoe ui'. End it, or choose another port: fairmoe ui --port {port + 1}"
+            ) from error
+
+
+def _open_when_up(host: str, port: int, url: str) -> None:
+    """Open the browser once the server listens (it needs some seconds to start)."""
+    import socket
+    import time
     import webbrowser
 
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        uri,
-        "--host",
-        host,
-        "--port",
-        str(port),
-    ]
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
-    if open_url:
-        threading.Timer(6.0, webbrowser.open, [open_url]).start()
+    for _ in range(120):
+        with socket.socket() as probe:
+            if probe.connect_ex((host, port)) == 0:
+                webbrowser.open(url)
+                return
+        time.sleep(0.5)
+
+
+@contextmanager
+def _termination_is_interruption() -> Iterator[None]:
+    """A polite kill ends the server as Ctrl-C does."""
+    import signal
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        code = server.wait()
-    except KeyboardInterrupt:
-        code = 0
+        yield
     finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(timeout=20)
-    raise typer.Exit(code)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end_group(server: subprocess.Popen[bytes], patience: float = 10.0) -> None:
+    """End the server and every helper in its group: politely, then by force."""
+    import os
+    import signal
+    import time
+
+    deadline = time.monotonic() + patience
+    number = signal.SIGTERM
+    while True:
+        try:
+            os.killpg(server.pid, number)
+        except ProcessLookupError:  # the group is empty
+            return
+        server.poll()  # a dead child that nobody asked about would keep the group alive
+        time.sleep(0.1)
+        number = signal.SIGKILL if time.monotonic() > deadline else number
