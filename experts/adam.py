@@ -41,8 +41,8 @@ class LaneAdam:
         self._mean.lerp_(gradient, 1 - first)
         self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         scale = (1 - second**self._steps) ** 0.5
-        denominator = self._square.sqrt().div_(scale).add_(EPSILON)
-        rate = self._lr / (1 - first**self._steps)
+        rate = self._lr * (scale / (1 - first**self._steps))
+        denominator = self._square.sqrt().add_(EPSILON * scale)
         self.theta.sub_(torch.div(self._mean, denominator, out=denominator).mul_(rate))
 
     def select(self, lanes: Tensor) -> None:

@@ -8,9 +8,8 @@ bias b1 is the weight of a feature that is always 1, so rows are handed over wit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -133,58 +132,48 @@ class Workspace:
         return self._buffer[0, :size].view(shape), self._buffer[1, :size].view(shape)
 
 
-class _DropoutMargins(torch.autograd.Function):
-    """Margins under dropout with a backward pass of one product.
-
-    With S = mask ⊙ leaky_relu'(U) the activations are U ⊙ S (leaky ReLU is positively homogeneous), so for an
-    upstream gradient δ [K, n] and H = (S ⊙ δ) X: dW1 = w2 H and, by Euler's identity, dw2 = Σ_d W1 ⊙ H.
-    The activations need not be kept, and neither gradient reads them again. The slopes live in the workspace, so
-    a graph can be walked once, before the next forward pass.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, first: Tensor, second: Tensor, offset: Tensor, rows: Tensor, mask: Tensor, workspace: Workspace
-    ) -> Tensor:
-        lanes, units, width = first.shape
-        activations, slopes = workspace.take(lanes, units, len(rows))
-        torch.mm(first.reshape(lanes * units, width), rows.T, out=activations.view(lanes * units, len(rows)))
-        torch.ops.aten.leaky_relu_backward.grad_input(
-            mask.expand_as(activations), activations, SLOPE, False, grad_input=slopes
-        )
-        activations.mul_(slopes)
-        ctx.save_for_backward(first, second, rows)
-        ctx.slopes = slopes
-        return torch.baddbmm(offset[:, None], second[:, None], activations).squeeze(1)
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        first, second, rows = ctx.saved_tensors
-        gradient = upstream[0]
-        lanes, units, width = first.shape
-        flow = ctx.slopes.mul_(gradient[:, None]).view(lanes * units, len(rows))
-        product = (flow @ rows).view(lanes, units, width)
-        d_second = torch.linalg.vecdot(first, product)
-        return product * second[..., None], d_second, gradient.sum(1, keepdim=True), None, None, None
-
-
-def dropout_margins(
-    first: Tensor, second: Tensor, offset: Tensor, rows: Tensor, mask: Tensor, workspace: Workspace
-) -> Tensor:
-    """[K, n] margins under dropout; differentiable once in the parameters, not in the rows.
+def dropout_forward(
+    parameters: tuple[Tensor, Tensor, Tensor], rows: Tensor, mask: Tensor, workspace: Workspace
+) -> tuple[Tensor, Tensor]:
+    """Margins [K, n] under dropout, and the slopes [K, h, n] that :func:`dropout_backward` needs; builds no graph.
 
     Parameters
     ----------
-    first, second, offset : Tensor
+    parameters : tuple of Tensor
         As :meth:`LaneParameters.split` gives them.
     rows : [n, d+1], with the column of ones
     mask : [h, n] float32
         0 where a unit is dropped, 1/(1 − rate) elsewhere; shared by the lanes.
     workspace : Workspace
-        Buffers that are overwritten; walk the graph before they are used again.
+        Holds the slopes: go backward before it is used again.
     """
-    apply: Callable[..., Tensor] = _DropoutMargins.apply
-    return apply(first, second, offset, rows, mask, workspace)
+    first, second, offset = parameters
+    lanes, units, width = first.shape
+    activations, slopes = workspace.take(lanes, units, len(rows))
+    torch.mm(first.reshape(lanes * units, width), rows.T, out=activations.view(lanes * units, len(rows)))
+    torch.ops.aten.leaky_relu_backward.grad_input(
+        mask.expand_as(activations), activations, SLOPE, False, grad_input=slopes
+    )
+    return torch.baddbmm(offset[:, None], second[:, None], activations.mul_(slopes)).squeeze(1), slopes
+
+
+def dropout_backward(
+    upstream: Tensor, slopes: Tensor, parameters: tuple[Tensor, Tensor, Tensor], rows: Tensor, out: Tensor
+) -> None:
+    """Write the gradient of Σ upstream · margins into ``out`` [K, P], laid out like theta; overwrites the slopes.
+
+    With S = mask ⊙ leaky_relu'(U) the activations are U ⊙ S (leaky ReLU is positively homogeneous), so for an
+    upstream gradient δ [K, n] and H = (S ⊙ δ) X: dW1 = w2 H and, by Euler's identity, dw2 = Σ_d W1 ⊙ H. So the
+    activations need not be kept, and neither gradient reads them again.
+    """
+    first, second, _ = parameters
+    lanes, units, width = first.shape
+    flow = slopes.mul_(upstream[:, None]).view(lanes * units, len(rows))
+    product = (flow @ rows).view(lanes, units, width)
+    d_first, d_second, d_offset = torch.split(out, [units * width, units, 1], dim=1)
+    torch.mul(product, second[..., None], out=d_first.view(lanes, units, width))
+    torch.sum(product.mul_(first), dim=2, out=d_second)
+    torch.sum(upstream, dim=1, keepdim=True, out=d_offset)
 
 
 class DropoutMasks:

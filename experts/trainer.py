@@ -15,9 +15,9 @@ from experts.batches import Batch, TrainingRows
 from experts.checkpoints import Checkpoints
 from experts.expert import Role
 from experts.lane_metrics import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
-from experts.lanes import DropoutMasks, LaneParameters, Workspace, dropout_margins
+from experts.lanes import DropoutMasks, LaneParameters, Workspace, dropout_backward, dropout_forward
 from experts.objectives.combined import CombinedObjective
-from experts.objectives.objective import Forward, Objective, cross_entropy
+from experts.objectives.objective import Forward, Objective, cross_entropy_gradient
 from experts.objectives.procedural import ProceduralObjective
 from experts.objectives.result import ResultObjective
 from experts.objectives.utility import UtilityObjective
@@ -257,28 +257,35 @@ class _Run:
         return LaneParameters(self.optimiser.theta, self.view.features.shape[1], self.budget.hidden)
 
     def step(self, step: int) -> None:
-        """One optimiser step of all running lanes, a cache-sized chunk of lanes at a time."""
+        """One optimiser step of all running lanes, a chunk of lanes at a time."""
         batch = self.batches.next()
         mask = self.masks.next(len(batch))
+        fair = step > self.warm_up and bool(self.objective.lambdas)
         gradient = torch.empty_like(self.optimiser.theta)
         size = lane_chunk(len(batch), self.budget.hidden)
         for start in range(0, len(gradient), size):
             lanes = slice(start, min(start + size, len(gradient)))
-            gradient[lanes] = self._gradient(batch.lanes(lanes), mask, lanes, with_penalty=step > self.warm_up)
+            self._gradient(batch.lanes(lanes), mask, lanes, gradient[lanes], fair)
         self.optimiser.step(clip_lanes(gradient, self.budget.clip))
-        if step > self.warm_up:
+        if fair:
             self.objective.after_step()
 
-    def _gradient(self, batch: Batch, mask: Tensor, lanes: slice, with_penalty: bool) -> Tensor:
-        """[K, P] gradient of the lanes' losses; lanes do not meet, so the gradient of the sum is each lane's own."""
-        theta = self.optimiser.theta[lanes].detach().requires_grad_()
-        first, second, offset = LaneParameters(theta, self.view.features.shape[1], self.budget.hidden).split()
-        margins = dropout_margins(first, second, offset, batch.rows, mask, self.workspace)
-        loss = cross_entropy(margins, batch)
-        if with_penalty:
-            loss = loss + self.objective.penalty(Forward(batch, first, second, offset, margins, lanes))
-        (gradient,) = torch.autograd.grad(loss.sum(), theta)
-        return gradient
+    def _gradient(self, batch: Batch, mask: Tensor, lanes: slice, out: Tensor, fair: bool) -> None:
+        """Write the gradient of the lanes' losses into ``out``: cross-entropy by hand, penalties by autograd."""
+        theta = self.optimiser.theta[lanes].clone()
+        parameters = LaneParameters(theta, self.view.features.shape[1], self.budget.hidden).split()
+        margins, slopes = dropout_forward(parameters, batch.rows, mask, self.workspace)
+        upstream = cross_entropy_gradient(margins, batch)
+        direct: list[Tensor] = []
+        if fair:
+            leaves = [tensor.requires_grad_() for tensor in (margins, *(part.detach() for part in parameters))]
+            penalty = self.objective.penalty(Forward(batch, leaves[1], leaves[2], leaves[3], margins, lanes))
+            # lanes do not meet, so the gradient of the sum is each lane's own
+            through, *direct = torch.autograd.grad(penalty.sum(), leaves, allow_unused=True, materialize_grads=True)
+            upstream += through
+        dropout_backward(upstream, slopes, parameters, batch.rows, out)
+        if fair:
+            out += torch.cat([part.flatten(1) for part in direct], 1)
 
     def evaluate(self, step: int) -> None:
         """Score the running lanes, keep better checkpoints, and let failed, patient-less and pruned lanes go."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from experts.batches import Batch
 
 
 @dataclass(frozen=True)
 class Forward:
-    """One forward pass of a chunk of lanes, with its graph.
+    """One forward pass of a chunk of lanes; parameters and margins are leaves that a penalty is differentiated in.
 
     Attributes
     ----------
@@ -54,23 +53,11 @@ class Objective(Protocol):
         ...
 
 
-def cross_entropy(margins: Tensor, batch: Batch) -> Tensor:
-    """[K] weighted mean binary cross-entropy of logit margins [K, n]: the one place where margins meet labels."""
-    targets = batch.targets.expand_as(margins)
-    losses = binary_cross_entropy_with_logits(margins, targets, reduction="none")
-    weights = batch.relative_weights
-    return losses.mean(1) if weights is None else (losses * weights).sum(1)
+def cross_entropy_gradient(margins: Tensor, batch: Batch) -> Tensor:
+    """[K, n] gradient of each lane's weighted mean cross-entropy in its margins: (σ(z) − y) · weight.
 
-
-def lane_weights(lambdas: Mapping[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
-    """The [K] weights of an objective by name; refuses unknown names, fills 0 for missing ones.
-
-    Raises
-    ------
-    ValueError
-        If a name is not one of the objective's, or a weight is negative or not finite.
+    The one place where margins meet labels. The loss itself is not computed: nothing reads it.
     """
-    unknown = set(lambdas) - set(names)
-    if unknown:
-        raise ValueError(f"Unknown weights {sorted(unknown)}; this role has {', '.join(names) or 'none'}.")
-    return {name: lambdas[name] for name in names}
+    difference = torch.sigmoid(margins).sub_(batch.targets)
+    weights = batch.relative_weights
+    return difference.div_(len(batch)) if weights is None else difference.mul_(weights)

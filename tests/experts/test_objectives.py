@@ -10,9 +10,9 @@ from experts.batches import Batch, TrainingRows
 from experts.expert import Role
 from experts.group_profiles import ProfileRows, group_profiles
 from experts.integrated_gradients import by_column, column_indicator, lane_attributions
-from experts.lanes import DropoutMasks, LaneParameters, Workspace, dropout_margins, hidden
+from experts.lanes import SLOPE, DropoutMasks, LaneParameters, hidden
 from experts.objectives.adversary import Adversary, group_targets
-from experts.objectives.objective import Forward, cross_entropy
+from experts.objectives.objective import Forward, cross_entropy_gradient
 from experts.objectives.procedural import profile_divergence
 from experts.objectives.result import representation_distance, soft_rates
 from experts.trainer import OBJECTIVES, LaneConfig, make_objective
@@ -41,13 +41,28 @@ def gradient(view: TaskView, role: Role, lambdas: dict[str, float], weights: Ten
     theta = LaneParameters.initial(view.features.shape[1], 6, [5, 5]).theta.requires_grad_()
     first, second, offset = LaneParameters(theta, view.features.shape[1], 6).split()
     mask = DropoutMasks(6, len(batch), 0.3, seed=2).next(len(batch))
-    margins = dropout_margins(first, second, offset, batch.rows, mask, Workspace())
-    loss = cross_entropy(margins, batch) + objective.penalty(
-        Forward(batch, first, second, offset, margins, slice(0, 2))
-    )
-    loss.sum().backward()  # type: ignore[no-untyped-call]
-    assert theta.grad is not None
-    return theta.grad
+    active = torch.nn.functional.leaky_relu(hidden(first, batch.rows), SLOPE) * mask
+    margins = torch.bmm(second[:, None], active).squeeze(1) + offset
+    loss = cross_entropy(margins, batch)
+    if lambdas:
+        loss = loss + objective.penalty(Forward(batch, first, second, offset, margins, slice(0, 2)))
+    (found,) = torch.autograd.grad(loss.sum(), theta)
+    return found
+
+
+def cross_entropy(margins: Tensor, batch: Batch) -> Tensor:
+    targets = batch.targets.expand_as(margins)
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(margins, targets, reduction="none")
+    return losses.mean(1) if batch.relative_weights is None else (losses * batch.relative_weights).sum(1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_gradient_is_that_of_the_loss_on_logits(make_view: Views, weighted: bool) -> None:
+    weights = torch.rand(3, 150, generator=torch.Generator().manual_seed(0)) if weighted else None
+    batch = batch_of(make_view(300), weights)
+    margins = torch.randn(3, 150, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    (expected,) = torch.autograd.grad(cross_entropy(margins, batch).sum(), margins)
+    torch.testing.assert_close(cross_entropy_gradient(margins.detach(), batch), expected)
 
 
 @pytest.mark.parametrize("n_groups", [2, 3])
