@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from benchmarks.job import Job
+    from benchmarks.stages import Failure
 
 Notify = Callable[[str, str, float], None]
 """(job name, stage, share of the job that is done) → shown as progress."""
@@ -25,10 +26,14 @@ ATTEMPTS = 3  # a worker that dies (out of memory, killed) takes its job with it
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job that ended: with its cells on disk, or with the text of what went wrong."""
+    """A job that ended: with its cells on disk, or with the text of what went wrong.
+
+    ``error`` is a traceback that all the job's cells share; ``failures`` are cells that failed alone.
+    """
 
     job: Job
     error: str = ""
+    failures: tuple[Failure, ...] = ()
 
 
 class Executor(Protocol):
@@ -44,10 +49,9 @@ def attempt(job: Job, folder: Path, notify: Notify) -> Outcome:
     from benchmarks.stages import run_job
 
     try:
-        run_job(job, folder, notify)
+        return Outcome(job, failures=tuple(run_job(job, folder, notify)))
     except Exception:  # noqa: BLE001 - the boundary: one failed job must not end the others, and is reported
         return Outcome(job, traceback.format_exc())
-    return Outcome(job)
 
 
 Work = Callable[["Job", Path, Notify], Outcome]

@@ -45,6 +45,8 @@ class Job:
     folds: int
     budget: tuple[tuple[str, Any], ...]
     methods: tuple[str, ...]
+    code: str  # hashes taken when the run was planned: workers must agree on where cells go
+    baseline_code: tuple[tuple[str, str], ...]
 
     def seed_of(self, repeat: int) -> int:
         """Seed of everything random in one repetition of training (the split has its own)."""
@@ -58,8 +60,9 @@ class Job:
     @property
     def key(self) -> str:
         """Hash of everything that determines the job's experts; methods are keyed one by one."""
-        facts = {k: v for k, v in asdict(self).items() if k not in ("suite", "methods", "task")}
-        return hash_json([self.title, facts, computing_hash(), library_versions()])
+        apart = ("suite", "methods", "task", "baseline_code")
+        facts = {k: v for k, v in asdict(self).items() if k not in apart}
+        return hash_json([self.title, facts, library_versions()])
 
     @property
     def name(self) -> str:
@@ -74,8 +77,7 @@ class Job:
 
     def cell_key(self, method: str, repeat: int) -> str:
         """Hash of everything that determines one cell."""
-        own = source_hash(f"benchmarks/baselines/{method}.py") if method in BASELINES else ""
-        return hash_json([self.key, method, repeat, own])[:24]
+        return hash_json([self.key, method, repeat, dict(self.baseline_code).get(method, "")])[:24]
 
     def cells(self) -> list[tuple[str, int]]:
         """(method, repetition) of every cell."""
@@ -92,5 +94,6 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
                 suite=suite.name, task=task, card_hash=card_hashes[task], protocol=suite.protocol, split=split,
                 use_sensitive=use, seeds=suite.seeds, suite_seed=suite.seed, trials=suite.trials, batch=suite.batch,
                 space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
-                budget=tuple(sorted(suite.budget.items())), methods=suite.methods,
+                budget=tuple(sorted(suite.budget.items())), methods=suite.methods, code=computing_hash(),
+                baseline_code=tuple((name, source_hash(f"benchmarks/baselines/{name}.py")) for name in BASELINES),
             )  # fmt: skip

@@ -56,7 +56,8 @@ def read_predictions(path: Path, view: TaskView, rows: Tensor) -> Tensor:
     if missing.any():
         raise PredictionError(
             f"{path}: {int(missing.sum())} of {len(wanted)} test rows of {view.name} (split {view.split.index}, "
-            f"{view.split.protocol}) have no prediction; the first is row {wanted[missing.to_numpy()][0]}. 'row' is the 0-based row of the published file."
+            f"{view.split.protocol}) have no prediction; the first is row {wanted[missing.to_numpy()][0]}. "
+            "'row' is the 0-based row of the published file."
         )
     return torch.from_numpy(found.to_numpy(dtype="float64", copy=True))
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks.cell import Cell
 from benchmarks.environment import code_version, environment_hash, library_versions
-from benchmarks.executor import make_executor
+from benchmarks.executor import Outcome, make_executor
 from benchmarks.job import Job, plan
 from benchmarks.progress import show_progress
 from benchmarks.suite import Suite
@@ -33,13 +33,13 @@ class RunSummary:
     jobs: int
     computed: int
     unavailable: list[dict[str, str]]
-    failures: list[dict[str, str]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
     tracking_error: str = ""
     pages: list[Path] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether every planned job ended well."""
+        """Whether every planned cell was computed."""
         return not self.failures
 
 
@@ -109,12 +109,23 @@ def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, sum
     executor = make_executor(min(workers, len(todo)))
     with show_progress(len(todo), console) as progress:
         for outcome in executor.run(todo, output / "jobs", progress.notify):
-            progress.finish(outcome.job.name, bool(outcome.error))
-            if outcome.error:
-                summary.failures.append({"job": outcome.job.name, "task": outcome.job.task, "error": outcome.error})
-                console.print(
-                    f"[bold red]FAILED[/] {outcome.job.name}: {outcome.error.strip().splitlines()[-1]}", soft_wrap=True
-                )
+            failures = cell_failures(outcome)
+            progress.finish(outcome.job.name, bool(failures))
+            summary.failures += failures
+            for failure in failures:
+                what = f"{failure['job']} {failure['method']} (seed {failure['seed']})"
+                reason = failure["error"].strip().splitlines()[-1]
+                console.print(f"[bold red]FAILED[/] {what}: {reason}", soft_wrap=True)
+
+
+def cell_failures(outcome: Outcome) -> list[dict[str, Any]]:
+    """One record per cell that an outcome left without a result."""
+    job = outcome.job
+    if outcome.error:
+        cells = [(method, repeat, outcome.error) for method, repeat in job.cells()]
+    else:
+        cells = [(f.method, f.repeat, f.error) for f in outcome.failures]
+    return [{"job": job.name, "task": job.title, "method": m, "seed": r, "error": e} for m, r, e in cells]
 
 
 def _cells(jobs: Iterable[Job], output: Path) -> list[Path]:
@@ -142,7 +153,7 @@ def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) ->
 
     cells = [Cell.load(folder) for folder in _cells(jobs, output)]
     ids = run_ids(output)
-    failed = [row for f in summary.failures for row in _failure_rows(f, jobs)]
+    failed = [_failure_row(failure, jobs) for failure in summary.failures]
     provenance = [_provenance(cell, ids) for cell in cells]
     write_results(
         output,
@@ -155,17 +166,16 @@ def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) ->
     write_json(output / "suite.json", _suite_facts(suite, summary))
 
 
-def _failure_rows(failure: dict[str, str], jobs: list[Job]) -> list[dict[str, Any]]:
-    """A job that failed is rows with a status, never an absence."""
-    reason = failure["error"].strip().splitlines()[-1]
+def _failure_row(failure: dict[str, Any], jobs: list[Job]) -> dict[str, Any]:
+    """A cell that failed is a row with a status, never an absence."""
     nan = float("nan")
     job = next(job for job in jobs if job.name == failure["job"])
-    head = {
-        "suite": job.suite, "task": job.task, "task_hash": "", "protocol": job.protocol, "split": job.split,
-        "split_hash": "", "use_sensitive": job.use_sensitive, "role": "", "family": "",
+    return {
+        "suite": job.suite, "task": job.title, "task_hash": "", "protocol": job.protocol, "split": job.split,
+        "split_hash": "", "use_sensitive": job.use_sensitive, "role": "", "family": "", "method": failure["method"],
+        "seed": failure["seed"], "part": "test", "metric": "final@1", "estimate": nan, "low": nan, "high": nan,
+        "null_p95": nan, "status": "failed", "reason": failure["error"].strip().splitlines()[-1],
     }  # fmt: skip
-    values = {"estimate": nan, "low": nan, "high": nan, "null_p95": nan, "status": "failed", "reason": reason}
-    return [{**head, "method": m, "seed": r, "part": "test", "metric": "final@1", **values} for m, r in job.cells()]
 
 
 def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import datetime
 import json
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +70,17 @@ RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}
 TUNING_SHARE = 0.75  # of a job's time, roughly; only the progress bar looks at it
 
 
-def run_job(job: Job, folder: Path, notify: Notify) -> None:
-    """Compute the job's missing cells.
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be computed, and why (a traceback)."""
+
+    method: str
+    repeat: int
+    error: str
+
+
+def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
+    """Compute the job's missing cells; a method that fails does not stop the others.
 
     Parameters
     ----------
@@ -79,11 +89,16 @@ def run_job(job: Job, folder: Path, notify: Notify) -> None:
         The job gets a sub-folder here: ``tune/`` with trials and weights, ``cells/<key>/`` for finished cells.
     notify : callable
         Called with (job name, stage, share done).
+
+    Returns
+    -------
+    list of Failure
+        Cells that are still missing. What all methods stand on (data, tuning) raises instead.
     """
     home = folder / job.folder
     pending = [cell for cell in job.cells() if not (home / "cells" / job.cell_key(*cell)).is_dir()]
     if not pending:
-        return
+        return []
     reset_peak_memory()
     notify(job.name, "load", 0.0)
     task = load_task(
@@ -91,14 +106,28 @@ def run_job(job: Job, folder: Path, notify: Notify) -> None:
     )
     ledger = Ledger(home / "timing.json")
     tunings = tune_roles(job, task.view(), home / "tune", ledger, notify)
+    failures: list[Failure] = []
     for repeat in range(job.seeds):
         methods = [method for method, r in pending if r == repeat]
         system = System(
             job, task.view(), {role: tunings[role][repeat] for role in tunings}, job.seed_of(repeat), ledger, notify
         )
-        experts = {method: system.method(method) for method in methods}
+        experts: dict[str, Expert] = {}
+        for method in methods:
+            with recorded(failures, method, repeat):
+                experts[method] = system.method(method)
         # Everything is chosen by now: only here are test rows looked at, once.
-        write_cells(job, task, system, repeat, experts, home / "cells", notify)
+        failures += write_cells(job, task, system, repeat, experts, home / "cells", notify)
+    return failures
+
+
+@contextmanager
+def recorded(failures: list[Failure], method: str, repeat: int) -> Iterator[None]:
+    """Turn an error of one method into a failure on record."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - the boundary between methods: whatever one raises is recorded and shown
+        failures.append(Failure(method, repeat, traceback.format_exc()))
 
 
 class Ledger:
@@ -266,14 +295,17 @@ class System:
 
 def write_cells(
     job: Job, task: Task, system: System, repeat: int, experts: dict[str, Expert], folder: Path, notify: Notify
-) -> None:
+) -> list[Failure]:
     """Stage 4: predictions and reasons on validation and test rows, scored once, each method a finished cell."""
     parts = {"validation": task.split.validation, "test": task.split.test}
     evidence: dict[str, dict[str, Evidence]] = {part: {} for part in parts}
-    for part, rows in parts.items():
-        for method, expert in experts.items():
-            notify(job.name, f"explain {method}", TUNING_SHARE + 0.1)
-            evidence[part][method] = collect_evidence(expert, system.view, rows)
+    failures: list[Failure] = []
+    for method, expert in experts.items():
+        notify(job.name, f"explain {method}", TUNING_SHARE + 0.1)
+        with recorded(failures, method, repeat):
+            found = {part: checked(collect_evidence(expert, system.view, rows)) for part, rows in parts.items()}
+            for part in parts:
+                evidence[part][method] = found[part]
     seed = derive_seed(job.suite_seed, "score", job.task, job.split)
     notify(job.name, "score", TUNING_SHARE + 0.15)
     scores = {}
@@ -281,7 +313,8 @@ def write_cells(
         draws, permutations = RESAMPLES[part]
         known = (task.labels[rows], task.groups[rows], task.group_names)
         scores[part] = score_many(evidence[part], *known, seed=seed, draws=draws, permutations=permutations)
-    for method, expert in experts.items():
+    for method in evidence["test"]:
+        expert = experts[method]
         cell = Cell(job.cell_key(method, repeat), _head(job, task, repeat, method, expert))
         for part in parts:
             cell.add_scores(part, scores[part][method])
@@ -295,11 +328,29 @@ def write_cells(
             predictions_frame(system.view, both).to_parquet(temporary / "predictions.parquet", index=False)
             _save_extras(temporary, system, method, expert)
             cell.save(temporary)
+    return failures
+
+
+def checked(evidence: Evidence) -> Evidence:
+    """The evidence, if it can be scored.
+
+    Raises
+    ------
+    ValueError
+        If a prediction is not a probability.
+    """
+    bad = ~((evidence.probability >= 0) & (evidence.probability <= 1))
+    if bool(bad.any()):
+        raise ValueError(
+            f"{int(bad.sum())} of {len(bad)} predictions are not probabilities (the first is "
+            f"{float(evidence.probability[bad][0])}); the method diverged or returns something else."
+        )
+    return evidence
 
 
 def _head(job: Job, task: Task, repeat: int, method: str, expert: Expert) -> dict[str, Any]:
     return {
-        "suite": job.suite, "task": job.task, "task_hash": task.hash, "protocol": job.protocol, "split": job.split,
+        "suite": job.suite, "task": job.title, "task_hash": task.hash, "protocol": job.protocol, "split": job.split,
         "split_hash": task.split.hash, "use_sensitive": job.use_sensitive, "seed": repeat, "method": method,
         "role": TWINS.get(method, expert.role), "family": expert.family,
     }  # fmt: skip

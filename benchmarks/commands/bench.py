@@ -62,6 +62,6 @@ def bench(
         console.print(f"written: {page}", soft_wrap=True)
     console.print("Browse every run with: fairmoe ui", highlight=False)
     if not summary.ok:
-        failed = f"{len(summary.failures)} of {summary.jobs} jobs failed"
+        failed = f"{len(summary.failures)} cells failed"
         console.print(f"[bold red]{failed}[/]; they are rows with status 'failed'. Run again to retry only them.")
         raise typer.Exit(1)

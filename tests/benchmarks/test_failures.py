@@ -1,0 +1,86 @@
+"""What goes wrong is a row, a loud line or one paragraph, and never stops the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from benchmarks.baselines import constant
+from benchmarks.cli import app
+from benchmarks.failure import explain
+from benchmarks.runner import DataUnavailableError
+from tasks.registry import CARDS
+from tasks.task import TaskView
+
+SUITE = """
+name = "small"
+tasks = [{tasks}]
+splits = {splits}
+trials = 1
+batch = 1
+methods = ["constant"]
+budget = {{ steps = 20, eval_every = 20, warm_up = 0, rungs = [] }}
+"""
+
+
+def bench(folder: Path, tasks: str, *options: str, splits: int = 1) -> Result:
+    suite = folder / "small.toml"
+    suite.write_text(SUITE.format(tasks=tasks, splits=splits))
+    return CliRunner().invoke(app, ["bench", str(suite), "--output", str(folder / "out"), "--jobs", "1", *options])
+
+
+def test_a_method_that_raises_is_failed_rows_and_exit_code_1_and_other_jobs_are_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = constant.fit
+
+    def raises_on_split_1(view: TaskView, seed: int) -> constant.Constant:
+        if view.split.index == 1:
+            raise RuntimeError("no luck today")
+        return fit(view, seed)
+
+    monkeypatch.setattr(constant, "fit", raises_on_split_1)
+    done = bench(tmp_path, '"scm"', splits=2)
+    assert done.exit_code == 1, done.output
+    assert "FAILED" in done.output and "no luck today" in done.output and "1 cells failed" in done.output
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    failed = table[table["status"] == "failed"]
+    assert set(failed["split"]) == {1} and failed["reason"].str.contains("no luck today").all()
+    assert len(table[table["split"] == 0]) >= 50
+
+    monkeypatch.setattr(constant, "fit", fit)
+    again = bench(tmp_path, '"scm"', splits=2)
+    assert again.exit_code == 0, again.output
+    assert "1 already finished" in " ".join(again.output.split())
+    assert not pd.read_csv(tmp_path / "out" / "results.csv")["status"].eq("failed").any()
+
+
+@pytest.fixture
+def lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Path of a card whose file is nowhere."""
+    monkeypatch.setenv("FAIRMOE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FAIRMOE_DATA_MIRROR", str(tmp_path / "mirror"))
+    text = (CARDS / "german" / "card.toml").read_text()
+    card = tmp_path / "lost.card.toml"
+    lines = ['url = "http://127.0.0.1:9/x"' if line.startswith("url =") else line for line in text.split("\n")]
+    card.write_text("\n".join(lines))
+    return str(card)
+
+
+def test_data_that_cannot_be_had_are_listed_and_the_rest_runs(tmp_path: Path, lost: str) -> None:
+    done = bench(tmp_path, f'"{lost}", "scm"')
+    assert done.exit_code == 0, done.output
+    assert "UNAVAILABLE" in done.output and "127.0.0.1:9" in done.output and "sha256" in done.output
+    assert set(pd.read_csv(tmp_path / "out" / "results.csv")["task"]) == {"scm"}
+    assert "lost.card.toml" in (tmp_path / "out" / "leaderboard.md").read_text()
+
+
+def test_strict_makes_it_an_error_of_one_paragraph(tmp_path: Path, lost: str) -> None:
+    done = bench(tmp_path, f'"{lost}", "scm"', "--strict")
+    assert isinstance(done.exception, DataUnavailableError)
+    text = explain(done.exception)
+    assert text is not None and "1 of 2 tasks" in text and "\n" not in text
+    assert not (tmp_path / "out").exists()
