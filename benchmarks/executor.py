@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -66,7 +67,7 @@ class InProcess:
     def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
         """See :class:`Executor`."""
         for job in jobs:
-            yield self.work(job, folder, notify)
+            yield self.work(job, folder, throttled(notify))
 
 
 class Processes:
@@ -129,7 +130,21 @@ def _start_worker() -> None:
 
 
 def _in_worker(work: Work, job: Job, folder: Path, messages: Any) -> Outcome:
-    return work(job, folder, lambda *message: messages.put(message))
+    return work(job, folder, throttled(lambda *message: messages.put(message)))
+
+
+def throttled(notify: Notify, seconds: float = 0.2) -> Notify:
+    """Hand on new stages at once, and news of the same stage a few times a second."""
+    last = ("", 0.0)
+
+    def seldom(job: str, stage: str, share: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if stage != last[0] or now - last[1] >= seconds:
+            last = (stage, now)
+            notify(job, stage, share)
+
+    return seldom
 
 
 def _listen(messages: Any, notify: Notify) -> None:
