@@ -14,9 +14,9 @@ class Checkpoints:
     """Keeps each lane's best weights, chosen on the evaluation rows.
 
     A checkpoint is feasible when its utility@1 reaches the floor and, in fair roles, when its predictions are not
-    nearly constant (a constant has no gap and, where one class is common, much utility). A feasible one beats an infeasible one; among
-    feasible ones the role's score decides, among infeasible ones utility@1 does. So a small gap never buys a bad
-    model. Undefined scores never win.
+    nearly constant (a constant has no gap and, where one class is common, much utility). A feasible one beats an
+    infeasible one; among feasible ones the role's score decides, among infeasible ones utility@1 does. So a small gap
+    never buys a bad model. Undefined scores never win.
 
     Parameters
     ----------
