@@ -15,7 +15,9 @@ TINY = {"steps": 120, "eval_every": 40, "warm_up": 40, "rungs": ()}
 
 def tiny_suite(**changes: object) -> Suite:
     """One small job: two methods of each kind at the smallest effort that still runs every stage."""
-    settings: dict[str, object] = {"name": "tiny", "tasks": ("scm",), "splits": 1, "trials": 4, "batch": 2, "folds": 2, "budget": TINY}
+    settings: dict[str, object] = {
+        "name": "tiny", "tasks": ("scm",), "splits": 1, "trials": 4, "batch": 2, "folds": 2, "budget": TINY,
+    }  # fmt: skip
     return Suite.model_validate(settings | changes)
 
 

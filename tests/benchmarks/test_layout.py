@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_root_folders_exist() -> None:
-    for name in ("benchmarks", "datasets", "tasks", "metrics", "experts", "gates", "moe", "llm_experts", "reports", "tests"):
+    floors = ("tasks", "metrics", "experts", "gates", "moe", "llm_experts", "reports", "benchmarks")
+    for name in (*floors, "datasets", "tests"):
         assert (ROOT / name).is_dir(), name
 
 

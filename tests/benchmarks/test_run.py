@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
 from benchmarks.runner import RunSummary, run_suite
 from benchmarks.suite import METHODS
+from metrics.evidence import Evidence
+from metrics.score import score
+from tasks.load import load_task
 from tests.benchmarks.conftest import tiny_suite
 
+ROOT = Path(__file__).resolve().parents[2]
 Finished = tuple[Path, RunSummary]
 
 
@@ -46,12 +51,6 @@ def test_the_constant_predictor_is_flagged_and_has_no_gap(finished: Finished) ->
 
 
 def test_predictions_hold_no_labels_and_score_again_to_the_same_numbers(finished: Finished) -> None:
-    from metrics.evidence import Evidence
-    from metrics.score import score
-    from tasks.load import load_task
-
-    import torch
-
     output, _ = finished
     row = results(output).query("method == 'mixture' and part == 'test' and metric == 'dp@1'")
     provenance = pd.read_csv(output / "provenance.csv").query("method == 'mixture'")
@@ -60,7 +59,8 @@ def test_predictions_hold_no_labels_and_score_again_to_the_same_numbers(finished
     task = load_task("scm")
     test = stored[stored["part"] == "test"].set_index("row").loc[task.rows[task.split.test].numpy()]
     rows = task.split.test
-    again = score(Evidence(torch.from_numpy(test["probability"].to_numpy())), task.labels[rows], task.groups[rows], task.group_names, seed=0)
+    evidence = Evidence(torch.from_numpy(test["probability"].to_numpy()))
+    again = score(evidence, task.labels[rows], task.groups[rows], task.group_names, seed=0)
     assert again.values["dp@1"].estimate == pytest.approx(row["estimate"].item(), abs=1e-12)
 
 
@@ -87,14 +87,30 @@ def test_a_second_run_computes_nothing(finished: Finished, quiet: Console, monke
     assert (finished[0] / "results.csv").read_bytes() == before
 
 
-def test_same_seed_same_bytes_other_seed_other_split(finished: Finished, tmp_path: Path, quiet: Console) -> None:
+def test_same_seed_same_bytes(finished: Finished, tmp_path: Path, quiet: Console) -> None:
     run_suite(tiny_suite(), tmp_path / "again", workers=1, strict=True, console=quiet)
     assert (tmp_path / "again" / "results.csv").read_bytes() == (finished[0] / "results.csv").read_bytes()
-    run_suite(tiny_suite(seed=1), tmp_path / "other", workers=1, strict=True, console=quiet)
-    one, other = results(finished[0]), results(tmp_path / "other")
-    assert not set(one["split_hash"]) & set(other["split_hash"])
-    trials = [json.loads(next((o / "jobs").glob("*/tune/scm_result_tuning_results.json")).read_text())["trials"] for o in (finished[0], tmp_path / "other")]
+
+
+def test_another_seed_has_another_split_and_other_trials(finished: Finished, tmp_path: Path, quiet: Console) -> None:
+    other = tmp_path / "other"
+    run_suite(tiny_suite(seed=1, methods=("constant",)), other, workers=1, strict=True, console=quiet)
+    assert not set(results(finished[0])["split_hash"]) & set(results(other)["split_hash"])
+    found = [next(output.glob("jobs/*/tune/scm_result_tuning_results.json")) for output in (finished[0], other)]
+    trials = [json.loads(path.read_text())["trials"] for path in found]
     assert trials[0][0]["params"] != trials[1][0]["params"]
+
+
+def test_two_seeds_are_two_cells_of_each_method_on_the_same_split(tmp_path: Path, quiet: Console) -> None:
+    suite = tiny_suite(seeds=2, trials=2, methods=("utility", "logistic_regression"))
+    summary = run_suite(suite, tmp_path / "run", workers=1, strict=True, console=quiet)
+    assert summary.ok, summary.failures
+    table = results(tmp_path / "run").query("part == 'test' and metric == 'brier@1'")
+    assert sorted(zip(table["method"], table["seed"], strict=True)) == [
+        ("logistic_regression", 0), ("logistic_regression", 1), ("utility", 0), ("utility", 1),
+    ]  # fmt: skip
+    assert table["split_hash"].nunique() == 1
+    assert table.query("method == 'utility'")["estimate"].nunique() == 2
 
 
 KILLER = """
@@ -119,12 +135,21 @@ stages.run_job(job, Path(sys.argv[1]) / "jobs", notify)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "share"),
-    [("tune utility", 0.2), ("tune result", 0.45), ("tune procedural", 0.7), ("gate_dense", 0), ("mixture", 0), ("combined_mlp", 0), ("score", 0)],
+    [
+        ("tune utility", 0.1),
+        ("tune result", 0.25),
+        ("tune procedural", 0.5),
+        ("gate_dense", 0),
+        ("mixture", 0),
+        ("tune combined", 0.7),
+        ("score", 0),
+    ],
 )
 def test_killed_in_any_stage_and_resumed_gives_the_same_bytes(
     finished: Finished, tmp_path: Path, quiet: Console, stage: str, share: float
 ) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLER, str(tmp_path / "run"), stage, str(share)], check=False)
+    command = [sys.executable, "-c", KILLER, str(tmp_path / "run"), stage, str(share)]
+    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert killed.returncode == -signal.SIGKILL
     run_suite(tiny_suite(), tmp_path / "run", workers=1, strict=True, console=quiet)
     assert (tmp_path / "run" / "results.csv").read_bytes() == (finished[0] / "results.csv").read_bytes()
@@ -133,11 +158,13 @@ def test_killed_in_any_stage_and_resumed_gives_the_same_bytes(
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "bench", "quick", "--task", "scm", "--output", str(tmp_path / "run")]
-    process = subprocess.Popen(command, env={**os.environ, "FAIRMOE_HOME": str(tmp_path / "home")}, stdout=subprocess.PIPE, text=True)
-    time.sleep(12)
+    environment = {**os.environ, "FAIRMOE_HOME": str(tmp_path / "home")}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob("run/jobs/*/tune/*")):
+        time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "run the same command again" in " ".join(text.split())
-    again = subprocess.run(command, env={**os.environ, "FAIRMOE_HOME": str(tmp_path / "home")}, check=False)
+    again = subprocess.run(command, env=environment, check=False)
     assert again.returncode == 0

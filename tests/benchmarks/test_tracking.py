@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from benchmarks.runner import RunSummary, run_suite
-from benchmarks.tracking import TrackingError, finished_cells, open_tracker, send_all
+from benchmarks.tracking import RECEIPT, TrackingError, finished_cells, open_tracker, send_all, tracking_uri, unsent
 from tasks.load import load_task
 from tests.benchmarks.conftest import tiny_suite
 
+ROOT = Path(__file__).resolve().parents[2]
 Finished = tuple[Path, RunSummary]
 
 
@@ -43,25 +54,83 @@ def test_one_flat_run_per_cell_with_tags_and_fixed_metric_names(sent: tuple[Path
 
 
 def test_sending_again_adds_no_run(sent: tuple[Path, str]) -> None:
-    for receipt in sent[0].glob("jobs/*/cells/*/mlflow.json"):
+    for receipt in sent[0].glob(f"jobs/*/cells/*/{RECEIPT}"):
         receipt.unlink()  # as if the process had died between the run and its receipt
     send_all(open_tracker(), finished_cells(sent[0]))
     assert len(runs(sent[1])) == len(list(finished_cells(sent[0])))
 
 
-def test_the_logged_mixture_predicts_from_raw_columns(sent: tuple[Path, str]) -> None:
+def model_uri(sent: tuple[Path, str]) -> str:
     table = runs(sent[1])
     run = table[table["tags.method"] == "mixture"].iloc[0]
     models = mlflow.search_logged_models(experiment_ids=[sent[1]], output_format="list")
     (model,) = [m for m in models if m.source_run_id == run["run_id"]]
-    loaded = mlflow.pyfunc.load_model(model.model_uri)
+    return str(model.model_uri)
+
+
+def expected_probabilities(output: Path, rows: np.ndarray) -> np.ndarray:
+    cell = pd.read_csv(output / "provenance.csv").query("method == 'mixture'")["cell"].item()
+    stored = pd.read_parquet(output / "predictions" / f"{cell}.parquet").query("part == 'test'")
+    return stored.set_index("row").loc[rows, "probability"].to_numpy()
+
+
+ELSEWHERE = """
+import json, sys
+root = sys.argv[1]
+sys.meta_path = [f for f in sys.meta_path if "__editable__" not in repr(f)]  # fairmoe is not installed here
+sys.path = [p for p in sys.path if not p.startswith(root) and "__editable__" not in p]
+import mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[2])
+model = mlflow.pyfunc.load_model(sys.argv[3])
+import moe
+assert not moe.__file__.startswith(root), moe.__file__
+frame = pd.read_csv(sys.argv[4])
+print(json.dumps(model.predict(frame)["probability"].tolist()))
+frame.iloc[0, :] = None
+assert model.predict(frame)["probability"].between(0, 1).all()
+try:
+    model.predict(frame.iloc[:, 1:])
+except Exception as error:
+    assert frame.columns[0] in str(error), error
+else:
+    raise SystemExit("a column that is absent must be an error")
+"""
+
+
+def test_the_logged_mixture_predicts_from_raw_columns_where_fairmoe_is_not_installed(
+    sent: tuple[Path, str], tmp_path: Path
+) -> None:
     task = load_task("scm")
     rows = task.split.test[:50]
-    predicted = loaded.predict(task.frame.iloc[rows.numpy()])
-    provenance = pd.read_csv(sent[0] / "provenance.csv").query("method == 'mixture'")
-    stored = pd.read_parquet(sent[0] / "predictions" / f"{provenance['cell'].item()}.parquet").query("part == 'test'")
-    expected = stored.set_index("row").loc[task.rows[rows].numpy(), "probability"].to_numpy()
-    assert predicted["probability"].to_numpy() == pytest.approx(expected, abs=1e-5)
+    task.frame.iloc[rows.numpy()].to_csv(tmp_path / "rows.csv", index=False)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(ROOT), tracking_uri(), model_uri(sent), str(tmp_path / "rows.csv")],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    predicted = json.loads(done.stdout.splitlines()[-1])
+    assert predicted == pytest.approx(expected_probabilities(sent[0], task.rows[rows].numpy()), abs=1e-5)
+
+
+def test_what_is_not_finite_is_never_sent(sent: tuple[Path, str]) -> None:
+    client = mlflow.MlflowClient()
+    for run in client.search_runs([sent[1]]):
+        assert all(math.isfinite(value) and abs(value) < 1e300 for value in run.data.metrics.values())
+        assert "test/ref.v1" in run.data.metrics or run.data.tags["method"] == "constant"
+
+
+def test_a_run_that_was_sent_half_way_is_replaced(finished: Finished) -> None:
+    tracker = open_tracker()
+    (folder,) = list(finished_cells(finished[0]))[:1]
+    receipt = folder / RECEIPT
+    receipt.unlink(missing_ok=True)
+    tags = {"fairmoe.kind": "cell", "fairmoe.cell": folder.name}
+    half = tracker.client.create_run(tracker.experiment, tags=tags).info.run_id
+    whole = tracker.send(folder)
+    receipt.unlink()
+    assert whole != half
+    assert [run.info.run_id for run in tracker.client.search_runs([tracker.experiment])] == [whole]
 
 
 def test_a_server_that_is_down_warns_and_sync_sends_later(
@@ -82,3 +151,63 @@ def test_a_server_that_is_down_warns_and_sync_sends_later(
     tracker = open_tracker()
     send_all(tracker, finished_cells(tmp_path / "run"))
     assert len(runs(tracker.experiment)) == 1
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A real MLflow server on loopback, in a process group of its own."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    store = ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder / "a")]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = subprocess.Popen([*command, *store], env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.2)
+        yield process
+    finally:
+        kill_group(process)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_half_way_gets_the_rest_later(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    cells = list(finished_cells(finished[0]))
+    sent: list[int] = []
+
+    with server(tmp_path, port) as process:
+
+        def die_after_three() -> None:
+            sent.append(1)
+            if len(sent) == 3:
+                kill_group(process)
+
+        with pytest.raises(TrackingError, match=f"{len(cells) - 3} cells are not sent"):
+            send_all(open_tracker(), cells, die_after_three)
+    assert len(unsent(cells)) == len(cells) - 3
+
+    with server(tmp_path, port):
+        command = [sys.executable, "-m", "benchmarks", "track", "sync", str(finished[0])]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        tracker = open_tracker()
+        table = runs(tracker.experiment)
+        assert len(table) == len(cells) and table["status"].eq("FINISHED").all()
+        loaded = mlflow.pyfunc.load_model(model_uri((finished[0], tracker.experiment)))
+        task = load_task("scm")
+        rows = task.split.test[:5]
+        predicted = loaded.predict(task.frame.iloc[rows.numpy()])["probability"].to_numpy()
+        assert predicted == pytest.approx(expected_probabilities(finished[0], task.rows[rows].numpy()), abs=1e-5)
