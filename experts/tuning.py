@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
