@@ -35,23 +35,20 @@ def save_servable(mixture: Expert, view: TaskView, folder: Path) -> None:
 
 def log_model(run_id: str, folder: Path) -> None:
     """Log a servable folder as the run's model, with the code it needs."""
-    import mlflow.pyfunc
-    from mlflow.models import Model
+    import mlflow
 
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    Model.log(
-        artifact_path=None,
-        name="mixture",
-        flavor=mlflow.pyfunc,
-        run_id=run_id,
-        python_model=str(ROOT / "benchmarks" / "mlflow_model.py"),
-        artifacts={"system": str(folder)},
-        code_paths=[str(ROOT / name) for name in PACKAGES],
-        pip_requirements=[f"{name}=={version.split('+')[0]}" for name, version in _versions().items()],
-        signature=_signature([column["spec"]["name"] for column in encoder["encoders"]]),
-        metadata={"label": card["label"]["meaning"]},
-    )
+    with mlflow.start_run(run_id=run_id):
+        mlflow.pyfunc.log_model(
+            name="mixture",
+            python_model=str(ROOT / "benchmarks" / "mlflow_model.py"),
+            artifacts={"system": str(folder)},
+            code_paths=[str(ROOT / name) for name in PACKAGES],
+            pip_requirements=[f"{name}=={version.split('+')[0]}" for name, version in _versions().items()],
+            signature=_signature([column["spec"]["name"] for column in encoder["encoders"]]),
+            metadata={"label": card["label"]["meaning"]},
+        )
 
 
 def _signature(columns: list[str]) -> ModelSignature:

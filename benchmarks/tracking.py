@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "fairmoe"
 RECEIPT = "mlflow.json"
+WHOLE = "fairmoe.whole"  # tag of a run that has all its numbers
 SQLITE = "sqlite:///"
 BATCH = 800  # metrics of one request; a server takes 1000 numbers, params and tags together
 BATCH_PARAMS = 100
@@ -36,6 +37,7 @@ SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
 }
 
@@ -100,9 +102,9 @@ class Tracker:
                 [self.experiment], "tags.`fairmoe.kind` = 'cell'", max_results=1000, page_token=token or None
             )
             for run in page:
-                if run.info.status == "FINISHED":
+                if run.info.status == "FINISHED" and WHOLE in run.data.tags:
                     runs[run.data.tags["fairmoe.cell"]] = str(run.info.run_id)
-                elif run.info.status == "RUNNING":
+                else:
                     self.client.delete_run(run.info.run_id)
             token = page.token or None
         return runs
@@ -111,18 +113,20 @@ class Tracker:
         name = f"{cell.head['method']} {cell.head['task']} split {cell.head['split']} seed {cell.head['seed']}"
         run_id = str(self.client.create_run(self.experiment, tags=_tags(cell), run_name=name).info.run_id)
         self._log_artifacts(run_id, folder)  # before the metrics: MLflow copies a run's metrics to its model one by one
-        self._log_numbers(run_id, cell)
         self._log_inputs(run_id, cell)
+        self._log_numbers(run_id, cell)
         self.client.set_terminated(run_id, "FINISHED")
         return run_id
 
     def _log_numbers(self, run_id: str, cell: Cell) -> None:
-        from mlflow.entities import Param
+        from mlflow.entities import Param, RunTag
 
         params = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in sorted(cell.params.items())]
         metrics = list(_metrics(cell))
-        for start in range(0, max(len(metrics), len(params)), BATCH):
-            self.client.log_batch(run_id, metrics[start : start + BATCH], params[start : start + BATCH][:BATCH_PARAMS])
+        while len(metrics) > BATCH or len(params) > BATCH_PARAMS:
+            self.client.log_batch(run_id, metrics[:BATCH], params[:BATCH_PARAMS])
+            metrics, params = metrics[BATCH:], params[BATCH_PARAMS:]
+        self.client.log_batch(run_id, metrics, params, [RunTag(WHOLE, "yes")])
 
     def _log_inputs(self, run_id: str, cell: Cell) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.environment import limit_threads
+
+limit_threads()  # before torch is imported: tiny programs are many times slower with more threads
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked ``data`` need the mirror; without it they are skipped, with the reason."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from benchmarks.runner import RunSummary, run_suite
 from benchmarks.suite import Suite
+from benchmarks.tracking import quiet as quiet_mlflow
 
 TINY = {"steps": 120, "eval_every": 40, "warm_up": 40, "rungs": ()}
 
@@ -28,10 +30,28 @@ def quiet() -> Console:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, quiet: Console) -> tuple[Path, RunSummary]:
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs: making its tables takes seconds, copying it does not."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    with quiet_mlflow():
+        import mlflow
+
+        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _store(_own_home: Path, empty_store: Path) -> None:
+    shutil.copyfile(empty_store, _own_home / "mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, quiet: Console, empty_store: Path) -> tuple[Path, RunSummary]:
     """Output folder and summary of one tiny run, shared by the tests that only look at it."""
     patch = pytest.MonkeyPatch()
-    patch.setenv("FAIRMOE_HOME", str(tmp_path_factory.mktemp("store")))
+    home = tmp_path_factory.mktemp("store")
+    shutil.copyfile(empty_store, home / "mlflow.db")
+    patch.setenv("FAIRMOE_HOME", str(home))
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)
     output = tmp_path_factory.mktemp("run") / "tiny"
     try:

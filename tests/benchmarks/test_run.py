@@ -59,7 +59,7 @@ def test_predictions_hold_no_labels_and_score_again_to_the_same_numbers(finished
     task = load_task("scm")
     test = stored[stored["part"] == "test"].set_index("row").loc[task.rows[task.split.test].numpy()]
     rows = task.split.test
-    evidence = Evidence(torch.from_numpy(test["probability"].to_numpy()))
+    evidence = Evidence(torch.tensor(test["probability"].to_numpy()))
     again = score(evidence, task.labels[rows], task.groups[rows], task.group_names, seed=0)
     assert again.values["dp@1"].estimate == pytest.approx(row["estimate"].item(), abs=1e-12)
 
