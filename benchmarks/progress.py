@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 
 class JobProgress:
@@ -54,12 +57,28 @@ class JobProgress:
             )
 
 
+class TimeLeft(ProgressColumn):
+    """Time left if the rest goes as fast as what is done: a stage without news does not freeze it."""
+
+    def render(self, task: Task) -> Text:
+        """Words for one line."""
+        share = task.completed / task.total if task.total else 0.0
+        if task.elapsed is None or share < 0.02:
+            return Text("")
+        seconds = round(task.elapsed * (1 - share) / share)
+        return Text(f"{seconds // 60}:{seconds % 60:02} left", style="progress.remaining")
+
+
 @contextmanager
 def show_progress(total: int, console: Console) -> Iterator[JobProgress]:
     """Progress of ``total`` jobs on the console."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[stage]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}", table_column=Column(min_width=22, no_wrap=True)),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[stage]}", table_column=Column(min_width=28, no_wrap=True)),
+        TimeElapsedColumn(),
+        TimeLeft(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         yield JobProgress(total, bars, console)
