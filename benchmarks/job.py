@@ -47,6 +47,7 @@ class Job:
     methods: tuple[str, ...]
     code: str  # hashes taken when the run was planned: workers must agree on where cells go
     baseline_code: tuple[tuple[str, str], ...]
+    cfa: bool = False  # more metrics of the same predictions
 
     def seed_of(self, repeat: int) -> int:
         """Seed of everything random in one repetition of training (the split has its own)."""
@@ -60,7 +61,7 @@ class Job:
     @property
     def key(self) -> str:
         """Hash of everything that determines the job's experts; methods are keyed one by one."""
-        apart = ("suite", "methods", "task", "baseline_code")
+        apart = ("suite", "methods", "task", "baseline_code", "cfa")
         facts = {k: v for k, v in asdict(self).items() if k not in apart}
         return hash_json([self.title, facts, library_versions()])
 
@@ -77,7 +78,7 @@ class Job:
 
     def cell_key(self, method: str, repeat: int) -> str:
         """Hash of everything that determines one cell."""
-        return hash_json([self.key, method, repeat, dict(self.baseline_code).get(method, "")])[:24]
+        return hash_json([self.key, method, repeat, dict(self.baseline_code).get(method, ""), self.cfa])[:24]
 
     def cells(self) -> list[tuple[str, int]]:
         """(method, repetition) of every cell."""
@@ -89,11 +90,12 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
     for task in suite.tasks:
         if task not in card_hashes:
             continue
-        for use, split in itertools.product(suite.use_sensitive, range(suite.splits)):
+        splits = 1 if suite.protocol == "nifty" else suite.splits  # the published split is a single one
+        for use, split in itertools.product(suite.use_sensitive, range(splits)):
             yield Job(
                 suite=suite.name, task=task, card_hash=card_hashes[task], protocol=suite.protocol, split=split,
                 use_sensitive=use, seeds=suite.seeds, suite_seed=suite.seed, trials=suite.trials, batch=suite.batch,
                 space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
-                budget=tuple(sorted(suite.budget.items())), methods=suite.methods, code=computing_hash(),
+                budget=tuple(sorted(suite.budget.items())), methods=suite.methods, cfa=suite.cfa, code=computing_hash(),
                 baseline_code=tuple((name, source_hash(f"benchmarks/baselines/{name}.py")) for name in BASELINES),
             )  # fmt: skip

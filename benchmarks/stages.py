@@ -312,7 +312,9 @@ def write_cells(
     for part, rows in parts.items():
         draws, permutations = RESAMPLES[part]
         known = (task.labels[rows], task.groups[rows], task.group_names)
-        scores[part] = score_many(evidence[part], *known, seed=seed, draws=draws, permutations=permutations)
+        scores[part] = score_many(
+            evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
+        )
     for method in evidence["test"]:
         expert = experts[method]
         cell = Cell(job.cell_key(method, repeat), _head(job, task, repeat, method, expert))

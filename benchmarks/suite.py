@@ -46,6 +46,7 @@ class Suite(BaseModel):
     use_sensitive: tuple[Literal["keep", "drop"], ...] = ("keep",)
     methods: tuple[str, ...] = Field(default=METHODS, min_length=1)
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.trainer.Budget")
+    cfa: bool = Field(default=False, description="also compute REF and VEF in the form that CFA's code uses")
 
     @field_validator("methods")
     @classmethod

@@ -31,6 +31,7 @@ def bench(
     protocol: Annotated[
         str | None, typer.Option(help="robust (repeated stratified splits) or nifty (the published split).")
     ] = None,
+    cfa: Annotated[bool, typer.Option(help="Also compute REF and VEF as CFA's code defines them.")] = False,
     strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
 ) -> None:
     """Tune experts, train gates, fine-tune jointly, score once on test rows, write the leaderboard.
@@ -48,7 +49,7 @@ def bench(
 
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
-        space=space, use_sensitive=use_sensitive or None, protocol=protocol,
+        space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None,
     )  # fmt: skip
     console = Console()
     folder = output or Path("results") / plan.name

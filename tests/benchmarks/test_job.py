@@ -82,6 +82,15 @@ def test_an_own_card_goes_by_its_name_wherever_it_lies(tmp_path: Path) -> None:
     assert len(keys) == 1
 
 
+def test_the_published_split_is_a_single_one() -> None:
+    assert len(list(plan(Suite(name="t", tasks=("german",), protocol="nifty"), {"german": "0" * 64}))) == 1
+
+
+def test_more_metrics_change_cells_but_not_experts() -> None:
+    assert first(cfa=True).key == first().key
+    assert first(cfa=True).cell_key("constant", 0) != first().cell_key("constant", 0)
+
+
 def test_an_unknown_method_is_named() -> None:
     with pytest.raises(SuiteError, match="no method mixtur;"):
         load_settings("a test", {"name": "t", "tasks": ("scm",), "methods": ("mixtur",)})
