@@ -158,6 +158,7 @@ def test_killed_in_any_stage_and_resumed_gives_the_same_bytes(
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "bench", "quick", "--task", "scm", "--output", str(tmp_path / "run")]
+    command += ["--splits", "1", "--trials", "4", "--jobs", "1"]
     environment = {**os.environ, "FAIRMOE_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     while process.poll() is None and not list(tmp_path.glob("run/jobs/*/tune/*")):
