@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.baselines import BASELINES
 from benchmarks.environment import computing_hash, library_versions, source_hash
-from benchmarks.suite import Suite
+from benchmarks.suite import Suite, SuiteError
 from tasks.registry import task_name
 from tasks.seeding import derive_seed
 
@@ -87,9 +87,12 @@ class Job:
 
 def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
     """Jobs of a suite for the tasks whose card hash is given, in the suite's order."""
-    for task in suite.tasks:
-        if task not in card_hashes:
-            continue
+    tasks = [task for task in suite.tasks if task in card_hashes]
+    titles = [task_name(task) for task in tasks]
+    if len(set(titles)) < len(titles):
+        twice = next(title for title in titles if titles.count(title) > 1)
+        raise SuiteError(f"Two tasks of {suite.name} are called {twice}. Rename one: the name field of your own card.")
+    for task in tasks:
         splits = 1 if suite.protocol == "nifty" else suite.splits  # the published split is a single one
         for use, split in itertools.product(suite.use_sensitive, range(splits)):
             yield Job(

@@ -67,7 +67,7 @@ EXPLAINED_ROWS = 1500
 RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}
 """Bootstrap samples and shuffles of each part; validation rows choose, and only their estimates are looked at."""
 
-TUNING_SHARE = 0.75  # of a job's time, roughly; only the progress bar looks at it
+TUNING_SHARE, METHODS_SHARE = 0.55, 0.3  # of a job's time, roughly; only the progress bar looks at them
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,11 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     for repeat in range(job.seeds):
         methods = [method for method, r in pending if r == repeat]
         system = System(
-            job, task.view(), {role: tunings[role][repeat] for role in tunings}, job.seed_of(repeat), ledger, notify
+            job, task.view(), {role: tunings[role][repeat] for role in tunings}, job.seed_of(repeat), ledger
         )
         experts: dict[str, Expert] = {}
-        for method in methods:
+        for index, method in enumerate(methods):
+            notify(job.name, method, TUNING_SHARE + METHODS_SHARE * index / len(methods))
             with recorded(failures, method, repeat):
                 experts[method] = system.method(method)
         # Everything is chosen by now: only here are test rows looked at, once.
@@ -184,11 +185,8 @@ def tune_roles(job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: N
 class System:
     """The experts of one seed and everything that is built on them, each part made once, when it is asked for."""
 
-    def __init__(
-        self, job: Job, view: TaskView, tunings: dict[Role, Tuning], seed: int, ledger: Ledger, notify: Notify
-    ) -> None:
-        self.job, self.view, self.tunings, self.seed = job, view, tunings, seed
-        self._ledger, self._notify = ledger, notify
+    def __init__(self, job: Job, view: TaskView, tunings: dict[Role, Tuning], seed: int, ledger: Ledger) -> None:
+        self.job, self.view, self.tunings, self.seed, self.ledger = job, view, tunings, seed, ledger
         self._gates: dict[str, GateFit] = {}
 
     @property
@@ -205,8 +203,7 @@ class System:
 
     def method(self, name: str) -> Expert:
         """The fitted model of a method."""
-        self._notify(self.job.name, name, TUNING_SHARE)
-        with self._ledger.clock(f"method {name}"):
+        with self.ledger.clock(f"method {name}"):
             return self._make(name)
 
     def _make(self, name: str) -> Expert:
@@ -225,7 +222,7 @@ class System:
     @cached_property
     def logits_oof(self) -> Tensor:
         """[n_train, 3] what the experts say about training rows that they have not seen: what gates learn from."""
-        with self._ledger.clock("out of fold"):
+        with self.ledger.clock("out of fold"):
             return out_of_fold_logits(
                 self.view,
                 [self.tunings[role].recipe for role in ROLES],
@@ -239,7 +236,7 @@ class System:
         if kind not in self._gates:
             train, validation = self.view.split.train, self.view.split.validation
             logits_oof = self.logits_oof
-            with self._ledger.clock(f"gate {kind}"):
+            with self.ledger.clock(f"gate {kind}"):
                 self._gates[kind] = train_gate(
                     self.view,
                     logits_oof,
@@ -259,7 +256,7 @@ class System:
     def fine_tuning(self) -> FineTuning:
         """Stage 3: experts and gate together, kept only if the validation rows say so."""
         gate = self.gate("dense")
-        with self._ledger.clock("fine-tune"):
+        with self.ledger.clock("fine-tune"):
             return fine_tune(
                 self.view, Mixture(self.experts, gate.gate), seed=derive_seed(self.seed, "fine-tune"),
                 utility_floor=self.floor, procedural=self.end_to_end,
@@ -301,13 +298,13 @@ def write_cells(
     evidence: dict[str, dict[str, Evidence]] = {part: {} for part in parts}
     failures: list[Failure] = []
     for method, expert in experts.items():
-        notify(job.name, f"explain {method}", TUNING_SHARE + 0.1)
+        notify(job.name, f"explain {method}", TUNING_SHARE + METHODS_SHARE)
         with recorded(failures, method, repeat):
             found = {part: checked(collect_evidence(expert, system.view, rows)) for part, rows in parts.items()}
             for part in parts:
                 evidence[part][method] = found[part]
-    seed = derive_seed(job.suite_seed, "score", job.task, job.split)
-    notify(job.name, "score", TUNING_SHARE + 0.15)
+    seed = derive_seed(job.suite_seed, "score", job.title, job.split)
+    notify(job.name, "score", 0.95)
     scores = {}
     for part, rows in parts.items():
         draws, permutations = RESAMPLES[part]
@@ -361,7 +358,7 @@ def _head(job: Job, task: Task, repeat: int, method: str, expert: Expert) -> dic
 def _cost(job: Job, system: System, method: str, expert: Expert) -> dict[str, Any]:
     drop = f" --use-sensitive {job.use_sensitive}"
     return {
-        "wall_s": round(system._ledger.total(system.parts_of(method)), 3),
+        "wall_s": round(system.ledger.total(system.parts_of(method)), 3),
         "peak_mib": round(peak_memory_mib(), 1),
         "trainable_parameters": parameter_count(expert),
         "code_version": code_version(),

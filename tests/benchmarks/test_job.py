@@ -82,6 +82,11 @@ def test_an_own_card_goes_by_its_name_wherever_it_lies(tmp_path: Path) -> None:
     assert len(keys) == 1
 
 
+def test_two_tasks_of_one_name_are_refused() -> None:
+    with pytest.raises(SuiteError, match="called scm"):
+        list(plan(Suite(name="t", tasks=("scm", "scm")), {"scm": "0" * 64}))
+
+
 def test_the_published_split_is_a_single_one() -> None:
     assert len(list(plan(Suite(name="t", tasks=("german",), protocol="nifty"), {"german": "0" * 64}))) == 1
 
