@@ -138,7 +138,7 @@ stages.run_job(job, Path(sys.argv[1]) / "jobs", notify)
     [
         ("tune utility", 0.1),
         ("tune result", 0.25),
-        ("tune procedural", 0.5),
+        ("tune procedural", 0.37),
         ("gate_dense", 0),
         ("mixture", 0),
         ("tune combined", 0.7),
