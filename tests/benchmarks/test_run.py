@@ -141,7 +141,7 @@ stages.run_job(job, Path(sys.argv[1]) / "jobs", notify)
         ("tune procedural", 0.37),
         ("gate_dense", 0),
         ("mixture", 0),
-        ("tune combined", 0.7),
+        ("tune combined", 0.5),
         ("score", 0),
     ],
 )
