@@ -80,7 +80,7 @@ def _print_table(facts: dict[str, object], scores: object) -> None:
         ("better", "left"),
         ("status", "left"),
     ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=name != "status")  # type: ignore[arg-type]
     for metric, value in scores.values.items():  # type: ignore[attr-defined]
         interval = f"{value.low:.4f} … {value.high:.4f}" if math.isfinite(value.low) else "–"
         null = f"{value.null_p95:.4f}" if math.isfinite(value.null_p95) else "–"
