@@ -78,12 +78,12 @@ ELSEWHERE = """
 import json, sys
 root = sys.argv[1]
 sys.meta_path = [f for f in sys.meta_path if "__editable__" not in repr(f)]  # fairmoe is not installed here
-sys.path = [p for p in sys.path if not p.startswith(root) and "__editable__" not in p]
+sys.path = [p for p in sys.path if p.rstrip("/") != root and "__editable__" not in p]
 import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[2])
 model = mlflow.pyfunc.load_model(sys.argv[3])
 import moe
-assert not moe.__file__.startswith(root), moe.__file__
+assert moe.__file__ != f"{root}/moe/__init__.py", moe.__file__
 frame = pd.read_csv(sys.argv[4])
 print(json.dumps(model.predict(frame)["probability"].tolist()))
 frame.iloc[0, :] = None
