@@ -8,6 +8,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from benchmarks.baselines import BASELINES
@@ -58,7 +60,7 @@ class Job:
         """Name of the task in tables and seeds: an own card goes by its name, wherever its file lies."""
         return task_name(self.task)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of everything that determines the job's experts; methods are keyed one by one."""
         apart = ("suite", "methods", "task", "baseline_code", "cfa")
@@ -79,6 +81,10 @@ class Job:
     def cell_key(self, method: str, repeat: int) -> str:
         """Hash of everything that determines one cell."""
         return hash_json([self.key, method, repeat, dict(self.baseline_code).get(method, ""), self.cfa])[:24]
+
+    def cell_folder(self, jobs: Path, method: str, repeat: int) -> Path:
+        """Where a cell is when it is finished, below the folder of all jobs."""
+        return jobs / self.folder / "cells" / self.cell_key(method, repeat)
 
     def cells(self) -> list[tuple[str, int]]:
         """(method, repetition) of every cell."""

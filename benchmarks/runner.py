@@ -100,7 +100,7 @@ def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]
 
 def cell_folders(output: Path, job: Job) -> list[Path]:
     """Where a job's cells are when they are finished."""
-    return [output / "jobs" / job.folder / "cells" / job.cell_key(*cell) for cell in job.cells()]
+    return [job.cell_folder(output / "jobs", *cell) for cell in job.cells()]
 
 
 def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, summary: RunSummary) -> None:
@@ -109,7 +109,7 @@ def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, sum
     executor = make_executor(min(workers, len(todo)))
     with show_progress(len(todo), console) as progress:
         for outcome in executor.run(todo, output / "jobs", progress.notify):
-            failures = cell_failures(outcome)
+            failures = cell_failures(outcome, output)
             progress.finish(outcome.job.name, bool(failures))
             summary.failures += failures
             for failure in failures:
@@ -118,11 +118,12 @@ def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, sum
                 console.print(f"[bold red]FAILED[/] {what}: {reason}", soft_wrap=True)
 
 
-def cell_failures(outcome: Outcome) -> list[dict[str, Any]]:
-    """One record per cell that an outcome left without a result."""
+def cell_failures(outcome: Outcome, output: Path) -> list[dict[str, Any]]:
+    """One record per cell that an outcome left without a result; cells finished before stay finished."""
     job = outcome.job
     if outcome.error:
-        cells = [(method, repeat, outcome.error) for method, repeat in job.cells()]
+        missing = [cell for cell in job.cells() if not job.cell_folder(output / "jobs", *cell).is_dir()]
+        cells = [(method, repeat, outcome.error) for method, repeat in missing]
     else:
         cells = [(f.method, f.repeat, f.error) for f in outcome.failures]
     return [{"job": job.name, "task": job.title, "method": m, "seed": r, "error": e} for m, r, e in cells]

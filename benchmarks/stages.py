@@ -96,7 +96,7 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         Cells that are still missing. What all methods stand on (data, tuning) raises instead.
     """
     home = folder / job.folder
-    pending = [cell for cell in job.cells() if not (home / "cells" / job.cell_key(*cell)).is_dir()]
+    pending = [cell for cell in job.cells() if not job.cell_folder(folder, *cell).is_dir()]
     if not pending:
         return []
     reset_peak_memory()
@@ -118,7 +118,7 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
             with recorded(failures, method, repeat):
                 experts[method] = system.method(method)
         # Everything is chosen by now: only here are test rows looked at, once.
-        failures += write_cells(job, task, system, repeat, experts, home / "cells", notify)
+        failures += write_cells(job, task, system, repeat, experts, folder, notify)
     return failures
 
 
@@ -231,11 +231,19 @@ class System:
                 seed=derive_seed(self.seed, "folds"),
             )
 
+    @cached_property
+    def _expert_outputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of validation rows [n, 3]; attributions of training and of validation rows [n, 3, columns]."""
+        train, validation = self.view.split.train, self.view.split.validation
+        logits = torch.stack([e.logits(self.view, validation) for e in self.experts], 1)
+        reasons = [torch.stack([e.attributions(self.view, r) for e in self.experts], 1) for r in (train, validation)]
+        return logits, reasons[0], reasons[1]
+
     def gate(self, kind: str) -> GateFit:
         """Stage 2: a gate on the frozen experts, chosen on validation rows."""
         if kind not in self._gates:
-            train, validation = self.view.split.train, self.view.split.validation
             logits_oof = self.logits_oof
+            logits_validation, attributions_train, attributions_validation = self._expert_outputs
             with self.ledger.clock(f"gate {kind}"):
                 self._gates[kind] = train_gate(
                     self.view,
@@ -243,11 +251,9 @@ class System:
                     kind,
                     seed=derive_seed(self.seed, "gate"),
                     utility_floor=self.floor,
-                    logits_validation=torch.stack([e.logits(self.view, validation) for e in self.experts], 1),
-                    attributions_train=torch.stack([e.attributions(self.view, train) for e in self.experts], 1),
-                    attributions_validation=torch.stack(
-                        [e.attributions(self.view, validation) for e in self.experts], 1
-                    ),
+                    logits_validation=logits_validation,
+                    attributions_train=attributions_train,
+                    attributions_validation=attributions_validation,
                     procedural=self._procedural,
                 )
         return self._gates[kind]
@@ -321,7 +327,7 @@ def write_cells(
             _add_routing(cell, task, expert)
         cell.params, cell.stages = _params(job, system, method), _stage_curves(system, method)
         cell.cost = _cost(job, system, method, expert)
-        with atomic_path(folder / cell.key) as temporary:
+        with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
             temporary.mkdir()
             both = {part: (parts[part], evidence[part][method]) for part in parts}
             predictions_frame(system.view, both).to_parquet(temporary / "predictions.parquet", index=False)

@@ -10,8 +10,11 @@ from typer.testing import CliRunner, Result
 
 from benchmarks.baselines import constant
 from benchmarks.cli import app
+from benchmarks.executor import Outcome
 from benchmarks.failure import explain
-from benchmarks.runner import DataUnavailableError
+from benchmarks.job import plan
+from benchmarks.runner import DataUnavailableError, cell_failures
+from benchmarks.suite import Suite
 from tasks.registry import CARDS
 from tasks.task import TaskView
 
@@ -56,6 +59,14 @@ def test_a_method_that_raises_is_failed_rows_and_exit_code_1_and_other_jobs_are_
     assert again.exit_code == 0, again.output
     assert "1 already finished" in " ".join(again.output.split())
     assert not pd.read_csv(tmp_path / "out" / "results.csv")["status"].eq("failed").any()
+
+
+def test_a_job_that_fails_leaves_its_finished_cells_finished(tmp_path: Path) -> None:
+    suite = Suite(name="t", tasks=("scm",), splits=1, methods=("constant", "utility"))
+    (job,) = plan(suite, {"scm": "0" * 64})
+    job.cell_folder(tmp_path / "jobs", "constant", 0).mkdir(parents=True)
+    (failure,) = cell_failures(Outcome(job, "boom"), tmp_path)
+    assert (failure["method"], failure["seed"], failure["error"]) == ("utility", 0, "boom")
 
 
 @pytest.fixture
