@@ -39,8 +39,6 @@ HEAD = (
 CELL = ("task", "protocol", "use_sensitive", "split", "seed", "method")
 """The part of ``HEAD`` that tells the cells of one suite apart."""
 
-STATUSES = ("ok", "degenerate", "not_estimable", "failed")
-
 
 @dataclass(frozen=True)
 class Schema:

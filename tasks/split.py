@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import random
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,8 +17,6 @@ from tasks.frame import RawData
 from tasks.seeding import derive_seed
 from tasks.task import Split
 
-Protocol = Literal["robust", "nifty"]
-PROTOCOLS: tuple[Protocol, ...] = ("robust", "nifty")
 SHARES = (2, 1, 1)
 """Quarters of train, validation and test."""
 _PARTS = ("train", "validation", "test")
