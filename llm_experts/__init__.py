@@ -1,1 +1,1 @@
-"""LLM adapter experts on the same rows, splits and metrics (the second half of the suite; nothing here yet)."""
+"""LLM adapter experts: base models, adapters, objectives, trainers, mixtures, search and bias sets."""

@@ -1,0 +1,1 @@
+"""Language bias sets: BBQ, CrowS-Pairs, StereoSet and WinoBias, scored with intervals."""

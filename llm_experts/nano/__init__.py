@@ -1,0 +1,1 @@
+"""The embedded base model that the project pretrains itself."""

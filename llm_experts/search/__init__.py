@@ -1,0 +1,1 @@
+"""Search for mixtures: evolutionary, on a surrogate, verified by the model itself."""
