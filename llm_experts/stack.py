@@ -9,7 +9,7 @@ forward pass before it is used.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from llm_experts.base import Base, BaseError
 
 if TYPE_CHECKING:
     from llm_experts.prompts import Packed
+
+Layer = Any
+"""A decoder layer: what its parts are called is known, its class is not."""
 
 PROBE_TOKENS = 24
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
@@ -119,14 +122,16 @@ class Top(nn.Module):
     """
 
     head: Tensor
+    norm: nn.Module
+    rotary: nn.Module
 
     def __init__(self, base: Base, start: int, answer_ids: tuple[int, int]) -> None:
         super().__init__()
-        decoder = base.model.get_decoder()
+        decoder = decoder_of(base)
         self.layers = share_weights(nn.ModuleList(decoder.layers[start:]))
         self.norm, self.rotary = decoder.norm, decoder.rotary_emb
-        head = base.model.get_output_embeddings().weight[list(answer_ids)].detach().clone()
-        self.register_buffer("head", head)
+        words: Any = base.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        self.register_buffer("head", words.weight[list(answer_ids)].detach().clone())
 
     def forward(self, hidden: Tensor, layout: Layout, prefix: Tensor | None = None) -> Answers:
         """Answers of prompts whose hidden states [n, T, d] enter the first of these layers.
@@ -147,7 +152,7 @@ class Top(nn.Module):
         return Answers(final @ self.head.T, final.mean(1), attention)
 
     def _last(
-        self, layer: nn.Module, hidden: Tensor, rotary: tuple[Tensor, Tensor], layout: Layout, prefix: Tensor | None
+        self, layer: Layer, hidden: Tensor, rotary: tuple[Tensor, Tensor], layout: Layout, prefix: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Hidden states of the answer tokens [n, 2, d] after the last layer, and their attention [n, T]."""
         cos, sin = rotary
@@ -173,13 +178,14 @@ def share_weights(module: nn.ModuleList) -> nn.ModuleList:
     return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
 
 
-def _heads(layer: nn.Module, which: str, x: Tensor) -> Tensor:
+def _heads(layer: Layer, which: str, x: Tensor) -> Tensor:
     """[n, heads, T, head_dim] queries, keys or values, normalised where the architecture does so."""
     attention = layer.self_attn
     projected = getattr(attention, f"{which}_proj")(x)
     split = projected.view(*x.shape[:-1], -1, attention.head_dim)
     norm = getattr(attention, f"{which}_norm", None)
-    return (split if norm is None else norm(split)).transpose(1, 2)
+    heads: Tensor = (split if norm is None else norm(split)).transpose(1, 2)
+    return heads
 
 
 def _with_prefix(k: Tensor, v: Tensor, allowed: Tensor, prefix: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -192,7 +198,7 @@ def _with_prefix(k: Tensor, v: Tensor, allowed: Tensor, prefix: Tensor | None) -
 
 
 def run_layer(
-    layer: nn.Module,
+    layer: Layer,
     hidden: Tensor,
     rotary: tuple[Tensor, Tensor],
     allowed: Tensor,
@@ -215,6 +221,11 @@ def run_layer(
     hidden = hidden + layer.self_attn.o_proj(mixed.transpose(1, 2).reshape(*hidden.shape[:-1], -1))
     after: Tensor = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
     return after
+
+
+def decoder_of(base: Base) -> Any:
+    """Embeddings, layers, final norm and rotary embedding of a base."""
+    return base.model.get_decoder()  # type: ignore[no-untyped-call]
 
 
 def _plain_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor, scale: float) -> Tensor:
@@ -242,7 +253,7 @@ class Stack:
         self.start = start + base.n_layers if start < 0 else start
         if not 0 <= self.start < base.n_layers:
             raise BaseError(f"{base.id} has {base.n_layers} layers; adapters cannot start at layer {start}.")
-        self._decoder = base.model.get_decoder()
+        self._decoder = decoder_of(base)
         self._check()
 
     def top(self, answer_ids: tuple[int, int]) -> Top:
@@ -265,7 +276,7 @@ class Stack:
         """Compare with the library's own forward pass on one text, packed and not."""
         base, device = self.base, self.base.device
         length = min(PROBE_TOKENS, base.context)
-        size = base.model.get_input_embeddings().weight.shape[0]
+        size = self._decoder.embed_tokens.num_embeddings
         ids = (torch.arange(length, device=device) * 7919 % size)[None]
         segment = torch.zeros_like(ids, dtype=torch.int8)
         segment[:, -2], segment[:, -1] = 1, 2  # two one-token tails behind the same text
@@ -282,9 +293,9 @@ class Stack:
         texts = (ids[:, :-1], torch.cat([ids[:, :-2], ids[:, -1:]], 1))
         whole = [base.model(input_ids=text, logits_to_keep=1).logits[0, -1, :2] for text in texts]
         expected = torch.stack(whole)
-        error = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6))
-        if error > TOLERANCE[found.dtype]:
+        difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6))
+        if difference > TOLERANCE[found.dtype]:
             raise BaseError(
                 f"{base.id} ({type(base.model).__name__}) computes something that a plain decoder does not "
-                f"(its logits differ by {error:.2g} of their size); choose a base of the Llama, Mistral or Qwen family."
+                f"(its logits differ by {difference:.2g} of their size); choose a base of the Llama, Mistral or Qwen family."
             )

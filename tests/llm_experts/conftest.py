@@ -50,7 +50,7 @@ def make_tiny_base(layers: int = 3, hidden: int = 64, seed: int = 0, scale: floa
     )
     model = Qwen3ForCausalLM(config).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
-    for name, weight in sorted(model.named_parameters()):
+    for _, weight in sorted(model.named_parameters()):
         if weight.ndim == 2:
             weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
     digest = hashlib.sha256(b"".join(w.numpy().tobytes() for _, w in sorted(model.named_parameters())))
