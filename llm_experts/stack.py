@@ -297,5 +297,5 @@ class Stack:
         if difference > TOLERANCE[found.dtype]:
             raise BaseError(
                 f"{base.id} ({type(base.model).__name__}) computes something that a plain decoder does not "
-                f"(its logits differ by {difference:.2g} of their size); choose a base of the Llama, Mistral or Qwen family."
+                f"(logits differ by {difference:.2g} of their size); choose a base of the Llama, Mistral or Qwen family."
             )
