@@ -7,11 +7,11 @@ import hashlib
 import os
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from tasks.archive import MOST, ArchiveError, open_member
-from tasks.card import Card, DataError, SourceFile
+from tasks.card import DataError, SourceFile
 from tasks.files import atomic_path
 
 MIRROR = "FAIRMOE_DATA_MIRROR"
@@ -23,6 +23,25 @@ BLOCK = 1 << 20
 
 class FetchError(DataError):
     """A file of a data set cannot be had, or is not the one that the card describes."""
+
+
+class Published(Protocol):
+    """What has published files: a card, or a set of texts that is no table."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages."""
+        ...
+
+    @property
+    def file(self) -> tuple[SourceFile, ...]:
+        """Its files."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Where files without a url lie; None: nowhere."""
+        ...
 
 
 def cache_folder() -> Path:
@@ -45,7 +64,7 @@ def cache_path(file: SourceFile) -> Path:
 
 
 def fetch(
-    card: Card, *, roles: tuple[str, ...] = ("table",), progress: bool = True, retries: int = 2
+    card: Published, *, roles: tuple[str, ...] = ("table",), progress: bool = True, retries: int = 2
 ) -> dict[str, Path]:
     """Checked local paths of a card's files, by name; what is missing is downloaded.
 
@@ -68,7 +87,7 @@ def fetch(
     return {f.name: _fetch_file(card, f, progress, retries) for f in card.file if f.role in roles}
 
 
-def available(card: Card) -> bool:
+def available(card: Published) -> bool:
     """Whether the tables are on this machine (mirror, card folder or cache); does not check their bytes."""
     return all(_local(card, file) is not None for file in card.file if file.role == "table")
 
@@ -87,19 +106,19 @@ def _mirror_path(file: SourceFile) -> Path | None:
     return path if path.is_file() else None
 
 
-def _beside_card(card: Card, file: SourceFile) -> Path | None:
+def _beside_card(card: Published, file: SourceFile) -> Path | None:
     if file.url or card.folder is None:
         return None
     path = card.folder / file.name
     return path if path.is_file() else None
 
 
-def _local(card: Card, file: SourceFile) -> Path | None:
+def _local(card: Published, file: SourceFile) -> Path | None:
     cached = cache_path(file)
     return _mirror_path(file) or _beside_card(card, file) or (cached if cached.is_file() else None)
 
 
-def _fetch_file(card: Card, file: SourceFile, progress: bool, retries: int) -> Path:
+def _fetch_file(card: Published, file: SourceFile, progress: bool, retries: int) -> Path:
     mirrored = _mirror_path(file)
     if mirrored is not None and mirrored.suffix == ".gz" and not file.name.endswith(".gz"):
         return _unpack_mirrored(card, file, mirrored)
@@ -112,7 +131,7 @@ def _fetch_file(card: Card, file: SourceFile, progress: bool, retries: int) -> P
     return _download(card, file, progress, retries)
 
 
-def _unpack_mirrored(card: Card, file: SourceFile, mirrored: Path) -> Path:
+def _unpack_mirrored(card: Published, file: SourceFile, mirrored: Path) -> Path:
     cached = cache_path(file)
     if cached.is_file() and sha256_of(cached) == file.sha256:  # the same bytes: no need to unpack them again
         return cached
@@ -123,14 +142,14 @@ def _unpack_mirrored(card: Card, file: SourceFile, mirrored: Path) -> Path:
         raise _refusal(card, file, f"{mirrored} is not a whole gzip file ({error})") from error
 
 
-def _verified(card: Card, file: SourceFile, path: Path) -> Path:
+def _verified(card: Published, file: SourceFile, path: Path) -> Path:
     found = sha256_of(path)
     if found != file.sha256:
         raise _refusal(card, file, f"{path} ({path.stat().st_size} bytes) has sha256 {found}")
     return path
 
 
-def _store(card: Card, file: SourceFile, stream: IO[bytes], origin: str) -> Path:
+def _store(card: Published, file: SourceFile, stream: IO[bytes], origin: str) -> Path:
     """Copy at most the declared bytes into the cache; the name appears only if the sha256 is right."""
     target = cache_path(file)
     digest, size = hashlib.sha256(), 0
@@ -150,7 +169,7 @@ def _store(card: Card, file: SourceFile, stream: IO[bytes], origin: str) -> Path
 class _writable:
     """Turn a refused write into an error that says where and what to do."""
 
-    def __init__(self, card: Card, file: SourceFile) -> None:
+    def __init__(self, card: Published, file: SourceFile) -> None:
         self._card, self._file = card, file
 
     def __enter__(self) -> None:
@@ -163,7 +182,7 @@ class _writable:
             ) from error
 
 
-def _download(card: Card, file: SourceFile, progress: bool, retries: int) -> Path:
+def _download(card: Published, file: SourceFile, progress: bool, retries: int) -> Path:
     if not file.url:
         raise _refusal(card, file, "it is not on this machine and has no address to download it from")
     if urlsplit(file.url).scheme not in ("http", "https"):
@@ -187,7 +206,7 @@ def _download(card: Card, file: SourceFile, progress: bool, retries: int) -> Pat
     return _extract(card, file, path) if file.member else path
 
 
-def _extract(card: Card, file: SourceFile, archive: Path) -> Path:
+def _extract(card: Published, file: SourceFile, archive: Path) -> Path:
     try:
         with open_member(archive, file.member, file.bytes) as stream:
             return _store(card, file, stream, f"{file.member} in the archive")
@@ -198,7 +217,7 @@ def _extract(card: Card, file: SourceFile, archive: Path) -> Path:
         raise _refusal(card, file, str(error)) from error
 
 
-def _refusal(card: Card, file: SourceFile, reason: str) -> FetchError:
+def _refusal(card: Published, file: SourceFile, reason: str) -> FetchError:
     place = cache_path(file)
     source = file.url or "no public address"
     if file.member:
