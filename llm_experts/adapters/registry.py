@@ -1,0 +1,206 @@
+"""All kinds of adapters by name, and how one gets into a base.
+
+Adding a kind is one file with a ``KIND`` and one line here.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from llm_experts.adapters import dora, ia3, lora, lora_fa, prefix, rslora, soft_prompt
+from llm_experts.adapters.kind import ALL_LINEAR, AdapterError, AdapterKind
+from llm_experts.adapters.state import (
+    State,
+    adapter_parameters,
+    adapter_state,
+    count_parameters,
+    lane_scaling,
+    mask_rank,
+    parameter_names,
+    set_adapter_state,
+    stack_states,
+    unstack,
+)
+from llm_experts.base import Base
+from tasks.seeding import torch_generator
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from torch import nn
+
+__all__ = [
+    "ADAPTERS",
+    "ALL_LINEAR",
+    "KINDS",
+    "AdapterError",
+    "AdapterKind",
+    "State",
+    "adapter_parameters",
+    "adapter_state",
+    "count_parameters",
+    "inject",
+    "kind_named",
+    "kind_of",
+    "lane_scaling",
+    "mask_rank",
+    "own_copy",
+    "parameter_names",
+    "remove",
+    "set_adapter_state",
+    "stack_states",
+    "start_state",
+    "trainable_names",
+    "unstack",
+]
+
+ADAPTERS: dict[str, AdapterKind] = {
+    kind.name: kind
+    for kind in (
+        lora.KIND,
+        rslora.KIND,
+        dora.KIND,
+        lora_fa.KIND,
+        ia3.KIND,
+        soft_prompt.KIND,
+        prefix.KIND,
+    )
+}
+KINDS: tuple[str, ...] = tuple(ADAPTERS)
+
+
+def kind_named(name: str) -> AdapterKind:
+    """The kind of a name; :class:`AdapterError` says which there are."""
+    if name not in ADAPTERS:
+        raise AdapterError(f"There is no adapter kind {name!r}; choose one of {', '.join(KINDS)}.")
+    return ADAPTERS[name]
+
+
+def kind_of(config: PeftConfig) -> AdapterKind:
+    """The kind of a configuration, also of one that another program wrote (LoRA-FA then reads as LoRA).
+
+    Raises
+    ------
+    AdapterError
+        If PEFT's method is none of ours.
+    """
+    named = getattr(config, "fairmoe_kind", None)
+    if named:
+        return kind_named(named)
+    method = str(getattr(config.peft_type, "value", config.peft_type))
+    if method == "LORA":
+        flags = [flag for flag in ("use_dora", "use_rslora") if getattr(config, flag)]
+        if len(flags) == 2:
+            raise AdapterError("An adapter that is both DoRA and rsLoRA is no kind of this project; choose one.")
+        return ADAPTERS[flags[0].removeprefix("use_") if flags else "lora"]
+    known = {"IA3": "ia3", "PROMPT_TUNING": "soft_prompt", "PREFIX_TUNING": "prefix", "SVF": "svf"}
+    if method not in known:
+        raise AdapterError(f"PEFT's method {method} is not one of the adapter kinds {', '.join(KINDS)}.")
+    return kind_named(known[method])
+
+
+def own_copy(base: Base) -> Base:
+    """The base with modules of its own and the very same weights.
+
+    PEFT replaces modules of the model it is given. Injecting into a copy leaves the base as it is, and costs no memory.
+    """
+    tensors = [*base.model.parameters(), *base.model.buffers()]
+    return replace(base, model=copy.deepcopy(base.model, {id(tensor): tensor for tensor in tensors}))
+
+
+@contextmanager
+def _peft_as_asked() -> Iterator[None]:
+    """Keep torch's global generator, which PEFT draws from, as it is; be silent about what PEFT asks of transformers."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*base_model_name_or_path.*was renamed.*")
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield
+
+
+def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default") -> PeftModel:
+    """A PEFT model with one more adapter, whose first weights depend on ``seed`` and on nothing else.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or PeftModel
+        A base's model, changed in place as PEFT does (:func:`own_copy` spares it; :func:`remove` undoes it), or the
+        result of an earlier call, which gets another adapter.
+    config : PeftConfig
+        From :meth:`AdapterKind.make_config`.
+    seed : int
+    name : str
+        Name of the adapter in the PEFT model.
+
+    Returns
+    -------
+    PeftModel
+        In evaluation mode, the new adapter active; only its trainable parameters require gradients.
+
+    Raises
+    ------
+    AdapterError
+        If the name is taken, or kinds cannot live in one PEFT model.
+
+    Notes
+    -----
+    PEFT draws first weights from torch's global generator. Its draws are thrown away (within a fork of the generator, so
+    that nobody else's numbers change) and replaced by :func:`start_state`.
+    """
+    from peft import PeftModel, get_peft_model
+
+    with _peft_as_asked():
+        if isinstance(model, PeftModel):
+            if name in model.peft_config:
+                raise AdapterError(f"There is an adapter {name!r} already; give the new one another name.")
+            try:
+                model.add_adapter(name, config)
+            except (ValueError, TypeError) as error:
+                raise AdapterError(f"PEFT cannot hold this adapter beside the others ({error}); use own_copy.") from error
+            made = model
+        else:
+            made = get_peft_model(model, config, adapter_name=name)
+        made.set_adapter(name)
+    made.eval()
+    set_adapter_state(made, start_state(made, seed, name), name)
+    trains = kind_of(config).trains
+    for key, parameter in adapter_parameters(made, name).items():
+        parameter.requires_grad_(trains(key))
+    return made
+
+
+def start_state(peft_model: Any, seed: int, name: str = "default") -> State:
+    """First weights of an injected adapter for any seed: what lanes of different seeds start from.
+
+    Every tensor has a generator of its own, named by its key, so an adapter of fewer layers starts alike in those it has.
+    Call it before training: what does not depend on the seed (DoRA's magnitudes) is read from the live adapter.
+    """
+    config = peft_model.peft_config[name]
+    start, model = kind_of(config).start, peft_model.get_base_model()
+    with torch.no_grad():
+        return {
+            key: start(key, value, torch_generator(seed, "adapter", key), model, config)
+            for key, value in adapter_parameters(peft_model, name).items()
+        }
+
+
+def trainable_names(peft_model: Any, name: str = "default") -> tuple[str, ...]:
+    """Keys of the state that train (LoRA-FA: not A); :func:`parameter_names` translates them."""
+    trains = kind_of(peft_model.peft_config[name]).trains
+    return tuple(key for key in adapter_parameters(peft_model, name) if trains(key))
+
+
+def remove(peft_model: Any) -> nn.Module:
+    """Take all adapters out again; the model is what it was, bit for bit."""
+    if next(iter(peft_model.peft_config.values())).is_prompt_learning:
+        model = peft_model.base_model
+    else:
+        model = peft_model.unload()
+    if hasattr(model, "peft_config"):
+        del model.peft_config
+    return model  # type: ignore[no-any-return]
