@@ -94,7 +94,7 @@ def platt_targets(labels: Tensor) -> Tensor:
 def _check(margins: Tensor, labels: Tensor) -> None:
     if margins.ndim != 2 or margins.shape[1:] != labels.shape:
         raise CalibrationError(f"margins are [K, n] and labels [n], not {tuple(margins.shape)}, {tuple(labels.shape)}.")
-    found = set(labels.unique().tolist())
+    found = set(labels.tolist())
     if found - {0, 1}:
         raise CalibrationError(f"Calibration needs labels 0 and 1, found {sorted(found)}; use validation rows.")
     if len(found) < 2:

@@ -86,7 +86,7 @@ def test_a_broken_expert_is_nan_and_leaves_the_others_alone() -> None:
     assert fitted.temperature.isnan().tolist() == [False, True]
     assert fitted.bias.isnan().tolist() == [False, True]
     alone = fit_calibration(margins[None], labels).temperature
-    torch.testing.assert_close(fitted.temperature[:1], alone, rtol=1e-12, atol=0)
+    torch.testing.assert_close(fitted.temperature[:1], alone, rtol=1e-6, atol=0)
 
 
 def test_repeats_bit_by_bit() -> None:
