@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 OUTPUT_GAINS = ("k_proj", "v_proj")
 INPUT_GAINS = ("down_proj",)
-"""The MLP's activation is scaled, so the gain is on the input of down_proj; PEFT's table for Qwen 3 has q instead of k."""
+"""The MLP's activation is scaled: the gain is on the input of down_proj. PEFT's table for Qwen 3 has q instead of k."""
 
 
 def make(_rank: int | None, layers: Sequence[int] | None, model: nn.Module) -> IA3Config:

@@ -46,8 +46,8 @@ class AdapterKind:
     lr_range : (float, float)
         Where tuning looks, on a logarithmic scale.
     rank_choices : tuple of int or None
-        What tuning chooses from. Rank is that of the matrices (LoRA family), the number of virtual tokens (prompts), the
-        number of singular values (svf; None is all of them); IA³ has none and ignores it.
+        What tuning chooses from. Rank is that of the matrices (LoRA family), the number of virtual tokens (prompts),
+        the number of singular values (svf; None is all of them); IA³ has none and ignores it.
     needs_full_model : bool
         Virtual tokens: all layers see them, so no layer's output can be shared between adapters.
     trains : callable
@@ -98,9 +98,9 @@ class AdapterKind:
                 f"An adapter of kind {self.name} is made of virtual tokens, which every layer sees; it cannot be "
                 f"restricted to layers {sorted(layers)}. Leave layers out, or choose a kind that changes weights."
             )
-        config = self.make(rank, None if layers is None else sorted(set(layers)), model, **options)
+        config: Any = self.make(rank, None if layers is None else sorted(set(layers)), model, **options)
         config.fairmoe_kind = self.name  # an attribute, not a field: PEFT's file format stays PEFT's
-        return config
+        return config  # type: ignore[no-any-return]
 
 
 def module_names(model: nn.Module, suffixes: Sequence[str], layers: Sequence[int] | None) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 RANKS = (4, 8, 16)
-SCALING = 2.0
+SCALING = 2
 """alpha / r, whatever the rank."""
 
 
@@ -26,7 +26,7 @@ def make(
     _model: nn.Module,
     *,
     targets: Sequence[str] = ALL_LINEAR,
-    alpha: float | None = None,
+    alpha: int | None = None,
     dropout: float = 0.0,
     **flags: Any,
 ) -> LoraConfig:

@@ -31,9 +31,9 @@ def make(
 
     count = TOKENS[0] if rank is None else rank
     chosen, ids = start_ids(count, start, text, tokenizer)
-    config = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=count)
+    config: Any = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=count)
     config.fairmoe_start, config.fairmoe_ids = chosen, ids
-    return config
+    return config  # type: ignore[no-any-return]
 
 
 def keys_and_values(weight: Tensor, config: Any) -> Tensor:
@@ -43,7 +43,7 @@ def keys_and_values(weight: Tensor, config: Any) -> Tensor:
     """
     heads = config.num_attention_heads
     shape = (config.num_layers, 2, heads, config.token_dim // heads)
-    return weight.unflatten(-1, shape).movedim(-5, -2)
+    return weight.reshape(*weight.shape[:-1], *shape).movedim(-5, -2)
 
 
 def flat(pairs: Tensor) -> Tensor:
@@ -56,9 +56,9 @@ def of_tokens(model: nn.Module, ids: Sequence[int]) -> Tensor:
     """Flat prefix of a text: exactly the keys and values that its tokens have in the base."""
     from transformers import DynamicCache
 
-    parameter = next(model.parameters())
-    cache = DynamicCache(config=model.config)
-    model(input_ids=torch.tensor([list(ids)], device=parameter.device), past_key_values=cache, use_cache=True)
+    cache: Any = DynamicCache()
+    index = torch.tensor([list(ids)], device=next(model.parameters()).device)
+    model(input_ids=index, past_key_values=cache, use_cache=True)
     return flat(torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in cache.layers])).float()
 
 

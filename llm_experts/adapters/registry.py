@@ -116,7 +116,7 @@ def own_copy(base: Base) -> Base:
 
 @contextmanager
 def _peft_as_asked() -> Iterator[None]:
-    """Keep torch's global generator, which PEFT draws from, as it is; be silent about what PEFT asks of transformers."""
+    """Leave torch's global generator, which PEFT draws from, as it is; silence what PEFT asks of transformers."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*base_model_name_or_path.*was renamed.*")
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
@@ -149,8 +149,8 @@ def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default
 
     Notes
     -----
-    PEFT draws first weights from torch's global generator. Its draws are thrown away (within a fork of the generator, so
-    that nobody else's numbers change) and replaced by :func:`start_state`.
+    PEFT draws first weights from torch's global generator. Its draws are thrown away (within a fork of the generator,
+    so that nobody else's numbers change) and replaced by :func:`start_state`.
     """
     from peft import PeftModel, get_peft_model
 
@@ -161,7 +161,7 @@ def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default
             try:
                 model.add_adapter(name, config)
             except (ValueError, TypeError) as error:
-                raise AdapterError(f"PEFT cannot hold this adapter beside the others ({error}); use own_copy.") from error
+                raise AdapterError(f"PEFT cannot hold this adapter beside the others: {error} Use own_copy.") from error
             made = model
         else:
             made = get_peft_model(model, config, adapter_name=name)
@@ -177,7 +177,7 @@ def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default
 def start_state(peft_model: Any, seed: int, name: str = "default") -> State:
     """First weights of an injected adapter for any seed: what lanes of different seeds start from.
 
-    Every tensor has a generator of its own, named by its key, so an adapter of fewer layers starts alike in those it has.
+    Every tensor has a generator of its own, named by its key: an adapter of fewer layers starts alike in those it has.
     Call it before training: what does not depend on the seed (DoRA's magnitudes) is read from the live adapter.
     """
     config = peft_model.peft_config[name]

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from peft import LoraConfig
     from torch import nn
 
-ALPHA = 8.0
+ALPHA = 8
 """Fixed, so that the scaling falls with √r as the method has it; at rank 16 it is that of the other kinds, 2."""
 
 
 def make(
-    rank: int | None, layers: Sequence[int] | None, model: nn.Module, *, alpha: float = ALPHA, **options: Any
+    rank: int | None, layers: Sequence[int] | None, model: nn.Module, *, alpha: int = ALPHA, **options: Any
 ) -> LoraConfig:
     """Configuration; ``alpha`` does not follow the rank."""
     return lora.make(rank, layers, model, alpha=alpha, use_rslora=True, **options)

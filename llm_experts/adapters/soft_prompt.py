@@ -49,21 +49,21 @@ def make(
 ) -> PromptTuningConfig:
     """Configuration of ``rank`` virtual tokens.
 
-    ``start`` is ``text`` if a text is given and ``vocabulary`` (random words' embeddings) if not; ``random`` numbers are
-    no embeddings of anything, nearly useless in practice, and only taken on request.
+    ``start`` is ``text`` if a text is given and ``vocabulary`` (random words' embeddings) if not; ``random`` numbers
+    are no embeddings of anything, nearly useless in practice, and only taken on request.
     """
     from peft import PromptTuningConfig
 
     count = TOKENS[0] if rank is None else rank
     chosen, ids = start_ids(count, start, text, tokenizer)
-    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=count)
+    config: Any = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=count)
     config.fairmoe_start, config.fairmoe_ids = chosen, ids  # PEFT's own TEXT start would read a tokenizer from disk
-    return config
+    return config  # type: ignore[no-any-return]
 
 
 def embeddings_of(model: nn.Module, ids: Sequence[int]) -> Tensor:
     """[v, d] float32 embeddings of tokens."""
-    table = model.get_input_embeddings()  # type: ignore[operator]
+    table: Any = model.get_input_embeddings()  # type: ignore[operator]
     index = torch.tensor(list(ids), device=table.weight.device)
     found: Tensor = table(index).detach().float()
     return found

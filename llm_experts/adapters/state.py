@@ -1,8 +1,8 @@
 """An adapter's weights: read, set, counted, and stacked into lanes.
 
 A *state* maps the keys of PEFT's own file format (no adapter name in them) to tensors. Lanes are states of one kind
-stacked along a new first dimension; ``torch.func.functional_call`` takes them under a module's own parameter names, which
-:func:`parameter_names` gives.
+stacked along a new first dimension; ``torch.func.functional_call`` takes them under a module's own parameter names,
+which :func:`parameter_names` gives.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def parameter_names(module: nn.Module, peft_model: Any, name: str = "default") -
     missing = [key for key, p in live.items() if id(p) not in held]
     if missing:
         raise AdapterError(
-            f"{len(missing)} weights of adapter {name!r} are not in the module, first {missing[0]}. Restrict the adapter "
-            "to the layers that the module has, and take the module after the adapter was injected."
+            f"{len(missing)} weights of adapter {name!r} are not in the module, first {missing[0]}. Restrict the "
+            "adapter to the layers that the module has, and take the module after the adapter was injected."
         )
     return {key: held[id(p)] for key, p in live.items()}
 
@@ -158,23 +158,24 @@ def _rank_mask(key: str, value: Tensor, rank: int) -> Tensor:
         size, rest = value.shape[-1], mask[..., rank:]
     else:
         raise AdapterError(
-            f"{key} has no rank that could be lowered; train adapters of different sizes of this kind one after the other."
+            f"{key} has no rank that could be lowered; train adapters of this kind and of different sizes one by one."
         )
     if rank > size and not _is_svf(key):
-        raise AdapterError(f"Rank {rank} does not fit: {key} has rank {size}; inject the adapter with the largest rank.")
+        raise AdapterError(f"Rank {rank} does not fit: {key} has {size}; inject the adapter with the largest rank.")
     rest.zero_()
     return mask
 
 
 @contextmanager
 def lane_scaling(module: nn.Module, scaling: Tensor | float, name: str = "default") -> Iterator[None]:
-    """Within, adapters of the LoRA family in ``module`` scale B A by ``scaling``, which may be a lane's own under ``vmap``."""
-    layers = [m for m in module.modules() if isinstance(getattr(m, "scaling", None), dict) and name in m.scaling]
-    before = [layer.scaling[name] for layer in layers]  # type: ignore[union-attr, index]
+    """Within, the LoRA family in ``module`` scales B A by ``scaling``; under ``vmap`` it may be the lane's own."""
+    modules: list[Any] = list(module.modules())
+    layers = [m for m in modules if isinstance(getattr(m, "scaling", None), dict) and name in m.scaling]
+    before = [layer.scaling[name] for layer in layers]
     try:
         for layer in layers:
-            layer.scaling[name] = scaling  # type: ignore[union-attr, index, operator]
+            layer.scaling[name] = scaling
         yield
     finally:
         for layer, value in zip(layers, before, strict=True):
-            layer.scaling[name] = value  # type: ignore[union-attr, index, operator]
+            layer.scaling[name] = value
