@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from experts.lanes import with_ones
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, Rate
+from metrics.surrogates import known_rates, rate_weights, relative_weights
 from tasks.seeding import torch_generator
 from tasks.task import HIDDEN, TaskView
 
@@ -52,14 +52,12 @@ class Batch:
     @cached_property
     def relative_weights(self) -> Tensor | None:
         """[K, n] weights that sum to 1 in each lane (all 0 if a lane has no row here); None: all 1/n."""
-        if self.weights is None:
-            return None
-        return self.weights / self.weights.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        return relative_weights(self.weights)
 
     @cached_property
     def rates(self) -> Tensor:
         """[n, 2·g]: ``Rate.weights`` of the selection rate, then of the true positive rate."""
-        return torch.cat([self._weights_of(rate) for rate in (SELECTION_RATE, TRUE_POSITIVE_RATE)], dim=1)
+        return rate_weights(self.labels, self.groups, self.n_groups)
 
     @cached_property
     def members(self) -> Tensor:
@@ -74,8 +72,7 @@ class Batch:
     @cached_property
     def known_rates(self) -> Tensor:
         """[2·g] or, with row weights, [K, 2·g] bool: whether the group has rows that the rate speaks of."""
-        totals = self.rates.sum(0) if self.weights is None else self.weights @ self.rates
-        return totals > 0
+        return known_rates(self.rates, self.weights)
 
     @cached_property
     def group_means(self) -> Tensor:
@@ -85,9 +82,6 @@ class Batch:
         totals = self.weights @ self.members
         sums = torch.einsum("kn,ng,nd->kgd", self.weights, self.members, self.rows)
         return sums / torch.where(totals > 0, totals, 1.0)[..., None]
-
-    def _weights_of(self, rate: Rate) -> Tensor:
-        return rate.weights(self.labels, self.groups, self.n_groups)
 
     @cached_property
     def sample(self) -> Batch:

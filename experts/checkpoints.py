@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from experts.lane_metrics import HIGHER_IS_BETTER, RARER_SHARE
-from experts.lanes import LaneParameters
 from metrics.points import DEGENERATE_SHARE
 
 
@@ -20,7 +19,7 @@ class Checkpoints:
 
     Parameters
     ----------
-    initial : LaneParameters
+    initial : [K, P]
         Weights before training, kept for a lane that never has a valid checkpoint.
     score : str
         One of ``HIGHER_IS_BETTER``, or a gap (lower is better).
@@ -28,9 +27,9 @@ class Checkpoints:
         None: every checkpoint with a defined score is feasible.
     """
 
-    def __init__(self, initial: LaneParameters, score: str, floor: float | None) -> None:
+    def __init__(self, initial: Tensor, score: str, floor: float | None) -> None:
         lanes = len(initial)
-        self.parameters = LaneParameters(initial.theta.clone(), initial.n_features, initial.hidden)
+        self.theta = initial.clone()
         self.values: dict[str, Tensor] = {}
         self.feasible = torch.zeros(lanes, dtype=torch.bool)
         self.step = torch.zeros(lanes, dtype=torch.int64)
@@ -40,14 +39,14 @@ class Checkpoints:
         self._merit = torch.full((lanes,), float("-inf"), dtype=torch.float64)
         self._waited = torch.zeros(lanes, dtype=torch.int64)
 
-    def offer(self, lanes: Tensor, parameters: LaneParameters, values: dict[str, Tensor], step: int) -> None:
-        """Take over the weights of those ``lanes`` [k] whose checkpoint is better than their best so far."""
+    def offer(self, lanes: Tensor, theta: Tensor, values: dict[str, Tensor], step: int) -> None:
+        """Take over the weights [k, P] of those ``lanes`` [k] whose checkpoint is better than their best so far."""
         feasible, merit = self._judge(values)
         old_feasible, old_merit = self.feasible[lanes], self._merit[lanes]
         better = (feasible & ~old_feasible & merit.isfinite()) | ((feasible == old_feasible) & (merit > old_merit))
         self._waited[lanes] = torch.where(better, 0, self._waited[lanes] + 1)
         chosen = lanes[better]
-        self.parameters.theta[chosen] = parameters.theta[better]
+        self.theta[chosen] = theta[better]
         self.feasible[chosen], self._merit[chosen], self.step[chosen] = feasible[better], merit[better], step
         for name, value in values.items():
             kept = self.values.setdefault(name, torch.full((len(self.step),), torch.nan, dtype=torch.float64))

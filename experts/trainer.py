@@ -240,7 +240,7 @@ class _Run:
         self.masks = DropoutMasks(budget.hidden, self.batches.batch_rows, budget.dropout, seed)
         self.objective = make_objective(role, view, configs, budget.hidden, seed)
         initial = LaneParameters.initial(view.features.shape[1], budget.hidden, [config.seed for config in configs])
-        self.checkpoints = Checkpoints(initial, SCORES[role], floor)
+        self.checkpoints = Checkpoints(initial.theta, SCORES[role], floor)
         self.optimiser = LaneAdam(
             initial.theta.clone(),
             torch.tensor([config.lr for config in configs]),
@@ -294,7 +294,7 @@ class _Run:
         self._record(step, values)
         broken = ~torch.isfinite(parameters.theta).all(1)
         if step > self.warm_up:
-            self.checkpoints.offer(self.alive, parameters, values, step)
+            self.checkpoints.offer(self.alive, parameters.theta, values, step)
         stale = self.checkpoints.waited(self.alive) >= self.budget.patience
         pruned = self._pruned(step, ~broken & ~stale)
         text = f"at step {step}"
@@ -341,15 +341,16 @@ class _Run:
     def result(self) -> LaneResult:
         """Every lane at its chosen checkpoint, with all metrics there; a failed lane has none."""
         best = self.checkpoints
+        parameters = LaneParameters(best.theta, self.view.features.shape[1], self.budget.hidden)
         values = best.values
         if self.role in ("utility", "result"):
-            values = {**values, **reason_metrics(best.parameters, self.view, self.rows)}
+            values = {**values, **reason_metrics(parameters, self.view, self.rows)}
         names = [name for name in (*OUTCOME_METRICS, *REASON_METRICS, FINAL) if name in values]
         failed = torch.tensor([state == "failed" for state in self.states])
         table = torch.stack([torch.where(failed, torch.nan, values[name]) for name in names], 1)
         metrics = [dict(zip(names, row, strict=True)) for row in table.tolist()]
         return LaneResult(
-            parameters=best.parameters,
+            parameters=parameters,
             metrics=metrics,
             objective=[row[SCORES[self.role]] for row in metrics],
             feasible=(best.feasible & ~failed).tolist(),

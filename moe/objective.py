@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experts.objectives.procedural import jensen_shannon
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities, mixture_margin
 from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, Rate, gap
+from metrics.surrogates import jensen_shannon
 
 _TINY = 1e-8
 

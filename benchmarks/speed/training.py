@@ -27,12 +27,11 @@ from experts.expert import Role
 from experts.integrated_gradients import by_column, column_indicator, lane_attributions
 from experts.lane_metrics import OUTCOME_METRICS
 from experts.lanes import SLOPE, LaneParameters
-from experts.objectives.procedural import jensen_shannon
-from experts.objectives.result import SHARPNESS
 from experts.trainer import OBJECTIVES, Budget, LaneConfig, train_lanes
 from metrics.attribution import att_jsd, profiles
 from metrics.points import point_values
 from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
+from metrics.surrogates import SHARPNESS, jensen_shannon
 from tasks.arrays import view_of_arrays
 from tasks.load import load_task
 from tasks.seeding import numpy_generator

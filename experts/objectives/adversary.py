@@ -21,13 +21,6 @@ from tasks.seeding import torch_generator
 LEARNING_RATE = 1e-2
 
 
-def group_targets(groups: Tensor, n_groups: int) -> Tensor:
-    """[o, n] float32: membership of each group; for two groups one row is enough."""
-    if n_groups == 2:
-        return groups[None].to(torch.float32)
-    return torch.nn.functional.one_hot(groups, n_groups).T.to(torch.float32)
-
-
 class _ReversedLoss(torch.autograd.Function):
     """Hands a loss on whose gradient is known already, multiplied by −weight."""
 
@@ -82,7 +75,7 @@ class Adversary:
         values : [K, inputs, n]
         weight : [K]
         targets : [o, n]
-            As :func:`group_targets` gives them.
+            As :func:`metrics.surrogates.group_targets` gives them.
         row_weights : [K, n] or None
             Weights that sum to 1; None: all 1/n.
         lanes : slice

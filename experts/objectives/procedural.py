@@ -11,8 +11,9 @@ from torch import Tensor
 from experts.batches import Batch
 from experts.group_profiles import ProfileRows, group_profiles, indicator_or_none
 from experts.lanes import head, hidden
-from experts.objectives.adversary import Adversary, group_targets
+from experts.objectives.adversary import Adversary
 from experts.objectives.objective import Forward
+from metrics.surrogates import group_targets, profile_divergence
 
 
 class ProceduralObjective:
@@ -77,26 +78,3 @@ class ProceduralObjective:
         self._attention, self._adv = self._attention[lanes], self._adv[lanes]
         self._of_hidden.select(lanes)
         self._of_probability.select(lanes)
-
-
-def profile_divergence(sums: Tensor, known: Tensor) -> Tensor:
-    """[K] largest Jensen-Shannon divergence (base 2, in [0, 1]) of two groups' mean attribution profiles.
-
-    Parameters
-    ----------
-    sums : [K, g, c]
-        Sums over a group's rows of |attribution| / Σ|attribution|; only their proportions matter.
-    known : [g] or [K, g] bool
-        Groups that have rows; pairs with another one count 0.
-    """
-    sums = sums.clamp_min(1e-8)
-    means = sums / sums.sum(-1, keepdim=True)
-    groups = means.shape[1]
-    a, b = torch.triu_indices(groups, groups, offset=1)
-    return (jensen_shannon(means[:, a], means[:, b]) * (known[..., a] & known[..., b])).amax(-1)
-
-
-def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
-    """[...] Jensen-Shannon divergence, base 2, of distributions [..., c] with positive entries."""
-    middle = ((p + q) / 2).log2()
-    return ((p * (p.log2() - middle)).sum(-1) + (q * (q.log2() - middle)).sum(-1)) / 2

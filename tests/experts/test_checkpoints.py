@@ -6,7 +6,6 @@ import torch
 
 from experts.checkpoints import Checkpoints
 from experts.lane_metrics import RARER_SHARE
-from experts.lanes import LaneParameters
 
 
 def values(utility: float, gap: float, rarer: float) -> dict[str, torch.Tensor]:
@@ -15,7 +14,7 @@ def values(utility: float, gap: float, rarer: float) -> dict[str, torch.Tensor]:
 
 
 def offered(*checkpoints: tuple[float, float, float], score: str = "fair_res@1") -> Checkpoints:
-    start = LaneParameters.initial(3, 2, [0])
+    start = torch.zeros(1, 3)
     kept = Checkpoints(start, score, floor=0.7)
     for step, checkpoint in enumerate(checkpoints, 1):
         kept.offer(torch.tensor([0]), start, values(*checkpoint), step)

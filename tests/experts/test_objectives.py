@@ -11,13 +11,13 @@ from experts.expert import Role
 from experts.group_profiles import ProfileRows, group_profiles
 from experts.integrated_gradients import by_column, column_indicator, lane_attributions
 from experts.lanes import SLOPE, DropoutMasks, LaneParameters, hidden
-from experts.objectives.adversary import Adversary, group_targets
+from experts.objectives.adversary import Adversary
 from experts.objectives.objective import Forward, cross_entropy_gradient
-from experts.objectives.procedural import profile_divergence
-from experts.objectives.result import representation_distance, soft_rates
+from experts.objectives.result import representation_distance
 from experts.trainer import OBJECTIVES, LaneConfig, make_objective
 from metrics.attribution import att_jsd, profiles
 from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE
+from metrics.surrogates import group_targets, profile_divergence, soft_rates
 from tasks.task import TaskView
 
 Views = Callable[..., TaskView]
@@ -98,7 +98,7 @@ def test_every_role_names_the_published_weights() -> None:
 def test_soft_rates_of_hard_predictions_are_the_metrics_rates(make_view: Views) -> None:
     batch = batch_of(make_view(300, n_groups=3))
     hard = (torch.rand(2, len(batch), generator=torch.Generator().manual_seed(0)) > 0.5).float()
-    rates = soft_rates(hard, batch)
+    rates = soft_rates(hard, batch.rates, batch.known_rates)
     for index, rate in enumerate((SELECTION_RATE, TRUE_POSITIVE_RATE)):
         expected = hard @ rate.weights(batch.labels, batch.groups, 3)
         torch.testing.assert_close(rates[:, index], expected)
@@ -107,7 +107,8 @@ def test_soft_rates_of_hard_predictions_are_the_metrics_rates(make_view: Views) 
 def test_soft_rates_mark_groups_without_positives(make_view: Views) -> None:
     view = make_view(300)
     view.labels[view.groups == 1] = 0
-    rates = soft_rates(torch.full((1, 150), 0.5), batch_of(view))
+    batch = batch_of(view)
+    rates = soft_rates(torch.full((1, 150), 0.5), batch.rates, batch.known_rates)
     assert rates.isnan().tolist() == [[[False, False], [False, True]]]
 
 
