@@ -19,11 +19,14 @@ from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
 from gates.registry import load_gate, save_gate
+from metrics.occlusion import occlusion_columns
 from metrics.shapley import shapley_columns
 from moe.explain import mixture_integrated_gradients
 from moe.projection import Projection, projection_of
 from tasks.files import write_json
 from tasks.task import TaskView
+
+OCCLUSION = "occlusion"
 
 
 def masked_features(view: TaskView, rows: Tensor, keep: Tensor | None) -> Tensor:
@@ -62,7 +65,12 @@ class Mixture:
 
     @property
     def explainer(self) -> str:
-        """Integrated gradients when every expert is differentiable in the features, else sampled Shapley values."""
+        """Integrated gradients when every expert is differentiable in the features, else sampled Shapley values.
+
+        With an expert that explains itself by occlusion, the mixture does too: it asks what that expert has answered.
+        """
+        if any(expert.explainer == OCCLUSION for expert in self.experts):
+            return OCCLUSION
         return "shapley_sampling" if self._projections is None else "integrated_gradients"
 
     def state(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> GateState:
@@ -83,23 +91,27 @@ class Mixture:
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, columns] attribution of the mixture's margin, end to end, gate included."""
-        if self._projections is None:
-            return self._shapley(task, rows)
-        by_feature = mixture_integrated_gradients(self._projections, self.gate, task.features[rows], self.steps)
+        if self.explainer != "integrated_gradients":
+            return self._asked(task, rows)
+        projections = cast(list[Projection], self._projections)
+        by_feature = mixture_integrated_gradients(projections, self.gate, task.features[rows], self.steps)
         return by_column(by_feature, column_indicator(task.column_of_feature, len(task.columns)))
 
-    def _shapley(self, task: TaskView, rows: Tensor) -> Tensor:
+    def _asked(self, task: TaskView, rows: Tensor) -> Tensor:
+        """Attributions by asking for margins with columns unknown."""
+
         def margin(picked: Tensor, keep: Tensor) -> Tensor:
             return self.logits(task, rows[picked], keep)
 
+        if self.explainer == OCCLUSION:
+            return occlusion_columns(margin, len(rows), len(task.columns))
         return shapley_columns(margin, len(rows), len(task.columns), seed=self.explainer_seed)
 
     @property
     def parameter_count(self) -> int:
-        """Numbers that were learnt, in the experts that are networks and in the gate."""
+        """Numbers that were learnt, in the experts that are networks or adapters and in the gate."""
         gate = self.gate.trainable() if isinstance(self.gate, DenseGate) else {}
-        networks = [e.parameters.theta.numel() for e in self.experts if isinstance(e, MLPExpert)]
-        return sum(networks) + sum(t.numel() for t in gate.values())
+        return sum(map(_learnt, self.experts)) + sum(t.numel() for t in gate.values())
 
     def save(self, folder: Path) -> None:
         """Write the whole system: one sub-folder per expert, one for the gate, and ``mixture.json``."""
@@ -111,6 +123,13 @@ class Mixture:
         save_gate(self.gate, folder / "gate")
         facts = {"experts": names, "steps": self.steps, "explainer_seed": self.explainer_seed}
         write_json(folder / "mixture.json", facts)
+
+
+def _learnt(expert: Expert) -> int:
+    """Numbers that an expert learnt; 0 for one that does not count them (trees)."""
+    if isinstance(expert, MLPExpert):
+        return expert.parameters.theta.numel()
+    return int(getattr(expert, "parameter_count", 0))
 
 
 def load_mixture(folder: Path, load_expert: Callable[[Path], Expert]) -> Mixture:

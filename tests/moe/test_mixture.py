@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +142,43 @@ def test_experts_without_gradient_are_explained_by_shapley_values(view: TaskView
     rows = torch.arange(40)
     difference = mixture.logits(view, rows) - mixture.logits(view, rows, torch.zeros(40, 6, dtype=torch.bool))
     torch.testing.assert_close(mixture.attributions(view, rows).sum(1).float(), difference, rtol=1e-4, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class AskedExpert(StepExpert):
+    """An expert that is dear to ask: it counts the masks it was asked for."""
+
+    explainer: str = "occlusion"
+    parameter_count: int = 7
+    asked: list[Tensor] = field(default_factory=list)
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        if keep is not None:
+            self.asked.append((~keep).sum(1))
+        return super().logits(task, rows, keep)
+
+
+def test_with_an_expert_explained_by_occlusion_the_mixture_is_too(view: TaskView) -> None:
+    asked = AskedExpert()
+    mixture, rows = Mixture((asked, *experts(view)[1:]), gates(view)[0]), torch.arange(40)
+    assert mixture.explainer == "occlusion"
+    attributions = mixture.attributions(view, rows)
+    assert int(torch.cat(asked.asked).max()) == 1  # what the expert's own evidence asks for anyway
+    keep = torch.arange(6) != 2
+    difference = mixture.logits(view, rows) - mixture.logits(view, rows, keep.expand(40, -1))
+    torch.testing.assert_close(attributions[:, 2].float(), difference, rtol=1e-5, atol=1e-5)
+    evidence = collect_evidence(mixture, view, rows)
+    assert evidence.explainer == "occlusion" and evidence.masked is not None
+    top = attributions.abs().argmax(1)
+    expected = mixture.logits(view, rows).double() - attributions[torch.arange(40), top]
+    torch.testing.assert_close(evidence.masked, torch.sigmoid(expected).float(), rtol=1e-5, atol=1e-5)
+    nested = Mixture((mixture, expert(view, "utility", 5)), UniformGate(2))
+    assert nested.explainer == "occlusion"
+
+
+def test_learnt_numbers_of_experts_that_count_them_are_counted(view: TaskView) -> None:
+    sizes = [h * 7 + h + 1 for h in (5, 8)]
+    assert Mixture((AskedExpert(), *experts(view)[1:]), UniformGate(3)).parameter_count == 7 + sum(sizes)
 
 
 def test_parameter_count_is_that_of_networks_and_gate(view: TaskView) -> None:
