@@ -36,7 +36,7 @@ def occlusion_columns(
     if rows < 1 or columns < 1 or call < 1:
         raise ValueError(f"rows, columns and call are {rows}, {columns} and {call}; each must be at least 1")
     values = torch.empty(rows * (columns + 1), dtype=torch.float64)
-    for flat in torch.arange(len(values)).split(call):
+    for flat in torch.split(torch.arange(len(values)), call):
         values[flat] = margin(*_question(flat, columns)).detach().to(torch.float64)
     table = values.view(rows, columns + 1)
     return table[:, :1] - table[:, 1:]

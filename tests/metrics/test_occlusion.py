@@ -7,7 +7,7 @@ from torch import Tensor
 
 from metrics.occlusion import occlusion_columns
 
-WEIGHTS = torch.tensor([2.0, -1.0, 0.5])
+WEIGHTS = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
 
 
 def linear(x: Tensor):
@@ -15,8 +15,8 @@ def linear(x: Tensor):
 
 
 def test_a_linear_margin_gives_each_column_its_term() -> None:
-    x = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(occlusion_columns(linear(x), 7, 3), (x * WEIGHTS).double())
+    x = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(occlusion_columns(linear(x), 7, 3), x * WEIGHTS)
 
 
 def test_known_answer_with_an_interaction() -> None:
@@ -45,7 +45,7 @@ def test_agrees_with_captum() -> None:
 
 @pytest.mark.parametrize("call", [1, 3, 5, 1000])
 def test_calls_of_any_size_say_the_same(call: int) -> None:
-    x, sizes = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)), []
+    x, sizes = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), []
 
     def margin(picked: Tensor, keep: Tensor) -> Tensor:
         sizes.append(len(picked))
