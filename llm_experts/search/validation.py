@@ -1,0 +1,197 @@
+"""The last word: held-out rows may reject the winner of a search and take the next.
+
+Candidates come in a stated order and are looked at one by one, so that held-out rows decide yes or no and never rank.
+The more are looked at, the less a yes means: the number is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from llm_experts.search.evaluations import TrueEvaluations
+from llm_experts.search.measures import TOLERANCE, Outputs
+from llm_experts.search.mixture import SearchRows
+from llm_experts.search.settings import LATENCY, Constraint, Order, SearchSettings
+from metrics.evidence import Evidence
+from metrics.score import score
+from metrics.value import Value
+
+DRAWS = 400
+"""Bootstrap samples of rows; metrics of counts have 10,000 resampled tables in any case."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The held-out rows and how mixtures are run on them."""
+
+    evaluations: TrueEvaluations
+    rows: SearchRows
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A candidate that held-out rows turned down, and why."""
+
+    alphas: dict[str, float]
+    reasons: list[str]
+    held_out: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What a search returns.
+
+    Attributes
+    ----------
+    alphas : weight by expert
+    kind : {"mixture", "single", "base"}
+    accepted : bool
+        Its constraints hold on held-out rows (always False without such rows).
+    statement : str
+        In words: what was returned and why.
+    search : measure -> value on the search rows
+    held_out : measure -> Value on the held-out rows, empty without them
+    tried : int
+        Candidates that held-out rows were asked about.
+    references : name -> measure -> Value
+        Base and single experts on the held-out rows.
+    """
+
+    alphas: dict[str, float]
+    kind: str
+    accepted: bool
+    statement: str
+    search: dict[str, float]
+    held_out: dict[str, Value]
+    tried: int
+    references: dict[str, dict[str, Value]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A mixture that may win: weights [K], kind, measures on the search rows."""
+
+    alphas: Tensor
+    kind: str
+    label: str
+    search: dict[str, float]
+
+
+def ordered(losses: Tensor, order: Order) -> Tensor:
+    """Indices of losses [F, m] (smaller is better) in the order of validation.
+
+    "first_objective": best first objective, ties by the next, and so on. "compromise": nearest to the ideal point,
+    every objective scaled by the front's extent.
+    """
+    if order == "compromise":
+        extent = losses.amax(0) - losses.amin(0)
+        scaled = (losses - losses.amin(0)) / torch.where(extent > 0, extent, 1.0)
+        return torch.argsort(scaled.square().sum(1), stable=True)
+    index = torch.arange(len(losses))
+    for column in reversed(range(losses.shape[1])):
+        index = index[torch.argsort(losses[index, column], stable=True)]
+    return index
+
+
+def choose(
+    contenders: Sequence[Contender],
+    references: Sequence[Contender],
+    held_out: HeldOut | None,
+    settings: SearchSettings,
+    names: Sequence[str],
+) -> tuple[Winner, list[Rejection]]:
+    """The first contender whose constraints hold on held-out rows; else the best reference.
+
+    Parameters
+    ----------
+    contenders : in the order of validation
+    references : base and single experts, best on the search rows first
+    """
+    if held_out is None:
+        first = contenders[0]
+        text = f"{first.label} was chosen on the search rows; no held-out rows were given, so nothing was validated."
+        return Winner(_named(first, names), first.kind, False, text, first.search, {}, 0, {}), []
+    on_rows = {r.label: held_out_values(r.alphas, held_out, settings) for r in references}
+    rejections: list[Rejection] = []
+    for tried, contender in enumerate(contenders, 1):
+        values = held_out_values(contender.alphas, held_out, settings)
+        reasons = objections(values, settings)
+        if not reasons:
+            text = f"{contender.label} kept its constraints on {len(held_out.rows)} held-out rows"
+            text += f", after {len(rejections)} candidates that did not." if rejections else "."
+            named = _named(contender, names)
+            return Winner(named, contender.kind, True, text, contender.search, values, tried, on_rows), rejections
+        rejections.append(Rejection(_named(contender, names), reasons, values))
+    return _fallback(references, on_rows, settings, len(rejections), names), rejections
+
+
+def _fallback(
+    references: Sequence[Contender],
+    on_rows: dict[str, dict[str, Value]],
+    settings: SearchSettings,
+    tried: int,
+    names: Sequence[str],
+) -> Winner:
+    """The best of base and single experts that keeps the constraints; if none does, the best on the search rows."""
+    keeping = [r for r in references if not objections(on_rows[r.label], settings)]
+    chosen = (keeping or references)[0]
+    text = f"None of the {tried} candidates kept its constraints on held-out rows; {chosen.label} is returned instead"
+    text += ", which keeps them." if keeping else ", though it breaks them too: nothing at hand keeps them."
+    values = on_rows[chosen.label]
+    return Winner(_named(chosen, names), chosen.kind, bool(keeping), text, chosen.search, values, tried, on_rows)
+
+
+def held_out_values(alphas: Tensor, held_out: HeldOut, settings: SearchSettings) -> dict[str, Value]:
+    """Measures of one mixture [K] on the held-out rows, with their intervals."""
+    outputs: Outputs = held_out.evaluations(alphas[None])
+    rows = held_out.rows
+    probability = torch.sigmoid(outputs.margins[0].to(torch.float64))
+    moved = None if outputs.moved is None else torch.sigmoid(outputs.moved[0].to(torch.float64))
+    scores = score(
+        Evidence(probability, counterfactual=moved),
+        rows.labels,
+        rows.groups,
+        rows.group_names,
+        seed=settings.seed,
+        draws=DRAWS,
+        permutations=1,
+    )
+    values = {id: scores.values[id] for id in settings.metrics if id != LATENCY}
+    if outputs.latency is not None:
+        values[LATENCY] = Value(float(outputs.latency[0]))
+    if settings.refuse_constant and scores.degenerate:
+        values[DEGENERATE] = Value(1.0, status="degenerate", reason="its prediction is (nearly) constant")
+    return values
+
+
+DEGENERATE = "degenerate"
+
+
+def objections(values: dict[str, Value], settings: SearchSettings) -> list[str]:
+    """Why held-out values do not satisfy the constraints; empty if they do."""
+    reasons = [values[DEGENERATE].reason] if DEGENERATE in values else []
+    for constraint in settings.constraints:
+        value = values[constraint.metric]
+        if value.status == "not_estimable":
+            reasons.append(f"{constraint.metric} is not estimable on held-out rows: {value.reason}")
+        elif not _kept(constraint, value, settings):
+            interval = f" [{value.low:.4g}, {value.high:.4g}]" if value.low == value.low else ""
+            reasons.append(f"{constraint.metric} is {value.estimate:.4g}{interval} and has to be {constraint}")
+    return reasons
+
+
+def _kept(constraint: Constraint, value: Value, settings: SearchSettings) -> bool:
+    """Whether the estimate, or the end of the interval on the wrong side, satisfies a constraint."""
+    ends = (value.low, value.high) if settings.confidence == "interval" else ()
+    judged = [value.estimate, *(end for end in ends if end == end)]
+    if constraint.relation == "<=":
+        return max(judged) <= constraint.bound + TOLERANCE
+    return min(judged) >= constraint.bound - TOLERANCE
+
+
+def _named(contender: Contender, names: Sequence[str]) -> dict[str, float]:
+    return dict(zip(names, contender.alphas.tolist(), strict=True))
