@@ -1,0 +1,355 @@
+"""Log-probabilities of texts under a language model, an adapter or a mixture of them.
+
+Everything that the bias sets ask of a model is the log-probability of some tokens of some texts. A :class:`Scorer`
+answers that, so base, adapter and mixture are scored by the same code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from llm_experts.bias.packing import Pack, pack
+from llm_experts.bias.sources import BiasError
+
+if TYPE_CHECKING:
+    from llm_experts.base import Base
+
+BASE = "__base__"
+"""Name of the adapter that is none: the base under a PEFT model."""
+_CHUNK = 1 << 26  # most logits at once
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scored tokens of one text.
+
+    Attributes
+    ----------
+    log_probs : [t] float64
+        log P(token | all tokens before it), natural logarithm; the first token of a text follows the start token.
+    spans : tuple of (start, end)
+        Characters of each token in the text.
+    """
+
+    log_probs: Tensor
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def total(self) -> float:
+        """Sum of the log-probabilities."""
+        return float(self.log_probs.sum())
+
+    @property
+    def mean(self) -> float:
+        """Log-probability per token."""
+        return float(self.log_probs.mean())
+
+
+class Scorer(Protocol):
+    """What the bias sets need of a model."""
+
+    def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
+        """Scored tokens of each text.
+
+        ``start[i]`` is the character at which scoring begins: tokens that end at or before it are context only and
+        are left out. Every text has at least one scored token.
+        """
+        ...
+
+
+def continuations(scorer: Scorer, pairs: Sequence[tuple[str, str]]) -> list[Scored]:
+    """Scored tokens of each continuation given its context, for (context, continuation) pairs."""
+    return scorer.token_log_probs([a + b for a, b in pairs], [len(a) for a, _ in pairs])
+
+
+class LMScorer:
+    """Scores with a causal language model, bare or under PEFT.
+
+    Texts that begin alike share the common part in one pass (a tree of one trunk and several tails per sequence: tails
+    do not see each other, positions go on from the trunk), which is exact up to rounding. Models whose adapter adds
+    virtual tokens, or that do not attend to everything before a token, take one sequence per text.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or PeftModel
+    tokenizer : PreTrainedTokenizerFast
+        Must give character offsets. Texts follow its start token (else its end token).
+    adapter : str, optional
+        Adapter of a PeftModel to switch on while scoring, ``"__base__"`` for none. Default: the model as it is.
+    batch_tokens : int
+        Tokens of a batch, padding included. Halved where memory runs out.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, adapter: str | None = None, batch_tokens: int = 8192) -> None:
+        self._model, self._tokenizer, self._adapter, self._batch_tokens = model, tokenizer, adapter, batch_tokens
+        marks = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+        self._begin = next((mark for mark in marks if mark is not None), None)
+        if self._begin is None:
+            raise BiasError("the tokenizer has neither a start nor an end token: give it one, a text needs a begin")
+        if not tokenizer.is_fast:
+            raise BiasError("the tokenizer gives no character offsets: load its fast version (tokenizer.json)")
+
+    @classmethod
+    def of(cls, base: Base, **options: Any) -> LMScorer:
+        """Scorer of a base."""
+        return cls(base.model, base.tokenizer, **options)
+
+    @torch.no_grad()
+    def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
+        """Scored tokens of each text, see :class:`Scorer`.
+
+        Raises
+        ------
+        BiasError
+            If a text is longer than the model's context or has no token to score.
+        """
+        starts = [0] * len(texts) if start is None else list(start)
+        if not texts:
+            return []
+        ids, spans = self._tokens(texts)
+        first = [_first(span, at, text) for span, at, text in zip(spans, starts, texts, strict=True)]
+        wanted: dict[tuple[int, ...], int] = {}  # distinct token sequences, with the first token that any text asks for
+        for sequence, index in zip(ids, first, strict=True):
+            wanted[sequence] = min(index, wanted.get(sequence, index))
+        with self._switched():
+            found = self._log_probs(wanted)
+        return [
+            Scored(found[sequence][index - wanted[sequence] :], span[index:])
+            for sequence, index, span in zip(ids, first, spans, strict=True)
+        ]
+
+    def _tokens(self, texts: Sequence[str]) -> tuple[list[tuple[int, ...]], list[tuple[tuple[int, int], ...]]]:
+        encoded = self._tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+        ids = [tuple(sequence) for sequence in encoded["input_ids"]]
+        limit = getattr(self._model.config, "max_position_embeddings", None)
+        for text, sequence in zip(texts, ids, strict=True):
+            if limit is not None and len(sequence) + 1 > limit:
+                raise BiasError(
+                    f"a text of {len(sequence) + 1} tokens does not fit the context of {limit} tokens: "
+                    f"{text[:60]!r}...; use a base with a longer context or leave this bias set out"
+                )
+        return ids, [tuple((int(a), int(b)) for a, b in span) for span in encoded["offset_mapping"]]
+
+    def _log_probs(self, wanted: dict[tuple[int, ...], int]) -> dict[tuple[int, ...], Tensor]:
+        assert self._begin is not None
+        shared = self._attends_to_all()
+        packs = pack(wanted, self._begin, share=shared)
+        packs.sort(key=lambda p: len(p.ids))
+        found: dict[tuple[int, ...], Tensor] = {}
+        for batch in _batches(packs, self._batch_tokens):
+            found.update(self._run(batch, shared))
+        return found
+
+    def _run(self, batch: list[Pack], shared: bool) -> dict[tuple[int, ...], Tensor]:
+        try:
+            return self._forward(batch, shared)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        half = len(batch) // 2
+        self._batch_tokens = max(1, self._batch_tokens // 2)
+        return {**self._run(batch[:half], shared), **self._run(batch[half:], shared)}
+
+    def _forward(self, batch: list[Pack], shared: bool) -> dict[tuple[int, ...], Tensor]:
+        device = next(self._model.parameters()).device
+        inputs = _inputs(batch, self._tokenizer.pad_token_id or 0, shared, self._model.dtype)
+        length = inputs["input_ids"].shape[1]
+        asked = sorted({(row, at) for row, p in enumerate(batch) for at, _ in p.asked})
+        rows, places = torch.tensor(asked, device=device).T
+        with _caught(self._model, rows, places, length) as caught:
+            self._model(**{name: value.to(device) for name, value in inputs.items()}, use_cache=False)
+        number = {pair: index for index, pair in enumerate(asked)}
+        targets = [(number[row, at], token) for row, p in enumerate(batch) for at, token in p.asked]
+        values = _gathered(self._model, caught[0], targets)
+        answers = dict(zip(targets, values.tolist(), strict=True))
+        return {
+            member: torch.tensor([answers[number[row, at], token] for at, token in path], dtype=torch.float64)
+            for row, p in enumerate(batch)
+            for member, path in p.members.items()
+        }
+
+    def _attends_to_all(self) -> bool:
+        """Whether one sequence may hold several tails: a mask of our own is obeyed by every layer."""
+        config, peft = self._model.config, getattr(self._model, "peft_config", {})
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        prompts = any(settings.is_prompt_learning for settings in peft.values())
+        obeyed = getattr(config, "_attn_implementation", "") in ("eager", "sdpa")
+        return obeyed and kinds == {"full_attention"} and not prompts
+
+    @contextlib.contextmanager
+    def _switched(self) -> Iterator[None]:
+        training = self._model.training
+        self._model.eval()
+        try:
+            if self._adapter is None:
+                yield
+            elif self._adapter == BASE:
+                with self._model.disable_adapter():
+                    yield
+            else:
+                with _active(self._model, self._adapter):
+                    yield
+        finally:
+            self._model.train(training)
+
+
+class MixtureScorer:
+    """A weighted mixture of next-token probabilities: P(token) = sum over k of w_k P_k(token).
+
+    Parameters
+    ----------
+    scorers : sequence of Scorer
+        Must cut texts into the same tokens.
+    weights : [K] Tensor or callable
+        Weights on the simplex; a callable gives [n, K] for n texts (a dispatcher, a gate): one row of weights per
+        text, the same for all its tokens.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], weights: Tensor | Callable[[Sequence[str]], Tensor]) -> None:
+        if not scorers:
+            raise BiasError("a mixture needs at least one scorer")
+        self._scorers, self._weights = tuple(scorers), weights
+
+    def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
+        """Scored tokens of each text, see :class:`Scorer`."""
+        if not texts:
+            return []
+        weights = self._weights(texts) if callable(self._weights) else self._weights
+        logs = self._checked(weights, len(texts)).log()  # log 0 = -inf: such an expert does not count
+        parts = [scorer.token_log_probs(texts, start) for scorer in self._scorers]
+        return [self._mixed(experts, log) for experts, log in zip(zip(*parts, strict=True), logs, strict=True)]
+
+    def _checked(self, weights: Tensor, n: int) -> Tensor:
+        weights = weights.to(torch.float64).expand(n, -1)
+        count = len(self._scorers)
+        if weights.shape[1] != count:
+            raise BiasError(f"{weights.shape[1]} weights for {count} scorers: give one weight per scorer")
+        sums = weights.sum(dim=1)
+        if not bool((weights >= 0).all()) or not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
+            raise BiasError("mixture weights must be non-negative and sum to 1 in every row: normalise them first")
+        return weights
+
+    @staticmethod
+    def _mixed(experts: tuple[Scored, ...], log: Tensor) -> Scored:
+        if any(expert.spans != experts[0].spans for expert in experts):
+            raise BiasError("the scorers of a mixture cut a text into different tokens: use experts of one tokenizer")
+        table = torch.stack([expert.log_probs for expert in experts])
+        return Scored(torch.logsumexp(table + log[:, None], dim=0), experts[0].spans)
+
+
+class RememberingScorer:
+    """Keeps what a scorer has answered, so that many mixtures of the same experts cost one pass per expert."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._known: dict[tuple[str, int], Scored] = {}
+
+    def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
+        """Scored tokens of each text, see :class:`Scorer`."""
+        keys = list(zip(texts, [0] * len(texts) if start is None else start, strict=True))
+        new = [key for key in dict.fromkeys(keys) if key not in self._known]
+        if new:
+            answers = self._scorer.token_log_probs([text for text, _ in new], [at for _, at in new])
+            self._known.update(zip(new, answers, strict=True))
+        return [self._known[key] for key in keys]
+
+
+def _first(spans: tuple[tuple[int, int], ...], at: int, text: str) -> int:
+    """Index of the first token that ends after character ``at``."""
+    for index, (_, end) in enumerate(spans):
+        if end > at:
+            return index
+    raise BiasError(f"no token to score from character {at} of {text[:60]!r}: the continuation is empty")
+
+
+def _batches(packs: list[Pack], tokens: int) -> Iterator[list[Pack]]:
+    """Runs of packs (sorted by length), each at most ``tokens`` tokens with its padding."""
+    batch: list[Pack] = []
+    for p in packs:
+        if batch and (len(batch) + 1) * len(p.ids) > tokens:
+            yield batch
+            batch = []
+        batch.append(p)
+    if batch:
+        yield batch
+
+
+def _inputs(batch: list[Pack], padding: int, shared: bool, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Right-padded inputs of a batch: ids and a mask; with shared trunks also positions and a mask of who sees whom."""
+    length = max(len(p.ids) for p in batch)
+    ids = torch.full((len(batch), length), padding)
+    real = torch.zeros(len(batch), length, dtype=torch.bool)
+    for row, p in enumerate(batch):
+        ids[row, : len(p.ids)] = torch.tensor(p.ids)
+        real[row, : len(p.ids)] = True
+    if not shared:
+        return {"input_ids": ids, "attention_mask": real.to(torch.int64)}
+    positions = torch.zeros_like(ids)
+    branch = torch.full_like(ids, -1)
+    for row, p in enumerate(batch):
+        positions[row, : len(p.ids)] = torch.tensor(p.positions)
+        branch[row, : len(p.ids)] = torch.tensor(p.branch)
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    sees = (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])  # the trunk is branch 0
+    mask = torch.zeros(len(batch), 1, length, length, dtype=dtype)
+    mask.masked_fill_(~(sees & causal)[:, None], torch.finfo(dtype).min)
+    return {"input_ids": ids, "position_ids": positions, "attention_mask": mask}
+
+
+@contextlib.contextmanager
+def _caught(model: Any, rows: Tensor, places: Tensor, length: int) -> Iterator[list[Tensor]]:
+    """Catch the hidden states [m, d] that go into the head at the asked places; the head itself sees one token.
+
+    Virtual tokens in front of the text (prompt tuning) shift its places.
+    """
+    caught: list[Tensor] = []
+
+    def catch(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        hidden = args[0]
+        caught.append(hidden[rows, places + (hidden.shape[1] - length)])
+        return (hidden[:1, :1], *args[1:])
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(catch)
+    try:
+        yield caught
+    finally:
+        handle.remove()
+
+
+def _gathered(model: Any, hidden: Tensor, targets: list[tuple[int, int]]) -> Tensor:
+    """[t] log-probability of token j after hidden state i, for pairs (i, j); logits in blocks that fit memory."""
+    head = model.get_output_embeddings()
+    places, tokens = torch.tensor(targets, device=hidden.device).T
+    order = torch.argsort(places, stable=True)
+    values = torch.empty(len(targets), dtype=torch.float64)
+    step = max(1, _CHUNK // int(model.config.vocab_size))
+    for begin in range(0, len(hidden), step):
+        logits = head(hidden[None, begin : begin + step])[0].float()
+        inside = order[(places[order] >= begin) & (places[order] < begin + step)]
+        row = places[inside] - begin
+        values[inside.cpu()] = (logits[row, tokens[inside]] - logits.logsumexp(dim=-1)[row]).double().cpu()
+    return values
+
+
+@contextlib.contextmanager
+def _active(model: Any, adapter: str) -> Iterator[None]:
+    """Switch an adapter on, and the former one back afterwards, with what may be trained unchanged."""
+    if adapter not in getattr(model, "peft_config", {}):
+        known = ", ".join(getattr(model, "peft_config", {})) or "none"
+        raise BiasError(f"the model has no adapter {adapter!r} (it has: {known}): load it first")
+    before = model.active_adapter
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.set_adapter(adapter)
+    try:
+        yield
+    finally:
+        model.set_adapter(before)
+        model.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
