@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import asdict, dataclass, field
@@ -25,7 +26,8 @@ Row = dict[str, Any]
 class Cell:
     """One method's results on one job, as plain rows of the output tables.
 
-    ``stages`` holds curves for the tracker: metric name → list of (step, value).
+    ``stages`` holds curves for the tracker: metric name → list of (step, value). ``tables`` holds the rows of tables
+    that only some methods have: table name → rows, see :data:`reports.table.FURTHER`.
     """
 
     key: str
@@ -36,12 +38,17 @@ class Cell:
     params: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     cost: Row = field(default_factory=dict)
+    tables: dict[str, list[Row]] = field(default_factory=dict)
 
     def add_scores(self, part: str, scores: Scores) -> None:
         """Append the rows of one scored part."""
         for metric, value in scores.values.items():
             self.results.append({**self.head, "part": part, "metric": metric, **asdict(value)})
         self.groups += [{**self.head, "part": part, **asdict(row)} for row in scores.groups]
+
+    def add_table(self, name: str, rows: list[Row]) -> None:
+        """Append rows to a table that only some methods have."""
+        self.tables.setdefault(name, []).extend({**self.head, **row} for row in rows)
 
     def save(self, folder: Path) -> None:
         """Write ``cell.json``; infinities and nan become null."""
@@ -52,13 +59,13 @@ class Cell:
         """Read a finished cell; null becomes nan in number columns."""
         data = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
         cell = cls(**data)
-        for row in cell.results + cell.groups + cell.routing:
+        for row in itertools.chain(cell.results, cell.groups, cell.routing, *cell.tables.values()):
             for column in NUMBERS & row.keys():
                 row[column] = math.nan if row[column] is None else float(row[column])
         return cell
 
 
-NUMBERS = {"estimate", "low", "high", "null_p95", "weight", "top1", "expert_rate"}
+NUMBERS = {"estimate", "low", "high", "null_p95", "weight", "top1", "expert_rate", "surrogate", "items"}
 
 
 def _finite(data: Any) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
+LLM_LIBRARIES = ("bitsandbytes", "peft", "tokenizers", "transformers")
 COMPUTING = ("tasks", "metrics", "experts", "gates", "moe")
 
 
@@ -35,9 +36,21 @@ def library_versions() -> dict[str, str]:
 
 
 @cache
+def llm_library_versions() -> dict[str, str]:
+    """Installed versions of the libraries that decide numbers of text experts."""
+    installed = {d.metadata["Name"] for d in importlib.metadata.distributions()}
+    return {name: importlib.metadata.version(name) for name in LLM_LIBRARIES if name in installed}
+
+
+@cache
 def environment_hash() -> str:
     """Short hash of Python, machine type and library versions."""
-    facts = {"python": platform.python_version(), "machine": platform.machine(), **library_versions()}
+    facts = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **library_versions(),
+        **llm_library_versions(),
+    }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -55,7 +68,7 @@ def source_hash(*names: str) -> str:
 @cache
 def computing_hash() -> str:
     """Hash of the code that turns a task into experts and scores; part of every job key."""
-    return source_hash(*COMPUTING, "benchmarks/stages.py")
+    return source_hash(*COMPUTING, "benchmarks/stages.py", "benchmarks/scoring.py")
 
 
 @cache

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from benchmarks.failure import Failure
     from benchmarks.job import Job
-    from benchmarks.stages import Failure
 
 Notify = Callable[[str, str, float], None]
 """(job name, stage, share of the job that is done) → shown as progress."""

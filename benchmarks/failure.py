@@ -1,6 +1,8 @@
-"""Which errors are the user's to mend, and are therefore shown as a paragraph."""
+"""Cells that failed, and which errors are the user's to mend and are therefore shown as a paragraph."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 KNOWN = {
     "CardError",
@@ -15,6 +17,13 @@ KNOWN = {
     "MissingColumnError",
     "ResumeError",
     "TuningError",
+    "AdapterError",
+    "BaseError",
+    "BiasError",
+    "CalibrationError",
+    "DispatchError",
+    "PromptError",
+    "SearchError",
 }
 """Names of error classes whose text says what, where and what to do (by name: their modules are heavy to import)."""
 
@@ -24,3 +33,12 @@ def explain(error: Exception) -> str | None:
     if any(cls.__name__ in KNOWN for cls in type(error).__mro__):
         return str(error)
     return None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be computed, and why (a traceback)."""
+
+    method: str
+    repeat: int
+    error: str

@@ -61,7 +61,7 @@ def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console
         console.print(f"[bold red]UNAVAILABLE[/] {gap['task']}: {gap['reason']}", soft_wrap=True)
     if strict and unavailable:
         raise DataUnavailableError(
-            f"--strict: {len(unavailable)} of {len(suite.tasks)} tasks cannot be had "
+            f"--strict: {len(unavailable)} of {len(suite.all_tasks)} tasks cannot be had "
             f"({', '.join(g['task'] for g in unavailable)}); "
             "the reasons are above. Put the files where they say, or run without --strict."
         )
@@ -88,7 +88,7 @@ def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]
 
     cards: dict[str, str] = {}
     unavailable = []
-    for task in suite.tasks:
+    for task in suite.all_tasks:
         card = resolve(task).card  # an unknown name is an error of the suite, not missing data
         try:
             fetch(card)
@@ -150,7 +150,7 @@ def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary)
 def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) -> None:
     """Write the tables of all finished cells: deterministic results, and their provenance apart."""
     from benchmarks.tracking import run_ids
-    from reports.table import write_results
+    from reports.table import FURTHER, write_results
 
     cells = [Cell.load(folder) for folder in _cells(jobs, output)]
     ids = run_ids(output)
@@ -162,6 +162,7 @@ def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) ->
         groups=[row for cell in cells for row in cell.groups],
         routing=[row for cell in cells for row in cell.routing],
         provenance=provenance,
+        further={name: [row for cell in cells for row in cell.tables.get(name, ())] for name in FURTHER},
     )
     _link_predictions(jobs, output)
     write_json(output / "suite.json", _suite_facts(suite, summary))

@@ -7,13 +7,8 @@ whole, by a rename, or not at all.
 
 from __future__ import annotations
 
-import datetime
-import json
-import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,35 +16,36 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmarks.baselines import BASELINES, baseline
-from benchmarks.cell import Cell, predictions_frame
-from benchmarks.environment import code_version, environment_hash, peak_memory_mib, reset_peak_memory
+from benchmarks.cell import Cell
+from benchmarks.environment import reset_peak_memory
 from benchmarks.executor import Notify
+from benchmarks.failure import Failure
 from benchmarks.job import Job
+from benchmarks.ledger import Ledger
 from benchmarks.model import save_servable
-from benchmarks.suite import METHODS
+from benchmarks.scoring import Maker, recorded, write_cells
+from benchmarks.suite import LLM_METHODS, METHODS
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
-from experts.mlp import MLPExpert
 from experts.out_of_fold import out_of_fold_logits
 from experts.trainer import Budget
 from experts.tuning import Tuning, tune_seeds
 from experts.tuning_results import write_summary
 from experts.twin import twin
 from gates.gate import ProjectedGate
-from metrics.evidence import Evidence
 from metrics.procedural import procedural_points
-from metrics.score import score_many
 from moe.finetune import FineTuning, fine_tune
 from moe.mixture import Mixture
-from moe.routing import routing_report
 from moe.train_gate import GateFit, train_gate
-from tasks.files import atomic_path, write_json
+from tasks.files import write_json
 from tasks.load import load_task
 from tasks.seeding import derive_seed
-from tasks.task import Task, TaskView
+from tasks.task import TaskView
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+TUNING_SHARE, METHODS_SHARE = 0.55, 0.3  # of a job's time, roughly; only the progress bar looks at them
 
 GATES = {
     "gate_dense": "dense", "gate_top2": "topk", "static_simplex": "static_simplex", "uniform": "uniform",
@@ -63,20 +59,6 @@ TUNED: dict[str, Role] = {**{role: role for role in ROLES}, "combined_mlp": "com
 TWINS: dict[str, Role] = {"result_lambda0": "result", "procedural_lambda0": "procedural"}
 EXPLAINED_ROWS = 1500
 """Validation rows on which the end-to-end procedural score of a candidate gate is measured."""
-
-RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}
-"""Bootstrap samples and shuffles of each part; validation rows choose, and only their estimates are looked at."""
-
-TUNING_SHARE, METHODS_SHARE = 0.55, 0.3  # of a job's time, roughly; only the progress bar looks at them
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A cell that could not be computed, and why (a traceback)."""
-
-    method: str
-    repeat: int
-    error: str
 
 
 def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
@@ -112,43 +94,21 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         system = System(
             job, task.view(), {role: tunings[role][repeat] for role in tunings}, job.seed_of(repeat), ledger
         )
-        experts: dict[str, Expert] = {}
-        for index, method in enumerate(methods):
-            notify(job.name, method, TUNING_SHARE + METHODS_SHARE * index / len(methods))
-            with recorded(failures, method, repeat):
-                experts[method] = system.method(method)
-        # Everything is chosen by now: only here are test rows looked at, once.
-        failures += write_cells(job, task, system, repeat, experts, folder, notify)
+        makers: list[tuple[Maker, list[str]]] = [(system, [m for m in methods if m not in LLM_METHODS])]
+        if job.llm is not None:
+            from benchmarks.llm_stages import LLMSystem  # heavy libraries: only where rows are read as text
+
+            text = LLMSystem(job, job.llm, system, home / "llm", notify)
+            makers.append((text, [m for m in methods if m in LLM_METHODS]))
+        for maker, own in makers:
+            experts: dict[str, Expert] = {}
+            for index, method in enumerate(own):
+                notify(job.name, method, TUNING_SHARE + METHODS_SHARE * index / len(own))
+                with recorded(failures, method, repeat):
+                    experts[method] = maker.method(method)
+            # Everything is chosen by now: only here are test rows looked at, once.
+            failures += write_cells(job, task, maker, repeat, experts, folder, notify)
     return failures
-
-
-@contextmanager
-def recorded(failures: list[Failure], method: str, repeat: int) -> Iterator[None]:
-    """Turn an error of one method into a failure on record."""
-    try:
-        yield
-    except Exception:  # noqa: BLE001 - the boundary between methods: whatever one raises is recorded and shown
-        failures.append(Failure(method, repeat, traceback.format_exc()))
-
-
-class Ledger:
-    """Seconds that each part of a job took, kept across interruptions."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-    @contextmanager
-    def clock(self, part: str) -> Iterator[None]:
-        """Add the body's wall time to a part."""
-        start = time.perf_counter()
-        yield
-        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
-        write_json(self._path, self.seconds)
-
-    def total(self, parts: tuple[str, ...]) -> float:
-        """Seconds of several parts together."""
-        return sum(self.seconds.get(part, 0.0) for part in parts)
 
 
 def tune_roles(job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: Notify) -> dict[Role, list[Tuning]]:
@@ -295,132 +255,57 @@ class System:
             return (*tuning, "out of fold", "gate dense", "fine-tune")
         return (f"method {method}",)
 
+    def params(self, method: str) -> dict[str, Any]:
+        """What was chosen, for the tracker's parameter table."""
+        job = self.job
+        shared = {
+            "trials": job.trials, "batch": job.batch, "space": job.space, "epsilon": job.epsilon, "folds": job.folds,
+            "suite_seed": job.suite_seed, "utility_floor": self.floor, **{f"budget.{k}": v for k, v in job.budget},
+        }  # fmt: skip
+        role = TUNED.get(method) or TWINS.get(method)
+        if role is not None:
+            tuning = self.tunings[role]
+            lambdas = {
+                k: (0.0 if method in TWINS and k.startswith("lambda_") else v) for k, v in tuning.best_params.items()
+            }
+            return {**shared, **lambdas, "best_trial": tuning.best_trial, "feasible": tuning.feasible}
+        if method in GATES:
+            config = self.gate(GATES[method]).config
+            return {**shared, **({} if config is None else {f"gate.{k}": v for k, v in asdict(config).items()})}
+        if method == "mixture":
+            return {**shared, "fine_tuning_kept": self.fine_tuning.kept}
+        return shared
 
-def write_cells(
-    job: Job, task: Task, system: System, repeat: int, experts: dict[str, Expert], folder: Path, notify: Notify
-) -> list[Failure]:
-    """Stage 4: predictions and reasons on validation and test rows, scored once, each method a finished cell."""
-    parts = {"validation": task.split.validation, "test": task.split.test}
-    evidence: dict[str, dict[str, Evidence]] = {part: {} for part in parts}
-    failures: list[Failure] = []
-    for method, expert in experts.items():
-        notify(job.name, f"explain {method}", TUNING_SHARE + METHODS_SHARE)
-        with recorded(failures, method, repeat):
-            found = {part: checked(collect_evidence(expert, system.view, rows)) for part, rows in parts.items()}
-            for part in parts:
-                evidence[part][method] = found[part]
-    seed = derive_seed(job.suite_seed, "score", job.title, job.split)
-    notify(job.name, "score", 0.95)
-    scores = {}
-    for part, rows in parts.items():
-        draws, permutations = RESAMPLES[part]
-        known = (task.labels[rows], task.groups[rows], task.group_names)
-        scores[part] = score_many(
-            evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
-        )
-    for method in evidence["test"]:
-        expert = experts[method]
-        cell = Cell(job.cell_key(method, repeat), _head(job, task, repeat, method, expert))
-        for part in parts:
-            cell.add_scores(part, scores[part][method])
-        if isinstance(expert, Mixture):
-            _add_routing(cell, task, expert)
-        cell.params, cell.stages = _params(job, system, method), _stage_curves(system, method)
-        cell.cost = _cost(job, system, method, expert)
-        with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
-            temporary.mkdir()
-            both = {part: (parts[part], evidence[part][method]) for part in parts}
-            predictions_frame(system.view, both).to_parquet(temporary / "predictions.parquet", index=False)
-            _save_extras(temporary, system, method, expert)
-            cell.save(temporary)
-    return failures
+    def curves(self, method: str) -> dict[str, list[tuple[int, float]]]:
+        """Curves by stage: metric name → (step, value); trials are steps of the tuning stage."""
+        roles: tuple[Role, ...] = (TUNED[method],) if method in TUNED else ROLES if method == "mixture" else ()
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for role in roles:
+            curves |= tuning_curves(self.tunings[role])
+        kind = GATES.get(method, "dense" if method == "mixture" else "")
+        if kind:
+            _best_per_step(curves, "gate", self.gate(kind).history)
+        if method == "mixture":
+            _best_per_step(curves, "finetune", self.fine_tuning.history)
+        return curves
 
+    def role(self, method: str, expert: Expert) -> str:
+        """The role under which a method is listed: a twin's is that of the expert it belongs to."""
+        return TWINS.get(method, expert.role)
 
-def checked(evidence: Evidence) -> Evidence:
-    """The evidence, if it can be scored.
+    def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
+        """Nothing: tabular models answer at once."""
 
-    Raises
-    ------
-    ValueError
-        If a prediction is not a probability.
-    """
-    bad = ~((evidence.probability >= 0) & (evidence.probability <= 1))
-    if bool(bad.any()):
-        raise ValueError(
-            f"{int(bad.sum())} of {len(bad)} predictions are not probabilities (the first is "
-            f"{float(evidence.probability[bad][0])}); the method diverged or returns something else."
-        )
-    return evidence
+    def cost(self, method: str, expert: Expert) -> dict[str, Any]:  # noqa: ARG002
+        """Nothing that only text experts cost."""
+        return {"adapter_kib": math.nan, "tokens_per_s": math.nan}
 
-
-def _head(job: Job, task: Task, repeat: int, method: str, expert: Expert) -> dict[str, Any]:
-    return {
-        "suite": job.suite, "task": job.title, "task_hash": task.hash, "protocol": job.protocol, "split": job.split,
-        "split_hash": task.split.hash, "use_sensitive": job.use_sensitive, "seed": repeat, "method": method,
-        "role": TWINS.get(method, expert.role), "family": expert.family,
-    }  # fmt: skip
-
-
-def _cost(job: Job, system: System, method: str, expert: Expert) -> dict[str, Any]:
-    drop = f" --use-sensitive {job.use_sensitive}"
-    return {
-        "wall_s": round(system.ledger.total(system.parts_of(method)), 3),
-        "peak_mib": round(peak_memory_mib(), 1),
-        "trainable_parameters": parameter_count(expert),
-        "code_version": code_version(),
-        "environment_hash": environment_hash(),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "reproduce": (
-            f"fairmoe bench {job.suite} --task {job.task} --protocol {job.protocol} "
-            f"--splits {job.split + 1} --seeds {job.seeds} "
-            f"--trials {job.trials} --space {job.space} --seed {job.suite_seed}{drop}"
-        ),
-    }
-
-
-def parameter_count(expert: Expert) -> int:
-    """Fitted numbers of a model: network weights, a mixture's experts and gate, a baseline's own count."""
-    if isinstance(expert, Mixture):
-        tensors = [value for value in vars(expert.gate).values() if isinstance(value, torch.Tensor)]
-        return sum(parameter_count(e) for e in expert.experts) + sum(t.numel() for t in tensors)
-    if isinstance(expert, MLPExpert):
-        return expert.parameters.theta.numel()
-    return int(expert.parameter_count)  # type: ignore[attr-defined]
-
-
-def _params(job: Job, system: System, method: str) -> dict[str, Any]:
-    """What was chosen, for the tracker's parameter table."""
-    shared = {
-        "trials": job.trials, "batch": job.batch, "space": job.space, "epsilon": job.epsilon, "folds": job.folds,
-        "suite_seed": job.suite_seed, "utility_floor": system.floor, **{f"budget.{k}": v for k, v in job.budget},
-    }  # fmt: skip
-    role = TUNED.get(method) or TWINS.get(method)
-    if role is not None:
-        tuning = system.tunings[role]
-        lambdas = {
-            k: (0.0 if method in TWINS and k.startswith("lambda_") else v) for k, v in tuning.best_params.items()
-        }
-        return {**shared, **lambdas, "best_trial": tuning.best_trial, "feasible": tuning.feasible}
-    if method in GATES:
-        config = system.gate(GATES[method]).config
-        return {**shared, **({} if config is None else {f"gate.{k}": v for k, v in asdict(config).items()})}
-    if method == "mixture":
-        return {**shared, "fine_tuning_kept": system.fine_tuning.kept}
-    return shared
-
-
-def _stage_curves(system: System, method: str) -> dict[str, list[tuple[int, float]]]:
-    """Curves by stage: metric name → (step, value); trials are steps of the tuning stage."""
-    roles: tuple[Role, ...] = (TUNED[method],) if method in TUNED else ROLES if method == "mixture" else ()
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for role in roles:
-        curves |= tuning_curves(system.tunings[role])
-    kind = GATES.get(method, "dense" if method == "mixture" else "")
-    if kind:
-        _best_per_step(curves, "gate", system.gate(kind).history)
-    if method == "mixture":
-        _best_per_step(curves, "finetune", system.fine_tuning.history)
-    return curves
+    def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:  # noqa: ARG002
+        """The trials of a tuned role as a table; the fitted mixture with what it takes to serve it."""
+        if method in TUNED:
+            write_json(folder / "trials.json", trial_columns(self.tunings[TUNED[method]]))
+        if method == "mixture":
+            save_servable(expert, self.view, folder / "model")
 
 
 def tuning_curves(tuning: Tuning) -> dict[str, list[tuple[int, float]]]:
@@ -440,22 +325,6 @@ def _best_per_step(curves: dict[str, list[tuple[int, float]]], stage: str, histo
             by_step.setdefault(int(row["step"]), []).append(float(row[name]))
         if by_step:
             curves[f"{stage}/{name}"] = [(step, best(values)) for step, values in sorted(by_step.items())]
-
-
-def _add_routing(cell: Cell, task: Task, mixture: Mixture) -> None:
-    """Gate weights by group, routing disparity and the decomposition of the gaps, on test rows."""
-    report = routing_report(mixture, task, task.split.test, seed=derive_seed(0, "routing", task.hash))
-    cell.routing += [{**cell.head, "part": "test", **row} for row in report.rows]
-    for metric, value in report.values.items():
-        cell.results.append({**cell.head, "part": "test", "metric": metric, **asdict(value)})
-
-
-def _save_extras(folder: Path, system: System, method: str, expert: Expert) -> None:
-    """The trials of a tuned role as a table; the fitted mixture with what it takes to serve it."""
-    if method in TUNED:
-        write_json(folder / "trials.json", trial_columns(system.tunings[TUNED[method]]))
-    if method == "mixture":
-        save_servable(expert, system.view, folder / "model")
 
 
 def trial_columns(tuning: Tuning) -> dict[str, list[Any]]:

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -21,8 +21,54 @@ METHODS = (
 """Methods of the tabular suite, in the order of the leaderboard."""
 
 
+LLM_METHODS = (
+    "llm_mixture", "llm_gate_dense", "llm_static_simplex", "llm_uniform", "llm_best_single",
+    "llm_bank", "llm_svf_search", "llm_dispatch",
+    "llm_utility", "llm_result", "llm_procedural", "llm_result_lambda0", "llm_procedural_lambda0",
+    "llm_rslora", "llm_dora", "llm_lora_fa", "llm_ia3", "llm_svf", "llm_prefix", "llm_soft_prompt", "llm_base",
+    "cross_gate_dense", "cross_static_simplex", "cross_uniform", "cross_best_single",
+)  # fmt: skip
+"""Methods that read rows as text, and mixtures of them with tabular experts, in the order of the leaderboard."""
+
+
 class SuiteError(ValueError):
     """A suite that does not exist or cannot be read."""
+
+
+class LLMSettings(BaseModel):
+    """The language-model half of a suite: on which tasks, on which base, with how much effort."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tasks: tuple[str, ...] = Field(min_length=1, description="tasks whose rows are also read as text")
+    splits: int = Field(default=3, ge=1, description="splits of those that are not among the suite's own tasks")
+    base: str = Field(default="nano", description="nano, a Hugging Face id or a folder")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantisation: Literal["none", "nf4", "int8"] = "none"
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    template: Literal["sentence", "list", "record"] = "sentence"
+    start: int = Field(default=-1, description="first layer that adapters change; negative counts from the end")
+    kind: str = Field(default="lora", description="adapter of the three roles")
+    trials: int = Field(default=8, ge=1, description="tuning trials per role")
+    batch: int = Field(default=8, ge=1, description="trials trained at once as lanes")
+    kind_trials: int = Field(default=4, ge=1, description="tuning trials of every other kind of adapter")
+    folds: int = Field(default=2, ge=2, description="folds of the out-of-fold outputs that gates learn from")
+    budget: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.trainer.Budget")
+    search: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.search.SearchSettings")
+    bias_items: int = Field(default=0, ge=0, description="items of each language bias set, on the first split; 0: none")
+    methods: tuple[str, ...] = Field(default=LLM_METHODS, min_length=1)
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        return _checked(methods, LLM_METHODS)
+
+
+def _checked(methods: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in methods if name not in known]
+    if unknown:
+        raise ValueError(f"there is no method {', '.join(unknown)}; known are {', '.join(known)}")
+    return methods
 
 
 class Suite(BaseModel):
@@ -33,7 +79,7 @@ class Suite(BaseModel):
     name: str
     version: int = 1
     description: str = ""
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = ()
     protocol: Literal["robust", "nifty"] = "robust"
     splits: int = Field(default=5, ge=1)
     seeds: int = Field(default=1, ge=1, description="repetitions of training per split")
@@ -48,13 +94,35 @@ class Suite(BaseModel):
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.trainer.Budget")
     cfa: bool = Field(default=False, description="also compute REF and VEF in the form that CFA's code uses")
 
+    llm: LLMSettings | None = None
+
     @field_validator("methods")
     @classmethod
     def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in methods if name not in METHODS]
-        if unknown:
-            raise ValueError(f"there is no method {', '.join(unknown)}; known are {', '.join(METHODS)}")
-        return methods
+        return _checked(methods, METHODS)
+
+    @model_validator(mode="after")
+    def _has_tasks(self) -> Suite:
+        if not self.all_tasks:
+            raise ValueError("tasks: name at least one")
+        if self.llm is not None and self.protocol != "robust":
+            raise ValueError("llm: text experts run under the protocol robust only; drop [llm] or the protocol")
+        return self
+
+    @property
+    def all_tasks(self) -> tuple[str, ...]:
+        """Every task once: the tabular ones, then those that are there for the text experts alone."""
+        return tuple(dict.fromkeys([*self.tasks, *(self.llm.tasks if self.llm else ())]))
+
+    def splits_of(self, task: str) -> int:
+        """Splits of a task: a task that is there for the text experts alone has as many as they use."""
+        if self.protocol == "nifty":
+            return 1  # the published split is a single one
+        return self.splits if task in self.tasks or self.llm is None else self.llm.splits
+
+    def llm_on(self, task: str) -> LLMSettings | None:
+        """Settings of the text experts on a task, None where there are none."""
+        return self.llm if self.llm is not None and task in self.llm.tasks else None
 
     @property
     def hash(self) -> str:
@@ -69,6 +137,8 @@ def suite_names() -> list[str]:
 
 def load_suite(name: str, **overrides: Any) -> Suite:
     """A suite by name or by path to a TOML file; overrides that are None are ignored.
+
+    ``llm`` overrides single settings of the text experts.
 
     Raises
     ------
@@ -87,9 +157,11 @@ def load_suite(name: str, **overrides: Any) -> Suite:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise SuiteError(f"{path} is not valid TOML: {error}. Mend the file and run again.") from error
-    return load_settings(
-        f"suite {name!r}", data | {key: value for key, value in overrides.items() if value is not None}
-    )
+    given = {key: value for key, value in overrides.items() if value is not None}
+    text = given.pop("llm", {})
+    if text and "llm" not in data:
+        raise SuiteError(f"Suite {name!r} has no text experts, so {', '.join(text)} cannot be set; try 'llm'.")
+    return load_settings(f"suite {name!r}", data | given | ({"llm": data["llm"] | text} if text else {}))
 
 
 def load_settings(what: str, data: dict[str, Any]) -> Suite:

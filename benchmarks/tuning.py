@@ -30,7 +30,8 @@ def run_tuning(
     Path
         The folder with the results files.
     """
-    from benchmarks.stages import Ledger, tune_roles
+    from benchmarks.ledger import Ledger
+    from benchmarks.stages import tune_roles
     from tasks.load import load_task
     from tasks.registry import resolve
 

@@ -9,20 +9,39 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from experts.expert import Expert
 from gates.gate import GateState
 from gates.mixing import mixture_margin
 from gates.oracle import OracleGate
 from metrics.points import point_values
 from metrics.value import Value
-from moe.mixture import Mixture
 from moe.objective import pairwise_jsd
 from tasks.seeding import torch_generator
 from tasks.task import TaskView
+
+
+@runtime_checkable
+class Routed(Protocol):
+    """A model that gives each row weights on experts: output mixtures, and mixtures in the space of weights."""
+
+    @property
+    def experts(self) -> tuple[Expert, ...]:
+        """The experts, in the order of the weights."""
+        ...
+
+    def weights(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r, m] weights on the simplex."""
+        ...
+
+
+def expert_name(expert: Expert) -> str:
+    """Name of an expert among those of a mixture: its role, and its family where that is not the tabular one."""
+    return expert.role if expert.family == "mlp" else f"{expert.family}_{expert.role}"
 
 
 def _membership(groups: Tensor, n_groups: int) -> Tensor:
@@ -280,7 +299,7 @@ class RoutingFlip:
     top1: float
 
 
-def routing_flip(mixture: Mixture, view: TaskView, rows: Tensor) -> RoutingFlip | None:
+def routing_flip(mixture: Routed, view: TaskView, rows: Tensor) -> RoutingFlip | None:
     """Counterfactual stability of the routing; None when the sensitive columns are not features."""
     if view.flip is None:
         return None
@@ -315,12 +334,12 @@ class RoutingReport:
     values: dict[str, Value]
 
 
-def routing_report(mixture: Mixture, task: TaskView, rows: Tensor, *, seed: int, shuffles: int = 500) -> RoutingReport:
+def routing_report(mixture: Routed, task: TaskView, rows: Tensor, *, seed: int, shuffles: int = 500) -> RoutingReport:
     """Measure the routing of ``mixture`` on rows whose labels are known.
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Routed
     task : TaskView
         With the labels of ``rows``: a full :class:`tasks.task.Task` for test rows.
     rows : [r] int64
@@ -329,16 +348,16 @@ def routing_report(mixture: Mixture, task: TaskView, rows: Tensor, *, seed: int,
     shuffles : int
     """
     labels, groups, n_groups = task.labels[rows], task.groups[rows], len(task.group_names)
-    state = mixture.state(task, rows)
-    weights, probabilities = mixture.gate.weights(state).detach(), torch.sigmoid(state.logits)
-    names = tuple(expert.role for expert in mixture.experts)
+    logits = torch.stack([expert.logits(task, rows) for expert in mixture.experts], -1)
+    weights, probabilities = mixture.weights(task, rows), torch.sigmoid(logits)
+    names = tuple(expert_name(expert) for expert in mixture.experts)
     values = {
         **_disparity_values(routing_disparity(weights, groups, n_groups, seed=seed, shuffles=shuffles)),
         **_gap_values("soft_dp", gap_decomposition(weights, probabilities, groups, n_groups)),
         **_gap_values("soft_eopp", gap_decomposition(weights, probabilities, groups, n_groups, labels == 1)),
         **_flip_values(routing_flip(mixture, task, rows)),
         **_use_values(specialisation(weights, probabilities)),
-        **_oracle_values(oracle_gap(weights, state.logits, labels, groups, n_groups)),
+        **_oracle_values(oracle_gap(weights, logits, labels, groups, n_groups)),
     }
     return RoutingReport(routing_table(weights, probabilities, groups, task.group_names, names), values)
 

@@ -13,8 +13,12 @@ from metrics.registry import METRICS
 from reports.comparison import Comparison, Pooled, compare, pool
 from reports.estimate import Estimate, Floats, estimates, values_by_split
 from reports.names import COMPARISONS, HEADLINE, METHOD_NAMES, ROUTING, method_name
-from reports.table import Tables, missing_cells
+from reports.table import Tables, missing_cells, suite_methods, suite_tasks
 from reports.winners import DISPARITY, LEVELS, Method, Winner, front_members, rank_intervals, winner
+
+
+COSTS = ("wall_s", "peak_mib", "trainable_parameters", "adapter_kib", "tokens_per_s")
+"""What a method costs: seconds, peak memory, fitted numbers; of text experts also file size and speed."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,8 @@ def summarise(tables: Tables) -> Report:
 def _methods(tables: Tables) -> tuple[Method, ...]:
     facts = tables.results[tables.results["role"] != ""].groupby("method")[["role", "family"]].first()
     present = list(tables.results["method"].unique())
-    order = [m for m in tables.suite["methods"] if m in present] + sorted(set(present) - set(tables.suite["methods"]))
+    asked = suite_methods(tables.suite)
+    order = [m for m in asked if m in present] + sorted(set(present) - set(asked))
     empty = {"role": "", "family": ""}
     rows = {m: facts.loc[m].to_dict() if m in facts.index else empty for m in order}
     return tuple(Method(m, i, method_name(m), rows[m]["role"], rows[m]["family"]) for i, m in enumerate(order, start=1))
@@ -155,7 +160,7 @@ def _methods(tables: Tables) -> tuple[Method, ...]:
 
 def _scenario_keys(tables: Tables) -> list[tuple[str, str, str]]:
     present = set(tables.results[["task", "protocol", "use_sensitive"]].itertuples(index=False, name=None))
-    order = {task: i for i, task in enumerate(tables.suite["tasks"])}
+    order = {task: i for i, task in enumerate(suite_tasks(tables.suite))}
     return sorted(present, key=lambda key: (order.get(key[0], len(order)), key[0], key[1], key[2] != "keep", key[2]))
 
 
@@ -245,5 +250,5 @@ def _ordered_experts(experts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _cost(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
-    means = rows.groupby("method")[["wall_s", "peak_mib", "trainable_parameters"]].mean()
+    means = rows.groupby("method")[list(COSTS)].mean()
     return {str(method): {str(k): float(v) for k, v in row.items()} for method, row in means.iterrows()}

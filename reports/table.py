@@ -6,11 +6,14 @@ Everything a report says is read from the files of one output folder:
 ``results.parquet``    one row per cell × part × metric (and ``results.csv``, the same rows)
 ``groups.csv``         one row per cell × part × group × statistic
 ``routing.csv``        one row per mixture cell × part × group × expert
+``templates.csv``      one row per text expert × part × way of writing rows as text × metric
+``bias.csv``           one row per base, adapter or mixture × language bias set × metric × category
+``fronts.csv``         one row per searched mixture × member of its front × quantity
 ``provenance.csv``     one row per cell: where it came from and what it cost; never deterministic
 ``suite.json``         what was to be compared, and the tasks that could not be had
 ===================== =========================================================================================
 
-The first three hold deterministic columns only and are sorted by all their key columns, so the same numbers are
+All but the last two hold deterministic columns only and are sorted by all their key columns, so the same numbers are
 the same bytes.
 """
 
@@ -22,7 +25,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,13 @@ class Schema:
 RESULTS = Schema((*HEAD, "part", "metric"), ("estimate", "low", "high", "null_p95", "status", "reason"))
 GROUPS = Schema((*HEAD, "part", "group", "statistic"), ("estimate", "low", "high"))
 ROUTING = Schema((*HEAD, "part", "group", "expert"), ("weight", "top1", "expert_rate"))
+FURTHER = {
+    "templates": Schema((*HEAD, "part", "template", "metric"), ("estimate",)),
+    "bias": Schema((*HEAD, "set", "metric", "category"), ("estimate", "low", "high", "items", "status", "reason")),
+    "fronts": Schema((*HEAD, "member", "quantity"), ("estimate", "surrogate", "status")),
+}
+"""Tables that only text experts and searched mixtures have rows in."""
+
 PROVENANCE = Schema(
     ("cell", "suite", "task", "method", "use_sensitive", "split", "seed"),
     (
@@ -63,6 +73,8 @@ PROVENANCE = Schema(
         "wall_s",
         "peak_mib",
         "trainable_parameters",
+        "adapter_kib",
+        "tokens_per_s",
         "code_version",
         "environment_hash",
         "finished",
@@ -70,7 +82,7 @@ PROVENANCE = Schema(
     ),
 )
 
-INTEGERS = frozenset({"split", "seed"})
+INTEGERS = frozenset({"split", "seed", "member"})
 NUMBERS = frozenset(
     {
         "estimate",
@@ -83,6 +95,10 @@ NUMBERS = frozenset(
         "wall_s",
         "peak_mib",
         "trainable_parameters",
+        "adapter_kib",
+        "tokens_per_s",
+        "surrogate",
+        "items",
     }
 )
 
@@ -99,6 +115,8 @@ class Tables:
     ----------
     results, groups, routing, provenance : DataFrame
         See ``RESULTS``, ``GROUPS``, ``ROUTING``, ``PROVENANCE``; numbers are float64, absent ones nan.
+    further : dict of DataFrame
+        See ``FURTHER``.
     suite : dict
         Content of ``suite.json``.
     """
@@ -108,6 +126,7 @@ class Tables:
     routing: pd.DataFrame
     provenance: pd.DataFrame
     suite: dict[str, Any]
+    further: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
@@ -139,7 +158,13 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_results(
-    folder: Path, *, results: Iterable[Row], groups: Iterable[Row], routing: Iterable[Row], provenance: Iterable[Row]
+    folder: Path,
+    *,
+    results: Iterable[Row],
+    groups: Iterable[Row],
+    routing: Iterable[Row],
+    provenance: Iterable[Row],
+    further: Mapping[str, Iterable[Row]] | None = None,
 ) -> list[Path]:
     """Write the tables of a run; the deterministic ones are byte-identical for the same content.
 
@@ -149,11 +174,13 @@ def write_results(
         Output folder; made if absent.
     results, groups, routing, provenance : iterable of mappings
         Rows with exactly the columns of the schema, in any order.
+    further : mapping of str to iterable of mappings, optional
+        Rows of the tables in ``FURTHER``; a table that is not given is written empty.
 
     Returns
     -------
     list of Path
-        ``results.parquet``, ``results.csv``, ``groups.csv``, ``routing.csv``, ``provenance.csv``.
+        ``results.parquet``, ``results.csv``, ``groups.csv``, ``routing.csv``, ``provenance.csv`` and the further ones.
 
     Raises
     ------
@@ -168,6 +195,7 @@ def write_results(
         ("groups", groups, GROUPS),
         ("routing", routing, ROUTING),
         ("provenance", provenance, PROVENANCE),
+        *((name, (further or {}).get(name, ()), schema) for name, schema in FURTHER.items()),
     ):
         path = folder / f"{name}.csv"
         _write_csv(frame(rows, schema, name), path)
@@ -217,6 +245,7 @@ def read_results(folder: Path) -> Tables:
         routing=_read_csv(folder / "routing.csv", ROUTING),
         provenance=_read_csv(folder / "provenance.csv", PROVENANCE),
         suite=json.loads(_present(folder / "suite.json").read_text(encoding="utf-8")),
+        further={name: _read_csv(folder / f"{name}.csv", schema) for name, schema in FURTHER.items()},
     )
 
 
@@ -259,15 +288,28 @@ def missing_cells(tables: Tables) -> list[str]:
     suite = tables.suite
     gone = {entry["task"] for entry in suite.get("unavailable", ())}
     have = set(tables.results[list(CELL)].itertuples(index=False, name=None))
-    asked = itertools.product(
-        (task for task in suite["tasks"] if task not in gone),
-        [suite["protocol"]],
-        suite["use_sensitive"],
-        range(suite["splits"]),
-        range(suite["seeds"]),
-        suite["methods"],
-    )
-    return [_cell_name(cell) for cell in asked if cell not in have]
+    return [_cell_name(cell) for cell in _asked(suite) if cell[0] not in gone and cell not in have]
+
+
+def _asked(suite: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Every cell of a suite: its tabular methods, and text experts on the tasks and splits that have them."""
+    text = suite.get("llm")
+    both = (suite["use_sensitive"], range(suite["seeds"]))
+    for task in suite_tasks(suite):
+        splits = suite["splits"] if task in suite["tasks"] or not text else text["splits"]
+        methods = (*suite["methods"], *(text["methods"] if text and task in text["tasks"] else ()))
+        for split, use_sensitive, seed, method in itertools.product(range(splits), *both, methods):
+            yield task, suite["protocol"], use_sensitive, split, seed, method
+
+
+def suite_tasks(suite: Mapping[str, Any]) -> list[str]:
+    """Tasks of a suite in its order: the tabular ones, then those that are there for the text experts alone."""
+    return list(dict.fromkeys([*suite["tasks"], *((suite.get("llm") or {}).get("tasks", ()))]))
+
+
+def suite_methods(suite: Mapping[str, Any]) -> list[str]:
+    """Methods of a suite in its order: the tabular ones, then the text experts and mixtures with them."""
+    return [*suite["methods"], *((suite.get("llm") or {}).get("methods", ()))]
 
 
 def _cell_name(cell: tuple[Any, ...]) -> str:

@@ -159,7 +159,8 @@ def write_run(folder, tasks=tuple(TASKS), splits=5, methods=tuple(METHODS), drop
             "cell": f"{rng.integers(2**60):x}", "suite": "made-up", "task": task, "method": method,
             "use_sensitive": "keep", "split": split, "seed": 0, "mlflow_run_id": f"{rng.integers(2**62):032x}",
             "wall_s": round(float(rng.uniform(0.1, 40)), 3), "peak_mib": 512.5,
-            "trainable_parameters": 0 if method == "constant" else 120, "code_version": "0.1.0 (abc)",
+            "trainable_parameters": 0 if method == "constant" else 120, "adapter_kib": math.nan,
+            "tokens_per_s": math.nan, "code_version": "0.1.0 (abc)",
             "environment_hash": "0123456789ab", "finished": "2026-01-01T00:00:00+00:00",
             "reproduce": f"fairmoe bench made-up --task {task} --splits {split + 1} --seed 0",
         })  # fmt: skip

@@ -13,7 +13,7 @@ def scenario(report, name):
 
 def test_everything_is_in_the_order_of_the_suite(report):
     assert [s.name for s in report.scenarios] == ["german", "bail_clean", "credit", "adult:sex", "compas:race", "scm"]
-    assert [m.id for m in report.methods] == list(METHOD_NAMES)
+    assert [m.id for m in report.methods] == [m for m in METHOD_NAMES if not m.startswith(("llm_", "cross_"))]
     assert [m.number for m in report.methods] == list(range(1, 16))
 
 

@@ -1,0 +1,189 @@
+"""Stage 4: the models of a job become finished cells: predictions and reasons, scored once, written whole."""
+
+from __future__ import annotations
+
+import datetime
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from benchmarks.cell import Cell, predictions_frame
+from benchmarks.environment import code_version, environment_hash, peak_memory_mib
+from benchmarks.executor import Notify
+from benchmarks.failure import Failure
+from benchmarks.job import Job
+from benchmarks.ledger import Ledger
+from experts.evidence import collect_evidence
+from experts.expert import Expert
+from experts.mlp import MLPExpert
+from metrics.evidence import Evidence
+from metrics.score import score_many
+from moe.mixture import Mixture
+from moe.routing import Routed, routing_report
+from tasks.files import atomic_path
+from tasks.seeding import derive_seed
+from tasks.task import Task, TaskView
+
+RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}
+"""Bootstrap samples and shuffles of each part; validation rows choose, and only their estimates are looked at."""
+
+EXPLAIN_SHARE, SCORE_SHARE = 0.85, 0.95  # of a job's time, roughly; only the progress bar looks at them
+
+
+class Maker(Protocol):
+    """Fits methods, and knows what is to be said of each in its cell."""
+
+    view: TaskView
+    ledger: Ledger
+
+    def method(self, name: str) -> Expert:
+        """The fitted model of a method."""
+        ...
+
+    def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
+        """Compute at once what the metrics will ask of several models on rows."""
+        ...
+
+    def role(self, method: str, expert: Expert) -> str:
+        """The role under which a method is listed."""
+        ...
+
+    def params(self, method: str) -> dict[str, Any]:
+        """What was chosen, for the tracker's parameter table."""
+        ...
+
+    def curves(self, method: str) -> dict[str, list[tuple[int, float]]]:
+        """Curves by stage: metric name → (step, value); trials are steps of the tuning stage."""
+        ...
+
+    def parts_of(self, method: str) -> tuple[str, ...]:
+        """Ledger entries that a method's model is made of."""
+        ...
+
+    def cost(self, method: str, expert: Expert) -> dict[str, Any]:
+        """Costs beside time and memory."""
+        ...
+
+    def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:
+        """Further tables of the cell, and files beside it."""
+        ...
+
+
+@contextmanager
+def recorded(failures: list[Failure], method: str, repeat: int) -> Iterator[None]:
+    """Turn an error of one method into a failure on record."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - the boundary between methods: whatever one raises is recorded and shown
+        failures.append(Failure(method, repeat, traceback.format_exc()))
+
+
+def write_cells(
+    job: Job, task: Task, maker: Maker, repeat: int, experts: dict[str, Expert], folder: Path, notify: Notify
+) -> list[Failure]:
+    """Stage 4: predictions and reasons on validation and test rows, scored once, each method a finished cell."""
+    parts = {"validation": task.split.validation, "test": task.split.test}
+    evidence: dict[str, dict[str, Evidence]] = {part: {} for part in parts}
+    failures: list[Failure] = []
+    if not experts:
+        return failures
+    for rows in parts.values():
+        maker.prepare(experts, rows)
+    for method, expert in experts.items():
+        notify(job.name, f"explain {method}", EXPLAIN_SHARE)
+        with recorded(failures, method, repeat):
+            found = {part: checked(collect_evidence(expert, maker.view, rows)) for part, rows in parts.items()}
+            for part in parts:
+                evidence[part][method] = found[part]
+    seed = derive_seed(job.suite_seed, "score", job.title, job.split)
+    notify(job.name, "score", SCORE_SHARE)
+    scores = {}
+    for part, rows in parts.items():
+        draws, permutations = RESAMPLES[part]
+        known = (task.labels[rows], task.groups[rows], task.group_names)
+        scores[part] = score_many(
+            evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
+        )
+    for method in evidence["test"]:
+        expert = experts[method]
+        cell = Cell(job.cell_key(method, repeat), _head(job, task, maker, repeat, method, expert))
+        for part in parts:
+            cell.add_scores(part, scores[part][method])
+        if isinstance(expert, Routed):
+            _add_routing(cell, task, expert)
+        cell.params, cell.stages = maker.params(method), maker.curves(method)
+        cell.cost = _cost(job, maker, method, expert)
+        with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
+            temporary.mkdir()
+            both = {part: (parts[part], evidence[part][method]) for part in parts}
+            predictions_frame(maker.view, both).to_parquet(temporary / "predictions.parquet", index=False)
+            maker.extras(cell, temporary, method, expert)
+            cell.save(temporary)
+    return failures
+
+
+def checked(evidence: Evidence) -> Evidence:
+    """The evidence, if it can be scored.
+
+    Raises
+    ------
+    ValueError
+        If a prediction is not a probability.
+    """
+    bad = ~((evidence.probability >= 0) & (evidence.probability <= 1))
+    if bool(bad.any()):
+        raise ValueError(
+            f"{int(bad.sum())} of {len(bad)} predictions are not probabilities (the first is "
+            f"{float(evidence.probability[bad][0])}); the method diverged or returns something else."
+        )
+    return evidence
+
+
+def _head(job: Job, task: Task, maker: Maker, repeat: int, method: str, expert: Expert) -> dict[str, Any]:
+    return {
+        "suite": job.suite, "task": job.title, "task_hash": task.hash, "protocol": job.protocol, "split": job.split,
+        "split_hash": task.split.hash, "use_sensitive": job.use_sensitive, "seed": repeat, "method": method,
+        "role": maker.role(method, expert), "family": expert.family,
+    }  # fmt: skip
+
+
+def _cost(job: Job, maker: Maker, method: str, expert: Expert) -> dict[str, Any]:
+    drop = f" --use-sensitive {job.use_sensitive}"
+    return {
+        "wall_s": round(maker.ledger.total(maker.parts_of(method)), 3),
+        "peak_mib": round(peak_memory_mib(), 1),
+        "trainable_parameters": parameter_count(expert),
+        **maker.cost(method, expert),
+        "code_version": code_version(),
+        "environment_hash": environment_hash(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "reproduce": (
+            f"fairmoe bench {job.suite} --task {job.task} --protocol {job.protocol} "
+            f"--splits {job.split + 1} --seeds {job.seeds} "
+            f"--trials {job.trials} --space {job.space} --seed {job.suite_seed}{drop}"
+        ),
+    }
+
+
+def parameter_count(expert: Expert) -> int:
+    """Fitted numbers of a model: network weights, a mixture's experts and gate, a baseline's own count."""
+    if isinstance(expert, Mixture):
+        tensors = [value for value in vars(expert.gate).values() if isinstance(value, torch.Tensor)]
+        return sum(parameter_count(e) for e in expert.experts) + sum(t.numel() for t in tensors)
+    if isinstance(expert, MLPExpert):
+        return expert.parameters.theta.numel()
+    return int(expert.parameter_count)  # type: ignore[attr-defined]
+
+
+def _add_routing(cell: Cell, task: Task, mixture: Routed) -> None:
+    """Gate weights by group, routing disparity and the decomposition of the gaps, on test rows."""
+    report = routing_report(mixture, task, task.split.test, seed=derive_seed(0, "routing", task.hash))
+    cell.routing += [{**cell.head, "part": "test", **row} for row in report.rows]
+    for metric, value in report.values.items():
+        cell.results.append({**cell.head, "part": "test", "metric": metric, **asdict(value)})
