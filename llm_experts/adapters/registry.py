@@ -75,6 +75,10 @@ ADAPTERS: dict[str, AdapterKind] = {
 KINDS: tuple[str, ...] = tuple(ADAPTERS)
 
 
+FOREIGN = ("modules_to_save", "trainable_token_indices", "layer_replication", "target_parameters", "lora_bias")
+"""Options of PEFT's LoRA that change more than the adapter of a matrix; no part of this project composes them."""
+
+
 def kind_named(name: str) -> AdapterKind:
     """The kind of a name; :class:`AdapterError` says which there are."""
     if name not in ADAPTERS:
@@ -114,6 +118,23 @@ def own_copy(base: Base) -> Base:
     return replace(base, model=copy.deepcopy(base.model, {id(tensor): tensor for tensor in tensors}))
 
 
+def _check_foreign(config: Any) -> None:
+    """Raise :class:`AdapterError` for options that this project cannot keep its promises with."""
+    start = getattr(config, "init_lora_weights", True)
+    if start not in (True, False, "gaussian"):
+        raise AdapterError(
+            f"init_lora_weights={start!r} changes the base's weights, which all adapters share; leave it out."
+        )
+    set_ones = [option for option in FOREIGN if getattr(config, option, None)]
+    if getattr(config, "bias", "none") != "none":
+        set_ones.append("bias")
+    if set_ones:
+        raise AdapterError(
+            f"{', '.join(set_ones)} changes more than the adapter's own matrices: it would be lost in a bank, a "
+            "mixture or lanes. Leave it out."
+        )
+
+
 @contextmanager
 def _peft_as_asked() -> Iterator[None]:
     """Leave torch's global generator, which PEFT draws from, as it is; silence what PEFT asks of transformers."""
@@ -123,7 +144,7 @@ def _peft_as_asked() -> Iterator[None]:
         yield
 
 
-def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default") -> PeftModel:
+def inject(model: nn.Module, config: PeftConfig, seed: int | None, name: str = "default") -> PeftModel:
     """A PEFT model with one more adapter, whose first weights depend on ``seed`` and on nothing else.
 
     Parameters
@@ -133,7 +154,8 @@ def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default
         result of an earlier call, which gets another adapter.
     config : PeftConfig
         From :meth:`AdapterKind.make_config`.
-    seed : int
+    seed : int or None
+        None for an adapter whose weights are set next.
     name : str
         Name of the adapter in the PEFT model.
 
@@ -145,7 +167,8 @@ def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default
     Raises
     ------
     AdapterError
-        If the name is taken, or kinds cannot live in one PEFT model.
+        If the name is taken, if kinds cannot live in one PEFT model, or if the configuration changes more than adapter
+        weights (:data:`FOREIGN`), or starts by changing the base (PiSSA and the like).
 
     Notes
     -----
@@ -154,6 +177,7 @@ def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default
     """
     from peft import PeftModel, get_peft_model
 
+    _check_foreign(config)
     with _peft_as_asked():
         if isinstance(model, PeftModel):
             if name in model.peft_config:
@@ -167,7 +191,8 @@ def inject(model: nn.Module, config: PeftConfig, seed: int, name: str = "default
             made = get_peft_model(model, config, adapter_name=name)
         made.set_adapter(name)
     made.eval()
-    set_adapter_state(made, start_state(made, seed, name), name)
+    if seed is not None:
+        set_adapter_state(made, start_state(made, seed, name), name)
     trains = kind_of(config).trains
     for key, parameter in adapter_parameters(made, name).items():
         parameter.requires_grad_(trains(key))

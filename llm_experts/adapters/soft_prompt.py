@@ -64,9 +64,8 @@ def make(
 def embeddings_of(model: nn.Module, ids: Sequence[int]) -> Tensor:
     """[v, d] float32 embeddings of tokens."""
     table: Any = model.get_input_embeddings()  # type: ignore[operator]
-    index = torch.tensor(list(ids), device=table.weight.device)
-    found: Tensor = table(index).detach().float()
-    return found
+    found: Tensor = table(torch.tensor(list(ids), device=table.weight.device))
+    return found.detach().float()
 
 
 def draw_ids(model: nn.Module, count: int, generator: Generator) -> list[int]:
@@ -79,7 +78,8 @@ def start(_key: str, value: Tensor, generator: Generator, model: nn.Module, conf
     """[v, d] embeddings of a text or of random words; random numbers of the embeddings' spread on request."""
     if config.fairmoe_start == "random":
         spread = model.get_input_embeddings().weight.float().std().item()  # type: ignore[operator]
-        return (torch.randn(value.shape, generator=generator) * spread).to(value.device, value.dtype)
+        drawn = torch.randn(value.shape, generator=generator) * float(spread)
+        return drawn.to(value.device, value.dtype)
     ids = config.fairmoe_ids or draw_ids(model, len(value), generator)
     return embeddings_of(model, ids).to(value.device, value.dtype)
 
