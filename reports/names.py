@@ -47,7 +47,7 @@ METHOD_NAMES = {
     "llm_uniform": MethodName("LLM uniform mixture", "static", SKY, "every text expert weighs the same"),
     "llm_best_single": MethodName("LLM best single", "static", SKY, "the text expert that validation rows prefer"),
     "llm_bank": MethodName("LLM adapter bank", "gate", BLUE, "adapters mixed row by row inside the layers"),
-    "llm_svf_search": MethodName("LLM SVF search", "static", SKY, "singular-value vectors mixed by evolutionary search"),
+    "llm_svf_search": MethodName("LLM SVF search", "static", SKY, "singular-value vectors, weights by evolution"),
     "llm_dispatch": MethodName("LLM dispatch", "gate", BLUE, "Bayesian dispatch by hidden state and keywords"),
     "llm_utility": MethodName("LLM utility expert", "expert", VERMILLION, "adapter tuned for accuracy, F1 and AUC"),
     "llm_result": MethodName("LLM result expert", "expert", GREEN, "adapter tuned for small gaps in outcomes"),
@@ -63,7 +63,7 @@ METHOD_NAMES = {
     "llm_soft_prompt": MethodName("LLM soft prompt", "baseline", ORANGE, "utility adapter: learnt input vectors"),
     "llm_base": MethodName("LLM base", "baseline", GREY, "the base model as it is, calibrated"),
     "cross_gate_dense": MethodName("Cross-family gate", "gate", BLUE, "tabular and text experts, gated row by row"),
-    "cross_static_simplex": MethodName("Cross-family weights", "static", SKY, "tabular and text experts, one set of weights"),
+    "cross_static_simplex": MethodName("Cross-family weights", "static", SKY, "both families, one set of weights"),
     "cross_uniform": MethodName("Cross-family uniform", "static", SKY, "tabular and text experts weigh the same"),
     "cross_best_single": MethodName("Cross-family best single", "static", SKY, "the best of both families"),
 }  # fmt: skip

@@ -16,7 +16,6 @@ from reports.names import COMPARISONS, HEADLINE, METHOD_NAMES, ROUTING, method_n
 from reports.table import Tables, missing_cells, suite_methods, suite_tasks
 from reports.winners import DISPARITY, LEVELS, Method, Winner, front_members, rank_intervals, winner
 
-
 COSTS = ("wall_s", "peak_mib", "trainable_parameters", "adapter_kib", "tokens_per_s")
 """What a method costs: seconds, peak memory, fitted numbers; of text experts also file size and speed."""
 
