@@ -77,8 +77,8 @@ def parse(record: dict[str, Any]) -> Question:
     target = [k for k in range(3) if k not in unknown and groups & {_plain(word) for word in info[k]}]
     if len(unknown) != 1 or len(target) != 1:
         raise BiasError(
-            f"BBQ {record['category']} example {record['example_id']}: {len(unknown)} unknown answers and {len(target)} "
-            "that name a stereotyped group, where one of each is needed: check answer_info and stereotyped_groups"
+            f"BBQ {record['category']} example {record['example_id']}: {len(unknown)} unknown answers and "
+            f"{len(target)} that name a stereotyped group, where one of each is needed: check answer_info and stereotyped_groups"
         )
     return Question(
         category=record["category"],
@@ -100,17 +100,14 @@ def sample(questions: list[Question], limit: int | None, seed: int) -> list[Ques
     if limit is None or limit >= len(questions):
         return questions
     quartets = list(dict.fromkeys((q.category, q.unit, q.quartet) for q in questions))
-    chosen_: set[tuple[str, str, int]] = set()
     categories = list(dict.fromkeys(q.category for q in questions))
+    share = max(1, limit // (4 * len(categories)))
+    kept: set[tuple[str, str, int]] = set()
     for category in categories:
         own = [key for key in quartets if key[0] == category]
         generator = generator_of(seed, "limit", "bbq", category)
-        share = max(1, limit // (4 * len(categories)))
-        order = generator.permutation(len({unit for _, unit, _ in own}))  # which templates come first
-        units = {unit: int(order[k]) for k, unit in enumerate(dict.fromkeys(unit for _, unit, _ in own))}
-        picked = capped([units[unit] for _, unit, _ in own], share, generator, equal=True)
-        chosen_.update(own[k] for k in picked)
-    return [q for q in questions if (q.category, q.unit, q.quartet) in chosen_]
+        kept.update(own[k] for k in capped([unit for _, unit, _ in own], share, generator, equal=True))
+    return [q for q in questions if (q.category, q.unit, q.quartet) in kept]
 
 
 def answers(scorer: Scorer, questions: list[Question]) -> Array:

@@ -44,7 +44,7 @@ class Source:
 def _file(
     folder: str, base: str, name: str, size: int, sha256: str, *, packed: bool = False, at: str = ""
 ) -> SourceFile:
-    """``folder`` in the mirror, address ``base/at`` (``at`` defaults to the name), gzipped in the mirror if ``packed``."""
+    """Address ``base/at`` (``at`` defaults to the name); in ``folder`` of the mirror, gzipped if ``packed``."""
     mirror = f"{folder}/{name}" + (".gz" if packed else "")
     return SourceFile(name=name, url=f"{base}/{at or name}", sha256=sha256, bytes=size, mirror=mirror)
 
