@@ -78,7 +78,8 @@ def parse(record: dict[str, Any]) -> Question:
     if len(unknown) != 1 or len(target) != 1:
         raise BiasError(
             f"BBQ {record['category']} example {record['example_id']}: {len(unknown)} unknown answers and "
-            f"{len(target)} that name a stereotyped group, where one of each is needed: check answer_info and stereotyped_groups"
+            f"{len(target)} that name a stereotyped group, where one of each is needed: check answer_info and "
+            "stereotyped_groups"
         )
     return Question(
         category=record["category"],

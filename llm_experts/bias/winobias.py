@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Counterparts:
 def load() -> list[Counterparts]:
     """All counterparts of the published files (development and test parts)."""
     paths = WINOBIAS.paths()
-    occupations = [line for side in ("female", "male") for line in _lines(paths[f"{side}_occupations.txt"])]
+    occupations = tuple(line for side in ("female", "male") for line in _lines(paths[f"{side}_occupations.txt"]))
     return [
         Counterparts(kind, parse(pro, occupations), parse(anti, occupations))
         for kind in ("type1", "type2")
@@ -51,7 +52,7 @@ def load() -> list[Counterparts]:
     ]
 
 
-def parse(line: str, occupations: list[str]) -> Sentence:
+def parse(line: str, occupations: tuple[str, ...]) -> Sentence:
     """A sentence from a published line: ``12 [The chief] hired the cook because [he] needed help.``
 
     The other referent is the first other occupation that the sentence names.
@@ -148,14 +149,16 @@ _METRICS: tuple[tuple[str, Formula], ...] = (
 )
 
 
-def _named(text: str, occupations: list[str]) -> list[str]:
+def _named(text: str, occupations: tuple[str, ...]) -> list[str]:
     """Occupations named in a text as whole words, in reading order."""
-    found = []
-    for job in occupations:
-        match = re.search(rf"\b{re.escape(job)}\b", text, flags=re.IGNORECASE)
-        if match:
-            found.append((match.start(), job))
-    return [job for _, job in sorted(found)]
+    proper = {job.casefold(): job for job in occupations}
+    return [proper[found.casefold()] for found in _any_of(occupations).findall(text)]
+
+
+@lru_cache
+def _any_of(occupations: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(occupations, key=len, reverse=True)
+    return re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})\b", flags=re.IGNORECASE)
 
 
 def _lines(path: Path) -> list[str]:
