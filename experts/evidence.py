@@ -50,8 +50,8 @@ def _probability(expert: Expert, view: TaskView, rows: Tensor, keep: Tensor | No
 
 
 def _counterfactual(expert: Expert, view: TaskView, rows: Tensor) -> Tensor | None:
-    """[r, g] probabilities after the sensitive features were set to those of each group; None without a flip."""
+    """[r, g] probabilities after the sensitive columns were set to those of each group; None without a flip."""
     if view.flip is None:
         return None
-    moved = (torch.where(view.flip.mask, values, view.features) for values in view.flip.values)
-    return torch.stack([_probability(expert, view.with_features(features), rows) for features in moved], dim=1)
+    moved = (view.moved_to(group) for group in range(len(view.flip.values)))
+    return torch.stack([_probability(expert, other, rows) for other in moved], dim=1)

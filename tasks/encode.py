@@ -212,7 +212,8 @@ def make_flip(encoder: Encoder, raw: RawData, train: np.ndarray | Tensor) -> Fli
     blank = {e.name: [np.nan] * len(raw.group_names) for e in encoder.encoders}
     typical = {column.name: _typical_values(raw, column.name, np.asarray(train)) for column in sensitive}
     values = encoder.encode(pd.DataFrame({**blank, **typical}))
-    return Flip(mask, values * mask)
+    by_group = tuple({name: cells[k] for name, cells in typical.items()} for k in range(len(raw.group_names)))
+    return Flip(mask, values * mask, by_group)
 
 
 def _typical_values(raw: RawData, column: str, train: np.ndarray) -> list[str | float]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
+
+from tasks.card import DataError
+from tasks.values import constant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,11 +62,13 @@ class Flip:
     """What it takes to move rows to another group: which features to set, and to which values.
 
     ``mask`` is [d] bool (features of the sensitive columns); ``values`` is [g, d] float32 (row k: the
-    encoded values typical of group k, zero outside ``mask``).
+    encoded values typical of group k, zero outside ``mask``). ``typical`` has one mapping per group: sensitive column
+    to its raw value (a word of the column's categories, or a number), nan where the group has no training row.
     """
 
     mask: Tensor
     values: Tensor
+    typical: tuple[Mapping[str, object], ...]
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,28 @@ class TaskView:
     def with_features(self, features: Tensor) -> TaskView:
         """The same view with other feature values (flipped, masked, perturbed)."""
         return dataclasses.replace(self, features=features)
+
+    def moved_to(self, group: int) -> Self:
+        """The same view with every row moved to a group: its sensitive columns get the values typical of the group.
+
+        Features and raw columns both move, so that what reads text sees the same other group as what reads numbers;
+        encoding the moved ``frame`` gives the moved ``features``. Columns that stay are shared, not copied.
+
+        Raises
+        ------
+        DataError
+            If the sensitive columns are not among the features (``flip`` is None).
+        """
+        if self.flip is None:
+            raise DataError(
+                f"Rows of {self.name} cannot be moved to another group: its sensitive columns are no features "
+                f"(use_sensitive = {self.use_sensitive}). Load the task with use_sensitive = keep."
+            )
+        features = torch.where(self.flip.mask, self.flip.values[group], self.features)
+        frame = self.frame.copy(deep=False)
+        for name, value in self.flip.typical[group].items():
+            frame[name] = constant(self.frame[name], value)
+        return dataclasses.replace(self, features=features, frame=frame)
 
     def text(self, rows: Tensor, keep: Tensor | None = None) -> list[str]:
         """Rows as sentences; ``keep`` [r, columns] bool, a column not kept is written as unknown."""

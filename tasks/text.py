@@ -1,21 +1,97 @@
-"""Rows as sentences: one plain sentence per column, in the order of the card."""
+"""Rows as text: one phrase per column, in the order of the card, in one of three templates."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from tasks.bins import binned
 from tasks.card import DataError
+from tasks.values import as_words
 
 if TYPE_CHECKING:
     from tasks.task import TaskView
 
 UNKNOWN = "unknown"
+QUESTION = "Question: {question} Options:"
+"""What is asked of a row, up to the options; the same in both orders of the options."""
+OPTIONS = " {first} or {second}. Answer:"
+"""The options in one order; an answer word follows behind a blank."""
 
 
-def sentences(view: TaskView, rows: Tensor, keep: Tensor | None = None) -> list[str]:
+@dataclass(frozen=True)
+class Template:
+    """How a row is written.
+
+    Attributes
+    ----------
+    phrase : str
+        One column: ``{subject}`` (the person), ``{Subject}`` (The person), ``{column}`` and ``{value}`` with its unit.
+    between : str
+        Between two phrases.
+    end : str
+        Behind the last phrase.
+    ask : str
+        Between the row and the question.
+    """
+
+    phrase: str
+    between: str
+    end: str
+    ask: str
+
+    def around(self, subject: str, column: str) -> tuple[str, str]:
+        """What stands before and behind the value of a column."""
+        before, _, behind = self.phrase.partition("{value}")
+        words = {"subject": subject, "Subject": subject[:1].upper() + subject[1:], "column": column}
+        return before.format(**words), behind.format(**words)
+
+
+FORMATS: Mapping[str, Template] = MappingProxyType(
+    {
+        "sentence": Template("{Subject}'s {column} is {value}.", between=" ", end="", ask=" "),
+        "list": Template("- {column}: {value}", between="\n", end="", ask="\n"),
+        "record": Template("{column} = {value}", between="; ", end=".", ask=" "),
+    }
+)
+TEMPLATES = tuple(FORMATS)
+"""Names of the ways to write a row; the spread of results over them is reported."""
+
+
+class Written(NamedTuple):
+    """A row as text, and the character span (first, behind the last) of each column's phrase, name and value."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+
+class Phrases(NamedTuple):
+    """What one column says of r rows: row i says ``texts[codes[i]]``."""
+
+    texts: list[str]
+    codes: np.ndarray  # [r] int64
+
+
+def format_of(template: str) -> Template:
+    """The template of a name.
+
+    Raises
+    ------
+    DataError
+        If there is no such template; the text names those there are.
+    """
+    if template not in FORMATS:
+        raise DataError(f"There is no text template {template!r}; choose one of {', '.join(TEMPLATES)}.")
+    return FORMATS[template]
+
+
+def render(view: TaskView, rows: Tensor, keep: Tensor | None = None, template: str = "sentence") -> list[Written]:
     """Write rows as text, such as "The applicant's age is 23 years. The applicant's sex is female."
 
     A missing value and a masked column read the same, *unknown*, as both are 0 among the features. Columns that are not
@@ -27,37 +103,64 @@ def sentences(view: TaskView, rows: Tensor, keep: Tensor | None = None) -> list[
         Positions of the task's rows.
     keep : [r, columns] bool, optional
         A column that is not kept is written as unknown.
+    template : {"sentence", "list", "record"}
 
     Returns
     -------
-    list of str
-        One text per row.
+    list of Written
+        One text per row, with the spans of ``view.columns``, in their order.
 
     Raises
     ------
     DataError
-        If ``keep`` has another shape.
+        If ``keep`` has another shape, or there is no such template.
     """
+    style = format_of(template)
+    columns = column_phrases(view, rows, keep, template)
+    parts = [[texts[code] for code in codes.tolist()] for texts, codes in columns]
+    written = [style.between.join(phrases) + style.end for phrases in zip(*parts, strict=True)]
+    sizes = [np.array([len(text) for text in texts], dtype=np.int64)[codes] for texts, codes in columns]
+    ends = np.cumsum(np.stack(sizes, 1) + len(style.between), 1) - len(style.between)
+    starts = ends - np.stack(sizes, 1)
+    spans = (tuple(zip(s, e, strict=True)) for s, e in zip(starts.tolist(), ends.tolist(), strict=True))
+    return [Written(text, span) for text, span in zip(written, spans, strict=True)]
+
+
+def sentences(view: TaskView, rows: Tensor, keep: Tensor | None = None) -> list[str]:
+    """Rows [r] as plain sentences; see :func:`render`."""
+    return [written.text for written in render(view, rows, keep)]
+
+
+def column_phrases(
+    view: TaskView, rows: Tensor, keep: Tensor | None = None, template: str = "sentence"
+) -> list[Phrases]:
+    """The phrases that rows are made of, each different one once; one entry per column of the view.
+
+    Parameters and errors are those of :func:`render`.
+    """
+    style = format_of(template)
     if keep is not None and tuple(keep.shape) != (len(rows), len(view.columns)):
         raise DataError(f"keep is [rows, columns] = {(len(rows), len(view.columns))}, not {tuple(keep.shape)}.")
-    frame = view.frame.iloc[rows.numpy()]
-    subject = view.card.text.subject
-    written = []
+    found = []
     for index, column in enumerate(view.columns):
-        values = _values(view, frame[column.name], column.unit)
-        if keep is not None:
-            values = [v if k else UNKNOWN for v, k in zip(values, keep[:, index].tolist(), strict=True)]
-        start = f"{subject[:1].upper()}{subject[1:]}'s {column.text} is "
-        written.append([f"{start}{value}." for value in values])
-    return [" ".join(parts) for parts in zip(*written, strict=True)]
+        values, codes = _values(view, view.frame[column.name].iloc[rows.numpy()], column.unit)
+        if keep is not None:  # the last of the values is unknown
+            codes = np.where(keep[:, index].numpy(), codes, len(values) - 1)
+        before, behind = style.around(view.card.text.subject, column.text)
+        found.append(Phrases([before + value + behind for value in values], codes))
+    return found
 
 
-def _values(view: TaskView, series: pd.Series, unit: str) -> list[str]:
-    """Words of a column's values: the card's words, numbers with their unit, unknown where missing."""
-    words = next(c.values for c in view.card.column if c.name == series.name)
-    suffix = f" {unit}" if unit else ""
+def _values(view: TaskView, series: pd.Series, unit: str) -> tuple[list[str], np.ndarray]:
+    """Words of a column's values (the card's, numbers with their unit; last: unknown), and which of them a row has."""
+    spec = next(c for c in view.card.column if c.name == series.name)
+    words, suffix = spec.values, f" {unit}" if unit else ""
+    if series.dtype != "category" and spec.kind != "numeric":  # a table as a user hands it over
+        series = as_words(binned(series, spec) if spec.bins else series, spec.missing)
     if series.dtype == "category":
-        names = [words.get(name, name + suffix) for name in series.cat.categories] + [UNKNOWN]
-        return [names[code] for code in series.cat.codes]
-    texts = [f"{value:.10g}" for value in series]
-    return [UNKNOWN if text == "nan" else words.get(text, text + suffix) for text in texts]
+        codes, names = series.cat.codes.to_numpy().astype(np.int64), list(series.cat.categories)
+    else:
+        codes, uniques = pd.factorize(series)  # missing is -1
+        names = [f"{value:.10g}" for value in uniques]
+    texts = [words.get(name, name + suffix) for name in names]
+    return [*texts, UNKNOWN], np.where(codes < 0, len(texts), codes)

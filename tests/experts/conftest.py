@@ -66,7 +66,7 @@ def build_view(rows: int = 400, numeric: int = 4, levels: int = 3, n_groups: int
         encoder=cast(Any, None),
         frame=pd.DataFrame(index=range(rows)),
         use_sensitive="keep",
-        flip=Flip(torch.arange(features.shape[1]) < wide, values),
+        flip=Flip(torch.arange(features.shape[1]) < wide, values, ({},) * n_groups),
         hash=f"synthetic-{rows}-{seed}",
     )
 

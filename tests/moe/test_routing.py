@@ -129,7 +129,7 @@ def view(make_view: Callable[..., TaskView]) -> TaskView:
     base = make_view(features, (features[:, 0] > 0).long(), (features[:, 1] > 0).long(), sensitive=1)
     values = torch.zeros(2, 4)
     values[:, 1] = torch.tensor([-1.0, 1.0])
-    return dataclasses.replace(base, flip=Flip(torch.tensor([False, True, False, False]), values))
+    return dataclasses.replace(base, flip=Flip(torch.tensor([False, True, False, False]), values, ({},) * len(values)))
 
 
 def mixture(view: TaskView, *, hide: bool) -> Mixture:
