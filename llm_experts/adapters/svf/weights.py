@@ -1,0 +1,95 @@
+"""The matrix that a linear module multiplies with, whatever form it is stored in."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from llm_experts.adapters.kind import AdapterError
+
+TERNARY_PER_BYTE = 4
+
+
+def dense_weight(module: nn.Module) -> Tensor:
+    """[out, in] floating weight of a linear module, so that the module computes x Wᵀ + b.
+
+    Quantised weights are dequantised: bitsandbytes' NF4, FP4 and INT8 (and what else PEFT can dequantise), and the
+    ternary weights s · {−1, 0, 1} of BitNet. Ternary and INT8 modules also round their input, which no matrix shows.
+
+    Raises
+    ------
+    AdapterError
+        If the module is not linear, or its weight cannot be dequantised.
+    """
+    if type(module).__module__ == "transformers.integrations.bitnet":
+        return _ternary_weight(module)
+    if isinstance(module, Conv1D):
+        return module.weight.detach().T
+    quantised = _dequantised(module)
+    if quantised is not None:
+        return quantised.detach()
+    if isinstance(module, nn.Linear) and type(module).forward is nn.Linear.forward and _floating(module.weight):
+        return module.weight.detach()
+    raise AdapterError(
+        f"A module of type {type(module).__name__} has no matrix that could be decomposed: SVF adapts linear modules, "
+        "plain or quantised by bitsandbytes or BitNet. Leave it out of target_modules."
+    )
+
+
+def is_quantised(module: nn.Module) -> bool:
+    """Whether a module stores its weight in another form than the floating matrix that it multiplies with."""
+    return not isinstance(module, Conv1D) and type(module).forward is not nn.Linear.forward
+
+
+def _floating(weight: Tensor) -> bool:
+    return weight.is_floating_point() and weight.device.type != "meta"
+
+
+def _dequantised(module: nn.Module) -> Tensor | None:
+    """The float weight of a quantised module, None if it is not quantised."""
+    from peft.utils.quantization_utils import resolve_quantization_backend
+
+    backend = resolve_quantization_backend(module)
+    if backend is None:
+        return None
+    weight: Any = module.weight
+    kind = type(weight).__name__
+    unready = (kind == "Params4bit" and weight.quant_state is None) or (kind == "Int8Params" and _floating(weight))
+    if unready:
+        raise AdapterError(
+            "A weight that bitsandbytes is to quantise is not quantised yet; move the model to its device first."
+        )
+    try:
+        return backend.get_base_weight(module)
+    except (TypeError, NotImplementedError) as error:
+        raise AdapterError(
+            f"Weights of type {type(module).__name__} ({backend.backend_name}) cannot be dequantised ({error}), and "
+            "singular values need the weight; load the base in NF4, INT8 or without quantisation."
+        ) from error
+
+
+def _ternary_weight(module: Any) -> Tensor:
+    """Weight s · {−1, 0, 1} of the two BitNet modules of transformers (Ma et al., arXiv 2402.17764)."""
+    if module.rms_norm is not None:
+        raise AdapterError(
+            "A BitNet module that normalises its own input is not linear in it; leave it out of target_modules."
+        )
+    if module.weight.dtype == torch.uint8:  # packed: four rows in a byte, and the scale is 1 / s
+        rows = [(module.weight >> 2 * i) & 3 for i in range(TERNARY_PER_BYTE)]
+        return cast(Tensor, (torch.cat(rows).to(module.weight_scale.dtype) - 1) / module.weight_scale)
+    if module.online_quant:
+        scale = module.weight.float().abs().mean().clamp_min(1e-5)
+        return cast(Tensor, ((module.weight.float() / scale).round().clamp(-1, 1) * scale).to(module.weight.dtype))
+    return cast(Tensor, module.weight * module.weight_scale).detach()
+
+
+def linear_of(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A frozen linear module with this weight [out, in]; draws no random numbers."""
+    module = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    module.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    if bias is not None:
+        module.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    return module
