@@ -305,10 +305,9 @@ def routing_flip(mixture: Routed, view: TaskView, rows: Tensor) -> RoutingFlip |
         return None
     here = mixture.weights(view, rows)
     distances, changes, count = 0.0, 0.0, 0
-    for group, values in enumerate(view.flip.values):
+    for group in range(len(view.flip.values)):
         others = view.groups[rows] != group
-        flipped = view.with_features(torch.where(view.flip.mask, values, view.features))
-        there = mixture.weights(flipped, rows)[others]
+        there = mixture.weights(view.moved_to(group), rows)[others]
         distances += float((there - here[others]).abs().sum()) / 2
         changes += float((there.argmax(-1) != here[others].argmax(-1)).sum())
         count += int(others.sum())

@@ -68,7 +68,7 @@ class Flip:
 
     mask: Tensor
     values: Tensor
-    typical: tuple[Mapping[str, object], ...]
+    typical: tuple[Mapping[str, str | float], ...]
 
 
 @dataclass(frozen=True)

@@ -74,15 +74,15 @@ def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
     return numbers
 
 
-def constant(series: pd.Series, value: object) -> pd.Series:
+def constant(series: pd.Series, value: Raw) -> pd.Series:
     """[n] the same value in every row, in the column's own type; a word is added to the categories if it is new."""
     kind = series.dtype
     if not isinstance(kind, pd.CategoricalDtype):
         return pd.Series(value, index=series.index, name=series.name, dtype=kind)
-    missing = bool(pd.isna(value))
+    missing = isinstance(value, float) and math.isnan(value)
     if not missing and value not in kind.categories:
         kind = pd.CategoricalDtype(pd.Index(sorted([*kind.categories, value], key=sort_key), dtype="object"))
-    code = -1 if missing else int(kind.categories.get_loc(value))
+    code = -1 if missing else list(kind.categories).index(value)
     cells = pd.Categorical.from_codes(np.full(len(series), code, dtype=np.int16), dtype=kind)
     return pd.Series(cells, index=series.index, name=series.name)
 

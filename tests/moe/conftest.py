@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -22,7 +23,8 @@ def _view(features: Tensor, labels: Tensor, groups: Tensor, *, sensitive: int | 
     count = int(groups.max()) + 1
     return TaskView(
         "arrays", features, labels, groups, tuple(f"g{k}" for k in range(count)), Split("test", 0, *parts), names,
-        columns, torch.arange(n), None, cast(Any, None), cast(Any, None), cast(Any, None), "keep", None, "0",
+        columns, torch.arange(n), None, cast(Any, None), cast(Any, None), pd.DataFrame(index=range(n)), "keep", None,
+        "0",
     )  # fmt: skip
 
 
