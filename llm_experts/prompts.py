@@ -1,0 +1,307 @@
+"""Rows of a task as packed token sequences: the row once, behind it the options in both orders.
+
+A prompt is the row's text, ``Question: … Options:`` and then, twice, the options and ``Answer:`` — first with the
+positive word in front (order A), then with the negative one (order B). Order B does not see order A and its positions
+start where order A's do, so both give exactly what two separate prompts would, for little more than one.
+
+Tokens are *defined* piece by piece: the beginning-of-text token if the tokenizer writes one, each column's phrase with
+what stands between it and the phrase before, the question, order A, order B. Each piece is tokenised as it reads behind
+a word. For byte-level tokenizers this is what the whole text gives; in any case a column changes its own tokens only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.text import OPTIONS, QUESTION, column_phrases, format_of, render
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from tasks.card import TextStyle
+    from tasks.task import TaskView
+
+ANCHOR = "a"
+"""A piece is tokenised behind this word and what belongs to the word is cut off."""
+ROW, ORDER_A, ORDER_B, PADDING = 0, 1, 2, -1
+
+
+class PromptError(ValueError):
+    """Rows that cannot be asked about as text; the text says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """n prompts, right padded.
+
+    Attributes
+    ----------
+    ids : [n, T] int64
+        Tokens; 0 where padded.
+    positions : [n, T] int64
+        Position of each token; both orders start at the same one.
+    segment : [n, T] int8
+        0 what both orders share (row and question), 1 order A, 2 order B, -1 padding.
+    answers : [n, 2] int64
+        Index of the last token of order A and of order B.
+    columns : [n, T] int16
+        Index of the view's column that a token belongs to, -1 none.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    segment: Tensor
+    answers: Tensor
+    columns: Tensor
+
+    def __len__(self) -> int:
+        """Number of prompts."""
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Tensor:
+        """[n] int64: tokens of each prompt without padding."""
+        return self.answers[:, 1] + 1
+
+    def mask(self) -> Tensor:
+        """[n, 1, T, T] bool: whether token i sees token j: causal, and each order sees what is shared and itself.
+
+        Nobody sees padding; padding sees itself, so that a softmax is finite.
+        """
+        length = self.segment.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=self.segment.device).tril()
+        asking, seen = self.segment[:, :, None], self.segment[:, None, :]
+        own = torch.eye(length, dtype=torch.bool, device=self.segment.device)
+        return ((causal & (seen >= 0) & ((seen == ROW) | (seen == asking))) | own)[:, None]
+
+    def select(self, index: Tensor) -> Packed:
+        """Prompts at positions ``index``, or where it is true; as wide as before, see :meth:`trimmed`."""
+        return dataclasses.replace(self, **{name: tensor[index] for name, tensor in self._tensors()})
+
+    def trimmed(self) -> Packed:
+        """Without padding that all prompts have in common."""
+        width = int(self.lengths.max()) if len(self) else 0
+        cut = {name: tensor[:, :width] for name, tensor in self._tensors() if name != "answers"}
+        return dataclasses.replace(self, **cut)
+
+    def to(self, device: torch.device | str | None) -> Packed:
+        """The same prompts on a device."""
+        return dataclasses.replace(self, **{name: tensor.to(device) for name, tensor in self._tensors()})
+
+    def keys(self) -> list[bytes]:
+        """One digest of 16 bytes per prompt, of its tokens alone: equal prompts have equal keys, however padded."""
+        ids = self.ids.cpu().numpy().astype(np.int32)
+        lengths = self.lengths.tolist()
+        return [hashlib.blake2b(row[:n], digest_size=16).digest() for row, n in zip(ids, lengths, strict=True)]
+
+    def _tensors(self) -> list[tuple[str, Tensor]]:
+        return [(field.name, getattr(self, field.name)) for field in dataclasses.fields(self)]
+
+
+def pad(parts: Sequence[Packed]) -> Packed:
+    """Prompts one part after another, padded to the widest."""
+    width = max(part.ids.shape[1] for part in parts)
+    fill = {"ids": 0, "positions": 0, "segment": PADDING, "columns": -1}
+
+    def joined(name: str) -> Tensor:
+        tensors = [getattr(part, name) for part in parts]
+        if name == "answers":
+            return torch.cat(tensors)
+        pads = [torch.nn.functional.pad(t, (0, width - t.shape[1]), value=fill[name]) for t in tensors]
+        return torch.cat(pads)
+
+    return Packed(**{field.name: joined(field.name) for field in dataclasses.fields(Packed)})
+
+
+def length_batches(packed: Packed, tokens_per_batch: int) -> Iterator[Tensor]:
+    """Positions of all prompts in batches of like length, the longest first.
+
+    A batch of n prompts of at most T tokens has n · T ≤ ``tokens_per_batch`` (one prompt may be longer alone); select
+    and trim: ``packed.select(batch).trimmed()``.
+    """
+    lengths = packed.lengths.cpu()
+    order = torch.argsort(lengths, descending=True, stable=True)
+    start = 0
+    while start < len(order):
+        stop = start + max(1, tokens_per_batch // int(lengths[order[start]]))  # the first of a batch is its longest
+        yield order[start:stop]
+        start = stop
+
+
+class _Piece(NamedTuple):
+    """Tokens of a piece of text, and which of them have a character of the phrase (not only what stands before it)."""
+
+    ids: np.ndarray  # [t] int64
+    inside: np.ndarray  # [t] bool
+
+
+class Prompts:
+    """Writes rows of a task as prompts for one tokenizer, in one template; phrases are tokenised once.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerFast
+    style : TextStyle
+        The card's ``[text]``: question and answer words.
+    template : {"sentence", "list", "record"}
+    context : int
+        Most tokens of a prompt with one order.
+
+    Raises
+    ------
+    PromptError
+        If the card has no question, an answer word is not a single token, or the tokenizer is not a fast one.
+    DataError
+        If there is no such template.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, style: TextStyle, template: str = "sentence", *, context: int
+    ) -> None:
+        if not tokenizer.is_fast:
+            raise PromptError(
+                f"{type(tokenizer).__name__} does not tell which characters a token has; load the base with its "
+                "fast tokenizer (a tokenizer.json)."
+            )
+        if not style.question.strip():
+            raise PromptError(
+                "The data card asks no question, so rows of it cannot be scored as text. Add one to the card, for "
+                'example\n[text]\nquestion = "Will the applicant repay the loan?"'
+            )
+        self.style, self.template, self.context = style, template, context
+        self._tokenizer, self._format = tokenizer, format_of(template)
+        self._known: dict[tuple[str, str], _Piece] = {}
+        self._lead = self._beginning()
+        question = self._format.end + self._format.ask + QUESTION.format(question=style.question.strip())
+        words = (style.positive, style.negative)
+        tails = [OPTIONS.format(first=first, second=second) for first, second in (words, words[::-1])]
+        self._fixed = [piece.ids for piece in self._pieces([question, *tails])]
+        self._asked = [question + tail for tail in tails]
+        self.answer_ids = self._answers()
+
+    def pack(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Packed:
+        """Prompts of rows [r]; ``keep`` [r, columns] bool, a column not kept is written as unknown.
+
+        Raises
+        ------
+        PromptError
+            If a row is longer than the context.
+        DataError
+            If ``keep`` has another shape.
+        """
+        pool, spoken = self._phrases(view, rows, keep)
+        question, *tails = self._fixed
+        sizes = np.array([len(piece.ids) for piece in pool], dtype=np.int64)
+        shared = sizes[spoken].sum(1) + len(self._lead) + len(question)
+        self._check(shared + max(map(len, tails)), rows)
+        ends = np.cumsum([shared, *(np.full(len(shared), len(tail)) for tail in tails)], 0)  # [3, r]
+        token = np.arange(int(ends[-1].max(initial=0)))[None]
+        segment = np.full((len(rows), token.shape[1]), PADDING, dtype=np.int8)
+        ids, columns = np.zeros(segment.shape, dtype=np.int64), np.full(segment.shape, -1, dtype=np.int16)
+        segment[token < ends[2][:, None]] = ORDER_B
+        segment[token < ends[1][:, None]] = ORDER_A
+        segment[token < ends[0][:, None]] = ROW
+        ids[:, : len(self._lead)] = self._lead
+        spans = (token >= len(self._lead)) & (token < ends[0][:, None] - len(question))
+        ids[spans], columns[spans] = _joined(pool, spoken)
+        for piece, end in zip((question, *tails), ends, strict=True):
+            ids[np.arange(len(rows))[:, None], end[:, None] - len(piece) + np.arange(len(piece))] = piece
+        restart = np.where(segment == ORDER_B, len(tails[0]), 0)
+        positions = np.where(segment == PADDING, 0, token - restart)
+        arrays = (ids, positions, segment, ends[1:].T - 1, columns)
+        return Packed(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+
+    def text_of(self, view: TaskView, rows: Tensor, keep: Tensor | None = None, order: int = 0) -> list[str]:
+        """Prompts of rows [r] as a person reads them, with the options in order A (0) or B (1)."""
+        return [written.text + self._asked[order] for written in render(view, rows, keep, self.template)]
+
+    def _phrases(self, view: TaskView, rows: Tensor, keep: Tensor | None) -> tuple[list[_Piece], np.ndarray]:
+        """Different phrases of the rows, and [r, columns] which of them each row says."""
+        pool: list[_Piece] = []
+        spoken = []
+        for index, (texts, codes) in enumerate(column_phrases(view, rows, keep, self.template)):
+            before = self._format.between if index else ""
+            used, own = np.unique(codes, return_inverse=True)
+            spoken.append(own + len(pool))
+            pool += self._pieces([before + texts[code] for code in used.tolist()], len(before), first=not index)
+        return pool, np.stack(spoken, 1)
+
+    def _pieces(self, texts: list[str], before: int = 0, first: bool = False) -> list[_Piece]:
+        """Tokens of pieces of text, whose leading ``before`` characters only stand between phrases."""
+        anchor = "" if first else ANCHOR
+        new = [text for text in dict.fromkeys(texts) if (anchor, text) not in self._known]
+        if new:
+            found = self._tokenizer(
+                [anchor + text for text in new], add_special_tokens=False, return_offsets_mapping=True
+            )
+            for text, ids, offsets in zip(new, found["input_ids"], found["offset_mapping"], strict=True):
+                self._known[anchor, text] = self._cut(text, np.array(ids), np.array(offsets), len(anchor), before)
+        return [self._known[anchor, text] for text in texts]
+
+    def _cut(self, text: str, ids: np.ndarray, offsets: np.ndarray, anchor: int, before: int) -> _Piece:
+        """Tokens behind the anchor; ``offsets`` [t, 2] are the characters of each token."""
+        own = offsets[:, 0] >= anchor
+        if not own.all() and offsets[~own, 1].max() > anchor:
+            raise PromptError(
+                f"The tokenizer joins {text!r} with the word before it, so a row cannot be tokenised column by column. "
+                "Choose a base whose tokenizer keeps words apart."
+            )
+        return _Piece(ids[own].astype(np.int64), offsets[own, 1] > anchor + before)
+
+    def _beginning(self) -> np.ndarray:
+        """Tokens that the tokenizer writes before every text."""
+        plain = self._tokenizer(ANCHOR, add_special_tokens=False)["input_ids"]
+        whole = self._tokenizer(ANCHOR)["input_ids"]
+        start = next(i for i in range(len(whole)) if whole[i : i + len(plain)] == plain)
+        return np.array(whole[:start], dtype=np.int64)
+
+    def _answers(self) -> tuple[int, int]:
+        """Tokens of the words for no and yes."""
+        words = (self.style.negative, self.style.positive)
+        found = []
+        for word, piece in zip(words, self._pieces([f" {word}" for word in words]), strict=True):
+            if len(piece.ids) != 1:
+                tokens = ", ".join(repr(self._tokenizer.decode([int(token)])) for token in piece.ids)
+                raise PromptError(
+                    f"The answer word {word!r} is {len(piece.ids)} tokens for this base ({tokens}), and answers of "
+                    "several tokens are not scored. Set positive and negative in the card's [text] to words that are "
+                    "single tokens, such as yes and no."
+                )
+            found.append(int(piece.ids[0]))
+        if found[0] == found[1]:
+            raise PromptError(
+                f"The answer words {words[0]!r} and {words[1]!r} are the same token for this base. "
+                "Set positive and negative in the card's [text] to two different words."
+            )
+        return found[0], found[1]
+
+    def _check(self, lengths: np.ndarray, rows: Tensor) -> None:
+        if lengths.max(initial=0) <= self.context:
+            return
+        longest = int(lengths.argmax())
+        raise PromptError(
+            f"Row {int(rows[longest])} is {int(lengths[longest])} tokens long as text (template {self.template}), the "
+            f"base reads {self.context} at most; {int((lengths > self.context).sum())} of {len(lengths)} rows are too "
+            "long. Use fewer columns, the template record, shorter texts in the card, or a base with a longer context."
+        )
+
+
+def _joined(pool: list[_Piece], spoken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of rows that say pieces ``spoken`` [r, c] of the pool, row by row, and the column of each token or -1."""
+    sizes = np.array([len(piece.ids) for piece in pool], dtype=np.int64)
+    said = spoken.ravel()
+    count = sizes[said]
+    shift = (np.cumsum(sizes) - sizes)[said] - (np.cumsum(count) - count)
+    index = np.arange(count.sum()) + np.repeat(shift, count)
+    ids = np.concatenate([np.empty(0, dtype=np.int64), *(piece.ids for piece in pool)])
+    inside = np.concatenate([np.empty(0, dtype=bool), *(piece.inside for piece in pool)])
+    owner = np.repeat(np.tile(np.arange(spoken.shape[1], dtype=np.int16), len(spoken)), count)
+    return ids[index], np.where(inside[index], owner, np.int16(-1))
