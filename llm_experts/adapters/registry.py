@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from llm_experts.adapters import dora, ia3, lora, lora_fa, prefix, rslora, soft_prompt
+from llm_experts.adapters import dora, ia3, lora, lora_fa, prefix, rslora, soft_prompt, svf_kind
 from llm_experts.adapters.kind import ALL_LINEAR, AdapterError, AdapterKind
 from llm_experts.adapters.state import (
     State,
@@ -70,6 +70,7 @@ ADAPTERS: dict[str, AdapterKind] = {
         ia3.KIND,
         soft_prompt.KIND,
         prefix.KIND,
+        svf_kind.KIND,
     )
 }
 KINDS: tuple[str, ...] = tuple(ADAPTERS)

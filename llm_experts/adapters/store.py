@@ -218,6 +218,8 @@ def _config(folder: Path, kind: str) -> PeftConfig:
     """The configuration; a field that this PEFT does not know, or a kind that contradicts it, is refused."""
     from peft import PeftConfig
 
+    import llm_experts.adapters.svf  # noqa: F401 - makes PEFT know SVF
+
     read: Any = PeftConfig.from_peft_type
     fields = _read_json(folder / CONFIG)
     try:

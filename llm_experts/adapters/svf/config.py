@@ -58,7 +58,8 @@ class SVFConfig(PeftConfig):
         As in PEFT.
     spectrum_hash : str or None
         sha256 of the adapted weights, which fix U, σ and V. PEFT's files carry it, an adapter is refused on other
-        weights. Filled in when the adapter is made. (Not of σ itself: its last digits differ between machines.)
+        weights. Filled in when an adapter is made; a configuration that was filled in so can be used for another base,
+        one that was read from a file cannot. (Not a hash of σ itself: its last digits differ between machines.)
 
     Raises
     ------
@@ -79,6 +80,7 @@ class SVFConfig(PeftConfig):
     def __post_init__(self) -> None:
         super().__post_init__()  # type: ignore[no-untyped-call]
         self.peft_type = SVF
+        self.binding = self.spectrum_hash is not None  # no field: PEFT's file format has it once
         if isinstance(self.target_modules, list):
             self.target_modules = set(self.target_modules)
         if isinstance(self.exclude_modules, list):
@@ -94,6 +96,11 @@ class SVFConfig(PeftConfig):
             )
         if self.layers_pattern and self.layers_to_transform is None:
             raise AdapterError("layers_pattern says how layers are called that layers_to_transform names; give both.")
+
+    def bind(self, spectrum_hash: str) -> None:
+        """Note which weights an adapter was made for, without refusing others."""
+        if not self.binding:
+            self.spectrum_hash = spectrum_hash
 
     def to_dict(self) -> dict[str, Any]:
         """Fields for PEFT's file, sets sorted so that equal configurations are equal bytes."""

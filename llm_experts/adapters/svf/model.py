@@ -43,7 +43,8 @@ class SVFModel(BaseTuner):
         AdapterError
             If the configuration was saved with an adapter for other weights. The model then is as before.
         """
-        config: Any = copy.copy(self.peft_config[adapter_name])  # the caller's own stays free for another base
+        given: Any = self.peft_config[adapter_name]
+        config = copy.copy(given)  # PEFT writes into it; the caller may use the same one for another base
         self.peft_config[adapter_name] = config
         try:
             super().inject_adapter(model, adapter_name, *args, **kwargs)
@@ -51,16 +52,17 @@ class SVFModel(BaseTuner):
         except Exception:
             self._withdraw(model, adapter_name)
             raise
+        given.bind(config.spectrum_hash)
 
     def _bind(self, model: nn.Module, adapter_name: str, config: SVFConfig) -> None:
         found = spectrum_hash(model, adapter_name)
-        if config.spectrum_hash not in (None, found):
+        if config.binding and config.spectrum_hash != found:
             raise AdapterError(
                 f"The SVF adapter {adapter_name!r} is an adapter for another base: it scales the singular values of "
                 f"weights with hash {str(config.spectrum_hash)[:12]}, this model's have {found[:12]}. Load the base "
                 "that it was trained on, in the same precision and quantisation, or train it again."
             )
-        config.spectrum_hash = found
+        config.bind(found)
 
     def _withdraw(self, model: nn.Module, adapter_name: str) -> None:
         """Take a half-made adapter out again."""
