@@ -33,15 +33,15 @@ class LaneAdam:
         self._square = torch.zeros_like(theta)
         self._steps = 0
 
-    def step(self, gradient: Tensor) -> None:
-        """One step along a gradient [K, P], which is overwritten."""
+    def step(self, gradient: Tensor, factor: float = 1.0) -> None:
+        """One step along a gradient [K, P], which is overwritten; ``factor`` on all learning rates (a schedule)."""
         self._steps += 1
         first, second = BETAS
         gradient.addcmul_(self.theta, self._decay)
         self._mean.lerp_(gradient, 1 - first)
         self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         scale = (1 - second**self._steps) ** 0.5
-        rate = self._lr * (scale / (1 - first**self._steps))
+        rate = self._lr * (factor * scale / (1 - first**self._steps))
         denominator = self._square.sqrt().add_(EPSILON * scale)
         self.theta.sub_(torch.div(self._mean, denominator, out=denominator).mul_(rate))
 

@@ -46,16 +46,26 @@ class Adversary:
         Seed of each lane's initial weights.
     word : str
         Names the adversary, so that two adversaries of a lane start differently.
+    device : torch.device, optional
     """
 
-    def __init__(self, inputs: int, width: int, n_groups: int, seeds: Sequence[int], word: str) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        n_groups: int,
+        seeds: Sequence[int],
+        word: str,
+        device: torch.device | None = None,
+    ) -> None:
         outputs = 1 if n_groups == 2 else n_groups
         self._shapes = ((width, inputs + 1), (outputs, width + 1))
         self._sizes = [rows * columns for rows, columns in self._shapes]
         bound = torch.cat([torch.full((rows * columns,), columns**-0.5) for rows, columns in self._shapes])
         draws = [torch.rand(len(bound), generator=torch_generator(seed, "adversary", word)) for seed in seeds]
-        theta = (torch.stack(draws) * 2 - 1) * bound
-        self._optimiser = LaneAdam(theta, torch.full((len(seeds),), LEARNING_RATE), torch.zeros(len(seeds)))
+        theta = ((torch.stack(draws) * 2 - 1) * bound).to(device)
+        rates = torch.full((len(seeds),), LEARNING_RATE, device=device)
+        self._optimiser = LaneAdam(theta, rates, torch.zeros_like(rates))
         self._gradient = torch.zeros_like(theta)
 
     def _split(self, flat: Tensor) -> list[Tensor]:

@@ -1,0 +1,242 @@
+"""Lanes: K adapters of one kind in one top, evaluated at once.
+
+Lanes share the frozen weights and whatever they compute alone (``torch.vmap`` computes an unbatched product once).
+Lanes of one rank are one program; lanes of several ranks are as many programs on the same batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from llm_experts.adapters import lora_fa
+from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.prefix import keys_and_values
+from llm_experts.adapters.registry import (
+    inject,
+    kind_named,
+    own_copy,
+    parameter_names,
+    start_state,
+    trainable_names,
+)
+from llm_experts.adapters.soft_prompt import KEY as PROMPT
+from llm_experts.adapters.state import State, stack_states
+from llm_experts.attached import Adapter
+from llm_experts.stack import Answers, Layout, Stack, Top
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llm_experts.texts import TopInput
+
+LANE_FLOATS = {"cpu": 1 << 24, "cuda": 1 << 31}
+"""Floats of activations that a step holds at once (64 MiB on a CPU, where more is slower; 8 GiB on a GPU)."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Lanes of one rank.
+
+    ``names`` translates the keys of PEFT's file format to the top's; prompts have no name in the top.
+    """
+
+    top: Top
+    config: Any
+    names: Mapping[str, str]
+    shapes: Mapping[str, torch.Size]
+    trained: tuple[str, ...]
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        return tuple(key for key in self.shapes if key not in self.trained)
+
+    def size(self, keys: Sequence[str]) -> int:
+        return sum(self.shapes[key].numel() for key in keys)
+
+    def split(self, flat: Tensor, keys: Sequence[str]) -> State:
+        """Tensors [k, ...] by key, views of [k, P]."""
+        parts = torch.split(flat[:, : self.size(keys)], [self.shapes[key].numel() for key in keys], 1)
+        return {key: part.view(len(flat), *self.shapes[key]) for key, part in zip(keys, parts, strict=True)}
+
+    def answers(self, state: State, hidden: Tensor, layout: Layout) -> Answers:
+        """Answers of one lane."""
+        if self.names:
+            return self._call({self.names[key]: value for key, value in state.items()}, hidden, layout)
+        prompt = state[PROMPT].to(hidden.dtype)
+        if str(self.config.peft_type.value) == "PREFIX_TUNING":
+            return self._call({}, hidden, layout, keys_and_values(prompt, self.config))
+        ahead = prompt.expand(len(hidden), -1, -1)
+        found = self._call({}, torch.cat([ahead, hidden], 1), layout.shifted(len(prompt)))
+        return found._replace(attention=found.attention[:, len(prompt) :])
+
+    def _call(self, parameters: dict[str, Tensor], *inputs: Any) -> Answers:
+        found: Answers = functional_call(self.top, parameters, inputs)
+        return found
+
+
+class AdapterLanes:
+    """K adapters of one kind, flat, so that an optimiser step is a handful of operations for all of them.
+
+    Flat weights [K, P] are the caller's: an optimiser changes them, and this class says what they compute.
+
+    Parameters
+    ----------
+    stack : Stack
+        Says where adapters begin; the base's model stays as it is.
+    answer_ids : (int, int)
+        Token ids of no and yes.
+    kind : str
+        Of :data:`llm_experts.adapters.registry.ADAPTERS`.
+    ranks : sequence of int or None
+        Rank of each lane; equal ranks stand together.
+    seeds : sequence of int
+        A lane's first weights depend on its seed and rank alone.
+    options : mapping, optional
+        Of the kind's configuration.
+
+    Attributes
+    ----------
+    start : [K, P]
+        First weights that train, rows of smaller adapters padded with zeros.
+    anchor : [K, P]
+        What weight decay draws to: the first weights, where those leave the base as it is, and 0 for LoRA's A.
+
+    Raises
+    ------
+    AdapterError
+        If the kind needs all layers and the stack does not start at layer 0.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        answer_ids: tuple[int, int],
+        kind: str,
+        ranks: Sequence[int | None],
+        seeds: Sequence[int],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.stack, self.kind, self.ranks = stack, kind_named(kind), list(ranks)
+        if self.kind.needs_full_model and stack.start:
+            raise AdapterError(
+                f"Adapters of kind {kind} are virtual tokens that all layers see, but layers below {stack.start} are "
+                "shared here; start at layer 0."
+            )
+        self._parts: dict[int | None, _Part] = {}
+        trained, anchors, frozen = [], [], []
+        for rank in dict.fromkeys(ranks):
+            part, peft_model = _make_part(stack, answer_ids, kind, rank, dict(options or {}))
+            self._parts[rank] = part
+            mine = [seed for seed, r in zip(seeds, ranks, strict=True) if r == rank]
+            states = stack_states([start_state(peft_model, seed) for seed in mine])
+            trained.append(_flat(states, part.trained))
+            anchors.append(_flat({key: v * (".lora_A." not in key) for key, v in states.items()}, part.trained))
+            frozen.append(_flat(states, part.frozen))
+        self.start, self.anchor, self._frozen = _padded(trained), _padded(anchors), _padded(frozen)
+        self._factors: dict[int | None, State] = {}
+
+    def __len__(self) -> int:
+        """Number of lanes."""
+        return len(self.ranks)
+
+    def answers(self, theta: Tensor, lanes: slice, given: TopInput) -> Answers:
+        """Answers [k, n, ...] of the lanes of a chunk with trained weights ``theta`` [k, P]; differentiable.
+
+        Hidden states are those of all lanes, [n, T, d], or each lane's own, [k, n, T, d].
+        """
+        part = self._parts[self.ranks[lanes.start]]
+        state = part.split(theta, part.trained) | part.split(self._frozen[lanes], part.frozen)
+        own = 0 if given.hidden.ndim == 4 else None
+        call: Any = torch.vmap(part.answers, in_dims=(0, own, None))
+        found: Answers = call(state, given.hidden, given.layout)
+        return found
+
+    def chunks(self, floats: int, texts: int, tokens: int) -> list[slice]:
+        """Runs of lanes of one rank that together hold at most ``floats`` activations for texts of a length."""
+        size = max(1, floats // self.floats(texts, tokens))
+        found, start = [], 0
+        while start < len(self.ranks):
+            rank, stop = self.ranks[start], start
+            while stop < len(self.ranks) and self.ranks[stop] == rank and stop - start < size:
+                stop += 1
+            found.append(slice(start, stop))
+            start = stop
+        return found
+
+    def floats(self, texts: int, tokens: int) -> int:
+        """Activations of one lane, roughly: what a backward pass keeps."""
+        config = self.stack.base.model.config
+        depth = config.num_hidden_layers - self.stack.start
+        head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        keys, heads = config.num_key_value_heads * head, config.num_attention_heads
+        last = 10 * keys + 8 * heads
+        whole = 14 * config.hidden_size + 6 * config.intermediate_size + 4 * heads * tokens
+        return int(texts * tokens * (last + (depth - 1) * whole))
+
+    def precondition(self, gradient: Tensor) -> Tensor:
+        """LoRA-FA: the gradient [K, P] of B projected; other kinds: as it is."""
+        if self.kind.name != "lora_fa":
+            return gradient
+        for lanes in self.chunks(1 << 62, 1, 1):
+            part, rank = self._parts[self.ranks[lanes.start]], self.ranks[lanes.start]
+            if rank not in self._factors:
+                scaling = part.config.lora_alpha / part.config.r
+                self._factors[rank] = lora_fa.projections(part.split(self._frozen[lanes], part.frozen), scaling)
+            split = part.split(gradient[lanes], part.trained)
+            projected = lora_fa.project(split, self._factors[rank])
+            gradient[lanes, : part.size(part.trained)] = _flat(projected, part.trained)
+        return gradient
+
+    def select(self, lanes: Tensor) -> AdapterLanes:
+        """Some of the lanes, in order, sharing the tops."""
+        chosen = copy.copy(self)
+        chosen.ranks = [self.ranks[lane] for lane in lanes.tolist()]
+        chosen.start, chosen.anchor, chosen._frozen = self.start[lanes], self.anchor[lanes], self._frozen[lanes]
+        chosen._factors = {}
+        return chosen
+
+    def state(self, lane: int, theta: Tensor) -> State:
+        """A lane's weights under the keys of PEFT's file format; ``theta`` [P] are those that train."""
+        part = self._parts[self.ranks[lane]]
+        both = part.split(theta[None], part.trained) | part.split(self._frozen[lane : lane + 1], part.frozen)
+        return {key: both[key][0].detach().clone() for key in part.shapes}
+
+    def adapter(self, lane: int, theta: Tensor) -> Adapter:
+        """A lane as an adapter that can be saved and attached."""
+        return Adapter(self._parts[self.ranks[lane]].config, self.state(lane, theta))
+
+
+def _make_part(
+    stack: Stack, answer_ids: tuple[int, int], kind: str, rank: int | None, options: dict[str, Any]
+) -> tuple[_Part, Any]:
+    base = own_copy(stack.base)
+    layers = None if stack.start == 0 else range(stack.start, base.n_layers)
+    config = kind_named(kind).make_config(rank, layers, base.model, **options)
+    peft_model = inject(base.model, config, seed=0)
+    top = Top(base, stack.start, answer_ids)
+    prompt = config.is_prompt_learning
+    names = {} if prompt else parameter_names(top, peft_model)
+    shapes = {key: value.shape for key, value in start_state(peft_model, 0).items()}
+    top.requires_grad_(False)
+    part = _Part(top, peft_model.peft_config["default"], names, shapes, trainable_names(peft_model))
+    return part, peft_model
+
+
+def _flat(state: Mapping[str, Tensor], keys: Sequence[str]) -> Tensor:
+    """[K, P] float32 of a stacked state."""
+    lanes = len(next(iter(state.values())))
+    first = next(iter(state.values()))
+    empty = first.new_zeros((lanes, 0), dtype=torch.float32)
+    return torch.cat([empty, *(state[key].flatten(1).float() for key in keys)], 1)
+
+
+def _padded(parts: Sequence[Tensor]) -> Tensor:
+    width = max(part.shape[1] for part in parts)
+    return torch.cat([torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in parts])

@@ -1,0 +1,142 @@
+"""Rows of a task as what enters the top: hidden states of texts, computed once for all experts, lanes and trials."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from llm_experts.prompts import Packed, length_batches, pad
+from llm_experts.stack import Layout, Stack
+
+if TYPE_CHECKING:
+    from llm_experts.prompts import Prompts
+    from llm_experts.reader import Reader
+    from tasks.task import TaskView
+
+log = logging.getLogger(__name__)
+
+LOWER_TOKENS = 1 << 14
+"""Padded tokens that go through the lower layers at once."""
+CACHE_BYTES = 1 << 30
+"""Hidden states of a task's texts that are kept: what lies above is computed anew for every batch."""
+
+
+class TopInput(NamedTuple):
+    """What enters the top for n texts, cut to the longest of them.
+
+    Attributes
+    ----------
+    hidden : [n, T, d]
+    layout : Layout
+    columns : [n, T] int16
+        Index of the view column that a token belongs to, -1 none.
+    """
+
+    hidden: Tensor
+    layout: Layout
+    columns: Tensor
+
+
+class TextBlock:
+    """Some texts, in a fixed order, of which batches are taken.
+
+    Parameters
+    ----------
+    stack : Stack
+    packed : Packed
+    keep : bool
+        Keep hidden states; else they are computed anew for every batch.
+    """
+
+    def __init__(self, stack: Stack, packed: Packed, keep: bool) -> None:
+        self._stack, self._packed = stack, packed.to(stack.base.device)
+        self.lengths = packed.lengths.cpu()
+        self._hidden = self._all_hidden() if keep else None
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self._packed)
+
+    def take(self, index: Tensor) -> TopInput:
+        """Texts at positions ``index`` [n]."""
+        some = self._packed.select(index.to(self._packed.ids.device)).trimmed()
+        layout = Layout.of(some, some.ids.device)
+        if self._hidden is None:
+            hidden = self._stack.lower(some.ids, layout)
+        else:
+            hidden = self._hidden[index.to(some.ids.device), : some.ids.shape[1]]
+        return TopInput(hidden, layout, some.columns)
+
+    def batches(self, tokens: int) -> list[Tensor]:
+        """Positions of all texts in batches of at most ``tokens`` padded tokens, texts of like length together."""
+        return list(length_batches(self._packed, tokens))
+
+    def _all_hidden(self) -> Tensor:
+        self._hidden = None
+        shape = (*self._packed.ids.shape, self._stack.base.hidden_size)
+        found = torch.zeros(shape, dtype=self._stack.base.model.dtype, device=self._packed.ids.device)
+        for batch in self.batches(LOWER_TOKENS):
+            part = self.take(batch).hidden
+            found[batch, : part.shape[1]] = part
+        return found
+
+
+class TaskTexts:
+    """The texts of a task for one base and template; blocks are made once and shared by all roles.
+
+    Parameters
+    ----------
+    view : TaskView
+    stack : Stack
+        Cuts the base where the experts' layers begin.
+    prompts : Prompts
+    cache_bytes : int
+        Hidden states of all blocks together; what does not fit is computed anew for every batch.
+    """
+
+    def __init__(self, view: TaskView, stack: Stack, prompts: Prompts, cache_bytes: int = CACHE_BYTES) -> None:
+        self.view, self.stack, self.prompts = view, stack, prompts
+        self._left = cache_bytes
+        self._blocks: dict[tuple[str, bytes], TextBlock] = {}
+
+    @classmethod
+    def of(cls, view: TaskView, reader: Reader, cache_bytes: int = CACHE_BYTES) -> TaskTexts:
+        """The texts that a reader reads."""
+        return cls(view, reader.stack, reader.prompts(view), cache_bytes)
+
+    def rows(self, rows: Tensor) -> TextBlock:
+        """Texts of rows [r]."""
+        return self._block("rows", rows, lambda: self.prompts.pack(self.view, rows))
+
+    def moved(self, rows: Tensor, groups: Tensor) -> TextBlock:
+        """Texts of rows [r] with the sensitive columns set to those of ``groups`` [r]."""
+        order = torch.argsort(groups, stable=True)
+
+        def pack() -> Packed:
+            present = sorted(set(groups.tolist()))
+            parts = [self.prompts.pack(self.view.moved_to(group), rows[groups == group]) for group in present]
+            return pad(parts).select(torch.argsort(order))
+
+        return self._block(f"moved to {groups.tolist()}", rows, pack)
+
+    def masked(self, rows: Tensor) -> TextBlock:
+        """[r · c] texts of rows [r], each with one of the c columns unknown: those of the first row first."""
+        count = len(self.view.columns)
+        keep = ~torch.eye(count, dtype=torch.bool).repeat(len(rows), 1)
+        return self._block("masked", rows, lambda: self.prompts.pack(self.view, rows.repeat_interleave(count), keep))
+
+    def _block(self, what: str, rows: Tensor, pack: Callable[[], Packed]) -> TextBlock:
+        key = (what, rows.numpy().tobytes())
+        if key not in self._blocks:
+            packed, base = pack(), self.stack.base
+            size = packed.ids.numel() * base.hidden_size * base.model.dtype.itemsize
+            keep = self.stack.start > 0 and size <= self._left  # embeddings are looked up faster than kept
+            if self.stack.start > 0 and not keep:
+                log.info("Hidden states of %d texts (%d MiB) do not fit in the cache.", len(packed), size >> 20)
+            self._left -= size if keep else 0
+            self._blocks[key] = TextBlock(self.stack, packed, keep)
+        return self._blocks[key]

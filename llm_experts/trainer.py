@@ -1,0 +1,569 @@
+"""Training of adapters as lanes: all configurations of a role at once, on the same minibatches."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from experts.adam import LaneAdam, clip_lanes
+from experts.batches import stratified_order
+from experts.checkpoints import Checkpoints
+from experts.expert import Role
+from experts.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
+from experts.trainer import LaneState
+from llm_experts.attached import Adapter
+from llm_experts.calibration import Calibration, calibrated, fit_calibration
+from llm_experts.lanes import LANE_FLOATS, AdapterLanes
+from llm_experts.objectives import LAMBDAS, Objective, Options, TextBatch
+from llm_experts.stack import Answers
+from llm_experts.texts import TaskTexts, TextBlock, TopInput
+from metrics.composites import final
+from metrics.points import point_values, rarer_share
+from metrics.procedural import procedural_points
+from tasks.seeding import derive_seed, torch_generator
+from tasks.task import HIDDEN
+
+log = logging.getLogger(__name__)
+
+EVALUATION_TOKENS = 1 << 13
+"""Padded tokens of an evaluation batch."""
+LEAST_BATCH = 8
+"""Rows below which a batch that does not fit in memory is not halved any more."""
+
+
+@dataclass(frozen=True)
+class LaneConfig:
+    """Hyperparameters of one lane; ``seed`` decides its adapter's first weights.
+
+    Attributes
+    ----------
+    lr : float
+        Peak learning rate.
+    weight_decay : float
+        L2 coefficient towards the first weights' identity (0 for matrices, 1 for IA³'s gains), added to the gradient.
+    rank : int or None
+        As the kind takes it.
+    lambdas : mapping
+        Weights of the role's fairness terms.
+    """
+
+    lr: float
+    weight_decay: float = 0.0
+    rank: int | None = 8
+    lambdas: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how wide lanes train; equal for all lanes of a call.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps.
+    eval_every : int
+        Steps between evaluations on the evaluation rows; the last step is always evaluated.
+    patience : int
+        Evaluations without a better checkpoint after which a lane stops.
+    warm_up : int
+        Steps in which the learning rate rises; fairness terms set in after it, and checkpoints of fair roles are chosen
+        after it.
+    batch_rows : int
+        Rows of a minibatch, in which every (label, group) cell stands in proportion.
+    schedule : str
+        ``cosine`` (to a tenth of the peak) or ``constant`` after the warm-up.
+    clip : float
+        Largest Euclidean norm of a lane's gradient.
+    rungs : tuple of float
+        Fractions of ``steps`` at which lanes are ranked and the worse ones pruned; () prunes none.
+    keep : float
+        Share of the running lanes that a rung keeps.
+    explained_rows : int
+        Evaluation rows whose reasons are measured while lanes of a procedural role train: one text per row and column.
+    final_rows : int
+        The same for the chosen checkpoints of all roles, once at the end; 0 leaves reasons out there where the role's
+        score does not need them.
+    """
+
+    steps: int = 160
+    eval_every: int = 20
+    patience: int = 4
+    warm_up: int = 10
+    batch_rows: int = 64
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip: float = 1.0
+    rungs: tuple[float, ...] = (0.25, 0.5)
+    keep: float = 0.5
+    explained_rows: int = 64
+    final_rows: int = 256
+
+
+@dataclass
+class LaneResult:
+    """What came out of K lanes, in the order of the configurations.
+
+    Attributes
+    ----------
+    adapters : list of Adapter
+        Each lane's configuration and weights at its chosen checkpoint.
+    calibration : Calibration
+        Of each lane there, fitted on the evaluation rows; [K].
+    margins : [K, r] float32
+        Of the evaluation rows there, before calibration.
+    metrics : list of dict
+        Metric id to value there, on the evaluation rows, of calibrated probabilities.
+    objective, feasible, state, reason, step, history
+        As in :class:`experts.trainer.LaneResult`.
+    notes : list of str
+        What had to be given up, such as a batch that did not fit in memory.
+    """
+
+    adapters: list[Adapter]
+    calibration: Calibration
+    margins: Tensor
+    metrics: list[dict[str, float]]
+    objective: list[float]
+    feasible: list[bool]
+    state: list[LaneState]
+    reason: list[str]
+    step: list[int]
+    history: list[dict[str, float]]
+    notes: list[str] = field(default_factory=list)
+
+
+def train_lanes(
+    texts: TaskTexts,
+    role: Role,
+    configs: Sequence[LaneConfig],
+    budget: Budget,
+    *,
+    seed: int,
+    kind: str = "lora",
+    options: Options | None = None,
+    adapter_options: Mapping[str, Any] | None = None,
+    utility_floor: float | None = None,
+    row_weights: Tensor | None = None,
+    eval_rows: Tensor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> LaneResult:
+    """Train K adapters of one kind and role at once and keep each lane's best checkpoint.
+
+    Parameters
+    ----------
+    texts : TaskTexts
+        Task, base and template.
+    role : {"utility", "result", "procedural", "combined"}
+    configs : sequence of LaneConfig
+    budget : Budget
+    seed : int
+        Of the batches, the groups that rows are moved to and the adversaries; shared by lanes and roles.
+    kind : str
+        Of :data:`llm_experts.adapters.registry.ADAPTERS`.
+    options : Options, optional
+        Variants of the objective.
+    adapter_options : mapping, optional
+        Of the adapter's configuration.
+    utility_floor : float, optional
+        utility@1 that a fair role's checkpoint must reach to be feasible.
+    row_weights : [K, n_train] float, optional
+        Weight of each training row in each lane's loss; 0 leaves the row out (out-of-fold lanes).
+    eval_rows : [r] int64, optional
+        Rows that choose checkpoints; default: the validation rows.
+    progress : callable, optional
+        Called with (steps done, steps in all).
+
+    Raises
+    ------
+    ValueError
+        If a configuration, the budget or the rows do not fit the role or the task.
+    """
+    view = texts.view
+    check(role, configs, budget)
+    rows = view.split.validation if eval_rows is None else eval_rows
+    if len(rows) == 0 or bool((view.labels[rows] == HIDDEN).any()):
+        raise ValueError(
+            f"Task {view.name}: the evaluation rows are empty or hold hidden labels; pass labelled eval_rows."
+        )
+    order = sorted(range(len(configs)), key=lambda lane: (configs[lane].rank is None, configs[lane].rank or 0))
+    in_order = [configs[lane] for lane in order]
+    weights = None if row_weights is None else row_weights[order].to(torch.float32)
+    run = _Run(
+        texts, role, in_order, budget, seed, kind, options or Options(), adapter_options, utility_floor, weights, rows
+    )
+    for step in range(1, budget.steps + 1):
+        run.step(step)
+        if step % budget.eval_every == 0 or step == budget.steps:
+            run.evaluate(step)
+        if progress is not None:
+            progress(step, budget.steps)
+        if not len(run.alive):
+            break
+    return run.result(order)
+
+
+def check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
+    """Raise ``ValueError`` for configurations and budgets that cannot be trained."""
+    if role not in LAMBDAS:
+        raise ValueError(f"There is no role {role!r}; roles are {', '.join(LAMBDAS)}.")
+    if not configs:
+        raise ValueError("There is no configuration to train; pass at least one LaneConfig.")
+    if budget.steps < 1 or budget.eval_every < 1 or budget.batch_rows < 2:
+        raise ValueError("Budget needs steps ≥ 1, eval_every ≥ 1 and batch_rows ≥ 2.")
+    if not 0 <= budget.warm_up < budget.steps:
+        raise ValueError(f"warm_up = {budget.warm_up} leaves nothing of {budget.steps} steps; lower it or raise steps.")
+    for lane, config in enumerate(configs):
+        if unknown := set(config.lambdas) - set(LAMBDAS[role]):
+            raise ValueError(
+                f"Lane {lane} has {sorted(unknown)}, but the {role} role has {list(LAMBDAS[role]) or 'no weights'}."
+            )
+        if any(not (math.isfinite(value) and value >= 0) for value in config.lambdas.values()):
+            raise ValueError(f"Lane {lane} has a negative or infinite weight: {dict(config.lambdas)}.")
+
+
+class _Batches:
+    """An endless stream of minibatches in which every (label, group) cell stands in proportion; depends on the seed."""
+
+    def __init__(self, texts: TaskTexts, rows: int, seed: int, moved: bool, weights: Tensor | None) -> None:
+        view = texts.view
+        self.train = view.split.train
+        self.rows = min(rows, len(self.train))
+        self._labels, self._groups = view.labels[self.train], view.groups[self.train]
+        if len(self.train) == 0 or bool((self._labels == HIDDEN).any()):
+            raise ValueError(f"Task {view.name} has no training rows, or some without a label; check its split.")
+        if weights is not None and weights.shape[1:] != self.train.shape:
+            raise ValueError(f"row_weights is {tuple(weights.shape)}, expected [lanes, {len(self.train)}].")
+        self._n_groups, self._n_columns = len(view.group_names), len(view.columns)
+        self._strata = self._labels * self._n_groups + self._groups
+        self._device = texts.stack.base.device
+        self.weights = None if weights is None else weights.to(self._device)
+        self.base: Tensor | None = None
+        self.block = texts.rows(self.train)
+        self.moved: TextBlock | None = None
+        if moved:
+            shift = torch.randint(1, self._n_groups, self._groups.shape, generator=torch_generator(seed, "moved"))
+            self.moved = texts.moved(self.train, (self._groups + shift) % self._n_groups)
+        self._generator = torch_generator(seed, "text batches")
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def places(self) -> Tensor:
+        """Positions, among the training rows, of the next batch."""
+        while len(self._order) < self.rows:
+            self._order = torch.cat([self._order, stratified_order(self._strata, self._generator)])
+        places, self._order = self._order[: self.rows], self._order[self.rows :]
+        return places
+
+    def take(self, places: Tensor) -> TextBatch:
+        """The batch of some positions among the training rows."""
+        return TextBatch(
+            given=self.block.take(places),
+            moved=None if self.moved is None else self.moved.take(places),
+            labels=self._labels[places].to(self._device),
+            groups=self._groups[places].to(self._device),
+            n_groups=self._n_groups,
+            n_columns=self._n_columns,
+            weights=None if self.weights is None else self.weights[:, places],
+            base=None if self.base is None else self.base[places],
+        )
+
+    def halve(self, places: Tensor) -> Tensor:
+        """Half the rows from now on: the first half of a batch that did not fit; the rest comes next."""
+        self.rows = max(LEAST_BATCH, len(places) // 2)
+        self._order = torch.cat([places[self.rows :], self._order])
+        return places[: self.rows]
+
+    def select(self, lanes: Tensor) -> None:
+        """Go on with the weights of some lanes."""
+        if self.weights is not None:
+            self.weights = self.weights[lanes.to(self._device)]
+
+
+class _Evaluator:
+    """Margins, reasons and fixed metrics of lanes on the evaluation rows."""
+
+    def __init__(self, texts: TaskTexts, rows: Tensor, seed: int, floats: int) -> None:
+        view = texts.view
+        self._texts, self._rows, self._floats = texts, rows, floats
+        self._labels, self._groups, self._n_groups = view.labels[rows], view.groups[rows], len(view.group_names)
+        strata = self._labels * self._n_groups + self._groups
+        self._order = stratified_order(strata, torch_generator(seed, "explained rows"))
+
+    def margins(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
+        """[K, r] margins of the evaluation rows, float64."""
+        return block_margins(lanes, theta, self._texts.rows(self._rows), self._floats)
+
+    def outcomes(self, margins: Tensor) -> dict[str, Tensor]:
+        """Metric id to [K] values of calibrated probabilities."""
+        probability = torch.sigmoid(calibrated(margins, *fit_calibration(margins, self._labels)))
+        values = point_values(probability, self._labels, self._groups, self._n_groups, metrics=OUTCOME_METRICS)
+        return {**values, RARER_SHARE: rarer_share(probability)}
+
+    def reasons(self, lanes: AdapterLanes, theta: Tensor, margins: Tensor, most: int) -> dict[str, Tensor]:
+        """Metric id to [K] values of the procedural metrics on at most ``most`` rows.
+
+        The rows hold every (label, group) cell in proportion. A row is explained by occlusion:
+        what its margin loses when one column is unknown.
+        """
+        picked = self._order[:most].sort().values
+        temperature, bias = fit_calibration(margins, self._labels)
+        masked = block_margins(lanes, theta, self._texts.masked(self._rows[picked]), self._floats)
+        without = calibrated(masked, temperature, bias).view(len(lanes), len(picked), -1)
+        kept = calibrated(margins[:, picked], temperature, bias)
+        attributions = kept[..., None] - without
+        top = attributions.abs().argmax(-1, keepdim=True)
+        values = procedural_points(
+            torch.sigmoid(kept),
+            torch.sigmoid(without.gather(-1, top)[..., 0]),
+            attributions,
+            self._groups[picked],
+            self._n_groups,
+        )
+        return {name: values[name] for name in REASON_METRICS}
+
+    def calibration(self, margins: Tensor) -> Calibration:
+        """Of each lane, fitted on the evaluation rows."""
+        return fit_calibration(margins, self._labels)
+
+
+@torch.no_grad()
+def block_margins(lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int) -> Tensor:
+    """[K, n] float64 margins of all texts of a block, on the CPU."""
+    found = torch.empty(len(lanes), len(block), dtype=torch.float64)
+    for batch in block.batches(EVALUATION_TOKENS):
+        given = block.take(batch)
+        for chunk in lanes.chunks(floats, *given.columns.shape):
+            found[chunk, batch.cpu()] = lanes.answers(theta[chunk], chunk, given).margin.double().cpu()
+    return found
+
+
+class _Run:
+    """The state of one call of :func:`train_lanes`; ``alive`` are the lanes that still train."""
+
+    def __init__(
+        self,
+        texts: TaskTexts,
+        role: Role,
+        configs: Sequence[LaneConfig],
+        budget: Budget,
+        seed: int,
+        kind: str,
+        options: Options,
+        adapter_options: Mapping[str, Any] | None,
+        floor: float | None,
+        row_weights: Tensor | None,
+        rows: Tensor,
+    ) -> None:
+        self.texts, self.role, self.budget = texts, role, budget
+        view, base = texts.view, texts.stack.base
+        self.device = base.device
+        self.floats = LANE_FLOATS.get(self.device.type, LANE_FLOATS["cpu"])
+        self.every = AdapterLanes(
+            texts.stack,
+            texts.prompts.answer_ids,
+            kind,
+            [config.rank for config in configs],
+            [config.seed for config in configs],
+            adapter_options,
+        )
+        self.lanes, self.alive = self.every, torch.arange(len(configs))
+        seeds = [derive_seed(seed, config.seed) for config in configs]
+        sizes = (base.hidden_size, len(view.group_names))
+        self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device)
+        self.evaluator = _Evaluator(texts, rows, seed, self.floats)
+        moved = self.objective.uses("lambda_cf") and view.flip is not None
+        self.batches = _Batches(texts, budget.batch_rows, seed, moved, row_weights)
+        if options.kl > 0:
+            self.batches.base = self._base_margins()
+        self.checkpoints = Checkpoints(self.every.start, SCORES[role], floor)
+        self.optimiser = LaneAdam(
+            self.every.start.clone(),
+            torch.tensor([config.lr for config in configs], device=self.device),
+            torch.tensor([config.weight_decay for config in configs], device=self.device),
+        )
+        self.decay = torch.tensor([config.weight_decay for config in configs], device=self.device)[:, None]
+        self.states: list[LaneState] = ["completed"] * len(configs)
+        self.reasons = [""] * len(configs)
+        self.history: list[dict[str, float]] = []
+        self.notes: list[str] = []
+        self._rungs = sorted(max(math.ceil(f * budget.steps), budget.warm_up + 1) for f in budget.rungs)
+
+    def _base_margins(self) -> Tensor:
+        """[n_train] margins of the base itself."""
+        block, top = self.batches.block, self.texts.stack.top(self.texts.prompts.answer_ids)
+        found = torch.empty(len(block), device=self.device)
+        with torch.no_grad():
+            for batch in block.batches(EVALUATION_TOKENS):
+                given = block.take(batch)
+                found[batch] = top(given.hidden, given.layout).margin.float()
+        return found
+
+    def step(self, step: int) -> None:
+        """One optimiser step of all running lanes; what does not fit in memory is halved until it does."""
+        places = self.batches.places()
+        while True:
+            try:
+                gradient = self._gradients(self.batches.take(places), step)
+                break
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                places = self._give_way(places, error)
+        gradient = clip_lanes(self.lanes.precondition(gradient), self.budget.clip)
+        gradient.sub_(self.lanes.anchor * self.decay)
+        self.optimiser.step(gradient, self._rate(step))
+        if step > self.budget.warm_up:
+            self.objective.after_step()
+
+    def _gradients(self, batch: TextBatch, step: int) -> Tensor:
+        """[K, P] gradient of every lane's loss, a chunk of lanes at a time."""
+        gradient = torch.empty_like(self.optimiser.theta)
+        for chunk in self.lanes.chunks(self.floats, *batch.given.columns.shape):
+            theta = self.optimiser.theta[chunk].clone().requires_grad_()
+
+            def run(given: TopInput, theta: Tensor = theta, chunk: slice = chunk) -> Answers:
+                return self.lanes.answers(theta, chunk, given)
+
+            loss = self.objective.loss(run, batch, chunk, fair=step > self.budget.warm_up)
+            # lanes do not meet, so the gradient of the sum is each lane's own
+            (gradient[chunk],) = torch.autograd.grad(loss.sum(), theta)
+        return gradient
+
+    def _give_way(self, places: Tensor, error: RuntimeError) -> Tensor:
+        """Fewer lanes at once or, where lanes go one by one already, half the rows."""
+        longest = int(self.batches.block.lengths[places].max())
+        at_once = max(c.stop - c.start for c in self.lanes.chunks(self.floats, len(places), longest))
+        if at_once > 1:
+            self.floats = self.lanes.floats(len(places), longest) * (at_once // 2)
+            note = f"{at_once} lanes at once did not fit in memory; went on with {at_once // 2}."
+        elif len(places) > LEAST_BATCH:
+            places = self.batches.halve(places)
+            note = f"A batch did not fit in memory; went on with {self.batches.rows} rows."
+        else:
+            raise error
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        log.warning("%s, %s role: %s", self.texts.view.name, self.role, note)
+        self.notes.append(note)
+        return places
+
+    def _rate(self, step: int) -> float:
+        """Factor on the learning rates: a linear rise, then constant or half a cosine down to a tenth."""
+        budget = self.budget
+        if step <= budget.warm_up:
+            return step / (budget.warm_up + 1)
+        if budget.schedule == "constant":
+            return 1.0
+        done = (step - budget.warm_up) / (budget.steps - budget.warm_up)
+        return 0.55 + 0.45 * math.cos(math.pi * done)
+
+    def evaluate(self, step: int) -> None:
+        """Score the running lanes, keep better checkpoints, and let failed, patient-less and pruned lanes go."""
+        theta = self.optimiser.theta
+        margins = self.evaluator.margins(self.lanes, theta)
+        values = self.evaluator.outcomes(margins)
+        broken = ~(margins.isfinite().all(1) & theta.isfinite().all(1).cpu())
+        counts = self.role == "utility" or step > self.budget.warm_up
+        if self.role in ("procedural", "combined") and counts:
+            values |= self.evaluator.reasons(self.lanes, theta, margins, self.budget.explained_rows)
+        if self.role == "combined" and counts:
+            values[FINAL] = final(values["utility@1"], values["fair_res@1"], values["fair_proc@1"])
+        self._record(step, values)
+        if counts:
+            self.checkpoints.offer(self.alive, theta, values, step)
+        stale = self.checkpoints.waited(self.alive) >= self.budget.patience
+        pruned = self._pruned(step, ~broken & ~stale)
+        text = f"at step {step}"
+        self._end(
+            broken, "failed", f"The loss or the weights became infinite or undefined {text}; lower the learning rate."
+        )
+        self._end(
+            stale & ~broken, "early_stopped", f"No better checkpoint in {self.budget.patience} evaluations {text}."
+        )
+        self._end(pruned, "pruned", f"Outside the best {self.budget.keep:.0%} of the running lanes {text}.")
+        self._select(~(broken | stale | pruned))
+
+    def _record(self, step: int, values: dict[str, Tensor]) -> None:
+        names = list(values)
+        table = torch.stack([values[name] for name in names], 1).tolist()
+        for lane, row in zip(self.alive.tolist(), table, strict=True):
+            self.history.append({"lane": lane, "step": step, **dict(zip(names, row, strict=True))})
+
+    def _pruned(self, step: int, running: Tensor) -> Tensor:
+        """[alive] bool: lanes outside the kept share, when this evaluation is a rung (successive halving)."""
+        pruned = torch.zeros(len(self.alive), dtype=torch.bool)
+        if not self._rungs or step < self._rungs[0] or step >= self.budget.steps:
+            return pruned
+        while self._rungs and step >= self._rungs[0]:
+            self._rungs.pop(0)
+        places = torch.nonzero(running)[:, 0]
+        order = self.checkpoints.rank(self.alive[places])
+        pruned[places[order[math.ceil(self.budget.keep * len(places)) :]]] = True
+        return pruned
+
+    def _end(self, which: Tensor, state: LaneState, reason: str) -> None:
+        for lane in self.alive[which].tolist():
+            self.states[lane], self.reasons[lane] = state, reason
+
+    def _select(self, keep: Tensor) -> None:
+        if bool(keep.all()):
+            return
+        lanes = torch.nonzero(keep)[:, 0]
+        self.alive = self.alive[lanes]
+        self.lanes = self.lanes.select(lanes)
+        self.decay = self.decay[lanes]
+        for part in (self.optimiser, self.objective, self.batches):
+            part.select(lanes)
+
+    def result(self, order: Sequence[int]) -> LaneResult:
+        """Every lane at its chosen checkpoint, in the order of the caller; a failed lane has no metrics."""
+        best = self.checkpoints
+        margins = self.evaluator.margins(self.every, best.theta)
+        values = {**best.values, **self._final_reasons(margins)}
+        names = [name for name in (*OUTCOME_METRICS, *REASON_METRICS, FINAL) if name in values]
+        failed = torch.tensor([state == "failed" for state in self.states])
+        table = torch.stack([torch.where(failed, torch.nan, values[name]) for name in names], 1)
+        place = [order.index(lane) for lane in range(len(order))]
+        metrics = [dict(zip(names, row, strict=True)) for row in table[place].tolist()]
+        history = [{**row, "lane": order[int(row["lane"])]} for row in self.history]
+        return LaneResult(
+            adapters=[self.every.adapter(lane, best.theta[lane]) for lane in place],
+            calibration=Calibration(*(part[place] for part in self.evaluator.calibration(margins))),
+            margins=margins[place].float(),
+            metrics=metrics,
+            objective=[row[SCORES[self.role]] for row in metrics],
+            feasible=(best.feasible & ~failed)[place].tolist(),
+            state=[self.states[lane] for lane in place],
+            reason=[self.reasons[lane] for lane in place],
+            step=best.step[place].tolist(),
+            history=sorted(history, key=lambda row: (row["step"], row["lane"])),
+            notes=self.notes,
+        )
+
+    def _final_reasons(self, margins: Tensor) -> dict[str, Tensor]:
+        """Procedural metrics, on ``final_rows`` rows, of lanes that ran to their end; others keep what they had."""
+        ended = torch.tensor([state in ("completed", "early_stopped") for state in self.states])
+        lanes = torch.nonzero(ended)[:, 0]
+        unknown = torch.full((len(ended),), torch.nan, dtype=torch.float64)
+        found = {name: self.checkpoints.values.get(name, unknown).clone() for name in REASON_METRICS}
+        if self.budget.final_rows and len(lanes):
+            new = self.evaluator.reasons(
+                self.every.select(lanes), self.checkpoints.theta[lanes], margins[lanes], self.budget.final_rows
+            )
+            for name, values in new.items():
+                found[name][lanes] = values
+        if self.role == "combined":
+            utility, outcome = (self.checkpoints.values[name] for name in ("utility@1", "fair_res@1"))
+            found[FINAL] = final(utility, outcome, found["fair_proc@1"])
+        return found
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that memory did not suffice; CPU allocators have no error class of their own."""
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
