@@ -1,0 +1,262 @@
+"""An LLM expert: a frozen base, one adapter and a calibration, seen as an :class:`experts.expert.Expert`.
+
+After the first question an expert is its stored margins: evidence, gates and mixtures ask again and get the same
+numbers without the model. Attributions are by occlusion, so what explains an expert is also what measures its fidelity.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from experts.expert import Role
+from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.store import check_base, read_adapter, save_adapter
+from llm_experts.attached import Adapter
+from llm_experts.base import Base
+from llm_experts.calibration import calibrated, fit_calibration
+from llm_experts.memo import Memo
+from llm_experts.prompts import Packed
+from llm_experts.reader import Reader
+from llm_experts.verbaliser import AnswerMass
+from metrics.occlusion import occlusion_columns
+from tasks.files import write_json
+from tasks.task import TaskView
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = "expert.json"
+ADAPTER = "adapter"
+FORMAT = 1
+BASE_KIND = "base"
+
+
+@dataclass(frozen=True, eq=False)
+class LLMExpert:
+    """One adapter on a base, calibrated; without an adapter the base itself, asked as it is.
+
+    Attributes
+    ----------
+    role : {"utility", "result", "procedural", "combined"}
+    reader : Reader
+        Shared by the experts of a base: what they have in common is computed once.
+    adapter : Adapter or None
+    temperature, bias : float
+        The margin is the verbaliser's log-odds / temperature + bias.
+    memo : Memo
+        Uncalibrated margins that were computed.
+    """
+
+    role: str
+    reader: Reader
+    adapter: Adapter | None = None
+    temperature: float = 1.0
+    bias: float = 0.0
+    memo: Memo = field(default_factory=Memo, repr=False)
+    family: str = "llm"
+    explainer: str = "occlusion"
+
+    @property
+    def kind(self) -> str:
+        """Kind of the adapter; "base" without one."""
+        return BASE_KIND if self.adapter is None else self.adapter.kind
+
+    @property
+    def parameter_count(self) -> int:
+        """Numbers that were learnt: the adapter's that train, temperature and bias."""
+        return (0 if self.adapter is None else self.adapter.parameter_count) + 2
+
+    @property
+    def adapter_bytes(self) -> int:
+        """Size of the adapter's weights."""
+        return 0 if self.adapter is None else self.adapter.bytes
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] margin of class 1; a column not kept ([r, columns] bool) is written as unknown."""
+        return calibrated(self.margins(task, rows, keep), self.temperature, self.bias)
+
+    def margins(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] margins before calibration."""
+        if not len(rows):
+            return torch.zeros(0)
+        packed = self.reader.pack(task, rows, keep)
+        keys = packed.keys()
+        _learn([self], self.reader.prompts(task).answer_ids, packed, keys)
+        return self.memo.values(keys)
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, columns] margin minus margin with the column unknown."""
+        if not len(rows):
+            return torch.zeros(0, len(task.columns))
+
+        def margin(picked: Tensor, keep: Tensor) -> Tensor:
+            return self.logits(task, rows[picked], keep)
+
+        return occlusion_columns(margin, len(rows), len(task.columns)).float()
+
+    def pooled(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, d] final hidden state of the answer tokens: what dispatchers and adversaries see."""
+        return self.reader.pooled([self.adapter], task, rows)[0]
+
+    def answer_mass(self, task: TaskView, rows: Tensor) -> AnswerMass:
+        """Probability of the two answers among all words; warns if its mean is below 0.1."""
+        mass = self.reader.answer_mass([self.adapter], task, rows)[0]
+        return AnswerMass.of(mass, f"The {self.role} expert ({self.kind} on {self.reader.base.id}) of {task.name}")
+
+    def forget(self) -> None:
+        """Drop all stored margins."""
+        self.memo.clear()
+
+    def save(self, folder: Path) -> None:
+        """Write ``expert.json`` and, in PEFT's format, ``adapter/`` into an existing folder."""
+        base = self.reader.base
+        if self.adapter is not None:
+            save_adapter(folder / ADAPTER, base, self.adapter.config, self.adapter.state, {"role": self.role})
+        write_json(
+            folder / DESCRIPTION,
+            {
+                "format": FORMAT,
+                "family": self.family,
+                "role": self.role,
+                "kind": self.kind,
+                "explainer": self.explainer,
+                "template": self.reader.template,
+                "start": self.reader.start,
+                "temperature": self.temperature,
+                "bias": self.bias,
+                "base": {"id": base.id, "hash": base.hash, "quantisation": base.quantisation},
+            },
+        )
+
+
+def base_expert(reader: Reader, role: Role = "utility") -> LLMExpert:
+    """The base itself, asked without any training; calibrate it before use."""
+    return LLMExpert(role, reader)
+
+
+def calibrate(experts: Sequence[LLMExpert], task: TaskView, rows: Tensor) -> list[LLMExpert]:
+    """The experts with temperature and bias fitted on labelled rows; they keep their stored margins.
+
+    Raises
+    ------
+    CalibrationError
+        If a label is hidden or all rows have one class.
+    """
+    answer(experts, task, rows)
+    margins = torch.stack([expert.margins(task, rows) for expert in experts])
+    temperature, bias = fit_calibration(margins, task.labels[rows])
+    return [
+        dataclasses.replace(expert, temperature=t, bias=b)
+        for expert, t, b in zip(experts, temperature.tolist(), bias.tolist(), strict=True)
+    ]
+
+
+def answer(experts: Sequence[LLMExpert], task: TaskView, rows: Tensor, keep: Tensor | None = None) -> None:
+    """Fill the memos of experts for some texts, those of one reader at once."""
+    for reader, members in _by_reader(experts).items():
+        packed = reader.pack(task, rows, keep)
+        _learn(members, reader.prompts(task).answer_ids, packed, packed.keys())
+
+
+def _learn(experts: Sequence[LLMExpert], answer_ids: tuple[int, int], packed: Packed, keys: Sequence[bytes]) -> None:
+    """Ask experts of one reader for the prompts that one of them does not know."""
+    missing = sorted({index for expert in experts for index in expert.memo.missing(keys)})
+    if not missing:
+        return
+    adapters = [expert.adapter for expert in experts]
+    asked = packed.select(torch.tensor(missing))
+    found = experts[0].reader.ask(adapters, answer_ids, asked, lambda answers: answers.margin)
+    for expert, margins in zip(experts, found, strict=True):
+        expert.memo.learn([keys[index] for index in missing], margins)
+
+
+def probe(experts: Sequence[LLMExpert], task: TaskView, rows: Tensor) -> None:
+    """Fill the memos of experts with all that the fixed metrics will ask.
+
+    The rows, the rows with each single column unknown, and, where the sensitive columns are features, the rows moved to
+    every group. Experts of one reader are asked at once.
+    """
+    answer(experts, task, rows)
+    for column in range(len(task.columns)):
+        keep = torch.ones(len(rows), len(task.columns), dtype=torch.bool)
+        keep[:, column] = False
+        answer(experts, task, rows, keep)
+    if task.flip is not None:
+        for group in range(len(task.group_names)):
+            answer(experts, task.moved_to(group), rows)
+
+
+def _by_reader(experts: Sequence[LLMExpert]) -> dict[Reader, list[LLMExpert]]:
+    readers: dict[Reader, list[LLMExpert]] = {}
+    for expert in experts:
+        readers.setdefault(expert.reader, []).append(expert)
+    return readers
+
+
+def load_llm_expert(folder: Path, base: Base, readers: Sequence[Reader] = ()) -> LLMExpert:
+    """Read what :meth:`LLMExpert.save` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    base : Base
+        The one that it was trained on.
+    readers : sequence of Reader, optional
+        One of them is taken if it reads the same base in the same way.
+
+    Raises
+    ------
+    AdapterError
+        If a file is missing, damaged, describes no LLM expert, or belongs to another base.
+    """
+    facts = _description(folder / DESCRIPTION)
+    if facts["base"]["hash"] != base.hash:
+        raise AdapterError(
+            f"The expert in {folder} was made on {facts['base']['id']} with hash {facts['base']['hash']}, but this "
+            f"base is {base.id} with hash {base.hash}. Load the base that it was made on, or train the expert on this one."
+        )
+    adapter = None
+    if facts["kind"] != BASE_KIND:
+        saved = read_adapter(folder / ADAPTER)
+        check_base(saved, base, folder / ADAPTER)
+        adapter = Adapter(saved.config, saved.state)
+    template, start = facts["template"], facts["start"]
+    same = (r for r in readers if r.base.hash == base.hash and (r.template, r.start) == (template, start))
+    reader = next(same, None) or Reader(base, template, start)
+    return LLMExpert(facts["role"], reader, adapter, facts["temperature"], facts["bias"])
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AdapterError(f"There is no {path}; an LLM expert is a folder with {DESCRIPTION} and {ADAPTER}.") from None
+    except ValueError as error:
+        raise AdapterError(f"{path} is not JSON ({error}); train or fetch the expert again.") from error
+    if problem := _problem(facts):
+        raise AdapterError(f"{path} does not describe an LLM expert: {problem}. Train or fetch the expert again.")
+    return dict(facts)
+
+
+def _problem(facts: Any) -> str:
+    """What is wrong with a description; "" if nothing is."""
+    if not isinstance(facts, dict):
+        return "it is not an object"
+    if facts.get("family") != "llm":
+        return f"its family is {facts.get('family')!r}"
+    if facts.get("role") not in get_args(Role):
+        return f"its role is {facts.get('role')!r}"
+    if not isinstance(facts.get("base"), dict) or not {"id", "hash"} <= facts["base"].keys():
+        return "it names no base"
+    for name, kind in (("kind", str), ("template", str), ("start", int), ("temperature", float), ("bias", float)):
+        if not isinstance(facts.get(name), kind):
+            return f"{name} is {facts.get(name)!r}"
+    return "" if facts["temperature"] > 0 else f"temperature is {facts['temperature']}, it must be positive"
