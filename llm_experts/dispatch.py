@@ -110,7 +110,8 @@ class BayesDispatcher:
             raise DispatchError(
                 f"no rows for {', '.join(map(repr, empty))}: give rows on which it is the right expert, or leave it out"
             )
-        self._tensors = gaussians(states.to(torch.float64), weights, self.settings)
+        fitted = gaussians(states.to(torch.float64), weights, self.settings)
+        self._tensors = {name: tensor.contiguous() for name, tensor in fitted.items()}  # as they will be loaded
         self.vocabulary = None
         if keywords is not None:
             self.vocabulary, self._tensors["word_base"], self._tensors["word_odds"] = word_rates(
@@ -255,10 +256,9 @@ class BayesDispatcher:
         """Write ``dispatcher.safetensors`` and ``dispatcher.json``, outcomes included."""
         from safetensors.torch import save_file
 
-        tensors = {name: tensor.contiguous() for name, tensor in self._fitted().items()}
         with atomic_path(folder) as temporary:
             temporary.mkdir(parents=True)
-            save_file(tensors, temporary / _WEIGHTS)
+            save_file(self._fitted(), temporary / _WEIGHTS)
             words = None if self.vocabulary is None else list(self.vocabulary)
             text = {"settings": dataclasses.asdict(self.settings), "names": list(self.names), "vocabulary": words}
             write_json(temporary / _SETTINGS, text)
