@@ -6,7 +6,8 @@ start where order A's do, so both give exactly what two separate prompts would, 
 
 Tokens are *defined* piece by piece: the beginning-of-text token if the tokenizer writes one, each column's phrase with
 what stands between it and the phrase before, the question, order A, order B. Each piece is tokenised as it reads behind
-a word. For byte-level tokenizers this is what the whole text gives; in any case a column changes its own tokens only.
+a word. A byte-level tokenizer gives the same for the whole text, unless marks meet at the seam of two pieces (`);`); in
+any case a column changes its own tokens only.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Packed:
     def mask(self) -> Tensor:
         """[n, 1, T, T] bool: whether token i sees token j: causal, and each order sees what is shared and itself.
 
-        Nobody sees padding; padding sees itself, so that a softmax is finite.
+        No text sees padding; padding sees itself too, so that a softmax is finite.
         """
         length = self.segment.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=self.segment.device).tril()
@@ -173,8 +174,8 @@ class Prompts:
             )
         if not style.question.strip():
             raise PromptError(
-                "The data card asks no question, so rows of it cannot be scored as text. Add one to the card, for "
-                'example\n[text]\nquestion = "Will the applicant repay the loan?"'
+                "The data card asks no question, so rows of it cannot be scored as text. Add to its [text] "
+                'a line such as question = "Will the applicant repay the loan?".'
             )
         self.style, self.template, self.context = style, template, context
         self._tokenizer, self._format = tokenizer, format_of(template)
@@ -184,7 +185,7 @@ class Prompts:
         words = (style.positive, style.negative)
         tails = [OPTIONS.format(first=first, second=second) for first, second in (words, words[::-1])]
         self._fixed = [piece.ids for piece in self._pieces([question, *tails])]
-        self._asked = [question + tail for tail in tails]
+        self._asked = [question.removeprefix(self._format.end) + tail for tail in tails]
         self.answer_ids = self._answers()
 
     def pack(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Packed:
