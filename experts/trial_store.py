@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -33,7 +33,7 @@ class ResumeError(RuntimeError):
     """A folder holds trials that were made under other settings, or that have lost their weights."""
 
 
-def frozen_trial(row: Row, space: Mapping[str, FloatDistribution]) -> FrozenTrial:
+def frozen_trial(row: Row, space: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """The Optuna record of a row; a pruned trial keeps its objective as the value at its last step."""
     objective = row["objective"]
     return create_trial(
@@ -83,7 +83,7 @@ class TrialStore:
         folder: Path,
         settings: Mapping[str, Any],
         seeds: Sequence[int],
-        space: Mapping[str, FloatDistribution],
+        space: Mapping[str, BaseDistribution],
         direction: Direction,
     ) -> None:
         self._batches = folder / "batches"

@@ -1,8 +1,6 @@
 """Tuning of a role: batches of trials are asked at once, trained at once as lanes, told at once.
 
-Fair roles are tuned under constraints: the smallest gap among trials whose validation utility reaches the floor and
-whose predictions are not (nearly) constant. The smallest gap alone is won by a constant predictor; on data with a
-large majority class the floor does not keep out one that ranks well.
+Fair roles are tuned under constraints; see :mod:`experts.trials`.
 """
 
 from __future__ import annotations
@@ -10,41 +8,37 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import TrialState
-
-from experts.expert import ALIASES, Role
-from experts.lane_metrics import HIGHER_IS_BETTER, SCORES, lane_probabilities
+from experts.expert import Role
+from experts.lane_metrics import lane_probabilities
 from experts.lanes import LaneParameters
 from experts.mlp import MLPExpert
 from experts.out_of_fold import Recipe
-from experts.sampler import batch_sampler
 from experts.search_space import search_space
 from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
-from experts.trial_store import Direction, Row, TrialStore
+from experts.trial_store import Row, TrialStore
+from experts.trials import (
+    Asked,
+    Weights,
+    choose,
+    direction_of,
+    floor_of,
+    pareto_front,
+    quiet_optuna,
+    role_named,
+    run_batches,
+    trial_row,
+)
 from experts.tuning_results import file_stem, save_tuning
-from metrics.points import DEGENERATE_SHARE, rarer_share
+from metrics.points import rarer_share
 from tasks.seeding import derive_seed
 from tasks.task import TaskView
 
 log = logging.getLogger(__name__)
-
-UTILITY = "utility@1"
-OBJECTIVE = SCORES
-STATES = {"completed": "COMPLETE", "early_stopped": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-EPSILON = 0.02
-"""Utility that a fair role may give up against the tuned utility expert, by default."""
-
-
-class TuningError(RuntimeError):
-    """No trial of a role could be trained and evaluated."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +155,21 @@ def tune_seeds(
     ResumeError
         If the folder was made under other settings.
     """
-    name = _role(role)
-    floor, margin = _floor(name, utility_floor, epsilon)
+    name = role_named(role)
+    reached = utility_floor.best_score if isinstance(utility_floor, Tuning) else None
+    given = None if isinstance(utility_floor, Tuning) else utility_floor
+    floor, margin = floor_of(name, given, reached, epsilon)
     plan = _Plan(view, name, tuple(seeds), trials, batch, space, budget, floor)
     store = _open_store(plan, folder)
-    with _quiet_optuna():
-        _run(plan, store, progress)
+    with quiet_optuna():
+        run_batches(
+            store,
+            plan.role,
+            search_space(plan.role, plan.space),
+            trials=trials,
+            batch=batch,
+            train=lambda asked, finished: _train(plan, asked, _shifted(progress, plan, finished)),
+        )
     results = [_conclude(plan, store, seed, margin) for seed in plan.seeds]
     for result in results:
         save_tuning(result, folder)
@@ -185,10 +188,6 @@ class _Plan:
     floor: float | None
 
     @property
-    def direction(self) -> Direction:
-        return "maximize" if OBJECTIVE[self.role] in HIGHER_IS_BETTER else "minimize"
-
-    @property
     def train_seed(self) -> int:
         return derive_seed(self.seeds[0], "lanes")
 
@@ -204,77 +203,41 @@ class _Plan:
         return {**shared, "view": self.view.hash, "floor": self.floor, "budget": budget}
 
 
-def _role(name: str) -> Role:
-    known: dict[str, Role] = {**ALIASES, **{role: role for role in OBJECTIVE}}
-    if name not in known:
-        raise ValueError(f"There is no role {name!r} to tune; roles are {', '.join([*OBJECTIVE, *ALIASES])}.")
-    return known[name]
-
-
-def _floor(role: Role, given: float | Tuning | None, epsilon: float | None) -> tuple[float | None, float | None]:
-    if role == "utility":
-        return None, None
-    if given is None:
-        raise ValueError(
-            f"Tuning the {role} role needs utility_floor: without one the smallest gap wins, and a constant predictor "
-            "has none. Pass the Tuning of the utility role, or a number."
-        )
-    if isinstance(given, Tuning):
-        epsilon = EPSILON if epsilon is None else epsilon
-        return given.best_score - epsilon, epsilon
-    return float(given), epsilon
-
-
 def _open_store(plan: _Plan, folder: Path) -> TrialStore:
     place = folder / f"{file_stem(plan.view.name)}_{plan.role}_trials"
-    with _quiet_optuna():
-        return TrialStore(place, plan.settings(), plan.seeds, search_space(plan.role, plan.space), plan.direction)
+    space = search_space(plan.role, plan.space)
+    with quiet_optuna():
+        return TrialStore(place, plan.settings(), plan.seeds, space, direction_of(plan.role))
 
 
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Without a line per new study; the level is put back."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(level)
-
-
-def _run(plan: _Plan, store: TrialStore, progress: Callable[[int, int], None] | None) -> None:
-    """Ask, train, store and tell batches until every study has its trials."""
-    studies = {seed: _study(plan, store, seed) for seed in plan.seeds}
-    space: dict[str, BaseDistribution] = {**search_space(plan.role, plan.space)}
-    while store.count < plan.trials:
-        size = min(plan.batch, plan.trials - store.count)
-        asked = [(seed, studies[seed].ask(space)) for seed in plan.seeds for _ in range(size)]
-        configs = [plan.lane(seed, trial.number, trial.params) for seed, trial in asked]
-        lanes = train_lanes(
-            plan.view,
+def _train(plan: _Plan, asked: Asked, progress: Callable[[int, int], None] | None) -> tuple[list[Row], list[Weights]]:
+    """Rows and weights of a batch of trials, trained as lanes of one program."""
+    configs = [plan.lane(seed, trial.number, trial.params) for seed, trial in asked]
+    lanes = train_lanes(
+        plan.view,
+        plan.role,
+        configs,
+        plan.budget,
+        seed=plan.train_seed,
+        utility_floor=plan.floor,
+        progress=progress,
+    )
+    shares = _rarer_shares(plan.view, lanes)
+    rows = [
+        trial_row(
+            trial,
             plan.role,
-            configs,
-            plan.budget,
-            seed=plan.train_seed,
-            utility_floor=plan.floor,
-            progress=_shifted(progress, plan, store.count),
+            metrics=lanes.metrics[lane],
+            objective=lanes.objective[lane],
+            state=lanes.state[lane],
+            reason=lanes.reason[lane],
+            step=int(lanes.step[lane]),
+            rarer_share=shares[lane],
+            floor=plan.floor,
         )
-        shares = _rarer_shares(plan.view, lanes)
-        rows = [_row(plan, lanes, lane, trial, shares[lane]) for lane, (_, trial) in enumerate(asked)]
-        for (seed, trial), row in zip(asked, rows, strict=True):
-            _tell(studies[seed], trial, row)
-        by_seed = {seed: [row for (s, _), row in zip(asked, rows, strict=True) if s == seed] for seed in plan.seeds}
-        theta = lanes.parameters.theta
-        weights = {(seed, trial.number): {"theta": theta[lane]} for lane, (seed, trial) in enumerate(asked)}
-        store.append(by_seed, weights)
-
-
-def _study(plan: _Plan, store: TrialStore, seed: int) -> optuna.Study:
-    """An in-memory study with the finished trials: asking a journal costs twice as much."""
-    sampler = batch_sampler(derive_seed(seed, "sampler", plan.role), startup=min(plan.batch, plan.trials))
-    study = optuna.create_study(direction=plan.direction, sampler=sampler)
-    study.add_trials(store.finished(seed))
-    return study
+        for lane, (_, trial) in enumerate(asked)
+    ]
+    return rows, [{"theta": theta} for theta in lanes.parameters.theta]
 
 
 def _shifted(
@@ -291,43 +254,6 @@ def _rarer_shares(view: TaskView, lanes: LaneResult) -> list[float]:
     probability = lane_probabilities(lanes.parameters, view.features[view.split.validation])
     shares: list[float] = rarer_share(probability).tolist()
     return shares
-
-
-def _row(plan: _Plan, lanes: LaneResult, lane: int, trial: optuna.Trial, rarer_share: float) -> Row:
-    """One trial as plain data; nan becomes None, and a trial without an objective is failed."""
-    metrics = {key: _number(value) for key, value in lanes.metrics[lane].items()}
-    objective, utility = _number(lanes.objective[lane]), metrics.get(UTILITY)
-    state, reason = STATES[lanes.state[lane]], lanes.reason[lane]
-    if state != "FAIL" and (objective is None or utility is None):
-        state, reason = "FAIL", f"{OBJECTIVE[plan.role]} or {UTILITY} is not estimable on the validation rows"
-    constraints = {}
-    if plan.floor is not None and utility is not None:
-        constraints = {"utility": plan.floor - utility, "not_constant": DEGENERATE_SHARE - rarer_share}
-    return {
-        "number": trial.number,
-        "params": dict(trial.params),
-        "metrics": metrics,
-        "objective": objective if state != "FAIL" else None,
-        "constraints": constraints,
-        "feasible": state != "FAIL" and all(violation <= 0 for violation in constraints.values()),
-        "degenerate": rarer_share < DEGENERATE_SHARE,
-        "state": state,
-        "reason": reason,
-        "step": int(lanes.step[lane]),
-    }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _tell(study: optuna.Study, trial: optuna.Trial, row: Row) -> None:
-    for name, violation in row["constraints"].items():
-        trial.set_constraint(name, violation)
-    if row["objective"] is not None:
-        trial.report(row["objective"], row["step"])
-    value = row["objective"] if row["state"] == "COMPLETE" else None
-    study.tell(trial, value, state=TrialState[row["state"]])
 
 
 def _conclude(plan: _Plan, store: TrialStore, seed: int, epsilon: float | None) -> Tuning:
@@ -358,55 +284,6 @@ def _conclude(plan: _Plan, store: TrialStore, seed: int, epsilon: float | None) 
         view_hash=plan.view.hash,
         place=f"seed_{seed}" if len(plan.seeds) > 1 else "",
     )
-
-
-def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, str]:
-    """The trial to keep, and a note when it is not what was asked for.
-
-    Utility role: the highest utility. Fair roles: the smallest gap (combined: the highest final@1) among completed
-    trials that meet the constraints; if there are none, the highest utility, with a note. Ties go to the earlier
-    trial. Pruned trials were cut short and are not chosen.
-
-    Raises
-    ------
-    TuningError
-        If no trial was completed.
-    """
-    done = [row for row in rows if row["state"] == "COMPLETE"]
-    if not done:
-        reasons = "; ".join(sorted({row["reason"] for row in rows if row["reason"]})) or "none given"
-        raise TuningError(
-            f"None of the {len(rows)} trials of the {role} role was completed (reasons: {reasons}). Check that the "
-            "validation rows hold both classes and at least two groups, or give more trials."
-        )
-    feasible = [row for row in done if row["feasible"]]
-    if role != "utility" and feasible:
-        sign = -1 if OBJECTIVE[role] in HIGHER_IS_BETTER else 1
-        return min(feasible, key=lambda row: (sign * row["objective"], row["number"])), ""
-    best = max(done, key=lambda row: (row["metrics"][UTILITY], -row["number"]))
-    if role == "utility":
-        return best, ""
-    reached = best["metrics"][UTILITY]
-    return best, (
-        f"none of the {len(done)} completed trials reaches the utility floor {floor:.4f} with predictions of both "
-        f"classes; taken instead is trial {best['number']}, which has the highest validation utility ({reached:.4f}). "
-        "It is not tuned for fairness."
-    )
-
-
-def pareto_front(rows: Sequence[Row], role: Role) -> list[int]:
-    """Numbers of completed trials that no other dominates: higher utility, smaller gap (fair_res@1 if it has none)."""
-    gap = "fair_res@1" if OBJECTIVE[role] in HIGHER_IS_BETTER else OBJECTIVE[role]
-    points = [
-        (row["number"], row["metrics"][UTILITY], row["metrics"].get(gap))
-        for row in rows
-        if row["state"] == "COMPLETE" and row["metrics"].get(gap) is not None
-    ]
-    return [
-        number
-        for number, utility, value in points
-        if not any(u >= utility and g <= value and (u > utility or g < value) for _, u, g in points)
-    ]
 
 
 def _expert(plan: _Plan, weights: Mapping[str, Any]) -> MLPExpert:

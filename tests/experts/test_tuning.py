@@ -14,7 +14,8 @@ from experts.mlp import MLPExpert
 from experts.search_space import ranges
 from experts.trainer import Budget
 from experts.trial_store import ResumeError
-from experts.tuning import TuningError, choose, pareto_front, tune, tune_seeds
+from experts.trials import TuningError, choose, pareto_front
+from experts.tuning import tune, tune_seeds
 from experts.tuning_results import write_summary
 from experts.twin import train_fixed, twin
 from metrics.points import point_values

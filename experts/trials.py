@@ -1,0 +1,238 @@
+"""Trials of a role, whatever the family of the expert: asked in batches, judged, told, chosen from.
+
+Fair roles are tuned under constraints: the smallest gap among trials whose validation utility reaches the floor and
+whose predictions are not (nearly) constant. The smallest gap alone is won by a constant predictor; on data with a
+large majority class the floor does not keep out one that ranks well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState
+from torch import Tensor
+
+from experts.expert import ALIASES, Role
+from experts.lane_metrics import HIGHER_IS_BETTER, SCORES
+from experts.sampler import batch_sampler
+from experts.trial_store import Direction, Row, TrialStore
+from metrics.points import DEGENERATE_SHARE
+from tasks.seeding import derive_seed
+
+UTILITY = "utility@1"
+OBJECTIVE = SCORES
+STATES = {"completed": "COMPLETE", "early_stopped": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+EPSILON = 0.02
+"""Utility that a fair role may give up against the tuned utility expert, by default."""
+
+Asked = list[tuple[int, optuna.Trial]]
+"""Seeds and their trials, to be trained together."""
+Weights = Mapping[str, Tensor]
+
+
+class TuningError(RuntimeError):
+    """No trial of a role could be trained and evaluated."""
+
+
+def role_named(name: str) -> Role:
+    """The role of a name or an alias (``expert1|2|3``)."""
+    known: dict[str, Role] = {**ALIASES, **{role: role for role in OBJECTIVE}}
+    if name not in known:
+        raise ValueError(f"There is no role {name!r} to tune; roles are {', '.join([*OBJECTIVE, *ALIASES])}.")
+    return known[name]
+
+
+def direction_of(role: Role) -> Direction:
+    """Whether the role's score is to be maximised."""
+    return "maximize" if OBJECTIVE[role] in HIGHER_IS_BETTER else "minimize"
+
+
+def floor_of(
+    role: Role, given: float | None, reached: float | None, epsilon: float | None
+) -> tuple[float | None, float | None]:
+    """Utility floor of a role and how far it lies below the utility expert's.
+
+    Parameters
+    ----------
+    role : str
+        The utility role has no floor.
+    given, reached : float or None
+        The floor itself, or the validation utility of the tuned utility expert, from which ``epsilon`` is subtracted.
+    epsilon : float or None
+        Default 0.02 with ``reached``; with a floor it is only stated in the results.
+    """
+    if role == "utility":
+        return None, None
+    if reached is not None:
+        epsilon = EPSILON if epsilon is None else epsilon
+        return reached - epsilon, epsilon
+    if given is None:
+        raise ValueError(
+            f"Tuning the {role} role needs utility_floor: without one the smallest gap wins, and a constant predictor "
+            "has none. Pass the Tuning of the utility role, or a number."
+        )
+    return float(given), epsilon
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Without a line per new study; the level is put back."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def run_batches(
+    store: TrialStore,
+    role: Role,
+    space: Mapping[str, BaseDistribution],
+    *,
+    trials: int,
+    batch: int,
+    train: Callable[[Asked, int], tuple[list[Row], list[Weights]]],
+) -> None:
+    """Ask, train, store and tell batches until every study of the store has its trials.
+
+    Parameters
+    ----------
+    store : TrialStore
+    role : str
+    space : mapping
+    trials, batch : int
+        Trials per seed, and how many of them are trained at once; the first batch is drawn at random.
+    train : callable
+        (trials asked, trials finished per seed) → a row and the weights of each trial.
+    """
+    studies = {seed: _study(store, seed, role, min(batch, trials)) for seed in store.rows}
+    while store.count < trials:
+        size = min(batch, trials - store.count)
+        asked = [(seed, studies[seed].ask(dict(space))) for seed in studies for _ in range(size)]
+        rows, weights = train(asked, store.count)
+        for (seed, trial), row in zip(asked, rows, strict=True):
+            _tell(studies[seed], trial, row)
+        by_seed = {seed: [row for (s, _), row in zip(asked, rows, strict=True) if s == seed] for seed in studies}
+        named = {(seed, trial.number): found for (seed, trial), found in zip(asked, weights, strict=True)}
+        store.append(by_seed, named)
+
+
+def _study(store: TrialStore, seed: int, role: Role, startup: int) -> optuna.Study:
+    """An in-memory study with the finished trials: asking a journal costs twice as much."""
+    sampler = batch_sampler(derive_seed(seed, "sampler", role), startup=startup)
+    study = optuna.create_study(direction=direction_of(role), sampler=sampler)
+    study.add_trials(store.finished(seed))
+    return study
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, row: Row) -> None:
+    for name, violation in row["constraints"].items():
+        trial.set_constraint(name, violation)
+    if row["objective"] is not None:
+        trial.report(row["objective"], row["step"])
+    value = row["objective"] if row["state"] == "COMPLETE" else None
+    study.tell(trial, value, state=TrialState[row["state"]])
+
+
+def trial_row(
+    trial: optuna.Trial,
+    role: Role,
+    *,
+    metrics: Mapping[str, float],
+    objective: float,
+    state: str,
+    reason: str,
+    step: int,
+    rarer_share: float,
+    floor: float | None,
+) -> Row:
+    """One trial as plain data; nan becomes None, and a trial without an objective is failed.
+
+    Parameters
+    ----------
+    trial, role
+    metrics, objective, state, reason, step
+        Of the trial's lane.
+    rarer_share : float
+        Share of validation rows in the rarer predicted class.
+    floor : float or None
+        Least utility of a feasible trial.
+    """
+    known = {key: _number(value) for key, value in metrics.items()}
+    score, utility = _number(objective), known.get(UTILITY)
+    state = STATES[state]
+    if state != "FAIL" and (score is None or utility is None):
+        state, reason = "FAIL", f"{OBJECTIVE[role]} or {UTILITY} is not estimable on the validation rows"
+    constraints = {}
+    if floor is not None and utility is not None:
+        constraints = {"utility": floor - utility, "not_constant": DEGENERATE_SHARE - rarer_share}
+    return {
+        "number": trial.number,
+        "params": dict(trial.params),
+        "metrics": known,
+        "objective": score if state != "FAIL" else None,
+        "constraints": constraints,
+        "feasible": state != "FAIL" and all(violation <= 0 for violation in constraints.values()),
+        "degenerate": rarer_share < DEGENERATE_SHARE,
+        "state": state,
+        "reason": reason,
+        "step": step,
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, str]:
+    """The trial to keep, and a note when it is not what was asked for.
+
+    Utility role: the highest utility. Fair roles: the smallest gap (combined: the highest final@1) among completed
+    trials that meet the constraints; if there are none, the highest utility, with a note. Ties go to the earlier
+    trial. Pruned trials were cut short and are not chosen.
+
+    Raises
+    ------
+    TuningError
+        If no trial was completed.
+    """
+    done = [row for row in rows if row["state"] == "COMPLETE"]
+    if not done:
+        reasons = "; ".join(sorted({row["reason"] for row in rows if row["reason"]})) or "none given"
+        raise TuningError(
+            f"None of the {len(rows)} trials of the {role} role was completed (reasons: {reasons}). Check that the "
+            "validation rows hold both classes and at least two groups, or give more trials."
+        )
+    feasible = [row for row in done if row["feasible"]]
+    if role != "utility" and feasible:
+        sign = -1 if OBJECTIVE[role] in HIGHER_IS_BETTER else 1
+        return min(feasible, key=lambda row: (sign * row["objective"], row["number"])), ""
+    best = max(done, key=lambda row: (row["metrics"][UTILITY], -row["number"]))
+    if role == "utility":
+        return best, ""
+    reached = best["metrics"][UTILITY]
+    return best, (
+        f"none of the {len(done)} completed trials reaches the utility floor {floor:.4f} with predictions of both "
+        f"classes; taken instead is trial {best['number']}, which has the highest validation utility ({reached:.4f}). "
+        "It is not tuned for fairness."
+    )
+
+
+def pareto_front(rows: Sequence[Row], role: Role) -> list[int]:
+    """Numbers of completed trials that no other dominates: higher utility, smaller gap (fair_res@1 if it has none)."""
+    gap = "fair_res@1" if OBJECTIVE[role] in HIGHER_IS_BETTER else OBJECTIVE[role]
+    points = [
+        (row["number"], row["metrics"][UTILITY], row["metrics"].get(gap))
+        for row in rows
+        if row["state"] == "COMPLETE" and row["metrics"].get(gap) is not None
+    ]
+    return [
+        number
+        for number, utility, value in points
+        if not any(u >= utility and g <= value and (u > utility or g < value) for _, u, g in points)
+    ]
