@@ -1,0 +1,430 @@
+"""Bank of stacked adapters: any mixture per row or token in two extra matrix products per matrix.
+
+K adapters lie side by side: the rows of A and of Bᵀ of all of them are R = Σ r_k hidden units. For a gate α a matrix
+computes W x + Σ_k α_k Δ_k(x), the base and the weighted sum of what each adapter alone adds there
+(:mod:`llm_experts.adapters.deltas`):
+
+1. gains of columns: IA³ on inputs scales x before W, IA³ and DoRA on outputs scale W x;
+2. low-rank sums: (α ⊙ (x Aᵀ)) Bᵀ of LoRA, rsLoRA, LoRA-FA and DoRA, two products whatever K is;
+3. singular values: SVF's multipliers are mixed (z = max(0, 1 + Σ_k α_k (z_k - 1))) and cost two products for all.
+
+Every term sees the x and the W x that the base has, so the order above is that of the computation, not of the result:
+kinds can be mixed in one batch, and each adapter adds the same beside others as alone. Layers above see the mixed
+output, so a mixture's logits are not the sum of its adapters' logits.
+
+A zero gate is the base, a one-hot gate the adapter, and equal adapters whose gates sum to 1 are that adapter.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from llm_experts.adapters.deltas import Delta, Place, adapter_deltas
+from llm_experts.adapters.kind import ALL_LINEAR, AdapterError
+from llm_experts.adapters.store import SavedAdapter, check_base, read_adapter
+from llm_experts.adapters.svf.multipliers import mixed_offsets
+from llm_experts.base import Base
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from torch.utils.hooks import RemovableHandle
+
+    Source = Path | SavedAdapter | tuple[PeftConfig, Mapping[str, Tensor]]
+
+
+class _Gate(NamedTuple):
+    """``slots`` [rows or 1, tokens or 1, K], and the same for hidden units with the adapters' scaling, [..., R]."""
+
+    slots: Tensor
+    units: Tensor
+
+
+@dataclass
+class _Matrix:
+    """Arrays of all slots at one place; gains [K, out or in] exist when an adapter has them."""
+
+    a: Tensor
+    bt: Tensor
+    gain: Tensor | None = None
+    offset: Tensor | None = None
+    input_gain: Tensor | None = None
+    singular: _Singular | None = None
+
+
+@dataclass
+class _Singular:
+    """Singular vectors of a place, as many as the largest adapter tunes, and each slot's multipliers less 1.
+
+    ``v`` [in, k], ``sut`` [k, out] is diag(σ) Uᵀ, ``multipliers`` [K, k].
+    """
+
+    v: Tensor
+    sut: Tensor
+    multipliers: Tensor
+
+
+class StackedAdapterBank:
+    """K slots for adapters of a base.
+
+    Parameters
+    ----------
+    base : Base
+        May be quantised: its matrices are called, never read, but by DoRA when it is loaded.
+    ranks : sequence of int
+        Largest rank that each slot takes.
+    places : iterable of Place, optional
+        Matrices that have slots; by default the seven of every layer.
+    dtype : torch.dtype, optional
+        Of the arrays; by default that of the base's activations.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the adapters that are loaded, by slot; an empty slot is ``""``.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        ranks: Sequence[int],
+        places: Sequence[Place] | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if not ranks:
+            raise AdapterError("A bank needs at least one slot.")
+        self.base, self.ranks = base, tuple(ranks)
+        self._layers = _decoder_layers(base)
+        self._dtype = base.model.dtype if dtype is None else dtype
+        self._starts = [sum(ranks[:slot]) for slot in range(len(ranks) + 1)]
+        self._slot_of_unit = torch.repeat_interleave(torch.tensor(ranks)).to(base.device)
+        self._scaling = torch.zeros(len(ranks), dtype=self._dtype, device=base.device)
+        chosen = all_places(base) if places is None else places
+        self._matrices = {place: self._empty(place) for place in chosen}
+        self._loaded: OrderedDict[str, int] = OrderedDict()
+        self._gate: _Gate | None = None
+        self._handles: list[RemovableHandle] = []
+
+    @classmethod
+    def from_adapters(
+        cls,
+        base: Base,
+        adapters: Sequence[Source] | Mapping[str, Source],
+        dtype: torch.dtype | None = None,
+    ) -> StackedAdapterBank:
+        """A bank with just the room that these adapters need.
+
+        Parameters
+        ----------
+        base : Base
+        adapters : sequence, or mapping by name
+            Folders, what :func:`llm_experts.adapters.store.read_adapter` returns, or pairs of configuration and state.
+
+        Raises
+        ------
+        AdapterError
+            If an adapter belongs to another base or is made of virtual tokens.
+        """
+        named = adapters if isinstance(adapters, Mapping) else {str(i): a for i, a in enumerate(adapters)}
+        layers = _decoder_layers(base)
+        deltas = {name: _deltas(source, base, layers) for name, source in named.items()}
+        ranks = [max(delta.rank for delta in found.values()) for found in deltas.values()]
+        places = sorted({place for found in deltas.values() for place in found})
+        bank = cls(base, ranks, places, dtype)
+        for slot, (name, found) in enumerate(deltas.items()):
+            bank._fill(slot, name, found)
+        return bank
+
+    def __len__(self) -> int:
+        """Number of slots."""
+        return len(self.ranks)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is loaded, by slot."""
+        by_slot = {slot: name for name, slot in self._loaded.items()}
+        return tuple(by_slot.get(slot, "") for slot in range(len(self)))
+
+    # -- loading ------------------------------------------------------------------------------------------------------
+
+    def load_slot(self, slot: int, adapter: Source, name: str | None = None) -> None:
+        """Copy an adapter into a slot, over what is there.
+
+        Raises
+        ------
+        AdapterError
+            If the adapter's rank is larger than the slot's, or it changes matrices that have no slots.
+        """
+        self._fill(slot, str(slot) if name is None else name, _deltas(adapter, self.base, self._layers))
+
+    def load(self, name: str, adapter: Source) -> int:
+        """The slot of an adapter, loaded if it is not there: into an empty slot or over the least recently used."""
+        if name in self._loaded:
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+        free = [slot for slot, held in enumerate(self.names) if not held]
+        slot = free[0] if free else next(iter(self._loaded.values()))
+        self.load_slot(slot, adapter, name)
+        return slot
+
+    def clear_slot(self, slot: int) -> None:
+        """Empty a slot: its gate then has no effect."""
+        for name in [name for name, held in self._loaded.items() if held == slot]:
+            del self._loaded[name]
+        units = slice(self._starts[slot], self._starts[slot + 1])
+        for matrix in self._matrices.values():
+            matrix.a[units].zero_()
+            matrix.bt[units].zero_()
+            singular = None if matrix.singular is None else matrix.singular.multipliers
+            for array in (matrix.gain, matrix.offset, matrix.input_gain, singular):
+                if array is not None:
+                    array[slot].zero_()
+        self._scaling[slot] = 0
+
+    def weights(self, mixtures: Sequence[Mapping[str, float]]) -> Tensor:
+        """[rows, K] gate of mixtures by adapters' names; what is named counts as used.
+
+        Raises
+        ------
+        AdapterError
+            If an adapter is not loaded.
+        """
+        gate = torch.zeros(len(mixtures), len(self))
+        for row, mixture in enumerate(mixtures):
+            for name, weight in mixture.items():
+                if name not in self._loaded:
+                    raise AdapterError(f"Adapter {name!r} is not in the bank; load it first. There: {self.names}.")
+                self._loaded.move_to_end(name)
+                gate[row, self._loaded[name]] = weight
+        return gate
+
+    @torch.no_grad()
+    def _fill(self, slot: int, name: str, deltas: Mapping[Place, Delta]) -> None:
+        self._check_room(slot, name, deltas)
+        self.clear_slot(slot)
+        self._loaded[name] = slot
+        into: list[Tensor] = []
+        given: list[Tensor] = []
+        for place, delta in deltas.items():
+            matrix, first = self._matrices[place], self._starts[slot]
+            if delta.a is not None and delta.b is not None:
+                into += [matrix.a[first : first + delta.rank], matrix.bt[first : first + delta.rank]]
+                given += [delta.a, delta.b.T]
+                self._scaling[slot] = delta.scaling
+            for term in ("gain", "offset", "input_gain"):
+                value = getattr(delta, term)
+                if value is not None:
+                    into.append(self._gains(matrix, term)[slot])
+                    given.append(value)
+            if delta.multiplier is not None:
+                k = len(delta.multiplier)
+                into.append(self._singular(matrix, delta).multipliers[slot, :k])
+                given.append(delta.multiplier)
+        torch._foreach_copy_(into, given)
+
+    def _check_room(self, slot: int, name: str, deltas: Mapping[Place, Delta]) -> None:
+        if not 0 <= slot < len(self):
+            raise AdapterError(f"The bank has slots 0 to {len(self) - 1}; there is no slot {slot}.")
+        rank = max(delta.rank for delta in deltas.values())
+        if rank > self.ranks[slot]:
+            raise AdapterError(
+                f"Adapter {name!r} has rank {rank}, slot {slot} takes {self.ranks[slot]}; make the bank with that rank."
+            )
+        missing = sorted(deltas.keys() - self._matrices.keys())
+        if missing:
+            place = missing[0]
+            raise AdapterError(
+                f"Adapter {name!r} changes {place.name} of layer {place.layer}, which has no slots in this bank; make "
+                "the bank for all places."
+            )
+
+    def _gains(self, matrix: _Matrix, term: str) -> Tensor:
+        """[K, n] gains of a term, made when first needed."""
+        found = getattr(matrix, term)
+        if found is None:
+            width = matrix.a.shape[1] if term == "input_gain" else matrix.bt.shape[1]
+            found = torch.zeros(len(self), width, dtype=self._dtype, device=self.base.device)
+            setattr(matrix, term, found)
+        return found  # type: ignore[no-any-return]
+
+    def _singular(self, matrix: _Matrix, delta: Delta) -> _Singular:
+        """Singular vectors for at least the multipliers of ``delta``."""
+        assert delta.multiplier is not None and delta.spectrum is not None
+        k, found = len(delta.multiplier), matrix.singular
+        if found is None or found.multipliers.shape[1] < k:
+            u, s, v = (part.to(self.base.device) for part in delta.spectrum)
+            multipliers = torch.zeros(len(self), k, dtype=torch.float32, device=self.base.device)
+            if found is not None:
+                multipliers[:, : found.multipliers.shape[1]] = found.multipliers
+            scaled = (u[:, :k] * s[:k]).T
+            found = _Singular(
+                v[:, :k].to(self._dtype, copy=True), scaled.to(self._dtype, copy=True).contiguous(), multipliers
+            )
+            matrix.singular = found
+        return found
+
+    def _empty(self, place: Place) -> _Matrix:
+        module: Any = self._layers[place.layer].get_submodule(place.name)
+        a, bt = (
+            torch.zeros(self._starts[-1], width, dtype=self._dtype, device=self.base.device)
+            for width in (module.in_features, module.out_features)
+        )
+        return _Matrix(a, bt)
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def gate(self, weights: Tensor) -> Iterator[StackedAdapterBank]:
+        """Within, the base (or what the bank is attached to) computes the mixture of each row.
+
+        Parameters
+        ----------
+        weights : [K], [rows, K] or [rows, tokens, K]
+            One mixture for all rows, one per row, or one per token. Gradients flow to it.
+
+        Raises
+        ------
+        AdapterError
+            If the last dimension is not K; while running, if rows or tokens are not those of the batch.
+        """
+        before, attached = self._gate, bool(self._handles)
+        self._gate = self._prepared(weights)
+        if not attached:
+            self.attach()
+        try:
+            yield self
+        finally:
+            self._gate = before
+            if not attached:
+                self.detach()
+
+    def attach(self, layers: nn.ModuleList | None = None, start: int = 0) -> None:
+        """Hook the bank to decoder layers; without a gate they compute what they did.
+
+        Parameters
+        ----------
+        layers : nn.ModuleList, optional
+            The base's own by default; or a copy, such as a ``Top``'s.
+        start : int
+            Number of the first of ``layers`` in the base.
+
+        Raises
+        ------
+        AdapterError
+            If the bank is attached already.
+        """
+        if self._handles:
+            raise AdapterError("The bank is attached already; detach it first.")
+        modules = self._layers if layers is None else layers
+        for place, matrix in self._matrices.items():
+            if start <= place.layer < start + len(modules):
+                self._hook(modules[place.layer - start].get_submodule(place.name), matrix)
+
+    def detach(self) -> None:
+        """Take the hooks off; the layers are as they were."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _prepared(self, weights: Tensor) -> _Gate:
+        if weights.ndim not in (1, 2, 3) or weights.shape[-1] != len(self):
+            raise AdapterError(
+                f"A gate of shape {tuple(weights.shape)} does not fit {len(self)} adapters; give [{len(self)}], "
+                f"[rows, {len(self)}] or [rows, tokens, {len(self)}]."
+            )
+        slots = weights.to(self.base.device, self._dtype)
+        slots = slots[None, None] if slots.ndim == 1 else slots[:, None] if slots.ndim == 2 else slots
+        return _Gate(slots, (slots * self._scaling)[..., self._slot_of_unit])
+
+    def _hook(self, module: nn.Module, matrix: _Matrix) -> None:
+        """Hooks are plain functions: copies of the layers share them, and with them this bank and its gate."""
+        inputs: list[Tensor] = []
+
+        def before(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+            if self._gate is None:
+                return None
+            inputs[:] = [args[0]]
+            if matrix.input_gain is None:
+                return None
+            return (args[0] * (1 + self._gate.slots @ matrix.input_gain).to(args[0].dtype), *args[1:])
+
+        def after(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            if self._gate is None:
+                return None
+            x = inputs.pop()
+            _check_batch(x, self._gate)
+            return self._mixed(module, matrix, x, output, self._gate)
+
+        self._handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+
+    def _mixed(self, module: nn.Module, matrix: _Matrix, x: Tensor, output: Tensor, gate: _Gate) -> Tensor:
+        """The output plus what the adapters add; ``x`` is the input before gains."""
+        added = output
+        if matrix.gain is not None:
+            own = output if matrix.input_gain is None else _forward(module)(x)
+            added = added + (gate.slots @ matrix.gain).to(own.dtype) * own
+        if matrix.offset is not None:
+            added = added + (gate.slots @ matrix.offset).to(output.dtype)
+        if matrix.singular is not None:
+            z = mixed_offsets(matrix.singular.multipliers, gate.slots.float()).to(self._dtype)
+            added = self._plus(added, (x.to(self._dtype) @ matrix.singular.v) * z, matrix.singular.sut)
+        if len(matrix.a):
+            added = self._plus(added, (x.to(self._dtype) @ matrix.a.T) * gate.units, matrix.bt)
+        return added
+
+    def _plus(self, output: Tensor, units: Tensor, rows: Tensor) -> Tensor:
+        """``output + units @ rows``, without a copy of a large output where nothing has to be remembered."""
+        if torch.is_grad_enabled() or output.dtype != self._dtype:
+            return output + (units @ rows).to(output.dtype)
+        output.view(-1, output.shape[-1]).addmm_(units.view(-1, units.shape[-1]), rows)
+        return output
+
+
+def all_places(base: Base) -> list[Place]:
+    """The matrices of every decoder layer that adapters change by default."""
+    return [
+        Place(index, name)
+        for index, layer in enumerate(_decoder_layers(base))
+        for name, _ in layer.named_modules()
+        if name.rpartition(".")[2] in ALL_LINEAR
+    ]
+
+
+def _decoder_layers(base: Base) -> nn.ModuleList:
+    model: Any = base.model
+    found: nn.ModuleList = model.get_decoder().layers
+    return found
+
+
+def _forward(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The module without hooks."""
+    return module.forward
+
+
+def _check_batch(x: Tensor, gate: _Gate) -> None:
+    rows, tokens = gate.slots.shape[:2]
+    if rows not in (1, x.shape[0]) or (x.ndim == 3 and tokens not in (1, x.shape[1])) or (x.ndim != 3 and tokens != 1):
+        raise AdapterError(
+            f"The gate is for {rows} rows and {tokens} tokens, but the batch is {tuple(x.shape[:-1])}; give one gate "
+            "for all rows, or one per row of the batch (and one per token of it)."
+        )
+
+
+def _deltas(adapter: Source, base: Base, layers: nn.ModuleList) -> dict[Place, Delta]:
+    if isinstance(adapter, Path):
+        folder = adapter
+        saved = read_adapter(folder)
+        check_base(saved, base, folder)
+        return adapter_deltas(saved.config, saved.state, layers)
+    if isinstance(adapter, SavedAdapter):
+        check_base(adapter, base, Path("memory"))
+        return adapter_deltas(adapter.config, adapter.state, layers)
+    config, state = adapter
+    return adapter_deltas(config, state, layers)
