@@ -260,7 +260,7 @@ def test_degenerate_input_is_refused_with_a_remedy() -> None:
     states, domains = clusters()
     right = one_hot(domains, 3)
     fit = BayesDispatcher().fit
-    with pytest.raises(DispatchError, match="no rows for 'expert 4'.*leave it out"):
+    with pytest.raises(DispatchError, match=r"no rows for 'expert 4'.*leave it out"):
         fit(states, None, one_hot(domains, 4))
     with pytest.raises(DispatchError, match="all states are the same"):
         fit(torch.full((300, 5), 0.3), None, right)
@@ -268,7 +268,7 @@ def test_degenerate_input_is_refused_with_a_remedy() -> None:
         fit(torch.eye(3)[domains], None, right)
     broken = states.clone()
     broken[7, 2] = math.nan
-    with pytest.raises(DispatchError, match="first: row 7.*leave these rows out"):
+    with pytest.raises(DispatchError, match=r"first: row 7.*leave these rows out"):
         fit(broken, None, right)
     with pytest.raises(DispatchError, match="at least two rows"):
         fit(states[:1], None, right[:1])
