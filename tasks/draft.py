@@ -70,6 +70,7 @@ def draft_card(csv_path: Path, folder: Path | None = None) -> str:
             _head(csv_path, found, sensitive[0]),
             _file(csv_path, folder or csv_path.parent, found),
             _label_block(found.table[label]),
+            _text_block(found.table[label]),
             _sensitive_blocks(found.table, sensitive),
             _drop_block(dropped),
             *(_column_block(found.table[name]) for name in rest if name != label),
@@ -197,14 +198,7 @@ missing = {_list(found.missing)}  # text that means missing; empty cells always 
 
 
 def _label_block(column: pd.Series) -> str:
-    values = sorted((word(v) for v in column.dropna().unique()), key=sort_key)
-    if len(values) == 2:
-        positive = next((v for v in values if _POSITIVE.match(v)), values[-1])
-        negative = next(v for v in values if v != positive)
-        rule, meaning, other = f"equals = [{_quoted(positive)}]", positive, negative
-    else:
-        middle = float(column.median())
-        rule, meaning, other = f"above = {middle!r}", f"above {middle:g}", f"{middle:g} or less"
+    rule, meaning, other = _classes(column)
     unlabelled = 'unlabelled = [""]  # rows without a label leave the task\n' if column.isna().any() else ""
     return f"""[label]
 column = {_quoted(str(column.name))}  # CHECK: is this what is to be predicted?
@@ -212,6 +206,26 @@ positive = {{ {rule} }}  # CHECK: which values are class 1?
 meaning = {_quoted(f"{_words(str(column.name))} is {meaning}")}
 negative_meaning = {_quoted(f"{_words(str(column.name))} is {other}")}
 {unlabelled}"""
+
+
+def _classes(column: pd.Series) -> tuple[str, str, str]:
+    """Rule of class 1, and words for class 1 and class 0."""
+    values = sorted((word(v) for v in column.dropna().unique()), key=sort_key)
+    if len(values) == 2:
+        positive = next((v for v in values if _POSITIVE.match(v)), values[-1])
+        return f"equals = [{_quoted(positive)}]", positive, next(v for v in values if v != positive)
+    middle = float(column.median())
+    return f"above = {middle!r}", f"above {middle:g}", f"{middle:g} or less"
+
+
+def _text_block(column: pd.Series) -> str:
+    """Words for language models; the answers stay yes and no."""
+    question = f"Is {_words(str(column.name))} {_classes(column)[1]}?"
+    return f"""# Rows as text: "The person's age is 23 years." and then the question.
+[text]
+subject = "the person"  # CHECK: what a row is, such as the applicant
+question = {_quoted(question)}  # CHECK: in plain words; yes means class 1
+"""
 
 
 def _sensitive_blocks(table: pd.DataFrame, names: list[str]) -> str:

@@ -15,7 +15,7 @@ from tasks.card import Card, DataError
 from tasks.encode import Encoder, make_flip
 from tasks.fetch import fetch
 from tasks.frame import RawData, read_frame
-from tasks.registry import resolve, task_name
+from tasks.registry import resolve, row_cap, task_name
 from tasks.split import make_split, subsample
 from tasks.task import Split, Task
 
@@ -36,7 +36,7 @@ def load_task(
     Parameters
     ----------
     name : str
-        ``german``, ``adult:sex+race`` or ``path/to/card.toml``, see :func:`tasks.registry.resolve`.
+        ``german``, ``adult:sex+race``, ``adult@1000`` or ``path/to/card.toml``, see :func:`tasks.registry.resolve`.
     protocol : {"robust", "nifty"}
         Split and scaling, see :mod:`tasks.split` and :mod:`tasks.encode`.
     split : int
@@ -46,7 +46,8 @@ def load_task(
     use_sensitive : {"keep", "drop"}
         Whether the sensitive columns are features.
     rows : int, optional
-        Use about so many rows, with the shares of label x group cells kept (robust only).
+        Use about so many rows, with the shares of label x group cells kept (robust only): the row cap of the name, for
+        those who have it as a number.
     with_edges : bool
         Load the edges of a graph; they are large and most methods need none.
     progress : bool
@@ -59,8 +60,9 @@ def load_task(
     """
     card, attributes = resolve(name)
     raw = load_raw(card, attributes, progress=progress)
-    if rows is not None:
-        raw = _smaller(raw, rows, seed, protocol)
+    cap = _row_cap(name, rows)
+    if cap is not None:
+        raw = _smaller(raw, cap, seed, protocol)
     parts = make_split(raw, protocol, split, seed)
     train = parts.train.numpy()
     encoder = Encoder.fit(raw, train, protocol=protocol, use_sensitive=use_sensitive)
@@ -116,6 +118,16 @@ def _simulated(card: Card, attributes: tuple[str, ...]) -> RawData:
     from tasks.scm import generate
 
     return assemble(card, attributes, generate(card.generator))
+
+
+def _row_cap(name: str, rows: int | None) -> int | None:
+    """Row cap of the name or the argument, which must not contradict each other."""
+    named = row_cap(name)
+    if named is None or rows is None or rows == named:
+        return rows if named is None else named
+    raise DataError(
+        f"The task {name!r} has {named} rows by its name, and rows = {rows} was given; give one of the two."
+    )
 
 
 def _smaller(raw: RawData, rows: int, seed: int, protocol: str) -> RawData:

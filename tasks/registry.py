@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,10 @@ from tasks.card import Card, CardError, load_card
 
 CARDS = Path(__file__).resolve().parent.parent / "datasets"
 """Folder of the cards that come with fairmoe."""
+
+
+_NAME = re.compile(r"(?P<base>.*\.toml|[^:@]*)(?::(?P<attributes>[^@]*))?(?:@(?P<cap>.*))?")
+"""Card name or path, ``:`` and attributes, ``@`` and a row cap."""
 
 
 class Resolved(NamedTuple):
@@ -36,34 +41,51 @@ def resolve(name: str) -> Resolved:
     ----------
     name : str
         ``german``, ``adult:sex``, ``adult:sex+race`` (intersections) or ``path/to/card.toml``, which takes
-        ``:attribute`` too. Without attributes, the card's default.
+        ``:attribute`` too. Without attributes, the card's default. A row cap may follow (``adult:sex@1000``), see
+        :func:`row_cap`.
 
     Raises
     ------
     CardError
-        If there is no such card or attribute; the text lists what there is.
+        If there is no such card or attribute (the text lists what there is), or the row cap is no number of rows.
     """
-    base, attributes = _parts(name)
+    base, attributes, _ = _parts(name)
     card = load_card(Path(base)) if base.endswith(".toml") else _shipped(base)
     return Resolved(card, _attributes(card, attributes or card.default_sensitive))
 
 
+def row_cap(name: str) -> int | None:
+    """Most rows that a task of this name uses (1000 of ``adult:sex@1000``), None without a cap.
+
+    Raises
+    ------
+    CardError
+        If what follows the ``@`` is no whole number above 0.
+    """
+    return _parts(name)[2]
+
+
 def task_name(name: str) -> str:
     """The name to file a task under: as asked, with the path of an own card replaced by the card's name."""
-    base, attributes = _parts(name)
+    base, attributes, cap = _parts(name)
     if base.endswith(".toml"):
         base = load_card(Path(base)).name
-    return f"{base}:{attributes}" if attributes else base
+    return base + (f":{attributes}" if attributes else "") + ("" if cap is None else f"@{cap}")
 
 
-def _parts(name: str) -> tuple[str, str]:
-    if name.endswith(".toml"):
-        return name, ""
-    path, found, attributes = name.rpartition(".toml:")
-    if found:
-        return path + ".toml", attributes
-    base, _, attributes = name.partition(":")
-    return base, attributes
+def _parts(name: str) -> tuple[str, str, int | None]:
+    """Card, attributes ("" for the default) and row cap."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise CardError(f"{name!r} is no task name; a name is a data set or card, :attributes and @rows.")
+    cap = found["cap"]
+    if cap is None:
+        return found["base"], found["attributes"] or "", None
+    if not re.fullmatch("[0-9]+", cap) or not int(cap):
+        raise CardError(
+            f"The row cap of {name!r} is {cap!r}; write a whole number above 0 behind the @, as in adult:sex@1000."
+        )
+    return found["base"], found["attributes"] or "", int(cap)
 
 
 def _shipped(base: str) -> Card:

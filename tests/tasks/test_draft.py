@@ -57,8 +57,15 @@ def test_a_drafted_card_makes_a_task(tmp_path: Path, separator: str) -> None:
 def test_the_text_says_what_to_check(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(people().to_csv(index=False))
     text = draft_card(tmp_path / "a.csv")
-    for line in ("is this what is to be predicted?", "which values are class 1?", "identifier", "licence"):
+    for line in ("is this what is to be predicted?", "which values are class 1?", "identifier", "licence", "question"):
         assert any("CHECK" in row and line in row for row in text.splitlines()), line
+
+
+def test_a_draft_asks_a_question(tmp_path: Path) -> None:
+    card = drafted(tmp_path, people().to_csv(index=False))
+    assert card.text.question == "Is approved yes?" and (card.text.positive, card.text.negative) == ("yes", "no")
+    numbers = drafted(tmp_path, people().drop(columns="region").assign(approved=range(120)).to_csv(index=False))
+    assert numbers.text.question == "Is approved above 59.5?"
 
 
 def test_without_header_and_with_blanks(tmp_path: Path) -> None:

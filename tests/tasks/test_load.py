@@ -12,7 +12,7 @@ import torch
 
 from tasks.card import CardError, DataError
 from tasks.load import load_task
-from tasks.registry import names, resolve, task_name
+from tasks.registry import names, resolve, row_cap, task_name
 from tasks.task import HIDDEN
 from tests.tasks.toys import own_card, toy_table
 
@@ -105,6 +105,55 @@ def test_missing_cells_read_as_unknown_and_codes_as_words(tmp_path: Path) -> Non
     row = int(np.flatnonzero(task.frame["job"].isna())[0])
     text = task.text(torch.tensor([row]))[0]
     assert "The person's job is unknown." in text and ("is female." in text or "is male." in text)
+
+
+@pytest.mark.parametrize(
+    ("name", "cap", "attributes"),
+    [
+        ("adult:sex@1000", 1000, ("sex",)),
+        ("adult@50", 50, None),
+        ("adult:sex+race", None, ("sex", "race")),
+        ("adult", None, None),
+    ],
+)
+def test_a_row_cap_is_part_of_the_name(name: str, cap: int | None, attributes: tuple[str, ...] | None) -> None:
+    assert row_cap(name) == cap and task_name(name) == name
+    card, found = resolve(name)
+    assert card.name == "adult" and found == (attributes or tuple(card.default_sensitive.split("+")))
+
+
+def test_a_row_cap_behind_the_path_of_a_card(tmp_path: Path) -> None:
+    home = tmp_path / "me@home:here.toml"
+    home.mkdir()
+    own_card(home, toy_table(200).to_csv(index=False))
+    path = str(home / "card.toml")
+    (home / "card.toml").rename(home / "my.card.toml")
+    path = str(home / "my.card.toml")
+    assert row_cap(path) is None and row_cap(f"{path}:sex") is None
+    assert row_cap(f"{path}:sex@50") == row_cap(f"{path}@50") == 50
+    assert task_name(f"{path}:sex+race@50") == "toy:sex+race@50" and task_name(f"{path}@50") == "toy@50"
+    task = load_task(f"{path}:sex@50", progress=False)
+    assert task.name == "toy:sex@50" and 48 <= len(task.labels) <= 52
+
+
+@pytest.mark.parametrize("name", ["adult@0", "adult:sex@x", "adult@", "adult:sex@-5", "adult@1.5", "adult@1e3"])
+def test_a_row_cap_is_a_whole_number_above_zero(name: str) -> None:
+    for use in (resolve, task_name, row_cap, load_task):
+        with pytest.raises(CardError, match=r"row cap of 'adult.*whole number above 0.*adult:sex@1000"):
+            use(name)
+
+
+def test_a_row_cap_draws_the_rows_of_the_argument() -> None:
+    named, given = load_task("scm@500", seed=3), load_task("scm", rows=500, seed=3)
+    assert named.hash == given.hash and torch.equal(named.rows, given.rows)
+    assert (named.name, given.name) == ("scm@500", "scm")
+    assert not torch.equal(load_task("scm@500", seed=4).rows, named.rows), "drawn by the suite seed"
+    assert load_task("scm@500", rows=500, seed=3).hash == named.hash
+    assert load_task("scm@1000000").hash == load_task("scm").hash, "a cap that does not bind changes nothing"
+    with pytest.raises(DataError, match=r"has 500 rows by its name, and rows = 400"):
+        load_task("scm@500", rows=400)
+    with pytest.raises(DataError, match="nifty split needs all rows"):
+        load_task("scm@500", protocol="nifty")
 
 
 @pytest.mark.data
