@@ -49,8 +49,16 @@ class Checkpoints:
         self.theta[chosen] = theta[better]
         self.feasible[chosen], self._merit[chosen], self.step[chosen] = feasible[better], merit[better], step
         for name, value in values.items():
-            kept = self.values.setdefault(name, torch.full((len(self.step),), torch.nan, dtype=torch.float64))
-            kept[chosen] = value[better]
+            self._kept(name)[chosen] = value[better]
+
+    def take(self, lanes: Tensor, theta: Tensor, values: dict[str, Tensor], step: int) -> None:
+        """Take over weights of ``lanes`` [k] whatever they score: their number of steps was chosen before."""
+        self.theta[lanes], self.step[lanes], self.feasible[lanes] = theta, step, True
+        for name, value in values.items():
+            self._kept(name)[lanes] = value
+
+    def _kept(self, name: str) -> Tensor:
+        return self.values.setdefault(name, torch.full((len(self.step),), torch.nan, dtype=torch.float64))
 
     def _judge(self, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Feasibility [k] and merit [k], higher is better among checkpoints of equal feasibility."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +14,6 @@ from llm_experts.prompts import Packed, length_batches, pad
 from llm_experts.stack import Layout, Stack
 
 if TYPE_CHECKING:
-    from llm_experts.prompts import Prompts
     from llm_experts.reader import Reader
     from tasks.task import TaskView
 
@@ -71,6 +71,13 @@ class TextBlock:
             hidden = self._hidden[index.to(some.ids.device), : some.ids.shape[1]]
         return TopInput(hidden, layout, some.columns)
 
+    def select(self, index: Tensor) -> TextBlock:
+        """Some of the texts as a block of their own."""
+        chosen = copy.copy(self)
+        chosen._packed, chosen.lengths = self._packed.select(index.to(self._packed.ids.device)), self.lengths[index]
+        chosen._hidden = None if self._hidden is None else self._hidden[index.to(self._hidden.device)]
+        return chosen
+
     def batches(self, tokens: int) -> list[Tensor]:
         """Positions of all texts in batches of at most ``tokens`` padded tokens, texts of like length together."""
         return list(length_batches(self._packed, tokens))
@@ -86,27 +93,22 @@ class TextBlock:
 
 
 class TaskTexts:
-    """The texts of a task for one base and template; blocks are made once and shared by all roles.
+    """The texts of a task as a reader reads them; blocks are made once and shared by all roles.
 
     Parameters
     ----------
     view : TaskView
-    stack : Stack
-        Cuts the base where the experts' layers begin.
-    prompts : Prompts
+    reader : Reader
+        Base, template, and the layer at which adapters begin.
     cache_bytes : int
         Hidden states of all blocks together; what does not fit is computed anew for every batch.
     """
 
-    def __init__(self, view: TaskView, stack: Stack, prompts: Prompts, cache_bytes: int = CACHE_BYTES) -> None:
-        self.view, self.stack, self.prompts = view, stack, prompts
+    def __init__(self, view: TaskView, reader: Reader, cache_bytes: int = CACHE_BYTES) -> None:
+        self.view, self.reader, self.stack = view, reader, reader.stack
+        self.prompts = reader.prompts(view)
         self._left = cache_bytes
         self._blocks: dict[tuple[str, bytes], TextBlock] = {}
-
-    @classmethod
-    def of(cls, view: TaskView, reader: Reader, cache_bytes: int = CACHE_BYTES) -> TaskTexts:
-        """The texts that a reader reads."""
-        return cls(view, reader.stack, reader.prompts(view), cache_bytes)
 
     def rows(self, rows: Tensor) -> TextBlock:
         """Texts of rows [r]."""

@@ -79,6 +79,8 @@ class Budget:
         Rows of a minibatch, in which every (label, group) cell stands in proportion.
     schedule : str
         ``cosine`` (to a tenth of the peak) or ``constant`` after the warm-up.
+    horizon : int or None
+        Steps that the schedule is laid out for, where a run stops before its end; None: ``steps``.
     clip : float
         Largest Euclidean norm of a lane's gradient.
     rungs : tuple of float
@@ -98,6 +100,7 @@ class Budget:
     warm_up: int = 10
     batch_rows: int = 64
     schedule: Literal["cosine", "constant"] = "cosine"
+    horizon: int | None = None
     clip: float = 1.0
     rungs: tuple[float, ...] = (0.25, 0.5)
     keep: float = 0.5
@@ -111,11 +114,12 @@ class LaneResult:
 
     Attributes
     ----------
-    adapters : list of Adapter
-        Each lane's configuration and weights at its chosen checkpoint.
+    lanes : AdapterLanes
+    theta : [K, P]
+        Weights at each lane's chosen checkpoint; see :meth:`adapter`.
     calibration : Calibration
         Of each lane there, fitted on the evaluation rows; [K].
-    margins : [K, r] float32
+    margins : [K, r] float64
         Of the evaluation rows there, before calibration.
     metrics : list of dict
         Metric id to value there, on the evaluation rows, of calibrated probabilities.
@@ -125,7 +129,8 @@ class LaneResult:
         What had to be given up, such as a batch that did not fit in memory.
     """
 
-    adapters: list[Adapter]
+    lanes: AdapterLanes
+    theta: Tensor
     calibration: Calibration
     margins: Tensor
     metrics: list[dict[str, float]]
@@ -136,6 +141,15 @@ class LaneResult:
     step: list[int]
     history: list[dict[str, float]]
     notes: list[str] = field(default_factory=list)
+
+    def adapter(self, lane: int) -> Adapter:
+        """A lane's configuration and weights at its chosen checkpoint."""
+        return self.lanes.adapter(lane, self.theta[lane])
+
+    def rarer_shares(self) -> list[float]:
+        """Share of evaluation rows in each lane's rarer predicted class."""
+        shares: list[float] = rarer_share(torch.sigmoid(calibrated(self.margins, *self.calibration))).tolist()
+        return shares
 
 
 def train_lanes(
@@ -151,6 +165,7 @@ def train_lanes(
     utility_floor: float | None = None,
     row_weights: Tensor | None = None,
     eval_rows: Tensor | None = None,
+    keep_last: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> LaneResult:
     """Train K adapters of one kind and role at once and keep each lane's best checkpoint.
@@ -176,6 +191,8 @@ def train_lanes(
         Weight of each training row in each lane's loss; 0 leaves the row out (out-of-fold lanes).
     eval_rows : [r] int64, optional
         Rows that choose checkpoints; default: the validation rows.
+    keep_last : bool
+        Choose no checkpoint: every lane keeps its last weights, and only predictions are scored, once.
     progress : callable, optional
         Called with (steps done, steps in all).
 
@@ -199,7 +216,9 @@ def train_lanes(
     )
     for step in range(1, budget.steps + 1):
         run.step(step)
-        if step % budget.eval_every == 0 or step == budget.steps:
+        if step == budget.steps and keep_last:
+            run.keep(step)
+        elif step == budget.steps or (step % budget.eval_every == 0 and not keep_last):
             run.evaluate(step)
         if progress is not None:
             progress(step, budget.steps)
@@ -332,8 +351,12 @@ class _Evaluator:
 
 
 @torch.no_grad()
-def block_margins(lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int) -> Tensor:
-    """[K, n] float64 margins of all texts of a block, on the CPU."""
+def block_margins(
+    lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int, places: Tensor | None = None
+) -> Tensor:
+    """[K, n] float64 margins of the texts of a block, or of those at ``places`` [n], on the CPU."""
+    if places is not None:
+        block = block.select(places)
     found = torch.empty(len(lanes), len(block), dtype=torch.float64)
     for batch in block.batches(EVALUATION_TOKENS):
         given = block.take(batch)
@@ -459,7 +482,7 @@ class _Run:
             return step / (budget.warm_up + 1)
         if budget.schedule == "constant":
             return 1.0
-        done = (step - budget.warm_up) / (budget.steps - budget.warm_up)
+        done = (step - budget.warm_up) / ((budget.horizon or budget.steps) - budget.warm_up)
         return 0.55 + 0.45 * math.cos(math.pi * done)
 
     def evaluate(self, step: int) -> None:
@@ -487,6 +510,16 @@ class _Run:
         )
         self._end(pruned, "pruned", f"Outside the best {self.budget.keep:.0%} of the running lanes {text}.")
         self._select(~(broken | stale | pruned))
+
+    def keep(self, step: int) -> None:
+        """Take the weights as they are, whatever they score."""
+        theta = self.optimiser.theta
+        margins = self.evaluator.margins(self.lanes, theta)
+        values = self.evaluator.outcomes(margins)
+        self._record(step, values)
+        self.checkpoints.take(self.alive, theta, values, step)
+        broken = ~(margins.isfinite().all(1) & theta.isfinite().all(1).cpu())
+        self._end(broken, "failed", "The loss or the weights became infinite or undefined; lower the learning rate.")
 
     def _record(self, step: int, values: dict[str, Tensor]) -> None:
         names = list(values)
@@ -524,17 +557,18 @@ class _Run:
         """Every lane at its chosen checkpoint, in the order of the caller; a failed lane has no metrics."""
         best = self.checkpoints
         margins = self.evaluator.margins(self.every, best.theta)
-        values = {**best.values, **self._final_reasons(margins)}
-        names = [name for name in (*OUTCOME_METRICS, *REASON_METRICS, FINAL) if name in values]
+        values = self._final_values(margins)
+        names = list(values)
         failed = torch.tensor([state == "failed" for state in self.states])
         table = torch.stack([torch.where(failed, torch.nan, values[name]) for name in names], 1)
         place = [order.index(lane) for lane in range(len(order))]
         metrics = [dict(zip(names, row, strict=True)) for row in table[place].tolist()]
         history = [{**row, "lane": order[int(row["lane"])]} for row in self.history]
         return LaneResult(
-            adapters=[self.every.adapter(lane, best.theta[lane]) for lane in place],
+            lanes=self.every.select(torch.tensor(place)),
+            theta=best.theta[place],
             calibration=Calibration(*(part[place] for part in self.evaluator.calibration(margins))),
-            margins=margins[place].float(),
+            margins=margins[place],
             metrics=metrics,
             objective=[row[SCORES[self.role]] for row in metrics],
             feasible=(best.feasible & ~failed)[place].tolist(),
@@ -545,12 +579,13 @@ class _Run:
             notes=self.notes,
         )
 
-    def _final_reasons(self, margins: Tensor) -> dict[str, Tensor]:
-        """Procedural metrics, on ``final_rows`` rows, of lanes that ran to their end; others keep what they had."""
+    def _final_values(self, margins: Tensor) -> dict[str, Tensor]:
+        """Metrics of all checkpoints; reasons on ``final_rows`` rows for lanes that ran to their end."""
         ended = torch.tensor([state in ("completed", "early_stopped") for state in self.states])
         lanes = torch.nonzero(ended)[:, 0]
         unknown = torch.full((len(ended),), torch.nan, dtype=torch.float64)
-        found = {name: self.checkpoints.values.get(name, unknown).clone() for name in REASON_METRICS}
+        names = (*OUTCOME_METRICS, *REASON_METRICS)
+        found = {name: self.checkpoints.values.get(name, unknown).clone() for name in names}
         if self.budget.final_rows and len(lanes):
             new = self.evaluator.reasons(
                 self.every.select(lanes), self.checkpoints.theta[lanes], margins[lanes], self.budget.final_rows
@@ -558,8 +593,7 @@ class _Run:
             for name, values in new.items():
                 found[name][lanes] = values
         if self.role == "combined":
-            utility, outcome = (self.checkpoints.values[name] for name in ("utility@1", "fair_res@1"))
-            found[FINAL] = final(utility, outcome, found["fair_proc@1"])
+            found[FINAL] = final(found["utility@1"], found["fair_res@1"], found["fair_proc@1"])
         return found
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from llm_experts.prompts import Packed
-from llm_experts.stack import Stack
+from llm_experts.reader import Reader
 from llm_experts.texts import TaskTexts
 from tasks.task import TaskView
 from tests.experts.conftest import build_view
@@ -61,13 +61,19 @@ class TokenPrompts:
         return tokens, owners
 
 
+class TokenReader(Reader):
+    """Reads the synthetic task."""
+
+    def prompts(self, view: TaskView) -> Any:
+        return TokenPrompts()
+
+    def keys(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> list[bytes]:
+        return TokenPrompts().pack(view, rows, keep).keys()
+
+
 def make_texts(
     rows: int = 160, start: int = -1, n_groups: int = 2, seed: int = 0, cache_bytes: int = 1 << 30
 ) -> TaskTexts:
     view = build_view(rows, numeric=3, n_groups=n_groups, seed=seed)
     view = BinnedView(**{f.name: getattr(view, f.name) for f in dataclasses.fields(view)})
-    stack = Stack(make_tiny_base(layers=2), start)
-    return TaskTexts(view, stack, TokenPrompts(), cache_bytes)  # type: ignore[arg-type]
-
-
-Texts = Callable[..., TaskTexts]
+    return TaskTexts(view, TokenReader(make_tiny_base(layers=2), start=start), cache_bytes)

@@ -1,0 +1,65 @@
+"""Search spaces of LLM experts: what tuning may choose for a kind of adapter and a role."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from experts.expert import Role
+from llm_experts.adapters.registry import kind_named
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+WEIGHT_DECAY = (1e-6, 1e-2)
+LAMBDA = {
+    "lambda_fair": (0.1, 10.0),
+    "lambda_rep": (0.01, 1.0),
+    "lambda_cf": (0.1, 30.0),
+    "lambda_attention": (0.1, 30.0),
+    "lambda_adv": (0.01, 1.0),
+}
+"""Bounds of each weight, drawn log-uniformly; divergences are an order smaller than gaps."""
+TUNED: dict[Role, tuple[str, ...]] = {
+    "utility": (),
+    "result": ("lambda_fair",),
+    "procedural": ("lambda_cf", "lambda_attention", "lambda_adv"),
+    "combined": ("lambda_fair", "lambda_cf", "lambda_attention", "lambda_adv"),
+}
+"""Weights that tuning chooses, by role; ``lambda_rep`` is there for those who ask."""
+
+
+def search_space(kind: str, role: Role, *, counterfactual: bool = True) -> dict[str, BaseDistribution]:
+    """Optuna distributions in a fixed order.
+
+    Parameters
+    ----------
+    kind : str
+        Of :data:`llm_experts.adapters.registry.ADAPTERS`: gives the learning rates and ranks.
+    role : str
+    counterfactual : bool
+        Whether rows can be moved to another group (the sensitive columns are in the text).
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    chosen = kind_named(kind)
+    space: dict[str, BaseDistribution] = {
+        "lr": FloatDistribution(*chosen.lr_range, log=True),
+        "weight_decay": FloatDistribution(*WEIGHT_DECAY, log=True),
+    }
+    if len(chosen.rank_choices) > 1:
+        space["rank"] = CategoricalDistribution(chosen.rank_choices)
+    names = [name for name in TUNED[role] if counterfactual or name != "lambda_cf"]
+    return {**space, **{name: FloatDistribution(*LAMBDA[name], log=True) for name in names}}
+
+
+def describe(kind: str, role: Role, *, counterfactual: bool = True) -> dict[str, dict[str, Any]]:
+    """The space as JSON, as written into tuning results."""
+    from optuna.distributions import FloatDistribution
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, values in search_space(kind, role, counterfactual=counterfactual).items():
+        if isinstance(values, FloatDistribution):
+            found[name] = {"low": values.low, "high": values.high, "scale": "log-uniform"}
+        else:
+            found[name] = {"choices": list(values.choices), "scale": "categorical"}  # type: ignore[attr-defined]
+    return found

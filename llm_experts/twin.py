@@ -1,0 +1,54 @@
+"""One lane with given hyperparameters, and the λ = 0 twin: what a fair expert would be without its fairness terms."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from llm_experts.expert import LLMExpert
+from llm_experts.out_of_fold import Recipe
+from llm_experts.trainer import train_lanes
+
+if TYPE_CHECKING:
+    from llm_experts.texts import TaskTexts
+    from llm_experts.tuning import Tuning
+
+
+def train_fixed(texts: TaskTexts, recipe: Recipe, *, utility_floor: float | None = None) -> LLMExpert:
+    """Train one configuration with the selector of its role: no search, no halving; ``recipe.steps`` is not used.
+
+    Raises
+    ------
+    RuntimeError
+        If the lane failed; the text gives the reason.
+    """
+    result = train_lanes(
+        texts,
+        recipe.role,
+        [recipe.lane],
+        dataclasses.replace(recipe.budget, rungs=(), final_rows=0),
+        seed=recipe.seed,
+        kind=recipe.kind,
+        options=recipe.options,
+        adapter_options=recipe.adapter_options,
+        utility_floor=utility_floor,
+    )
+    if result.state[0] == "failed" or result.step[0] == 0:
+        reason = result.reason[0] or "its metrics are not estimable on the validation rows."
+        raise RuntimeError(
+            f"Training the {recipe.role} role ({recipe.kind}) on {texts.view.name} with lr {recipe.lane.lr:g} failed: "
+            f"{reason}"
+        )
+    temperature, bias = (float(part[0]) for part in result.calibration)
+    return LLMExpert(recipe.role, texts.reader, result.adapter(0), temperature, bias)
+
+
+def twin(texts: TaskTexts, tuning: Tuning) -> LLMExpert:
+    """The chosen lane of a tuned role with every λ at 0.
+
+    Learning rate, weight decay, rank, first weights, batches, budget and selector are those of the tuned expert, so
+    that whatever differs is the work of the fairness terms and not of the selector.
+    """
+    recipe = tuning.recipe
+    lane = dataclasses.replace(recipe.lane, lambdas=dict.fromkeys(recipe.lane.lambdas, 0.0))
+    return train_fixed(texts, recipe._replace(lane=lane), utility_floor=tuning.floor)
