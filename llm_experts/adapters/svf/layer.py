@@ -132,14 +132,16 @@ class SVFLinear(nn.Module, BaseTunerLayer):
         return mixed_offsets(stacked, weights)
 
     def delta(self, d: Tensor) -> Tensor:
-        """[out, in] U diag(σ ⊙ d) Vᵀ, float32."""
-        r = d.shape[-1]
-        return (self.svf_u[:, :r].float() * (self.svf_s[:r] * d)) @ self.svf_v[:, :r].float().T
+        """[out, in] U diag(σ ⊙ d) Vᵀ, at least float32."""
+        r, gains = d.shape[-1], self.svf_s[: d.shape[-1]] * d
+        dtype = torch.promote_types(torch.promote_types(gains.dtype, self.svf_u.dtype), torch.float32)
+        u, v = self.svf_u[:, :r].to(dtype), self.svf_v[:, :r].to(dtype)
+        return (u * gains.to(dtype)) @ v.T
 
     def changed_weight(self, d: Tensor) -> Tensor:
         """[out, in] W + U diag(σ ⊙ d) Vᵀ in the dtype of the (dequantised) weight."""
         weight = dense_weight(self.unmerged_layer)
-        return (weight.float() + self.delta(d)).to(weight.dtype)
+        return (weight + self.delta(d)).to(weight.dtype)
 
     def get_delta_weight(self, adapter: str) -> Tensor:
         """[out, in] what one adapter adds to the weight."""

@@ -6,11 +6,14 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers.pytorch_utils import Conv1D
 
 from llm_experts.adapters.kind import AdapterError
 
 TERNARY_PER_BYTE = 4
+CPU_TILE = 32
+"""Output rows whose 4-bit codes bitsandbytes interleaves for the CPU."""
 
 
 def dense_weight(module: nn.Module) -> Tensor:
@@ -56,12 +59,13 @@ def _dequantised(module: nn.Module) -> Tensor | None:
     if backend is None:
         return None
     weight: Any = module.weight
-    kind = type(weight).__name__
-    unready = (kind == "Params4bit" and weight.quant_state is None) or (kind == "Int8Params" and _floating(weight))
-    if unready:
+    four, eight = (type(weight).__name__ == name for name in ("Params4bit", "Int8Params"))
+    if (four and weight.quant_state is None) or (eight and _floating(weight)):
         raise AdapterError(
             "A weight that bitsandbytes is to quantise is not quantised yet; move the model to its device first."
         )
+    if four:
+        return _four_bit_weight(weight)
     try:
         return backend.get_base_weight(module)
     except (TypeError, NotImplementedError) as error:
@@ -69,6 +73,37 @@ def _dequantised(module: nn.Module) -> Tensor | None:
             f"Weights of type {type(module).__name__} ({backend.backend_name}) cannot be dequantised ({error}), and "
             "singular values need the weight; load the base in NF4, INT8 or without quantisation."
         ) from error
+
+
+def _four_bit_weight(weight: Any) -> Tensor:
+    """A 4-bit weight of bitsandbytes: a table's entry times the largest size of its block.
+
+    On a CPU with AVX512-BF16, the first pass without gradient rearranges codes and scales in place and rounds the scales
+    to bfloat16; bitsandbytes' and PEFT's own dequantisation then return something else without a word. Both layouts are
+    read here, and scales are always rounded, so that a weight is the same matrix before and after its first use.
+    """
+    state = weight.quant_state
+    rows, columns = state.shape
+    packed, stored = getattr(state, "packing_format_for_cpu", False), weight.data.view(torch.uint8)
+    if packed:
+        pairs = stored.reshape(-1, CPU_TILE)
+        tiles = torch.cat([pairs & 15, pairs >> 4], 1).reshape(rows // CPU_TILE, columns // 2, CPU_TILE, 2)
+        codes, scales = tiles.transpose(1, 2).reshape(rows, -1, state.blocksize), state.absmax.T
+    else:
+        flat = stored.reshape(-1)
+        codes, scales = torch.stack([flat >> 4, flat & 15], 1).flatten(), _block_scales(state)
+        codes = pad(codes, (0, len(scales) * state.blocksize - len(codes))).reshape(-1, state.blocksize)
+    values = state.code.float()[codes.long()] * scales.to(torch.bfloat16).float()[..., None]
+    return values.flatten()[: rows * columns].reshape(rows, columns).to(state.original_dtype if packed else state.dtype)
+
+
+def _block_scales(state: Any) -> Tensor:
+    """[blocks] largest size of each block; bitsandbytes can quantise these numbers too."""
+    if not state.nested:
+        return cast(Tensor, state.absmax)
+    from bitsandbytes.functional import dequantize_blockwise
+
+    return cast(Tensor, dequantize_blockwise(state.absmax, state.state2) + state.offset)
 
 
 def _ternary_weight(module: Any) -> Tensor:
