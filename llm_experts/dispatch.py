@@ -110,7 +110,7 @@ class BayesDispatcher:
             raise DispatchError(
                 f"no rows for {', '.join(map(repr, empty))}: give rows on which it is the right expert, or leave it out"
             )
-        fitted = gaussians(states.to(torch.float64), weights, self.settings)
+        fitted = gaussians(states.to("cpu", torch.float64), weights, self.settings)
         self._tensors = {name: tensor.contiguous() for name, tensor in fitted.items()}  # as they will be loaded
         self.vocabulary = None
         if keywords is not None:
@@ -142,7 +142,7 @@ class BayesDispatcher:
         """Log densities of states and keywords under base and experts, and squared Mahalanobis distances."""
         t = self._fitted()
         self._check_rows(states, keywords)
-        whitened = (states.to(torch.float64) - t["centre"]) @ t["projection"]
+        whitened = (states.to("cpu", torch.float64) - t["centre"]) @ t["projection"]
         placed = whitened @ t["scaling"]
         distances = (placed[:, None, :] - t["means"]).square().sum(dim=2)
         base = -whitened.square().sum(dim=1, keepdim=True) / (2 * self.settings.broad) - t["volume"]
@@ -350,7 +350,7 @@ class BayesDispatcher:
         check_finite(states)
         if keywords is not None and len(keywords) != len(states):
             raise DispatchError(f"{len(keywords)} sets of keywords for {len(states)} rows: give one set per row")
-        weights = responsibilities.to(torch.float64)
+        weights = responsibilities.to("cpu", torch.float64)
         if weights.ndim != 2 or len(weights) != len(states) or weights.shape[1] < 1:
             raise DispatchError(
                 f"responsibilities are {list(weights.shape)}: [{len(states)}, K] are needed, a column per expert"

@@ -128,6 +128,6 @@ WINOBIAS = Source(
     "MIT",
     "Zhao, Wang, Yatskar, Ordonez, Chang. Gender Bias in Coreference Resolution. NAACL 2018.",
     tuple(_file("winobias", _WINO, *entry) for entry in _WINO_FILES),
-    ("A few counterparts differ in more than the pronouns, as published.",),
+    ("Some counterparts differ in more than the pronoun, and two of type 2 not in the pronoun, as published.",),
 )
 SOURCES = {source.name: source for source in (BBQ, CROWS_PAIRS, STEREOSET, WINOBIAS)}

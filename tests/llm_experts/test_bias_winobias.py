@@ -78,7 +78,7 @@ def test_published_files() -> None:
     male, female = {"he", "him", "his", "himself"}, {"she", "her", "hers", "herself"}
     assert all({p.pro.pronoun.casefold(), p.anti.pronoun.casefold()} <= male | female for p in found)
     alike = [p for p in found if (p.pro.pronoun.casefold() in male) == (p.anti.pronoun.casefold() in male)]
-    assert len(alike) == 1, "one published counterpart (type 2, test, line 382) keeps the pronoun"
+    assert len(alike) == 2, "in two published counterparts of type 2 the pronoun is the same"
     same = sum({p.pro.right, p.pro.wrong} == {p.anti.right, p.anti.wrong} for p in found)
     assert same >= 1580
     assert len(winobias.sample(found, 200, seed=0)) == 100
