@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from experts import evidence
 from experts.evidence import collect_evidence
@@ -12,6 +14,7 @@ from experts.lane_metrics import lane_probabilities, lane_reasons, reason_metric
 from experts.lanes import LaneParameters
 from experts.mlp import MLPExpert
 from metrics.procedural import procedural_points
+from tasks.load import load_task
 from tasks.task import TaskView
 
 Views = Callable[..., TaskView]
@@ -56,6 +59,40 @@ def test_chunks_change_nothing(make_view: Views, monkeypatch: pytest.MonkeyPatch
 def test_without_sensitive_features_there_is_no_counterfactual(make_view: Views) -> None:
     view = dataclasses.replace(make_view(60), flip=None)
     assert collect_evidence(expert_of(view), view, view.split.test).counterfactual is None
+
+
+def test_counterfactuals_of_tabular_experts_move_the_sensitive_features_alone() -> None:
+    view = load_task("scm", rows=600).view()
+    expert, rows = expert_of(view), view.split.validation
+    assert view.flip is not None
+    moved = [torch.where(view.flip.mask, values, view.features) for values in view.flip.values]
+    alone = [torch.sigmoid(expert.logits(view.with_features(features), rows)) for features in moved]
+    found = collect_evidence(expert, view, rows).counterfactual
+    assert found is not None and torch.equal(found, torch.stack(alone, 1)), "to the last bit"
+
+
+class Reader:
+    """An expert that reads the rows' text and nothing else."""
+
+    role, family, explainer = "utility", "text", "occlusion"
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        return torch.tensor([float("is female" in text) for text in task.text(rows, keep)])
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        return torch.eye(len(task.columns))[torch.zeros(len(rows), dtype=torch.int64)]
+
+    def save(self, folder: Path) -> None:
+        (folder / "expert.json").write_text("{}", encoding="utf-8")
+
+
+def test_experts_that_read_text_see_counterfactuals() -> None:
+    view = load_task("scm", rows=200).view()
+    found = collect_evidence(Reader(), view, view.split.validation)
+    assert found.counterfactual is not None and view.columns[0].name == "sex"
+    says = torch.sigmoid(torch.tensor([float(name == "female") for name in view.group_names]))
+    assert torch.equal(found.counterfactual, says.expand(len(view.split.validation), -1))
+    assert torch.equal(found.probability, says[view.groups[view.split.validation]])
 
 
 def test_lanes_give_the_evidence_of_their_experts(make_view: Views) -> None:
