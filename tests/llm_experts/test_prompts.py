@@ -1,6 +1,7 @@
 """Packed prompts say exactly what two separate prompts per row would, and a column is its own tokens only."""
 
 import dataclasses
+from typing import Literal
 
 import pandas as pd
 import pytest
@@ -174,6 +175,27 @@ def test_a_beginning_token_is_written_where_the_tokenizer_does_so() -> None:
     assert torch.equal(packed.ids[0, 1 : packed.lengths[0]], plain.ids[0, : plain.lengths[0]])
     assert tokens_of(packed, 0, 0).tolist() == tokenizer(asked.text_of(SCM, ROWS)[0])["input_ids"]
     assert asked.answer_ids == prompts().answer_ids
+
+
+@pytest.mark.parametrize("scheme", ["first", "always"])
+def test_tokenizers_that_mark_blanks_give_the_tokens_of_the_whole_text(scheme: Literal["first", "always"]) -> None:
+    """SentencePiece's way: a text gets a mark in front, which a piece in the middle must not get."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    marks = Tokenizer(models.BPE())
+    marks.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    marks.decoder = decoders.Metaspace(prepend_scheme=scheme)
+    texts = [*SCM.text(torch.arange(30)), *prompts().text_of(SCM, ROWS), "a no yes"]
+    marks.train_from_iterator(texts * 3, trainers.BpeTrainer(vocab_size=500, show_progress=False))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=marks)
+    asked = Prompts(tokenizer, SCM.card.text, context=1024)
+    packed = asked.pack(SCM, ROWS)
+    for order in (0, 1):
+        for row, text in enumerate(asked.text_of(SCM, ROWS, order=order)):
+            assert tokens_of(packed, row, order).tolist() == tokenizer(text)["input_ids"]
+            for word, answer in zip(("no", "yes"), asked.answer_ids, strict=True):
+                assert tokenizer(f"{text} {word}")["input_ids"][-1] == answer
 
 
 def test_answer_ids_are_no_and_yes() -> None:
