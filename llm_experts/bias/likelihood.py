@@ -7,6 +7,7 @@ answers that, so base, adapter and mixture are scored by the same code.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,7 @@ from llm_experts.bias.packing import Pack, pack
 from llm_experts.bias.sources import BiasError
 
 if TYPE_CHECKING:
+    from llm_experts.attached import Adapter
     from llm_experts.base import Base
 
 BASE = "__base__"
@@ -99,6 +101,21 @@ class LMScorer:
     def of(cls, base: Base, **options: Any) -> LMScorer:
         """Scorer of a base."""
         return cls(base.model, base.tokenizer, **options)
+
+    @classmethod
+    def with_adapter(cls, base: Base, adapter: Adapter | None, **options: Any) -> LMScorer:
+        """Scorer of a base with an adapter, as an :class:`llm_experts.expert.LLMExpert` has it; the base is left as is.
+
+        The expert's calibration belongs to its yes/no margin and plays no part in other texts.
+        """
+        if adapter is None:
+            return cls.of(base, **options)
+        from llm_experts.adapters.registry import inject, own_copy
+        from llm_experts.adapters.state import set_adapter_state
+
+        model = inject(own_copy(base).model, copy.deepcopy(adapter.config), None)
+        set_adapter_state(model, adapter.state)
+        return cls(model, base.tokenizer, **options)
 
     @torch.no_grad()
     def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
@@ -207,8 +224,9 @@ class MixtureScorer:
     scorers : sequence of Scorer
         Must cut texts into the same tokens.
     weights : [K] Tensor or callable
-        Weights on the simplex; a callable gives [n, K] for n texts (a dispatcher, a gate): one row of weights per
-        text, the same for all its tokens.
+        Weights on the simplex; a callable (of a dispatcher, a gate) gives [n, K] for n texts. It sees the context, or
+        the text where scoring begins at its first character; its weights hold for all tokens of the text, so that
+        continuations of one context are weighed alike.
     """
 
     def __init__(self, scorers: Sequence[Scorer], weights: Tensor | Callable[[Sequence[str]], Tensor]) -> None:
@@ -220,7 +238,10 @@ class MixtureScorer:
         """Scored tokens of each text, see :class:`Scorer`."""
         if not texts:
             return []
-        weights = self._weights(texts) if callable(self._weights) else self._weights
+        weights = self._weights
+        if callable(weights):
+            starts = [0] * len(texts) if start is None else start
+            weights = weights([text[:at] or text for text, at in zip(texts, starts, strict=True)])
         logs = self._checked(weights, len(texts)).log()  # log 0 = -inf: such an expert does not count
         parts = [scorer.token_log_probs(texts, start) for scorer in self._scorers]
         return [self._mixed(experts, log) for experts, log in zip(zip(*parts, strict=True), logs, strict=True)]

@@ -151,14 +151,16 @@ _METRICS: tuple[tuple[str, Formula], ...] = (
 
 def _named(text: str, occupations: tuple[str, ...]) -> list[str]:
     """Occupations named in a text as whole words, in reading order."""
-    proper = {job.casefold(): job for job in occupations}
-    return [proper[found.casefold()] for found in _any_of(occupations).findall(text)]
+    pattern, proper = _any_of(occupations)
+    return [proper[found.casefold()] for found in pattern.findall(text)]
 
 
 @lru_cache
-def _any_of(occupations: tuple[str, ...]) -> re.Pattern[str]:
+def _any_of(occupations: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, str]]:
+    """A pattern of all occupations, and how each is spelt."""
     longest_first = sorted(occupations, key=len, reverse=True)
-    return re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})\b", flags=re.IGNORECASE)
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})\b", flags=re.IGNORECASE)
+    return pattern, {job.casefold(): job for job in occupations}
 
 
 def _lines(path: Path) -> list[str]:

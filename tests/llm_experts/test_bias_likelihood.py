@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -10,6 +11,9 @@ import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from torch import Tensor
 
+from llm_experts.adapters.registry import KINDS, inject, kind_named, own_copy
+from llm_experts.adapters.state import adapter_state, set_adapter_state
+from llm_experts.attached import Adapter
 from llm_experts.base import Base
 from llm_experts.bias import likelihood
 from llm_experts.bias.likelihood import BASE, LMScorer, MixtureScorer, RememberingScorer, continuations
@@ -121,6 +125,22 @@ def test_soft_prompts_are_scored(tiny_base: Base) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_experts_of_every_kind_are_scored(tiny_base: Base, kind: str) -> None:
+    config = kind_named(kind).make_config(None, None, tiny_base.model)
+    state = adapter_state(inject(own_copy(tiny_base).model, copy.deepcopy(config), 0))
+    generator = torch.Generator().manual_seed(1)
+    state = {key: value + 0.2 * torch.randn(value.shape, generator=generator) for key, value in state.items()}
+    scored = LMScorer.with_adapter(tiny_base, Adapter(config, state)).token_log_probs(TEXTS[:3])
+    model = inject(own_copy(tiny_base).model, copy.deepcopy(config), 0)
+    set_adapter_state(model, state)
+    for text, found in zip(TEXTS[:3], scored, strict=True):
+        assert torch.allclose(found.log_probs, plain(model, tiny_base.tokenizer, text), atol=1e-4)
+    bare = LMScorer.with_adapter(tiny_base, None).token_log_probs(TEXTS[:3])
+    assert abs(bare[0].total - scored[0].total) > 1e-3
+    assert torch.allclose(bare[0].log_probs, plain(tiny_base.model, tiny_base.tokenizer, TEXTS[0]), atol=1e-5)
+
+
 def test_memory_that_runs_out_halves_the_batch(tiny_base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = LMScorer.of(tiny_base)
     expected = scorer.token_log_probs(TEXTS)
@@ -154,6 +174,8 @@ def test_a_mixture_mixes_probabilities_token_by_token() -> None:
     first, second = per_text.token_log_probs(["a b", "ab b"])  # odd: the second expert; even: the first
     assert first.log_probs.exp().tolist() == pytest.approx([0.1, 0.75])
     assert second.log_probs.exp().tolist() == pytest.approx([0.1, 0.25])
+    (given,) = continuations(per_text, [("ab", " b")])
+    assert given.log_probs.exp().tolist() == pytest.approx([0.25]), "weighed by its context alone"
 
 
 def test_a_mixture_of_one_expert_is_the_expert(tiny_base: Base) -> None:
