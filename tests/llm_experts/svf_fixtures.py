@@ -38,8 +38,7 @@ def svf_model(base: Base, **options: Any) -> Any:
 def shake(model: nn.Module, name: str = "default", seed: int = 0, size: float = 0.3) -> None:
     """Give an adapter random p."""
     generator = torch.Generator().manual_seed(seed)
-    for layer in svf_layers(model):
-        p = layer.svf_p[name]
+    for p in (layer.svf_p[name] for layer in svf_layers(model) if name in layer.svf_p):
         p.copy_(torch.randn(p.shape, generator=generator) * size)
 
 

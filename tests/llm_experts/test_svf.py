@@ -223,7 +223,7 @@ def test_merging(tiny_base):
 
 
 def test_unloading_gives_the_very_base_back(tiny_base):
-    weights = {name: p for name, p in tiny_base.model.named_parameters()}
+    weights = dict(tiny_base.model.named_parameters())
     model = svf_model(tiny_base)
     shake(model)
     model.merge_adapter()
@@ -328,8 +328,9 @@ def test_contradicting_configurations_are_refused(options, text):
 
 
 def test_what_has_no_matrix_is_refused(tiny_base):
-    with pytest.raises(AdapterError, match=r"embed_tokens: A module of type Embedding has no matrix"), pytest.warns(
-        UserWarning, match="tied layer"
+    with (
+        pytest.raises(AdapterError, match=r"embed_tokens: A module of type Embedding has no matrix"),
+        pytest.warns(UserWarning, match="tied layer"),
     ):
         svf_model(tiny_base, target_modules=["q_proj", "embed_tokens"])
     assert not svf_layers(tiny_base.model)

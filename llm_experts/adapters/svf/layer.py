@@ -14,7 +14,7 @@ from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.svf.config import SVFConfig
 from llm_experts.adapters.svf.decomposition import spectrum_of, weight_hash
 from llm_experts.adapters.svf.multipliers import mixed_offsets, offsets
-from llm_experts.adapters.svf.weights import dense_weight, is_quantised, linear_of
+from llm_experts.adapters.svf.weights import dense_weight, is_quantised, linear_of, settle
 
 
 class Mixture(NamedTuple):
@@ -75,6 +75,7 @@ class SVFLinear(nn.Module, BaseTunerLayer):
 
     def __init__(self, base_layer: nn.Module, adapter_name: str, config: SVFConfig) -> None:
         super().__init__()
+        settle(base_layer)
         weight = dense_weight(base_layer)
         self.base_layer = base_layer
         self.out_features, self.in_features = weight.shape

@@ -75,26 +75,58 @@ def _dequantised(module: nn.Module) -> Tensor | None:
         ) from error
 
 
+def settle(module: nn.Module) -> None:
+    """Keep bitsandbytes from rearranging a 4-bit weight in place, and undo it where it has happened.
+
+    On a CPU with AVX512-BF16, the first pass without gradient rearranges codes and scales and rounds the scales to
+    bfloat16. Dequantisation by bitsandbytes and PEFT then returns another matrix without a word, and the next
+    ``state_dict()`` leaves behind weights that are slightly or, without double quantisation, utterly wrong. Other
+    kernels leave the weight alone.
+    """
+    weight: Any = getattr(module, "weight", None)
+    if type(weight).__name__ != "Params4bit" or weight.quant_state is None:
+        return
+    if hasattr(module, "support_avx512bf16_for_cpu"):
+        cast(Any, module).support_avx512bf16_for_cpu = False
+    state = weight.quant_state
+    if not _rearranged(state):
+        return
+    codes, scales = _codes_and_scales(weight)
+    pairs = codes.reshape(-1, 2)
+    stored = ((pairs[:, 0] << 4) | pairs[:, 1]).reshape(state.original_qshape)
+    weight.data = stored.view(getattr(state, "original_storage_type", torch.uint8))
+    state.absmax, state.dtype, state.packing_format_for_cpu = scales.flatten().float(), state.original_dtype, False
+
+
+def _rearranged(state: Any) -> bool:
+    return bool(getattr(state, "packing_format_for_cpu", False))
+
+
 def _four_bit_weight(weight: Any) -> Tensor:
     """A 4-bit weight of bitsandbytes: a table's entry times the largest size of its block.
 
-    On a CPU with AVX512-BF16, the first pass without gradient rearranges codes and scales in place and rounds the scales
-    to bfloat16; bitsandbytes' and PEFT's own dequantisation then return something else without a word. Both layouts are
-    read here, and scales are always rounded, so that a weight is the same matrix before and after its first use.
+    Scales are rounded to bfloat16, as :func:`settle` has to accept them: a weight is the same matrix before and after
+    its first use.
     """
     state = weight.quant_state
     rows, columns = state.shape
-    packed, stored = getattr(state, "packing_format_for_cpu", False), weight.data.view(torch.uint8)
-    if packed:
+    codes, scales = _codes_and_scales(weight)
+    values = state.code.float()[codes.long()] * scales.to(torch.bfloat16).float()[:, None]
+    dtype = state.original_dtype if _rearranged(state) else state.dtype
+    return values.flatten()[: rows * columns].reshape(rows, columns).to(dtype)
+
+
+def _codes_and_scales(weight: Any) -> tuple[Tensor, Tensor]:
+    """[blocks, size] entries of the table and [blocks] scales, row by row of the weight, in either layout."""
+    state, stored = weight.quant_state, weight.data.view(torch.uint8)
+    rows, columns = state.shape
+    if _rearranged(state):
         pairs = stored.reshape(-1, CPU_TILE)
         tiles = torch.cat([pairs & 15, pairs >> 4], 1).reshape(rows // CPU_TILE, columns // 2, CPU_TILE, 2)
-        codes, scales = tiles.transpose(1, 2).reshape(rows, -1, state.blocksize), state.absmax.T
-    else:
-        flat = stored.reshape(-1)
-        codes, scales = torch.stack([flat >> 4, flat & 15], 1).flatten(), _block_scales(state)
-        codes = pad(codes, (0, len(scales) * state.blocksize - len(codes))).reshape(-1, state.blocksize)
-    values = state.code.float()[codes.long()] * scales.to(torch.bfloat16).float()[..., None]
-    return values.flatten()[: rows * columns].reshape(rows, columns).to(state.original_dtype if packed else state.dtype)
+        return tiles.transpose(1, 2).reshape(-1, state.blocksize), state.absmax.T.flatten()
+    flat, scales = stored.reshape(-1), _block_scales(state)
+    codes = torch.stack([flat >> 4, flat & 15], 1).flatten()
+    return pad(codes, (0, len(scales) * state.blocksize - len(codes))).reshape(-1, state.blocksize), scales
 
 
 def _block_scales(state: Any) -> Tensor:
