@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from llm_experts.adapters.svf import Spectrum
 
-KEY = re.compile(r"^.*?\blayers\.(\d+)\.(.+?)\.(lora_A|lora_B|lora_magnitude_vector|ia3_l|svf_p)(?:\.weight)?$")
+KEY = re.compile(r"^.*?\blayers\.(\d+)\.(.+?)\.(?:lora_A|lora_B|lora_magnitude_vector|ia3_l|svf_p)(?:\.weight)?$")
 
 
 class Place(NamedTuple):
@@ -67,6 +67,14 @@ class Delta:
     def rank(self) -> int:
         """Rank of the low-rank term, 0 without one."""
         return 0 if self.a is None else len(self.a)
+
+
+def place_of(key: str) -> Place:
+    """The place of a key of an adapter's state."""
+    found = KEY.match(key)
+    if not found:
+        raise AdapterError(f"{key} is no weight of an adapter that changes matrices; load the adapter's own folder.")
+    return Place(int(found[1]), found[2])
 
 
 def matrix(layers: nn.ModuleList, place: Place) -> nn.Module:
@@ -108,10 +116,7 @@ def adapter_deltas(config: PeftConfig, state: Mapping[str, Tensor], layers: nn.M
         )
     parts: dict[Place, dict[str, Tensor]] = {}
     for key, value in state.items():
-        found = KEY.match(key)
-        if not found:
-            raise AdapterError(f"{key} is no weight of an adapter of kind {kind.name}; load the adapter's own folder.")
-        parts.setdefault(Place(int(found[1]), found[2]), {})[found[3]] = value
+        parts.setdefault(place_of(key), {})[key.removesuffix(".weight").rpartition(".")[2]] = value
     if kind.name == "ia3":
         return {place: _gain(part["ia3_l"]) for place, part in parts.items()}
     if kind.name == "svf":

@@ -163,7 +163,8 @@ def inject(model: nn.Module, config: PeftConfig, seed: int | None, name: str = "
     Returns
     -------
     PeftModel
-        In evaluation mode, the new adapter active; only its trainable parameters require gradients.
+        In evaluation mode, the new adapter active; only its trainable parameters require gradients. What PEFT would
+        compute wrongly with it is refused (:mod:`llm_experts.adapters.guards`).
 
     Raises
     ------
@@ -177,6 +178,8 @@ def inject(model: nn.Module, config: PeftConfig, seed: int | None, name: str = "
     so that nobody else's numbers change) and replaced by :func:`start_state`.
     """
     from peft import PeftModel, get_peft_model
+
+    from llm_experts.adapters.guards import guard
 
     _check_foreign(config)
     with _peft_as_asked():
@@ -197,7 +200,7 @@ def inject(model: nn.Module, config: PeftConfig, seed: int | None, name: str = "
     trains = kind_of(config).trains
     for key, parameter in adapter_parameters(made, name).items():
         parameter.requires_grad_(trains(key))
-    return made
+    return guard(made)
 
 
 def start_state(peft_model: Any, seed: int, name: str = "default") -> State:
