@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from llm_experts.bias.likelihood import Scorer, continuations
 from llm_experts.bias.result import DRAWS, Array, Formula, capped, chosen, generator_of, macro, ratio, resampled, row
+from llm_experts.bias.scorer import Scorer, continuations
 from llm_experts.bias.sources import BBQ, BiasError
 
 SCORING = "answers by the log-likelihood of their words given context and question, minus that after 'Answer:' alone"

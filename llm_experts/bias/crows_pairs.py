@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from llm_experts.bias.likelihood import Scored, Scorer
 from llm_experts.bias.result import DRAWS, TIE, Array, capped, generator_of, preferred, ratio, resampled, row
+from llm_experts.bias.scorer import Scored, Scorer
 from llm_experts.bias.sources import CROWS_PAIRS
 
 SCORING = "shared: causal log-likelihood of the tokens that both sentences share; total: of the sentence"

@@ -1,21 +1,17 @@
-"""Log-probabilities of texts under a language model, an adapter or a mixture of them.
-
-Everything that the bias sets ask of a model is the log-probability of some tokens of some texts. A :class:`Scorer`
-answers that, so base, adapter and mixture are scored by the same code.
-"""
+"""Log-probabilities of texts under a causal language model, bare or with an adapter."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from llm_experts.bias.packing import Pack, pack
+from llm_experts.bias.scorer import Scored
 from llm_experts.bias.sources import BiasError
 
 if TYPE_CHECKING:
@@ -25,49 +21,6 @@ if TYPE_CHECKING:
 BASE = "__base__"
 """Name of the adapter that is none: the base under a PEFT model."""
 _CHUNK = 1 << 26  # most logits at once
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scored tokens of one text.
-
-    Attributes
-    ----------
-    log_probs : [t] float64
-        log P(token | all tokens before it), natural logarithm; the first token of a text follows the start token.
-    spans : tuple of (start, end)
-        Characters of each token in the text.
-    """
-
-    log_probs: Tensor
-    spans: tuple[tuple[int, int], ...]
-
-    @property
-    def total(self) -> float:
-        """Sum of the log-probabilities."""
-        return float(self.log_probs.sum())
-
-    @property
-    def mean(self) -> float:
-        """Log-probability per token."""
-        return float(self.log_probs.mean())
-
-
-class Scorer(Protocol):
-    """What the bias sets need of a model."""
-
-    def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
-        """Scored tokens of each text.
-
-        ``start[i]`` is the character at which scoring begins: tokens that end at or before it are context only and
-        are left out. Every text has at least one scored token.
-        """
-        ...
-
-
-def continuations(scorer: Scorer, pairs: Sequence[tuple[str, str]]) -> list[Scored]:
-    """Scored tokens of each continuation given its context, for (context, continuation) pairs."""
-    return scorer.token_log_probs([a + b for a, b in pairs], [len(a) for a, _ in pairs])
 
 
 class LMScorer:
@@ -141,6 +94,23 @@ class LMScorer:
             for sequence, index, span in zip(ids, first, spans, strict=True)
         ]
 
+    @torch.no_grad()
+    def last_states(self, texts: Sequence[str]) -> Tensor:
+        """[n, d] float32 hidden state that predicts what follows each text: what a dispatcher sees of it."""
+        if not texts:
+            return torch.zeros(0, int(self._model.config.hidden_size))
+        ids, _ = self._tokens(texts)
+        assert self._begin is not None
+        found: dict[tuple[int, ...], Tensor] = {}
+        packs = [Pack([self._begin, *s], list(range(len(s) + 1)), [0] * (len(s) + 1), members={s: []}) for s in {*ids}]
+        with self._switched():
+            for batch in _batches(sorted(packs, key=lambda p: (len(p.ids), p.ids)), self._batch_tokens):
+                states = self._states(batch, False, [(row, len(p.ids) - 1) for row, p in enumerate(batch)])
+                found.update(
+                    (s, state) for p, state in zip(batch, states.float().cpu(), strict=True) for s in p.members
+                )
+        return torch.stack([found[s] for s in ids])
+
     def _tokens(self, texts: Sequence[str]) -> tuple[list[tuple[int, ...]], list[tuple[tuple[int, int], ...]]]:
         encoded = self._tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
         ids = [tuple(sequence) for sequence in encoded["input_ids"]]
@@ -174,22 +144,26 @@ class LMScorer:
         return {**self._run(batch[:half], shared), **self._run(batch[half:], shared)}
 
     def _forward(self, batch: list[Pack], shared: bool) -> dict[tuple[int, ...], Tensor]:
-        device = next(self._model.parameters()).device
-        inputs = _inputs(batch, self._tokenizer.pad_token_id or 0, shared, self._model.dtype)
-        length = inputs["input_ids"].shape[1]
         asked = sorted({(row, at) for row, p in enumerate(batch) for at, _ in p.asked})
-        rows, places = torch.tensor(asked, device=device).T
-        with _caught(self._model, rows, places, length) as caught:
-            self._model(**{name: value.to(device) for name, value in inputs.items()}, use_cache=False)
+        states = self._states(batch, shared, asked)
         number = {pair: index for index, pair in enumerate(asked)}
         targets = [(number[row, at], token) for row, p in enumerate(batch) for at, token in p.asked]
-        values = _gathered(self._model, caught[0], targets)
+        values = _gathered(self._model, states, targets)
         answers = dict(zip(targets, values.tolist(), strict=True))
         return {
             member: torch.tensor([answers[number[row, at], token] for at, token in path], dtype=torch.float64)
             for row, p in enumerate(batch)
             for member, path in p.members.items()
         }
+
+    def _states(self, batch: list[Pack], shared: bool, asked: list[tuple[int, int]]) -> Tensor:
+        """[m, d] hidden states before the head at (row, place) pairs of a batch."""
+        device = next(self._model.parameters()).device
+        inputs = _inputs(batch, self._tokenizer.pad_token_id or 0, shared, self._model.dtype)
+        rows, places = torch.tensor(asked, device=device).T
+        with _caught(self._model, rows, places, inputs["input_ids"].shape[1]) as caught:
+            self._model(**{name: value.to(device) for name, value in inputs.items()}, use_cache=False)
+        return caught[0]
 
     def _attends_to_all(self) -> bool:
         """Whether one sequence may hold several tails: a mask of our own is obeyed by every layer."""
@@ -214,71 +188,6 @@ class LMScorer:
                     yield
         finally:
             self._model.train(training)
-
-
-class MixtureScorer:
-    """A weighted mixture of next-token probabilities: P(token) = sum over k of w_k P_k(token).
-
-    Parameters
-    ----------
-    scorers : sequence of Scorer
-        Must cut texts into the same tokens.
-    weights : [K] Tensor or callable
-        Weights on the simplex; a callable (of a dispatcher, a gate) gives [n, K] for n texts. It sees the context, or
-        the text where scoring begins at its first character; its weights hold for all tokens of the text, so that
-        continuations of one context are weighed alike.
-    """
-
-    def __init__(self, scorers: Sequence[Scorer], weights: Tensor | Callable[[Sequence[str]], Tensor]) -> None:
-        if not scorers:
-            raise BiasError("a mixture needs at least one scorer")
-        self._scorers, self._weights = tuple(scorers), weights
-
-    def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
-        """Scored tokens of each text, see :class:`Scorer`."""
-        if not texts:
-            return []
-        weights = self._weights
-        if callable(weights):
-            starts = [0] * len(texts) if start is None else start
-            weights = weights([text[:at] or text for text, at in zip(texts, starts, strict=True)])
-        logs = self._checked(weights, len(texts)).log()  # log 0 = -inf: such an expert does not count
-        parts = [scorer.token_log_probs(texts, start) for scorer in self._scorers]
-        return [self._mixed(experts, log) for experts, log in zip(zip(*parts, strict=True), logs, strict=True)]
-
-    def _checked(self, weights: Tensor, n: int) -> Tensor:
-        weights = weights.to(torch.float64).expand(n, -1)
-        count = len(self._scorers)
-        if weights.shape[1] != count:
-            raise BiasError(f"{weights.shape[1]} weights for {count} scorers: give one weight per scorer")
-        sums = weights.sum(dim=1)
-        if not bool((weights >= 0).all()) or not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
-            raise BiasError("mixture weights must be non-negative and sum to 1 in every row: normalise them first")
-        return weights
-
-    @staticmethod
-    def _mixed(experts: tuple[Scored, ...], log: Tensor) -> Scored:
-        if any(expert.spans != experts[0].spans for expert in experts):
-            raise BiasError("the scorers of a mixture cut a text into different tokens: use experts of one tokenizer")
-        table = torch.stack([expert.log_probs for expert in experts])
-        return Scored(torch.logsumexp(table + log[:, None], dim=0), experts[0].spans)
-
-
-class RememberingScorer:
-    """Keeps what a scorer has answered, so that many mixtures of the same experts cost one pass per expert."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-        self._known: dict[tuple[str, int], Scored] = {}
-
-    def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
-        """Scored tokens of each text, see :class:`Scorer`."""
-        keys = list(zip(texts, [0] * len(texts) if start is None else start, strict=True))
-        new = [key for key in dict.fromkeys(keys) if key not in self._known]
-        if new:
-            answers = self._scorer.token_log_probs([text for text, _ in new], [at for _, at in new])
-            self._known.update(zip(new, answers, strict=True))
-        return [self._known[key] for key in keys]
 
 
 def _first(spans: tuple[tuple[int, int], ...], at: int, text: str) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llm_experts.bias import bbq, crows_pairs, stereoset, winobias
-from llm_experts.bias.likelihood import Scorer
 from llm_experts.bias.result import DRAWS
+from llm_experts.bias.scorer import Scorer
 from llm_experts.bias.sources import BiasError
 
 Rows = list[dict[str, Any]]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from llm_experts.bias.likelihood import Scorer
 from llm_experts.bias.result import DRAWS, Array, Formula, capped, generator_of, preferred, ratio, resampled, row
+from llm_experts.bias.scorer import Scorer
 from llm_experts.bias.sources import STEREOSET, BiasError
 
 SCORING = "within: log-likelihood per token of the sentence; between: log P(sentence | context)"

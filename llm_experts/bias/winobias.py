@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from llm_experts.bias.likelihood import Scorer, continuations
 from llm_experts.bias.result import DRAWS, Array, Formula, capped, chosen, generator_of, ratio, resampled, row
+from llm_experts.bias.scorer import Scorer, continuations
 from llm_experts.bias.sources import WINOBIAS, BiasError
 
 SCORING = "two referents by the log-likelihood of 'the <occupation>' after the question, minus that without sentence"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from llm_experts.bias.likelihood import Scored
+from llm_experts.bias.scorer import Scored
 
 
 class Bigrams:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import pytest
@@ -16,10 +15,9 @@ from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.attached import Adapter
 from llm_experts.base import Base
 from llm_experts.bias import likelihood
-from llm_experts.bias.likelihood import BASE, LMScorer, MixtureScorer, RememberingScorer, continuations
-from llm_experts.bias.packing import pack
+from llm_experts.bias.likelihood import BASE, LMScorer
+from llm_experts.bias.scorer import continuations
 from llm_experts.bias.sources import BiasError
-from tests.llm_experts.table_model import Bigrams
 
 TEXTS = [
     "The applicant's age is 23 years. The applicant's sex is female.",
@@ -165,58 +163,11 @@ def test_texts_that_cannot_be_scored_are_refused(tiny_base: Base) -> None:
         scorer.token_log_probs(["yes"], [3])
 
 
-def test_a_mixture_mixes_probabilities_token_by_token() -> None:
-    one, two = Bigrams({"a": 0.5, "b": 0.25}), Bigrams({"a": 0.1, "b": 0.75})
-    scorer = MixtureScorer([one, two], torch.tensor([0.75, 0.25]))
-    (scored,) = scorer.token_log_probs(["a b"])
-    assert scored.log_probs.exp().tolist() == pytest.approx([0.4, 0.375])
-    per_text = MixtureScorer([one, two], lambda texts: torch.eye(2)[[len(t) % 2 for t in texts]])
-    first, second = per_text.token_log_probs(["a b", "ab b"])  # odd: the second expert; even: the first
-    assert first.log_probs.exp().tolist() == pytest.approx([0.1, 0.75])
-    assert second.log_probs.exp().tolist() == pytest.approx([0.1, 0.25])
-    (given,) = continuations(per_text, [("ab", " b")])
-    assert given.log_probs.exp().tolist() == pytest.approx([0.25]), "weighed by its context alone"
-
-
-def test_a_mixture_of_one_expert_is_the_expert(tiny_base: Base) -> None:
-    expert = LMScorer.of(tiny_base)
-    mixed = MixtureScorer([expert, expert, expert], torch.tensor([0.2, 0.3, 0.5])).token_log_probs(TEXTS)
-    for a, b in zip(mixed, expert.token_log_probs(TEXTS), strict=True):
-        assert torch.allclose(a.log_probs, b.log_probs)
-
-
-def test_wrong_mixtures_are_refused(tiny_base: Base) -> None:
-    one = Bigrams({})
-    with pytest.raises(BiasError, match="one weight per scorer"):
-        MixtureScorer([one], torch.ones(2) / 2).token_log_probs(["a"])
-    for weights in (torch.tensor([1.5, -0.5]), torch.tensor([0.5, 0.1])):
-        with pytest.raises(BiasError, match="sum to 1"):
-            MixtureScorer([one, one], weights).token_log_probs(["a"])
-    with pytest.raises(BiasError, match="different tokens"):
-        MixtureScorer([one, LMScorer.of(tiny_base)], torch.ones(2) / 2).token_log_probs(["Some pheasants"])
-    with pytest.raises(BiasError, match="at least one"):
-        MixtureScorer([], torch.ones(0))
-
-
-def test_a_remembering_scorer_asks_once() -> None:
-    model = Bigrams({"a": 0.5})
-    scorer = RememberingScorer(model)
-    first = scorer.token_log_probs(["a b", "a b", "c"])
-    assert model.calls == 2
-    again = scorer.token_log_probs(["c", "a b"], [0, 1])
-    assert model.calls == 3, "another start is another question"
-    assert again[0].total == first[2].total
-    assert again[1].total == pytest.approx(math.log(0.1))
-
-
-def test_packs_share_what_texts_share() -> None:
-    context = tuple(range(50, 80))
-    wanted = {(*context, 1, 2): 30, (*context, 3): 30, (*context, 4, 5, 6): 30, (7, 8): 0}
-    packs = pack(wanted, 0, share=True)
-    assert [len(p.members) for p in packs] == [1, 3]
-    shared = packs[1]
-    assert len(shared.ids) == 1 + 30 + 2 + 1 + 3
-    assert shared.positions == [*range(31), 31, 32, 31, 31, 32, 33]
-    assert shared.branch == [0] * 31 + [1, 1, 2, 3, 3, 3]
-    assert shared.members[(*context, 4, 5, 6)] == [(30, 4), (34, 5), (35, 6)]
-    assert [len(p.members) for p in pack(wanted, 0, share=False)] == [1] * 4
+@pytest.mark.parametrize("batch_tokens", [30, 8192])
+def test_last_states_are_those_of_the_model(tiny_base: Base, batch_tokens: int) -> None:
+    found = LMScorer.of(tiny_base, batch_tokens=batch_tokens).last_states(TEXTS)
+    for text, state in zip(TEXTS, found, strict=True):
+        ids = [tiny_base.tokenizer.bos_token_id, *tiny_base.tokenizer(text, add_special_tokens=False)["input_ids"]]
+        expected = tiny_base.model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+        assert torch.allclose(state, expected, atol=1e-4)
+    assert LMScorer.of(tiny_base).last_states([]).shape == (0, 64)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llm_experts.bias import winobias
-from llm_experts.bias.likelihood import Scored
+from llm_experts.bias.scorer import Scored
 from llm_experts.bias.sources import BiasError
 from llm_experts.bias.winobias import Counterparts, Sentence
 from tests.llm_experts.table_model import Bigrams
