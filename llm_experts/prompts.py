@@ -16,12 +16,13 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from llm_experts.pieces import ANCHOR, Pieces, PromptError
 from tasks.text import OPTIONS, QUESTION, column_phrases, format_of, render
 
 if TYPE_CHECKING:
@@ -30,13 +31,9 @@ if TYPE_CHECKING:
     from tasks.card import TextStyle
     from tasks.task import TaskView
 
-ANCHOR = "a"
-"""A piece is tokenised behind this word and what belongs to the word is cut off."""
+__all__ = ["Packed", "PromptError", "Prompts", "length_batches", "pad"]
+
 ROW, ORDER_A, ORDER_B, PADDING = 0, 1, 2, -1
-
-
-class PromptError(ValueError):
-    """Rows that cannot be asked about as text; the text says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +134,6 @@ def length_batches(packed: Packed, tokens_per_batch: int) -> Iterator[Tensor]:
         start = stop
 
 
-class _Piece(NamedTuple):
-    """Tokens of a piece of text, and which of them have a character of the phrase (not only what stands before it)."""
-
-    ids: np.ndarray  # [t] int64
-    inside: np.ndarray  # [t] bool
-
-
 class Prompts:
     """Writes rows of a task as prompts for one tokenizer, in one template; phrases are tokenised once.
 
@@ -167,11 +157,6 @@ class Prompts:
     def __init__(
         self, tokenizer: PreTrainedTokenizerFast, style: TextStyle, template: str = "sentence", *, context: int
     ) -> None:
-        if not tokenizer.is_fast:
-            raise PromptError(
-                f"{type(tokenizer).__name__} does not tell which characters a token has; load the base with its "
-                "fast tokenizer (a tokenizer.json)."
-            )
         if not style.question.strip():
             raise PromptError(
                 "The data card asks no question, so rows of it cannot be scored as text. Add to its [text] "
@@ -179,12 +164,12 @@ class Prompts:
             )
         self.style, self.template, self.context = style, template, context
         self._tokenizer, self._format = tokenizer, format_of(template)
-        self._known: dict[tuple[str, str], _Piece] = {}
+        self._pieces = Pieces(tokenizer)
         self._lead = self._beginning()
         question = self._format.end + self._format.ask + QUESTION.format(question=style.question.strip())
         words = (style.positive, style.negative)
         tails = [OPTIONS.format(first=first, second=second) for first, second in (words, words[::-1])]
-        self._fixed = [piece.ids for piece in self._pieces([question, *tails])]
+        self._fixed = [self._pieces.tokens(number) for number in self._pieces.number([question, *tails]).tolist()]
         self._asked = [question.removeprefix(self._format.end) + tail for tail in tails]
         self.answer_ids = self._answers()
 
@@ -198,10 +183,9 @@ class Prompts:
         DataError
             If ``keep`` has another shape.
         """
-        pool, spoken = self._phrases(view, rows, keep)
+        spoken = self._spoken(view, rows, keep)
         question, *tails = self._fixed
-        sizes = np.array([len(piece.ids) for piece in pool], dtype=np.int64)
-        shared = sizes[spoken].sum(1) + len(self._lead) + len(question)
+        shared = self._pieces.sizes(spoken).sum(1) + len(self._lead) + len(question)
         self._check(shared + max(map(len, tails)), rows)
         ends = np.cumsum([shared, *(np.full(len(shared), len(tail)) for tail in tails)], 0)  # [3, r]
         token = np.arange(int(ends[-1].max(initial=0)))[None]
@@ -212,7 +196,7 @@ class Prompts:
         segment[token < ends[0][:, None]] = ROW
         ids[:, : len(self._lead)] = self._lead
         spans = (token >= len(self._lead)) & (token < ends[0][:, None] - len(question))
-        ids[spans], columns[spans] = _joined(pool, spoken)
+        ids[spans], columns[spans] = self._pieces.joined(spoken)
         for piece, end in zip((question, *tails), ends, strict=True):
             ids[np.arange(len(rows))[:, None], end[:, None] - len(piece) + np.arange(len(piece))] = piece
         restart = np.where(segment == ORDER_B, len(tails[0]), 0)
@@ -224,38 +208,15 @@ class Prompts:
         """Prompts of rows [r] as a person reads them, with the options in order A (0) or B (1)."""
         return [written.text + self._asked[order] for written in render(view, rows, keep, self.template)]
 
-    def _phrases(self, view: TaskView, rows: Tensor, keep: Tensor | None) -> tuple[list[_Piece], np.ndarray]:
-        """Different phrases of the rows, and [r, columns] which of them each row says."""
-        pool: list[_Piece] = []
+    def _spoken(self, view: TaskView, rows: Tensor, keep: Tensor | None) -> np.ndarray:
+        """[r, columns] number of the phrase that a row says of each column."""
         spoken = []
         for index, (texts, codes) in enumerate(column_phrases(view, rows, keep, self.template)):
-            before = self._format.between if index else ""
+            between = self._format.between if index else ""
             used, own = np.unique(codes, return_inverse=True)
-            spoken.append(own + len(pool))
-            pool += self._pieces([before + texts[code] for code in used.tolist()], len(before), first=not index)
-        return pool, np.stack(spoken, 1)
-
-    def _pieces(self, texts: list[str], before: int = 0, first: bool = False) -> list[_Piece]:
-        """Tokens of pieces of text, whose leading ``before`` characters only stand between phrases."""
-        anchor = "" if first else ANCHOR
-        new = [text for text in dict.fromkeys(texts) if (anchor, text) not in self._known]
-        if new:
-            found = self._tokenizer(
-                [anchor + text for text in new], add_special_tokens=False, return_offsets_mapping=True
-            )
-            for text, ids, offsets in zip(new, found["input_ids"], found["offset_mapping"], strict=True):
-                self._known[anchor, text] = self._cut(text, np.array(ids), np.array(offsets), len(anchor), before)
-        return [self._known[anchor, text] for text in texts]
-
-    def _cut(self, text: str, ids: np.ndarray, offsets: np.ndarray, anchor: int, before: int) -> _Piece:
-        """Tokens behind the anchor; ``offsets`` [t, 2] are the characters of each token."""
-        own = offsets[:, 0] >= anchor
-        if not own.all() and offsets[~own, 1].max() > anchor:
-            raise PromptError(
-                f"The tokenizer joins {text!r} with the word before it, so a row cannot be tokenised column by column. "
-                "Choose a base whose tokenizer keeps words apart."
-            )
-        return _Piece(ids[own].astype(np.int64), offsets[own, 1] > anchor + before)
+            phrases = [between + texts[code] for code in used.tolist()]
+            spoken.append(self._pieces.number(phrases, len(between), first=not index)[own])
+        return np.stack(spoken, 1)
 
     def _beginning(self) -> np.ndarray:
         """Tokens that the tokenizer writes before every text."""
@@ -268,15 +229,16 @@ class Prompts:
         """Tokens of the words for no and yes."""
         words = (self.style.negative, self.style.positive)
         found = []
-        for word, piece in zip(words, self._pieces([f" {word}" for word in words]), strict=True):
-            if len(piece.ids) != 1:
-                tokens = ", ".join(repr(self._tokenizer.decode([int(token)])) for token in piece.ids)
+        for word, number in zip(words, self._pieces.number([f" {word}" for word in words]).tolist(), strict=True):
+            ids = self._pieces.tokens(number).tolist()
+            if len(ids) != 1:
+                tokens = ", ".join(repr(self._tokenizer.decode([token])) for token in ids)
                 raise PromptError(
-                    f"The answer word {word!r} is {len(piece.ids)} tokens for this base ({tokens}), and answers of "
+                    f"The answer word {word!r} is {len(ids)} tokens for this base ({tokens}), and answers of "
                     "several tokens are not scored. Set positive and negative in the card's [text] to words that are "
                     "single tokens, such as yes and no."
                 )
-            found.append(int(piece.ids[0]))
+            found += ids
         if found[0] == found[1]:
             raise PromptError(
                 f"The answer words {words[0]!r} and {words[1]!r} are the same token for this base. "
@@ -293,16 +255,3 @@ class Prompts:
             f"base reads {self.context} at most; {int((lengths > self.context).sum())} of {len(lengths)} rows are too "
             "long. Use fewer columns, the template record, shorter texts in the card, or a base with a longer context."
         )
-
-
-def _joined(pool: list[_Piece], spoken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens of rows that say pieces ``spoken`` [r, c] of the pool, row by row, and the column of each token or -1."""
-    sizes = np.array([len(piece.ids) for piece in pool], dtype=np.int64)
-    said = spoken.ravel()
-    count = sizes[said]
-    shift = (np.cumsum(sizes) - sizes)[said] - (np.cumsum(count) - count)
-    index = np.arange(count.sum()) + np.repeat(shift, count)
-    ids = np.concatenate([np.empty(0, dtype=np.int64), *(piece.ids for piece in pool)])
-    inside = np.concatenate([np.empty(0, dtype=bool), *(piece.inside for piece in pool)])
-    owner = np.repeat(np.tile(np.arange(spoken.shape[1], dtype=np.int16), len(spoken)), count)
-    return ids[index], np.where(inside[index], owner, np.int16(-1))
