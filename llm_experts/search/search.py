@@ -172,13 +172,14 @@ class _Search:
 
     def round(self, number: int) -> bool:
         """Fit, search, evaluate the front truly; False if the front held nothing new."""
-        surrogate = fit(self.known.alphas, self.known.outputs, self.box)
+        surrogate = fit(self.known.alphas, self.known.outputs, self.box, interpolate=self.settings.interpolate)
         validated = cross_validate(
             self.known.alphas,
             self.known.outputs,
             self.box,
             terms(len(self.names)),
             lambda alphas, outputs: self.measure(alphas, outputs).values,
+            interpolate=self.settings.interpolate,
         )
         with self._clock("surrogate search"):
             state = self._evolve(surrogate, number)
@@ -263,7 +264,7 @@ class _Search:
         self, measured: Measures, on_front: Tensor, held_out: tuple[MixtureModel, SearchRows] | None
     ) -> tuple[Winner, list[Rejection]]:
         members = torch.nonzero(on_front)[:, 0]
-        members = members[ordered(measured.losses[members], self.settings.order)][: self.settings.candidates]
+        members = members[ordered(measured.losses[members], self.settings.order)]
         contenders = [self._contender(self.known.alphas[i], values_at(measured, i)) for i in members.tolist()]
         singles = references(len(self.names))
         found = self.measure(singles, flat(self.true(singles)))

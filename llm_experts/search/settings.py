@@ -116,7 +116,9 @@ class SearchSettings:
     rounds : int
         How often the front is evaluated truly and added to the surrogate's anchors.
     candidates : int
-        Most members of a front that are evaluated truly in a round.
+        Most members of a front that are evaluated truly in a round: the least crowded ones.
+    interpolate : bool
+        Whether the surrogate passes through its anchors, or is the quadratic of least squares.
     check_anchors : int
         Anchors drawn at random in the box that first measure the surrogate's error, then join it.
     guidance_every : int
@@ -143,7 +145,8 @@ class SearchSettings:
     generations: int = 100
     population: int = 50
     rounds: int = 3
-    candidates: int = 50
+    candidates: int = 25
+    interpolate: bool = True
     check_anchors: int = 8
     guidance_every: int = 10
     margin: float = 0.1
