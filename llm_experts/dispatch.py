@@ -90,7 +90,7 @@ class BayesDispatcher:
         states : [n, d] float
             Pooled hidden states of the base.
         keywords : n sets of str, or None
-            None: dispatch without words.
+            None: dispatch without words. Words that few rows or all rows have tell nothing and are left out.
         responsibilities : [n, K] float in [0, 1]
             How much expert k is the right one for a row (:func:`responsibilities`, :func:`one_hot`); what a row's sum
             lacks of 1 is the base's.
@@ -303,7 +303,7 @@ class BayesDispatcher:
         return posterior.max(dim=1).values < self.settings.threshold
 
     def _word_evidence(self, keywords: Keywords | None, rows: int) -> Tensor:
-        if self.vocabulary is None or keywords is None:
+        if not self.vocabulary or keywords is None:
             return torch.zeros(rows, len(self.names), dtype=torch.float64)
         index = self.vocabulary
         found = [[index[word] for word in words if word in index] for words in keywords]
@@ -316,7 +316,7 @@ class BayesDispatcher:
 
     def _top_words(self, keywords: AbstractSet[str] | None, expert: int, count: int) -> list[tuple[str, float]]:
         """Present words with the largest effect on this expert against the mean of all."""
-        if keywords is None or self.vocabulary is None:
+        if keywords is None or not self.vocabulary:
             return []
         known = [word for word in sorted(keywords) if word in self.vocabulary]
         odds = self._tensors["word_odds"][[self.vocabulary[word] for word in known]]

@@ -149,10 +149,9 @@ def word_rates(
         for word in words:
             places.setdefault(word, []).append(row)
     known = sorted(word for word, rows in places.items() if settings.min_rows <= len(rows) < len(keywords))
-    if not known:
-        raise DispatchError(
-            f"no keyword is in at least {settings.min_rows} rows but not in all: give other keywords, or None"
-        )
+    if not known:  # numbers only: no word tells anything
+        none = torch.zeros(0, weights.shape[1] + 1, dtype=torch.float64)
+        return {}, none.sum(dim=0), none
     shares = torch.cat([torch.ones(len(weights), 1, dtype=torch.float64), weights], dim=1)
     counts = torch.stack([shares[places[word]].sum(dim=0) for word in known])
     rates = (1 + counts) / (2 + shares.sum(dim=0))

@@ -238,6 +238,19 @@ def test_explanation_adds_up_to_the_posterior() -> None:
     assert far["experts"]["base"]["weight"] == 1
 
 
+def test_words_that_tell_nothing_change_nothing(tmp_path: Path) -> None:
+    states, domains = clusters()
+    words = [{"everywhere"}] * 300
+    dispatcher = BayesDispatcher().fit(states, words, one_hot(domains, 3))
+    assert dispatcher.vocabulary == {}
+    plain = BayesDispatcher().fit(states, None, one_hot(domains, 3))
+    assert torch.equal(dispatcher.posterior(states, words), plain.posterior(states))
+    assert dispatcher.calibrate(states, words, one_hot(domains, 3))["nll_after"] > 0
+    assert dispatcher.explain(states[0], {"everywhere"})["experts"]["base"]["words"] == []
+    dispatcher.save(tmp_path / "dispatcher")
+    assert torch.equal(BayesDispatcher.load(tmp_path / "dispatcher").prior(), plain.prior())
+
+
 def test_the_same_rows_give_the_same_dispatcher() -> None:
     states, domains = clusters()
     first, second = (BayesDispatcher().fit(states, None, one_hot(domains, 3)) for _ in range(2))
@@ -280,8 +293,6 @@ def test_degenerate_input_is_refused_with_a_remedy() -> None:
         fit(states, None, torch.full((300, 3), math.nan))
     with pytest.raises(DispatchError, match="one set per row"):
         fit(states, [{"a"}], right)
-    with pytest.raises(DispatchError, match="no keyword is in at least 2 rows"):
-        fit(states, [{"a"}] * 300, right)
     with pytest.raises(DispatchError, match="one name per expert"):
         fit(states, None, right, ["one"])
 
