@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+from peft.tuners.lora.conversion import convert_to_lora
 from peft.utils import PeftType
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -342,6 +343,15 @@ def test_another_methods_module_is_refused(tiny_base):
     get_peft_model(tiny_base.model, IA3Config(target_modules=["q_proj"], feedforward_modules=[]))
     with pytest.raises(AdapterError, match="carries an adapter of another method"):
         svf_model(tiny_base, target_modules=["q_proj"])
+
+
+def test_peft_converts_it_to_lora():
+    model = svf_model(make_tiny_base(), target_modules=["k_proj", "v_proj"])
+    shake(model)
+    config, state = convert_to_lora(model, rank=32)
+    lora = get_peft_model(make_tiny_base().model, config).eval()
+    assert not set_peft_model_state_dict(lora, state).unexpected_keys
+    assert far(logits(lora), logits(model)) <= 1e-4
 
 
 def test_mixed_batches_by_adapter_names():

@@ -111,7 +111,7 @@ def _four_bit_weight(weight: Any) -> Tensor:
     state = weight.quant_state
     rows, columns = state.shape
     codes, scales = _codes_and_scales(weight)
-    values = state.code.float()[codes.long()] * scales.to(torch.bfloat16).float()[:, None]
+    values: Tensor = state.code.float()[codes.long()] * scales.to(torch.bfloat16).float()[:, None]
     dtype = state.original_dtype if _rearranged(state) else state.dtype
     return values.flatten()[: rows * columns].reshape(rows, columns).to(dtype)
 
@@ -123,7 +123,8 @@ def _codes_and_scales(weight: Any) -> tuple[Tensor, Tensor]:
     if _rearranged(state):
         pairs = stored.reshape(-1, CPU_TILE)
         tiles = torch.cat([pairs & 15, pairs >> 4], 1).reshape(rows // CPU_TILE, columns // 2, CPU_TILE, 2)
-        return tiles.transpose(1, 2).reshape(-1, state.blocksize), state.absmax.T.flatten()
+        scales: Tensor = state.absmax.T.flatten()
+        return tiles.transpose(1, 2).reshape(-1, state.blocksize), scales
     flat, scales = stored.reshape(-1), _block_scales(state)
     codes = torch.stack([flat >> 4, flat & 15], 1).flatten()
     return pad(codes, (0, len(scales) * state.blocksize - len(codes))).reshape(-1, state.blocksize), scales
