@@ -159,14 +159,16 @@ class Top(nn.Module):
         x = layer.input_layernorm(hidden)
         own, states = take_tokens(hidden, layout.answers), take_tokens(x, layout.answers)
         q = rotate(_heads(layer, "q", states), *(take_tokens(r, layout.answers)[:, None] for r in (cos, sin)))
-        k, v = rotate(_heads(layer, "k", x), cos[:, None], sin[:, None]), _heads(layer, "v", x)
-        k, v, allowed = _with_prefix(k, v, layout.allowed_to_answers(), prefix)
+        k, allowed = rotate(_heads(layer, "k", x), cos[:, None], sin[:, None]), layout.allowed_to_answers()
+        if prefix is not None:
+            k, v, allowed = _with_prefix(k, _heads(layer, "v", x), allowed, prefix)
         n, groups = len(q), k.shape[1]
         asking = q.reshape(n, groups, -1, q.shape[-1])  # heads of a group and both orders beside each other
         scores = (asking @ k.mT) * layer.self_attn.scaling
         seen = allowed.repeat(1, q.shape[1] // groups, 1)[:, None]
         weights = scores.float().masked_fill(~seen, -torch.inf).softmax(-1)
-        mixed = (weights.to(v.dtype) @ v).view(n, q.shape[1], 2, -1).transpose(1, 2)
+        values = _mixed_values(layer, weights.to(x.dtype), x) if prefix is None else weights.to(v.dtype) @ v
+        mixed = values.reshape(n, q.shape[1], 2, -1).transpose(1, 2)
         after = own + layer.self_attn.o_proj(mixed.reshape(n, 2, -1))
         after = after + layer.mlp(layer.post_attention_layernorm(after))
         return after, weights.mean((1, 2))[:, -hidden.shape[1] :]
@@ -186,6 +188,18 @@ def _heads(layer: Layer, which: str, x: Tensor) -> Tensor:
     norm = getattr(attention, f"{which}_norm", None)
     heads: Tensor = (split if norm is None else norm(split)).transpose(1, 2)
     return heads
+
+
+def _mixed_values(layer: Layer, weights: Tensor, x: Tensor) -> Tensor:
+    """[n, kv_heads, a, head_dim] values of tokens x [n, T, d] mixed by attention weights [n, kv_heads, a, T].
+
+    Weights of a token sum to 1 and values are linear in x, so mixing comes first: a few answer tokens are projected
+    instead of all tokens, which matters where every lane has its own projection.
+    """
+    n, groups, asking, _ = weights.shape
+    mixed = (weights.flatten(1, 2) @ x).view(n, groups, asking, -1)
+    projected = layer.self_attn.v_proj(mixed).view(n, groups, asking, groups, -1)
+    return projected.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)  # each head's own slice
 
 
 def _with_prefix(k: Tensor, v: Tensor, allowed: Tensor, prefix: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
