@@ -46,6 +46,19 @@ class _Gate(NamedTuple):
     slots: Tensor
     units: Tensor
 
+    def fitted(self, x: Tensor) -> _Gate:
+        """The gate as it is broadcast to an input [rows, ..., in]; tokens are the second dimension of three."""
+        rows, tokens = self.slots.shape[:2]
+        if rows not in (1, len(x)) or (tokens != 1 and (x.ndim != 3 or tokens != x.shape[1])):
+            raise AdapterError(
+                f"The gate is for {rows} rows and {tokens} tokens, but the batch is {tuple(x.shape[:-1])}; give one "
+                "gate for all rows, or one per row of the batch (and one per token of it)."
+            )
+        if x.ndim == 3:
+            return self
+        between = [1] * (x.ndim - 2)
+        return _Gate(*(part.reshape(rows, *between, part.shape[-1]) for part in self))
+
 
 @dataclass
 class _Matrix:
@@ -353,14 +366,14 @@ class StackedAdapterBank:
             inputs[:] = [args[0]]
             if matrix.input_gain is None:
                 return None
-            return (args[0] * (1 + self._gate.slots @ matrix.input_gain).to(args[0].dtype), *args[1:])
+            slots = self._gate.fitted(args[0]).slots
+            return (args[0] * (1 + slots @ matrix.input_gain).to(args[0].dtype), *args[1:])
 
         def after(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             if self._gate is None:
                 return None
             x = inputs.pop()
-            _check_batch(x, self._gate)
-            return self._mixed(module, matrix, x, output, self._gate)
+            return self._mixed(module, matrix, x, output, self._gate.fitted(x))
 
         self._handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
@@ -406,15 +419,6 @@ def _decoder_layers(base: Base) -> nn.ModuleList:
 def _forward(module: nn.Module) -> Callable[[Tensor], Tensor]:
     """The module without hooks."""
     return module.forward
-
-
-def _check_batch(x: Tensor, gate: _Gate) -> None:
-    rows, tokens = gate.slots.shape[:2]
-    if rows not in (1, x.shape[0]) or (x.ndim == 3 and tokens not in (1, x.shape[1])) or (x.ndim != 3 and tokens != 1):
-        raise AdapterError(
-            f"The gate is for {rows} rows and {tokens} tokens, but the batch is {tuple(x.shape[:-1])}; give one gate "
-            "for all rows, or one per row of the batch (and one per token of it)."
-        )
 
 
 def _deltas(adapter: Source, base: Base, layers: nn.ModuleList) -> dict[Place, Delta]:
