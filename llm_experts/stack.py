@@ -198,7 +198,7 @@ def _mixed_values(layer: Layer, weights: Tensor, x: Tensor) -> Tensor:
     """
     n, groups, asking, _ = weights.shape
     mixed = (weights.flatten(1, 2) @ x).view(n, groups, asking, -1)
-    projected = layer.self_attn.v_proj(mixed).view(n, groups, asking, groups, -1)
+    projected: Tensor = layer.self_attn.v_proj(mixed).view(n, groups, asking, groups, -1)
     return projected.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)  # each head's own slice
 
 
@@ -311,5 +311,5 @@ class Stack:
         if difference > TOLERANCE[found.dtype]:
             raise BaseError(
                 f"{base.id} ({type(base.model).__name__}) computes something that a plain decoder does not "
-                f"(logits differ by {difference:.2g} of their size); choose a base of the Llama, Mistral or Qwen family."
+                f"(logits differ by {difference:.2g} of their size); choose one of the Llama, Mistral or Qwen family."
             )
