@@ -29,9 +29,16 @@ from llm_experts.adapters.store import (
     sha256,
 )
 from llm_experts.base import Base
+from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15]])
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def tiny_base() -> Base:
+    """One for all tests of this file: adapters are injected into copies."""
+    return make_tiny_base()
 
 
 def logits(model: nn.Module) -> Tensor:

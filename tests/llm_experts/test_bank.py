@@ -17,9 +17,16 @@ from llm_experts.adapters.svf import spectra_in
 from llm_experts.bank import StackedAdapterBank, all_places
 from llm_experts.base import Base
 from llm_experts.stack import Stack, Top
+from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15], [3, 2, 1, 90, 91], [60, 7, 8, 9, 10]])
 ROWS = len(IDS)
+
+
+@pytest.fixture(scope="module")
+def tiny_base() -> Base:
+    """One for all tests of this file: adapters are injected into copies."""
+    return make_tiny_base()
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +129,8 @@ def test_identical_experts_are_the_expert(tiny_base: Base, kind: str) -> None:
         torch.testing.assert_close(logits(tiny_base.model), logits(model), atol=2e-5, rtol=1e-4)
 
 
-def test_dora_with_a_bias_is_exact(tiny_base: Base) -> None:
+def test_dora_with_a_bias_is_exact() -> None:
+    tiny_base = make_tiny_base()
     for layer in tiny_base.model.get_decoder().layers:
         for place in ("q_proj", "k_proj"):
             module = layer.self_attn.get_submodule(place)

@@ -22,10 +22,17 @@ from llm_experts.adapters.registry import ADAPTERS, AdapterError, adapter_state,
 from llm_experts.adapters.svf import spectra_in
 from llm_experts.bank import StackedAdapterBank
 from llm_experts.base import Base
+from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15], [3, 2, 1, 90, 91]])
 BATCH = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}
 NAMES = ["second", "__base__", "first"]
+
+
+@pytest.fixture(scope="module")
+def tiny_base() -> Base:
+    """One for all tests of this file: adapters are injected into copies."""
+    return make_tiny_base()
 
 
 @pytest.fixture(autouse=True)
