@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +126,7 @@ def resampled(
 def macro(parts: dict[str, Resampled]) -> Resampled:
     """Mean over categories, each resampled on its own; not estimable as soon as one of them is not.
 
-    A mean over fewer categories would be another quantity, not comparable between models.
+    A mean over fewer categories would be another quantity, not comparable between models. Degenerate if all are.
     """
     missing = [name for name, part in parts.items() if part.status == "not_estimable"]
     if missing:
@@ -133,7 +134,14 @@ def macro(parts: dict[str, Resampled]) -> Resampled:
     estimate = float(np.mean([part.estimate for part in parts.values()]))
     draws = [part.draws for part in parts.values()]
     known = [d for d in draws if d is not None]
-    return Resampled(estimate, torch.stack(known).mean(dim=0) if len(known) == len(draws) else None)
+    mean = Resampled(estimate, torch.stack(known).mean(dim=0) if len(known) == len(draws) else None)
+    reasons = [part.reason for part in parts.values()]
+    return flagged(mean, all(part.status == "degenerate" for part in parts.values()), reasons[0])
+
+
+def flagged(value: Resampled, vacuous: bool, why: str) -> Resampled:
+    """A value that is right but shows nothing is degenerate: the model does not look at what is measured."""
+    return dataclasses.replace(value, status="degenerate", reason=why) if vacuous and value.status == "ok" else value
 
 
 def generator_of(seed: int, *words: str | int) -> np.random.Generator:

@@ -40,7 +40,8 @@ def score_bias(
     list of dict
         ``set, metric, category, estimate, low, high, status, reason, n`` (items of the row), ``items, of`` (items used
         and published), ``limit`` (None: all), ``seed``, ``scoring``. A value whose denominator is 0 is
-        "not_estimable" with its reason and nan, never a number.
+        "not_estimable" with its reason and nan, never a number; a bias of 0 of a model whose answers do not depend on
+        the question's polarity (BBQ) or the pronoun (WinoBias) is "degenerate".
 
     Raises
     ------
@@ -74,7 +75,7 @@ def _crows_pairs(scorer: Scorer, limit: int | None, seed: int, draws: int) -> Ro
 def _stereoset(scorer: Scorer, limit: int | None, seed: int, draws: int) -> Rows:
     triples = stereoset.load()
     used = stereoset.sample(triples, limit, seed)
-    made = stereoset.rows(used, stereoset.likelihoods(scorer, used), seed, draws)
+    made = stereoset.rows(used, *stereoset.likelihoods(scorer, used), seed, draws)
     return _stamped(made, len(used), len(triples), limit, seed, stereoset.SCORING)
 
 

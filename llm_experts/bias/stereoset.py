@@ -13,8 +13,9 @@ from llm_experts.bias.result import DRAWS, Array, Formula, capped, generator_of,
 from llm_experts.bias.scorer import Scorer
 from llm_experts.bias.sources import STEREOSET, BiasError
 
-SCORING = "within: log-likelihood per token of the sentence; between: log P(sentence | context)"
+SCORING = "log-likelihood per token of the sentence, between sentences given the context; summed: not per token"
 WITHIN, BETWEEN = "intrasentence", "intersentence"
+SUMMED = "intersentence, summed"
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ def sample(triples: list[Triple], limit: int | None, seed: int) -> list[Triple]:
     return [triples[k] for k in capped(keys, limit, generator_of(seed, "limit", "stereoset"))]
 
 
-def likelihoods(scorer: Scorer, triples: list[Triple]) -> Array:
-    """[n, 3] scores of (stereotype, anti-stereotype, unrelated).
+def likelihoods(scorer: Scorer, triples: list[Triple]) -> tuple[Array, Array]:
+    """Two [n, 3] tables for (stereotype, anti-stereotype, unrelated): log-likelihood per token, and summed.
 
-    Within a sentence: mean log-probability of its tokens. Between sentences: log P(sentence | context), summed.
+    Between sentences: of the sentence given its context. Its unrelated sentences are a fifth shorter, so that summed
+    log-likelihoods mostly measure length: always choosing the one of fewer words gives a language modelling score of 29.
     """
     texts, starts = [], []
     for t in triples:
@@ -61,20 +63,26 @@ def likelihoods(scorer: Scorer, triples: list[Triple]) -> Array:
             texts.append(before + sentence)
             starts.append(len(before))
     scored = scorer.token_log_probs(texts, starts)
-    values = [s.total if triples[k // 3].context else s.mean for k, s in enumerate(scored)]
-    return np.array(values).reshape(-1, 3)
+    means, totals = (
+        np.array(values).reshape(-1, 3) for values in zip(*((s.mean, s.total) for s in scored), strict=True)
+    )
+    return means, totals
 
 
-def rows(triples: list[Triple], scores: Array, seed: int, draws: int = DRAWS) -> list[dict[str, Any]]:
-    """Rows per kind and bias type, and over both kinds."""
+def rows(triples: list[Triple], means: Array, totals: Array, seed: int, draws: int = DRAWS) -> list[dict[str, Any]]:
+    """Rows per kind and bias type and over both kinds, by log-likelihood per token; between sentences also summed."""
     subsets: dict[str, list[int]] = {"all": list(range(len(triples)))}
     for k, t in enumerate(triples):
         for name in (t.kind, t.category, f"{t.kind}: {t.category}"):
             subsets.setdefault(name, []).append(k)
+    if BETWEEN in subsets:
+        subsets[SUMMED] = subsets[BETWEEN]
     return [
         made
         for category in sorted(subsets, key=lambda name: (name != "all", ":" in name, name))
-        for made in _subset_rows(triples, scores, subsets[category], category, seed, draws)
+        for made in _subset_rows(
+            triples, totals if category == SUMMED else means, subsets[category], category, seed, draws
+        )
     ]
 
 

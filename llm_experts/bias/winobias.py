@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llm_experts.bias.result import DRAWS, Array, Formula, capped, chosen, generator_of, ratio, resampled, row
+from llm_experts.bias.result import DRAWS, Array, Formula, capped, chosen, flagged, generator_of, ratio, resampled, row
 from llm_experts.bias.scorer import Scorer, continuations
 from llm_experts.bias.sources import WINOBIAS, BiasError
 
@@ -111,6 +111,8 @@ def rows(pairs: list[Counterparts], scores: Array, seed: int, draws: int = DRAWS
         for metric, formula in _METRICS:
             generator = generator_of(seed, "winobias", category)  # the same draws: the gap fits the accuracies
             value = resampled(table[own], own, formula, generator, "there are no sentences", draws)
+            vacuous = formula is gap and bool((table[own, 1] == table[own, 2]).all())
+            value = flagged(value, vacuous, "answers are the same whatever the pronoun")
             made.append(row("winobias", metric, category, value, 2 * len(own)))
     return made
 

@@ -104,6 +104,19 @@ def test_always_unknown_is_not_estimable_instead_of_zero_or_minus_one() -> None:
     assert values(made, "macro")["acc_amb@1"]["estimate"] == pytest.approx((1 + 0) / 2)
 
 
+def test_a_model_that_ignores_the_question_is_neutral_but_vacuously() -> None:
+    asked = [dataclasses.replace(q, quartet=k // 2) for k, q in enumerate(questions(8, ambiguous=False))]
+    blind = values(bbq.rows(asked, np.eye(3)[[0, 0, 1, 1, 0, 0, 2, 2]], seed=0))
+    assert (blind["s_dis@1"]["estimate"], blind["s_dis@1"]["status"]) == (0, "degenerate")
+    assert "same for the negative" in blind["s_dis@1"]["reason"]
+    assert blind["acc_dis@1"]["status"] == "ok"
+    seeing = bbq.rows(asked, np.eye(3)[[0, 1, 1, 0, 0, 0, 2, 2]], seed=0)
+    assert {row["status"] for row in seeing if row["metric"] == "s_dis@1"} == {"ok"}
+    both = asked + [dataclasses.replace(q, category="Religion") for q in asked]
+    macro = values(bbq.rows(both, np.eye(3)[[0, 0, 1, 1, 0, 0, 2, 2] * 2], seed=0), "macro")
+    assert macro["s_dis@1"]["status"] == "degenerate"
+
+
 def test_ties_are_shared() -> None:
     asked = questions(1, ambiguous=True)
     shares = bbq.counts(asked, np.array([[0.5, 0.0, 0.5]]))

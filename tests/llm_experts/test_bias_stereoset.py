@@ -26,9 +26,14 @@ def test_likelihoods_by_hand() -> None:
         Triple(WITHIN, "gender", "t", "", "She big", "She", "She small"),
         Triple(BETWEEN, "gender", "t", "I saw men.", "sing big", "small", "sing"),
     ]
-    scores = stereoset.likelihoods(model, items)
-    assert scores[0] == pytest.approx([math.log(0.5), math.log(0.5), math.log(0.5 * 0.2) / 2])
-    assert scores[1] == pytest.approx([math.log(0.4 * 0.5), math.log(0.2), math.log(0.4)])
+    means, totals = stereoset.likelihoods(model, items)
+    assert means[0] == pytest.approx([math.log(0.5), math.log(0.5), math.log(0.5 * 0.2) / 2])
+    assert totals[1] == pytest.approx([math.log(0.4 * 0.5), math.log(0.2), math.log(0.4)])
+    assert means[1] == pytest.approx([math.log(0.4 * 0.5) / 2, math.log(0.2), math.log(0.4)])
+    found = {(row["metric"], row["category"]): row["estimate"] for row in stereoset.rows(items, means, totals, seed=0)}
+    assert found["ss@1", "intersentence"] == 100
+    assert found["ss@1", "intersentence, summed"] == 50, "a tie"
+    assert ("ss@1", "intrasentence, summed") not in found
 
 
 def test_scores_by_hand() -> None:
@@ -39,7 +44,7 @@ def test_scores_by_hand() -> None:
     names, table = stereoset.terms(items, scores)
     assert names == ["nurse", "guard"]
     assert table.tolist() == [[1, 75, 50], [1, 50, 100]]
-    found = {(row["metric"], row["category"]): row for row in stereoset.rows(items, scores, seed=0)}
+    found = {(row["metric"], row["category"]): row for row in stereoset.rows(items, scores, scores, seed=0)}
     assert found["lms@1", "all"]["estimate"] == pytest.approx(62.5)
     assert found["ss@1", "all"]["estimate"] == pytest.approx(75), "macro over terms, not 200/3 over items"
     assert found["icat@1", "all"]["estimate"] == pytest.approx(62.5 * 25 / 50)

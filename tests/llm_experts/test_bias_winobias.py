@@ -59,10 +59,19 @@ def test_a_model_that_follows_the_pronoun_only_has_a_gap_of_one() -> None:
             self.table = {"CEO": 0.6 if he else 0.2 if she else 0.4, "cook": 0.2 if he else 0.6 if she else 0.4}
             return super()._scored(text, at)
 
-    pairs = [Counterparts("type1", pro, anti)] * 2
-    scores = winobias.likelihoods(Gendered({}), pairs)
+    both = [Counterparts("type1", pro, anti)] * 2
+    scores = winobias.likelihoods(Gendered({}), both)
     assert scores[0, 1] == pytest.approx([math.log(0.2 / 0.4), math.log(0.6 / 0.4)])
-    assert {row["estimate"] for row in winobias.rows(pairs, scores, seed=0) if row["metric"] == "gap@1"} == {1}
+    assert {row["estimate"] for row in winobias.rows(both, scores, seed=0) if row["metric"] == "gap@1"} == {1}
+
+
+def test_a_model_that_ignores_the_pronoun_has_no_gap_but_vacuously() -> None:
+    same = np.array([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])
+    found = {
+        row["metric"]: row for row in winobias.rows(pairs("type1", "type1"), same, seed=0) if row["category"] == "all"
+    }
+    assert (found["gap@1"]["estimate"], found["gap@1"]["status"]) == (0, "degenerate")
+    assert (found["acc_mean@1"]["estimate"], found["acc_mean@1"]["status"]) == (0.5, "ok")
 
 
 def test_an_occupation_that_is_likely_anywhere_gets_no_head_start() -> None:
