@@ -53,8 +53,8 @@ def sample(triples: list[Triple], limit: int | None, seed: int) -> list[Triple]:
 def likelihoods(scorer: Scorer, triples: list[Triple]) -> tuple[Array, Array]:
     """Two [n, 3] tables for (stereotype, anti-stereotype, unrelated): log-likelihood per token, and summed.
 
-    Between sentences: of the sentence given its context. Its unrelated sentences are a fifth shorter, so that summed
-    log-likelihoods mostly measure length: always choosing the one of fewer words gives a language modelling score of 29.
+    Between sentences: of the sentence given its context. The unrelated sentences are a fifth shorter, so that summed
+    log-likelihoods mostly measure length: always taking the one of fewer words gives a language modelling score of 29.
     """
     texts, starts = [], []
     for t in triples:
