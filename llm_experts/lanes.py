@@ -1,7 +1,7 @@
 """Lanes: K adapters of one kind in one top, evaluated at once.
 
 Lanes share the frozen weights and whatever they compute alone (``torch.vmap`` computes an unbatched product once).
-Lanes of one rank are one program; lanes of several ranks are as many programs on the same batch.
+Lanes of one configuration are one program; lanes of several ranks are as many programs on the same batch.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,14 +22,15 @@ from llm_experts.adapters.prefix import keys_and_values
 from llm_experts.adapters.registry import (
     inject,
     kind_named,
+    kind_of,
     own_copy,
     parameter_names,
     start_state,
     trainable_names,
 )
 from llm_experts.adapters.soft_prompt import KEY as PROMPT
-from llm_experts.adapters.state import State, stack_states
-from llm_experts.attached import Adapter
+from llm_experts.adapters.state import State, adapter_state, stack_states
+from llm_experts.attached import Adapter, config_key
 from llm_experts.stack import Answers, Layout, Stack, Top
 
 if TYPE_CHECKING:
@@ -40,14 +42,15 @@ LANE_FLOATS = {"cpu": 1 << 24, "cuda": 1 << 31}
 """Floats of activations that a step holds at once (64 MiB on a CPU, where more is slower; 8 GiB on a GPU)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Part:
-    """Lanes of one rank.
+    """What lanes of one configuration have in common.
 
     ``names`` translates the keys of PEFT's file format to the top's; prompts have no name in the top.
     """
 
     top: Top
+    kind: str
     config: Any
     names: Mapping[str, str]
     shapes: Mapping[str, torch.Size]
@@ -82,7 +85,7 @@ class _Part:
 
 
 class AdapterLanes:
-    """K adapters of one kind, flat, so that an optimiser step is a handful of operations for all of them.
+    """K adapters in one top, flat, so that an optimiser step is a handful of operations for all of them.
 
     Flat weights [K, P] are the caller's: an optimiser changes them, and this class says what they compute.
 
@@ -90,16 +93,8 @@ class AdapterLanes:
     ----------
     stack : Stack
         Says where adapters begin; the base's model stays as it is.
-    answer_ids : (int, int)
-        Token ids of no and yes.
-    kind : str
-        Of :data:`llm_experts.adapters.registry.ADAPTERS`.
-    ranks : sequence of int or None
-        Rank of each lane; equal ranks stand together.
-    seeds : sequence of int
-        A lane's first weights depend on its seed and rank alone.
-    options : mapping, optional
-        Of the kind's configuration.
+    parts : sequence of (part, stacked states)
+        Lanes of one configuration, one part after another.
 
     Attributes
     ----------
@@ -107,51 +102,78 @@ class AdapterLanes:
         First weights that train, rows of smaller adapters padded with zeros.
     anchor : [K, P]
         What weight decay draws to: the first weights, where those leave the base as it is, and 0 for LoRA's A.
-
-    Raises
-    ------
-    AdapterError
-        If the kind needs all layers and the stack does not start at layer 0.
     """
 
-    def __init__(
-        self,
+    def __init__(self, stack: Stack, parts: Sequence[tuple[_Part, State]]) -> None:
+        self.stack = stack
+        self._parts = [part for part, states in parts for _ in range(_lanes_of(states))]
+        self.start = _padded([_flat(states, part.trained) for part, states in parts])
+        self.anchor = _padded([_flat(_without_a(states), part.trained) for part, states in parts])
+        self._frozen = _padded([_flat(states, part.frozen) for part, states in parts])
+        self._factors: dict[int, State] = {}
+
+    @classmethod
+    def fresh(
+        cls,
         stack: Stack,
         answer_ids: tuple[int, int],
         kind: str,
         ranks: Sequence[int | None],
         seeds: Sequence[int],
         options: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.stack, self.kind, self.ranks = stack, kind_named(kind), list(ranks)
-        if self.kind.needs_full_model and stack.start:
-            raise AdapterError(
-                f"Adapters of kind {kind} are virtual tokens that all layers see, but layers below {stack.start} are "
-                "shared here; start at layer 0."
-            )
-        self._parts: dict[int | None, _Part] = {}
-        trained, anchors, frozen = [], [], []
-        for rank in dict.fromkeys(ranks):
-            part, peft_model = _make_part(stack, answer_ids, kind, rank, dict(options or {}))
-            self._parts[rank] = part
-            mine = [seed for seed, r in zip(seeds, ranks, strict=True) if r == rank]
-            states = stack_states([start_state(peft_model, seed) for seed in mine])
-            trained.append(_flat(states, part.trained))
-            anchors.append(_flat({key: v * (".lora_A." not in key) for key, v in states.items()}, part.trained))
-            frozen.append(_flat(states, part.frozen))
-        self.start, self.anchor, self._frozen = _padded(trained), _padded(anchors), _padded(frozen)
-        self._factors: dict[int | None, State] = {}
+    ) -> AdapterLanes:
+        """Untrained lanes of one kind.
+
+        Parameters
+        ----------
+        stack, answer_ids
+            Base and start, and the token ids of no and yes.
+        kind : str
+            Of :data:`llm_experts.adapters.registry.ADAPTERS`.
+        ranks : sequence of int or None
+            Rank of each lane; equal ranks stand together.
+        seeds : sequence of int
+            A lane's first weights depend on its seed and rank alone.
+        options : mapping, optional
+            Of the kind's configuration.
+
+        Raises
+        ------
+        AdapterError
+            If the kind needs all layers and the stack does not start at layer 0.
+        """
+        chosen, model = kind_named(kind), stack.base.model
+        _check_start(kind, chosen.needs_full_model, stack.start)
+        layers = None if stack.start == 0 else range(stack.start, stack.base.n_layers)
+        parts = []
+        for rank, members in groupby(zip(ranks, seeds, strict=True), key=lambda pair: pair[0]):
+            config = chosen.make_config(rank, layers, model, **dict(options or {}))
+            part, peft_model = _make_part(stack, answer_ids, config)
+            parts.append((part, stack_states([start_state(peft_model, seed) for _, seed in members])))
+        return cls(stack, parts)
+
+    @classmethod
+    def of(cls, stack: Stack, answer_ids: tuple[int, int], adapters: Sequence[Adapter]) -> AdapterLanes:
+        """Trained adapters as lanes that train on; neighbours of one configuration are one program."""
+        parts = []
+        for _, members in groupby(adapters, key=lambda adapter: config_key(adapter.config)):
+            same = list(members)
+            _check_start(same[0].kind, same[0].config.is_prompt_learning, stack.start)
+            part, _ = _make_part(stack, answer_ids, copy.deepcopy(same[0].config))
+            states = {key: value.to(stack.base.device) for key, value in stack_states([a.state for a in same]).items()}
+            parts.append((part, {key: states[key] for key in part.shapes}))
+        return cls(stack, parts)
 
     def __len__(self) -> int:
         """Number of lanes."""
-        return len(self.ranks)
+        return len(self._parts)
 
     def answers(self, theta: Tensor, lanes: slice, given: TopInput) -> Answers:
         """Answers [k, n, ...] of the lanes of a chunk with trained weights ``theta`` [k, P]; differentiable.
 
         Hidden states are those of all lanes, [n, T, d], or each lane's own, [k, n, T, d].
         """
-        part = self._parts[self.ranks[lanes.start]]
+        part = self._parts[lanes.start]
         state = part.split(theta, part.trained) | part.split(self._frozen[lanes], part.frozen)
         own = 0 if given.hidden.ndim == 4 else None
         call: Any = torch.vmap(part.answers, in_dims=(0, own, None))
@@ -159,14 +181,12 @@ class AdapterLanes:
         return found
 
     def chunks(self, floats: int, texts: int, tokens: int) -> list[slice]:
-        """Runs of lanes of one rank that together hold at most ``floats`` activations for texts of a length."""
+        """Runs of lanes of one configuration that hold at most ``floats`` activations for texts of a length."""
         size = max(1, floats // self.floats(texts, tokens))
         found, start = [], 0
-        while start < len(self.ranks):
-            rank, stop = self.ranks[start], start
-            while stop < len(self.ranks) and self.ranks[stop] == rank and stop - start < size:
-                stop += 1
-            found.append(slice(start, stop))
+        for _, run in groupby(self._parts, key=id):
+            stop = start + len(list(run))
+            found += [slice(a, min(a + size, stop)) for a in range(start, stop, size)]
             start = stop
         return found
 
@@ -181,59 +201,71 @@ class AdapterLanes:
         return int(texts * tokens * (last + (depth - 1) * whole))
 
     def precondition(self, gradient: Tensor) -> Tensor:
-        """LoRA-FA: the gradient [K, P] of B projected; other kinds: as it is."""
-        if self.kind.name != "lora_fa":
-            return gradient
+        """LoRA-FA: the gradient [K, P] of B projected, in place; other kinds: as it is."""
         for lanes in self.chunks(1 << 62, 1, 1):
-            part, rank = self._parts[self.ranks[lanes.start]], self.ranks[lanes.start]
-            if rank not in self._factors:
+            part = self._parts[lanes.start]
+            if part.kind != "lora_fa":
+                continue
+            if lanes.start not in self._factors:
                 scaling = part.config.lora_alpha / part.config.r
-                self._factors[rank] = lora_fa.projections(part.split(self._frozen[lanes], part.frozen), scaling)
-            split = part.split(gradient[lanes], part.trained)
-            projected = lora_fa.project(split, self._factors[rank])
+                frozen = part.split(self._frozen[lanes], part.frozen)
+                self._factors[lanes.start] = lora_fa.projections(frozen, scaling)
+            projected = lora_fa.project(part.split(gradient[lanes], part.trained), self._factors[lanes.start])
             gradient[lanes, : part.size(part.trained)] = _flat(projected, part.trained)
         return gradient
 
     def select(self, lanes: Tensor) -> AdapterLanes:
         """Some of the lanes, in order, sharing the tops."""
         chosen = copy.copy(self)
-        chosen.ranks = [self.ranks[lane] for lane in lanes.tolist()]
+        chosen._parts = [self._parts[lane] for lane in lanes.tolist()]
         chosen.start, chosen.anchor, chosen._frozen = self.start[lanes], self.anchor[lanes], self._frozen[lanes]
         chosen._factors = {}
         return chosen
 
     def state(self, lane: int, theta: Tensor) -> State:
         """A lane's weights under the keys of PEFT's file format; ``theta`` [P] are those that train."""
-        part = self._parts[self.ranks[lane]]
+        part = self._parts[lane]
         both = part.split(theta[None], part.trained) | part.split(self._frozen[lane : lane + 1], part.frozen)
         return {key: both[key][0].detach().clone() for key in part.shapes}
 
     def adapter(self, lane: int, theta: Tensor) -> Adapter:
         """A lane as an adapter that can be saved and attached."""
-        return Adapter(self._parts[self.ranks[lane]].config, self.state(lane, theta))
+        return Adapter(self._parts[lane].config, self.state(lane, theta))
 
 
-def _make_part(
-    stack: Stack, answer_ids: tuple[int, int], kind: str, rank: int | None, options: dict[str, Any]
-) -> tuple[_Part, Any]:
+def _check_start(kind: str, virtual: bool, start: int) -> None:
+    if virtual and start:
+        raise AdapterError(
+            f"Adapters of kind {kind} are virtual tokens that all layers see, but layers below {start} are shared "
+            "here; start at layer 0."
+        )
+
+
+def _make_part(stack: Stack, answer_ids: tuple[int, int], config: Any) -> tuple[_Part, Any]:
     base = own_copy(stack.base)
-    layers = None if stack.start == 0 else range(stack.start, base.n_layers)
-    config = kind_named(kind).make_config(rank, layers, base.model, **options)
     peft_model = inject(base.model, config, seed=0)
     top = Top(base, stack.start, answer_ids)
-    prompt = config.is_prompt_learning
-    names = {} if prompt else parameter_names(top, peft_model)
-    shapes = {key: value.shape for key, value in start_state(peft_model, 0).items()}
+    names = {} if config.is_prompt_learning else parameter_names(top, peft_model)
+    shapes = {key: value.shape for key, value in adapter_state(peft_model).items()}
     top.requires_grad_(False)
-    part = _Part(top, peft_model.peft_config["default"], names, shapes, trainable_names(peft_model))
+    part = _Part(
+        top, kind_of(config).name, peft_model.peft_config["default"], names, shapes, trainable_names(peft_model)
+    )
     return part, peft_model
+
+
+def _lanes_of(states: State) -> int:
+    return len(next(iter(states.values())))
+
+
+def _without_a(states: State) -> State:
+    return {key: value * (".lora_A." not in key) for key, value in states.items()}
 
 
 def _flat(state: Mapping[str, Tensor], keys: Sequence[str]) -> Tensor:
     """[K, P] float32 of a stacked state."""
-    lanes = len(next(iter(state.values())))
     first = next(iter(state.values()))
-    empty = first.new_zeros((lanes, 0), dtype=torch.float32)
+    empty = first.new_zeros((len(first), 0), dtype=torch.float32)
     return torch.cat([empty, *(state[key].flatten(1).float() for key in keys)], 1)
 
 

@@ -18,6 +18,7 @@ from experts.expert import Role
 from experts.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from experts.trainer import LaneState
 from llm_experts.attached import Adapter
+from llm_experts.batches import LEAST_BATCH, TrainingTexts
 from llm_experts.calibration import Calibration, calibrated, fit_calibration
 from llm_experts.lanes import LANE_FLOATS, AdapterLanes
 from llm_experts.objectives import LAMBDAS, Objective, Options, TextBatch
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 
 EVALUATION_TOKENS = 1 << 13
 """Padded tokens of an evaluation batch."""
-LEAST_BATCH = 8
-"""Rows below which a batch that does not fit in memory is not halved any more."""
 
 
 @dataclass(frozen=True)
@@ -246,63 +245,6 @@ def check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
             raise ValueError(f"Lane {lane} has a negative or infinite weight: {dict(config.lambdas)}.")
 
 
-class _Batches:
-    """An endless stream of minibatches in which every (label, group) cell stands in proportion; depends on the seed."""
-
-    def __init__(self, texts: TaskTexts, rows: int, seed: int, moved: bool, weights: Tensor | None) -> None:
-        view = texts.view
-        self.train = view.split.train
-        self.rows = min(rows, len(self.train))
-        self._labels, self._groups = view.labels[self.train], view.groups[self.train]
-        if len(self.train) == 0 or bool((self._labels == HIDDEN).any()):
-            raise ValueError(f"Task {view.name} has no training rows, or some without a label; check its split.")
-        if weights is not None and weights.shape[1:] != self.train.shape:
-            raise ValueError(f"row_weights is {tuple(weights.shape)}, expected [lanes, {len(self.train)}].")
-        self._n_groups, self._n_columns = len(view.group_names), len(view.columns)
-        self._strata = self._labels * self._n_groups + self._groups
-        self._device = texts.stack.base.device
-        self.weights = None if weights is None else weights.to(self._device)
-        self.base: Tensor | None = None
-        self.block = texts.rows(self.train)
-        self.moved: TextBlock | None = None
-        if moved:
-            shift = torch.randint(1, self._n_groups, self._groups.shape, generator=torch_generator(seed, "moved"))
-            self.moved = texts.moved(self.train, (self._groups + shift) % self._n_groups)
-        self._generator = torch_generator(seed, "text batches")
-        self._order = torch.empty(0, dtype=torch.int64)
-
-    def places(self) -> Tensor:
-        """Positions, among the training rows, of the next batch."""
-        while len(self._order) < self.rows:
-            self._order = torch.cat([self._order, stratified_order(self._strata, self._generator)])
-        places, self._order = self._order[: self.rows], self._order[self.rows :]
-        return places
-
-    def take(self, places: Tensor) -> TextBatch:
-        """The batch of some positions among the training rows."""
-        return TextBatch(
-            given=self.block.take(places),
-            moved=None if self.moved is None else self.moved.take(places),
-            labels=self._labels[places].to(self._device),
-            groups=self._groups[places].to(self._device),
-            n_groups=self._n_groups,
-            n_columns=self._n_columns,
-            weights=None if self.weights is None else self.weights[:, places],
-            base=None if self.base is None else self.base[places],
-        )
-
-    def halve(self, places: Tensor) -> Tensor:
-        """Half the rows from now on: the first half of a batch that did not fit; the rest comes next."""
-        self.rows = max(LEAST_BATCH, len(places) // 2)
-        self._order = torch.cat([places[self.rows :], self._order])
-        return places[: self.rows]
-
-    def select(self, lanes: Tensor) -> None:
-        """Go on with the weights of some lanes."""
-        if self.weights is not None:
-            self.weights = self.weights[lanes.to(self._device)]
-
-
 class _Evaluator:
     """Margins, reasons and fixed metrics of lanes on the evaluation rows."""
 
@@ -386,7 +328,7 @@ class _Run:
         view, base = texts.view, texts.stack.base
         self.device = base.device
         self.floats = LANE_FLOATS.get(self.device.type, LANE_FLOATS["cpu"])
-        self.every = AdapterLanes(
+        self.every = AdapterLanes.fresh(
             texts.stack,
             texts.prompts.answer_ids,
             kind,
@@ -400,7 +342,7 @@ class _Run:
         self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device)
         self.evaluator = _Evaluator(texts, rows, seed, self.floats)
         moved = self.objective.uses("lambda_cf") and view.flip is not None
-        self.batches = _Batches(texts, budget.batch_rows, seed, moved, row_weights)
+        self.batches = TrainingTexts(texts, budget.batch_rows, seed, moved=moved, weights=row_weights)
         if options.kl > 0:
             self.batches.base = self._base_margins()
         self.checkpoints = Checkpoints(self.every.start, SCORES[role], floor)
