@@ -238,8 +238,20 @@ def _load_model(
         )
     if quantisation == "none":
         model = model.to(device)
+    _keep_layout(model)
     loaded: PreTrainedModel = model.eval().requires_grad_(False)
     return loaded
+
+
+def _keep_layout(model: Any) -> None:
+    """Keep bitsandbytes from rearranging 4-bit weights in place on CPUs with AVX512-BF16.
+
+    It would do so in the first pass: outputs then depend on whether a pass with gradient came before, ``state_dict()``
+    changes the weights, and dequantising them gives another matrix.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _quantised(quantisation: str, dtype: torch.dtype) -> Any:

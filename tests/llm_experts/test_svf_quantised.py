@@ -15,8 +15,12 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from transformers.integrations.bitnet import AutoBitLinear, BitLinear, pack_weights
 
 from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_copy
+from llm_experts.adapters.store import load_adapter, save_adapter
 from llm_experts.adapters.svf import SVFConfig, dense_weight, svf_layers
 from llm_experts.adapters.svf.weights import settle
+from llm_experts.base import load_base
+from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.svf_fixtures import far, logits, own_cache, shake  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore:MatMul8bitLt:UserWarning")
@@ -229,6 +233,24 @@ def test_adapters_on_a_quantised_base(trained, kind, tmp_path):
     assert far(logits(loaded, ids), first) <= 0.1 * float(first.abs().max())  # INT8 and ternary modules round inputs
     loaded.unmerge_adapter()
     assert far(logits(loaded, ids), again) == 0
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "int8"])
+def test_on_a_base_that_is_loaded_quantised(quantisation, tmp_path):
+    made = make_tiny_base()
+    made.model.save_pretrained(tmp_path / "model")
+    made.tokenizer.save_pretrained(tmp_path / "model")
+    base = load_base(str(tmp_path / "model"), quantisation=quantisation)
+    expected = logits(base.model)
+    model = inject(own_copy(base).model, ADAPTERS["svf"].make_config(None, None, base.model), 0)
+    assert far(logits(model), expected) == 0
+    shake(model, size=0.1)
+    changed = logits(model)
+    assert far(changed, expected) > 0.1
+    save_adapter(tmp_path / "adapter", base, model.peft_config["default"], adapter_state(model))
+    assert far(logits(load_adapter(base, tmp_path / "adapter")), changed) == 0
+    assert far(logits(base.model), expected) == 0
+    assert far(logits(model), changed) == 0  # whoever shares the weights
 
 
 def test_gradients_reach_p_on_a_four_bit_base(trained):
