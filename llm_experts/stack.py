@@ -8,7 +8,6 @@ forward pass before it is used.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from llm_experts.base import Base, BaseError
+from llm_experts.sharing import shared_copy
 
 if TYPE_CHECKING:
     from llm_experts.prompts import Packed
@@ -128,7 +128,7 @@ class Top(nn.Module):
     def __init__(self, base: Base, start: int, answer_ids: tuple[int, int]) -> None:
         super().__init__()
         decoder = decoder_of(base)
-        self.layers = share_weights(nn.ModuleList(decoder.layers[start:]))
+        self.layers = shared_copy(nn.ModuleList(decoder.layers[start:]))
         self.norm, self.rotary = decoder.norm, decoder.rotary_emb
         words: Any = base.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self.register_buffer("head", words.weight[list(answer_ids)].detach().clone())
@@ -172,12 +172,6 @@ class Top(nn.Module):
         after = own + layer.self_attn.o_proj(mixed.reshape(n, 2, -1))
         after = after + layer.mlp(layer.post_attention_layernorm(after))
         return after, weights.mean((1, 2))[:, -hidden.shape[1] :]
-
-
-def share_weights(module: nn.ModuleList) -> nn.ModuleList:
-    """A copy of a module tree whose parameters and buffers are the very tensors of the original."""
-    tensors = [*module.parameters(), *module.buffers()]
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
 
 
 def _heads(layer: Layer, which: str, x: Tensor) -> Tensor:

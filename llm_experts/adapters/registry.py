@@ -5,7 +5,6 @@ Adding a kind is one file with a ``KIND`` and one line here.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from llm_experts.adapters.state import (
     unstack,
 )
 from llm_experts.base import Base
+from llm_experts.sharing import shared_copy
 from tasks.seeding import torch_generator
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def own_copy(base: Base) -> Base:
 
     PEFT replaces modules of the model it is given. Injecting into a copy leaves the base as it is, and costs no memory.
     """
-    tensors = [*base.model.parameters(), *base.model.buffers()]
-    return replace(base, model=copy.deepcopy(base.model, {id(tensor): tensor for tensor in tensors}))
+    return replace(base, model=shared_copy(base.model))
 
 
 def _check_foreign(config: Any) -> None:

@@ -28,9 +28,11 @@ def adapter_parameters(peft_model: Any, name: str = "default") -> dict[str, nn.P
         raise AdapterError(f"There is no adapter {name!r}; there are {', '.join(sorted(peft_model.peft_config))}.")
     if peft_model.peft_config[name].is_prompt_learning:
         return {PROMPT_KEY: peft_model.prompt_encoder[name].embedding.weight}
-    live = peft_model.state_dict(keep_vars=True)
-    found = get_peft_model_state_dict(peft_model, state_dict=live, adapter_name=name, save_embedding_layers=False)
-    return {key: value for key, value in found.items() if isinstance(value, nn.Parameter)}
+    live = dict(peft_model.named_parameters())  # no state_dict(): bitsandbytes rearranges weights in it
+    found: dict[str, nn.Parameter] = get_peft_model_state_dict(
+        peft_model, state_dict=live, adapter_name=name, save_embedding_layers=False
+    )
+    return found
 
 
 def adapter_state(peft_model: Any, name: str = "default") -> State:
