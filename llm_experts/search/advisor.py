@@ -40,8 +40,8 @@ class LanguageAdvisor:
         ids = prompt["input_ids"].to(base.device)
         if ids.shape[1] + self.new_tokens > base.context:
             raise AdviceError(
-                f"the summary has {ids.shape[1]} tokens, which leaves no room for {self.new_tokens} more in the context "
-                f"of {base.id} ({base.context} tokens)"
+                f"the summary has {ids.shape[1]} tokens, which leaves no room for {self.new_tokens} more in the "
+                f"context of {base.id} ({base.context} tokens)"
             )
         model: Any = base.model
         with torch.no_grad():

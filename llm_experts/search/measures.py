@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from llm_experts.calibration import Calibration, calibrated, fit_calibration
 from llm_experts.search.mixture import SearchRows
 from llm_experts.search.settings import FLIP_METRICS, LATENCY, Constraint, Objective, SearchSettings
 from metrics.counterfactual import flips, shifts
@@ -16,7 +17,7 @@ from metrics.registry import MIN_GROUP_ROWS
 
 TOLERANCE = 1e-9
 """A constraint on a ratio of counts is met although rounding says otherwise."""
-NOT_CONSTANT = "not constant"
+NOT_CONSTANT = "not being constant"
 BROKEN = 1e6
 """Violation of a mixture whose margins are not finite: worse than any other."""
 
@@ -53,6 +54,7 @@ class Measures(NamedTuple):
 
 def measure(outputs: Outputs, rows: SearchRows, settings: SearchSettings) -> Measures:
     """Objectives and constraints of P mixtures; a mixture without finite outputs is infeasible and worst."""
+    outputs = put_right(outputs, calibration_of(outputs.margins, rows, settings))
     probability = torch.sigmoid(outputs.margins.to(torch.float64))
     values = metric_values(probability, outputs, rows, settings.metrics)
     finite = torch.isfinite(torch.stack(list(values.values()))).all(0)
@@ -62,6 +64,22 @@ def measure(outputs: Outputs, rows: SearchRows, settings: SearchSettings) -> Mea
         violations.append(_drop_noise(DEGENERATE_SHARE - rarer_share(probability)))
     violations.append(torch.where(finite, 0.0, BROKEN).to(torch.float64))
     return Measures(values, losses, torch.stack([v.nan_to_num(nan=0.0) for v in violations], 1))
+
+
+def calibration_of(margins: Tensor, rows: SearchRows, settings: SearchSettings) -> Calibration:
+    """Temperature and bias [P] of mixtures with margins [P, n] on the search rows; 1 and 0 where none are wanted."""
+    if settings.calibrate:
+        return fit_calibration(margins, rows.labels)
+    return Calibration(*(torch.full((len(margins),), value, dtype=torch.float64) for value in (1.0, 0.0)))
+
+
+def put_right(outputs: Outputs, calibration: Calibration) -> Outputs:
+    """Outputs of P mixtures with calibrated margins, moved ones too."""
+    margins = calibrated(outputs.margins.to(torch.float64), *calibration)
+    if outputs.moved is None:
+        return outputs._replace(margins=margins)
+    flat = calibrated(outputs.moved.to(torch.float64).flatten(1), *calibration)
+    return outputs._replace(margins=margins, moved=flat.view(outputs.moved.shape))
 
 
 def constraint_names(settings: SearchSettings) -> tuple[str, ...]:

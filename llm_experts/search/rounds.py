@@ -94,6 +94,14 @@ def non_dominated(pool: Pool, count: int) -> Pool:
     return members.take(select(members.losses, members.violation, count).sort().values)
 
 
+def worth_verifying(archive: Pool, last: Pool, count: int) -> Pool:
+    """What is evaluated truly after a round: the front; where nothing is feasible, what violates least."""
+    if bool(archive.feasible.any()):
+        return non_dominated(archive, count)
+    known = archive.joined(last)
+    return known.take(select(known.losses, known.violation, count))
+
+
 @dataclass(frozen=True)
 class State:
     """Where a round stands: the archive of the best, the last generation, the curve, mixtures judged."""

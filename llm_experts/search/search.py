@@ -15,17 +15,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from llm_experts.calibration import Calibration
 from llm_experts.search.box import Box, box_of
 from llm_experts.search.evaluations import TrueEvaluations
 from llm_experts.search.guidance import Advisor, GuidanceLog
 from llm_experts.search.hypervolume import reference_point
-from llm_experts.search.measures import Measures, Outputs, constraint_names, measure
+from llm_experts.search.measures import NOT_CONSTANT, Measures, Outputs, calibration_of, constraint_names, measure
 from llm_experts.search.mixture import MixtureModel, SearchRows, check_capabilities
 from llm_experts.search.pareto import front
 from llm_experts.search.result import Candidate, RoundReport, SearchResult
-from llm_experts.search.rounds import Generation, Progress, Round, State, budgets, judged, non_dominated
+from llm_experts.search.rounds import Generation, Progress, Round, State, budgets, judged, worth_verifying
 from llm_experts.search.settings import FLIP_METRICS, LATENCY, SearchError, SearchSettings
-from llm_experts.search.surrogate import Error, Surrogate, compare, cross_validate, design, fit, terms
+from llm_experts.search.surrogate import Error, Surrogate, compare, cross_validate, design, distinct, fit, terms
 from llm_experts.search.validation import Contender, HeldOut, Rejection, Winner, choose, ordered
 from tasks.seeding import torch_generator
 
@@ -124,6 +125,11 @@ class _Search:
             raise SearchError("There is no expert to mix; a search needs at least one.")
         check_capabilities(self.model, self.settings.metrics, FLIP_METRICS, LATENCY)
         self.box = box_of(self.settings, self.names)
+        if self.settings.calibrate and len(set(self.rows.labels.tolist())) < 2:
+            raise SearchError(
+                f"All {len(self.rows)} search rows have one label, so that no mixture can be calibrated. Give rows "
+                "of both classes."
+            )
         self.moved = any(m in FLIP_METRICS for m in self.settings.metrics)
         self.true = self._evaluations(self.model)
 
@@ -185,7 +191,7 @@ class _Search:
             state = self._evolve(surrogate, number)
         self.curve += state.curve
         self.surrogate_evaluations += state.evaluations
-        members = non_dominated(state.archive, self.settings.candidates)
+        members = worth_verifying(state.archive, state.last, self.settings.candidates)
         alphas = members.alphas[self._new(members.alphas)]
         deviation = self._verify(alphas, surrogate, number) if len(alphas) else {}
         count = len(self.known.alphas) - len(alphas)
@@ -214,9 +220,13 @@ class _Search:
         return searched.run(judged(anchors, evaluate))
 
     def _new(self, alphas: Tensor) -> Tensor:
-        """[P] bool, which mixtures have not been evaluated yet."""
+        """[P] bool, which mixtures have neither been evaluated yet nor are near an earlier one of these."""
         half = (self.box.high - self.box.low) / 2
-        return torch.cdist(alphas / half, self.known.alphas / half).amin(1) > 1e-6
+        count = len(self.known.alphas)
+        kept = distinct(torch.cat([self.known.alphas, alphas]) / half)
+        new = torch.zeros(len(alphas), dtype=torch.bool)
+        new[kept[kept >= count] - count] = True
+        return new
 
     def _verify(self, alphas: Tensor, surrogate: Surrogate, number: int) -> dict[str, Error]:
         """Evaluate members of the front truly, add them to the anchors; error of the surrogate by measure."""
@@ -265,19 +275,28 @@ class _Search:
     ) -> tuple[Winner, list[Rejection]]:
         members = torch.nonzero(on_front)[:, 0]
         members = members[ordered(measured.losses[members], self.settings.order)]
-        contenders = [self._contender(self.known.alphas[i], values_at(measured, i)) for i in members.tolist()]
+        contenders = self._contenders(self.known.alphas[members], self.known.outputs[members], measured, members)
         singles = references(len(self.names))
-        found = self.measure(singles, flat(self.true(singles)))
+        outputs = flat(self.true(singles))
+        found = self.measure(singles, outputs)
         best = torch.argsort(found.losses[:, 0], stable=True)
         best = best[torch.argsort(found.violation[best], stable=True)]
-        others = [self._contender(singles[i], values_at(found, i)) for i in best.tolist()]
+        others = self._contenders(singles[best], outputs[best], found, best)
         unseen = None if held_out is None else HeldOut(self._evaluations(held_out[0]), held_out[1])
         return choose(contenders, others, unseen, self.settings, self.names)
 
-    def _contender(self, alphas: Tensor, search: dict[str, float]) -> Contender:
+    def _contenders(self, alphas: Tensor, outputs: Tensor, measured: Measures, places: Tensor) -> list[Contender]:
+        """Mixtures [F, K] that may win, with their own calibration; ``places`` [F] is where ``measured`` has them."""
+        found = calibration_of(outputs[:, : len(self.rows)], self.rows, self.settings)
+        return [
+            self._contender(alphas[i], values_at(measured, place), Calibration(*(part[i : i + 1] for part in found)))
+            for i, place in enumerate(places.tolist())
+        ]
+
+    def _contender(self, alphas: Tensor, search: dict[str, float], calibration: Calibration) -> Contender:
         kind = kind_of(alphas)
         labels = {"base": "the base", "single": f"the single expert {self.names[int(alphas.argmax())]}"}
-        return Contender(alphas, kind, labels.get(kind, f"the mixture {self._words(alphas)}"), search)
+        return Contender(alphas, kind, labels.get(kind, f"the mixture {self._words(alphas)}"), search, calibration)
 
     def _candidates(self, measured: Measures, on_front: Tensor) -> list[Candidate]:
         return [
@@ -315,12 +334,16 @@ class _Search:
         over = zip(constraint_names(self.settings), measured.violations[nearest].tolist(), strict=True)
         broken = [name for name, value in over if value > 0]
         shown = ", ".join(f"{id} = {value:.4g}" for id, value in values_at(measured, nearest).items())
-        limits, at = ", ".join(map(str, self.settings.constraints)), self._words(self.known.alphas[nearest])
+        wanted, at = ", ".join(constraint_names(self.settings)[:-1]), self._words(self.known.alphas[nearest])
+        remedy = (
+            "Every mixture says (nearly) the same to all rows: train the experts longer, or calibrate."
+            if broken == [NOT_CONSTANT]
+            else "Relax that bound by as much, widen the experts' bounds, or add an expert trained for it."
+        )
         return (
-            f"No mixture of {', '.join(self.names)} satisfies {limits or 'being not constant'} among "
-            f"{len(measured.losses)} that were evaluated truly. The nearest is {at} with {shown}; it breaks "
-            f"{' and '.join(broken)} by {float(measured.violation[nearest]):.4g} in all. Relax that bound by as much, "
-            "widen the experts' bounds, or add an expert trained for it."
+            f"No mixture of {', '.join(self.names)} satisfies {wanted} among {len(measured.losses)} that were "
+            f"evaluated truly. The nearest is {at} with {shown}; it breaks {' and '.join(broken)} by "
+            f"{float(measured.violation[nearest]):.4g} in all. {remedy}"
         )
 
     def _words(self, alphas: Tensor) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from metrics.points import POINT_METRICS
@@ -109,6 +109,9 @@ class SearchSettings:
         and experts). None: no floor, weights need not add up to anything.
     off_below : float
         A weight between 0 and this becomes 0, so that the expert need not run at all; matters to latency only.
+    calibrate : bool
+        Give every mixture its own temperature and bias, fitted on the search rows, before it is measured: a language
+        model's margins say little at the threshold of 0.5 before. Held-out rows are judged with what was fitted here.
     refuse_constant : bool
         Adds the constraint that a prediction is not degenerate (a constant predictor is fair by doing nothing).
     generations, population : int
@@ -141,6 +144,7 @@ class SearchSettings:
     bounds: tuple[float, float] | Mapping[str, tuple[float, float]] = (0.0, 1.0)
     base_floor: float | None = None
     off_below: float = 0.0
+    calibrate: bool = True
     refuse_constant: bool = True
     generations: int = 100
     population: int = 50
@@ -154,7 +158,7 @@ class SearchSettings:
     stop_window: int = 10
     order: Order = "first_objective"
     confidence: Confidence = "estimate"
-    seed: int = field(default=0)
+    seed: int = 0
 
     def __post_init__(self) -> None:
         names = [o.metric for o in self.objectives]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from llm_experts.calibration import Calibration
 from llm_experts.search.evaluations import TrueEvaluations
-from llm_experts.search.measures import TOLERANCE, Outputs
+from llm_experts.search.measures import TOLERANCE, put_right
 from llm_experts.search.mixture import SearchRows
 from llm_experts.search.settings import LATENCY, Constraint, Order, SearchSettings
 from metrics.evidence import Evidence
@@ -55,6 +56,8 @@ class Winner:
         In words: what was returned and why.
     search : measure -> value on the search rows
     held_out : measure -> Value on the held-out rows, empty without them
+    temperature, bias : float
+        Calibration of the margins, fitted on the search rows; 1 and 0 without.
     tried : int
         Candidates that held-out rows were asked about.
     references : name -> measure -> Value
@@ -67,18 +70,40 @@ class Winner:
     statement: str
     search: dict[str, float]
     held_out: dict[str, Value]
+    temperature: float
+    bias: float
     tried: int
     references: dict[str, dict[str, Value]]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A mixture that may win: weights [K], kind, measures on the search rows."""
+    """A mixture that may win: weights [K], kind, measures on the search rows, calibration [1]."""
 
     alphas: Tensor
     kind: str
     label: str
     search: dict[str, float]
+    calibration: Calibration
+
+    def wins(
+        self,
+        names: Sequence[str],
+        text: str,
+        values: dict[str, Value],
+        tried: int,
+        on_rows: dict[str, dict[str, Value]],
+        *,
+        accepted: bool,
+    ) -> Winner:
+        """The mixture as the winner."""
+        temperature, bias = (float(part) for part in self.calibration)
+        weights = self.weights(names)
+        return Winner(weights, self.kind, accepted, text, self.search, values, temperature, bias, tried, on_rows)
+
+    def weights(self, names: Sequence[str]) -> dict[str, float]:
+        """Weight by expert."""
+        return dict(zip(names, self.alphas.tolist(), strict=True))
 
 
 def ordered(losses: Tensor, order: Order) -> Tensor:
@@ -114,18 +139,17 @@ def choose(
     if held_out is None:
         first = contenders[0]
         text = f"{first.label} was chosen on the search rows; no held-out rows were given, so nothing was validated."
-        return Winner(_named(first, names), first.kind, False, text, first.search, {}, 0, {}), []
-    on_rows = {r.label: held_out_values(r.alphas, held_out, settings) for r in references}
+        return first.wins(names, text, {}, 0, {}, accepted=False), []
+    on_rows = {r.label: held_out_values(r, held_out, settings) for r in references}
     rejections: list[Rejection] = []
     for tried, contender in enumerate(contenders, 1):
-        values = held_out_values(contender.alphas, held_out, settings)
+        values = held_out_values(contender, held_out, settings)
         reasons = objections(values, settings)
         if not reasons:
             text = f"{contender.label} kept its constraints on {len(held_out.rows)} held-out rows"
             text += f", after {len(rejections)} candidates that did not." if rejections else "."
-            named = _named(contender, names)
-            return Winner(named, contender.kind, True, text, contender.search, values, tried, on_rows), rejections
-        rejections.append(Rejection(_named(contender, names), reasons, values))
+            return contender.wins(names, text, values, tried, on_rows, accepted=True), rejections
+        rejections.append(Rejection(contender.weights(names), reasons, values))
     return _fallback(references, on_rows, settings, len(rejections), names), rejections
 
 
@@ -142,15 +166,15 @@ def _fallback(
     text = f"None of the {tried} candidates kept its constraints on held-out rows; {chosen.label} is returned instead"
     text += ", which keeps them." if keeping else ", though it breaks them too: nothing at hand keeps them."
     values = on_rows[chosen.label]
-    return Winner(_named(chosen, names), chosen.kind, bool(keeping), text, chosen.search, values, tried, on_rows)
+    return chosen.wins(names, text, values, tried, on_rows, accepted=bool(keeping))
 
 
-def held_out_values(alphas: Tensor, held_out: HeldOut, settings: SearchSettings) -> dict[str, Value]:
-    """Measures of one mixture [K] on the held-out rows, with their intervals."""
-    outputs: Outputs = held_out.evaluations(alphas[None])
+def held_out_values(contender: Contender, held_out: HeldOut, settings: SearchSettings) -> dict[str, Value]:
+    """Measures of one mixture on the held-out rows, with their intervals."""
+    outputs = put_right(held_out.evaluations(contender.alphas[None]), contender.calibration)
     rows = held_out.rows
-    probability = torch.sigmoid(outputs.margins[0].to(torch.float64))
-    moved = None if outputs.moved is None else torch.sigmoid(outputs.moved[0].to(torch.float64))
+    probability = torch.sigmoid(outputs.margins[0])
+    moved = None if outputs.moved is None else torch.sigmoid(outputs.moved[0])
     scores = score(
         Evidence(probability, counterfactual=moved),
         rows.labels,
@@ -191,7 +215,3 @@ def _kept(constraint: Constraint, value: Value, settings: SearchSettings) -> boo
     if constraint.relation == "<=":
         return max(judged) <= constraint.bound + TOLERANCE
     return min(judged) >= constraint.bound - TOLERANCE
-
-
-def _named(contender: Contender, names: Sequence[str]) -> dict[str, float]:
-    return dict(zip(names, contender.alphas.tolist(), strict=True))

@@ -11,7 +11,9 @@ from llm_experts.search.result import plain
 from metrics.points import point_values
 from tests.llm_experts.planted import BEST, Identical, Movable, Planted, Timed
 
-SMALL = SearchSettings(generations=18, population=12, check_anchors=4, stop_gain=None, guidance_every=3, candidates=10)
+SMALL = SearchSettings(
+    calibrate=False, generations=18, population=12, check_anchors=4, stop_gain=None, guidance_every=3, candidates=10
+)
 TRADE = replace(SMALL, objectives=(Objective("brier@1"), Objective("latency_ms")))
 FAIR = replace(SMALL, constraints=(Constraint("dp@1", "<=", 0.1),))
 
@@ -153,6 +155,32 @@ def test_counterfactual_gap_as_objective():
     assert fairest.true["cfr_soft@1"] < 0.02
 
 
+def test_mixtures_are_calibrated_on_the_search_rows_and_judged_with_that_on_others():
+    class Shy(Movable):
+        """Says no to everybody, however sure it is."""
+
+        def _margins(self, alphas, groups):
+            return super()._margins(alphas, groups) / 7 - 3
+
+    shy, unseen = Shy(), Shy(seed=7)
+    with pytest.raises(SearchError, match=r"Every mixture says .* the same to all rows"):
+        search_mixtures(shy, shy.rows, SMALL)
+    settings = replace(SMALL, calibrate=True, objectives=(Objective("acc@1"), Objective("cfr_soft@1")))
+    winner = search_mixtures(shy, shy.rows, settings, held_out=(unseen, unseen.rows)).winner
+    assert winner.accepted
+    assert winner.search["acc@1"] > 0.8
+    alphas = torch.tensor([list(winner.alphas.values())], dtype=torch.float64)
+    probability = torch.sigmoid(unseen.margins(alphas) / winner.temperature + winner.bias)
+    accuracy = ((probability > 0.5) == unseen.rows.labels).double().mean()
+    assert winner.held_out["acc@1"].estimate == pytest.approx(float(accuracy))
+    moved = torch.sigmoid(unseen.moved(alphas) / winner.temperature + winner.bias)[0]
+    shift = (moved[torch.arange(240), 1 - unseen.rows.groups] - probability[0]).abs().mean()
+    assert winner.held_out["cfr_soft@1"].estimate == pytest.approx(float(shift))
+    one_label = SearchRows(torch.ones_like(shy.rows.labels), shy.rows.groups, ("a", "b"))
+    with pytest.raises(SearchError, match="All 240 search rows have one label"):
+        search_mixtures(shy, one_label, settings)
+
+
 def test_seed_determines_the_search():
     model = Planted(bias=2.0, wave=0.2)
     first, again, other = (search_mixtures(model, model.rows, replace(FAIR, seed=s)) for s in (1, 1, 2))
@@ -202,7 +230,9 @@ def test_stops_when_the_hypervolume_stalls():
 def test_no_feasible_mixture_says_what_is_nearest_and_what_to_relax():
     model = Planted(bias=4.0)
     settings = replace(SMALL, constraints=(Constraint("dp@1", "<=", 0.0),), bounds={"result": (0.0, 0.3)})
-    with pytest.raises(SearchError, match=r"satisfies dp@1 <= 0 .* it breaks dp@1 <= 0 by .* Relax") as caught:
+    with pytest.raises(
+        SearchError, match=r"satisfies dp@1 <= 0, not being constant .* it breaks dp@1 <= 0 by .* Relax"
+    ) as caught:
         search_mixtures(model, model.rows, settings)
     assert "result 0.3" in str(caught.value)
 

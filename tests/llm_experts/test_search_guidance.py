@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tests.llm_experts.planted import Planted, Timed
 NAMES = ("utility", "result", "procedural")
 FULL = box_of(SearchSettings(), NAMES)
 TRADE = SearchSettings(
+    calibrate=False,
     objectives=(Objective("brier@1"), Objective("latency_ms")),
     generations=12,
     population=12,
@@ -137,6 +139,7 @@ class Oracle:
 
 def test_advice_is_followed_only_where_it_helps():
     settings = SearchSettings(
+        calibrate=False,
         objectives=(Objective("brier@1"), Objective("ece@1")), generations=4, population=6, rounds=1, guidance_every=2,
         stop_gain=None, check_anchors=2,
     )  # fmt: skip
@@ -166,7 +169,7 @@ def test_malformed_advice_changes_nothing_but_the_count():
 
 def test_a_language_model_advises(tiny_base):
     model = Timed()
-    settings = SearchSettings(TRADE.objectives, generations=4, population=6, rounds=1, guidance_every=2, stop_gain=None)
+    settings = replace(TRADE, generations=4, population=6, guidance_every=2)
     result = search_mixtures(model, model.rows, settings, advisor=LanguageAdvisor(tiny_base, new_tokens=8))
     assert result.advice.asked == 1
     assert result.guidance[0].status == "malformed"

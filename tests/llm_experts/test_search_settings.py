@@ -80,6 +80,7 @@ def test_narrowed_boxes_stay_inside_and_have_a_width():
 def test_measures_are_the_fixed_metrics():
     model = Movable(bias=1.0)
     settings = SearchSettings(
+        calibrate=False,
         objectives=(Objective("utility@1"), Objective("cfr_soft@1"), Objective("brier@1")),
         constraints=(Constraint("dp@1", "<=", 0.1), Constraint("cfr@1", "<=", 0.2), Constraint("acc@1", ">=", 0.5)),
     )
@@ -94,18 +95,18 @@ def test_measures_are_the_fixed_metrics():
     assert found.losses[:, 0].tolist() == [-v for v in found.values["utility@1"].tolist()]
     expected = torch.stack([found.values["dp@1"] - 0.1, found.values["cfr@1"] - 0.2, 0.5 - found.values["acc@1"]], 1)
     torch.testing.assert_close(found.violations[:, :3], expected)
-    assert constraint_names(settings) == ("dp@1 <= 0.1", "cfr@1 <= 0.2", "acc@1 >= 0.5", "not constant", "finite")
+    assert constraint_names(settings) == ("dp@1 <= 0.1", "cfr@1 <= 0.2", "acc@1 >= 0.5", "not being constant", "finite")
 
 
 def test_constant_and_broken_mixtures_are_infeasible():
     model = Planted()
     margins = torch.stack([model.margins(torch.zeros(1, 3).double())[0], torch.full((240,), -2.0).double()])
     margins = torch.cat([margins, torch.full((1, 240), math.nan, dtype=torch.float64)])
-    found = measure(Outputs(margins), model.rows, SearchSettings())
+    found = measure(Outputs(margins), model.rows, SearchSettings(calibrate=False))
     assert found.feasible.tolist() == [True, False, False]
     assert found.violation[2] > found.violation[1] > 0
     assert bool((found.losses[2] > found.losses[:2].amax(0)).all())
-    free = measure(Outputs(margins), model.rows, SearchSettings(refuse_constant=False))
+    free = measure(Outputs(margins), model.rows, SearchSettings(calibrate=False, refuse_constant=False))
     assert free.feasible.tolist() == [True, True, False]
 
 
