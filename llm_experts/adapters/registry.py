@@ -135,6 +135,17 @@ def _check_foreign(config: Any) -> None:
         )
 
 
+def _check_weights(model: nn.Module, config: Any) -> None:
+    """Raise :class:`AdapterError` where PEFT cannot run a kind on the weights as they are kept."""
+    if getattr(config, "use_dora", False) and any(
+        type(p).__name__ == "Int8Params" and p.device.type == "cpu" for p in model.parameters()
+    ):
+        raise AdapterError(
+            "PEFT cannot run DoRA on INT8 weights of a CPU: it loses their scales when it reads them for the norms. "
+            "Load the base in NF4 or without quantisation, or choose another kind."
+        )
+
+
 @contextmanager
 def _peft_as_asked() -> Iterator[None]:
     """Leave torch's global generator, which PEFT draws from, as it is; silence what PEFT asks of transformers."""
@@ -181,6 +192,7 @@ def inject(model: nn.Module, config: PeftConfig, seed: int | None, name: str = "
     from llm_experts.adapters.guards import guard
 
     _check_foreign(config)
+    _check_weights(model, config)
     with _peft_as_asked():
         if isinstance(model, PeftModel):
             if name in model.peft_config:
