@@ -58,8 +58,8 @@ class Options:
     kl : float
         ≥ 0, weight of KL(p ‖ p_base) beside the reward; in closed form for two answers.
     attribution : str
-        What ``lambda_attention`` compares: ``attention`` of the answer tokens in the last layer, or ``gradient`` times
-        activation of the margin where texts enter the top.
+        What ``lambda_attention`` compares: ``attention`` of the answer tokens in the last layer, or |``gradient`` times
+        activation| of the margin where texts enter the top, summed over a token's hidden units.
     adversary_width : int
         Hidden units of the adversary.
     """
@@ -269,8 +269,10 @@ class Objective:
     def _attributions(self, answers: Answers, given: TopInput, batch: TextBatch) -> Tensor:
         if self.options.attribution == "attention":
             return by_column(answers.attention, given.columns, batch.n_columns)
+        # summed with its sign over the hidden units it is 0: behind a normalisation the margin has no slope along a
+        # token's own state (Euler's identity for functions of degree 0)
         (slope,) = torch.autograd.grad(answers.margin.sum(), given.hidden, create_graph=True)
-        return by_column((slope * given.hidden).sum(-1), given.columns, batch.n_columns)
+        return by_column((slope * given.hidden).abs().sum(-1), given.columns, batch.n_columns)
 
     def _adversarial(
         self, loss: Tensor, _run: Run, answers: Answers, _given: TopInput, batch: TextBatch, lanes: slice
