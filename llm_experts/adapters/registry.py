@@ -146,6 +146,18 @@ def _check_weights(model: nn.Module, config: Any) -> None:
         )
 
 
+def _check_name(name: str, config: Any) -> None:
+    """Raise :class:`AdapterError` for names that PEFT cannot tell from its own words in the names of weights."""
+    from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
+
+    prefix = PEFT_TYPE_TO_PREFIX_MAPPING.get(config.peft_type) or ""
+    if not name or "." in name or name in prefix:
+        raise AdapterError(
+            f"An adapter cannot be called {name!r}: PEFT builds names of weights from it, and it is empty, has a dot "
+            f"or is part of {prefix!r}. Choose another name."
+        )
+
+
 @contextmanager
 def _peft_as_asked() -> Iterator[None]:
     """Leave torch's global generator, which PEFT draws from, as it is; silence what PEFT asks of transformers."""
@@ -179,8 +191,9 @@ def inject(model: nn.Module, config: PeftConfig, seed: int | None, name: str = "
     Raises
     ------
     AdapterError
-        If the name is taken, if kinds cannot live in one PEFT model, or if the configuration changes more than adapter
-        weights (:data:`FOREIGN`), or starts by changing the base (PiSSA and the like).
+        If the name is taken or cannot be used, if kinds cannot live in one PEFT model, if PEFT cannot run the kind on
+        the base's weights, or if the configuration changes more than adapter weights (:data:`FOREIGN`) or starts by
+        changing the base (PiSSA and the like).
 
     Notes
     -----
@@ -193,6 +206,7 @@ def inject(model: nn.Module, config: PeftConfig, seed: int | None, name: str = "
 
     _check_foreign(config)
     _check_weights(model, config)
+    _check_name(name, config)
     with _peft_as_asked():
         if isinstance(model, PeftModel):
             if name in model.peft_config:

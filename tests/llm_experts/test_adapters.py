@@ -252,6 +252,16 @@ def test_a_lower_rank_lives_in_larger_arrays(tiny_base: Base, kind: str) -> None
     assert layer.mlp.up_proj.scaling["default"] == large.get_base_model().model.layers[2].mlp.up_proj.scaling["default"]
 
 
+def test_a_lower_rank_of_singular_values_keeps_the_others(tiny_base: Base) -> None:
+    large = injected(tiny_base, "svf", [2], None)
+    masked, masks = mask_rank(noisy(start_state(large, 0), 0), 5)
+    small = injected(tiny_base, "svf", [2], 5)
+    set_adapter_state(large, {key: value * masks[key] for key, value in masked.items()})
+    set_adapter_state(small, {key: value[:5] for key, value in masked.items()})
+    torch.testing.assert_close(logits(large), logits(small), atol=2e-5, rtol=1e-4)
+    assert (logits(small) - logits(tiny_base.model)).abs().max() > 1e-3
+
+
 def test_ranks_that_cannot_be_masked_are_refused(tiny_base: Base) -> None:
     state = adapter_state(injected(tiny_base, "lora", [0], 4))
     with pytest.raises(AdapterError, match="Rank 5 does not fit"):
@@ -301,6 +311,9 @@ def test_bad_requests_say_what_is_there(tiny_base: Base) -> None:
     model = injected(tiny_base, "lora")
     with pytest.raises(AdapterError, match="already"):
         inject(model, lora.make_config(4, None, model.get_base_model()), 0)
+    for name in ("", "a.b", "lora"):
+        with pytest.raises(AdapterError, match="Choose another name"):
+            inject(model, lora.make_config(4, None, model.get_base_model()), 0, name)
     with pytest.raises(AdapterError, match="no adapter 'other'; there are default"):
         adapter_state(model, "other")
     state = adapter_state(model)
