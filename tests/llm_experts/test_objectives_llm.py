@@ -1,4 +1,4 @@
-"""Every weight above 0 changes a gradient, every weight of 0 adds exactly none, and terms are the metrics' definitions."""
+"""Every weight above 0 changes a gradient, a weight of 0 adds exactly none, and terms are the metrics' definitions."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_kl_pulls_the_reward_back_to_the_base(texts: TaskTexts, lanes: tuple[Ada
 
 @pytest.mark.parametrize("options", [{"kl": 0.1}, {"kl": -1.0, "utility_loss": "reward"}, {"attribution": "guess"}])
 def test_options_that_mean_nothing_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="kl|attribution"):
+    with pytest.raises(ValueError, match=r"kl|attribution"):
         Options(**options)  # type: ignore[arg-type]
 
 
