@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.utils._pytree import tree_map
 
 from llm_experts.adapters import prefix as prefix_tuning
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import inject, kind_of, own_copy, parameter_names, stack_states
 from llm_experts.adapters.soft_prompt import KEY as PROMPT_KEY
-from llm_experts.stack import Answers, Layout, Top
+from llm_experts.branches import Branches, BranchTop, Pair
+from llm_experts.stack import Answers, Layout
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -97,47 +99,79 @@ class AttachedTop:
                 f"Virtual tokens are seen by every layer, but layers below {start} are shared; read with start=0."
             )
         if config is None or self._virtual:
-            self.top = Top(base, start, answer_ids)
+            self.top = BranchTop(base, start, answer_ids)
             return
         own = own_copy(base)
         model = inject(own.model, copy.deepcopy(config), None)
-        self.top = Top(own, start, answer_ids)
+        self.top = BranchTop(own, start, answer_ids)
         self._names = parameter_names(self.top, model)
+
+    @property
+    def shares(self) -> bool:
+        """Whether lanes have work in common: in a top of one layer, the frozen weights' share of keys and values."""
+        return len(self.top.layers) == 1
 
     def lanes(self, states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """K states stacked, under the names of the top's parameters; of the base nothing."""
         if self.config is None:
             return {}
-        stacked = {key: value.detach() for key, value in stack_states(states).items()}
+        device = self.top.head.device
+        stacked = {key: value.detach().to(device) for key, value in stack_states(states).items()}
         return stacked if self._virtual else {self._names[key]: value for key, value in stacked.items()}
 
-    @torch.no_grad()
-    def answers(
-        self, lanes: Mapping[str, Tensor], hidden: Tensor, layout: Layout, head: Tensor | None = None
-    ) -> Answers:
+    def answers(self, lanes: Mapping[str, Tensor], hidden: Tensor, at: Layout, head: Tensor | None = None) -> Answers:
         """Answers [K, n, ...] of every lane; ``head`` [V, d] asks for other words than no and yes."""
         words = {} if head is None else {"head": head}
-        if self.config is None:
-            found = functional_call(self.top, words, (hidden, layout))
-            return Answers(*(value[None] for value in found))
-        ask: Callable[[Mapping[str, Tensor]], Any] = (
-            self._virtual_call(hidden, layout, words)
-            if self._virtual
-            else (lambda lane: functional_call(self.top, {**lane, **words}, (hidden, layout)))
-        )
-        return Answers(*torch.vmap(ask)(dict(lanes)))
+        return Answers(*self._each(lanes, hidden, at, words, None, False))
 
-    def _virtual_call(self, hidden: Tensor, layout: Layout, words: dict[str, Tensor]) -> Callable[..., Any]:
-        """One lane of virtual tokens: embeddings ahead of the text, or keys and values ahead of every layer's."""
+    def opened(self, lanes: Mapping[str, Tensor], hidden: Tensor, at: Layout) -> tuple[Answers, list[Pair]]:
+        """Answers to plain texts, and the lanes' keys and values for their branches."""
+        found: tuple[Answers, list[Pair]] = self._each(lanes, hidden, at, {}, None, True)
+        return found
 
-        def soft(lane: Mapping[str, Tensor]) -> Any:
-            tokens = lane[PROMPT_KEY]
-            ahead = tokens.expand(len(hidden), -1, -1).to(hidden.dtype)
-            return functional_call(self.top, words, (torch.cat([ahead, hidden], 1), layout.shifted(len(tokens))))
+    def branched(self, lanes: Mapping[str, Tensor], hidden: Tensor, at: Branches, past: Sequence[Pair]) -> Answers:
+        """Answers to branches of plain texts that were :meth:`opened`."""
+        return Answers(*self._each(lanes, hidden, at, {}, past, False))
 
-        def prefix(lane: Mapping[str, Tensor]) -> Any:
-            pairs = prefix_tuning.keys_and_values(lane[PROMPT_KEY], self.config).to(hidden.dtype)
-            return functional_call(self.top, words, (hidden, layout, pairs))
+    @torch.no_grad()
+    def _each(
+        self,
+        lanes: Mapping[str, Tensor],
+        hidden: Tensor,
+        at: Layout | Branches,
+        words: dict[str, Tensor],
+        past: Sequence[Pair] | None,
+        remember: bool,
+    ) -> Any:
+        """Every lane's results, stacked; a single lane without the machinery of many."""
 
-        assert self.config is not None
-        return prefix if kind_of(self.config).name == "prefix" else soft
+        def one(lane: Mapping[str, Tensor], before: Sequence[Pair] | None) -> Any:
+            return self._one(lane, hidden, at, words, before, remember)
+
+        if len(next(iter(lanes.values()), [None])) > 1:
+            return torch.vmap(one, in_dims=(0, None if past is None else 0))(dict(lanes), past)
+        single = {key: value[0] for key, value in lanes.items()}
+        before = None if past is None else [Pair(*(part[0] for part in pair)) for pair in past]
+        return tree_map(lambda part: part[None], one(single, before))
+
+    def _one(
+        self,
+        lane: Mapping[str, Tensor],
+        hidden: Tensor,
+        at: Layout | Branches,
+        words: dict[str, Tensor],
+        past: Sequence[Pair] | None,
+        remember: bool,
+    ) -> Any:
+        """One lane; virtual tokens are embeddings ahead of the text, or keys and values ahead of every layer's."""
+        if not self._virtual:
+            return functional_call(self.top, {**lane, **words}, (hidden, at, None, past, remember))
+        tokens, prefix = lane[PROMPT_KEY].to(hidden.dtype), None
+        if isinstance(at, Branches):
+            return functional_call(self.top, words, (hidden, at.shifted(len(tokens)), None, past, remember))
+        if self.config is not None and kind_of(self.config).name == "prefix":
+            prefix = prefix_tuning.keys_and_values(tokens, self.config)
+        else:
+            hidden = torch.cat([tokens.expand(len(hidden), -1, -1), hidden], 1)
+            at = at.shifted(len(tokens))
+        return functional_call(self.top, words, (hidden, at, prefix, past, remember))

@@ -24,7 +24,7 @@ from llm_experts.attached import Adapter
 from llm_experts.base import Base
 from llm_experts.calibration import calibrated, fit_calibration
 from llm_experts.memo import Memo
-from llm_experts.prompts import Packed
+from llm_experts.prompts import Packed, pad
 from llm_experts.reader import Reader
 from llm_experts.verbaliser import AnswerMass
 from metrics.occlusion import occlusion_columns
@@ -37,6 +37,8 @@ DESCRIPTION = "expert.json"
 ADAPTER = "adapter"
 FORMAT = 1
 BASE_KIND = "base"
+PROBE_ROWS = 128
+"""Rows that are probed at once: they and their variants are held as tokens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,7 @@ class LLMExpert:
         """[r, columns] margin minus margin with the column unknown."""
         if not len(rows):
             return torch.zeros(0, len(task.columns))
+        probe([self], task, rows, moved=False)
 
         def margin(picked: Tensor, keep: Tensor) -> Tensor:
             return self.logits(task, rows[picked], keep)
@@ -178,20 +181,39 @@ def _learn(experts: Sequence[LLMExpert], answer_ids: tuple[int, int], packed: Pa
         expert.memo.learn([keys[index] for index in missing], margins)
 
 
-def probe(experts: Sequence[LLMExpert], task: TaskView, rows: Tensor) -> None:
+def probe(experts: Sequence[LLMExpert], task: TaskView, rows: Tensor, *, moved: bool = True) -> None:
     """Fill the memos of experts with all that the fixed metrics will ask.
 
-    The rows, the rows with each single column unknown, and, where the sensitive columns are features, the rows moved to
-    every group. Experts of one reader are asked at once.
+    The rows, the rows with each single column unknown and, where the sensitive columns are features and ``moved``, the
+    rows moved to every group. Experts of one reader are asked at once, and what altered rows begin with is read once.
     """
-    answer(experts, task, rows)
-    for column in range(len(task.columns)):
-        keep = torch.ones(len(rows), len(task.columns), dtype=torch.bool)
-        keep[:, column] = False
-        answer(experts, task, rows, keep)
-    if task.flip is not None:
-        for group in range(len(task.group_names)):
-            answer(experts, task.moved_to(group), rows)
+    others = [task.moved_to(group) for group in range(len(task.group_names))] if moved and task.flip else []
+    for reader, members in _by_reader(experts).items():
+        for part in torch.split(rows, PROBE_ROWS):
+            _probe(reader, members, [task, *others], part)
+
+
+def _probe(reader: Reader, experts: Sequence[LLMExpert], tasks: Sequence[TaskView], rows: Tensor) -> None:
+    """Ask experts for rows of the first task, these with single columns unknown, and the same rows of other tasks."""
+    prompts, n, columns = reader.prompts(tasks[0]), len(rows), len(tasks[0].columns)
+    each, keep = torch.arange(n).repeat_interleave(columns), ~torch.eye(columns, dtype=torch.bool).repeat(n, 1)
+    plain = prompts.pack(tasks[0], rows)
+    altered = pad([prompts.pack(tasks[0], rows[each], keep), *(prompts.pack(task, rows) for task in tasks[1:])])
+    source = torch.cat([each, *[torch.arange(n)] * (len(tasks) - 1)])
+    keys, others = plain.keys(), altered.keys()
+    missing = sorted({index for expert in experts for index in expert.memo.missing([*keys, *others])})
+    asked = torch.tensor([index - n for index in missing if index >= n], dtype=torch.int64)
+    own = {*source[asked].tolist(), *(index for index in missing if index < n)}
+    if not own:
+        return
+    needed = torch.tensor(sorted(own))
+    adapters, back = [expert.adapter for expert in experts], torch.searchsorted(needed, source[asked])
+    found = reader.ask_branches(
+        adapters, prompts.answer_ids, plain.select(needed).trimmed(), altered.select(asked).trimmed(), back
+    )
+    for expert, first, second in zip(experts, *found, strict=True):
+        expert.memo.learn([keys[index] for index in needed.tolist()], first)
+        expert.memo.learn([others[index] for index in asked.tolist()], second)
 
 
 def _by_reader(experts: Sequence[LLMExpert]) -> dict[Reader, list[LLMExpert]]:
@@ -221,7 +243,7 @@ def load_llm_expert(folder: Path, base: Base, readers: Sequence[Reader] = ()) ->
     if facts["base"]["hash"] != base.hash:
         raise AdapterError(
             f"The expert in {folder} was made on {facts['base']['id']} with hash {facts['base']['hash']}, but this "
-            f"base is {base.id} with hash {base.hash}. Load the base that it was made on, or train the expert on this one."
+            f"base is {base.id} with hash {base.hash}. Load the base that it was made on, or train the expert again."
         )
     adapter = None
     if facts["kind"] != BASE_KIND:

@@ -6,15 +6,16 @@ configuration answer together as lanes. Nothing here knows roles, calibration or
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from llm_experts.attached import Adapter, AttachedTop, config_key
 from llm_experts.base import Base
+from llm_experts.branches import Branches, Pair, branch_off, lower_branches, lower_plain
+from llm_experts.kept import KeptStates
 from llm_experts.prompts import Packed, Prompts, length_batches
 from llm_experts.stack import Answers, Layout, Stack
 from llm_experts.verbaliser import answer_mass
@@ -29,8 +30,21 @@ BATCH_TOKENS = 1 << 12
 CACHE_BYTES = 1 << 28
 """Hidden states of texts that are kept, 256 MiB."""
 
+BRANCH_TOKENS = {"cpu": 1 << 11, "cuda": 1 << 15}
+"""Tokens of a batch of branches: small enough for a CPU's caches."""
+PAST_FLOATS = {"cpu": 1 << 24, "cuda": 1 << 30}
+"""Keys and values of plain texts that are held at once."""
+
 Measure = Callable[[Answers], Tensor]
 """Answers of K lanes for n texts -> [K, n, ...]."""
+
+
+class Group(NamedTuple):
+    """Adapters that answer together: a top, their weights stacked, and their places among all adapters."""
+
+    top: AttachedTop
+    lanes: dict[str, Tensor]
+    places: list[int]
 
 
 class Reader:
@@ -59,7 +73,7 @@ class Reader:
         self.stack = Stack(base, start)
         self._prompts: dict[str, Prompts] = {}
         self._tops: dict[tuple[str, tuple[int, int]], AttachedTop] = {}
-        self._kept = _Kept(cache_bytes)
+        self._kept = KeptStates(cache_bytes)
 
     @property
     def start(self) -> int:
@@ -141,54 +155,93 @@ class Reader:
         head : [V, d], optional
             Rows of the language-model head to ask for instead of no and yes.
         """
-        keys = packed.keys()
-        first: dict[bytes, int] = {}
-        place = [first.setdefault(key, len(first)) for key in keys]
-        where = {index: position for position, index in reversed(list(enumerate(place)))}
-        packed = packed.select(torch.tensor([where[index] for index in range(len(first))], dtype=torch.int64))
-        parts = [
-            (texts, self._answers(adapters, answer_ids, packed.select(texts).trimmed(), measure, head))
-            for texts in length_batches(packed, BATCH_TOKENS)
-        ]
-        back = torch.argsort(torch.cat([texts for texts, _ in parts]))
-        return torch.cat([part for _, part in parts], 1)[:, back[place]]
+        chosen, place = _different(packed)
+        groups = self._groups(adapters, answer_ids)
+        parts, order = [], []
+        for texts, hidden, layout in self.batches(chosen):
+            answers = [top.answers(lanes, hidden, layout, head) for top, lanes, _ in groups]
+            parts.append(_in_order(groups, [measure(answer).cpu() for answer in answers]))
+            order.append(texts)
+        return torch.cat(parts, 1)[:, torch.argsort(torch.cat(order))[place]]
+
+    @torch.no_grad()
+    def ask_branches(
+        self,
+        adapters: Sequence[Adapter | None],
+        answer_ids: tuple[int, int],
+        plain: Packed,
+        texts: Packed,
+        source: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Margins of plain prompts [K, n] and of prompts [K, m] that begin as the plain ones at ``source`` [m] do.
+
+        Faster than :meth:`ask` (1.5 times with every column masked once): what both begin with is not run again.
+        """
+        groups = self._groups(adapters, answer_ids)
+        found = torch.empty(len(adapters), len(plain)), torch.empty(len(adapters), len(texts))
+        for rows in torch.split(torch.arange(len(plain)), self._rows_at_once(plain, len(adapters))):
+            mine = torch.nonzero((source >= rows[0]) & (source <= rows[-1]))[:, 0]
+            part = plain.select(rows).trimmed()
+            layout = Layout.of(part, self.base.device)
+            hidden, past = lower_plain(self.stack, part.ids.to(self.base.device), layout)
+            opened = [top.opened(lanes, hidden, layout) for top, lanes, _ in groups]
+            found[0][:, rows] = _in_order(groups, [answers.margin.cpu() for answers, _ in opened])
+            if len(mine):
+                branches = branch_off(part, texts.select(mine), source[mine] - rows[0])
+                found[1][:, mine] = self._of_branches(groups, branches, past, [pairs for _, pairs in opened])
+        return found
+
+    def _of_branches(
+        self, groups: Sequence[Group], branches: Branches, past: Sequence[Pair], opened: Sequence[Sequence[Pair]]
+    ) -> Tensor:
+        """[K, m] margins of branches of plain texts that have been read."""
+        found, order = [], []
+        device = self.base.device
+        for texts in branches.batches(BRANCH_TOKENS["cpu" if device.type == "cpu" else "cuda"]):
+            some = branches.select(texts).to(device)
+            hidden = lower_branches(self.stack, some, past)
+            margins = [
+                top.branched(lanes, hidden, some, pairs).margin.cpu()
+                for (top, lanes, _), pairs in zip(groups, opened, strict=True)
+            ]
+            found.append(_in_order(groups, margins))
+            order.append(texts)
+        return torch.cat(found, 1)[:, torch.argsort(torch.cat(order))]
+
+    def _rows_at_once(self, plain: Packed, lanes: int) -> int:
+        """Plain prompts whose keys and values fit into the memory for them."""
+        config = self.base.model.config
+        head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        layers = self.start + lanes * (self.base.n_layers - self.start)
+        each = plain.ids.shape[1] * 2 * config.num_key_value_heads * head * layers
+        limit = PAST_FLOATS["cpu" if self.base.device.type == "cpu" else "cuda"]
+        return int(max(1, limit // each))
+
+    def batches(self, packed: Packed) -> Iterator[tuple[Tensor, Tensor, Layout]]:
+        """Positions of prompts of like length, their hidden states [n, T, d] that enter the top, and their layout."""
+        for texts in length_batches(packed, BATCH_TOKENS):
+            part = packed.select(texts).trimmed()
+            layout = Layout.of(part, self.base.device)
+            yield texts, self._hidden(part, layout), layout
 
     def forget(self) -> None:
         """Drop kept hidden states."""
         self._kept.clear()
 
-    def _answers(
-        self,
-        adapters: Sequence[Adapter | None],
-        answer_ids: tuple[int, int],
-        packed: Packed,
-        measure: Measure,
-        head: Tensor | None,
-    ) -> Tensor:
-        """[K, n, ...] a measure of one batch: lower layers once, then the tops."""
-        layout = Layout.of(packed, self.base.device)
-        hidden = self._hidden(packed, layout)
-        found: list[Tensor | None] = [None] * len(adapters)
-        for top, lanes, members in self._groups(adapters, answer_ids):
-            part = measure(top.answers(lanes, hidden, layout, head)).cpu()
-            for member, values in zip(members, part, strict=True):
-                found[member] = values
-        return torch.stack([values for values in found if values is not None])
-
-    def _groups(
-        self, adapters: Sequence[Adapter | None], answer_ids: tuple[int, int]
-    ) -> list[tuple[AttachedTop, dict[str, Tensor], list[int]]]:
-        """Tops, the lanes on each, and which of the adapters they are."""
-        members: dict[tuple[str, tuple[int, int]], list[int]] = {}
+    def _groups(self, adapters: Sequence[Adapter | None], answer_ids: tuple[int, int]) -> list[Group]:
+        """The adapters by configuration, those of a deep top one by one: lanes there share nothing but memory."""
+        members: dict[str, list[int]] = {}
         for index, adapter in enumerate(adapters):
-            members.setdefault((config_key(_config(adapter)), answer_ids), []).append(index)
+            members.setdefault(config_key(_config(adapter)), []).append(index)
         groups = []
         for key, places in members.items():
-            some = [adapters[place] for place in places]
-            if key not in self._tops:
-                self._tops[key] = AttachedTop(self.base, self.start, answer_ids, _config(some[0]))
-            states = [adapter.state if adapter else {} for adapter in some]
-            groups.append((self._tops[key], self._tops[key].lanes(states), places))
+            config = _config(adapters[places[0]])
+            if (key, answer_ids) not in self._tops:
+                self._tops[key, answer_ids] = AttachedTop(self.base, self.start, answer_ids, config)
+            top = self._tops[key, answer_ids]
+            for some in [places] if top.shares and config is not None else [[place] for place in places]:
+                states = [adapter.state for adapter in (adapters[place] for place in some) if adapter is not None]
+                groups.append(Group(top, top.lanes(states), some))
         return groups
 
     def _hidden(self, packed: Packed, layout: Layout) -> Tensor:
@@ -201,46 +254,22 @@ class Reader:
         return self.stack.lower(packed.ids.to(self.base.device), Layout.of(packed, self.base.device))
 
 
+def _different(packed: Packed) -> tuple[Packed, list[int]]:
+    """Prompts without repetitions, in the order of their first ones, and where each prompt is among them."""
+    first: dict[bytes, int] = {}
+    keys = packed.keys()
+    place = [first.setdefault(key, len(first)) for key in keys]
+    if len(first) == len(packed):
+        return packed, place
+    where = {index: position for position, index in reversed(list(enumerate(place)))}
+    return packed.select(torch.tensor([where[index] for index in range(len(first))])), place
+
+
+def _in_order(groups: Sequence[Group], found: Sequence[Tensor]) -> Tensor:
+    """[K, ...] results of groups in the order of the adapters."""
+    places = [place for group in groups for place in group.places]
+    return torch.cat(list(found))[torch.argsort(torch.tensor(places))]
+
+
 def _config(adapter: Adapter | None) -> PeftConfig | None:
     return None if adapter is None else adapter.config
-
-
-class _Kept:
-    """Hidden states of texts, the least recently used forgotten first."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
-        self._states: OrderedDict[bytes, Tensor] = OrderedDict()
-
-    def states(self, packed: Packed, compute: Callable[[Tensor], Tensor]) -> Tensor:
-        """[n, T, d] hidden states of texts; ``compute`` gives those of the texts at some positions, [m, T, d]."""
-        keys = packed.keys()
-        missing = [index for index, key in enumerate(keys) if key not in self._states]
-        made = compute(torch.tensor(missing)) if missing else None
-        if made is not None and len(missing) == len(keys):
-            states = made
-        else:
-            kept = {index: self._states[key] for index, key in enumerate(keys) if key in self._states}
-            example = next(iter(kept.values()))
-            states = example.new_zeros((len(keys), packed.ids.shape[1], example.shape[1]))
-            for index, state in kept.items():
-                states[index, : len(state)] = state
-                self._states.move_to_end(keys[index])
-            if made is not None:
-                states[missing] = made
-        if made is not None:
-            lengths = packed.lengths.tolist()
-            for index, state in zip(missing, made, strict=True):
-                self._add(keys[index], state[: lengths[index]].clone())
-        return states
-
-    def _add(self, key: bytes, state: Tensor) -> None:
-        self._states[key] = state
-        self._bytes += state.numel() * state.element_size()
-        while self._bytes > self._limit:
-            _, old = self._states.popitem(last=False)
-            self._bytes -= old.numel() * old.element_size()
-
-    def clear(self) -> None:
-        self._states.clear()
-        self._bytes = 0
