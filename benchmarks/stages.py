@@ -284,9 +284,9 @@ class System:
             curves |= tuning_curves(self.tunings[role])
         kind = GATES.get(method, "dense" if method == "mixture" else "")
         if kind:
-            _best_per_step(curves, "gate", self.gate(kind).history)
+            best_per_step(curves, "gate", self.gate(kind).history)
         if method == "mixture":
-            _best_per_step(curves, "finetune", self.fine_tuning.history)
+            best_per_step(curves, "finetune", self.fine_tuning.history)
         return curves
 
     def role(self, method: str, expert: Expert) -> str:
@@ -317,7 +317,7 @@ def tuning_curves(tuning: Tuning) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def _best_per_step(curves: dict[str, list[tuple[int, float]]], stage: str, history: list[dict[str, Any]]) -> None:
+def best_per_step(curves: dict[str, list[tuple[int, float]]], stage: str, history: list[dict[str, Any]]) -> None:
     """Highest utility and lowest disparity of any lane at each checkpoint."""
     for name, best in (("utility", max), ("fair_res", min)):
         by_step: dict[int, list[float]] = {}

@@ -52,7 +52,6 @@ class LLMSettings(BaseModel):
     trials: int = Field(default=8, ge=1, description="tuning trials per role")
     batch: int = Field(default=8, ge=1, description="trials trained at once as lanes")
     kind_trials: int = Field(default=4, ge=1, description="tuning trials of every other kind of adapter")
-    folds: int = Field(default=2, ge=2, description="folds of the out-of-fold outputs that gates learn from")
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.trainer.Budget")
     search: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.search.SearchSettings")
     bias_items: int = Field(default=0, ge=0, description="items of each language bias set, on the first split; 0: none")

@@ -1,0 +1,141 @@
+"""Mixtures inside the layers: every row has its own weights on the adapters, and one pass composes them.
+
+An output mixture averages what K experts say after K passes. Here the weights act on what the adapters add to each
+matrix (:class:`llm_experts.bank.StackedAdapterBank`), so that a row is read once, whatever it is mixed of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from llm_experts.adapters.kind import AdapterError
+from llm_experts.bank import StackedAdapterBank
+from llm_experts.calibration import calibrated, fit_calibration
+from llm_experts.expert import LLMExpert
+from llm_experts.memo import Memo
+from llm_experts.stack import Top
+from metrics.occlusion import occlusion_columns
+
+if TYPE_CHECKING:
+    from llm_experts.prompts import Packed
+    from llm_experts.reader import Reader
+    from tasks.task import TaskView
+
+
+class Router(Protocol):
+    """Gives rows weights on experts: a trained gate or a dispatcher."""
+
+    def __call__(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r, m] weights on the simplex, for rows as they are written under ``keep``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RowMixture:
+    """Adapters composed row by row inside the layers; an :class:`experts.expert.Expert`.
+
+    Attributes
+    ----------
+    experts : tuple of LLMExpert
+        Of one reader; one without an adapter is the base, whose weight changes nothing.
+    router : Router
+        Weights on ``experts``.
+    temperature, bias : float
+        Calibration of the mixture's own margin.
+    """
+
+    experts: tuple[LLMExpert, ...]
+    router: Router
+    temperature: float = 1.0
+    bias: float = 0.0
+    memo: Memo = field(default_factory=Memo, repr=False)
+    role: str = "mixture"
+    family: str = "mixture"
+    explainer: str = "occlusion"
+
+    @property
+    def parameter_count(self) -> int:
+        """Numbers that were learnt: the adapters', and the calibration."""
+        return sum(e.adapter.parameter_count for e in self.experts if e.adapter is not None) + 2
+
+    def weights(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r, m] weights of rows."""
+        return self.router(task, rows, keep)
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] calibrated margin of class 1."""
+        return calibrated(self.margins(task, rows, keep), self.temperature, self.bias)
+
+    def margins(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] margins before calibration; each text is read once."""
+        if not len(rows):
+            return torch.zeros(0)
+        packed = self._reader.pack(task, rows, keep)
+        keys = packed.keys()
+        missing = self.memo.missing(keys)
+        if missing:
+            shown = None if keep is None else keep[missing]
+            weights = self.router(task, rows[missing], shown)[:, self._slots]
+            found = self._read(packed.select(torch.tensor(missing)), weights, self._reader.prompts(task).answer_ids)
+            self.memo.learn([keys[index] for index in missing], found)
+        return self.memo.values(keys)
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, columns] margin minus margin with the column unknown; the routing is part of what is explained."""
+
+        def margin(picked: Tensor, keep: Tensor) -> Tensor:
+            return self.logits(task, rows[picked], keep)
+
+        return occlusion_columns(margin, len(rows), len(task.columns)).float()
+
+    @property
+    def _reader(self) -> Reader:
+        return self.experts[0].reader
+
+    @cached_property
+    def _slots(self) -> list[int]:
+        """Which of the experts have an adapter."""
+        return [index for index, expert in enumerate(self.experts) if expert.adapter is not None]
+
+    @cached_property
+    def _bank(self) -> StackedAdapterBank:
+        adapters = [self.experts[slot].adapter for slot in self._slots]
+        if not adapters:
+            raise AdapterError("A mixture inside the layers needs at least one expert with an adapter.")
+        sources = [(adapter.config, adapter.state) for adapter in adapters if adapter is not None]
+        return StackedAdapterBank.from_adapters(self._reader.base, sources)
+
+    @torch.no_grad()
+    def _read(self, packed: Packed, weights: Tensor, answer_ids: tuple[int, int]) -> Tensor:
+        """[r] margins of prompts with weights [r, slots], in batches of texts of like length."""
+        found, top = torch.empty(len(packed)), self._top(answer_ids)
+        for batch, hidden, layout in self._reader.batches(packed):
+            with self._bank.gate(weights[batch]):
+                found[batch] = top(hidden, layout).margin.float().cpu()
+        return found
+
+    def _top(self, answer_ids: tuple[int, int]) -> Top:
+        """The base's own top with the bank attached."""
+        if answer_ids not in self._tops:
+            top = self._reader.stack.top(answer_ids)
+            self._bank.detach()
+            self._bank.attach(top.layers, self._reader.start)
+            self._tops.clear()
+            self._tops[answer_ids] = top
+        return self._tops[answer_ids]
+
+    @cached_property
+    def _tops(self) -> dict[tuple[int, int], Top]:
+        return {}
+
+
+def calibrate_mixture(mixture: RowMixture, task: TaskView, rows: Tensor) -> RowMixture:
+    """The mixture with temperature and bias fitted on labelled rows; it keeps its stored margins."""
+    temperature, bias = fit_calibration(mixture.margins(task, rows)[None], task.labels[rows])
+    return dataclasses.replace(mixture, temperature=float(temperature[0]), bias=float(bias[0]))

@@ -1,0 +1,113 @@
+"""Mixtures of SVF experts in the space of their multipliers: one α per mixture, and the mixture is an adapter again.
+
+z(α) = 1 + Σ_k α_k (z_k − 1) for every matrix: α = 0 is the base, a one-hot α that expert. A mixture costs what one
+expert costs, and many mixtures are read at once as lanes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.svf import mixed_z
+from llm_experts.attached import Adapter
+from llm_experts.expert import LLMExpert
+
+if TYPE_CHECKING:
+    from tasks.task import TaskView
+
+
+def mixed_adapter(experts: Sequence[Adapter], alpha: Tensor) -> Adapter:
+    """The SVF adapter whose multipliers are z(α).
+
+    Parameters
+    ----------
+    experts : sequence of K Adapter
+        SVF adapters of the same matrices, of any ranks, without renormalised spectra.
+    alpha : [K]
+
+    Raises
+    ------
+    AdapterError
+        If an expert is of another kind, or its spectrum is renormalised: multipliers then are not what mixes.
+    """
+    wrong = [adapter.kind for adapter in experts if adapter.kind != "svf"]
+    if wrong:
+        raise AdapterError(
+            f"Only SVF experts can be mixed in the space of singular values; one is of kind {wrong[0]}. Mix outputs, "
+            "or compose low-rank adapters in a bank."
+        )
+    if any(getattr(adapter.config, "renormalise", False) for adapter in experts):
+        raise AdapterError("SVF experts with renormalised spectra cannot be mixed; train them with renormalise=False.")
+    largest = max(experts, key=lambda adapter: sum(value.numel() for value in adapter.state.values()))
+    state = {
+        key: mixed_z(torch.stack([_multipliers(e.state[key], len(p)) for e in experts]), alpha.double()).log().float()
+        for key, p in largest.state.items()
+    }
+    return Adapter(largest.config, state)
+
+
+def _multipliers(p: Tensor, count: int) -> Tensor:
+    """[count] multipliers of an expert; singular values that it does not tune have 1."""
+    return torch.nn.functional.pad(p.double(), (0, count - len(p))).exp()
+
+
+@dataclass(frozen=True, eq=False)
+class SVFMixtures:
+    """What a mixture search needs to know (:class:`llm_experts.search.mixture.MixtureModel`), on fixed rows of a task.
+
+    Margins are those before calibration.
+
+    Attributes
+    ----------
+    experts : tuple of LLMExpert
+        SVF experts of one reader.
+    view : TaskView
+    rows : [n] int64
+    """
+
+    experts: tuple[LLMExpert, ...]
+    view: TaskView
+    rows: Tensor
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Roles of the experts."""
+        return tuple(expert.role for expert in self.experts)
+
+    @cached_property
+    def hash(self) -> str:
+        """Identity of base, experts, task and rows."""
+        found = hashlib.sha256(self.experts[0].reader.base.hash.encode())
+        for adapter in self._adapters:
+            for key in sorted(adapter.state):
+                found.update(key.encode() + adapter.state[key].contiguous().cpu().numpy().tobytes())
+        found.update(self.view.hash.encode() + self.rows.numpy().tobytes())
+        return found.hexdigest()
+
+    @property
+    def _adapters(self) -> list[Adapter]:
+        found = [expert.adapter for expert in self.experts]
+        if any(adapter is None for adapter in found):
+            raise AdapterError("The base is not an expert of a mixture in the space of singular values; α = 0 is it.")
+        return [adapter for adapter in found if adapter is not None]
+
+    def margins(self, alphas: Tensor) -> Tensor:
+        """[P, n] margins of P mixtures [P, K]."""
+        return self._read(alphas, self.view)
+
+    def moved(self, alphas: Tensor) -> Tensor:
+        """[P, n, g] margins with every row moved to each of g groups."""
+        groups = range(len(self.view.group_names))
+        return torch.stack([self._read(alphas, self.view.moved_to(group)) for group in groups], -1)
+
+    def _read(self, alphas: Tensor, view: TaskView) -> Tensor:
+        adapters = [mixed_adapter(self._adapters, alpha) for alpha in alphas]
+        return self.experts[0].reader.margins(adapters, view, self.rows)
