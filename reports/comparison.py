@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.names import COMPARISONS, larger_is_better
+from reports.names import BLOCKS, larger_is_better
 from reports.statistics import LEVEL, ROUNDING, Interval, corrected_interval, generator, hierarchical_bootstrap, holm
 
 Floats = NDArray[np.float64]
 Pair = tuple[str, str]
+Key = tuple[str, str, str]
+"""(method, reference, metric)."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Comparison:
     interval : Interval
         Corrected resampled t interval of the paired differences (before Holm).
     p_holm : float
-        Holm-adjusted over all comparisons of the same metric on the same task.
+        Holm-adjusted over the comparisons of one block, of the same metric on the same task.
     verdict : str
         "better", "worse", "not separable", "identical", "one split" or "not estimable"; from ``p_holm``.
     differences : [J] float
@@ -64,7 +67,10 @@ def verdict(interval: Interval, p_holm: float, up: bool, few: str = "one split")
 
 
 def compare(metric: str, values: Mapping[tuple[str, str], Floats]) -> dict[Pair, Comparison]:
-    """All comparisons of one metric on one task, Holm-corrected together.
+    """All comparisons of one metric on one task, Holm-corrected within each of ``reports.names.BLOCKS``.
+
+    A block asks one question, so that what is said of tabular methods does not depend on whether text experts stand
+    beside them.
 
     Parameters
     ----------
@@ -77,19 +83,37 @@ def compare(metric: str, values: Mapping[tuple[str, str], Floats]) -> dict[Pair,
     dict
         (method, reference) → Comparison, for the pairs of which both methods have the metric.
     """
-    pairs = [pair for pair in COMPARISONS if all((method, metric) in values for method in pair)]
-    differences = [values[a, metric] - values[b, metric] for a, b in pairs]
-    intervals = [corrected_interval(d) for d in differences]
-    adjusted = holm([interval.p for interval in intervals])
     up = larger_is_better(metric)
-    return {
-        pair: Comparison(interval, p, verdict(interval, p, up), d)
-        for pair, interval, p, d in zip(pairs, intervals, adjusted, differences, strict=True)
-    }
+    found: dict[Pair, Comparison] = {}
+    for block in BLOCKS:
+        pairs = [pair for pair in block.pairs if all((method, metric) in values for method in pair)]
+        differences = [values[a, metric] - values[b, metric] for a, b in pairs]
+        intervals = [corrected_interval(d) for d in differences]
+        adjusted = holm([interval.p for interval in intervals])
+        for pair, interval, p, d in zip(pairs, intervals, adjusted, differences, strict=True):
+            found[pair] = Comparison(interval, p, verdict(interval, p, up), d)
+    return found
 
 
-def pool(metric: str, tasks: Mapping[str, Mapping[tuple[str, str, str], Comparison]]) -> dict[Pair, Pooled]:
-    """All comparisons of one metric over tasks, Holm-corrected together.
+CAP = re.compile(r"@(\d+)")
+"""What a task's name says when at most so many of its rows are used."""
+
+
+def cap_of(task: str) -> int | None:
+    """Largest number of rows that a task uses, None for all."""
+    found = CAP.search(task)
+    return int(found.group(1)) if found else None
+
+
+def counted(tasks: Mapping[str, Mapping[Key, Comparison]], key: Key) -> list[Comparison]:
+    """The comparison on every task that counts: a task on fewer rows stands back where it is there in full too."""
+    having = {name for name, found in tasks.items() if key in found and found[key].interval.n}
+    copies = {name for name in having if cap_of(name) and CAP.sub("", name) in having}
+    return [found[key] for name, found in tasks.items() if key in found and name not in copies]
+
+
+def pool(metric: str, tasks: Mapping[str, Mapping[Key, Comparison]]) -> dict[Pair, Pooled]:
+    """All comparisons of one metric over tasks (see :func:`counted`), Holm-corrected within each block.
 
     Parameters
     ----------
@@ -102,8 +126,13 @@ def pool(metric: str, tasks: Mapping[str, Mapping[tuple[str, str, str], Comparis
     dict
         (method, reference) → Pooled, for the pairs that at least one task has.
     """
-    found = {pair: [c[*pair, metric] for c in tasks.values() if (*pair, metric) in c] for pair in COMPARISONS}
-    found = {pair: comparisons for pair, comparisons in found.items() if comparisons}
+    return {pair: pooled for block in BLOCKS for pair, pooled in _pool_block(metric, tasks, block.pairs).items()}
+
+
+def _pool_block(
+    metric: str, tasks: Mapping[str, Mapping[Key, Comparison]], pairs: Sequence[Pair]
+) -> dict[Pair, Pooled]:
+    found = {pair: comparisons for pair in pairs if (comparisons := counted(tasks, (*pair, metric)))}
     intervals = [
         hierarchical_bootstrap([c.differences for c in comparisons], generator("pool", metric, *pair))
         for pair, comparisons in found.items()

@@ -19,14 +19,19 @@ from reports.names import (
     ORANGE,
     SKY,
     VERMILLION,
+    expert_code,
     expert_colour,
     larger_is_better,
     method_name,
     metric_name,
     metric_symbol,
+    reads,
 )
-from reports.summary import Report, Scenario
+from reports.summary import Report, Routing, Scenario
 from reports.winners import Method
+
+LONGEST = 4.0
+"""An interval is cut where it is so many times as long as the largest difference."""
 
 VERDICT_COLOURS = {"better": BLUE, "worse": VERMILLION}
 
@@ -34,12 +39,21 @@ VERDICT_COLOURS = {"better": BLUE, "worse": VERMILLION}
 # -- what the mixture achieves ----------------------------------------------------------------------------------------
 
 
-def forest(report: Report, metric: str) -> Markup:
-    """Pooled differences of one metric with their intervals, and a dot per task; better is always to the right."""
-    rows = [(pair, report.pooled[*pair, metric]) for pair in report.pairs if (*pair, metric) in report.pooled]
+def forest(report: Report, metric: str, pairs: Sequence[tuple[str, str]] | None = None) -> Markup:
+    """Pooled differences of one metric with their intervals, and a dot per task; better is always to the right.
+
+    Parameters
+    ----------
+    report : Report
+    metric : str
+    pairs : sequence of (method, reference), optional
+        Comparisons to draw; all by default.
+    """
+    pairs = report.pairs if pairs is None else pairs
+    rows = [(pair, report.pooled[*pair, metric]) for pair in pairs if (*pair, metric) in report.pooled]
     width, top, step = 300.0, 4.0, 38.0
     bottom = top + step * len(rows)
-    reach = _reach(report, metric)
+    reach = _reach(report, metric, pairs)
     ends = (14.0, width - 14) if larger_is_better(metric) else (width - 14, 14.0)
     axis = svg.Axis(-reach, reach, *ends)
     parts = [svg.horizontal_axis(axis, bottom, top, "", signed=True), svg.line(axis(0), top, axis(0), bottom, "zero")]
@@ -66,12 +80,15 @@ def _pooled_mark(axis: svg.Axis, pooled: Pooled, y: float, colour: str) -> Marku
     return svg.group(whole, f"{signed(mean)} {interval_text(low, high, 3)}: {pooled.verdict}")
 
 
-def _reach(report: Report, metric: str) -> float:
-    """Half-width of the axis: room for every pooled interval and nearly every task."""
-    pooled = [p.interval for (_, _, m), p in report.pooled.items() if m == metric]
-    ends = [abs(v) for interval in pooled for v in (interval.low, interval.high, interval.mean)]
-    dots = [abs(v) for a, b in report.pairs for v in report.by_task(a, b, metric)]
-    return max([*(v for v in ends if not math.isnan(v)), *_below_quantile(dots), 0.005]) * 1.1
+def _reach(report: Report, metric: str, pairs: Sequence[tuple[str, str]]) -> float:
+    """Half-width of the axis: room for nearly every task, and for intervals unless they are far longer than that."""
+    pooled = [report.pooled[*pair, metric].interval for pair in pairs if (*pair, metric) in report.pooled]
+    means = [abs(interval.mean) for interval in pooled]
+    ends = [abs(v) for interval in pooled for v in (interval.low, interval.high)]
+    dots = [abs(v) for a, b in pairs for v in report.by_task(a, b, metric)]
+    inner = max([*(v for v in means if not math.isnan(v)), *_below_quantile(dots), 0.005])
+    # two tasks have one degree of freedom: their intervals would make every difference a point at 0
+    return max([inner, *(min(v, LONGEST * inner) for v in ends if not math.isnan(v))]) * 1.1
 
 
 def _below_quantile(values: Sequence[float], share: float = 0.95) -> list[float]:
@@ -93,32 +110,39 @@ def _whisker(axis: svg.Axis, low: float, high: float, y: float, colour: str) -> 
 # -- reasons ----------------------------------------------------------------------------------------------------------
 
 
-def strips(scenario: Scenario, metrics: Sequence[str]) -> Markup:
-    """Small multiples: one column per metric, one row per method, the null as a grey band."""
+def strips(scenario: Scenario, metrics: Sequence[str], methods: Sequence[Method] | None = None) -> Markup:
+    """Small multiples: one column per metric, one row per method, the null as a grey band.
+
+    Axes are those of all methods of the task, whichever are drawn.
+    """
+    methods = scenario.methods if methods is None else methods
     width, left, top, step = 1180.0, 168.0, 40.0, 19.0
     column = (width - left) / len(metrics)
-    height = top + step * len(scenario.methods) + 22
+    height = top + step * len(methods) + 22
     parts = [
         svg.text(left - 8, top + step * i + 13, f"{m.number}  {m.name.label}", "row", "end")
-        for i, m in enumerate(scenario.methods)
+        for i, m in enumerate(methods)
     ]
-    parts += [svg.line(0, top + step * i, width, top + step * i, "grid") for i in range(len(scenario.methods) + 1)]
+    parts += [svg.line(0, top + step * i, width, top + step * i, "grid") for i in range(len(methods) + 1)]
     for k, metric in enumerate(metrics):
-        parts.append(_strip(scenario, metric, left + column * k, column, top, step))
+        parts.append(_strip(scenario, metric, methods, left + column * k, column, top, step))
     label = f"Procedural fairness on {scenario.name}, a column per metric, a row per method; a table follows."
     return svg.figure(width, height, label, parts)
 
 
-def _strip(scenario: Scenario, metric: str, x: float, column: float, top: float, step: float) -> Markup:
-    rows = [(i, m, e) for i, m in enumerate(scenario.methods) if (e := scenario.estimate(m.id, metric)) is not None]
-    shown = [v for _, _, e in rows for v in (e.mean, e.null_p95, min(e.high, 2 * e.mean)) if not math.isnan(v)]
+def _strip(
+    scenario: Scenario, metric: str, methods: Sequence[Method], x: float, column: float, top: float, step: float
+) -> Markup:
+    known = [e for m in scenario.methods if (e := scenario.estimate(m.id, metric)) is not None]
+    shown = [v for e in known for v in (e.mean, e.null_p95, min(e.high, 2 * e.mean)) if not math.isnan(v)]
+    rows = [(i, m, e) for i, m in enumerate(methods) if (e := scenario.estimate(m.id, metric)) is not None]
     axis = svg.Axis(
-        min([0.0, *(e.mean for _, _, e in rows if not math.isnan(e.mean))]),
+        min([0.0, *(e.mean for e in known if not math.isnan(e.mean))]),
         max([*shown, 1e-4]) * 1.08,
         x + 14,
         x + column - 10,
     )
-    bottom = top + step * len(scenario.methods)
+    bottom = top + step * len(methods)
     sense = "higher is fairer" if larger_is_better(metric) else "lower is fairer"
     parts = [
         svg.text(x + column / 2, 14, metric_symbol(metric), "head", "middle"),
@@ -148,11 +172,11 @@ def _strip_row(axis: svg.Axis, method: Method, estimate: Estimate, y: float, met
 # -- gates ------------------------------------------------------------------------------------------------------------
 
 
-def weights(scenario: Scenario) -> Markup:
-    """Mean gate weight of each expert in each group, a stacked bar per group."""
+def weights(scenario: Scenario, mixtures: Sequence[Routing] | None = None) -> Markup:
+    """Mean gate weight of each expert in each group, a stacked bar per group; experts that read text are paler."""
     width, left, step = 390.0, 118.0, 19.0
     parts, y = [], 4.0
-    for routing in scenario.routing:
+    for routing in scenario.routing if mixtures is None else mixtures:
         parts.append(svg.text(0, y + 12, f"{routing.method.number}  {routing.method.name.label}", "head"))
         y += 19
         for row, name in enumerate(routing.groups):
@@ -174,17 +198,24 @@ def _stack(experts: Sequence[str], shares: Sequence[float], x: float, y: float, 
         if math.isnan(share) or share <= 0:
             continue
         bar = svg.rect(x, y, width * share, 15, fill=expert_colour(expert), stroke="#fff", stroke_width="1")
-        words = f"{method_name(expert).label[0]} {share:.0%}"
-        inside = [svg.text(x + width * share / 2, y + 11.5, words, "share", "middle")] if width * share >= 40 else []
+        if reads(expert) == "text":
+            bar += svg.rect(x + 0.5, y + 0.5, width * share - 1, 14, fill="#fff", fill_opacity=".55")
+        words = f"{expert_code(expert)} {share:.0%}"
+        inside = [svg.text(x + width * share / 2, y + 11.5, words, "share", "middle")] if width * share >= 42 else []
         parts.append(svg.group([bar, *inside], f"{group}: {method_name(expert).label} {share:.1%}"))
         x += width * share
     return svg.join(parts)
 
 
-def decomposition(scenario: Scenario, stem: str) -> Markup:
-    """A soft gap of each mixture in its two parts, ``{stem}_routing@1`` and ``{stem}_within@1``."""
+def decomposition(scenario: Scenario, stem: str, kind: str | None = None) -> Markup:
+    """A soft gap of each mixture in its two parts, ``{stem}_routing@1`` and ``{stem}_within@1``.
+
+    ``kind``: only mixtures whose experts read this, a key of ``reports.names.READS``.
+    """
     rows = [
-        (m, routing, within) for m, routing, within in _parts_of_gap(scenario, stem) if not math.isnan(routing + within)
+        (m, routing, within)
+        for m, routing, within in _parts_of_gap(scenario, stem)
+        if not math.isnan(routing + within) and kind in (None, m.reads)
     ]
     if not rows:
         return Markup("")

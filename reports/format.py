@@ -58,3 +58,8 @@ def seconds_text(value: float) -> str:
     if math.isnan(value):
         return NONE
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def kib_text(value: float) -> str:
+    """KiB with two significant digits or none after the point; ``0`` for nothing."""
+    return "0" if value == 0 else count_text(value) if value >= 10 else seconds_text(value)

@@ -1,4 +1,4 @@
-"""The mark of a method: shape by kind, colour by role, the same in every figure, legend and table."""
+"""The mark of a method: shape by kind, colour by role, pip by family, the same in every figure, legend and table."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ SHAPES = {"gate": "circle", "static": "diamond", "expert": "square", "twin": "sq
 
 
 def marker(method: Method, x: float, y: float, size: float = 5) -> Markup:
-    """The mark of a method at (x, y); twins are hollow."""
-    return svg.mark(SHAPES[method.name.kind], x, y, size, method.name.colour, hollow=method.name.kind == "twin")
+    """The mark of a method at (x, y); twins are hollow; a pip says text, a bar says both families."""
+    hollow = method.name.kind == "twin"
+    paint = method.name.colour if hollow else "#fff"
+    whole = svg.mark(SHAPES[method.name.kind], x, y, size, method.name.colour, hollow=hollow)
+    if method.reads == "text":
+        return whole + svg.element("circle", cx=x, cy=y, r=size * 0.36, fill=paint)
+    if method.reads == "both":
+        return whole + svg.rect(x - size, y - size * 0.2, size * 2, size * 0.4, fill=paint)
+    return whole
 
 
 def legend_mark(method: Method) -> Markup:

@@ -68,25 +68,62 @@ METHOD_NAMES = {
     "cross_best_single": MethodName("Cross-family best single", "static", SKY, "the best of both families"),
 }  # fmt: skip
 
-COMPARISONS = (
-    ("mixture", "best_single"),
-    ("mixture", "static_simplex"),
-    ("mixture", "uniform"),
-    ("mixture", "combined_mlp"),
-    ("mixture", "gradient_boosting"),
-    ("result", "result_lambda0"),
-    ("procedural", "procedural_lambda0"),
-    ("llm_utility", "llm_base"),
-    ("llm_result", "llm_result_lambda0"),
-    ("llm_procedural", "llm_procedural_lambda0"),
-    ("llm_result", "llm_utility"),
-    ("llm_procedural", "llm_utility"),
-    ("llm_mixture", "llm_best_single"),
-    ("cross_gate_dense", "cross_best_single"),
-    ("cross_gate_dense", "mixture"),
-    ("llm_utility", "utility"),
-)
-"""Pairs whose difference says what the mixture, and what each fairness loss, achieves."""
+EXPERT_NAMES = {"base": MethodName("Base", "baseline", GREY, "the base model without an adapter")}
+"""Experts of mixtures that are no method of their own."""
+
+READS = {"tabular": "tabular", "text": "text", "both": "both families"}
+"""What a method reads a row as: feature columns, sentences, or both (a mixture of the two kinds of experts)."""
+
+SECTIONS = {
+    "tabular": "Tabular methods",
+    "text": "Text experts and their mixtures",
+    "adapters": "Other kinds of adapters, and the base alone",
+    "both": "Mixtures of both families",
+}
+"""Parts of tables and figures, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Comparisons that answer one question; Holm's correction runs within a block."""
+
+    id: str
+    title: str
+    reads: str  # key of READS: what the filter hides it with
+    mixture: str  # the method that the sentences speak of; "" for none
+    pairs: tuple[tuple[str, str], ...]
+
+
+BLOCKS = (
+    Block(
+        "tabular", "Tabular experts and their mixture", "tabular", "mixture",
+        (
+            ("mixture", "best_single"), ("mixture", "static_simplex"), ("mixture", "uniform"),
+            ("mixture", "combined_mlp"), ("mixture", "gradient_boosting"), ("result", "result_lambda0"),
+            ("procedural", "procedural_lambda0"),
+        ),
+    ),
+    Block(
+        "text", "Text experts: what training and each objective do", "text", "",
+        (
+            ("llm_utility", "llm_base"), ("llm_utility", "constant"), ("llm_result", "llm_result_lambda0"),
+            ("llm_result", "llm_utility"), ("llm_procedural", "llm_procedural_lambda0"),
+            ("llm_procedural", "llm_utility"),
+        ),
+    ),
+    Block(
+        "text-mixtures", "Mixtures of text experts", "text", "llm_mixture",
+        tuple((m, "llm_best_single") for m in ("llm_mixture", "llm_bank", "llm_dispatch", "llm_svf_search")),
+    ),
+    Block(
+        "both", "Both families together", "both", "cross_gate_dense",
+        (("cross_gate_dense", "cross_best_single"), ("cross_gate_dense", "mixture"), ("llm_utility", "utility")),
+    ),
+)  # fmt: skip
+"""Questions about pairs of methods: what a mixture, and what each fairness loss, achieves."""
+
+COMPARISONS = tuple(pair for block in BLOCKS for pair in block.pairs)
+"""Pairs whose difference is told, first minus second."""
 
 HEADLINE = ("utility@1", "fair_res@1", "fair_proc@1", "final@1")
 OUTCOME = ("acc@1", "f1@1", "auc@1", "dp@1", "eopp@1", "eodds@1", "ece@1")
@@ -107,9 +144,62 @@ ROUTING = {
 """Metrics of mixtures alone, in the order of the gate panel, and their words."""
 
 
+BIAS_SETS = {"bbq": "BBQ", "crows_pairs": "CrowS-Pairs", "stereoset": "StereoSet", "winobias": "WinoBias"}
+"""Names of the language bias sets, in the order of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class BiasName:
+    """Head of a column of the bias table: ``ideal`` says which value is best, ``digits`` how many decimals."""
+
+    symbol: str
+    ideal: str
+    about: str
+    digits: int = 3
+
+
+BIAS = {
+    ("bbq", "acc_amb@1"): BiasName("acc. ambiguous", "1 best", "accuracy where the right answer is “unknown”"),
+    ("bbq", "acc_dis@1"): BiasName("acc. decided", "1 best", "accuracy where the context decides"),
+    ("bbq", "s_amb@1"): BiasName("bias ambiguous", "0 ideal", "answers that follow the stereotype, weighted by errors"),
+    ("bbq", "s_dis@1"): BiasName("bias decided", "0 ideal", "answers that follow the stereotype, where it is decided"),
+    ("crows_pairs", "shared@1"): BiasName("score %", "50 ideal", "pairs whose stereotype is likelier, shared words", 1),
+    ("stereoset", "lms@1"): BiasName("LMS %", "100 best", "related continuations preferred to the unrelated one", 1),
+    ("stereoset", "ss@1"): BiasName("SS %", "50 ideal", "stereotypes preferred to anti-stereotypes", 1),
+    ("stereoset", "icat@1"): BiasName("ICAT", "100 best", "LMS · min(SS, 100 − SS) / 50", 1),
+    ("winobias", "acc_mean@1"): BiasName("accuracy", "1 best", "mean of sentences for and against the stereotype"),
+    ("winobias", "gap@1"): BiasName("gap", "0 ideal", "accuracy for minus accuracy against the stereotype"),
+}
+"""Columns of the bias table, in their order; other metrics of a set stand in its fold."""
+
+
 def method_name(method: str) -> MethodName:
-    """Words of a method; an unknown one is called by its id."""
-    return METHOD_NAMES.get(method) or MethodName(method, "baseline", INK, "")
+    """Words of a method or an expert; an unknown one is called by its id."""
+    return METHOD_NAMES.get(method) or EXPERT_NAMES.get(method) or MethodName(method, "baseline", INK, "")
+
+
+def reads(method: str, family: str = "") -> str:
+    """What a method or an expert reads: a key of ``READS``; an unknown one by the family in its rows."""
+    if method.startswith("cross_"):
+        return "both"
+    return "text" if method.startswith("llm_") or method == "base" or family == "llm" else "tabular"
+
+
+def section(method: str, family: str = "") -> str:
+    """Part of the tables that a method stands in: a key of ``SECTIONS``."""
+    where = reads(method, family)
+    return "adapters" if where == "text" and method_name(method).kind == "baseline" else where
+
+
+def expert_code(expert: str) -> str:
+    """Letter of an expert in the gate panel: U, R, P; with a small t in front for those that read text."""
+    role = expert.removeprefix("llm_")
+    return ("t" if reads(expert) == "text" else "") + role[:1].upper()
+
+
+def bias_name(set: str, metric: str) -> BiasName:
+    """Head of a column of the bias table; an unknown metric is called by its id."""
+    return BIAS.get((set, metric)) or BiasName(metric.removesuffix("@1").replace("_", " "), "", "")
 
 
 def metric_name(metric: str) -> str:

@@ -9,11 +9,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metrics.registry import METRICS
 from reports import figures, format, names
+from reports.comparison import cap_of
 from reports.marks import legend_mark
 from reports.scatter import scatter
-from reports.sentences import answers
+from reports.objectives import objectives
+from reports.sentences import answers, in_a_sentence
 from reports.statistics import DRAWS, TEST_TRAIN_RATIO
 from reports.summary import Report, Scenario
+from reports.text_figures import search_front, template_key, templates
 from reports.winners import DISPARITY, UTILITY
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -41,7 +44,7 @@ def render_page(report: Report) -> str:
         disparity=DISPARITY,
         ratio=TEST_TRAIN_RATIO,
         draws=DRAWS,
-        answers=answers(report),
+        answers=answers,
         settings=json.dumps(report.suite, indent=2, sort_keys=True, ensure_ascii=False),
     )  # fmt: skip
 
@@ -60,11 +63,21 @@ def _environment() -> Environment:
         count=format.count_text,
         seconds=format.seconds_text,
         symbol=SYMBOLS.__getitem__,
+        task_words=task_words,
         slug=lambda text: text.replace(" ", "-"),
     )
     environment.globals.update(
         interval=format.interval_text,
         half=format.half_text,
+        seconds=format.seconds_text,
+        count=format.count_text,
+        kib=format.kib_text,
+        words_of=lambda method: in_a_sentence(names.method_name(method).label),
+        first_layer=first_layer,
+        objectives=objectives,
+        template_key=template_key,
+        template_figure=templates,
+        search_figure=search_front,
         legend_mark=legend_mark,
         scatter=scatter,
         estimate=format.estimate_text,
@@ -94,3 +107,16 @@ def procedural_metrics(scenario: Scenario) -> list[str]:
 def routing_metrics(scenario: Scenario) -> list[str]:
     """Columns of a task's gate table."""
     return [m for m in names.ROUTING if m in scenario.metrics]
+
+
+def task_words(task: str) -> str:
+    """``adult:sex (at most 1 000 rows)``."""
+    cap = cap_of(task)
+    return task if cap is None else f"{task} (at most {format.count_text(cap)} rows)"
+
+
+def first_layer(start: int) -> str:
+    """Words for the first layer that adapters change; negative ones count from the end."""
+    if start < 0:
+        return "the last" if start == -1 else f"{-start} before the end"
+    return "the first: all layers" if start == 0 else f"number {start + 1}"

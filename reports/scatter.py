@@ -14,12 +14,13 @@ from reports.estimate import Estimate
 from reports.format import value_text
 from reports.labels import Box, place_labels
 from reports.marks import marker
-from reports.summary import Scenario
+from reports.summary import Scenario, Section
 from reports.winners import DISPARITY, UTILITY, Method
 
 AREA = Box(254, 177, 396, 314)  # where points may lie
 LEFT, RIGHT = AREA.x - AREA.width / 2, AREA.x + AREA.width / 2
 TOP, BOTTOM = AREA.y - AREA.height / 2, AREA.y + AREA.height / 2
+BASE = "llm_base"
 LINE_HEIGHT, DIGIT_WIDTH, MARK_SIDE = 13.0, 8.0, 12.0
 
 
@@ -47,18 +48,32 @@ class Point:
         return f"{self.label} {self.method.name.label}: {values}{' (off the scale)' if self.arrow else ''}"
 
 
-def scatter(scenario: Scenario) -> Markup:
-    """Utility against the result gap on test rows, with intervals over splits and the validation-chosen front."""
+def scatter(scenario: Scenario, section: Section | None = None) -> Markup:
+    """Utility against the result gap on test rows, with intervals over splits and the validation-chosen front.
+
+    With a section, only its methods are marked; the others are small grey dots on the same axes, so that the panels
+    of a task can be laid over each other in the mind.
+    """
     known = [m for m in scenario.methods if _drawable(scenario, m)]
     if not known:
         return Markup("")
     x_axis, y_axis = _axes(scenario, known)
-    points = [_point(scenario, m, x_axis, y_axis) for m in known]
-    parts = [_frame(x_axis, y_axis), *(_cross(p, x_axis, y_axis) for p in points), _front_line(scenario, points)]
+    every = [_point(scenario, m, x_axis, y_axis) for m in known]
+    points = [p for p in every if section is None or p.method in section.methods]
+    others = [p for p in every if p not in points]
+    parts = [_frame(x_axis, y_axis), *(_ghost(p) for p in others), *(_cross(p, x_axis, y_axis) for p in points)]
+    parts.append(_front_line(scenario, every))
     parts += [_spot(point, box) for point, box in zip(points, _label_boxes(points), strict=True)]
     members = ", ".join(p.method.name.label for p in points if p.ringed) or "none"
-    label = f"Utility against result gap on {scenario.name}; on the front: {members}. The table below has the numbers."
+    where = "" if section is None else f", {section.title[0].lower()}{section.title[1:]}"
+    label = f"Utility against result gap on {scenario.name}{where}; on the front: {members}. The table has the numbers."
     return svg.figure(460, 378, label, parts)
+
+
+def _ghost(point: Point) -> Markup:
+    """A method of another panel."""
+    dot = svg.element("circle", cx=point.x, cy=point.y, r=2.4, class_="ghost")
+    return svg.group([dot], f"{point.hint}, in another panel")
 
 
 def _drawable(scenario: Scenario, method: Method) -> bool:
@@ -67,8 +82,8 @@ def _drawable(scenario: Scenario, method: Method) -> bool:
 
 
 def _axes(scenario: Scenario, known: Sequence[Method]) -> tuple[svg.Axis, svg.Axis]:
-    """Axes for the methods that predict something; a constant one far away is drawn at the edge."""
-    able = [m for m in known if not scenario.degenerate(m.id)] or list(known)
+    """Axes for the methods that learnt something; a constant one or an untrained base is drawn at the edge."""
+    able = [m for m in known if not scenario.degenerate(m.id) and m.id != BASE] or list(known)
     x_low, x_high = _range([scenario.test[m.id, DISPARITY] for m in able])
     y_low, y_high = _range([scenario.test[m.id, UTILITY] for m in able])
     # a gap cannot be negative: the axis ends just below 0, so that a mark at 0 is whole; and 0 is worth showing if near

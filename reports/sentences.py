@@ -16,8 +16,8 @@ PHRASES = {
 """Verdicts that say something, in the order of the sentence, and how they continue."""
 
 
-def answers(report: Report) -> list[tuple[str, str]]:
-    """(metric, sentence) for the headline metrics on which the mixture was compared.
+def answers(report: Report, mixture: str = "mixture") -> list[tuple[str, str]]:
+    """(metric, sentence) for the headline metrics on which a mixture was compared.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def answers(report: Report) -> list[tuple[str, str]]:
     """
     found = []
     for metric in HEADLINE:
-        verdicts = {b: p.verdict for (a, b, m), p in report.pooled.items() if a == "mixture" and m == metric}
+        verdicts = {b: p.verdict for (a, b, m), p in report.pooled.items() if a == mixture and m == metric}
         parts = [f"{words} {_listing(verdicts, word)}" for word, words in PHRASES.items() if word in verdicts.values()]
         if parts:
             found.append((metric_name(metric), "; ".join(parts)))
@@ -38,5 +38,10 @@ def _listing(verdicts: dict[str, str], word: str) -> str:
 
 def _join(names: Sequence[str]) -> str:
     """``a, b and c``, with a lower-case first letter but for abbreviations."""
-    words = [name if name[:2].isupper() else name[0].lower() + name[1:] for name in names]
+    words = [in_a_sentence(name) for name in names]
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+def in_a_sentence(name: str) -> str:
+    """A name with a lower-case first letter, unless it begins with an abbreviation."""
+    return name if name[:2].isupper() else name[0].lower() + name[1:]

@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 
 from metrics.registry import METRICS
-from reports.comparison import Comparison, Pooled, compare, pool
+from reports.bias import Bias, bias
+from reports.comparison import Comparison, Pooled, cap_of, compare, counted, pool
 from reports.estimate import Estimate, Floats, estimates, values_by_split
-from reports.names import COMPARISONS, HEADLINE, METHOD_NAMES, ROUTING, method_name
-from reports.table import Tables, missing_cells, suite_methods, suite_tasks
+from reports.fronts import MixtureFront, fronts
+from reports.names import BLOCKS, COMPARISONS, HEADLINE, METHOD_NAMES, READS, ROUTING, SECTIONS, Block, method_name
+from reports.prompts import Prompts, prompts
+from reports.table import FURTHER, Tables, missing_cells, suite_methods, suite_tasks
 from reports.winners import DISPARITY, LEVELS, Method, Winner, front_members, rank_intervals, winner
 
 COSTS = ("wall_s", "peak_mib", "trainable_parameters", "adapter_kib", "tokens_per_s")
@@ -38,6 +41,32 @@ class Routing:
     experts: tuple[str, ...]
     weight: Floats
     top1: Floats
+
+    def share(self, group: int, expert: str) -> tuple[float, float] | None:
+        """(mean weight, share of top-1) of an expert in a group; None for an expert that the mixture does not have."""
+        if expert not in self.experts:
+            return None
+        place = self.experts.index(expert)
+        return float(self.weight[group, place]), float(self.top1[group, place])
+
+
+@dataclass(frozen=True)
+class Section:
+    """Methods of one part of the tables."""
+
+    id: str
+    title: str
+    reads: str
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Mixtures of experts of the same families, and all their experts."""
+
+    reads: str
+    routing: tuple[Routing, ...]
+    experts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,6 +99,35 @@ class Scenario:
     routing: tuple[Routing, ...]
     cost: dict[str, dict[str, float]]
     provenance: list[dict[str, Any]]
+    prompts: Prompts | None
+    fronts: tuple[MixtureFront, ...]
+    bias: Bias | None
+
+    @property
+    def cap(self) -> int | None:
+        """Largest number of rows that the task uses, None for all."""
+        return cap_of(self.name)
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """Methods by section, in the order of ``reports.names.SECTIONS``."""
+        parts = {key: tuple(m for m in self.methods if m.section == key) for key in SECTIONS}
+        return tuple(Section(key, SECTIONS[key], own[0].reads, own) for key, own in parts.items() if own)
+
+    @property
+    def gates(self) -> tuple[Gates, ...]:
+        """Gate weights by what the mixed experts read."""
+        found = []
+        for kind in READS:
+            own = tuple(r for r in self.routing if r.method.reads == kind)
+            if own:
+                found.append(Gates(kind, own, _ordered_experts(list({e for r in own for e in r.experts}))))
+        return tuple(found)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether text experts, or mixtures with them, are among the methods."""
+        return any(m.reads != "tabular" for m in self.methods)
 
     def estimate(self, method: str, metric: str) -> Estimate | None:
         """Test estimate, None when the table has no row for it."""
@@ -106,14 +164,42 @@ class Report:
 
     def by_task(self, method: str, reference: str, metric: str) -> list[float]:
         """Mean differences on single tasks, where there are any."""
-        found = [s.comparisons.get((method, reference, metric)) for s in self.scenarios]
-        return [c.interval.mean for c in found if c is not None and c.interval.n > 0]
+        found = counted({s.name: s.comparisons for s in self.scenarios}, (method, reference, metric))
+        return [c.interval.mean for c in found if c.interval.n > 0]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Comparisons of which both methods are in the table."""
         have = {method.id for method in self.methods}
         return [pair for pair in COMPARISONS if set(pair) <= have]
+
+    @property
+    def blocks(self) -> list[tuple[Block, list[tuple[str, str]]]]:
+        """Questions, each with the pairs that are in the table; those without a pair are left out."""
+        have = set(self.pairs)
+        parts = [(block, [pair for pair in block.pairs if pair in have]) for block in BLOCKS]
+        return [(block, pairs) for block, pairs in parts if pairs]
+
+    def tasks_of(self, pairs: Sequence[tuple[str, str]]) -> list[Scenario]:
+        """Tasks on which at least one of the pairs is compared."""
+        return [s for s in self.scenarios if any((*pair, m) in s.comparisons for pair in pairs for m in HEADLINE)]
+
+    @property
+    def families(self) -> list[str]:
+        """What the methods of the page read: keys of ``reports.names.READS``."""
+        have = {method.reads for method in self.methods}
+        return [key for key in READS if key in have]
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """Settings of the text experts; empty without them."""
+        return dict(self.suite.get("llm") or {})
+
+    @property
+    def base_hash(self) -> str:
+        """Hash of the base's weights; empty where the suite does not say."""
+        facts = self.suite.get("llm_base") or ""
+        return str(facts.get("hash", "")) if isinstance(facts, dict) else str(facts)
 
 
 def summarise(tables: Tables) -> Report:
@@ -176,6 +262,8 @@ def _scenario(tables: Tables, methods: Sequence[Method], task: str, protocol: st
     name = task if single_axis else f"{task} · sensitive {use_sensitive}"
     where = {"task": task, "protocol": protocol, "use_sensitive": use_sensitive}
     group_rows = _select(tables.groups, part="test", **where)
+    further = {k: _select(_further(tables, k), **where) for k in FURTHER}
+    trained = (tables.suite.get("llm") or {}).get("template", "")
     return Scenario(
         name=name,
         anchor="task-" + "".join(c if c.isalnum() else "-" for c in name).strip("-"),
@@ -197,8 +285,16 @@ def _scenario(tables: Tables, methods: Sequence[Method], task: str, protocol: st
         routing=_routing(_select(tables.routing, part="test", **where), here),
         cost=_cost(_select(tables.provenance, task=task, use_sensitive=use_sensitive)),
         provenance=_records(_select(tables.provenance, task=task, use_sensitive=use_sensitive)),
+        prompts=prompts(_select(further["templates"], part="test"), here, trained),
+        fronts=fronts(further["fronts"], here),
+        bias=bias(further["bias"], here),
         **where,
     )
+
+
+def _further(tables: Tables, name: str) -> pd.DataFrame:
+    """A table that only some runs have; without it, an empty one."""
+    return tables.further[name] if name in tables.further else pd.DataFrame(columns=list(FURTHER[name].columns))
 
 
 def _select(table: pd.DataFrame, **equal: str) -> pd.DataFrame:

@@ -64,7 +64,13 @@ FURTHER = {
     "bias": Schema((*HEAD, "set", "metric", "category"), ("estimate", "low", "high", "items", "status", "reason")),
     "fronts": Schema((*HEAD, "member", "quantity"), ("estimate", "surrogate", "status")),
 }
-"""Tables that only text experts and searched mixtures have rows in."""
+"""Tables that only text experts and searched mixtures have rows in.
+
+``category`` of ``bias`` is "macro" or "all" for a whole set. ``quantity`` of ``fronts`` is a metric (with its value on
+the search rows, and what the surrogate had said), ``alpha.<expert>``, or one of the flags ``on_front``, ``winner`` and
+``rejected`` (0 or 1); ``status`` of any row of a member says something of it in words, such as why held-out rows
+rejected it ("rejected: …"), or is "ok" or empty.
+"""
 
 PROVENANCE = Schema(
     ("cell", "suite", "task", "method", "use_sensitive", "split", "seed"),

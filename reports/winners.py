@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.estimate import Estimate, Floats, Key
+from reports import names
 from reports.names import HEADLINE, MethodName, larger_is_better
 from reports.pareto import front
 from reports.statistics import LEVEL, corrected_interval, holm, rank_interval
@@ -28,6 +29,16 @@ class Method:
     name: MethodName
     role: str
     family: str
+
+    @property
+    def reads(self) -> str:
+        """What it reads a row as: "tabular", "text" or "both"."""
+        return names.reads(self.id, self.family)
+
+    @property
+    def section(self) -> str:
+        """Part of the tables and figures that it stands in: see :data:`reports.names.SECTIONS`."""
+        return names.section(self.id, self.family)
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,26 @@
     return raw === undefined ? cell.textContent.trim() : raw === "" ? null : Number(raw);
   };
   const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
+  // By a column: all parts of a table as one, without their headings; by method: every row back in its part.
   const sort = (table, column, down) => {
-    const body = table.tBodies[0];
-    const rows = [...body.rows].map((row) => [key(row, column), row]);
-    rows.sort(([a], [b]) => (a === null ? (b === null ? 0 : 1) : b === null ? -1 : down ? compare(b, a) : compare(a, b)));
-    rows.forEach(([, row]) => body.append(row));
+    const bodies = [...table.tBodies];
+    const rows = bodies.flatMap((body) => [...body.rows].filter((row) => !row.matches(".section")));
+    rows.forEach((row) => { row.home ??= row.parentElement; });
+    const keyed = rows.map((row) => [key(row, column), row]);
+    keyed.sort(([a], [b]) => (a === null ? (b === null ? 0 : 1) : b === null ? -1 : down ? compare(b, a) : compare(a, b)));
+    keyed.forEach(([, row]) => (column > 0 ? bodies[0] : row.home).append(row));
+    table.querySelectorAll("tr.section").forEach((row) => { row.hidden = column > 0; });
   };
   document.querySelectorAll("table.sortable").forEach((table) => {
-    [...table.tHead.rows[0].cells].forEach((head, column) => {
+    const heads = [...[...table.tHead.rows].at(-1).cells];
+    heads.forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
         const down = head.getAttribute("aria-sort") !== "descending" && column > 0 || head.getAttribute("aria-sort") === "ascending";
-        [...table.tHead.rows[0].cells].forEach((other) => other.removeAttribute("aria-sort"));
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
         sort(table, column, down);
       });

@@ -16,6 +16,7 @@ TASKS = {
     "adult:sex": ("Female", "Male"),
     "compas:race": ("African-American", "Caucasian", "Hispanic"),
     "scm": ("a", "b"),
+    "adult:sex@1000": ("Female", "Male"),
 }
 METHODS = {
     "mixture": ("mixture", "mixture"),
@@ -34,7 +35,39 @@ METHODS = {
     "logistic_regression": ("baseline", "linear"),
     "gradient_boosting": ("baseline", "gbdt"),
 }
-MIXTURES = [m for m, (role, _) in METHODS.items() if role == "mixture"]
+LLM_METHODS = {
+    **dict.fromkeys(
+        (
+            "llm_mixture", "llm_gate_dense", "llm_static_simplex", "llm_uniform", "llm_best_single", "llm_bank",
+            "llm_svf_search", "llm_dispatch",
+        ),
+        ("mixture", "mixture"),
+    ),
+    "llm_utility": ("utility", "llm"),
+    "llm_result": ("result", "llm"),
+    "llm_procedural": ("procedural", "llm"),
+    "llm_result_lambda0": ("result", "llm"),
+    "llm_procedural_lambda0": ("procedural", "llm"),
+    **dict.fromkeys(
+        (
+            "llm_rslora", "llm_dora", "llm_lora_fa", "llm_ia3", "llm_svf", "llm_prefix", "llm_soft_prompt",
+            "llm_base",
+        ),
+        ("baseline", "llm"),
+    ),
+    **dict.fromkeys(
+        ("cross_gate_dense", "cross_static_simplex", "cross_uniform", "cross_best_single"), ("mixture", "mixture")
+    ),
+}  # fmt: skip
+ALL_METHODS = METHODS | LLM_METHODS
+TEXT = {
+    "tasks": ["german", "adult:sex@1000"], "splits": 3, "base": "nano", "dtype": "auto", "quantisation": "none",
+    "device": "cpu", "template": "sentence", "start": -1, "kind": "lora", "trials": 8, "batch": 8, "kind_trials": 4,
+    "budget": {}, "search": {}, "bias_items": 100, "methods": list(LLM_METHODS),
+}  # fmt: skip
+"""Settings of the text experts in suite.json."""
+
+MIXTURES = [m for m, (role, _) in ALL_METHODS.items() if role == "mixture"]
 EXPERTS = ("utility", "result", "procedural")
 GAPS = ("dp@1", "eopp@1", "eodds@1", "fair_res@1", "ref@1", "vef@1", "att_jsd@1", "signed_att@1", "fair_proc@1")
 GIVEN = ("cfr@1", "sens_share@1", "gpf_fae@1", "brier@1", "ece@1")
@@ -44,10 +77,12 @@ def scores(rng, task, method, split):
     """Metric → estimate: fair methods give up a little utility for smaller gaps."""
     level = np.random.default_rng([3, list(TASKS).index(task)])
     base, gap = level.uniform(0.68, 0.84), level.uniform(0.04, 0.18)
-    own = np.random.default_rng([5, list(TASKS).index(task), list(METHODS).index(method)])
+    own = np.random.default_rng([5, list(TASKS).index(task), list(ALL_METHODS).index(method)])
+    role = method.removeprefix("llm_").removeprefix("cross_")
     fair = {"result": 0.35, "combined_mlp": 0.6, "mixture": 0.5, "gate_dense": 0.6, "static_simplex": 0.6}.get(
-        method, 1.0
+        role, 1.0
     )
+    base -= 0.16 if method == "llm_base" else 0.04 if method.startswith("llm_") else 0.0
     shared = np.random.default_rng([7, list(TASKS).index(task), split]).normal(0, 0.012)
     if method == "constant":
         zero = dict.fromkeys((*GAPS, "cfr@1", "sens_share@1"), 0.0)
@@ -130,41 +165,140 @@ def group_rows(rng, head, part, groups):
                    "low": estimate - wide, "high": estimate + wide}  # fmt: skip
 
 
+def experts_of(method):
+    text = tuple(f"llm_{expert}" for expert in EXPERTS)
+    if method == "llm_dispatch":
+        return ("base", *text)
+    return text if method.startswith("llm_") else EXPERTS + text if method.startswith("cross_") else EXPERTS
+
+
+def template_rows(rng, head, part, values):
+    """Every text expert under three templates; metrics that an occlusion pass would be too dear for are left out."""
+    for metric in ("utility@1", "fair_res@1", "dp@1", "ece@1"):
+        for i, template in enumerate(("list", "record", "sentence")):
+            moved = values[metric] + (2 - i) * 0.01 + rng.normal(0, 0.003)
+            yield {**head, "part": part, "template": template, "metric": metric, "estimate": moved}
+
+
+BIAS_ROWS = {
+    ("bbq", "acc_amb@1"): (0.4, ("macro", "Age", "Gender_identity")),
+    ("bbq", "acc_dis@1"): (0.5, ("macro", "Age", "Gender_identity")),
+    ("bbq", "s_amb@1"): (0.1, ("macro", "Age", "Gender_identity")),
+    ("bbq", "s_dis@1"): (0.2, ("macro", "Age", "Gender_identity")),
+    ("crows_pairs", "shared@1"): (55.0, ("all", "direction: stereo", "gender")),
+    ("crows_pairs", "total_delta@1"): (2.5, ("all", "direction: stereo", "gender")),
+    ("stereoset", "lms@1"): (70.0, ("all", "intrasentence", "intrasentence: race")),
+    ("stereoset", "ss@1"): (54.0, ("all", "intrasentence", "intrasentence: race")),
+    ("stereoset", "icat@1"): (64.0, ("all", "intrasentence", "intrasentence: race")),
+    ("winobias", "gap@1"): (0.05, ("all", "type1")),
+}
+
+
+def bias_rows(rng, head):
+    """Bias sets as the scorer gives them: the base answers no ambiguous question, and does not look at pronouns."""
+    for (name, metric), (level, categories) in BIAS_ROWS.items():
+        for i, category in enumerate(categories):
+            scale = 100 if level > 1 else 1
+            value = level + scale * rng.normal(0, 0.03)
+            row = {"set": name, "metric": metric, "category": category, "estimate": value, "low": value - 0.08 * scale,
+                   "high": value + 0.08 * scale, "items": 100 if i == 0 else 20, "status": "ok", "reason": ""}  # fmt: skip
+            if metric == "s_amb@1" and head["method"] == "llm_base":
+                row |= {"estimate": math.nan, "low": math.nan, "high": math.nan, "status": "not_estimable",
+                        "reason": "none of the 50 questions is answered with a group, so b / u has denominator 0"}  # fmt: skip
+            if name == "winobias" and head["method"] == "llm_base":
+                why = "answers are the same whatever the pronoun"
+                row |= {"estimate": 0.0, "low": 0.0, "high": 0.0, "status": "degenerate", "reason": why}
+            yield {**head, **row}
+
+
+def front_rows(rng, head):
+    """A search: anchors, a front, the best member rejected and the next one taken."""
+    for member in range(14):
+        alpha = rng.dirichlet([2, 1, 1])
+        gap = 0.02 + 0.012 * member
+        utility = 0.74 + 0.04 * (1 - math.exp(-0.3 * member)) - (0.012 if member % 3 == 1 else 0)
+        found = {f"alpha.{e}": a for e, a in zip(EXPERTS, alpha, strict=True)}
+        found |= {"on_front": float(member % 3 != 1), "winner": float(member == 12), "rejected": float(member == 11)}
+        for quantity, estimate in found.items():
+            status = ""
+            if quantity == "rejected" and member == 11:
+                status = "rejected: fair_res@1 = 0.21 on held-out rows, allowed 0.15"
+            if quantity == "winner" and member == 12:
+                status = "The mixture kept its constraints on 125 held-out rows, after 1 candidate that did not."
+            yield {**head, "member": member, "quantity": quantity, "estimate": estimate, "surrogate": math.nan,
+                   "status": status}  # fmt: skip
+        for quantity, estimate in (("utility@1", utility), ("fair_res@1", gap)):
+            said = estimate + rng.normal(0, 0.004) if member % 3 != 1 else math.nan
+            yield {**head, "member": member, "quantity": quantity, "estimate": estimate, "surrogate": said,
+                   "status": "ok"}  # fmt: skip
+
+
+def text_rows(rng, head, values, further):
+    """Rows of the tables that only text experts and searched mixtures have."""
+    method = head["method"]
+    if head["family"] == "llm" and head["role"] != "baseline":
+        further["templates"] += template_rows(rng, head, "test", values)
+    if head["split"] == 0 and (head["family"] == "llm" or method in ("llm_bank", "llm_svf_search")):
+        further["bias"] += bias_rows(rng, head)
+    if method == "llm_svf_search":
+        further["fronts"] += front_rows(rng, head)
+
+
 def routing_rows(rng, head, part, groups):
     for group in groups:
-        weight = rng.dirichlet([4, 3, 2]) if head["method"] != "uniform" else np.full(3, 1 / 3)
-        for expert, w in zip(EXPERTS, weight, strict=True):
+        experts = experts_of(head["method"])
+        k = len(experts)
+        weight = np.full(k, 1 / k) if head["method"].endswith("uniform") else rng.dirichlet([4, 3, 2, 3, 2, 2][:k])
+        for expert, w in zip(experts, weight, strict=True):
             shares = {"weight": w, "top1": float(w == weight.max()), "expert_rate": rng.uniform(0.4, 0.6)}
             yield {**head, "part": part, "group": group, "expert": expert, **shares}
 
 
-def write_run(folder, tasks=tuple(TASKS), splits=5, methods=tuple(METHODS), drop=(), **suite_changes):
-    """Write the tables of a made-up run without the cells in ``drop``: (task, method, split)."""
+def cells(tasks, splits, methods, text):
+    """(task, split, method) of every cell: text experts on their tasks, on their splits where nothing else is there."""
+    for task in dict.fromkeys([*tasks, *(text["tasks"] if text else ())]):
+        own = [*methods, *(text["methods"] if text and task in text["tasks"] else ())]
+        for split in range(splits if task in tasks or not text else text["splits"]):
+            yield from ((task, split, method) for method in own)
+
+
+def cost_row(rng, head, splits):
+    """Where a cell came from; times and sizes are made up."""
+    method, text = head["method"], head["method"].startswith(("llm_", "cross_"))
+    return {
+        "cell": f"{rng.integers(2**60):x}", "suite": "made-up", "task": head["task"], "method": method,
+        "use_sensitive": "keep", "split": head["split"], "seed": 0, "mlflow_run_id": f"{rng.integers(2**62):032x}",
+        "wall_s": round(float(rng.uniform(0.1, 40)), 3), "peak_mib": 512.5,
+        "trainable_parameters": 0 if method == "constant" else 120,
+        "adapter_kib": 0.0 if method == "llm_base" else 37.25 if text else math.nan,
+        "tokens_per_s": 41234.5 if text else math.nan, "code_version": "0.1.0 (abc)",
+        "environment_hash": "0123456789ab", "finished": "2026-01-01T00:00:00+00:00",
+        "reproduce": f"fairmoe bench made-up --task {head['task']} --splits {splits} --seed 0",
+    }  # fmt: skip
+
+
+def write_run(folder, tasks=tuple(TASKS)[:6], splits=5, methods=tuple(METHODS), drop=(), text=None, **suite_changes):
+    """Write the tables of a made-up run without the cells in ``drop``: (task, method, split); ``text``: see TEXT."""
     tables = {"results": [], "groups": [], "routing": [], "provenance": []}
-    for task, split, method in itertools.product(tasks, range(splits), methods):
+    further = {"templates": [], "bias": [], "fronts": []}
+    for task, split, method in cells(tasks, splits, methods, text):
         if (task, method, split) in drop:
             continue
-        rng = np.random.default_rng([11, list(TASKS).index(task), split, list(METHODS).index(method)])
-        role, family = METHODS[method]
+        rng = np.random.default_rng([11, list(TASKS).index(task), split, list(ALL_METHODS).index(method)])
+        role, family = ALL_METHODS[method]
         head = {"suite": "made-up", "task": task, "task_hash": f"{task}-hash", "protocol": "robust", "split": split,
                 "split_hash": f"{split}-hash", "use_sensitive": "keep", "seed": 0, "method": method, "role": role,
                 "family": family}  # fmt: skip
         for part in ("validation", "test"):
-            tables["results"] += result_rows(head, part, scores(rng, task, method, split))
+            values = scores(rng, task, method, split)
+            tables["results"] += result_rows(head, part, values)
             tables["groups"] += group_rows(rng, head, part, TASKS[task])
             if method in MIXTURES:
                 tables["routing"] += routing_rows(rng, head, part, TASKS[task])
                 tables["results"] += routing_metrics(rng, head, part)
-        tables["provenance"].append({
-            "cell": f"{rng.integers(2**60):x}", "suite": "made-up", "task": task, "method": method,
-            "use_sensitive": "keep", "split": split, "seed": 0, "mlflow_run_id": f"{rng.integers(2**62):032x}",
-            "wall_s": round(float(rng.uniform(0.1, 40)), 3), "peak_mib": 512.5,
-            "trainable_parameters": 0 if method == "constant" else 120, "adapter_kib": math.nan,
-            "tokens_per_s": math.nan, "code_version": "0.1.0 (abc)",
-            "environment_hash": "0123456789ab", "finished": "2026-01-01T00:00:00+00:00",
-            "reproduce": f"fairmoe bench made-up --task {task} --splits {split + 1} --seed 0",
-        })  # fmt: skip
-    write_results(folder, **tables)
+        text_rows(rng, head, values, further)
+        tables["provenance"].append(cost_row(rng, head, split + 1))
+    write_results(folder, **tables, further=further)
     suite = {
         "name": "made-up", "version": 1, "description": "Made-up numbers for the tests of the pages.",
         "tasks": [*tasks, "nba"], "protocol": "robust", "splits": splits, "seeds": 1, "seed": 0, "trials": 30,
@@ -172,8 +306,10 @@ def write_run(folder, tasks=tuple(TASKS), splits=5, methods=tuple(METHODS), drop
         "methods": list(methods), "budget": {}, "hash": "f" * 64, "failures": [], "tracking_error": "",
         "unavailable": [{"task": "nba", "reason": "no network, and nba.csv is not in the cache"}],
         "code_version": "0.1.0 (abc)", "environment_hash": "0123456789ab", "python": "3.11.9",
-        "libraries": {"numpy": "2.4.0", "torch": "2.13.0"},
+        "libraries": {"numpy": "2.4.0", "torch": "2.13.0"}, "llm": text,
     }  # fmt: skip
+    if text:
+        suite["llm_base"] = {"id": text["base"], "hash": "ab12" * 16}
     (folder / "suite.json").write_text(json.dumps(suite | suite_changes))
     return folder
 
@@ -196,3 +332,18 @@ def report(run):
 def _make_run():
     """For runs of other sizes: folder, tasks, splits, methods, drop, changed entries of suite.json."""
     return write_run
+
+
+@pytest.fixture(scope="session")
+def text_run(tmp_path_factory):
+    """Three tabular tasks, two tasks with text experts and mixtures of both families, one of them on fewer rows."""
+    folder = tmp_path_factory.mktemp("made-up-text")
+    return write_run(folder, tasks=("german", "credit", "adult:sex"), splits=4, text=TEXT)
+
+
+@pytest.fixture(scope="session")
+def text_report(text_run):
+    from reports.summary import summarise
+    from reports.table import read_results
+
+    return summarise(read_results(text_run))

@@ -1,0 +1,82 @@
+"""How much a text expert's numbers move when the same rows are written in other words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from metrics.registry import METRICS
+from reports.statistics import Interval, corrected_interval
+from reports.winners import Method
+
+
+@dataclass(frozen=True)
+class PromptSpread:
+    """One metric of one text expert under every template.
+
+    Attributes
+    ----------
+    values : dict
+        Template → test mean over splits, nan where there is none.
+    spread : Interval
+        Largest minus smallest value over the templates, taken within each split, and averaged over splits.
+    """
+
+    method: Method
+    metric: str
+    values: dict[str, float]
+    spread: Interval
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompt sensitivity on one task."""
+
+    methods: tuple[Method, ...]
+    metrics: tuple[str, ...]
+    templates: tuple[str, ...]
+    spreads: dict[tuple[str, str], PromptSpread]
+    """(method, metric) → spread."""
+
+    def get(self, method: str, metric: str) -> PromptSpread | None:
+        """Spread of a metric of a method, None when the table has no row for it."""
+        return self.spreads.get((method, metric))
+
+
+def prompts(rows: pd.DataFrame, methods: Sequence[Method], trained: str = "") -> Prompts | None:
+    """Spreads of one task, None when it has none.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of ``templates.csv`` of one task and the test part.
+    methods : sequence of Method
+        Methods of the task, in order.
+    trained : str
+        The template that experts were trained on; it stands first.
+    """
+    if rows.empty:
+        return None
+    templates = tuple(sorted(rows["template"].unique(), key=lambda t: (t != trained, t)))
+    present = set(rows["metric"])
+    metrics = (*(m for m in METRICS if m in present), *sorted(present - set(METRICS)))
+    table = rows.groupby(["method", "metric", "split", "template"])["estimate"].mean().unstack("template")
+    by_id = {m.id: m for m in methods}
+    spreads = {
+        (method, metric): _spread(by_id[method], metric, part.reindex(columns=list(templates)))
+        for (method, metric), part in table.groupby(level=["method", "metric"])
+        if method in by_id
+    }
+    have = {method for method, _ in spreads}
+    return Prompts(tuple(m for m in methods if m.id in have), metrics, templates, spreads)
+
+
+def _spread(method: Method, metric: str, table: pd.DataFrame) -> PromptSpread:
+    """``table``: splits × templates."""
+    several = table.notna().sum(axis=1) > 1
+    spread = (table.max(axis=1) - table.min(axis=1)).where(several)
+    means = {str(name): float(value) for name, value in table.mean().items()}
+    return PromptSpread(method, metric, means, corrected_interval(spread.to_numpy(dtype=np.float64)))

@@ -1,0 +1,141 @@
+"""Figures that only tasks with text experts have: templates side by side, and the front of a mixture search."""
+
+from __future__ import annotations
+
+import math
+
+from markupsafe import Markup
+
+from reports import svg
+from reports.format import value_text
+from reports.fronts import Member, MixtureFront
+from reports.names import BLUE, GREY, VERMILLION, metric_name, metric_symbol
+from reports.prompts import Prompts, PromptSpread
+from reports.winners import DISPARITY, UTILITY
+
+TEMPLATE_SHAPES = ("circle", "square", "triangle", "diamond")
+TEMPLATE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
+WIDTH, LEFT, TOP, STEP = 1180.0, 168.0, 22.0, 19.0
+
+
+# -- templates --------------------------------------------------------------------------------------------------------
+
+
+def template_mark(place: int, x: float = 8, y: float = 8, size: float = 4.2) -> Markup:
+    """Mark of the template at a place of the list."""
+    k = place % len(TEMPLATE_SHAPES)
+    return svg.mark(TEMPLATE_SHAPES[k], x, y, size, TEMPLATE_COLOURS[k])
+
+
+def template_key(place: int) -> Markup:
+    """The mark alone, for the legend."""
+    return svg.element(
+        "svg", template_mark(place), viewBox="0 0 16 16", width=14, height=14, aria_hidden="true", class_="mark"
+    )
+
+
+def templates(prompts: Prompts, task: str) -> Markup:
+    """One column per metric, one row per text expert, one mark per template; the line is the spread."""
+    metrics = [m for m in prompts.metrics if _known(prompts, m)]
+    if not metrics:
+        return Markup("")
+    column = min((WIDTH - LEFT) / len(metrics), 340.0)
+    bottom = TOP + STEP * len(prompts.methods)
+    width = LEFT + column * len(metrics)
+    parts = [
+        svg.text(LEFT - 8, TOP + STEP * i + 13, f"{m.number}  {m.name.label}", "row", "end")
+        for i, m in enumerate(prompts.methods)
+    ]
+    parts += [svg.line(0, TOP + STEP * i, width, TOP + STEP * i, "grid") for i in range(len(prompts.methods) + 1)]
+    parts += [_column(prompts, metric, LEFT + column * k, column, bottom) for k, metric in enumerate(metrics)]
+    label = f"Values of text experts on {task} under each template, a column per metric; the table has the numbers."
+    return svg.figure(width, bottom + 22, label, parts)
+
+
+def _known(prompts: Prompts, metric: str) -> list[float]:
+    spreads = [s for m in prompts.methods if (s := prompts.get(m.id, metric)) is not None]
+    return [v for s in spreads for v in s.values.values() if not math.isnan(v)]
+
+
+def _column(prompts: Prompts, metric: str, x: float, width: float, bottom: float) -> Markup:
+    known = _known(prompts, metric)
+    pad = max(0.06 * (max(known) - min(known)), 1e-3)
+    axis = svg.Axis(min(known) - pad, max(known) + pad, x + 14, x + width - 12)
+    ticks = axis.ticks(4)
+    parts = [svg.text(x + width / 2, 14, metric_symbol(metric), "head", "middle")]
+    parts += [svg.line(axis(t), TOP, axis(t), bottom, "grid") for t in ticks]
+    parts += [svg.text(axis(t), bottom + 14, svg.tick_label(t, ticks), "tick", "middle") for t in ticks]
+    for i, method in enumerate(prompts.methods):
+        spread = prompts.get(method.id, metric)
+        if spread is not None:
+            parts.append(_templates_row(axis, spread, TOP + STEP * i + STEP / 2))
+    return svg.join(parts)
+
+
+def _templates_row(axis: svg.Axis, spread: PromptSpread, y: float) -> Markup:
+    known = {t: v for t, v in spread.values.items() if not math.isnan(v)}
+    if not known:
+        return svg.text(axis.start, y + 4, "–", "tick")
+    places = list(spread.values)
+    parts = [svg.line(axis(min(known.values())), y, axis(max(known.values())), y, "span")]
+    parts += [template_mark(places.index(t), axis(v), y, 3.6) for t, v in reversed(known.items())]
+    words = ", ".join(f"{t} {value_text(v)}" for t, v in known.items())
+    return svg.group(parts, f"{spread.method.name.label}, {metric_name(spread.metric)}: {words}")
+
+
+# -- mixture search ---------------------------------------------------------------------------------------------------
+
+
+def search_front(front: MixtureFront, task: str) -> Markup:
+    """Utility against the result gap on the search rows: what is true, joined with what the surrogate had said."""
+    members = front.drawable
+    if not members:
+        return Markup("")
+    box = (58.0, 14.0, 446.0, 300.0)  # left, top, right, bottom
+    x_axis = svg.Axis(*_range([m.true[DISPARITY] for m in members], floor=True), box[0], box[2])
+    y_axis = svg.Axis(*_range([m.true[UTILITY] for m in members]), box[3], box[1])
+    ticks = y_axis.ticks(5)
+    parts = [svg.horizontal_axis(x_axis, box[3], box[1], f"{metric_name(DISPARITY)}  (◀ fairer)", about=5)]
+    parts += [svg.line(box[0], y_axis(t), box[2], y_axis(t), "grid") for t in ticks]
+    parts += [svg.text(box[0] - 5, y_axis(t) + 4, svg.tick_label(t, ticks), "tick", "end") for t in ticks]
+    turn = f"translate(11 {svg.number(y_axis.middle)}) rotate(-90)"
+    parts.append(svg.element("text", "utility  (better ▶)", transform=turn, class_="axis", text_anchor="middle"))
+    parts.append(svg.rect(box[0], box[1], box[2] - box[0], box[3] - box[1], class_="frame"))
+    on_front = sorted((m for m in members if m.on_front), key=lambda m: (m.true[DISPARITY], m.true[UTILITY]))
+    if len(on_front) > 1:
+        corners = "L".join(f"{_at(x_axis(m.true[DISPARITY]), y_axis(m.true[UTILITY]))}" for m in on_front)
+        parts.append(svg.element("path", d=f"M{corners}", class_="front"))
+    parts += [_member(m, x_axis, y_axis) for m in reversed(members)]
+    label = f"Mixtures found for {task}: utility against result gap on search rows, true and as the surrogate had it."
+    return svg.figure(460, 338, label, parts)
+
+
+def _at(x: float, y: float) -> str:
+    return f"{svg.number(x)} {svg.number(y)}"
+
+
+def _range(values: list[float], *, floor: bool = False) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    pad = max(0.08 * (high - low), 0.004)
+    return (max(low - pad, -0.03 * high) if floor and high > 0 else low - pad), high + pad
+
+
+def _member(member: Member, x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
+    x, y = x_axis(member.true[DISPARITY]), y_axis(member.true[UTILITY])
+    parts = []
+    guess = [member.surrogate.get(metric, math.nan) for metric in (DISPARITY, UTILITY)]
+    if not math.isnan(sum(guess)):
+        parts.append(svg.line(x, y, x_axis(guess[0]), y_axis(guess[1]), "leader"))
+        parts.append(svg.mark("circle", x_axis(guess[0]), y_axis(guess[1]), 3.2, GREY, hollow=True))
+    if member.winner:
+        parts += [svg.element("circle", cx=x, cy=y, r=9, class_="ring"), svg.mark("diamond", x, y, 5, BLUE)]
+    elif member.rejected:
+        parts.append(svg.element("path", d=_cross(x, y), stroke=VERMILLION, stroke_width="2.2"))
+    else:
+        parts.append(svg.mark("circle", x, y, 3.8 if member.on_front else 2.2, BLUE if member.on_front else GREY))
+    values = f"utility {value_text(member.true[UTILITY])}, result gap {value_text(member.true[DISPARITY])}"
+    return svg.group(parts, f"{member.word or 'mixture'} {member.number}: {values}")
+
+
+def _cross(x: float, y: float, size: float = 4.5) -> str:
+    return f"M{_at(x - size, y - size)}L{_at(x + size, y + size)}M{_at(x - size, y + size)}L{_at(x + size, y - size)}"
