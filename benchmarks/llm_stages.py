@@ -30,9 +30,9 @@ from llm_experts.dispatch import BayesDispatcher
 from llm_experts.dispatch_models import responsibilities
 from llm_experts.expert import LLMExpert, base_expert, calibrate, probe
 from llm_experts.finetune import FineTuning, fine_tune
-from llm_experts.keywords import row_values
 from llm_experts.out_of_fold import out_of_fold_logits
 from llm_experts.reader import Reader
+from llm_experts.routers import DispatchRouter, GateRouter
 from llm_experts.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
 from llm_experts.svf_mixtures import SVFMixtures, mixed_adapter
@@ -221,31 +221,20 @@ class LLMSystem:
 
     def _bank(self) -> Expert:
         """The dense gate's weights, used inside the layers instead of on the outputs."""
-        routed = Mixture(self.experts, self.gate("text", "dense").gate)
-        return calibrate_mixture(RowMixture(self.experts, routed.weights), self.view, self.view.split.validation)
+        router = GateRouter(self.experts, self.gate("text", "dense").gate)
+        return calibrate_mixture(RowMixture(self.experts, router), self.view, self.view.split.validation)
 
     def _dispatch(self) -> Expert:
         """Weights by Bayes' rule from the base's hidden state and the row's categories."""
-        train, validation = self.view.split.train, self.view.split.validation
-        losses = log_losses(self.logits_oof, self.view.labels[train])
-        asked = log_losses(self.asked_base.logits(self.view, train)[:, None], self.view.labels[train])[:, 0]
-        dispatcher = BayesDispatcher().fit(
-            self._states(self.view, train), row_values(self.view, train), responsibilities(losses, asked), ROLES
-        )
-        held = torch.stack([e.logits(self.view, validation) for e in (self.asked_base, *self.experts)], 1)
-        after = log_losses(held, self.view.labels[validation])
-        dispatcher.calibrate(
-            self._states(self.view, validation), row_values(self.view, validation),
-            responsibilities(after[:, 1:], after[:, 0]),
-        )  # fmt: skip
-
-        def route(view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
-            return dispatcher.weights(self._states(view, rows, keep), row_values(view, rows, keep)).float()
-
-        return calibrate_mixture(RowMixture((self.asked_base, *self.experts), route), self.view, validation)
-
-    def _states(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
-        return self.reader.pooled([None], view, rows, keep)[0]
+        view, (train, validation) = self.view, (self.view.split.train, self.view.split.validation)
+        router = DispatchRouter(BayesDispatcher(), self.reader)
+        losses = log_losses(self.logits_oof, view.labels[train])
+        asked = log_losses(self.asked_base.logits(view, train)[:, None], view.labels[train])[:, 0]
+        router.dispatcher.fit(*router.evidence(view, train), responsibilities(losses, asked), ROLES)
+        experts = (self.asked_base, *self.experts)
+        held = log_losses(torch.stack([e.logits(view, validation) for e in experts], 1), view.labels[validation])
+        router.dispatcher.calibrate(*router.evidence(view, validation), responsibilities(held[:, 1:], held[:, 0]))
+        return calibrate_mixture(RowMixture(experts, router), view, validation)
 
     @cached_property
     def search(self) -> SearchResult:

@@ -11,7 +11,7 @@ import math
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -308,7 +308,21 @@ class System:
             save_servable(expert, self.view, folder / "model")
 
 
-def tuning_curves(tuning: Tuning) -> dict[str, list[tuple[int, float]]]:
+class Tuned(Protocol):
+    """A tuned role of any family."""
+
+    @property
+    def role(self) -> Role:
+        """What was tuned."""
+        ...
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """One record per trial."""
+        ...
+
+
+def tuning_curves(tuning: Tuned) -> dict[str, list[tuple[int, float]]]:
     """Objective and utility of every trial of a role; trials are steps."""
     rows = [row for row in tuning.trials if row["objective"] is not None]
     return {
@@ -327,7 +341,7 @@ def best_per_step(curves: dict[str, list[tuple[int, float]]], stage: str, histor
             curves[f"{stage}/{name}"] = [(step, best(values)) for step, values in sorted(by_step.items())]
 
 
-def trial_columns(tuning: Tuning) -> dict[str, list[Any]]:
+def trial_columns(tuning: Tuned) -> dict[str, list[Any]]:
     """Trials as one list per column."""
     last = ("objective", "feasible", "state", "reason", "step")
     flat = [{"number": t["number"], **t["params"], **t["metrics"], **{k: t[k] for k in last}} for t in tuning.trials]

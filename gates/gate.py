@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from tasks.task import TaskView
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,9 @@ class ProjectedGate(Gate, Protocol):
     def weights_of(self, projected: Tensor, logits: Tensor) -> Tensor:
         """[..., r, m] weights from [..., r, h] projections and [..., r, m] expert logits."""
         ...
+
+
+def masked_features(view: TaskView, rows: Tensor, keep: Tensor | None) -> Tensor:
+    """[r, d] features of rows; columns that ``keep`` [r, columns] leaves out are set to 0, *unknown*."""
+    features = view.features[rows]
+    return features if keep is None else features * keep[:, view.column_of_feature].to(features.dtype)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,21 +20,15 @@ from llm_experts.bank import StackedAdapterBank
 from llm_experts.calibration import calibrated, fit_calibration
 from llm_experts.expert import LLMExpert
 from llm_experts.memo import Memo
+from llm_experts.routers import Router
 from llm_experts.stack import Top
 from metrics.occlusion import occlusion_columns
+from tasks.files import write_json
 
 if TYPE_CHECKING:
     from llm_experts.prompts import Packed
     from llm_experts.reader import Reader
     from tasks.task import TaskView
-
-
-class Router(Protocol):
-    """Gives rows weights on experts: a trained gate or a dispatcher."""
-
-    def __call__(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
-        """[r, m] weights on the simplex, for rows as they are written under ``keep``."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +61,7 @@ class RowMixture:
 
     def weights(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         """[r, m] weights of rows."""
-        return self.router(task, rows, keep)
+        return self.router.weights(task, rows, keep)
 
     def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         """[r] calibrated margin of class 1."""
@@ -81,7 +76,7 @@ class RowMixture:
         missing = self.memo.missing(keys)
         if missing:
             shown = None if keep is None else keep[missing]
-            weights = self.router(task, rows[missing], shown)[:, self._slots]
+            weights = self.router.weights(task, rows[missing], shown)[:, self._slots]
             found = self._read(packed.select(torch.tensor(missing)), weights, self._reader.prompts(task).answer_ids)
             self.memo.learn([keys[index] for index in missing], found)
         return self.memo.values(keys)
@@ -93,6 +88,17 @@ class RowMixture:
             return self.logits(task, rows[picked], keep)
 
         return occlusion_columns(margin, len(rows), len(task.columns)).float()
+
+    def save(self, folder: Path) -> None:
+        """Write one sub-folder per expert, one for the router, and ``mixture.json``."""
+        names = [f"expert_{index}_{expert.kind}_{expert.role}" for index, expert in enumerate(self.experts)]
+        for name, expert in zip(names, self.experts, strict=True):
+            (folder / name).mkdir()
+            expert.save(folder / name)
+        (folder / "router").mkdir()
+        self.router.save(folder / "router")
+        facts = {"experts": names, "temperature": self.temperature, "bias": self.bias}
+        write_json(folder / "mixture.json", {**facts, "router": type(self.router).__name__})
 
     @property
     def _reader(self) -> Reader:

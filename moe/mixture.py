@@ -16,7 +16,7 @@ from experts.expert import Expert
 from experts.integrated_gradients import by_column, column_indicator
 from experts.mlp import MLPExpert
 from gates.dense import DenseGate
-from gates.gate import GateState, ProjectedGate
+from gates.gate import GateState, ProjectedGate, masked_features
 from gates.mixing import mixture_margin
 from gates.registry import load_gate, save_gate
 from metrics.occlusion import occlusion_columns
@@ -27,12 +27,6 @@ from tasks.files import write_json
 from tasks.task import TaskView
 
 OCCLUSION = "occlusion"
-
-
-def masked_features(view: TaskView, rows: Tensor, keep: Tensor | None) -> Tensor:
-    """[r, d] features of rows; columns that ``keep`` [r, columns] leaves out are set to 0, *unknown*."""
-    features = view.features[rows]
-    return features if keep is None else features * keep[:, view.column_of_feature].to(features.dtype)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,77 @@
+"""Routers: what gives a row its weights on the experts of a mixture inside the layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from gates.gate import GateState, ProjectedGate, masked_features
+from gates.registry import save_gate
+from llm_experts.dispatch import BayesDispatcher
+from llm_experts.expert import LLMExpert
+from llm_experts.keywords import row_values
+from llm_experts.reader import Reader
+
+if TYPE_CHECKING:
+    from tasks.task import TaskView
+
+
+class Router(Protocol):
+    """Gives rows weights on experts."""
+
+    def weights(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r, m] weights on the simplex, for rows as they are written under ``keep``."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write it into an existing folder."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class GateRouter:
+    """A gate of :mod:`gates` on the row's features and on what the experts say of it.
+
+    Attributes
+    ----------
+    experts : tuple of LLMExpert
+        In the order of the gate's weights.
+    gate : ProjectedGate
+    """
+
+    experts: tuple[LLMExpert, ...]
+    gate: ProjectedGate
+
+    @torch.no_grad()
+    def weights(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r, m] weights."""
+        logits = torch.stack([expert.logits(view, rows, keep) for expert in self.experts], -1)
+        return self.gate.weights(GateState(masked_features(view, rows, keep), logits))
+
+    def save(self, folder: Path) -> None:
+        """Write the gate."""
+        save_gate(self.gate, folder)
+
+
+@dataclass(frozen=True, eq=False)
+class DispatchRouter:
+    """Bayesian dispatch on the base's hidden state and the row's categories; the base is the first expert."""
+
+    dispatcher: BayesDispatcher
+    reader: Reader
+
+    def weights(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r, 1 + m] weights, the base first."""
+        return self.dispatcher.weights(*self.evidence(view, rows, keep)).float()
+
+    def evidence(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> tuple[Tensor, list[frozenset[str]]]:
+        """What the dispatcher looks at: hidden states [r, d] of the base, and categories of the rows."""
+        return self.reader.pooled([None], view, rows, keep)[0], row_values(view, rows, keep)
+
+    def save(self, folder: Path) -> None:
+        """Write the dispatcher, outcomes included."""
+        self.dispatcher.save(folder / "dispatcher")
