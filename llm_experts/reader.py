@@ -16,7 +16,7 @@ from llm_experts.attached import Adapter, AttachedTop, config_key
 from llm_experts.base import Base
 from llm_experts.branches import Branches, Pair, branch_off, lower_branches, lower_plain
 from llm_experts.kept import KeptStates
-from llm_experts.prompts import Packed, Prompts, length_batches
+from llm_experts.prompts import Packed, PromptError, Prompts, length_batches
 from llm_experts.stack import Answers, Layout, Stack
 from llm_experts.verbaliser import answer_mass
 
@@ -155,6 +155,8 @@ class Reader:
         head : [V, d], optional
             Rows of the language-model head to ask for instead of no and yes.
         """
+        if not len(packed):
+            raise PromptError("There are no rows to read; hand over at least one.")
         chosen, place = _different(packed)
         groups = self._groups(adapters, answer_ids)
         parts, order = [], []
