@@ -1,0 +1,105 @@
+"""Spread over templates: how much an expert's fixed metrics depend on the words around the values.
+
+An adapter is trained on one way to write a row. The same rows in the other templates say the same; what its metrics
+change by is the sensitivity to wording that a single number hides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from experts.evidence import collect_evidence
+from llm_experts.expert import LLMExpert, probe
+from llm_experts.memo import Memo
+from llm_experts.reader import Reader
+from metrics.score import score_many
+from tasks.task import TaskView
+from tasks.text import TEMPLATES
+
+DRAWS = 20
+"""Resamples are not used here; the fewest that the metrics take without complaint."""
+
+
+@dataclass(frozen=True)
+class SpreadRow:
+    """One metric of one expert under all templates.
+
+    Attributes
+    ----------
+    metric : str
+        Versioned id.
+    estimates : dict of template -> float
+        nan where not estimable.
+    spread : float
+        Largest minus smallest estimate; nan unless all are estimable.
+    trained : str
+        The template that the expert was trained and calibrated on.
+    """
+
+    metric: str
+    estimates: dict[str, float]
+    spread: float
+    trained: str
+
+    def as_row(self) -> dict[str, str | float]:
+        """Columns of a table: metric, one per template, spread, trained."""
+        return {"metric": self.metric, **self.estimates, "spread": self.spread, "trained": self.trained}
+
+
+def template_spread(
+    expert: LLMExpert, view: TaskView, rows: Tensor, *, seed: int, templates: Sequence[str] = TEMPLATES
+) -> list[SpreadRow]:
+    """Fixed metrics of an expert on labelled rows under each template.
+
+    Weights, temperature and bias stay as they are: the question is what the wording alone does.
+
+    Parameters
+    ----------
+    expert : LLMExpert
+    view : TaskView
+    rows : [r] int64
+        Validation rows; their labels must be known.
+    seed : int
+    templates : sequence of str
+
+    Returns
+    -------
+    list of SpreadRow
+        In the order of the metric registry.
+
+    Raises
+    ------
+    ValueError
+        If a label is hidden.
+    """
+    evidence = {}
+    for template in templates:
+        other = reworded(expert, template)
+        probe([other], view, rows)
+        evidence[template] = collect_evidence(other, view, rows)
+    labels, groups = view.labels[rows], view.groups[rows]
+    scores = score_many(evidence, labels, groups, view.group_names, seed=seed, draws=DRAWS, permutations=DRAWS)
+    metrics = next(iter(scores.values())).values
+    return [
+        _row(metric, {name: found.values[metric].estimate for name, found in scores.items()}, expert.reader.template)
+        for metric in metrics
+    ]
+
+
+def reworded(expert: LLMExpert, template: str) -> LLMExpert:
+    """The same expert reading rows in another template."""
+    if template == expert.reader.template:
+        return expert
+    reader = Reader(expert.reader.base, template, expert.reader.start)
+    return dataclasses.replace(expert, reader=reader, memo=Memo())
+
+
+def _row(metric: str, estimates: dict[str, float], trained: str) -> SpreadRow:
+    values = list(estimates.values())
+    spread = math.nan if any(map(math.isnan, values)) else max(values) - min(values)
+    return SpreadRow(metric, estimates, spread, trained)

@@ -1,0 +1,52 @@
+"""The spread over templates is that of the metrics of the reworded experts."""
+
+import math
+
+import pytest
+import torch
+
+from experts.evidence import collect_evidence
+from llm_experts.expert import LLMExpert, calibrate
+from llm_experts.reader import Reader
+from llm_experts.templates_spread import reworded, template_spread
+from metrics.score import score
+from tasks.text import TEMPLATES
+from tests.llm_experts.expert_fixtures import BASE, SCM, make_adapter
+
+ROWS = SCM.split.validation[:40]
+
+
+def test_spread_is_largest_minus_smallest() -> None:
+    (expert,) = calibrate([LLMExpert("utility", Reader(BASE, "list"), make_adapter("lora"))], SCM, ROWS)
+    rows = {row.metric: row for row in template_spread(expert, SCM, ROWS, seed=0)}
+    assert {"acc@1", "dp@1", "ref@1", "cfr_soft@1"} <= rows.keys()
+    for template in TEMPLATES:
+        other = LLMExpert("utility", Reader(BASE, template), expert.adapter, expert.temperature, expert.bias)
+        evidence = collect_evidence(other, SCM, ROWS)
+        labels, groups = SCM.labels[ROWS], SCM.groups[ROWS]
+        values = score(evidence, labels, groups, SCM.group_names, seed=0, draws=20, permutations=20).values
+        for metric, value in values.items():
+            expected = rows[metric].estimates[template]
+            assert expected == pytest.approx(value.estimate, abs=1e-4, nan_ok=True), metric
+    row = rows["brier@1"]
+    assert row.spread == pytest.approx(max(row.estimates.values()) - min(row.estimates.values()))
+    assert row.spread > 0 and row.trained == "list"
+    assert set(row.as_row()) == {"metric", *TEMPLATES, "spread", "trained"}
+    unknown = [row for row in rows.values() if any(map(math.isnan, row.estimates.values()))]
+    assert all(math.isnan(row.spread) for row in unknown)
+
+
+def test_the_trained_template_keeps_what_it_knows() -> None:
+    expert = LLMExpert("utility", Reader(BASE), make_adapter("lora"), temperature=2.0, bias=1.0)
+    before = expert.logits(SCM, ROWS)
+    assert reworded(expert, "sentence") is expert
+    other = reworded(expert, "record")
+    assert (other.temperature, other.bias, other.reader.start) == (2.0, 1.0, expert.reader.start)
+    assert not torch.allclose(other.logits(SCM, ROWS), before)
+    assert torch.equal(expert.logits(SCM, ROWS), before)
+
+
+def test_labels_must_be_known() -> None:
+    expert = LLMExpert("utility", Reader(BASE), make_adapter("lora"))
+    with pytest.raises(ValueError, match="hidden"):
+        template_spread(expert, SCM, SCM.split.test[:10], seed=0)
