@@ -26,9 +26,8 @@ from llm_experts.search.pareto import front
 from llm_experts.search.result import Candidate, RoundReport, SearchResult
 from llm_experts.search.rounds import Generation, Progress, Round, State, budgets, judged, worth_verifying
 from llm_experts.search.settings import FLIP_METRICS, LATENCY, SearchError, SearchSettings
-from llm_experts.search.surrogate import Error, Surrogate, compare, cross_validate, design, distinct, fit, terms
+from llm_experts.search.surrogate import Error, Surrogate, compare, cross_validate, design, distinct, fit, spread, terms
 from llm_experts.search.validation import Contender, HeldOut, Rejection, Winner, choose, ordered
-from tasks.seeding import torch_generator
 
 
 def search_mixtures(
@@ -142,11 +141,15 @@ class _Search:
         return len(self.curve)
 
     def anchor(self) -> None:
-        """Evaluate the anchors: the design, base and single experts in the box, random ones."""
-        generator = torch_generator(self.settings.seed, "check anchors")
-        genes = torch.rand(self.settings.check_anchors, len(self.names), generator=generator, dtype=torch.float64)
+        """Evaluate the anchors: the design, base and single experts in the box, others spread over it."""
         inside = references(len(self.names))
-        alphas = torch.cat([design(self.box), inside[self.box.holds(inside)], self.box.decode(genes)])
+        alphas = torch.cat(
+            [
+                design(self.box),
+                inside[self.box.holds(inside)],
+                spread(self.box, self.settings.spread_anchors, self.settings.seed),
+            ]
+        )
         with self._clock("true evaluations"):
             outputs = flat(self.true(alphas))
         broken = torch.nonzero(~torch.isfinite(outputs).all(1))[:, 0].tolist()

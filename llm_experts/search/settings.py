@@ -122,8 +122,9 @@ class SearchSettings:
         Most members of a front that are evaluated truly in a round: the least crowded ones.
     interpolate : bool
         Whether the surrogate passes through its anchors, or is the quadratic of least squares.
-    check_anchors : int
-        Anchors drawn at random in the box that first measure the surrogate's error, then join it.
+    spread_anchors : int
+        Anchors beyond those that determine a quadratic, spread evenly over the box (scrambled Sobol points): without
+        them the evolution runs to where the surrogate is most wrong.
     guidance_every : int
         Generations between two looks at the front that narrow the box; 0: never.
     margin : float
@@ -149,9 +150,9 @@ class SearchSettings:
     generations: int = 100
     population: int = 50
     rounds: int = 3
-    candidates: int = 25
+    candidates: int = 20
     interpolate: bool = True
-    check_anchors: int = 8
+    spread_anchors: int = 24
     guidance_every: int = 10
     margin: float = 0.1
     stop_gain: float | None = 0.005
@@ -175,8 +176,8 @@ class SearchSettings:
                 f"{self.generations} generations cannot be split into {self.rounds} rounds; lower rounds or raise "
                 "generations."
             )
-        if min(self.guidance_every, self.check_anchors, self.margin, self.off_below) < 0:
-            raise SearchError("guidance_every, check_anchors, margin and off_below cannot be negative.")
+        if min(self.guidance_every, self.spread_anchors, self.margin, self.off_below) < 0:
+            raise SearchError("guidance_every, spread_anchors, margin and off_below cannot be negative.")
         _check_constraints(self.constraints)
 
     @property

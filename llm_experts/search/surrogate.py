@@ -12,13 +12,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
+from torch.quasirandom import SobolEngine
 
 from llm_experts.search.box import Box
+from tasks.seeding import derive_seed
 
 SMOOTHING = 1e-9
 """Added to the radial kernel's diagonal: margins are float32, and two close anchors must not magnify their rounding."""
@@ -49,6 +51,14 @@ def design(box: Box) -> Tensor:
     half = (box.high - box.low) / 2 * unit
     corners = [half[i] + half[j] * (-1) ** (i + j) for i, j in pairs]
     return (box.low + box.high) / 2 + torch.stack([zero, *half, *(-half), *corners])
+
+
+def spread(box: Box, count: int, seed: int) -> Tensor:
+    """[count, K] mixtures spread evenly over the box: scrambled Sobol points (Owen, J. Complexity 1998)."""
+    if not count:
+        return torch.empty(0, len(box.low), dtype=torch.float64)
+    points: Any = SobolEngine(len(box.low), scramble=True, seed=derive_seed(seed, "spread"))  # type: ignore[no-untyped-call]
+    return box.decode(points.draw(count, dtype=torch.float64))
 
 
 @dataclass(frozen=True)

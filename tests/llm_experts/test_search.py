@@ -12,7 +12,7 @@ from metrics.points import point_values
 from tests.llm_experts.planted import BEST, Identical, Movable, Planted, Timed
 
 SMALL = SearchSettings(
-    calibrate=False, generations=18, population=12, check_anchors=4, stop_gain=None, guidance_every=3, candidates=10
+    calibrate=False, generations=18, population=12, spread_anchors=4, stop_gain=None, guidance_every=3, candidates=10
 )
 TRADE = replace(SMALL, objectives=(Objective("brier@1"), Objective("latency_ms")))
 FAIR = replace(SMALL, constraints=(Constraint("dp@1", "<=", 0.1),))
@@ -261,7 +261,7 @@ def test_what_a_model_or_rows_cannot_give_is_refused():
     with pytest.raises(SearchError, match="margins that are not finite"):
         search_mixtures(broken, broken.rows, SMALL)
     wild = Wild(best=torch.ones(3).double())
-    result = search_mixtures(wild, wild.rows, replace(SMALL, check_anchors=0))  # only the anchors are needed
+    result = search_mixtures(wild, wild.rows, replace(SMALL, spread_anchors=0))  # only the anchors are needed
     assert all(sum(c.alphas.values()) <= 2.6 for c in result.candidates)
 
 

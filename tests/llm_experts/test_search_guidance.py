@@ -23,7 +23,7 @@ TRADE = SearchSettings(
     rounds=1,
     guidance_every=4,
     stop_gain=None,
-    check_anchors=2,
+    spread_anchors=2,
 )
 
 
@@ -141,7 +141,7 @@ def test_advice_is_followed_only_where_it_helps():
     settings = SearchSettings(
         calibrate=False,
         objectives=(Objective("brier@1"), Objective("ece@1")), generations=4, population=6, rounds=1, guidance_every=2,
-        stop_gain=None, check_anchors=2,
+        stop_gain=None, spread_anchors=2,
     )  # fmt: skip
     model = Planted()
     plain = search_mixtures(model, model.rows, settings)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import RBFInterpolator
 
 from llm_experts.search.box import Box
-from llm_experts.search.surrogate import compare, cross_validate, design, features, fit, terms
+from llm_experts.search.surrogate import compare, cross_validate, design, features, fit, spread, terms
 
 
 def box(k, low=0.0, high=1.5, ceiling=math.inf):
@@ -48,6 +48,16 @@ def test_design_stays_in_the_box_and_under_the_ceiling():
         assert bool(space.holds(design(space)).all())
     vertices = design(box(2, 0.0, 1.0, 1.0))
     assert vertices.tolist() == [[0, 0], [1, 0], [0, 1], [0.5, 0], [0, 0.5], [0.5, 0.5]]
+
+
+def test_spread_anchors_are_even_and_belong_to_the_seed():
+    space = box(2, 0.0, 1.0)
+    points = spread(space, 64, 3)
+    quarters = (points * 2).long() @ torch.tensor([2, 1])
+    assert torch.bincount(quarters).tolist() == [16, 16, 16, 16]
+    assert torch.equal(points, spread(space, 64, 3))
+    assert not torch.equal(points, spread(space, 64, 4))
+    assert spread(space, 0, 3).shape == (0, 2)
 
 
 def test_radial_part_is_true_at_anchors_and_agrees_with_scipy():
