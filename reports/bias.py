@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports.names import BIAS, BIAS_SETS
+from reports.names import BASE, BIAS, BIAS_SETS
 from reports.winners import Method
 
 WHOLE = ("macro", "all")
@@ -85,9 +85,9 @@ def bias(rows: pd.DataFrame, methods: Sequence[Method]) -> Bias | None:
     rows : DataFrame
         Rows of ``bias.csv`` of one task.
     methods : sequence of Method
-        Methods of the task, in order.
+        Methods of the task, in order; the result has the base first and mixtures last.
     """
-    here = tuple(m for m in methods if (rows["method"] == m.id).any())
+    here = tuple(sorted((m for m in methods if (rows["method"] == m.id).any()), key=_place))
     if not here:
         return None
     values = {
@@ -106,6 +106,11 @@ def bias(rows: pd.DataFrame, methods: Sequence[Method]) -> Bias | None:
         splits=int(rows["split"].nunique()),
         whole=whole,
     )
+
+
+def _place(method: Method) -> tuple[int, int]:
+    """Base, adapters, mixtures; within them the order of the suite."""
+    return (0 if method.id == BASE else 2 if method.role == "mixture" else 1, method.number)
 
 
 def _categories(

@@ -105,10 +105,15 @@ def cap_of(task: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
+def uncapped(task: str) -> str:
+    """Name of the task on all of its rows."""
+    return CAP.sub("", task)
+
+
 def counted(tasks: Mapping[str, Mapping[Key, Comparison]], key: Key) -> list[Comparison]:
     """The comparison on every task that counts: a task on fewer rows stands back where it is there in full too."""
     having = {name for name, found in tasks.items() if key in found and found[key].interval.n}
-    copies = {name for name in having if cap_of(name) and CAP.sub("", name) in having}
+    copies = {name for name in having if cap_of(name) is not None and uncapped(name) in having}
     return [found[key] for name, found in tasks.items() if key in found and name not in copies]
 
 

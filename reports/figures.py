@@ -219,7 +219,8 @@ def decomposition(scenario: Scenario, stem: str, kind: str | None = None) -> Mar
     ]
     if not rows:
         return Markup("")
-    width, left, top, step = 390.0, 136.0, 6.0, 24.0
+    width, top, step = 390.0, 6.0, 24.0
+    left = max([136.0, *(6.4 * len(f"{m.number}  {m.name.label}") for m, _, _ in rows)])
     bottom = top + step * len(rows)
     ends = [v for _, routing, within in rows for v in (routing, within, routing + within, 0.0)]
     pad = max(0.06 * (max(ends) - min(ends)), 0.002)

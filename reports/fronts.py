@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from reports.names import METHOD_NAMES
 from reports.winners import DISPARITY, UTILITY, Method
 
 WEIGHT = "alpha."
@@ -90,18 +91,20 @@ def _front(rows: pd.DataFrame, method: Method) -> MixtureFront:
     rows = rows[rows["split"] == split]
     rows = rows[rows["seed"] == rows["seed"].max()]
     quantities = list(dict.fromkeys(rows["quantity"]))
-    experts = tuple(q.removeprefix(WEIGHT) for q in quantities if q.startswith(WEIGHT))
+    known = list(METHOD_NAMES)
+    experts = [q.removeprefix(WEIGHT) for q in quantities if q.startswith(WEIGHT)]
+    experts.sort(key=lambda e: (known.index(e) if e in known else len(known), e))
     metrics = sorted((q for q in quantities if "@" in q), key=lambda q: (q != UTILITY, q != DISPARITY, q))
     all_on_front = "on_front" not in quantities
-    members = tuple(_member(int(n), part, all_on_front) for n, part in rows.groupby("member"))
-    order = sorted(members, key=lambda m: (not m.winner, not m.on_front, not m.rejected, m.number))
-    return MixtureFront(method, split, splits, tuple(metrics), experts, tuple(order))
+    members = tuple(_member(n, rows[rows["member"] == n], all_on_front) for n in rows["member"].unique().tolist())
+    order = sorted(members, key=lambda m: (not m.winner, not m.word, m.true.get(DISPARITY, 0.0), m.number))
+    return MixtureFront(method, split, splits, tuple(metrics), tuple(experts), tuple(order))
 
 
 def _member(number: int, rows: pd.DataFrame, on_front: bool) -> Member:
     true = dict(zip(rows["quantity"], rows["estimate"], strict=True))
     surrogate = dict(zip(rows["quantity"], rows["surrogate"], strict=True))
-    remarks = tuple(dict.fromkeys(s for s in rows["status"] if s not in ("", "ok")))
+    remarks = tuple(dict.fromkeys(" ".join(s.split()) for s in rows["status"] if s not in ("", "ok")))
     flag = {name: true.get(name, 0.0) == 1.0 for name in FLAGS}
     rejected = flag["rejected"] or any(remark.startswith("rejected") for remark in remarks)
     return Member(

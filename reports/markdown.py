@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
-from reports.format import estimate_text, half_text, interval_text, signed, value_text
-from reports.names import HEADLINE, OUTCOME, PROCEDURAL, ROUTING, method_name, metric_symbol
-from reports.sentences import answers
-from reports.summary import Report, Scenario
+import math
+from collections.abc import Collection
+
+from reports.bias import Bias
+from reports.comparison import Comparison
+from reports.format import (
+    count_text,
+    estimate_text,
+    half_text,
+    interval_text,
+    kib_text,
+    seconds_text,
+    signed,
+    value_text,
+)
+from reports.fronts import Member, MixtureFront
+from reports.names import (
+    BIAS_SETS,
+    HEADLINE,
+    OUTCOME,
+    PROCEDURAL,
+    ROUTING,
+    Block,
+    bias_name,
+    method_name,
+    metric_symbol,
+)
+from reports.objectives import objectives
+from reports.prompts import PromptSpread
+from reports.sentences import answers, first_layer, in_a_sentence
+from reports.summary import Gates, Report, Routing, Scenario, Section
 from reports.winners import DISPARITY, UTILITY, Winner
 
 
@@ -29,6 +56,8 @@ def _header(report: Report) -> str:
         f"{suite['seeds']} seeds, protocol {suite['protocol']}, {suite['trials']} trials per role, "
         f"suite seed {suite['seed']}, suite hash `{suite['hash'][:12]}`, code `{suite['code_version']}`.",
     ]
+    if report.text:
+        lines.append(_text_settings(report))
     lines += [f"> **UNAVAILABLE: {gap['task']}**: {' '.join(gap['reason'].split())}" for gap in report.unavailable]
     lines += [f"> **FAILED: {f['job']}**: {f['error'].strip().splitlines()[-1]}" for f in report.failures]
     if report.missing:
@@ -36,28 +65,49 @@ def _header(report: Report) -> str:
     return "\n\n".join(lines)
 
 
+def _text_settings(report: Report) -> str:
+    text = report.text
+    weights = f" (weights `{report.base_hash[:12]}`)" if report.base_hash else ""
+    caps = [f"{s.name}: at most {s.cap:,} rows" for s in report.scenarios if s.cap is not None]
+    return (
+        f"Text experts on {', '.join(text['tasks'])}: base {text['base']}{weights}, template “{text['template']}”, "
+        f"first adapted layer {first_layer(text['start'])}, {text['kind']}, {text['trials']} trials per role. "
+        + "".join(f"{cap}. " for cap in caps)
+    ).strip()
+
+
 def _pooled(report: Report) -> str:
-    rows = []
-    for a, b in report.pairs:
-        row = [f"{method_name(a).label} − {method_name(b).label}"]
-        for metric in HEADLINE:
-            p = report.pooled.get((a, b, metric))
-            if p is None or p.tasks == 0:
-                row.append("–")
-                continue
-            tally = f"{p.better}▲ {p.worse}▼ {p.tasks - p.better - p.worse}○"
-            interval = interval_text(p.interval.low, p.interval.high, 3)
-            row.append(f"{signed(p.interval.mean)} {interval} **{p.verdict}** ({tally})")
-        rows.append(row)
-    lead = "\n".join(f"- **{metric}**: {sentence}" for metric, sentence in answers(report))
     text = (
         "Pooled paired differences with 95 % intervals; in brackets the tasks on which the first is surely better ▲, "
         "surely worse ▼, not separable ○."
     )
-    lead = f"Over all tasks together, the mixture is, in terms of\n\n{lead}\n\n" if lead else ""
-    return f"## What the mixture achieves\n\n{lead}{text}\n\n" + _table(
-        ["comparison", *map(metric_symbol, HEADLINE)], rows
-    )
+    blocks = [_block(report, block, pairs) for block, pairs in report.blocks]
+    return "\n\n".join(["## What the mixture achieves", text, *blocks])
+
+
+def _block(report: Report, block: Block, pairs: list[tuple[str, str]]) -> str:
+    parts = [f"### {block.title}"] if len(report.blocks) > 1 else []
+    said = answers(report, block.mixture) if block.mixture else []
+    if said:
+        lead = "\n".join(f"- **{metric}**: {sentence}" for metric, sentence in said)
+        name = in_a_sentence(method_name(block.mixture).label)
+        parts.append(f"Over all tasks together, the {name} is, in terms of\n\n{lead}")
+    rows = [[_pair(a, b), *(_pooled_cell(report, a, b, metric) for metric in HEADLINE)] for a, b in pairs]
+    parts.append(_table(["comparison", *map(metric_symbol, HEADLINE)], rows))
+    return "\n\n".join(parts)
+
+
+def _pair(method: str, reference: str) -> str:
+    return f"{method_name(method).label} − {method_name(reference).label}"
+
+
+def _pooled_cell(report: Report, a: str, b: str, metric: str) -> str:
+    p = report.pooled.get((a, b, metric))
+    if p is None or p.tasks == 0:
+        return "–"
+    tally = f"{p.better}▲ {p.worse}▼ {p.tasks - p.better - p.worse}○"
+    interval = interval_text(p.interval.low, p.interval.high, 3)
+    return f"{signed(p.interval.mean)} {interval} **{p.verdict}** ({tally})"
 
 
 def _levels(report: Report) -> str:
@@ -103,15 +153,23 @@ def _cell(scenario: Scenario, method: str, metric: str) -> str:
 
 def _task(scenario: Scenario) -> str:
     sizes = ", ".join(f"{g.name} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
-    parts = [f"## {scenario.name}", f"Test rows per split: {sizes}. Pareto front (validation): {_front(scenario)}."]
-    parts.append(_metric_table(scenario, HEADLINE + OUTCOME))
-    parts.append("Fairness of reasons:\n\n" + _metric_table(scenario, PROCEDURAL))
-    if scenario.routing:
-        parts.append(
-            "Routing of the mixtures:\n\n"
-            + _metric_table(scenario, tuple(ROUTING), {r.method.id for r in scenario.routing})
-        )
-        parts.append(_weights(scenario))
+    cap = f" At most {scenario.cap:,} rows, for all methods." if scenario.cap is not None else ""
+    parts = [
+        f"## {scenario.name}",
+        f"Test rows per split: {sizes}.{cap} Pareto front (validation): {_front(scenario)}.",
+    ]
+    parts += [_titled(scenario, s.title, _metric_table(scenario, HEADLINE + OUTCOME, s.ids)) for s in scenario.sections]
+    parts += [part for part in (_objectives(scenario), _prompts(scenario)) if part]
+    parts += [_search(front) for front in scenario.fronts]
+    if scenario.bias is not None:
+        parts.append(_bias(scenario.bias))
+    parts += [_reasons(scenario, s) for s in scenario.sections]
+    for gates in scenario.gates:
+        ids = {r.method.id for r in gates.routing}
+        parts.append("Routing of the mixtures:\n\n" + _metric_table(scenario, tuple(ROUTING), ids))
+        parts.append(_weights(gates))
+    if scenario.has_text:
+        parts.append(_costs(scenario))
     if scenario.reasons:
         parts.append("Not estimable (n/e): " + "; ".join(scenario.reasons) + ".")
     if scenario.notes:
@@ -119,11 +177,112 @@ def _task(scenario: Scenario) -> str:
     return "\n\n".join(parts)
 
 
+def _titled(scenario: Scenario, title: str, table: str) -> str:
+    return f"### {title}\n\n{table}" if len(scenario.sections) > 1 else table
+
+
+def _reasons(scenario: Scenario, section: Section) -> str:
+    which = f", {in_a_sentence(section.title)}" if len(scenario.sections) > 1 else ""
+    return f"Fairness of reasons{which}:\n\n" + _metric_table(scenario, PROCEDURAL, section.ids)
+
+
+def _objectives(scenario: Scenario) -> str:
+    pairs = [(answer.question.title, pair) for answer in objectives(scenario) for pair in answer.pairs]
+    if not pairs:
+        return ""
+    rows = [
+        [title, _pair(*pair), *(_difference(scenario.comparisons.get((*pair, m))) for m in HEADLINE)]
+        for title, pair in pairs
+    ]
+    head = ["question", "comparison", *map(metric_symbol, HEADLINE)]
+    return "### What each objective of the text experts bought and cost\n\n" + _table(head, rows)
+
+
+def _difference(c: Comparison | None) -> str:
+    if c is None or c.interval.n == 0:
+        return "–"
+    return f"{signed(c.interval.mean)} {half_text(c.interval.mean, c.interval.half)} **{c.verdict}**"
+
+
+def _prompts(scenario: Scenario) -> str:
+    found = scenario.prompts
+    if found is None:
+        return ""
+    rows = [[m.name.label, *(_spread(found.get(m.id, metric)) for metric in found.metrics)] for m in found.methods]
+    order = ", ".join(found.templates)
+    text = f"Spread over templates within a split, mean over splits; in brackets the value under {order}."
+    return f"### Prompt sensitivity\n\n{text}\n\n" + _table(["method", *map(metric_symbol, found.metrics)], rows)
+
+
+def _spread(spread: PromptSpread | None) -> str:
+    if spread is None or not spread.spread.n:
+        return "–"
+    values = ", ".join(value_text(v) for v in spread.values.values())
+    return f"{value_text(spread.spread.mean)} {half_text(spread.spread.mean, spread.spread.half)} ({values})"
+
+
+def _search(front: MixtureFront) -> str:
+    """The front of a search; in brackets what the surrogate had said."""
+    rows = [
+        [
+            str(m.number),
+            m.word,
+            *(value_text(m.weights.get(e, math.nan), 2) for e in front.experts),
+            *(_true_and_said(m, metric) for metric in front.metrics),
+            "; ".join(m.remarks),
+        ]
+        for m in front.named
+    ]
+    text = f"Search rows of split {front.split}; in brackets what the surrogate had said."
+    head = ["mixture", "is", *(f"α {e}" for e in front.experts), *map(metric_symbol, front.metrics), "remark"]
+    return f"### Mixture search: {front.method.name.label}\n\n{text}\n\n" + _table(head, rows)
+
+
+def _true_and_said(member: Member, metric: str) -> str:
+    said = member.surrogate.get(metric, math.nan)
+    return value_text(member.true.get(metric, math.nan)) + ("" if math.isnan(said) else f" ({value_text(said)})")
+
+
+def _bias(bias: Bias) -> str:
+    head = [f"{BIAS_SETS.get(c[0], c[0])} {bias_name(*c).symbol} ({bias_name(*c).ideal})" for c in bias.columns]
+    rows = [[m.name.label, *(_bias_cell(bias, m.id, c) for c in bias.columns)] for m in bias.methods]
+    items = ", ".join(f"{BIAS_SETS.get(s, s)} {_items(bias, s)}" for s, _ in bias.sets)
+    text = f"Whole sets; items: {items}. “Vacuous”: the answers do not depend on what is asked."
+    why = "\n\nNot estimable or vacuous: " + "; ".join(bias.reasons) + "." if bias.reasons else ""
+    return f"### Language bias\n\n{text}\n\n" + _table(["method", *head], rows) + why
+
+
+def _items(bias: Bias, name: str) -> str:
+    fewest, most = bias.items(next(c for c in bias.columns if c[0] == name))
+    return f"{fewest:.0f}" if fewest == most else f"{fewest:.0f} to {most:.0f}"
+
+
+def _bias_cell(bias: Bias, method: str, column: tuple[str, str]) -> str:
+    v, digits = bias.get(method, column), bias_name(*column).digits
+    if v is None:
+        return "–"
+    if not v.known:
+        return "n/e"
+    text = f"{value_text(v.estimate, digits)} {interval_text(v.low, v.high, digits)}"
+    return text + (" vacuous" if v.vacuous else "")
+
+
+def _costs(scenario: Scenario) -> str:
+    words = {"wall_s": seconds_text, "peak_mib": count_text, "trainable_parameters": count_text}
+    words |= {"adapter_kib": kib_text, "tokens_per_s": count_text}
+    rows = [
+        [m.name.label, *(show(scenario.cost.get(m.id, {}).get(key, math.nan)) for key, show in words.items())]
+        for m in scenario.methods
+    ]
+    head = ["cost", "wall s", "peak MiB", "trained params", "adapter KiB", "tokens/s"]
+    return _table(head, rows)
+
+
 def _front(scenario: Scenario) -> str:
     return ", ".join(m.name.label for m in scenario.methods if m.id in scenario.on_front) or "empty"
 
 
-def _metric_table(scenario: Scenario, metrics: tuple[str, ...], only: set[str] | None = None) -> str:
+def _metric_table(scenario: Scenario, metrics: tuple[str, ...], only: Collection[str]) -> str:
     shown = [metric for metric in metrics if metric in scenario.metrics]
     rows = [
         [
@@ -131,19 +290,23 @@ def _metric_table(scenario: Scenario, metrics: tuple[str, ...], only: set[str] |
             *(_cell(scenario, m.id, metric) for metric in shown),
         ]
         for m in scenario.methods
-        if only is None or m.id in only
+        if m.id in only
     ]
     return _table(["method", *map(metric_symbol, shown)], rows)
 
 
-def _weights(scenario: Scenario) -> str:
-    experts = scenario.routing[0].experts
+def _weights(gates: Gates) -> str:
     rows = [
-        [f"{r.method.name.label}, {group}", *(value_text(w) for w in r.weight[i])]
-        for r in scenario.routing
+        [f"{r.method.name.label}, {group}", *(_share(r, i, e) for e in gates.experts)]
+        for r in gates.routing
         for i, group in enumerate(r.groups)
     ]
-    return _table(["mean gate weight", *(method_name(e).label for e in experts)], rows)
+    return _table(["mean gate weight", *(method_name(e).label for e in gates.experts)], rows)
+
+
+def _share(routing: Routing, group: int, expert: str) -> str:
+    share = routing.share(group, expert)
+    return "–" if share is None else value_text(share[0])
 
 
 def _reading() -> str:

@@ -68,6 +68,9 @@ METHOD_NAMES = {
     "cross_best_single": MethodName("Cross-family best single", "static", SKY, "the best of both families"),
 }  # fmt: skip
 
+BASE = "llm_base"
+"""The base model without any adapter, as a method."""
+
 EXPERT_NAMES = {"base": MethodName("Base", "baseline", GREY, "the base model without an adapter")}
 """Experts of mixtures that are no method of their own."""
 

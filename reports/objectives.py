@@ -68,11 +68,11 @@ def objectives(scenario: Scenario) -> list[Answer]:
 
 
 def _sentence(scenario: Scenario, question: Question, pair: Pair) -> str:
-    """``against its λ = 0 twin: result gap −0.031 [−0.05, −0.01] (better), at utility −0.010 … (not separable)``."""
+    """``LLM result expert against LLM result, λ = 0: result gap −0.031 [−0.051, −0.011] (better); beside it …``."""
     against = f"{method_name(pair[0]).label} against {method_name(pair[1]).label}"
     aim = _difference(scenario, pair, question.aims)
     rest = tuple(m for m in ("utility@1",) if m not in question.aims) or ("fair_res@1", "fair_proc@1")
-    return f"{against}: {aim}; at the price of {_difference(scenario, pair, rest)}"
+    return f"{against}: {aim}; beside it {_difference(scenario, pair, rest)}"
 
 
 WORDS = {"utility@1": "utility", "fair_res@1": "result gap", "fair_proc@1": "procedural gap", "final@1": "final score"}

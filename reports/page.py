@@ -11,9 +11,9 @@ from metrics.registry import METRICS
 from reports import figures, format, names
 from reports.comparison import cap_of
 from reports.marks import legend_mark
-from reports.scatter import scatter
 from reports.objectives import objectives
-from reports.sentences import answers, in_a_sentence
+from reports.scatter import scatter
+from reports.sentences import answers, first_layer, in_a_sentence
 from reports.statistics import DRAWS, TEST_TRAIN_RATIO
 from reports.summary import Report, Scenario
 from reports.text_figures import search_front, template_key, templates
@@ -113,10 +113,3 @@ def task_words(task: str) -> str:
     """``adult:sex (at most 1 000 rows)``."""
     cap = cap_of(task)
     return task if cap is None else f"{task} (at most {format.count_text(cap)} rows)"
-
-
-def first_layer(start: int) -> str:
-    """Words for the first layer that adapters change; negative ones count from the end."""
-    if start < 0:
-        return "the last" if start == -1 else f"{-start} before the end"
-    return "the first: all layers" if start == 0 else f"number {start + 1}"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from metrics.registry import METRICS
+from reports.names import HEADLINE, OUTCOME
 from reports.statistics import Interval, corrected_interval
 from reports.winners import Method
 
@@ -62,11 +63,12 @@ def prompts(rows: pd.DataFrame, methods: Sequence[Method], trained: str = "") ->
         return None
     templates = tuple(sorted(rows["template"].unique(), key=lambda t: (t != trained, t)))
     present = set(rows["metric"])
-    metrics = (*(m for m in METRICS if m in present), *sorted(present - set(METRICS)))
+    order = list(dict.fromkeys([*HEADLINE, *OUTCOME, *METRICS, *sorted(present)]))
+    metrics = tuple(m for m in order if m in present)
     table = rows.groupby(["method", "metric", "split", "template"])["estimate"].mean().unstack("template")
     by_id = {m.id: m for m in methods}
     spreads = {
-        (method, metric): _spread(by_id[method], metric, part.reindex(columns=list(templates)))
+        (str(method), str(metric)): _spread(by_id[method], str(metric), part.reindex(columns=list(templates)))
         for (method, metric), part in table.groupby(level=["method", "metric"])
         if method in by_id
     }

@@ -14,13 +14,13 @@ from reports.estimate import Estimate
 from reports.format import value_text
 from reports.labels import Box, place_labels
 from reports.marks import marker
+from reports.names import BASE
 from reports.summary import Scenario, Section
 from reports.winners import DISPARITY, UTILITY, Method
 
 AREA = Box(254, 177, 396, 314)  # where points may lie
 LEFT, RIGHT = AREA.x - AREA.width / 2, AREA.x + AREA.width / 2
 TOP, BOTTOM = AREA.y - AREA.height / 2, AREA.y + AREA.height / 2
-BASE = "llm_base"
 LINE_HEIGHT, DIGIT_WIDTH, MARK_SIDE = 13.0, 8.0, 12.0
 
 

@@ -45,3 +45,10 @@ def _join(names: Sequence[str]) -> str:
 def in_a_sentence(name: str) -> str:
     """A name with a lower-case first letter, unless it begins with an abbreviation."""
     return name if name[:2].isupper() else name[0].lower() + name[1:]
+
+
+def first_layer(start: int) -> str:
+    """Words for the first layer that adapters change; negative ones count from the end."""
+    if start < 0:
+        return "the last" if start == -1 else f"{-start} before the end"
+    return "the first: all layers" if start == 0 else f"number {start + 1}"

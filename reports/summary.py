@@ -11,7 +11,7 @@ import pandas as pd
 
 from metrics.registry import METRICS
 from reports.bias import Bias, bias
-from reports.comparison import Comparison, Pooled, cap_of, compare, counted, pool
+from reports.comparison import Comparison, Pooled, cap_of, compare, counted, pool, uncapped
 from reports.estimate import Estimate, Floats, estimates, values_by_split
 from reports.fronts import MixtureFront, fronts
 from reports.names import BLOCKS, COMPARISONS, HEADLINE, METHOD_NAMES, READS, ROUTING, SECTIONS, Block, method_name
@@ -58,6 +58,11 @@ class Section:
     title: str
     reads: str
     methods: tuple[Method, ...]
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of the methods."""
+        return frozenset(m.id for m in self.methods)
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,12 @@ class Report:
     def tasks_of(self, pairs: Sequence[tuple[str, str]]) -> list[Scenario]:
         """Tasks on which at least one of the pairs is compared."""
         return [s for s in self.scenarios if any((*pair, m) in s.comparisons for pair in pairs for m in HEADLINE)]
+
+    def pooled_tasks(self, pairs: Sequence[tuple[str, str]]) -> list[Scenario]:
+        """Tasks that count when the pairs are pooled: not those on fewer rows that stand there in full too."""
+        tasks = self.tasks_of(pairs)
+        names = {s.name for s in tasks}
+        return [s for s in tasks if s.cap is None or uncapped(s.name) not in names]
 
     @property
     def families(self) -> list[str]:

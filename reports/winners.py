@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.estimate import Estimate, Floats, Key
 from reports import names
+from reports.estimate import Estimate, Floats, Key
 from reports.names import HEADLINE, MethodName, larger_is_better
 from reports.pareto import front
 from reports.statistics import LEVEL, corrected_interval, holm, rank_interval

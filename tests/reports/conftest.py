@@ -1,6 +1,5 @@
 """A made-up run: numbers with a known structure, for pages only. Nothing outside the tests reads it."""
 
-import itertools
 import json
 import math
 
@@ -200,11 +199,12 @@ def bias_rows(rng, head):
         for i, category in enumerate(categories):
             scale = 100 if level > 1 else 1
             value = level + scale * rng.normal(0, 0.03)
-            row = {"set": name, "metric": metric, "category": category, "estimate": value, "low": value - 0.08 * scale,
-                   "high": value + 0.08 * scale, "items": 100 if i == 0 else 20, "status": "ok", "reason": ""}  # fmt: skip
+            row = {"set": name, "metric": metric, "category": category, "items": 100 if i == 0 else 20,
+                   "estimate": value, "low": value - 0.08 * scale, "high": value + 0.08 * scale,
+                   "status": "ok", "reason": ""}  # fmt: skip
             if metric == "s_amb@1" and head["method"] == "llm_base":
-                row |= {"estimate": math.nan, "low": math.nan, "high": math.nan, "status": "not_estimable",
-                        "reason": "none of the 50 questions is answered with a group, so b / u has denominator 0"}  # fmt: skip
+                row |= dict.fromkeys(("estimate", "low", "high"), math.nan)
+                row |= {"status": "not_estimable", "reason": "none of the 50 questions is answered with a group"}
             if name == "winobias" and head["method"] == "llm_base":
                 why = "answers are the same whatever the pronoun"
                 row |= {"estimate": 0.0, "low": 0.0, "high": 0.0, "status": "degenerate", "reason": why}

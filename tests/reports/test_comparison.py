@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.comparison import compare, pool, verdict
+from reports.comparison import cap_of, compare, counted, pool, uncapped, verdict
 from reports.statistics import corrected_interval, holm
 
 J = 5
@@ -50,3 +50,23 @@ def test_pooling_counts_verdicts_and_keeps_the_direction():
     pooled = pool("fair_res@1", tasks)["mixture", "best_single"]
     assert (pooled.better, pooled.worse, pooled.tasks, pooled.verdict) == (2, 0, 2, "better")
     assert pooled.interval.mean == pytest.approx(-0.0501)
+
+
+def test_holm_runs_within_a_block():
+    own = {"mixture": 0.0, "best_single": 0.003, "uniform": 0.002}
+    text = {"llm_utility": 0.0, "llm_base": 0.01, "llm_result": 0.0, "llm_result_lambda0": 0.004, "utility": 0.02}
+    alone, beside = compare("fair_res@1", values(**own)), compare("fair_res@1", values(**own, **text))
+    assert {pair: beside[pair].p_holm for pair in alone} == {pair: c.p_holm for pair, c in alone.items()}
+    assert {("llm_utility", "llm_base"), ("llm_utility", "utility")} <= set(beside)
+
+
+def test_rows_of_a_task():
+    assert [cap_of(name) for name in ("adult:sex@1000", "german", "a@20 · sensitive keep")] == [1000, None, 20]
+    assert uncapped("adult:sex@1000 · sensitive keep") == "adult:sex · sensitive keep"
+
+
+def test_a_copy_on_fewer_rows_counts_only_alone():
+    key = ("mixture", "uniform", "fair_res@1")
+    found = {(*pair, "fair_res@1"): c for pair, c in compare("fair_res@1", values(mixture=0.0, uniform=0.1)).items()}
+    assert len(counted({"a": found, "a@10": found, "b@10": found}, key)) == 2
+    assert len(counted({"a": {}, "a@10": found}, key)) == 1

@@ -1,0 +1,74 @@
+import math
+
+import pandas as pd
+import pytest
+
+from reports.bias import bias
+from reports.names import method_name
+from reports.winners import Method
+
+ROLES = {"llm_svf_search": "mixture", "llm_utility": "utility", "llm_base": "baseline"}
+METHODS = tuple(Method(m, i, method_name(m), role, "llm") for i, (m, role) in enumerate(ROLES.items(), start=1))
+COLUMNS = ["method", "split", "set", "metric", "category", "estimate", "low", "high", "items", "status", "reason"]
+
+
+def row(method, name, metric, category, estimate, status="ok", reason="", split=0, items=10):
+    return [method, split, name, metric, category, estimate, estimate - 1, estimate + 1, items, status, reason]
+
+
+def table(*rows):
+    return pd.DataFrame(list(rows), columns=COLUMNS)
+
+
+def test_base_first_then_adapters_then_mixtures_and_sets_in_their_order():
+    rows = [row(m, s, k, "all", 1.0) for m in ROLES for s, k in (("winobias", "gap@1"), ("stereoset", "ss@1"))]
+    found = bias(table(*rows), METHODS)
+    assert [m.id for m in found.methods] == ["llm_base", "llm_utility", "llm_svf_search"]
+    assert found.columns == (("stereoset", "ss@1"), ("winobias", "gap@1"))
+    assert found.sets == (("stereoset", 1), ("winobias", 1))
+
+
+def test_whole_sets_are_apart_from_categories():
+    found = bias(
+        table(
+            row("llm_base", "bbq", "acc_amb@1", "macro", 0.4),
+            row("llm_base", "bbq", "acc_amb@1", "Age", 0.5, items=4),
+            row("llm_base", "crows_pairs", "shared@1", "all", 55.0),
+            row("llm_base", "crows_pairs", "total_delta@1", "all", 2.5),
+        ),
+        METHODS,
+    )
+    assert found.get("llm_base", ("bbq", "acc_amb@1")).estimate == 0.4
+    assert found.get("llm_base", ("bbq", "acc_amb@1"), "Age").items == 4
+    assert found.categories["bbq"] == (("macro", "acc_amb@1"), ("Age", "acc_amb@1"))
+    assert ("crows_pairs", "total_delta@1") not in found.columns  # in the fold
+    assert ("all", "total_delta@1") in found.categories["crows_pairs"]
+    assert found.items(("bbq", "acc_amb@1")) == (10, 10)
+
+
+def test_what_is_not_estimable_or_vacuous_keeps_its_reason():
+    nan = math.nan
+    found = bias(
+        table(
+            row("llm_base", "bbq", "s_amb@1", "macro", nan, "not_estimable", "u is 0"),
+            row("llm_base", "winobias", "gap@1", "all", 0.0, "degenerate", "the pronoun is not looked at"),
+        ),
+        METHODS,
+    )
+    missing, vacuous = found.get("llm_base", ("bbq", "s_amb@1")), found.get("llm_base", ("winobias", "gap@1"))
+    assert not missing.known and missing.reason == "u is 0"
+    assert vacuous.known and vacuous.vacuous
+    assert found.reasons == ["the pronoun is not looked at", "u is 0"]
+    assert found.get("llm_utility", ("bbq", "s_amb@1")) is None
+
+
+def test_splits_are_averaged():
+    found = bias(
+        table(*(row("llm_base", "winobias", "gap@1", "all", v, split=i) for i, v in enumerate((1.0, 3.0)))), METHODS
+    )
+    value = found.get("llm_base", ("winobias", "gap@1"))
+    assert (value.estimate, value.low, value.high, found.splits) == pytest.approx((2.0, 1.0, 3.0, 2))
+
+
+def test_no_rows_no_panel():
+    assert bias(table(), METHODS) is None

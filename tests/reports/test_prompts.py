@@ -1,0 +1,47 @@
+import pandas as pd
+import pytest
+
+from reports.names import method_name
+from reports.prompts import prompts
+from reports.winners import Method
+
+METHODS = (Method("llm_utility", 1, method_name("llm_utility"), "utility", "llm"),)
+
+
+def rows(values):
+    """``values``: split → template → utility."""
+    return pd.DataFrame(
+        [
+            {"method": "llm_utility", "metric": "utility@1", "split": split, "template": template, "estimate": value}
+            for split, by_template in values.items()
+            for template, value in by_template.items()
+        ],
+        columns=["method", "metric", "split", "template", "estimate"],
+    )
+
+
+def test_spread_is_taken_within_splits_and_then_averaged():
+    table = rows({0: {"list": 0.7, "record": 0.8, "sentence": 0.6}, 1: {"list": 0.7, "record": 0.6, "sentence": 0.7}})
+    found = prompts(table, METHODS, trained="sentence")
+    spread = found.get("llm_utility", "utility@1")
+    assert spread.spread.mean == pytest.approx((0.2 + 0.1) / 2)  # not 0.05, the spread of the means
+    assert spread.values == pytest.approx({"list": 0.7, "record": 0.7, "sentence": 0.65})
+    assert found.templates == ("sentence", "list", "record")
+    assert found.methods == METHODS
+
+
+def test_seeds_are_averaged_first():
+    once = rows({0: {"list": 0.7, "sentence": 0.6}})
+    other = once.assign(estimate=once["estimate"] + [0.0, 0.1])
+    found = prompts(pd.concat([once, other]), METHODS)
+    assert found.get("llm_utility", "utility@1").spread.mean == pytest.approx(0.05)
+
+
+def test_one_template_has_no_spread():
+    found = prompts(rows({0: {"sentence": 0.6}}), METHODS)
+    assert found.get("llm_utility", "utility@1").spread.n == 0
+    assert found.get("llm_utility", "dp@1") is None
+
+
+def test_no_rows_no_panel():
+    assert prompts(rows({}), METHODS) is None
