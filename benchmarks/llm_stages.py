@@ -240,19 +240,13 @@ class LLMSystem:
     def search(self) -> SearchResult:
         """Search for α of the three SVF experts on one half of the validation rows; the other half may reject."""
         experts = tuple(self.tuning(role, "svf").expert for role in ROLES)
-        halves = [SVFMixtures(experts, self.view, rows) for rows in self._halves()]
+        half, other = (SVFMixtures(experts, self.view, rows) for rows in halves(self.view, self.seed))
         settings = SearchSettings(**{**SEARCH, **self.settings.search, "seed": derive_seed(self.seed, "search")})
         with self.ledger.clock("mixture search"):
             return search_mixtures(
-                halves[0], self._search_rows(halves[0].rows), settings,
-                held_out=(halves[1], self._search_rows(halves[1].rows)), folder=self._folder / "search",
+                half, self._search_rows(half.rows), settings,
+                held_out=(other, self._search_rows(other.rows)), folder=self._folder / "search",
             )  # fmt: skip
-
-    def _halves(self) -> tuple[Tensor, Tensor]:
-        """Validation rows, cut in two by chance."""
-        rows = self.view.split.validation
-        order = torch.randperm(len(rows), generator=torch_generator(self.seed, "halves of the validation rows"))
-        return rows[order[: len(rows) // 2].sort().values], rows[order[len(rows) // 2 :].sort().values]
 
     def _search_rows(self, rows: Tensor) -> SearchRows:
         return SearchRows(self.view.labels[rows], self.view.groups[rows], self.view.group_names)
@@ -414,6 +408,13 @@ class LLMSystem:
             cell.add_table("fronts", front_rows(self.search))
         if self.settings.bias_items and self.job.split == 0:
             cell.add_table("bias", self._bias.rows(expert))
+
+
+def halves(view: TaskView, seed: int) -> tuple[Tensor, Tensor]:
+    """Validation rows, cut in two by chance: one half to search on, one to accept or reject the winner."""
+    rows = view.split.validation
+    order = torch.randperm(len(rows), generator=torch_generator(seed, "halves of the validation rows"))
+    return rows[order[: len(rows) // 2].sort().values], rows[order[len(rows) // 2 :].sort().values]
 
 
 def log_losses(logits: Tensor, labels: Tensor) -> Tensor:

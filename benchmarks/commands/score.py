@@ -46,7 +46,7 @@ def score(
     if as_json:
         _print_json(facts, scores)
     else:
-        _print_table(facts, scores)
+        print_table(facts, scores)
 
 
 def _print_json(facts: dict[str, object], scores: object) -> None:
@@ -63,7 +63,8 @@ def _print_json(facts: dict[str, object], scores: object) -> None:
     typer.echo(json.dumps(data, indent=2))
 
 
-def _print_table(facts: dict[str, object], scores: object) -> None:
+def print_table(facts: dict[str, object], scores: object) -> None:
+    """Print every metric of a scored part."""
     import math
 
     from rich.console import Console

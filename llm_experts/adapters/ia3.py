@@ -27,4 +27,4 @@ def make(_rank: int | None, layers: Sequence[int] | None, model: nn.Module) -> I
     )
 
 
-KIND = AdapterKind("ia3", "IA³", make, default_lr=1e-2, lr_range=(1e-3, 1e-1), rank_choices=(1,))
+KIND = AdapterKind("ia3", "IA³", make, default_lr=1e-1, lr_range=(1e-2, 5e-1), rank_choices=(1,))

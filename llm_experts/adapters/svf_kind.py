@@ -36,4 +36,4 @@ def make(
     )
 
 
-KIND = AdapterKind("svf", "SVF", make, default_lr=1e-2, lr_range=(1e-3, 1e-1), rank_choices=(None, 64, 16))
+KIND = AdapterKind("svf", "SVF", make, default_lr=1e-1, lr_range=(1e-2, 5e-1), rank_choices=(None, 64, 16))
