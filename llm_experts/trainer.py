@@ -93,18 +93,18 @@ class Budget:
         score does not need them.
     """
 
-    steps: int = 160
-    eval_every: int = 20
+    steps: int = 96
+    eval_every: int = 12
     patience: int = 4
-    warm_up: int = 10
+    warm_up: int = 8
     batch_rows: int = 64
     schedule: Literal["cosine", "constant"] = "cosine"
     horizon: int | None = None
     clip: float = 1.0
-    rungs: tuple[float, ...] = (0.25, 0.5)
+    rungs: tuple[float, ...] = (0.34, 0.67)
     keep: float = 0.5
     explained_rows: int = 64
-    final_rows: int = 256
+    final_rows: int = 128
 
 
 @dataclass
@@ -158,6 +158,7 @@ def train_lanes(
     budget: Budget,
     *,
     seed: int,
+    studies: Sequence[int] | None = None,
     kind: str = "lora",
     options: Options | None = None,
     adapter_options: Mapping[str, Any] | None = None,
@@ -178,6 +179,8 @@ def train_lanes(
     budget : Budget
     seed : int
         Of the batches, the groups that rows are moved to and the adversaries; shared by lanes and roles.
+    studies : sequence of int, optional
+        Study of each lane: halving ranks the lanes of a study among themselves; default: all are of one.
     kind : str
         Of :data:`llm_experts.adapters.registry.ADAPTERS`.
     options : Options, optional
@@ -213,6 +216,8 @@ def train_lanes(
     run = _Run(
         texts, role, in_order, budget, seed, kind, options or Options(), adapter_options, utility_floor, weights, rows
     )
+    if studies is not None:
+        run.studies = torch.tensor([studies[lane] for lane in order])
     for step in range(1, budget.steps + 1):
         run.step(step)
         if step == budget.steps and keep_last:
@@ -337,6 +342,7 @@ class _Run:
             adapter_options,
         )
         self.lanes, self.alive = self.every, torch.arange(len(configs))
+        self.studies = torch.zeros(len(configs), dtype=torch.int64)
         seeds = [derive_seed(seed, config.seed) for config in configs]
         sizes = (base.hidden_size, len(view.group_names))
         self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device)
@@ -476,9 +482,10 @@ class _Run:
             return pruned
         while self._rungs and step >= self._rungs[0]:
             self._rungs.pop(0)
-        places = torch.nonzero(running)[:, 0]
-        order = self.checkpoints.rank(self.alive[places])
-        pruned[places[order[math.ceil(self.budget.keep * len(places)) :]]] = True
+        for study in sorted(set(self.studies.tolist())):
+            places = torch.nonzero(running & (self.studies[self.alive] == study))[:, 0]
+            order = self.checkpoints.rank(self.alive[places])
+            pruned[places[order[math.ceil(self.budget.keep * len(places)) :]]] = True
         return pruned
 
     def _end(self, which: Tensor, state: LaneState, reason: str) -> None:

@@ -35,7 +35,7 @@ from llm_experts.expert import LLMExpert
 from llm_experts.lanes import AdapterLanes
 from llm_experts.objectives import Options
 from llm_experts.out_of_fold import Recipe
-from llm_experts.search_space import describe, search_space
+from llm_experts.search_space import default_options, describe, search_space
 from llm_experts.trainer import Budget, LaneConfig, train_lanes
 from tasks.files import atomic_path, write_json
 from tasks.seeding import derive_seed
@@ -117,7 +117,7 @@ def tune_seeds(
     role : str
         A role or its alias (``expert1|2|3``).
     seeds : sequence of int
-        One independent study each. Halving ranks the lanes of all of them together.
+        One independent study each; halving ranks the lanes of a study among themselves.
     folder : Path
         Gets the results, the chosen expert and the trials so far; the same call with the same folder goes on after a
         kill and ends in the same numbers. Several seeds: results in ``seed_<n>`` below it.
@@ -127,8 +127,10 @@ def tune_seeds(
         Of a batch of lanes.
     trials, batch : int
         Trials per seed, and how many of them are trained at once; the first batch is drawn at random.
-    options, adapter_options
-        As :func:`llm_experts.trainer.train_lanes` takes them.
+    options : Options, optional
+        Variants of the objective.
+    adapter_options : mapping, optional
+        Of the adapter's configuration; default: :func:`llm_experts.search_space.default_options`.
     utility_floor : float or Tuning, optional
         Required for fair roles. A float is the floor itself; the tuned utility expert of the same view gives
         ``its validation utility − epsilon``.
@@ -148,7 +150,8 @@ def tune_seeds(
     reached = utility_floor.best_score if isinstance(utility_floor, Tuning) else None
     given = None if isinstance(utility_floor, Tuning) else utility_floor
     floor, margin = floor_of(name, given, reached, epsilon)
-    shared = (budget or Budget(), options or Options(), dict(adapter_options or {}))
+    adapted = default_options(kind) if adapter_options is None else dict(adapter_options)
+    shared = (budget or Budget(), options or Options(), adapted)
     plan = _Plan(texts, name, kind_named(kind).name, tuple(seeds), trials, batch, floor, *shared)
     notes: list[str] = []
     with quiet_optuna():
@@ -220,6 +223,7 @@ def _train(
         [plan.lane(seed, trial.number, trial.params) for seed, trial in asked],
         plan.budget,
         seed=plan.train_seed,
+        studies=[plan.seeds.index(seed) for seed, _ in asked],
         kind=plan.kind,
         options=plan.options,
         adapter_options=plan.adapter_options,
@@ -335,6 +339,7 @@ def results(tuning: Tuning) -> dict[str, Any]:
         "space": describe(tuning.kind, tuning.role, counterfactual="lambda_cf" in tuning.best_params),
         "budget": dataclasses.asdict(recipe.budget),
         "options": dataclasses.asdict(recipe.options),
+        "adapter_options": {key: repr(value) for key, value in recipe.adapter_options.items()},
         "pareto_front": tuning.pareto,
         "trials": tuning.trials,
     }
