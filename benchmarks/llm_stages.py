@@ -19,7 +19,7 @@ import torch
 from benchmarks.cell import Cell
 from benchmarks.executor import Notify
 from benchmarks.job import Job
-from benchmarks.llm_tables import BiasSets, front_rows, leaves_of
+from benchmarks.llm_tables import BiasSets, front_rows, leaves_of, template_rows
 from benchmarks.stages import System, best_per_step, trial_columns, tuning_curves
 from benchmarks.suite import LLM_METHODS, LLMSettings
 from experts.expert import ROLES, Expert, Role
@@ -36,6 +36,7 @@ from llm_experts.routers import DispatchRouter, GateRouter
 from llm_experts.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
 from llm_experts.svf_mixtures import SVFMixtures, mixed_adapter
+from llm_experts.templates_spread import SpreadRow, outcome_spread
 from llm_experts.texts import TaskTexts
 from llm_experts.trainer import Budget
 from llm_experts.tuning import Tuning, tune
@@ -292,6 +293,19 @@ class LLMSystem:
     def _fine_tuned(self) -> Expert:
         return Mixture(self.fine_tuning.experts, self.fine_tuning.gate)
 
+    @cached_property
+    def _worded(self) -> list[Expert]:
+        """Experts whose sensitivity to the template is measured: those that exist of base and roles."""
+        found: list[Expert] = [
+            self.tuning(role).expert for role in ROLES if (role, self.settings.kind) in self._tunings
+        ]
+        return [*found, self.asked_base]
+
+    @cached_property
+    def _templates(self) -> list[list[SpreadRow]]:
+        experts = [expert for expert in self._worded if isinstance(expert, LLMExpert)]
+        return outcome_spread(experts, self.view, self.view.split.validation)
+
     # -- what is said of a method in its cell --------------------------------------------------------------------------
 
     def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
@@ -397,6 +411,8 @@ class LLMSystem:
 
     def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:
         """Trials, the adapter itself, and what else there is to say of a method."""
+        if expert in self._worded:
+            cell.add_table("templates", template_rows(self._templates[self._worded.index(expert)]))
         tuning = self._tuning_of(method)
         if tuning is not None and method not in TWINS:
             write_json(folder / "trials.json", trial_columns(tuning))

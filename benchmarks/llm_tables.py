@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from experts.expert import Expert
     from llm_experts.search import SearchResult
+    from llm_experts.templates_spread import SpreadRow
     from tasks.task import TaskView
 
 
@@ -85,3 +86,12 @@ def front_rows(search: SearchResult) -> list[Row]:
             for name, value in quantities.items()
         ]  # fmt: skip
     return rows
+
+
+def template_rows(spread: Sequence[SpreadRow]) -> list[Row]:
+    """Rows of ``templates.csv`` of one expert, on validation rows."""
+    return [
+        {"part": "validation", "template": template, "metric": row.metric, "estimate": estimate}
+        for row in spread
+        for template, estimate in row.estimates.items()
+    ]

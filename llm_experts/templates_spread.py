@@ -11,15 +11,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from experts.evidence import collect_evidence
-from llm_experts.expert import LLMExpert, probe
+from llm_experts.expert import LLMExpert, answer, probe
 from llm_experts.memo import Memo
 from llm_experts.reader import Reader
+from metrics.points import point_values
 from metrics.score import score_many
 from tasks.task import TaskView
 from tasks.text import TEMPLATES
+
+OUTCOMES = ("acc@1", "f1@1", "auc@1", "utility@1", "dp@1", "eopp@1", "fair_res@1")
+"""Metrics of predictions alone, without reasons."""
 
 DRAWS = 20
 """Resamples are not used here; the fewest that the metrics take without complaint."""
@@ -79,7 +84,7 @@ def template_spread(
     """
     evidence = {}
     for template in templates:
-        other = reworded(expert, template)
+        other = reworded_all([expert], template)[0]
         probe([other], view, rows)
         evidence[template] = collect_evidence(other, view, rows)
     labels, groups = view.labels[rows], view.groups[rows]
@@ -91,12 +96,41 @@ def template_spread(
     ]
 
 
-def reworded(expert: LLMExpert, template: str) -> LLMExpert:
-    """The same expert reading rows in another template."""
-    if template == expert.reader.template:
-        return expert
-    reader = Reader(expert.reader.base, template, expert.reader.start)
-    return dataclasses.replace(expert, reader=reader, memo=Memo())
+def outcome_spread(
+    experts: Sequence[LLMExpert], view: TaskView, rows: Tensor, *, templates: Sequence[str] = TEMPLATES
+) -> list[list[SpreadRow]]:
+    """For each expert what its predictions alone tell, under each template: one reading per row and template.
+
+    Parameters
+    ----------
+    experts : sequence of LLMExpert
+        Of one reader.
+    view, rows, templates
+        As :func:`template_spread` takes them.
+    """
+    groups = (view.labels[rows], view.groups[rows], len(view.group_names))
+    found: list[dict[str, Tensor]] = []
+    for template in templates:
+        others = reworded_all(experts, template)
+        answer(others, view, rows)
+        margins = torch.stack([other.logits(view, rows) for other in others])
+        found.append(point_values(torch.sigmoid(margins), *groups, metrics=OUTCOMES))
+    return [
+        [
+            _row(metric, {t: float(f[metric][k]) for t, f in zip(templates, found, strict=True)}, e.reader.template)
+            for metric in OUTCOMES
+        ]
+        for k, e in enumerate(experts)
+    ]
+
+
+def reworded_all(experts: Sequence[LLMExpert], template: str) -> list[LLMExpert]:
+    """Experts of one reader reading rows in another template, again with one reader."""
+    first = experts[0].reader
+    if template == first.template:
+        return list(experts)
+    reader = Reader(first.base, template, first.start)
+    return [dataclasses.replace(expert, reader=reader, memo=Memo()) for expert in experts]
 
 
 def _row(metric: str, estimates: dict[str, float], trained: str) -> SpreadRow:

@@ -8,7 +8,7 @@ import torch
 from experts.evidence import collect_evidence
 from llm_experts.expert import LLMExpert, calibrate
 from llm_experts.reader import Reader
-from llm_experts.templates_spread import reworded, template_spread
+from llm_experts.templates_spread import reworded_all, template_spread
 from metrics.score import score
 from tasks.text import TEMPLATES
 from tests.llm_experts.expert_fixtures import BASE, SCM, make_adapter
@@ -39,8 +39,8 @@ def test_spread_is_largest_minus_smallest() -> None:
 def test_the_trained_template_keeps_what_it_knows() -> None:
     expert = LLMExpert("utility", Reader(BASE), make_adapter("lora"), temperature=2.0, bias=1.0)
     before = expert.logits(SCM, ROWS)
-    assert reworded(expert, "sentence") is expert
-    other = reworded(expert, "record")
+    assert reworded_all([expert], "sentence")[0] is expert
+    other = reworded_all([expert], "record")[0]
     assert (other.temperature, other.bias, other.reader.start) == (2.0, 1.0, expert.reader.start)
     assert not torch.allclose(other.logits(SCM, ROWS), before)
     assert torch.equal(expert.logits(SCM, ROWS), before)
