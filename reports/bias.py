@@ -71,9 +71,10 @@ class Bias:
         """Footnotes: why values are absent or vacuous."""
         return sorted({v.reason for v in self.values.values() if v.reason})
 
-    def items(self, column: Column) -> tuple[float, float]:
-        """Fewest and most items over methods, for the whole set."""
-        counts = [v.items for m in self.methods if (v := self.get(m.id, column)) is not None and v.items == v.items]
+    def items(self, name: str) -> tuple[float, float]:
+        """Fewest and most items of a whole set, over methods and metrics."""
+        whole = [v for (_, s, _, category), v in self.values.items() if s == name and category == self.whole[name]]
+        counts = [v.items for v in whole if not math.isnan(v.items)]
         return (min(counts), max(counts)) if counts else (math.nan, math.nan)
 
 

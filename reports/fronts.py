@@ -12,7 +12,7 @@ from reports.names import METHOD_NAMES
 from reports.winners import DISPARITY, UTILITY, Method
 
 WEIGHT = "alpha."
-FLAGS = ("on_front", "winner", "rejected")
+WORDS = ("winner", "front", "rejected")
 
 
 @dataclass(frozen=True)
@@ -25,28 +25,31 @@ class Member:
         Metric → value on the search rows, measured and as the surrogate had it (nan where it said nothing).
     weights : dict
         Expert → α.
-    remarks : tuple of str
-        What the search says of it, such as why held-out rows rejected it.
+    word : str
+        "winner", "front", "rejected" (by held-out rows), or nothing for one that is only there to compare.
+    remark : str
+        What else the search says of it, such as why held-out rows rejected it.
     """
 
     number: int
     true: dict[str, float]
     surrogate: dict[str, float]
     weights: dict[str, float]
-    on_front: bool
-    winner: bool
-    rejected: bool
-    remarks: tuple[str, ...]
+    word: str
+    remark: str
 
-    @property
-    def word(self) -> str:
-        """``winner``, ``rejected``, ``front`` or nothing."""
-        return "winner" if self.winner else "rejected" if self.rejected else "front" if self.on_front else ""
+    def at(self, metric: str) -> float:
+        """True value of a metric, nan where there is none."""
+        return self.true.get(metric, math.nan)
+
+    def off(self, metric: str) -> float:
+        """|surrogate − true|, nan where one of them is unknown."""
+        return abs(self.surrogate.get(metric, math.nan) - self.at(metric))
 
 
 @dataclass(frozen=True)
 class MixtureFront:
-    """What one search found on one split."""
+    """What one search found on one split; winner first, then by result gap."""
 
     method: Method
     split: int
@@ -57,20 +60,17 @@ class MixtureFront:
 
     @property
     def named(self) -> tuple[Member, ...]:
-        """Members worth a row: those on the front, the winner, the rejected ones."""
+        """Members worth a row: the winner, those on the front, the rejected ones."""
         return tuple(m for m in self.members if m.word)
 
     @property
     def drawable(self) -> tuple[Member, ...]:
         """Members that have both axes of the figure."""
-        return tuple(
-            m for m in self.members if not math.isnan(sum(m.true.get(a, math.nan) for a in (UTILITY, DISPARITY)))
-        )
+        return tuple(m for m in self.members if not math.isnan(m.at(UTILITY) + m.at(DISPARITY)))
 
     def off(self, metric: str) -> float:
         """Largest |surrogate − true| over the members of which both are known, nan if there are none."""
-        known = [abs(m.surrogate[metric] - m.true[metric]) for m in self.members if metric in m.surrogate]
-        return max((d for d in known if not math.isnan(d)), default=math.nan)
+        return max((d for m in self.members if not math.isnan(d := m.off(metric))), default=math.nan)
 
 
 def fronts(rows: pd.DataFrame, methods: Sequence[Method]) -> tuple[MixtureFront, ...]:
@@ -79,7 +79,7 @@ def fronts(rows: pd.DataFrame, methods: Sequence[Method]) -> tuple[MixtureFront,
     Parameters
     ----------
     rows : DataFrame
-        Rows of ``fronts.csv`` of one task: see :mod:`reports.table`.
+        Rows of ``fronts.csv`` of one task: see ``reports.table.FURTHER``.
     methods : sequence of Method
         Methods of the task, in order.
     """
@@ -91,29 +91,26 @@ def _front(rows: pd.DataFrame, method: Method) -> MixtureFront:
     rows = rows[rows["split"] == split]
     rows = rows[rows["seed"] == rows["seed"].max()]
     quantities = list(dict.fromkeys(rows["quantity"]))
+    metrics = [q for q in quantities if not q.startswith(WEIGHT)]
+    metrics.sort(key=lambda q: (q != UTILITY, q != DISPARITY, q))
     known = list(METHOD_NAMES)
     experts = [q.removeprefix(WEIGHT) for q in quantities if q.startswith(WEIGHT)]
     experts.sort(key=lambda e: (known.index(e) if e in known else len(known), e))
-    metrics = sorted((q for q in quantities if "@" in q), key=lambda q: (q != UTILITY, q != DISPARITY, q))
-    all_on_front = "on_front" not in quantities
-    members = tuple(_member(n, rows[rows["member"] == n], all_on_front) for n in rows["member"].unique().tolist())
-    order = sorted(members, key=lambda m: (not m.winner, not m.word, m.true.get(DISPARITY, 0.0), m.number))
-    return MixtureFront(method, split, splits, tuple(metrics), tuple(experts), tuple(order))
+    members = [_member(n, rows[rows["member"] == n]) for n in rows["member"].unique().tolist()]
+    members.sort(key=lambda m: (m.word != "winner", not m.word, m.at(DISPARITY), m.number))
+    return MixtureFront(method, split, splits, tuple(metrics), tuple(experts), tuple(members))
 
 
-def _member(number: int, rows: pd.DataFrame, on_front: bool) -> Member:
-    true = dict(zip(rows["quantity"], rows["estimate"], strict=True))
-    surrogate = dict(zip(rows["quantity"], rows["surrogate"], strict=True))
-    remarks = tuple(dict.fromkeys(" ".join(s.split()) for s in rows["status"] if s not in ("", "ok")))
-    flag = {name: true.get(name, 0.0) == 1.0 for name in FLAGS}
-    rejected = flag["rejected"] or any(remark.startswith("rejected") for remark in remarks)
+def _member(number: int, rows: pd.DataFrame) -> Member:
+    true = dict(zip(rows["quantity"], rows["estimate"].tolist(), strict=True))
+    said = dict(zip(rows["quantity"], rows["surrogate"].tolist(), strict=True))
+    status = next((" ".join(s.split()) for s in rows["status"] if s), "")
+    word, _, remark = status.partition(": ")
     return Member(
         number,
-        true={q: v for q, v in true.items() if "@" in q},
-        surrogate={q: v for q, v in surrogate.items() if "@" in q},
+        true={q: v for q, v in true.items() if not q.startswith(WEIGHT)},
+        surrogate={q: v for q, v in said.items() if not q.startswith(WEIGHT)},
         weights={q.removeprefix(WEIGHT): v for q, v in true.items() if q.startswith(WEIGHT)},
-        on_front=flag["on_front"] or on_front,
-        winner=flag["winner"],
-        rejected=rejected and not flag["winner"],
-        remarks=remarks,
+        word=word if word in WORDS else "",
+        remark=remark if word in WORDS else status,
     )

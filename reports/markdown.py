@@ -210,7 +210,7 @@ def _prompts(scenario: Scenario) -> str:
         return ""
     rows = [[m.name.label, *(_spread(found.get(m.id, metric)) for metric in found.metrics)] for m in found.methods]
     order = ", ".join(found.templates)
-    text = f"Spread over templates within a split, mean over splits; in brackets the value under {order}."
+    text = f"Spread within a split, mean over splits, {found.part} rows; in brackets the value with {order}."
     return f"### Prompt sensitivity\n\n{text}\n\n" + _table(["method", *map(metric_symbol, found.metrics)], rows)
 
 
@@ -229,7 +229,7 @@ def _search(front: MixtureFront) -> str:
             m.word,
             *(value_text(m.weights.get(e, math.nan), 2) for e in front.experts),
             *(_true_and_said(m, metric) for metric in front.metrics),
-            "; ".join(m.remarks),
+            m.remark,
         ]
         for m in front.named
     ]
@@ -253,7 +253,7 @@ def _bias(bias: Bias) -> str:
 
 
 def _items(bias: Bias, name: str) -> str:
-    fewest, most = bias.items(next(c for c in bias.columns if c[0] == name))
+    fewest, most = bias.items(name)
     return f"{fewest:.0f}" if fewest == most else f"{fewest:.0f} to {most:.0f}"
 
 

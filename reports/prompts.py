@@ -21,7 +21,7 @@ class PromptSpread:
     Attributes
     ----------
     values : dict
-        Template → test mean over splits, nan where there is none.
+        Template → mean over splits, nan where there is none.
     spread : Interval
         Largest minus smallest value over the templates, taken within each split, and averaged over splits.
     """
@@ -41,6 +41,8 @@ class Prompts:
     templates: tuple[str, ...]
     spreads: dict[tuple[str, str], PromptSpread]
     """(method, metric) → spread."""
+    part: str
+    """"test", or "validation" where the table has no test rows."""
 
     def get(self, method: str, metric: str) -> PromptSpread | None:
         """Spread of a metric of a method, None when the table has no row for it."""
@@ -53,7 +55,7 @@ def prompts(rows: pd.DataFrame, methods: Sequence[Method], trained: str = "") ->
     Parameters
     ----------
     rows : DataFrame
-        Rows of ``templates.csv`` of one task and the test part.
+        Rows of ``templates.csv`` of one task.
     methods : sequence of Method
         Methods of the task, in order.
     trained : str
@@ -61,6 +63,8 @@ def prompts(rows: pd.DataFrame, methods: Sequence[Method], trained: str = "") ->
     """
     if rows.empty:
         return None
+    part_told = "test" if (rows["part"] == "test").any() else "validation"
+    rows = rows[rows["part"] == part_told]
     templates = tuple(sorted(rows["template"].unique(), key=lambda t: (t != trained, t)))
     present = set(rows["metric"])
     order = list(dict.fromkeys([*HEADLINE, *OUTCOME, *METRICS, *sorted(present)]))
@@ -73,12 +77,12 @@ def prompts(rows: pd.DataFrame, methods: Sequence[Method], trained: str = "") ->
         if method in by_id
     }
     have = {method for method, _ in spreads}
-    return Prompts(tuple(m for m in methods if m.id in have), metrics, templates, spreads)
+    return Prompts(tuple(m for m in methods if m.id in have), metrics, templates, spreads, part_told)
 
 
 def _spread(method: Method, metric: str, table: pd.DataFrame) -> PromptSpread:
     """``table``: splits × templates."""
-    several = table.notna().sum(axis=1) > 1
-    spread = (table.max(axis=1) - table.min(axis=1)).where(several)
+    whole = table.notna().all(axis=1) & (table.shape[1] > 1)  # of fewer templates it would be another quantity
+    spread = (table.max(axis=1) - table.min(axis=1)).where(whole)
     means = {str(name): float(value) for name, value in table.mean().items()}
     return PromptSpread(method, metric, means, corrected_interval(spread.to_numpy(dtype=np.float64)))

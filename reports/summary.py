@@ -296,7 +296,7 @@ def _scenario(tables: Tables, methods: Sequence[Method], task: str, protocol: st
         routing=_routing(_select(tables.routing, part="test", **where), here),
         cost=_cost(_select(tables.provenance, task=task, use_sensitive=use_sensitive)),
         provenance=_records(_select(tables.provenance, task=task, use_sensitive=use_sensitive)),
-        prompts=prompts(_select(further["templates"], part="test"), here, trained),
+        prompts=prompts(further["templates"], here, trained),
         fronts=fronts(further["fronts"], here),
         bias=bias(further["bias"], here),
         **where,

@@ -67,9 +67,8 @@ FURTHER = {
 """Tables that only text experts and searched mixtures have rows in.
 
 ``category`` of ``bias`` is "macro" or "all" for a whole set. ``quantity`` of ``fronts`` is a metric (with its value on
-the search rows, and what the surrogate had said), ``alpha.<expert>``, or one of the flags ``on_front``, ``winner`` and
-``rejected`` (0 or 1); ``status`` of any row of a member says something of it in words, such as why held-out rows
-rejected it ("rejected: …"), or is "ok" or empty.
+the search rows, and what the surrogate had said) or ``alpha.<expert>``; ``status`` is the same for all rows of a
+member: "winner", "front" or "rejected", each with more words after ": " where there is more to say.
 """
 
 PROVENANCE = Schema(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 from markupsafe import Markup
 
 from reports import svg
 from reports.format import value_text
 from reports.fronts import Member, MixtureFront
 from reports.names import BLUE, GREY, VERMILLION, metric_name, metric_symbol
+from reports.pareto import front
 from reports.prompts import Prompts, PromptSpread
 from reports.winners import DISPARITY, UTILITY
 
@@ -86,9 +89,9 @@ def _templates_row(axis: svg.Axis, spread: PromptSpread, y: float) -> Markup:
 # -- mixture search ---------------------------------------------------------------------------------------------------
 
 
-def search_front(front: MixtureFront, task: str) -> Markup:
+def search_front(found: MixtureFront, task: str) -> Markup:
     """Utility against the result gap on the search rows: what is true, joined with what the surrogate had said."""
-    members = front.drawable
+    members = found.drawable
     if not members:
         return Markup("")
     box = (58.0, 14.0, 446.0, 300.0)  # left, top, right, bottom
@@ -101,13 +104,21 @@ def search_front(front: MixtureFront, task: str) -> Markup:
     turn = f"translate(11 {svg.number(y_axis.middle)}) rotate(-90)"
     parts.append(svg.element("text", "utility  (better ▶)", transform=turn, class_="axis", text_anchor="middle"))
     parts.append(svg.rect(box[0], box[1], box[2] - box[0], box[3] - box[1], class_="frame"))
-    on_front = sorted((m for m in members if m.on_front), key=lambda m: (m.true[DISPARITY], m.true[UTILITY]))
-    if len(on_front) > 1:
-        corners = "L".join(f"{_at(x_axis(m.true[DISPARITY]), y_axis(m.true[UTILITY]))}" for m in on_front)
-        parts.append(svg.element("path", d=f"M{corners}", class_="front"))
+    parts.append(_undominated(members, x_axis, y_axis))
     parts += [_member(m, x_axis, y_axis) for m in reversed(members)]
     label = f"Mixtures found for {task}: utility against result gap on search rows, true and as the surrogate had it."
     return svg.figure(460, 338, label, parts)
+
+
+def _undominated(members: Sequence[Member], x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
+    """Line through the members that nothing beats on these two axes; a search may have had others too."""
+    values = [np.array([m.at(metric) for m in members]) for metric in (UTILITY, DISPARITY)]
+    best = [m for m, member in zip(members, front(*values), strict=True) if member]
+    if len(best) < 2:
+        return Markup("")
+    best.sort(key=lambda m: (m.at(DISPARITY), m.at(UTILITY)))
+    corners = "L".join(_at(x_axis(m.at(DISPARITY)), y_axis(m.at(UTILITY))) for m in best)
+    return svg.element("path", d=f"M{corners}", class_="front")
 
 
 def _at(x: float, y: float) -> str:
@@ -121,20 +132,23 @@ def _range(values: list[float], *, floor: bool = False) -> tuple[float, float]:
 
 
 def _member(member: Member, x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
-    x, y = x_axis(member.true[DISPARITY]), y_axis(member.true[UTILITY])
+    x, y = x_axis(member.at(DISPARITY)), y_axis(member.at(UTILITY))
     parts = []
     guess = [member.surrogate.get(metric, math.nan) for metric in (DISPARITY, UTILITY)]
     if not math.isnan(sum(guess)):
         parts.append(svg.line(x, y, x_axis(guess[0]), y_axis(guess[1]), "leader"))
         parts.append(svg.mark("circle", x_axis(guess[0]), y_axis(guess[1]), 3.2, GREY, hollow=True))
-    if member.winner:
-        parts += [svg.element("circle", cx=x, cy=y, r=9, class_="ring"), svg.mark("diamond", x, y, 5, BLUE)]
-    elif member.rejected:
-        parts.append(svg.element("path", d=_cross(x, y), stroke=VERMILLION, stroke_width="2.2"))
-    else:
-        parts.append(svg.mark("circle", x, y, 3.8 if member.on_front else 2.2, BLUE if member.on_front else GREY))
-    values = f"utility {value_text(member.true[UTILITY])}, result gap {value_text(member.true[DISPARITY])}"
+    parts.append(_sign(member.word, x, y))
+    values = f"utility {value_text(member.at(UTILITY))}, result gap {value_text(member.at(DISPARITY))}"
     return svg.group(parts, f"{member.word or 'mixture'} {member.number}: {values}")
+
+
+def _sign(word: str, x: float, y: float) -> Markup:
+    if word == "winner":
+        return svg.element("circle", cx=x, cy=y, r=9, class_="ring") + svg.mark("diamond", x, y, 5, BLUE)
+    if word == "rejected":
+        return svg.element("path", d=_cross(x, y), stroke=VERMILLION, stroke_width="2.2")
+    return svg.mark("circle", x, y, 3.8, BLUE) if word else svg.mark("circle", x, y, 2.2, GREY)
 
 
 def _cross(x: float, y: float, size: float = 4.5) -> str:

@@ -211,6 +211,12 @@ def bias_rows(rng, head):
             yield {**head, **row}
 
 
+STATUS = {
+    11: "rejected: fair_res@1 = 0.21 on held-out rows, allowed 0.15",
+    12: "winner: The mixture kept its constraints on 125 held-out rows, after 1 candidate that did not.",
+}
+
+
 def front_rows(rng, head):
     """A search: anchors, a front, the best member rejected and the next one taken."""
     for member in range(14):
@@ -218,19 +224,12 @@ def front_rows(rng, head):
         gap = 0.02 + 0.012 * member
         utility = 0.74 + 0.04 * (1 - math.exp(-0.3 * member)) - (0.012 if member % 3 == 1 else 0)
         found = {f"alpha.{e}": a for e, a in zip(EXPERTS, alpha, strict=True)}
-        found |= {"on_front": float(member % 3 != 1), "winner": float(member == 12), "rejected": float(member == 11)}
+        found |= {"utility@1": utility, "fair_res@1": gap}
+        status = "" if member % 3 == 1 else STATUS.get(member, "front")
         for quantity, estimate in found.items():
-            status = ""
-            if quantity == "rejected" and member == 11:
-                status = "rejected: fair_res@1 = 0.21 on held-out rows, allowed 0.15"
-            if quantity == "winner" and member == 12:
-                status = "The mixture kept its constraints on 125 held-out rows, after 1 candidate that did not."
-            yield {**head, "member": member, "quantity": quantity, "estimate": estimate, "surrogate": math.nan,
-                   "status": status}  # fmt: skip
-        for quantity, estimate in (("utility@1", utility), ("fair_res@1", gap)):
-            said = estimate + rng.normal(0, 0.004) if member % 3 != 1 else math.nan
+            said = math.nan if quantity.startswith("alpha.") or not status else estimate + rng.normal(0, 0.004)
             yield {**head, "member": member, "quantity": quantity, "estimate": estimate, "surrogate": said,
-                   "status": "ok"}  # fmt: skip
+                   "status": status}  # fmt: skip
 
 
 def text_rows(rng, head, values, further):

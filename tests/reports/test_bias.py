@@ -43,7 +43,7 @@ def test_whole_sets_are_apart_from_categories():
     assert found.categories["bbq"] == (("macro", "acc_amb@1"), ("Age", "acc_amb@1"))
     assert ("crows_pairs", "total_delta@1") not in found.columns  # in the fold
     assert ("all", "total_delta@1") in found.categories["crows_pairs"]
-    assert found.items(("bbq", "acc_amb@1")) == (10, 10)
+    assert found.items("bbq") == (10, 10)
 
 
 def test_what_is_not_estimable_or_vacuous_keeps_its_reason():

@@ -25,29 +25,21 @@ def table(*members):
 
 def test_the_last_split_is_told_and_members_have_their_words():
     rows = table(
-        member(0, utility=0.5, fair_res=0.1, on_front=1.0, winner=1.0),
-        member(0, 1, utility=0.8, fair_res=0.2, on_front=1.0, rejected=1.0, said=0.79, status="rejected: no"),
-        member(1, 1, utility=0.7, fair_res=0.1, on_front=1.0, winner=1.0, said=0.72, **{"alpha.utility": 0.25}),
-        member(2, 1, utility=0.6, fair_res=0.15, on_front=0.0, winner=0.0),
+        member(0, utility=0.5, fair_res=0.1, status="winner"),
+        member(0, 1, utility=0.8, fair_res=0.2, said=0.79, status="rejected: fair_res@1: 0.3"),
+        member(1, 1, utility=0.7, fair_res=0.1, said=0.72, status="winner", **{"alpha.utility": 0.25}),
+        member(2, 1, utility=0.6, fair_res=0.15, status="base"),
+        member(3, 1, utility=0.6, fair_res=0.05, status="front"),
     )  # fmt: skip
     (front,) = fronts(rows, METHODS)
-    assert (front.split, front.splits, front.experts, front.metrics) == (
-        1,
-        2,
-        ("utility",),
-        ("utility@1", "fair_res@1"),
-    )
-    assert [(m.number, m.word) for m in front.members] == [(1, "winner"), (0, "rejected"), (2, "")]
-    assert [m.number for m in front.named] == [1, 0]
+    assert (front.split, front.splits, front.experts) == (1, 2, ("utility",))
+    assert front.metrics == ("utility@1", "fair_res@1")
+    words = [(m.number, m.word, m.remark) for m in front.members]
+    assert words == [(1, "winner", ""), (3, "front", ""), (0, "rejected", "fair_res@1: 0.3"), (2, "", "base")]
+    assert [m.number for m in front.named] == [1, 3, 0]
     assert front.members[0].weights == {"utility": 0.25}
-    assert front.members[1].remarks == ("rejected: no",)
     assert front.off("utility@1") == pytest.approx(0.02)
-
-
-def test_without_flags_every_member_is_on_the_front():
-    (front,) = fronts(table(member(3, utility=0.5, fair_res=0.1)), METHODS)
-    assert [m.word for m in front.members] == ["front"]
-    assert math.isnan(front.off("utility@1"))
+    assert math.isnan(front.members[1].off("utility@1"))
 
 
 def test_what_lacks_an_axis_is_not_drawn():

@@ -1,3 +1,5 @@
+import math
+
 import pandas as pd
 import pytest
 
@@ -12,11 +14,18 @@ def rows(values):
     """``values``: split → template → utility."""
     return pd.DataFrame(
         [
-            {"method": "llm_utility", "metric": "utility@1", "split": split, "template": template, "estimate": value}
+            {
+                "method": "llm_utility",
+                "metric": "utility@1",
+                "part": "test",
+                "split": split,
+                "template": template,
+                "estimate": value,
+            }
             for split, by_template in values.items()
             for template, value in by_template.items()
         ],
-        columns=["method", "metric", "split", "template", "estimate"],
+        columns=["method", "metric", "part", "split", "template", "estimate"],
     )
 
 
@@ -41,6 +50,22 @@ def test_one_template_has_no_spread():
     found = prompts(rows({0: {"sentence": 0.6}}), METHODS)
     assert found.get("llm_utility", "utility@1").spread.n == 0
     assert found.get("llm_utility", "dp@1") is None
+
+
+def test_a_template_that_cannot_be_estimated_leaves_no_spread():
+    table = rows(
+        {0: {"list": 0.7, "record": math.nan, "sentence": 0.6}, 1: {"list": 0.5, "record": 0.6, "sentence": 0.8}}
+    )
+    found = prompts(table, METHODS)
+    assert found.get("llm_utility", "utility@1").spread.mean == pytest.approx(0.3)
+
+
+def test_validation_rows_are_told_where_there_are_no_test_rows():
+    table = rows({0: {"list": 0.7, "sentence": 0.6}})
+    other = table.assign(part="validation", estimate=[0.5, 0.9])
+    assert prompts(pd.concat([table, other]), METHODS).get("llm_utility", "utility@1").spread.mean == pytest.approx(0.1)
+    alone = prompts(other, METHODS)
+    assert (alone.part, alone.get("llm_utility", "utility@1").spread.mean) == ("validation", pytest.approx(0.4))
 
 
 def test_no_rows_no_panel():
