@@ -7,6 +7,7 @@ matrix (:class:`llm_experts.bank.StackedAdapterBank`), so that a row is read onc
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gates.gate import masked_features
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.bank import StackedAdapterBank
 from llm_experts.calibration import calibrated, fit_calibration
@@ -68,11 +70,12 @@ class RowMixture:
         return calibrated(self.margins(task, rows, keep), self.temperature, self.bias)
 
     def margins(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
-        """[r] margins before calibration; each text is read once."""
+        """[r] margins before calibration; a text is read once, unless rows that read alike differ to a gate."""
         if not len(rows):
             return torch.zeros(0)
         packed = self._reader.pack(task, rows, keep)
-        keys = packed.keys()
+        seen = (masked_features(task, rows, keep) + 0.0).numpy()  # a masked negative number is -0.0
+        keys = [text + _digest(row.tobytes()) for text, row in zip(packed.keys(), seen, strict=True)]
         missing = self.memo.missing(keys)
         if missing:
             shown = None if keep is None else keep[missing]
@@ -139,6 +142,10 @@ class RowMixture:
     @cached_property
     def _tops(self) -> dict[tuple[int, int], Top]:
         return {}
+
+
+def _digest(features: bytes) -> bytes:
+    return hashlib.blake2b(features, digest_size=16).digest()
 
 
 def calibrate_mixture(mixture: RowMixture, task: TaskView, rows: Tensor) -> RowMixture:

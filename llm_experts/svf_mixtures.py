@@ -36,7 +36,8 @@ def mixed_adapter(experts: Sequence[Adapter], alpha: Tensor) -> Adapter:
     Raises
     ------
     AdapterError
-        If an expert is of another kind, or its spectrum is renormalised: multipliers then are not what mixes.
+        If an expert is of another kind or of other matrices, its spectrum is renormalised (multipliers then are not
+        what mixes), or α has not one weight per expert.
     """
     wrong = [adapter.kind for adapter in experts if adapter.kind != "svf"]
     if wrong:
@@ -46,6 +47,10 @@ def mixed_adapter(experts: Sequence[Adapter], alpha: Tensor) -> Adapter:
         )
     if any(getattr(adapter.config, "renormalise", False) for adapter in experts):
         raise AdapterError("SVF experts with renormalised spectra cannot be mixed; train them with renormalise=False.")
+    if alpha.shape != (len(experts),):
+        raise AdapterError(f"There are {alpha.numel()} weights for {len(experts)} experts; give one weight per expert.")
+    if any(adapter.state.keys() != experts[0].state.keys() for adapter in experts):
+        raise AdapterError("SVF experts are mixed matrix by matrix; train them all on the same matrices and layers.")
     largest = max(experts, key=lambda adapter: sum(value.numel() for value in adapter.state.values()))
     state = {
         key: mixed_z(torch.stack([_multipliers(e.state[key], len(p)) for e in experts]), alpha.double()).log().float()
