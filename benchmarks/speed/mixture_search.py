@@ -1,34 +1,38 @@
 """Mixture search beside one pass of the model per mixture.
 
-Run with ``python -m benchmarks.speed.mixture_search``. One thread. Side a is a whole search: anchors, surrogate, 5,000
-evaluations by NSGA-II, true evaluation of its fronts, in three rounds. Side b is what it replaces: each of 5,000
-mixtures by its own forward pass over 512 rows, of which a few are timed. Goals: a search within 5 minutes, 50 times
-faster than the passes; deviation of the surrogate on its fronts is printed beside.
-
-The mixtures are SVF vectors on a random base of small widths. :func:`compare` takes any mixture model.
+Run with ``python -m benchmarks.speed.mixture_search`` (``--random``: a random base of nano's shape, which needs neither
+nano nor data; ``--base``: another base than nano; ``--start 0``: experts in all layers, not only in the last). One
+thread. Side a is a whole search: anchors, surrogate, 5,000 evaluations by NSGA-II, true evaluation of its fronts, in
+three rounds. Side b is what it replaces: each of 5,000 mixtures by its own forward pass over the same 512 rows, of
+which a few are timed. Goals: a search within 5 minutes, 50 times faster than the passes. The error of the surrogate on
+its fronts is printed beside. :func:`compare` takes any mixture model.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from benchmarks.speed.timing import seconds
-from llm_experts.search import Constraint, MixtureModel, SearchRows, SearchSettings, search_mixtures
+from llm_experts.nano.architecture import Shape, new_model
+from llm_experts.search import MixtureModel, SearchResult, SearchRows, SearchSettings, search_mixtures
 from tasks.seeding import torch_generator
 
-if TYPE_CHECKING:
-    from llm_experts.search import SearchResult
-
-ROWS, TOKENS, EXPERTS = 512, 120, 3
-HIDDEN, LAYERS, VOCABULARY = 256, 4, 4096
+TASK = "adult:sex@2048"
+ROWS, TOKENS, EXPERTS, VOCABULARY = 512, 120, 3, 6000
 EVALUATIONS = 5000
 CHUNK = 64
 SPREAD = 0.15
+LAMBDAS: dict[str, dict[str, float]] = {"utility": {}, "result": {"lambda_fair": 3.0}, "procedural": {"lambda_cf": 5.0}}
+
+Pass = Callable[[Tensor], Tensor]
+"""Margins [n] of one mixture [K]."""
 
 
 class RandomSvfMixture:
@@ -36,46 +40,22 @@ class RandomSvfMixture:
 
     Parameters
     ----------
-    rows, tokens, experts, hidden, layers : int
-        Sizes.
+    rows, tokens, experts : int
+        Sizes; the base has nano's shape.
     start : int
         First layer that experts change; what lies below is computed once for all mixtures.
     """
 
     def __init__(
-        self,
-        rows: int = ROWS,
-        tokens: int = TOKENS,
-        experts: int = EXPERTS,
-        hidden: int = HIDDEN,
-        layers: int = LAYERS,
-        *,
-        start: int = -1,
-        seed: int = 0,
+        self, rows: int = ROWS, tokens: int = TOKENS, experts: int = EXPERTS, *, start: int = -1, seed: int = 0
     ) -> None:
-        from transformers import Qwen3Config, Qwen3ForCausalLM
-
-        config = Qwen3Config(
-            vocab_size=VOCABULARY,
-            hidden_size=hidden,
-            intermediate_size=3 * hidden,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=hidden // 4,
-            max_position_embeddings=1024,
-            tie_word_embeddings=True,
-        )
         self.names = tuple(f"expert{k}" for k in range(experts))
-        self.hash = f"random svf {rows} {tokens} {experts} {hidden} {layers} {start} {seed}"
+        self.hash = f"random svf {rows} {tokens} {experts} {start} {seed}"
         generator = torch_generator(seed, "random svf")
-        self.model: Any = Qwen3ForCausalLM(config)
+        self.model: Any = new_model(Shape().config(VOCABULARY, 0, 1), seed)
         self.model.train(False).requires_grad_(False)
-        for _, weight in sorted(self.model.named_parameters()):
-            if weight.ndim == 2:
-                weight.copy_(torch.randn(weight.shape, generator=generator) / weight.shape[1] ** 0.5)
         self.ids = torch.randint(0, VOCABULARY, (rows, tokens), generator=generator)
-        self.start = start % layers
+        self.start = start % Shape().layers
         self._factors = {name: self._factor(name, generator) for name in self._matrices()}
         self._below = torch.cat([self._lower(ids) for ids in torch.split(self.ids, CHUNK)])
 
@@ -144,49 +124,96 @@ def labelled(model: MixtureModel, seed: int = 0) -> SearchRows:
     return SearchRows(labels, groups, ("a", "b"))
 
 
-def compare(model: MixtureModel, rows: SearchRows, one_pass: Any = None, passes: int = 5) -> SearchResult:
+def compare(model: MixtureModel, rows: SearchRows, passes: Mapping[str, Pass], count: int = 3) -> SearchResult:
     """Print what a search costs against one pass per mixture, and how far its surrogate was off.
 
     Parameters
     ----------
     model, rows : MixtureModel, SearchRows
-    one_pass : callable or None
-        Margins of one mixture [K] by a pass of its own; None: ``model.margins`` of one mixture.
-    passes : int
-        Timed passes.
+    passes : mapping of name -> Pass
+        Ways to evaluate one mixture by a pass of its own.
+    count : int
+        Timed passes of each.
     """
-    k = len(model.names)
-    slow = one_pass or (lambda alpha: model.margins(alpha[None])[0])
-    settings = SearchSettings(constraints=(Constraint("dp@1", "<=", 0.2),), stop_gain=None)
     generator = torch_generator(0, "passes")
-    mixtures = torch.rand(passes, k, generator=generator, dtype=torch.float64)
-    for alpha in mixtures[:1]:
-        apart = float((slow(alpha) - model.margins(alpha[None])[0]).abs().max())
-    each = sorted(seconds(lambda a=alpha: slow(a)) for alpha in mixtures)[passes // 2]  # type: ignore[misc]
-    start, wall = time.process_time(), time.perf_counter()
+    mixtures = torch.rand(count + 1, len(model.names), generator=generator, dtype=torch.float64)
+    own = model.margins(mixtures[:1])[0]
+    apart = {name: float((run(mixtures[0]) - own).abs().max()) for name, run in passes.items()}  # and a warm-up
+    each = {name: sorted(seconds(_call(run, m)) for m in mixtures[1:])[count // 2] for name, run in passes.items()}
+    settings = SearchSettings(refuse_constant=False, stop_gain=None)  # a constant costs as much as any
+    start, clock = time.process_time(), time.perf_counter()
     result = search_mixtures(model, rows, settings)
-    spent, wall = time.process_time() - start, time.perf_counter() - wall
+    spent, clock = time.process_time() - start, time.perf_counter() - clock
     print(
-        f"{len(rows)} rows, {k} experts: search of {result.surrogate_evaluations} evaluations and "
-        f"{result.true_evaluations} true ones {spent:.1f} s of CPU time, {wall:.1f} s by the clock (goal 300 s); "
-        f"one pass per mixture {each * 1e3:.0f} ms (the same margins to {apart:.1e}), {EVALUATIONS} of them "
-        f"{each * EVALUATIONS:.0f} s: {each * EVALUATIONS / spent:.0f} times faster (goal 50)",
-        flush=True,
+        f"{len(rows)} rows, {len(model.names)} experts: search of {result.surrogate_evaluations} evaluations and "
+        f"{result.true_evaluations} true ones {spent:.1f} s of CPU time, {clock:.1f} s by the clock (goal 300 s)"
     )
+    for name, cost in each.items():
+        print(
+            f"  {name}: {cost * 1e3:.0f} ms (margins {apart[name]:.1e} apart), {EVALUATIONS} of them "
+            f"{cost * EVALUATIONS:.0f} s: the search is {cost * EVALUATIONS / spent:.0f} times faster (goal 50)"
+        )
     for report in result.rounds:
         errors = ", ".join(f"{id} {e.mae:.4f} (rank {e.spearman:.2f})" for id, e in report.deviation.items())
         print(f"  round {report.round}: {report.anchors} anchors; error on the front: {errors or 'nothing new'}")
-    print(f"  {result.winner.statement} {result.seconds}")
+    parts = ", ".join(f"{part} {cost:.1f} s" for part, cost in result.seconds.items())
+    print(f"  {parts}. {result.winner.statement}", flush=True)
     return result
 
 
+def _call(run: Pass, mixture: Tensor) -> Callable[[], object]:
+    return lambda: run(mixture)
+
+
+def random_comparison(start: int) -> None:
+    """The comparison on a random base."""
+    model = RandomSvfMixture(start=start)
+    compare(model, labelled(model), {"a pass of the library's model": model.own_pass})
+
+
+def trained_comparison(base_id: str, start: int) -> None:
+    """The comparison with three trained SVF experts on a base, on validation rows of a task."""
+    from llm_experts.base import load_base
+    from llm_experts.expert import LLMExpert
+    from llm_experts.reader import Reader
+    from llm_experts.svf_mixtures import SVFMixtures
+    from llm_experts.texts import TaskTexts
+    from llm_experts.trainer import Budget, LaneConfig, train_lanes
+    from tasks.load import load_task
+
+    view, base = load_task(TASK).view(), load_base(base_id)
+    reader = Reader(base, start=start)
+    texts, budget = TaskTexts(view, reader), Budget(steps=60, rungs=(), explained_rows=8, final_rows=0)
+    adapters: dict[Any, Any] = {}
+    for role, lambdas in LAMBDAS.items():
+        config = LaneConfig(1e-2, rank=None, lambdas=lambdas)
+        adapters[role] = train_lanes(texts, role, [config], budget, seed=0, kind="svf").adapter(0)  # type: ignore[arg-type]
+
+    def mixtures(reading: Reader) -> SVFMixtures:
+        experts = tuple(LLMExpert(role, reading, adapter) for role, adapter in adapters.items())
+        return SVFMixtures(experts, view, view.split.validation)
+
+    model, whole = mixtures(reader), mixtures(Reader(base, start=start, cache_bytes=0))
+    labels, groups = (part[view.split.validation] for part in (view.labels, view.groups))
+    passes: dict[str, Pass] = {
+        "a pass of its own": lambda alpha: whole.margins(alpha[None])[0],
+        "a pass of the experts' layers alone, the others computed once": lambda alpha: model.margins(alpha[None])[0],
+    }
+    compare(model, SearchRows(labels, groups, view.group_names), passes)
+
+
 def main() -> None:
-    """Print the comparison for two places where experts may begin."""
+    """Print the comparison."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--random", action="store_true")
+    options.add_argument("--base", default="nano")
+    options.add_argument("--start", type=int, default=-1)
+    chosen = options.parse_args()
     torch.set_num_threads(1)
-    for start, rows, words in ((-1, ROWS, "experts in the last layer"), (0, ROWS // 4, "experts in all layers")):
-        model = RandomSvfMixture(rows, start=start)
-        print(words, flush=True)
-        compare(model, labelled(model), model.own_pass)
+    if chosen.random:
+        random_comparison(chosen.start)
+    else:
+        trained_comparison(chosen.base, chosen.start)
 
 
 if __name__ == "__main__":

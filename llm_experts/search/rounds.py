@@ -23,7 +23,10 @@ ARCHIVE = 4
 
 Evaluate = Callable[[Tensor], Measures]
 Progress = Callable[[int, int, float], None]
-"""Called after every generation with generations done, generations planned and the hypervolume."""
+"""Called after every generation with generations done, generations planned and the hypervolume.
+
+With an advisor the generations of both branches are reported, the rule's first.
+"""
 
 
 class Generation(NamedTuple):
@@ -125,6 +128,12 @@ class Round:
         Surrogate measures of mixtures [P, K].
     describe : callable
         Measure values of mixtures, for an advisor.
+    full : Box
+        The widest box; every round begins in it.
+    reference : [m]
+        Of the hypervolume.
+    log : GuidanceLog
+        Takes every look at the front.
     """
 
     number: int

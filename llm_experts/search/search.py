@@ -207,18 +207,18 @@ class _Search:
 
         anchors = self.known.alphas[self.box.holds(self.known.alphas)]
         searched = Round(
-            number,
-            self.generations,
-            budgets(self.settings.generations, self.settings.rounds, self.generations, number),
-            evaluate,
-            lambda alphas: evaluate(alphas).values,
-            self.box,
-            self.reference,
-            self.names,
-            self.settings,
-            self.log,
-            self.advisor,
-            self.progress,
+            number=number,
+            first=self.generations,
+            budget=budgets(self.settings.generations, self.settings.rounds, self.generations, number),
+            evaluate=evaluate,
+            describe=lambda alphas: evaluate(alphas).values,
+            full=self.box,
+            reference=self.reference,
+            names=self.names,
+            settings=self.settings,
+            log=self.log,
+            advisor=self.advisor,
+            progress=self.progress,
         )
         return searched.run(judged(anchors, evaluate))
 
