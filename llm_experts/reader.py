@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from tasks.task import TaskView
 
-BATCH_TOKENS = 1 << 12
-"""Tokens, padding included, of one batch."""
+BATCH_TOKENS = {"cpu": 1 << 11, "cuda": 1 << 15}
+"""Tokens, padding included, of one batch: small enough for a CPU's caches and allocator."""
 CACHE_BYTES = 1 << 28
 """Hidden states of texts that are kept, 256 MiB."""
 
@@ -199,7 +199,7 @@ class Reader:
         """[K, m] margins of branches of plain texts that have been read."""
         found, order = [], []
         device = self.base.device
-        for texts in branches.batches(BRANCH_TOKENS["cpu" if device.type == "cpu" else "cuda"]):
+        for texts in branches.batches(BRANCH_TOKENS[self._device]):
             some = branches.select(texts).to(device)
             hidden = lower_branches(self.stack, some, past)
             margins = [
@@ -210,18 +210,22 @@ class Reader:
             order.append(texts)
         return torch.cat(found, 1)[:, torch.argsort(torch.cat(order))]
 
+    @property
+    def _device(self) -> str:
+        return "cpu" if self.base.device.type == "cpu" else "cuda"
+
     def _rows_at_once(self, plain: Packed, lanes: int) -> int:
         """Plain prompts whose keys and values fit into the memory for them."""
         config = self.base.model.config
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         layers = self.start + lanes * (self.base.n_layers - self.start)
         each = plain.ids.shape[1] * 2 * config.num_key_value_heads * head * layers
-        limit = PAST_FLOATS["cpu" if self.base.device.type == "cpu" else "cuda"]
+        limit = PAST_FLOATS[self._device]
         return int(max(1, limit // each))
 
     def batches(self, packed: Packed) -> Iterator[tuple[Tensor, Tensor, Layout]]:
         """Positions of prompts of like length, their hidden states [n, T, d] that enter the top, and their layout."""
-        for texts in length_batches(packed, BATCH_TOKENS):
+        for texts in length_batches(packed, BATCH_TOKENS[self._device]):
             part = packed.select(texts).trimmed()
             layout = Layout.of(part, self.base.device)
             yield texts, self._hidden(part, layout), layout
