@@ -96,12 +96,14 @@ class Job:
 
 
 def llm_hash(settings: LLMSettings) -> str:
-    """Hash of all that determines text experts: base, settings, code and libraries."""
+    """Hash of all that determines text experts: base (of a folder its files), settings, code and libraries."""
+    from llm_experts.base import hash_of
     from llm_experts.nano import nano_hash
 
     apart = {"tasks", "splits", "methods", "device"}
     facts = settings.model_dump(mode="json", exclude=apart)
-    base = nano_hash() if settings.base == "nano" else settings.base
+    folder = Path(settings.base).expanduser()
+    base = nano_hash() if settings.base == "nano" else hash_of(folder) if folder.is_dir() else settings.base
     return hash_json([facts, base, source_hash("llm_experts", "benchmarks/llm_stages.py"), llm_library_versions()])
 
 
