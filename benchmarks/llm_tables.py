@@ -6,13 +6,17 @@ import math
 from typing import TYPE_CHECKING
 
 from benchmarks.cell import Row
-from llm_experts.bias import LMScorer, MixtureScorer, RememberingScorer, Scorer, score_bias
+from llm_experts.bias import LMScorer, MixtureScorer, RememberingScorer, Scorer, dispatched, score_bias
 from llm_experts.expert import LLMExpert
+from llm_experts.routers import DispatchRouter, GateRouter
+from llm_experts.row_mixture import RowMixture
 from moe.mixture import Mixture
 from reports.table import FURTHER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from experts.expert import Expert
     from llm_experts.search import SearchResult
@@ -45,21 +49,35 @@ class BiasSets:
         self._scorers: dict[int, tuple[LLMExpert, Scorer]] = {}  # with the expert, so that its id stays its own
 
     def rows(self, expert: Expert) -> list[Row]:
-        """Rows of ``bias.csv`` for the base, an adapter or an output mixture of adapters; else none."""
+        """Rows of ``bias.csv`` for the base, an adapter or a mixture of adapters; none where tabular experts take part.
+
+        A gate that needs a table's columns counts with its mean weights; a dispatcher weighs the texts themselves.
+        """
+        if isinstance(expert, RowMixture) and isinstance(expert.router, GateRouter):
+            base = expert.experts[0].reader.base
+            with expert.composed(self._mean(expert)):
+                return self._scored(LMScorer.of(base))
         scorer = self._scorer(expert)
-        if scorer is None:
-            return []
+        return [] if scorer is None else self._scored(scorer)
+
+    def _scored(self, scorer: Scorer) -> list[Row]:
         rows = score_bias(scorer, limit=self._items, seed=self._seed)
-        return [{column: row[column] for column in FURTHER["bias"].columns if column in row} for row in rows]
+        columns = (*FURTHER["bias"].columns,)
+        return [{**{c: row[c] for c in columns if c in row}, "items": row["n"]} for row in rows]
 
     def _scorer(self, expert: Expert) -> Scorer | None:
         if isinstance(expert, LLMExpert):
             return self._single(expert)
         leaves = leaves_of(expert)
+        if isinstance(expert, RowMixture) and isinstance(expert.router, DispatchRouter):
+            scorers = [self._single(leaf) for leaf in leaves]
+            return MixtureScorer(scorers, dispatched(expert.router.dispatcher, LMScorer.of(leaves[0].reader.base)))
         if not isinstance(expert, Mixture) or len(leaves) < len(expert.experts):
             return None
-        weights = expert.weights(self._view, self._view.split.validation).mean(0)
-        return MixtureScorer([self._single(leaf) for leaf in leaves], weights)
+        return MixtureScorer([self._single(leaf) for leaf in leaves], self._mean(expert))
+
+    def _mean(self, expert: Mixture | RowMixture) -> Tensor:
+        return expert.weights(self._view, self._view.split.validation).mean(0)
 
     def _single(self, expert: LLMExpert) -> Scorer:
         if id(expert) not in self._scorers:
@@ -78,7 +96,13 @@ def front_rows(search: SearchResult) -> list[Row]:
         won = candidate.alphas == search.winner.alphas
         if not (candidate.on_front or won or key in rejected):
             continue
-        status = "winner" if won else f"rejected: {rejected[key]}" if key in rejected else "front"
+        status = (
+            f"winner: {search.winner.statement}"
+            if won
+            else f"rejected: {rejected[key]}"
+            if key in rejected
+            else "front"
+        )
         quantities = {**candidate.true, **{f"alpha.{name}": value for name, value in candidate.alphas.items()}}
         rows += [
             {"member": member, "quantity": name, "estimate": value,

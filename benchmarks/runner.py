@@ -189,6 +189,7 @@ def _suite_facts(suite: Suite, summary: RunSummary) -> dict[str, Any]:
     return {
         **suite.model_dump(mode="json"),
         "hash": suite.hash,
+        "llm_base": _base_hash(suite),
         "unavailable": summary.unavailable,
         "failures": summary.failures,
         "tracking_error": summary.tracking_error,
@@ -197,6 +198,15 @@ def _suite_facts(suite: Suite, summary: RunSummary) -> dict[str, Any]:
         "libraries": library_versions(),
         "python": sys.version.split()[0],
     }
+
+
+def _base_hash(suite: Suite) -> str:
+    """What the base of the text experts was made from, for nano; other bases' weights are hashed in each run."""
+    if suite.llm is None or suite.llm.base != "nano":
+        return ""
+    from llm_experts.nano import nano_hash
+
+    return nano_hash()
 
 
 def _link_predictions(jobs: list[Job], output: Path) -> None:

@@ -89,7 +89,7 @@ class Suite(BaseModel):
     epsilon: float = Field(default=0.02, ge=0, description="utility a fair expert may cost, on validation rows")
     folds: int = Field(default=5, ge=2, description="folds of the out-of-fold outputs that gates learn from")
     use_sensitive: tuple[Literal["keep", "drop"], ...] = ("keep",)
-    methods: tuple[str, ...] = Field(default=METHODS, min_length=1)
+    methods: tuple[str, ...] = METHODS
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.trainer.Budget")
     cfa: bool = Field(default=False, description="also compute REF and VEF in the form that CFA's code uses")
 
@@ -104,8 +104,10 @@ class Suite(BaseModel):
     def _has_tasks(self) -> Suite:
         if not self.all_tasks:
             raise ValueError("tasks: name at least one")
+        if not self.methods and self.llm is None:
+            raise ValueError("methods: name at least one")
         if self.llm is not None and self.protocol != "robust":
-            raise ValueError("llm: text experts run under the protocol robust only; drop [llm] or the protocol")
+            raise ValueError("llm: text experts run under the protocol robust only; add --no-text, or drop [llm]")
         return self
 
     @property
@@ -134,10 +136,11 @@ def suite_names() -> list[str]:
     return sorted(path.stem for path in SUITES.glob("*.toml"))
 
 
-def load_suite(name: str, **overrides: Any) -> Suite:
+def load_suite(name: str, *, text: bool = True, **overrides: Any) -> Suite:
     """A suite by name or by path to a TOML file; overrides that are None are ignored.
 
-    ``llm`` overrides single settings of the text experts.
+    ``tasks`` and ``methods`` hold for text experts too: those that are not named do not run. ``llm`` overrides single
+    settings of the text experts; ``text`` false leaves them out.
 
     Raises
     ------
@@ -157,10 +160,25 @@ def load_suite(name: str, **overrides: Any) -> Suite:
     except tomllib.TOMLDecodeError as error:
         raise SuiteError(f"{path} is not valid TOML: {error}. Mend the file and run again.") from error
     given = {key: value for key, value in overrides.items() if value is not None}
-    text = given.pop("llm", {})
-    if text and "llm" not in data:
-        raise SuiteError(f"Suite {name!r} has no text experts, so {', '.join(text)} cannot be set; try 'llm'.")
-    return load_settings(f"suite {name!r}", data | given | ({"llm": data["llm"] | text} if text else {}))
+    settings = {key: value for key, value in given.pop("llm", {}).items() if value is not None}
+    if settings and "llm" not in data:
+        raise SuiteError(f"Suite {name!r} has no text experts, so {', '.join(settings)} cannot be set; try 'llm'.")
+    half = _text_half(data.pop("llm", None) if text else None, settings, given)
+    return load_settings(f"suite {name!r}", data | given | ({"llm": half} if half else {}))
+
+
+def _text_half(half: dict[str, Any] | None, settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any] | None:
+    """The text half of a suite after overrides; None when nothing is left of it. Moves its methods out of ``given``."""
+    asked = tuple(given.get("methods", ()))
+    chosen = tuple(method for method in asked if method in LLM_METHODS)
+    if half is None:
+        return None
+    if asked:
+        given["methods"] = tuple(method for method in asked if method not in LLM_METHODS)
+    tasks = [task for task in half["tasks"] if task in given["tasks"]] if "tasks" in given else half["tasks"]
+    if not tasks or (asked and not chosen):
+        return None
+    return half | settings | {"tasks": tasks} | ({"methods": chosen} if chosen else {})
 
 
 def load_settings(what: str, data: dict[str, Any]) -> Suite:

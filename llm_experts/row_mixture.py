@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -112,8 +114,18 @@ class RowMixture:
         """Which of the experts have an adapter."""
         return [index for index, expert in enumerate(self.experts) if expert.adapter is not None]
 
+    @contextmanager
+    def composed(self, weights: Tensor) -> Iterator[None]:
+        """Within, the base itself computes one composition, ``weights`` [m], for all texts."""
+        bank = self._new_bank()
+        with bank.gate(weights[self._slots]):
+            yield
+
     @cached_property
     def _bank(self) -> StackedAdapterBank:
+        return self._new_bank()
+
+    def _new_bank(self) -> StackedAdapterBank:
         adapters = [self.experts[slot].adapter for slot in self._slots]
         if not adapters:
             raise AdapterError("A mixture inside the layers needs at least one expert with an adapter.")

@@ -10,7 +10,7 @@ import typer
 
 def bench(
     suite: Annotated[
-        str, typer.Argument(help="quick, default, full, or the path of a suite file (.toml).")
+        str, typer.Argument(help="quick, default, full, llm, or the path of a suite file (.toml).")
     ] = "default",
     output: Annotated[Path | None, typer.Option(help="Output folder; the default is results/SUITE.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, trials, weights and gates.")] = None,
@@ -31,6 +31,13 @@ def bench(
     protocol: Annotated[
         str | None, typer.Option(help="robust (repeated stratified splits) or nifty (the published split).")
     ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Base of the text experts: nano, a Hugging Face id or a folder.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of the base: auto, float32, bfloat16 or float16.")] = None,
+    quantisation: Annotated[str | None, typer.Option(help="Of the base: none, nf4 or int8.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where text experts run: auto, cpu or cuda.")] = None,
+    text: Annotated[bool, typer.Option(help="Whether the suite's text experts run.")] = True,
     cfa: Annotated[bool, typer.Option(help="Also compute REF and VEF as CFA's code defines them.")] = False,
     strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
 ) -> None:
@@ -39,7 +46,7 @@ def bench(
     Interrupt it at any time: the same command goes on where it was and ends in the same numbers.
 
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
-    fairmoe bench quick --task my/card.toml
+    fairmoe bench quick --task my/card.toml · fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda
     """
     from rich.console import Console
 
@@ -49,9 +56,14 @@ def bench(
 
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
-        space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None,
+        space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
+        llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = Console()
+    if plan.llm is not None:
+        from benchmarks.commands.llm import prepare_base
+
+        prepare_base(plan.llm, console)
     folder = output or Path("results") / plan.name
     workers = jobs or available_cores()
     try:

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from benchmarks.suite import LLMSettings
     from llm_experts.base import Base
     from llm_experts.expert import LLMExpert
 
@@ -56,7 +57,8 @@ def base(
     facts = {
         **facts, "weights": loaded.hash, "layers": loaded.n_layers, "hidden size": loaded.hidden_size,
         "context": loaded.context, "dtype": str(loaded.model.dtype).removeprefix("torch."),
-        "device": str(loaded.device), "parameters": sum(p.numel() for p in loaded.model.parameters()), "quantisation": loaded.quantisation,
+        "device": str(loaded.device), "quantisation": loaded.quantisation,
+        "parameters": sum(p.numel() for p in loaded.model.parameters()),
     }  # fmt: skip
     _print_facts(f"base {base}", facts, console)
     console.print("Next: fairmoe llm train --task german --role utility")
@@ -287,6 +289,11 @@ def _constraint(text: str) -> tuple[str, Any, float]:
             except ValueError:
                 break
     raise typer.BadParameter(f"{text!r} is no constraint; write it as dp@1<=0.05 or utility@1>=0.7.")
+
+
+def prepare_base(settings: LLMSettings, console: Console) -> None:
+    """Have the base of a suite ready before its jobs start: an error comes at once, and nano is pretrained once."""
+    _load(settings.base, settings.dtype, settings.quantisation, settings.device, console)
 
 
 def _load(name: str, dtype: str, quantisation: str, device: str, console: Console) -> Base:
