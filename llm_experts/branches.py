@@ -23,6 +23,7 @@ from llm_experts.stack import (
     _heads,
     _plain_attention,
     _with_prefix,
+    answer_logits,
     decoder_of,
     rotate,
     take_tokens,
@@ -212,7 +213,7 @@ class BranchTop(Top):
                 hidden, pair = _layer(layer, hidden, rotary, seen.allowed(), before, learnt, plain=True)
             pairs.append(pair)
         final = self.norm(hidden)
-        return Answers(final @ self.head.T, final.mean(1), hidden.new_zeros(len(hidden), 0)), pairs
+        return Answers(answer_logits(final, self.head), final.mean(1), hidden.new_zeros(len(hidden), 0)), pairs
 
 
 def _layer(

@@ -104,7 +104,7 @@ class Reader:
         self, adapters: Sequence[Adapter | None], view: TaskView, rows: Tensor, keep: Tensor | None = None
     ) -> Tensor:
         """[K, r, d] final hidden states of the answer tokens, mean over the orders of the options."""
-        return self._ask(adapters, view, rows, keep, lambda answers: answers.pooled)
+        return self._ask(adapters, view, rows, keep, lambda answers: answers.pooled.float())
 
     def answer_mass(
         self, adapters: Sequence[Adapter | None], view: TaskView, rows: Tensor, keep: Tensor | None = None

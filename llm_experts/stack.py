@@ -76,7 +76,7 @@ class Answers(NamedTuple):
 
     Attributes
     ----------
-    logits : [n, 2, 2]
+    logits : [n, 2, 2] float32
         Order of the options × (no, yes).
     pooled : [n, d]
         Final hidden state of the answer tokens, mean over the orders.
@@ -103,6 +103,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def take_tokens(x: Tensor, index: Tensor) -> Tensor:
     """[n, q, ...] tokens of x [n, T, ...] at ``index`` [n, q]."""
     return torch.gather(x, 1, index.view(*index.shape, *[1] * (x.ndim - 2)).expand(*index.shape, *x.shape[2:]))
+
+
+def answer_logits(final: Tensor, head: Tensor) -> Tensor:
+    """[n, 2, V] float32 logits of hidden states [n, 2, d]: bfloat16 would round away the differences that count."""
+    return final.float() @ head.float().T
 
 
 class Top(nn.Module):
@@ -149,7 +154,7 @@ class Top(nn.Module):
                 )
         last, attention = self._last(self.layers[-1], hidden, rotary, layout, None if prefix is None else prefix[-1])
         final = self.norm(last)
-        return Answers(final @ self.head.T, final.mean(1), attention)
+        return Answers(answer_logits(final, self.head), final.mean(1), attention)
 
     def _last(
         self, layer: Layer, hidden: Tensor, rotary: tuple[Tensor, Tensor], layout: Layout, prefix: Tensor | None
@@ -302,7 +307,7 @@ class Stack:
         whole = [base.model(input_ids=text, logits_to_keep=1).logits[0, -1, :2] for text in texts]
         expected = torch.stack(whole)
         difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6))
-        if difference > TOLERANCE[found.dtype]:
+        if difference > TOLERANCE[expected.dtype]:
             raise BaseError(
                 f"{base.id} ({type(base.model).__name__}) computes something that a plain decoder does not "
                 f"(logits differ by {difference:.2g} of their size); choose one of the Llama, Mistral or Qwen family."

@@ -1,5 +1,6 @@
 """The reader says what the library's model says text by text, whatever is shared, cached or batched."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -195,6 +196,15 @@ def test_answer_mass_is_the_share_of_the_vocabulary() -> None:
         shares.append(BASE.model(ids).logits[0, -1].softmax(-1)[list(prompts.answer_ids)].sum())
     torch.testing.assert_close(found[0, 0], torch.stack(shares).mean(), atol=1e-6, rtol=1e-4)
     assert found.shape == (2, len(ROWS)) and bool(((found > 0) & (found < 1)).all())
+
+
+def test_margins_of_a_bfloat16_base_are_not_rounded_to_it() -> None:
+    half = dataclasses.replace(BASE, model=copy.deepcopy(BASE.model).to(torch.bfloat16))
+    adapters, rows = [make_adapter("lora"), None], torch.arange(40)
+    found = Reader(half).margins(adapters, SCM, rows)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, found.to(torch.bfloat16).float())
+    torch.testing.assert_close(found, Reader(BASE).margins(adapters, SCM, rows), atol=0.15, rtol=0)
 
 
 def test_adapters_below_the_top_are_refused() -> None:
