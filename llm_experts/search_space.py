@@ -33,12 +33,28 @@ LORA_TARGETS = ("q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj
 changes are computed once for all lanes, which halves the time of a step."""
 
 
+REFERENCE_WIDTH = 1024
+"""Width of the base that the kinds' learning rates are meant for."""
+
+MATRICES = ("lora", "rslora", "dora", "lora_fa")
+"""Kinds whose weights are matrices: Adam's rate for them goes with 1 / width (Yang & Hu, "Tensor Programs V", 2022)."""
+
+
+def learning_rates(kind: str, width: int) -> tuple[float, float]:
+    """Bounds of the learning rate on a base of a width."""
+    low, high = kind_named(kind).lr_range
+    scale = REFERENCE_WIDTH / width if kind in MATRICES else 1.0
+    return low * scale, high * scale
+
+
 def default_options(kind: str) -> dict[str, Any]:
     """What tuning sets of an adapter's configuration unless told otherwise."""
-    return {"targets": LORA_TARGETS} if kind in ("lora", "rslora", "dora", "lora_fa") else {}
+    return {"targets": LORA_TARGETS} if kind in MATRICES else {}
 
 
-def search_space(kind: str, role: Role, *, counterfactual: bool = True) -> dict[str, BaseDistribution]:
+def search_space(
+    kind: str, role: Role, *, counterfactual: bool = True, width: int = REFERENCE_WIDTH
+) -> dict[str, BaseDistribution]:
     """Optuna distributions in a fixed order.
 
     Parameters
@@ -48,12 +64,14 @@ def search_space(kind: str, role: Role, *, counterfactual: bool = True) -> dict[
     role : str
     counterfactual : bool
         Whether rows can be moved to another group (the sensitive columns are in the text).
+    width : int
+        Hidden size of the base.
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     chosen = kind_named(kind)
     space: dict[str, BaseDistribution] = {
-        "lr": FloatDistribution(*chosen.lr_range, log=True),
+        "lr": FloatDistribution(*learning_rates(kind, width), log=True),
         "weight_decay": FloatDistribution(*WEIGHT_DECAY, log=True),
     }
     if len(chosen.rank_choices) > 1:
@@ -62,12 +80,14 @@ def search_space(kind: str, role: Role, *, counterfactual: bool = True) -> dict[
     return {**space, **{name: FloatDistribution(*LAMBDA[name], log=True) for name in names}}
 
 
-def describe(kind: str, role: Role, *, counterfactual: bool = True) -> dict[str, dict[str, Any]]:
+def describe(
+    kind: str, role: Role, *, counterfactual: bool = True, width: int = REFERENCE_WIDTH
+) -> dict[str, dict[str, Any]]:
     """The space as JSON, as written into tuning results."""
     from optuna.distributions import FloatDistribution
 
     found: dict[str, dict[str, Any]] = {}
-    for name, values in search_space(kind, role, counterfactual=counterfactual).items():
+    for name, values in search_space(kind, role, counterfactual=counterfactual, width=width).items():
         if isinstance(values, FloatDistribution):
             found[name] = {"low": values.low, "high": values.high, "scale": "log-uniform"}
         else:

@@ -191,8 +191,12 @@ class _Plan:
     def counterfactual(self) -> bool:
         return self.texts.view.flip is not None
 
+    @property
+    def width(self) -> int:
+        return self.texts.reader.base.hidden_size
+
     def space(self) -> dict[str, BaseDistribution]:
-        return search_space(self.kind, self.role, counterfactual=self.counterfactual)
+        return search_space(self.kind, self.role, counterfactual=self.counterfactual, width=self.width)
 
     def trial_folder(self, folder: Path) -> Path:
         return folder / f"{stem(self.texts.view.name, self.kind, self.role)}_trials"
@@ -336,7 +340,9 @@ def results(tuning: Tuning) -> dict[str, Any]:
         "notes": tuning.notes,
         "utility_floor": tuning.floor,
         "epsilon": tuning.epsilon,
-        "space": describe(tuning.kind, tuning.role, counterfactual="lambda_cf" in tuning.best_params),
+        "space": describe(
+            tuning.kind, tuning.role, counterfactual="lambda_cf" in tuning.best_params, width=reader.base.hidden_size
+        ),
         "budget": dataclasses.asdict(recipe.budget),
         "options": dataclasses.asdict(recipe.options),
         "adapter_options": {key: repr(value) for key, value in recipe.adapter_options.items()},

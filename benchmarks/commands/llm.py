@@ -65,21 +65,24 @@ def base(
 
 
 @app.command("adapters")
-def adapters() -> None:
-    """The kinds of adapters, and what tuning chooses of each."""
+def adapters(
+    width: Annotated[int, typer.Option(min=1, help="Hidden size of the base: nano has 128, Qwen3-0.6B 1024.")] = 128,
+) -> None:
+    """The kinds of adapters, and what tuning chooses of each: learning rates of matrices go with 1 / width."""
     from rich.console import Console
     from rich.table import Table
 
     from llm_experts.adapters.registry import ADAPTERS
+    from llm_experts.search_space import learning_rates
 
-    table = Table(title="kinds of adapters")
+    table = Table(title=f"kinds of adapters, on a base of width {width}")
     for column in ("kind", "title", "learning rates", "ranks", "layers"):
         table.add_column(column)
     for kind in ADAPTERS.values():
         ranks = (
             ", ".join("all" if r is None else str(r) for r in kind.rank_choices) if len(kind.rank_choices) > 1 else "–"
         )
-        low, high = kind.lr_range
+        low, high = learning_rates(kind.name, width)
         where = "all (virtual tokens)" if kind.needs_full_model else "any"
         table.add_row(kind.name, kind.title, f"{low:g} … {high:g}", ranks, where)
     Console().print(table)
@@ -223,7 +226,7 @@ def bias(
     for name, scorer in scorers.items():
         with console.status(f"scoring {name}"):
             rows += [{"model": name, **row} for row in score_bias(scorer, tuple(only or SETS), limit, seed)]
-    _print_bias([row for row in rows if row["category"] in ("macro", "all", "overall", "")], console)
+    _print_bias(_overall(rows), console)
     if output is not None:
         write_text(output, pd.DataFrame(rows).to_csv(index=False))
         console.print(f"written: {output}", soft_wrap=True)
@@ -371,6 +374,11 @@ def _word(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _overall(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of whole sets: BBQ's is the mean over its categories, the others' are all their items."""
+    return [row for row in rows if row["category"] in ("macro", "all")]
 
 
 def _print_bias(rows: list[dict[str, Any]], console: Console) -> None:
