@@ -93,11 +93,11 @@ class Budget:
         score does not need them.
     """
 
-    steps: int = 96
-    eval_every: int = 12
+    steps: int = 144
+    eval_every: int = 16
     patience: int = 4
-    warm_up: int = 8
-    batch_rows: int = 64
+    warm_up: int = 12
+    batch_rows: int = 48
     schedule: Literal["cosine", "constant"] = "cosine"
     horizon: int | None = None
     clip: float = 1.0

@@ -35,7 +35,7 @@ from llm_experts.expert import LLMExpert
 from llm_experts.lanes import AdapterLanes
 from llm_experts.objectives import Options
 from llm_experts.out_of_fold import Recipe
-from llm_experts.search_space import default_options, describe, search_space
+from llm_experts.search_space import describe, search_space
 from llm_experts.trainer import Budget, LaneConfig, train_lanes
 from tasks.files import atomic_path, write_json
 from tasks.seeding import derive_seed
@@ -100,8 +100,8 @@ def tune_seeds(
     folder: Path,
     kind: str = "lora",
     budget: Budget | None = None,
-    trials: int = 12,
-    batch: int = 6,
+    trials: int = 8,
+    batch: int = 8,
     options: Options | None = None,
     adapter_options: Mapping[str, Any] | None = None,
     utility_floor: float | Tuning | None = None,
@@ -130,7 +130,7 @@ def tune_seeds(
     options : Options, optional
         Variants of the objective.
     adapter_options : mapping, optional
-        Of the adapter's configuration; default: :func:`llm_experts.search_space.default_options`.
+        Of the adapter's configuration.
     utility_floor : float or Tuning, optional
         Required for fair roles. A float is the floor itself; the tuned utility expert of the same view gives
         ``its validation utility − epsilon``.
@@ -150,8 +150,7 @@ def tune_seeds(
     reached = utility_floor.best_score if isinstance(utility_floor, Tuning) else None
     given = None if isinstance(utility_floor, Tuning) else utility_floor
     floor, margin = floor_of(name, given, reached, epsilon)
-    adapted = default_options(kind) if adapter_options is None else dict(adapter_options)
-    shared = (budget or Budget(), options or Options(), adapted)
+    shared = (budget or Budget(), options or Options(), dict(adapter_options or {}))
     plan = _Plan(texts, name, kind_named(kind).name, tuple(seeds), trials, batch, floor, *shared)
     notes: list[str] = []
     with quiet_optuna():
