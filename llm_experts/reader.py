@@ -16,6 +16,7 @@ from llm_experts.attached import Adapter, AttachedTop, config_key
 from llm_experts.base import Base
 from llm_experts.branches import Branches, Pair, branch_off, lower_branches, lower_plain
 from llm_experts.kept import KeptStates
+from llm_experts.memory import Halving
 from llm_experts.prompts import Packed, PromptError, Prompts, length_batches
 from llm_experts.stack import Answers, Layout, Stack
 from llm_experts.verbaliser import answer_mass
@@ -34,6 +35,9 @@ BRANCH_TOKENS = {"cpu": 1 << 11, "cuda": 1 << 15}
 """Tokens of a batch of branches: small enough for a CPU's caches."""
 PAST_FLOATS = {"cpu": 1 << 24, "cuda": 1 << 30}
 """Keys and values of plain texts that are held at once."""
+
+LOGIT_FLOATS = {"cpu": 1 << 25, "cuda": 1 << 29}
+"""Logits of the whole vocabulary that are held at once."""
 
 Measure = Callable[[Answers], Tensor]
 """Answers of K lanes for n texts -> [K, n, ...]."""
@@ -74,6 +78,7 @@ class Reader:
         self._prompts: dict[str, Prompts] = {}
         self._tops: dict[tuple[str, tuple[int, int]], AttachedTop] = {}
         self._kept = KeptStates(cache_bytes)
+        self._memory = Halving("cpu" if base.device.type == "cpu" else "cuda")
 
     @property
     def start(self) -> int:
@@ -158,13 +163,20 @@ class Reader:
         if not len(packed):
             raise PromptError("There are no rows to read; hand over at least one.")
         chosen, place = _different(packed)
-        groups = self._groups(adapters, answer_ids)
+        groups, words = self._groups(adapters, answer_ids), 0 if head is None else 2 * len(head) * len(adapters)
+        return self._memory.run(lambda: self._measured(groups, chosen, measure, head, words))[:, place]
+
+    def _measured(
+        self, groups: Sequence[Group], packed: Packed, measure: Measure, head: Tensor | None, floats: int
+    ) -> Tensor:
+        """[K, n, ...] a measure of the answers to prompts; ``floats`` is what the logits of one prompt take."""
         parts, order = [], []
-        for texts, hidden, layout in self.batches(chosen):
+        most = max(1, self._memory.limit(LOGIT_FLOATS) // floats) if floats else None
+        for texts, hidden, layout in self.batches(packed, most):
             answers = [top.answers(lanes, hidden, layout, head) for top, lanes, _ in groups]
             parts.append(_in_order(groups, [measure(answer).cpu() for answer in answers]))
             order.append(texts)
-        return torch.cat(parts, 1)[:, torch.argsort(torch.cat(order))[place]]
+        return torch.cat(parts, 1)[:, torch.argsort(torch.cat(order))]
 
     @torch.no_grad()
     def ask_branches(
@@ -180,8 +192,12 @@ class Reader:
         Faster than :meth:`ask` (1.5 times with every column masked once): what both begin with is not run again.
         """
         groups = self._groups(adapters, answer_ids)
-        found = torch.empty(len(adapters), len(plain)), torch.empty(len(adapters), len(texts))
-        for rows in torch.split(torch.arange(len(plain)), self._rows_at_once(plain, len(adapters))):
+        return self._memory.run(lambda: self._branched(groups, plain, texts, source))
+
+    def _branched(self, groups: Sequence[Group], plain: Packed, texts: Packed, source: Tensor) -> tuple[Tensor, Tensor]:
+        lanes_of_all = sum(len(group.places) for group in groups)
+        found = torch.empty(lanes_of_all, len(plain)), torch.empty(lanes_of_all, len(texts))
+        for rows in torch.split(torch.arange(len(plain)), self._rows_at_once(plain, lanes_of_all)):
             mine = torch.nonzero((source >= rows[0]) & (source <= rows[-1]))[:, 0]
             part = plain.select(rows).trimmed()
             layout = Layout.of(part, self.base.device)
@@ -199,7 +215,7 @@ class Reader:
         """[K, m] margins of branches of plain texts that have been read."""
         found, order = [], []
         device = self.base.device
-        for texts in branches.batches(BRANCH_TOKENS[self._device]):
+        for texts in branches.batches(self._memory.limit(BRANCH_TOKENS)):
             some = branches.select(texts).to(device)
             hidden = lower_branches(self.stack, some, past)
             margins = [
@@ -210,25 +226,24 @@ class Reader:
             order.append(texts)
         return torch.cat(found, 1)[:, torch.argsort(torch.cat(order))]
 
-    @property
-    def _device(self) -> str:
-        return "cpu" if self.base.device.type == "cpu" else "cuda"
-
     def _rows_at_once(self, plain: Packed, lanes: int) -> int:
         """Plain prompts whose keys and values fit into the memory for them."""
         config = self.base.model.config
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         layers = self.start + lanes * (self.base.n_layers - self.start)
         each = plain.ids.shape[1] * 2 * config.num_key_value_heads * head * layers
-        limit = PAST_FLOATS[self._device]
-        return int(max(1, limit // each))
+        return int(max(1, self._memory.limit(PAST_FLOATS) // each))
 
-    def batches(self, packed: Packed) -> Iterator[tuple[Tensor, Tensor, Layout]]:
-        """Positions of prompts of like length, their hidden states [n, T, d] that enter the top, and their layout."""
-        for texts in length_batches(packed, BATCH_TOKENS[self._device]):
-            part = packed.select(texts).trimmed()
-            layout = Layout.of(part, self.base.device)
-            yield texts, self._hidden(part, layout), layout
+    def batches(self, packed: Packed, most: int | None = None) -> Iterator[tuple[Tensor, Tensor, Layout]]:
+        """Positions of prompts of like length, their hidden states [n, T, d] that enter the top, and their layout.
+
+        ``most`` bounds the prompts of a batch beside its tokens.
+        """
+        for batch in length_batches(packed, self._memory.limit(BATCH_TOKENS)):
+            for texts in torch.split(batch, most or len(batch)):
+                part = packed.select(texts).trimmed()
+                layout = Layout.of(part, self.base.device)
+                yield texts, self._hidden(part, layout), layout
 
     def forget(self) -> None:
         """Drop kept hidden states."""

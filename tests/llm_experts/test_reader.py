@@ -198,6 +198,36 @@ def test_answer_mass_is_the_share_of_the_vocabulary() -> None:
     assert found.shape == (2, len(ROWS)) and bool(((found > 0) & (found < 1)).all())
 
 
+def test_when_memory_runs_out_batches_are_halved(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, sizes = Reader(BASE), []
+    expected = Reader(BASE).margins([None], SCM, torch.arange(60))
+    lower = reader.stack.lower
+
+    def small(ids: torch.Tensor, layout: object) -> torch.Tensor:
+        sizes.append(ids.numel())
+        if ids.numel() > 600:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return lower(ids, layout)
+
+    monkeypatch.setattr(reader.stack, "lower", small)
+    torch.testing.assert_close(reader.margins([None], SCM, torch.arange(60)), expected, atol=1e-5, rtol=1e-5)
+    assert "batches of 1/4 of their size" in caplog.text
+    refused = len(sizes)
+    reader.forget()
+    reader.margins([None], SCM, torch.arange(60))
+    assert max(sizes[refused:]) <= 600  # the smaller batch stays
+
+    def broken(ids: torch.Tensor, layout: object) -> torch.Tensor:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(reader.stack, "lower", broken)
+    reader.forget()
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        reader.margins([None], SCM, ROWS)
+
+
 def test_margins_of_a_bfloat16_base_are_not_rounded_to_it() -> None:
     half = dataclasses.replace(BASE, model=copy.deepcopy(BASE.model).to(torch.bfloat16))
     adapters, rows = [make_adapter("lora"), None], torch.arange(40)
