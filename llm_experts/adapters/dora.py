@@ -19,5 +19,5 @@ def make(rank: int | None, layers: Sequence[int] | None, model: nn.Module, **opt
 
 
 KIND = AdapterKind(
-    "dora", "DoRA", make, default_lr=5e-4, lr_range=(1e-4, 3e-3), rank_choices=lora.RANKS, start=lora.start
+    "dora", "DoRA", make, default_lr=5e-4, lr_range=(1e-4, 1e-3), rank_choices=lora.RANKS, start=lora.start
 )

@@ -55,4 +55,4 @@ def start(key: str, value: Tensor, generator: Generator, _model: nn.Module, _con
     return value.detach().clone()
 
 
-KIND = AdapterKind("lora", "LoRA", make, default_lr=5e-4, lr_range=(1e-4, 3e-3), rank_choices=RANKS, start=start)
+KIND = AdapterKind("lora", "LoRA", make, default_lr=5e-4, lr_range=(1e-4, 1e-3), rank_choices=RANKS, start=start)

@@ -60,7 +60,7 @@ KIND = AdapterKind(
     "LoRA-FA",
     lora.make,
     default_lr=5e-4,
-    lr_range=(1e-4, 3e-3),
+    lr_range=(1e-4, 1e-3),
     rank_choices=lora.RANKS,
     trains=trains,
     start=lora.start,

@@ -28,7 +28,7 @@ KIND = AdapterKind(
     "rsLoRA",
     make,
     default_lr=5e-4,
-    lr_range=(1e-4, 3e-3),
+    lr_range=(1e-4, 1e-3),
     rank_choices=(8, 16, 32),
     start=lora.start,
 )
