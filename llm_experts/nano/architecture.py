@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,10 @@ if TYPE_CHECKING:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
 CONTEXT = 1024
+WAVES = 2 * 3.14159
+EMBEDDING, LOWER, LAST, HEAD = 0.15, 0.03, 0.4, 0.01
+"""Sizes at the start: of embeddings, of what the lower layers add to them (little, so that a token keeps saying what it
+is), of what the last layer adds (much: adapters of the last layer then have a say), of the head."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Shape:
             num_key_value_heads=self.kv_heads,
             head_dim=self.head,
             max_position_embeddings=CONTEXT,
-            tie_word_embeddings=True,
+            tie_word_embeddings=False,
             pad_token_id=pad,
             bos_token_id=None,
             eos_token_id=end,
@@ -50,8 +55,12 @@ class Shape:
         )
 
 
-def new_model(config: Qwen3Config, seed: int) -> Qwen3ForCausalLM:
-    """A model with random weights that depend on the seed alone; the global generator stays as it is."""
+def new_model(config: Qwen3Config, seed: int, numbers: Mapping[int, int] | None = None) -> Qwen3ForCausalLM:
+    """A model with random weights that depend on the seed alone; the global generator stays as it is.
+
+    ``numbers`` tells which tokens are numbers of up to two digits: their embeddings start as smooth functions of the
+    number, so that near numbers are near.
+    """
     import torch
     from transformers import Qwen3ForCausalLM
 
@@ -60,13 +69,25 @@ def new_model(config: Qwen3Config, seed: int) -> Qwen3ForCausalLM:
     with torch.random.fork_rng(devices=[]):  # the library draws weights that are replaced below
         model = Qwen3ForCausalLM(config)
     random = torch_generator(seed, "nano", "weights")
-    depth = (2 * config.num_hidden_layers) ** -0.5
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim < 2:
                 continue
-            scale = 0.02 if "embed" in name else weight.shape[1] ** -0.5
+            scale = EMBEDDING if "embed" in name else weight.shape[1] ** -0.5
+            if name == "lm_head.weight":
+                scale = HEAD
             if name.endswith(("o_proj.weight", "down_proj.weight")):
-                scale *= depth
+                scale *= LAST if f".{config.num_hidden_layers - 1}." in name else LOWER
             weight.normal_(0, scale, generator=random)
+        for layer in model.model.layers[:-1]:
+            attention = layer.self_attn
+            queries = attention.q_proj.weight.view(config.num_key_value_heads, -1, config.head_dim, config.hidden_size)
+            attention.k_proj.weight.copy_(queries[:, 0].flatten(0, 1))
+        if numbers:
+            table = model.model.embed_tokens.weight
+            size = table.shape[1]
+            waves = torch.rand(size, generator=random) * WAVES
+            phase = torch.rand(size, generator=random) * 2 * torch.pi
+            for token, number in numbers.items():
+                table[token] = EMBEDDING * (0.9 * 2**0.5 * torch.cos(waves * number / 100 + phase) + 0.45 * table[token] / EMBEDDING)
     return model

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from llm_experts.nano.populations import FACTORS, Rows, draw_population
-from llm_experts.nano.schema import MADE_UP, Subject
+from llm_experts.nano.schema import LEVELS, MADE_UP, NUMERIC, SIDES, Subject
 from tasks.seeding import derive_seed, numpy_generator
 from tasks.text import FORMATS, UNKNOWN
 
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 TEMPLATE_SHARES = {"sentence": 0.7, "list": 0.15, "record": 0.15}
-TAILS = (("decide", 3), ("tell", 3), ("rule", 2), ("recall", 1))
+TAILS = (("decide", 3), ("tell", 1), ("rule", 1))
 """Questions asked of every row."""
-TEMPLATE_WEIGHT, VALUE_WEIGHT, ANSWER_WEIGHT = 0.1, 1.0, 4.0
+VALUE_WEIGHT, LEVEL_WEIGHT, SIDE_WEIGHT, ANSWER_WEIGHT = 0.2, 4.0, 1.0, 1.0
+GRADED = 0.7
+"""Share of rows that say how large numbers are."""
+BOUNDS = (-1.5, -0.9, -0.3, 0.3, 0.9, 1.5)
 YES_NO = (" no", " yes")
 FACTORS_OF_BOUNDS = (0.25, 0.5, 0.75, 1.25, 1.5, 3.0)
 
@@ -98,7 +101,7 @@ def lessons(
         random = Random(derive_seed(world, "questions", stream, index))
         template = _template(random)
         for row in range(min(rows, count - made)):
-            yield Lesson(_row(population, row, template), _questions(population, row, template, world, random))
+            yield Lesson(_row(population, row, template, random.random() < GRADED), _questions(population, row, template, world, random))
             made += 1
         index += 1
 
@@ -117,15 +120,19 @@ def _template(random: Random) -> str:
     return name
 
 
-def _row(population: Rows, row: int, template: str) -> tuple[Part, ...]:
+def _row(population: Rows, row: int, template: str, graded: bool) -> tuple[Part, ...]:
+    """A row in a template; a graded one says of each number how large it is."""
     style = FORMATS[template]
     parts = []
     for place, (trait, cell) in enumerate(zip(population.traits, population.cells[row], strict=True)):
         before, behind = style.around(population.subject.name, trait.text)
-        parts.append(Part((style.between if place else "") + before.rstrip(), TEMPLATE_WEIGHT))
-        parts.append(Part(f" {cell.words}{behind}", VALUE_WEIGHT))
+        parts.append(Part(f"{style.between if place else ''}{before}{cell.words}{behind}", VALUE_WEIGHT))
+        if graded and cell.number is not None:
+            parts.append(Part(f" {LEVELS[sum(cell.level > bound for bound in BOUNDS)]}.", LEVEL_WEIGHT))
+        if graded and cell.words != UNKNOWN:
+            parts.append(Part(f" {SIDES[int(cell.says[0] > 0)]}.", SIDE_WEIGHT))
     if style.end:
-        parts.append(Part(style.end, TEMPLATE_WEIGHT))
+        parts.append(Part(style.end, VALUE_WEIGHT))
     return tuple(parts)
 
 
@@ -143,9 +150,8 @@ def _asked(ask: str, before: str, question: str, truth: int, family: str, random
     """The prompt that experts use, with the options in a random order."""
     first, second = ("yes", "no") if random.random() < 0.5 else ("no", "yes")
     parts = (
-        Part(f"{ask}{before}Question:", 0.0),
-        Part(f" {question}", 0.0),
-        Part(f" Options: {first} or {second}. Answer:", 0.0),
+        Part(f"{ask}{before}Question: {question} Options:", 0.0),
+        Part(f" {first} or {second}. Answer:", 0.0),
         Part(YES_NO[truth], ANSWER_WEIGHT),
     )
     return Question(parts, family, truth)
@@ -155,8 +161,7 @@ def directions(world: int) -> dict[str, np.ndarray]:
     """What each made-up question asks about: a direction in the space of hidden factors."""
     found = {}
     for question in MADE_UP:
-        vector = numpy_generator(world, "question", question).standard_normal(FACTORS)
-        found[question] = vector / np.linalg.norm(vector)
+        found[question] = np.eye(FACTORS)[0]
     return found
 
 
@@ -182,6 +187,8 @@ class Claim(NamedTuple):
 def _claim(population: Rows, row: int, random: Random) -> Claim:
     """Something about a random column, true about half of the time."""
     place = pick(random, len(population.traits))
+    if population.traits[place].kind == NUMERIC and random.random() < 0.5:  # half of the numbers: comparing is hard
+        place = pick(random, len(population.traits))
     trait, cell = population.traits[place], population.cells[row][place]
     subject = population.subject.name
     start = f"{subject[:1].upper()}{subject[1:]}'s {trait.text} is"
@@ -219,8 +226,11 @@ def _rule(population: Rows, row: int, ask: str, world: int, random: Random) -> Q
     return _asked(ask, f"Rule for yes: {words} ", question, int(truth), "rule", random)
 
 
-def _recall(population: Rows, row: int, ask: str, world: int, random: Random) -> Question:
-    place = pick(random, len(population.traits))
+def _recall(population: Rows, row: int, ask: str, world: int, random: Random) -> Question | None:
+    numbers = [place for place, cell in enumerate(population.cells[row]) if cell.number is not None]
+    if not numbers:
+        return None
+    place = numbers[pick(random, len(numbers))]
     subject = population.subject.name
     start = f" {subject[:1].upper()}{subject[1:]}'s {population.traits[place].text} is"
     parts = (
@@ -245,8 +255,22 @@ class Encoder:
     @property
     def answer_ids(self) -> tuple[int, int]:
         """Tokens of no and yes."""
-        no, yes = (int(self._tokenizer(word, add_special_tokens=False)["input_ids"][0]) for word in YES_NO)
+        no, yes = map(self._token, YES_NO)
         return no, yes
+
+    @property
+    def level_ids(self) -> tuple[int, ...]:
+        """Tokens of the sizes of numbers."""
+        return tuple(self._token(f" {level}.") for level in LEVELS)
+
+    @property
+    def side_ids(self) -> tuple[int, ...]:
+        """Tokens of what statements speak for."""
+        return tuple(self._token(f" {side}.") for side in SIDES)
+
+    def _token(self, text: str) -> int:
+        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return int(ids[0])
 
     def encode(self, batch: Sequence[Lesson]) -> list[Tokens]:
         """Tokens of lessons."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from llm_experts.nano.corpus import Encoder, Lesson, lessons
-from llm_experts.nano.network import collate, final_states, rotary_tables
+from llm_experts.nano.network import collate, states_of, rotary_tables
 from llm_experts.nano.schema import Subject, bank
 
 if TYPE_CHECKING:
@@ -21,39 +22,44 @@ BATCH = 8
 def examine(
     model: Qwen3ForCausalLM, encoder: Encoder, subjects: tuple[Subject, ...], rows: int, world: int
 ) -> dict[str, dict[str, float]]:
-    """Share of yes/no questions answered rightly, by task family, on ``rows`` rows of new populations.
+    """Share of questions answered rightly, by task family, on ``rows`` rows of new populations.
 
     Returns
     -------
     dict
         Family -> ``questions`` (how many), ``accuracy`` and ``constant`` (the accuracy of the more frequent answer).
     """
-    paper = list(lessons(subjects, bank(), rows, world, "examination"))
-    right: dict[str, list[bool]] = {}
+    marks: dict[str, list[bool]] = {}
     truths: dict[str, list[int]] = {}
+    paper = list(lessons(subjects, bank(), rows, world, "examination"))
     for start in range(0, len(paper), BATCH):
-        part = paper[start : start + BATCH]
-        margins = _margins(model, encoder, part)
-        for lesson, said in zip(part, margins, strict=True):
-            for question, margin in zip(lesson.questions, said.tolist(), strict=True):
-                if question.truth >= 0:  # a question of yes or no
-                    right.setdefault(question.family, []).append((margin > 0) == bool(question.truth))
-                    truths.setdefault(question.family, []).append(question.truth)
+        for family, truth, right in _marked(model, encoder, paper[start : start + BATCH]):
+            marks.setdefault(family, []).append(right)
+            truths.setdefault(family, []).append(truth)
     return {
         family: {
-            "questions": len(marks),
-            "accuracy": float(np.mean(marks)),
-            "constant": float(max(np.mean(truths[family]), 1 - np.mean(truths[family]))),
+            "questions": len(marks[family]),
+            "accuracy": float(np.mean(marks[family])),
+            "constant": float(np.bincount(truths[family]).max() / len(truths[family])),
         }
-        for family, marks in sorted(right.items())
+        for family in sorted(marks)
     }
 
 
-def _margins(model: Qwen3ForCausalLM, encoder: Encoder, part: list[Lesson]) -> list[np.ndarray]:
-    """[questions] log-odds of yes against no at the end of each lesson's branches."""
+def _marked(model: Qwen3ForCausalLM, encoder: Encoder, part: list[Lesson]) -> Iterator[tuple[str, int, bool]]:
+    """Family, true answer and whether it was given, of each question of yes or no and of each size of a number."""
     tokens = encoder.encode(part)
-    states = final_states(model, collate(tokens), rotary_tables(model.config))
-    no, yes = encoder.answer_ids
-    words = model.model.embed_tokens.weight
-    margins = (states @ (words[yes] - words[no])).numpy()
-    return [margins[row, lesson.ends] for row, lesson in enumerate(tokens)]
+    states = states_of(model, collate(tokens), rotary_tables(model.config)).final
+    words = model.lm_head.weight
+    answers, levels, sides = encoder.answer_ids, encoder.level_ids, encoder.side_ids
+    for row, (lesson, spelt) in enumerate(zip(part, tokens, strict=True)):
+        asked = [place for place, question in enumerate(lesson.questions) if question.truth >= 0]
+        given = (states[row, spelt.ends[asked]] @ words[list(answers)].T).argmax(-1).tolist()
+        for place, said in zip(asked, given, strict=True):
+            question = lesson.questions[place]
+            yield question.family, question.truth, said == question.truth
+        for family, known in (("level", levels), ("side", sides)):
+            graded = np.flatnonzero(np.isin(spelt.targets, known))
+            given = (states[row, graded] @ words[list(known)].T).argmax(-1).tolist()
+            for target, said in zip(spelt.targets[graded].tolist(), given, strict=True):
+                yield family, known.index(target), known[said] == target

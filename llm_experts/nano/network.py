@@ -29,6 +29,8 @@ class Batch(NamedTuple):
     ids, positions, targets : [n, T] int64
     weights : [n, T] float32
         Of the prediction of the target; 0 for none.
+    rows : [n, T] bool
+        Tokens of rows, not of questions.
     mask : [n, 1, T, T] bool
         Which token sees which: causal, and a branch sees the row and itself.
     """
@@ -37,6 +39,7 @@ class Batch(NamedTuple):
     positions: Tensor
     targets: Tensor
     weights: Tensor
+    rows: Tensor
     mask: Tensor
 
 
@@ -52,7 +55,7 @@ def collate(lessons: Sequence[Tokens]) -> Batch:
     asking, seen = branch[:, :, None], branch[:, None, :]
     causal, own = np.tri(shape[1], dtype=bool), np.eye(shape[1], dtype=bool)
     mask = (causal & (seen >= 0) & ((seen == 0) | (seen == asking))) | own
-    arrays = (ids, positions, targets, weights, mask[:, None])
+    arrays = (ids, positions, targets, weights, branch == 0, mask[:, None])
     return Batch(*map(torch.from_numpy, arrays))
 
 
@@ -63,16 +66,24 @@ def rotary_tables(config: Any) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def final_states(model: Qwen3ForCausalLM, batch: Batch, tables: tuple[Tensor, Tensor]) -> Tensor:
-    """[n, T, d] hidden states behind the final norm."""
+class States(NamedTuple):
+    """Hidden states [n, T, d] behind the final norm: of what enters the last layer, and of what leaves it."""
+
+    early: Tensor
+    final: Tensor
+
+
+def states_of(model: Qwen3ForCausalLM, batch: Batch, tables: tuple[Tensor, Tensor]) -> States:
+    """Hidden states of a batch."""
     decoder: Any = model.model
     cos, sin = (table[batch.positions][:, None] for table in tables)
     hidden = decoder.embed_tokens(batch.ids)
     for layer in decoder.layers:
+        early = hidden
         hidden = hidden + _attend(layer.self_attn, _norm(layer.input_layernorm, hidden), cos, sin, batch.mask)
         x = _norm(layer.post_attention_layernorm, hidden)
         hidden = hidden + layer.mlp.down_proj(silu(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x))
-    return _norm(decoder.norm, hidden)
+    return States(_norm(decoder.norm, early), _norm(decoder.norm, hidden))
 
 
 def _norm(norm: Any, x: Tensor) -> Tensor:

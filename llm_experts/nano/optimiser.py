@@ -40,10 +40,14 @@ class Optimiser:
         Matrices named ``…_proj.weight`` are Muon's, all others Adam's.
     matrix_rate, rate : float
         Largest learning rates of Muon and of Adam.
+    slow : mapping of name to float
+        Matrices that learn at a fraction of Muon's rate.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], matrix_rate: float, rate: float) -> None:
-        self._rate, self._matrix_rate = rate, matrix_rate
+    def __init__(
+        self, parameters: Mapping[str, Tensor], matrix_rate: float, rate: float, slow: Mapping[str, float] | None = None
+    ) -> None:
+        self._rate, self._matrix_rate, self._slow = rate, matrix_rate, slow or {}
         self._matrices: dict[str, list[tuple[str, Tensor]]] = {}
         self._others: dict[str, Tensor] = {}
         for name, parameter in parameters.items():
@@ -76,15 +80,17 @@ class Optimiser:
         gradient = torch.stack([gradients[name] for name, _ in group])
         momentum.mul_(MOMENTUM).add_(gradient)
         step = orthogonalised(gradient + MOMENTUM * momentum) * max(1.0, step_ratio(gradient)) ** 0.5
-        for (_, parameter), change in zip(group, step, strict=True):
-            parameter.mul_(1 - 0.01 * share * self._matrix_rate).add_(change, alpha=-share * self._matrix_rate)
+        for (name, parameter), change in zip(group, step, strict=True):
+            rate = share * self._matrix_rate * self._slow.get(name, 1.0)
+            parameter.mul_(1 - 0.01 * share * self._matrix_rate).add_(change, alpha=-rate)
 
     def _adapt(self, name: str, parameter: Tensor, gradient: Tensor, share: float) -> None:
         first, second, count = self.state[f"first.{name}"], self.state[f"second.{name}"], int(self.state["count"])
+        rate = share * self._rate * self._slow.get(name, 1.0)
         first.lerp_(gradient, 1 - BETAS[0])
         second.lerp_(gradient.square(), 1 - BETAS[1])
         scale = (second / (1 - BETAS[1] ** count)).sqrt_().add_(EPSILON)
-        parameter.addcdiv_(first, scale, value=-share * self._rate / (1 - BETAS[0] ** count))
+        parameter.addcdiv_(first, scale, value=-rate / (1 - BETAS[0] ** count))
 
 
 def step_ratio(x: Tensor) -> float:

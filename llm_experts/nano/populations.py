@@ -19,7 +19,7 @@ from llm_experts.nano.schema import CATEGORY, Subject, Trait
 from tasks.seeding import numpy_generator
 from tasks.text import UNKNOWN
 
-FACTORS = 8
+FACTORS = 1
 UNITS: dict[str, tuple[float, float]] = {
     "years": (30, 0.5),
     "months": (24, 1.0),
@@ -92,11 +92,12 @@ def _scale(trait: Trait, random: np.random.Generator) -> str | tuple[float, floa
 
 @dataclass(frozen=True)
 class Cell:
-    """A value of a row: its words, its number if it is one, and what it says about the hidden factors."""
+    """A value of a row: its words, what it says about the hidden factors; if a number, which and how large for its unit."""
 
     words: str
     number: float | None
     says: np.ndarray
+    level: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _columns(
     size = min(len(subject.traits), int(random.integers(8, 29)))
     chosen = random.choice(len(subject.traits), size, replace=False)
     if random.random() < 0.7:
-        chosen = np.sort(chosen)
+        chosen = np.union1d(chosen, [0])  # in the order of the card, which mostly begins with its first column
     return subject, tuple(subject.traits[i] for i in chosen)
 
 
@@ -171,7 +172,7 @@ def _column(trait: Trait, factors: np.ndarray, world: int, random: np.random.Gen
 
 def _categories(trait: Trait, known: Meaning, factors: np.ndarray, random: np.random.Generator) -> list[Cell]:
     own = known.values + 0.3 * random.standard_normal(known.values.shape)
-    logits = known.shares + 0.7 * random.standard_normal(len(trait.values)) + factors @ own.T / 2
+    logits = known.shares + 0.7 * random.standard_normal(len(trait.values)) + factors @ own.T
     codes = (logits + random.gumbel(size=logits.shape)).argmax(1)
     cells = [Cell(word, None, says) for word, says in zip(trait.values, known.values, strict=True)]
     return [cells[code] for code in codes.tolist()]
@@ -199,4 +200,5 @@ def _numbers(trait: Trait, known: Meaning, factors: np.ndarray, random: np.rando
         standard = (np.log1p(numbers) - np.log1p(median)) / (spread + 0.1)
     says = np.clip(standard, -2.5, 2.5)[:, None] * known.direction
     unit = f" {trait.unit}" if trait.unit else ""
-    return [Cell(f"{n:.10g}{unit}", float(n), s) for n, s in zip(numbers.tolist(), says, strict=True)]
+    drawn = zip(numbers.tolist(), says, standard.tolist(), strict=True)
+    return [Cell(f"{number:.10g}{unit}", number, says, level) for number, says, level in drawn]

@@ -26,10 +26,10 @@ from torch.nn.functional import cross_entropy
 from llm_experts.nano.architecture import Shape, new_model
 from llm_experts.nano.corpus import Encoder, Lesson, Part, Tokens, lessons
 from llm_experts.nano.examination import examine
-from llm_experts.nano.network import Batch, collate, final_states, rotary_tables
+from llm_experts.nano.network import Batch, collate, rotary_tables, states_of
 from llm_experts.nano.optimiser import Optimiser
 from llm_experts.nano.schema import Subject, bank
-from llm_experts.nano.tokenizer import train_tokenizer
+from llm_experts.nano.tokenizer import numbers_of, train_tokenizer
 from tasks.files import atomic_path, write_json, write_text
 from tasks.seeding import numpy_generator
 
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 WORKERS = 2
+EARLY = 0.5
+SLOW = 0.2
+EMBED_SLOW = 0.1
+TOP_SLOW = 0.05
 WARM_UP, FALL = 0.03, 0.6
 """Shares of the run in which learning rates rise and fall."""
 
@@ -118,7 +122,7 @@ def pretrain(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # each worker has one core
     try:
-        model = new_model(_config(settings, source.tokenizer), settings.seed)
+        model = new_model(_config(settings, source.tokenizer), settings.seed, numbers_of(source.tokenizer))
         run = _Run(settings, model, source, work)
         run.go(start, progress)
         marks = examine(model.eval(), source.encoder, subjects, settings.exam, settings.seed)
@@ -219,7 +223,12 @@ class _Run:
     def __init__(self, settings: Settings, model: Qwen3ForCausalLM, source: _Source, work: Path | None) -> None:
         self._settings, self._model, self._source, self._work = settings, model, source, work
         self._parameters = dict(model.named_parameters())
-        self._optimiser = Optimiser(self._parameters, settings.matrix_rate, settings.rate)
+        last = f".{model.config.num_hidden_layers - 1}."
+        slow = {n: SLOW for n in self._parameters if n.endswith(("o_proj.weight", "down_proj.weight")) and last not in n}
+        slow |= {name: TOP_SLOW for name in self._parameters if last in name}
+        slow["model.embed_tokens.weight"] = EMBED_SLOW
+        self._optimiser = Optimiser(self._parameters, settings.matrix_rate, settings.rate, slow)
+        self._answers = torch.tensor(source.encoder.answer_ids)
         self._tables = rotary_tables(model.config)
         self.curve: list[Point] = []
         self.tokens = 0
@@ -258,13 +267,13 @@ class _Run:
 
     def _gradients(self, batch: Batch, total: float) -> _Gradients:
         with torch.enable_grad():
-            states = final_states(self._model, batch, self._tables)
+            states = states_of(self._model, batch, self._tables)
             asked = batch.weights > 0
-            logits = states[asked] @ self._model.model.embed_tokens.weight.T
+            logits = torch.where(batch.rows[..., None], states.early, states.final)[asked] @ self._model.lm_head.weight.T
             each = cross_entropy(logits, batch.targets[asked], reduction="none")
             weights = batch.weights[asked]
             gradients = torch.autograd.grad((each * weights).sum() / total, list(self._parameters.values()))
-        each, answers = each.detach(), weights > 1
+        each, answers = each.detach(), torch.isin(batch.targets[asked], self._answers)
         return _Gradients(gradients, float(each.sum()), len(each), float(each[answers].sum()), int(answers.sum()))
 
     def _checkpoint(self, chunk: int) -> None:
@@ -307,6 +316,11 @@ class _Gradients(NamedTuple):
 
 
 def sampled(batch: Batch, random: np.random.Generator) -> Batch:
-    """Predict a position of weight w < 1 with probability w, at weight 1: the same in expectation, for less work."""
-    drawn = torch.from_numpy(random.random(batch.weights.shape, dtype=np.float32)) < batch.weights
-    return batch._replace(weights=torch.where(drawn, batch.weights.clamp(min=1.0), 0.0))
+    """Predict a position of weight w < 1 with probability w, at weight 1: the same in expectation, for less work.
+
+    What follows in a row is foretold from the states that enter the last layer (half of the positions) and from the final
+    ones: an adapter of the last layer finds in its input what each column says.
+    """
+    drawn, early = (torch.from_numpy(random.random(batch.weights.shape, dtype=np.float32)) for _ in range(2))
+    weights = torch.where(drawn < batch.weights, batch.weights.clamp(min=1.0), 0.0)
+    return batch._replace(weights=weights, rows=batch.rows & (early < EARLY))

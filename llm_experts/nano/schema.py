@@ -74,7 +74,7 @@ def as_json(subjects: tuple[Subject, ...]) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-LEVELS = ("very low", "low", "medium", "high", "very high")
+FIVE = ("very low", "low", "medium", "high", "very high")
 YES_NO = ("no", "yes")
 WORDS: dict[str, tuple[str, ...]] = {
     "colour": ("red", "blue", "green", "yellow", "black", "white", "brown"),
@@ -92,11 +92,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     "smoking": ("never", "in the past", "sometimes", "daily"),
     "language spoken at home": ("English", "German", "Spanish", "French", "another language"),
     "size of the town": ("village", "small town", "city", "large city"),
-    "trust in others": LEVELS,
-    "interest in politics": LEVELS,
-    "satisfaction with life": LEVELS,
-    "level of stress": LEVELS,
-    "risk tolerance": LEVELS,
+    "trust in others": FIVE,
+    "interest in politics": FIVE,
+    "satisfaction with life": FIVE,
+    "level of stress": FIVE,
+    "risk tolerance": FIVE,
     "fitness": ("poor", "fair", "good", "excellent"),
     "quality of sleep": ("poor", "fair", "good", "excellent"),
     "credit rating": ("poor", "fair", "good", "excellent"),
@@ -135,9 +135,12 @@ NUMBERS: dict[str, str] = {
     "number of complaints": "",
 }
 NAMES = ("the applicant", "the person", "the client", "the patient", "the student", "the worker", "the tenant")
-SHADES = ("red", "blue", "green", "white", "black", "golden", "silver", "violet")
-MADE_UP = tuple(f"{form} the {shade} list?" for form in ("Is this case on", "Will this case join") for shade in SHADES)
-"""Questions about things that exist in the synthetic world only."""
+LEVELS = ("Tiny", "Very low", "Low", "Middling", "High", "Very high", "Huge")
+"""How large a number is for its unit."""
+SIDES = ("Against", "For")
+"""What a statement speaks for in the synthetic world, see :mod:`llm_experts.nano.populations`."""
+MADE_UP = ("Is this case on the red list?", "Will this case join the red team?")
+"""Questions about the synthetic world, whose answer adds up over the statements of a row."""
 
 
 def bank() -> tuple[Subject, ...]:

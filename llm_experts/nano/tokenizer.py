@@ -1,9 +1,9 @@
-"""A tokenizer that is frugal with rows: byte-level BPE trained on generated text, and one token per phrase of a card.
+"""A tokenizer that is frugal with rows: byte-level BPE trained on generated text, and one token per statement of a card.
 
-A row is mostly template: "The applicant's loan duration is" says which column comes, in every row. Each such
-phrase of a card, each category of several words and each question is one token, so that a column costs about three
-tokens: what it is, its value, the full stop. Digits are tokens of their own. Everything else, names of other data sets
-too, is spelt in pieces by BPE, down to bytes: every text can be written and read back.
+A row is mostly template, and what it can say of a category is known from the card: "The applicant's job class is
+skilled." is one token, so are "The applicant's age is", its unit, and each question. Numbers are tokens of up to two
+digits. Everything else, names and categories of other data sets too, is spelt in pieces by BPE, down to bytes: every
+text can be written and read back.
 """
 
 from __future__ import annotations
@@ -12,28 +12,44 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from llm_experts.nano.schema import MADE_UP, Subject
-from tasks.text import FORMATS, UNKNOWN
+from llm_experts.nano.schema import LEVELS, MADE_UP, SIDES, Subject, Trait
+from tasks.text import FORMATS, UNKNOWN, Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, END = "<|pad|>", "<|end|>"
-PIECES = r" ?\d| ?[A-Za-z]+|'s| ?[^\sA-Za-z\d]+|\s"
-"""Words with the blank before them, single digits, punctuation: merges stay within these."""
+PIECES = r" ?\d{1,2}(?=(?:\d{2})*(?!\d))| ?[A-Za-z]+|'s| ?[^\sA-Za-z\d]+|\s"
+"""Words with the blank before them, pairs of digits counted from the right, punctuation: merges stay within these."""
 ANSWERS = (" no", " yes")
 
 
 def phrases(subjects: Iterable[Subject]) -> list[str]:
-    """Texts that are one token each: names of columns in each template, long categories, questions and options."""
-    found = [" Question:", "\nQuestion:", " Options:", " yes or no.", " no or yes.", " Answer:"]
-    found += [f" {question}" for question in MADE_UP]
+    """Texts that are one token each: statements, names of numbers in each template, units, questions and options."""
+    found = [" Question:", "\nQuestion:", " Options:", " yes or no. Answer:", " no or yes. Answer:"]
+    found += [f"{ask}Question: Is this true?" for ask in (" ", "\n")]
+    found += [" Rule for yes:", " Either:", " Both:", " above", " below", *(f" {question} Options:" for question in MADE_UP)]
+    found += [f" {word}." for word in (*LEVELS, *SIDES)]
     for subject in subjects:
-        found += [f" {question}" for question in subject.questions if question]
-        for trait in subject.traits:
+        found += [f" {question} Options:" for question in subject.questions if question]
+        for place, trait in enumerate(subject.traits):
             for template in FORMATS.values():
-                found.append(template.between + template.around(subject.name, trait.text)[0].rstrip())
-            found += [f" {value}" for value in (*trait.values, trait.unit) if " " in value]
+                said = _sayings(template, subject.name, trait)
+                found += [template.between + text for text in said]
+                found += said if not place else []
+    return list(dict.fromkeys(found))
+
+
+def _sayings(template: Template, subject: str, trait: Trait) -> list[str]:
+    """What a template can say of a column: each category and unknown, and the beginning and end of a number."""
+    before, behind = template.around(subject, trait.text)
+    said = [f"{before}{value}{behind}" for value in (*trait.values, UNKNOWN)]
+    return said if trait.values else [*said, before.rstrip()]
+
+
+def units(subjects: Iterable[Subject]) -> list[str]:
+    """Units with what stands behind them, one token each."""
+    found = (f" {trait.unit}{end}" for subject in subjects for trait in subject.traits if trait.unit for end in ("", "."))
     return list(dict.fromkeys(found))
 
 
@@ -45,6 +61,8 @@ def spoken(subjects: Iterable[Subject]) -> Iterator[str]:
                 if value:
                     yield f" {value}" * 8
             yield f"{subject.name[:1].upper()}{subject.name[1:]}'s {trait.text} is {UNKNOWN}. " * 2
+    for pair in range(100):
+        yield f" {pair} 10{pair:02d}" * 40
 
 
 def train_tokenizer(
@@ -83,7 +101,7 @@ def train_tokenizer(
     )
     subjects = tuple(subjects)
     tokenizer.train_from_iterator(chain(texts, spoken(subjects)), trainer)
-    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in phrases(subjects)])
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in [*phrases(subjects), *units(subjects)]])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False
     )
@@ -91,3 +109,13 @@ def train_tokenizer(
         if len(fast(word).input_ids) != 1:
             raise ValueError(f"The answer {word!r} is not one token; train the tokenizer on more texts that have it.")
     return fast
+
+
+def numbers_of(tokenizer: PreTrainedTokenizerFast) -> dict[int, int]:
+    """Tokens that are numbers of up to two digits, with or without a blank, and the number."""
+    found = {}
+    for text in (form for pair in range(100) for form in (f" {pair}", f"{pair}", f"{pair:02d}")):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) == 1:
+            found[int(ids[0])] = int(text)
+    return found
