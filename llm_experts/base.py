@@ -28,6 +28,7 @@ ATTENTIONS = ("sdpa", "eager")
 TOKENIZER_FILES = ("tokenizer*", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.tiktoken")
 IDENTITY = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
 """Files that say what a model is; all that is fetched of a published one, but for the generation settings."""
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.tiktoken")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -198,6 +199,8 @@ def _check_files(id: str, folder: Path) -> None:
     """What is in the folder must be a model with safe weights."""
     if not (folder / "config.json").is_file():
         raise BaseError(f"{folder} is not a model: it has no config.json. Give a folder written by save_pretrained.")
+    if not _matching(folder, VOCABULARIES):  # the library would make up an empty tokenizer
+        raise BaseError(f"{folder} has no tokenizer; copy the tokenizer.json of {id} into it.")
     if _matching(folder, ("*.safetensors",)):
         return
     pickled = _matching(folder, PICKLED)
