@@ -164,7 +164,7 @@ class LLMSystem:
     @cached_property
     def asked_base(self) -> LLMExpert:
         """The base without any adapter, calibrated on validation rows."""
-        return calibrate([base_expert(self.reader)], self.view, self.view.split.validation)[0]
+        return calibrate([base_expert(self.reader, "base")], self.view, self.view.split.validation)[0]
 
     # -- methods -------------------------------------------------------------------------------------------------------
 

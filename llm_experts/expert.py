@@ -37,6 +37,8 @@ DESCRIPTION = "expert.json"
 ADAPTER = "adapter"
 FORMAT = 1
 BASE_KIND = "base"
+ROLES = (*get_args(Role), "base", "mixture")
+"""What an expert may be: tuned for a role, the base as one of the experts of a mixture, or a mixture of SVF experts."""
 PROBE_ROWS = 128
 """Rows that are probed at once: they and their variants are held as tokens."""
 
@@ -47,7 +49,7 @@ class LLMExpert:
 
     Attributes
     ----------
-    role : {"utility", "result", "procedural", "combined"}
+    role : {"utility", "result", "procedural", "combined", "base", "mixture"}
     reader : Reader
         Shared by the experts of a base: what they have in common is computed once.
     adapter : Adapter or None
@@ -140,7 +142,7 @@ class LLMExpert:
         )
 
 
-def base_expert(reader: Reader, role: Role = "utility") -> LLMExpert:
+def base_expert(reader: Reader, role: str = "utility") -> LLMExpert:
     """The base itself, asked without any training; calibrate it before use."""
     return LLMExpert(role, reader)
 
@@ -274,7 +276,7 @@ def _problem(facts: Any) -> str:
         return "it is not an object"
     if facts.get("family") != "llm":
         return f"its family is {facts.get('family')!r}"
-    if facts.get("role") not in get_args(Role):
+    if facts.get("role") not in ROLES:
         return f"its role is {facts.get('role')!r}"
     if not isinstance(facts.get("base"), dict) or not {"id", "hash"} <= facts["base"].keys():
         return "it names no base"

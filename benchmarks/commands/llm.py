@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -118,17 +118,23 @@ def train(
     """
     from rich.console import Console
 
+    from experts.expert import Role
     from llm_experts.adapters.registry import kind_named
     from llm_experts.reader import Reader
     from llm_experts.texts import TaskTexts
     from llm_experts.trainer import Budget
     from llm_experts.tuning import stem, tune
     from tasks.load import load_task
+    from tasks.text import format_of
 
     console = Console()
+    everywhere = kind_named(kind).needs_full_model
+    if role not in get_args(Role):
+        raise typer.BadParameter(f"There is no role {role!r}; choose one of {', '.join(get_args(Role))}.")
+    format_of(template)
     loaded = _load(base, dtype, quantisation, device, console)
     view = load_task(task, split=split, seed=seed).view()
-    first = 0 if kind_named(kind).needs_full_model else (-1 if base == "nano" else 0) if start is None else start
+    first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
     texts = TaskTexts(view, Reader(loaded, template, first))
     folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
@@ -263,15 +269,15 @@ def search(
     from tasks.load import load_task
 
     console = Console()
-    found = tuple(_experts(experts, _load(base, dtype, quantisation, device, console)))
-    view = load_task(task, split=split, seed=seed).view()
-    parts = [SVFMixtures(found, view, rows) for rows in halves(view, seed)]
-    rows = [SearchRows(view.labels[p.rows], view.groups[p.rows], view.group_names) for p in parts]
     settings = SearchSettings(
         objectives=tuple(Objective(name) for name in ("utility@1", *(minimise or ["dp@1"]))),
         constraints=tuple(Constraint(*_constraint(text)) for text in constraint or ()),
         generations=generations, population=population, base_floor=floor, seed=seed,
     )  # fmt: skip
+    found = tuple(_experts(experts, _load(base, dtype, quantisation, device, console)))
+    view = load_task(task, split=split, seed=seed).view()
+    parts = [SVFMixtures(found, view, rows) for rows in halves(view, seed)]
+    rows = [SearchRows(view.labels[p.rows], view.groups[p.rows], view.group_names) for p in parts]
     with _steps("search", console) as progress:
         result = search_mixtures(
             parts[0], rows[0], settings, held_out=(parts[1], rows[1]), folder=output,
