@@ -210,14 +210,15 @@ def test_calibration_fits_the_mixtures_own_margins() -> None:
 
 def test_is_saved_with_experts_and_router(tmp_path: Path) -> None:
     members = experts(seeds=(0, 1))
-    base = base_expert(members[0].reader)
+    base = base_expert(members[0].reader, "base")
     gate = dense_gate(3)
     RowMixture((base, *members), GateRouter((base, *members), gate), temperature=2.0, bias=-0.5).save(tmp_path)
     facts = json.loads((tmp_path / "mixture.json").read_text())
     assert (facts["temperature"], facts["bias"], facts["router"]) == (2.0, -0.5, "GateRouter")
-    assert facts["experts"] == ["expert_0_base_utility", "expert_1_lora_utility", "expert_2_lora_result"]
+    assert facts["experts"] == ["expert_0_base_base", "expert_1_lora_utility", "expert_2_lora_result"]
     loaded = load_llm_expert(tmp_path / facts["experts"][2], BASE)
     assert torch.equal(loaded.margins(SCM, ROWS), members[1].margins(SCM, ROWS))
+    assert load_llm_expert(tmp_path / facts["experts"][0], BASE).role == "base"
     assert torch.equal(load_gate(tmp_path / "router").score_weight, gate.score_weight)  # type: ignore[attr-defined]
 
 
