@@ -26,6 +26,7 @@ from experts.expert import ROLES, Expert, Role
 from experts.out_of_fold import fold_of_rows
 from llm_experts.adapters.registry import kind_named
 from llm_experts.base import Base, load_base
+from llm_experts.calibration import Calibration, calibration_errors
 from llm_experts.dispatch import BayesDispatcher
 from llm_experts.dispatch_models import responsibilities
 from llm_experts.expert import LLMExpert, base_expert, calibrate, probe
@@ -417,6 +418,7 @@ class LLMSystem:
         if tuning is not None and method not in TWINS:
             write_json(folder / "trials.json", trial_columns(tuning))
         if isinstance(expert, LLMExpert):
+            cell.params |= self._reading(expert)
             (folder / "expert").mkdir()
             expert.save(folder / "expert")
         if method == "llm_svf_search":
@@ -424,6 +426,17 @@ class LLMSystem:
             cell.add_table("fronts", front_rows(self.search))
         if self.settings.bias_items and self.job.split == 0:
             cell.add_table("bias", self._bias.rows(expert))
+
+    def _reading(self, expert: LLMExpert) -> dict[str, float]:
+        """How trustworthy the answers are on validation rows: answer mass, and calibration error before and after."""
+        rows = self.view.split.validation
+        mass = expert.answer_mass(self.view, rows)
+        calibration = Calibration(torch.tensor([expert.temperature]), torch.tensor([expert.bias]))
+        before, after = calibration_errors(expert.margins(self.view, rows)[None], self.view.labels[rows], calibration)
+        return {
+            "answer_mass": mass.mean, "answer_mass_low": mass.low, "temperature": expert.temperature,
+            "bias": expert.bias, "ece_before": float(before[0]), "ece_after": float(after[0]),
+        }  # fmt: skip
 
 
 def halves(view: TaskView, seed: int) -> tuple[Tensor, Tensor]:
