@@ -103,7 +103,7 @@ def train(
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials.")] = 12,
     batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 6,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a trial.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a trial; default: as in suites.")] = None,
     epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
     split: Split = 0,
     seed: Seed = 0,
@@ -205,12 +205,12 @@ def bias(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items of each set (drawn by strata); default: all.")] = None,
     mixture: Annotated[bool, typer.Option(help="Also score the uniform mixture of the experts.")] = False,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the items that are drawn and of the intervals.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Also write all rows as CSV.")] = None,
 ) -> None:
     """Score BBQ, CrowS-Pairs, StereoSet and WinoBias for a base, adapters and their mixture, with intervals.
 
-    Example: fairmoe llm bias --limit 200 · fairmoe llm bias results/llm/*/*_best --mixture
+    Examples: fairmoe llm bias --limit 200 · `fairmoe llm bias results/llm/*/*_best --mixture`
     """
     import pandas as pd
     import torch
@@ -219,13 +219,16 @@ def bias(
     from llm_experts.bias import SETS, LMScorer, MixtureScorer, RememberingScorer, score_bias
     from tasks.files import write_text
 
-    console = Console()
+    console, folders = Console(), experts or []
+    if mixture and len(folders) < 2:
+        raise typer.BadParameter(f"--mixture needs at least two experts, {len(folders)} given; name their folders.")
     loaded = _load(base, dtype, quantisation, device, console)
     scorers: dict[str, Any] = {base: LMScorer.of(loaded)}
-    for folder, expert in zip(experts or [], _experts(experts or [], loaded), strict=True):
-        if expert.adapter is not None:
-            scorers[folder.name] = RememberingScorer(LMScorer.with_adapter(loaded, expert.adapter))
-    if mixture and len(scorers) > 2:
+    for name, expert in zip(_names(folders), _experts(folders, loaded), strict=True):
+        adapter = expert.adapter
+        made = LMScorer.of(loaded) if adapter is None else LMScorer.with_adapter(loaded, adapter)
+        scorers[name] = RememberingScorer(made)
+    if mixture:
         members = list(scorers.values())[1:]
         scorers["uniform mixture"] = MixtureScorer(members, torch.full((len(members),), 1 / len(members)))
     rows = []
@@ -246,10 +249,12 @@ def search(
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
-    minimise: Annotated[list[str] | None, typer.Option(help="Further objectives beside utility@1.")] = None,
+    minimise: Annotated[
+        list[str] | None, typer.Option(help="Objectives beside utility@1 (up to three); default: dp@1.")
+    ] = None,
     constraint: Annotated[list[str] | None, typer.Option(help="Such as 'dp@1<=0.05' (repeatable).")] = None,
-    generations: Annotated[int, typer.Option(min=3)] = 100,
-    population: Annotated[int, typer.Option(min=4)] = 50,
+    generations: Annotated[int, typer.Option(min=3, help="Generations on the surrogate, all rounds together.")] = 100,
+    population: Annotated[int, typer.Option(min=4, help="Mixtures of a generation.")] = 50,
     floor: Annotated[float | None, typer.Option(help="Smallest share of the base in a mixture.")] = None,
     split: Split = 0,
     seed: Seed = 0,
@@ -259,7 +264,9 @@ def search(
 ) -> None:
     """Search for a mixture of SVF experts on one half of the validation rows; the other half accepts or rejects it.
 
-    Example: fairmoe llm search results/llm/german_split0_seed0/*svf*_best --task german --constraint "dp@1<=0.05"
+    Experts are what 'fairmoe llm train --kind svf' wrote, one per role.
+
+    Example: `fairmoe llm search results/llm/german_split0_seed0/*svf*_best --task german --constraint "dp@1<=0.05"`
     """
     from rich.console import Console
 
@@ -380,6 +387,13 @@ def _word(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """Names of experts in tables: their folders', with those that they lie in where two are called alike."""
+    found = [folder.resolve() for folder in folders]
+    short = [path.name for path in found]
+    return [n if short.count(n) == 1 else f"{p.parent.name}/{n}" for n, p in zip(short, found, strict=True)]
 
 
 def _overall(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

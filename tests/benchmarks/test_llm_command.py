@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app
-from benchmarks.commands.llm import _constraint, _overall
+from benchmarks.commands.llm import _constraint, _names, _overall
 from benchmarks.failure import explain
 from llm_experts.adapters.registry import KINDS
 from llm_experts.base import load_base
@@ -159,6 +160,20 @@ def test_an_unknown_bias_set_is_refused(tiny: str) -> None:
     assert "unknown bias set bqq: known are bbq" in paragraph(fairmoe("bias", "--base", tiny, "--only", "bqq"))
 
 
+def test_a_mixture_of_less_than_two_experts_is_refused(expert: str) -> None:
+    assert "--mixture needs at least two experts, 1 given" in paragraph(fairmoe("bias", expert, "--mixture"))
+
+
+def test_experts_that_are_called_alike_are_told_apart() -> None:
+    folders = [Path("x/german_split0/best"), Path("x/german_split1/best"), Path("x/german_split0/other")]
+    assert _names(folders) == ["german_split0/best", "german_split1/best", "other"]
+
+
+def test_examples_keep_their_asterisks() -> None:
+    assert "results/llm/*/*_best --mixture" in fairmoe("bias", "--help").output
+    assert "german_split0_seed0/*svf*_best" in fairmoe("search", "--help").output
+
+
 def test_constraints_are_read_as_they_are_written() -> None:
     assert _constraint("dp@1<=0.05") == ("dp@1", "<=", 0.05)
     assert _constraint(" utility@1 >= 0.7") == ("utility@1", ">=", 0.7)
@@ -196,11 +211,17 @@ def test_the_overall_rows_of_every_bias_set_are_shown() -> None:
 @pytest.mark.slow
 def test_bias_of_base_expert_and_mixture(tiny: str, expert: str, tmp_path: Path) -> None:
     output = tmp_path / "bias.csv"
-    done = fairmoe("bias", expert, "--base", tiny, "--limit", "20", "--output", str(output))
+    again = shutil.copytree(expert, tmp_path / "again")
+    done = fairmoe(
+        "bias", expert, str(again), "--mixture", "--base", tiny, "--limit", "20", "--output", str(output)
+    )  # fmt: skip
     assert done.exit_code == 0, done.output
     table = pd.read_csv(output)
     assert set(table["set"]) == {"bbq", "crows_pairs", "stereoset", "winobias"}
-    assert set(table["model"]) == {tiny, Path(expert).name}
+    assert set(table["model"]) == {tiny, Path(expert).name, "again", "uniform mixture"}
+    scores = table.pivot(index=["set", "metric", "category"], columns="model", values="estimate")
+    for other in ("again", "uniform mixture"):  # the same adapter twice, and the mean of it and itself
+        pd.testing.assert_series_equal(scores[other], scores[Path(expert).name], check_names=False, atol=1e-4)
     assert all(name in done.output for name in ("bbq", "crows_pairs", "stereoset", "winobias"))
 
 
