@@ -112,8 +112,8 @@ class Suite(BaseModel):
 
     @property
     def all_tasks(self) -> tuple[str, ...]:
-        """Every task once: the tabular ones, then those that are there for the text experts alone."""
-        return tuple(dict.fromkeys([*self.tasks, *(self.llm.tasks if self.llm else ())]))
+        """The tabular tasks, then those that are there for the text experts alone."""
+        return (*self.tasks, *(task for task in (self.llm.tasks if self.llm else ()) if task not in self.tasks))
 
     def splits_of(self, task: str) -> int:
         """Splits of a task: a task that is there for the text experts alone has as many as they use."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -129,9 +130,9 @@ class CountingReader(Reader):
 
     read = 0
 
-    def batches(self, packed: Packed):  # type: ignore[no-untyped-def]
+    def batches(self, packed: Packed, *args: Any, **options: Any) -> Iterator[Any]:
         self.read += len(packed)
-        yield from super().batches(packed)
+        yield from super().batches(packed, *args, **options)
 
 
 def test_a_text_is_read_and_routed_once() -> None:
