@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -97,6 +98,7 @@ def run_batches(
     trials: int,
     batch: int,
     train: Callable[[Asked, int], tuple[list[Row], list[Weights]]],
+    first: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Ask, train, store and tell batches until every study of the store has its trials.
 
@@ -109,8 +111,13 @@ def run_batches(
         Trials per seed, and how many of them are trained at once; the first batch is drawn at random.
     train : callable
         (trials asked, trials finished per seed) → a row and the weights of each trial.
+    first : sequence of mapping
+        Parameters of the first trials of every study; what they do not name is drawn.
     """
     studies = {seed: _study(store, seed, role, min(batch, trials)) for seed in store.rows}
+    for study in studies.values():
+        for params in first[store.count :]:
+            study.enqueue_trial(dict(params))
     while store.count < trials:
         size = min(batch, trials - store.count)
         asked = [(seed, studies[seed].ask(dict(space))) for seed in studies for _ in range(size)]

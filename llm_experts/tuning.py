@@ -133,7 +133,8 @@ def tune_seeds(
         Of the adapter's configuration.
     utility_floor : float or Tuning, optional
         Required for fair roles. A float is the floor itself; the tuned utility expert of the same view gives
-        ``its validation utility − epsilon``.
+        ``its validation utility − epsilon``, and the first half of the first batch starts from it: first weights,
+        learning rate, decay and rank are its own, so that these trials differ by their fairness terms alone.
     epsilon : float, optional
         Default 0.02 with a Tuning; with a float it is only stated in the results.
     progress : callable, optional
@@ -150,7 +151,8 @@ def tune_seeds(
     reached = utility_floor.best_score if isinstance(utility_floor, Tuning) else None
     given = None if isinstance(utility_floor, Tuning) else utility_floor
     floor, margin = floor_of(name, given, reached, epsilon)
-    shared = (budget or Budget(), options or Options(), dict(adapter_options or {}))
+    anchor = utility_floor.recipe.lane if isinstance(utility_floor, Tuning) and utility_floor.kind == kind else None
+    shared = (budget or Budget(), options or Options(), dict(adapter_options or {}), anchor)
     plan = _Plan(texts, name, kind_named(kind).name, tuple(seeds), trials, batch, floor, *shared)
     notes: list[str] = []
     with quiet_optuna():
@@ -162,6 +164,7 @@ def tune_seeds(
             trials=trials,
             batch=batch,
             train=lambda asked, finished: _train(plan, asked, notes, _shifted(progress, plan, finished)),
+            first=plan.first(),
         )
     results = [_conclude(plan, store, seed, margin, notes) for seed in plan.seeds]
     for result in results:
@@ -181,6 +184,18 @@ class _Plan:
     budget: Budget
     options: Options
     adapter_options: Mapping[str, Any]
+    anchor: LaneConfig | None
+
+    @property
+    def anchored(self) -> int:
+        """Trials of a fair role that differ from the tuned utility expert by their fairness terms alone."""
+        return 0 if self.anchor is None or self.role == "utility" else min(self.batch, self.trials) // 2
+
+    def first(self) -> list[dict[str, Any]]:
+        if self.anchor is None:
+            return []
+        known = {"lr": self.anchor.lr, "weight_decay": self.anchor.weight_decay, "rank": self.anchor.rank}
+        return [{name: known[name] for name in self.space() if name in known}] * self.anchored
 
     @property
     def train_seed(self) -> int:
@@ -204,6 +219,8 @@ class _Plan:
         lambdas = {key: value for key, value in params.items() if key.startswith("lambda_")}
         rank = params["rank"] if "rank" in params else kind_named(self.kind).rank_choices[0]
         lane_seed = derive_seed(seed, "adapter", self.role, number)
+        if self.anchor is not None and number < self.anchored:
+            lane_seed = self.anchor.seed
         return LaneConfig(params["lr"], params["weight_decay"], rank, lambdas, lane_seed)
 
     def settings(self) -> dict[str, Any]:
@@ -212,7 +229,12 @@ class _Plan:
         what = {"role": self.role, "kind": self.kind, "view": self.texts.view.hash, "floor": self.floor}
         how = {"base": reader.base.hash, "template": reader.template, "start": reader.start}
         shared = {"seeds": self.seeds, "batch": self.batch, "adapter_options": repr(dict(self.adapter_options))}
-        records = {"budget": dataclasses.asdict(self.budget), "options": dataclasses.asdict(self.options)}
+        anchor = None if self.anchor is None else repr(self.anchor)
+        records = {
+            "budget": dataclasses.asdict(self.budget),
+            "options": dataclasses.asdict(self.options),
+            "anchor": anchor,
+        }
         return {**what, **how, **shared, **records}
 
 

@@ -63,6 +63,14 @@ def test_fair_roles_stay_above_the_floor(utility: Tuning, fair: Tuning) -> None:
         assert "not tuned for fairness" in fair.note
 
 
+def test_the_first_fair_trials_start_from_the_utility_expert(utility: Tuning, fair: Tuning) -> None:
+    """Half of the first batch differs from it by the fairness terms alone."""
+    shared = ("lr", "weight_decay", "rank")
+    first = [row["params"] for row in fair.trials if row["number"] == 0]
+    assert [{name: params[name] for name in shared} for params in first] == [utility.best_params]
+    assert all(row["params"]["lr"] != utility.best_params["lr"] for row in fair.trials[1:])
+
+
 def test_a_fair_role_needs_a_floor(texts: TaskTexts, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs utility_floor"):
         tune(texts, "result", seed=0, folder=tmp_path, budget=SHORT, trials=2)
