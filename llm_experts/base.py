@@ -224,7 +224,8 @@ def _load_model(
         options |= {"quantization_config": _quantised(quantisation, dtype), "device_map": {"": device}}
     try:
         with _quiet():
-            model, info = AutoModelForCausalLM.from_pretrained(
+            loader: Any = AutoModelForCausalLM
+            model, info = loader.from_pretrained(
                 folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
@@ -260,9 +261,10 @@ def _keep_layout(model: Any) -> None:
 def _quantised(quantisation: str, dtype: torch.dtype) -> Any:
     from transformers import BitsAndBytesConfig
 
+    config: Any = BitsAndBytesConfig
     if quantisation == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
+        return config(load_in_8bit=True)
+    return config(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
 
@@ -271,7 +273,8 @@ def _load_tokenizer(id: str, folder: Path) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        loader: Any = AutoTokenizer
+        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]
         raise BaseError(
@@ -284,8 +287,9 @@ def _load_tokenizer(id: str, folder: Path) -> PreTrainedTokenizerFast:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the library's progress bars."""
-    from transformers.utils import logging
+    from transformers.utils import logging as library_logging
 
+    logging: Any = library_logging
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
