@@ -51,7 +51,7 @@ class Shape:
             bos_token_id=None,
             eos_token_id=end,
             dtype="float32",
-            attn_implementation="sdpa",
+            attn_implementation="sdpa",  # type: ignore[call-arg]
         )
 
 
@@ -89,5 +89,7 @@ def new_model(config: Qwen3Config, seed: int, numbers: Mapping[int, int] | None 
             waves = torch.rand(size, generator=random) * WAVES
             phase = torch.rand(size, generator=random) * 2 * torch.pi
             for token, number in numbers.items():
-                table[token] = EMBEDDING * (0.9 * 2**0.5 * torch.cos(waves * number / 100 + phase) + 0.45 * table[token] / EMBEDDING)
+                table[token] = EMBEDDING * (
+                    0.9 * 2**0.5 * torch.cos(waves * number / 100 + phase) + 0.45 * table[token] / EMBEDDING
+                )
     return model

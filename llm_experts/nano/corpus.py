@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from llm_experts.nano.populations import FACTORS, Rows, draw_population
+from llm_experts.nano.populations import Rows, draw_population
 from llm_experts.nano.schema import LEVELS, MADE_UP, NUMERIC, SIDES, Subject
 from tasks.seeding import derive_seed, numpy_generator
 from tasks.text import FORMATS, UNKNOWN
@@ -101,7 +101,10 @@ def lessons(
         random = Random(derive_seed(world, "questions", stream, index))
         template = _template(random)
         for row in range(min(rows, count - made)):
-            yield Lesson(_row(population, row, template, random.random() < GRADED), _questions(population, row, template, world, random))
+            yield Lesson(
+                _row(population, row, template, random.random() < GRADED),
+                _questions(population, row, template, random),
+            )
             made += 1
         index += 1
 
@@ -136,11 +139,11 @@ def _row(population: Rows, row: int, template: str, graded: bool) -> tuple[Part,
     return tuple(parts)
 
 
-def _questions(population: Rows, row: int, template: str, world: int, random: Random) -> tuple[Question, ...]:
+def _questions(population: Rows, row: int, template: str, random: Random) -> tuple[Question, ...]:
     found = []
     for family, count in TAILS:
         for _ in range(count):
-            question = FAMILIES[family](population, row, FORMATS[template].ask, world, random)
+            question = FAMILIES[family](population, row, FORMATS[template].ask, random)
             if question is not None:
                 found.append(question)
     return tuple(found)
@@ -157,21 +160,9 @@ def _asked(ask: str, before: str, question: str, truth: int, family: str, random
     return Question(parts, family, truth)
 
 
-def directions(world: int) -> dict[str, np.ndarray]:
-    """What each made-up question asks about: a direction in the space of hidden factors."""
-    found = {}
-    for question in MADE_UP:
-        found[question] = np.eye(FACTORS)[0]
-    return found
-
-
-_DIRECTIONS: dict[int, dict[str, np.ndarray]] = {}
-
-
-def _decide(population: Rows, row: int, ask: str, world: int, random: Random) -> Question | None:
-    known = _DIRECTIONS.setdefault(world, directions(world))
+def _decide(population: Rows, row: int, ask: str, random: Random) -> Question | None:
     question = MADE_UP[pick(random, len(MADE_UP))]
-    says = sum(cell.says for cell in population.cells[row]) @ known[question]
+    says = sum(float(cell.says.sum()) for cell in population.cells[row])
     if abs(says) < 0.3:  # too close to call
         return None
     return _asked(ask, "", question, int(says > 0), "decide", random)
@@ -208,12 +199,12 @@ def _claim(population: Rows, row: int, random: Random) -> Claim:
     return Claim(f"{start} {'above' if above else 'below'} {bound:.10g}.", bool(holds))
 
 
-def _tell(population: Rows, row: int, ask: str, world: int, random: Random) -> Question:
+def _tell(population: Rows, row: int, ask: str, random: Random) -> Question:
     claim = _claim(population, row, random)
     return _asked(ask, "", f"Is this true? {claim.words}", int(claim.truth), "tell", random)
 
 
-def _rule(population: Rows, row: int, ask: str, world: int, random: Random) -> Question:
+def _rule(population: Rows, row: int, ask: str, random: Random) -> Question:
     asked = population.subject.questions or MADE_UP
     question = asked[pick(random, len(asked))] or MADE_UP[0]
     first = _claim(population, row, random)
@@ -226,7 +217,7 @@ def _rule(population: Rows, row: int, ask: str, world: int, random: Random) -> Q
     return _asked(ask, f"Rule for yes: {words} ", question, int(truth), "rule", random)
 
 
-def _recall(population: Rows, row: int, ask: str, world: int, random: Random) -> Question | None:
+def _recall(population: Rows, row: int, ask: str, random: Random) -> Question | None:
     numbers = [place for place, cell in enumerate(population.cells[row]) if cell.number is not None]
     if not numbers:
         return None

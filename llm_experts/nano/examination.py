@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from llm_experts.nano.corpus import Encoder, Lesson, lessons
-from llm_experts.nano.network import collate, states_of, rotary_tables
+from llm_experts.nano.network import collate, rotary_tables, states_of
 from llm_experts.nano.schema import Subject, bank
 
 if TYPE_CHECKING:

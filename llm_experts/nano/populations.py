@@ -92,7 +92,7 @@ def _scale(trait: Trait, random: np.random.Generator) -> str | tuple[float, floa
 
 @dataclass(frozen=True)
 class Cell:
-    """A value of a row: its words, what it says about the hidden factors; if a number, which and how large for its unit."""
+    """A value of a row: its words, what it says about the hidden factors; if a number, which one."""
 
     words: str
     number: float | None
@@ -184,10 +184,10 @@ def _numbers(trait: Trait, known: Meaning, factors: np.ndarray, random: np.rando
     noise = np.sqrt(1 - strength**2) * random.standard_normal(len(factors))
     level = strength * (factors @ own) / np.linalg.norm(own) + noise
     level = random.normal(0, 0.4) + random.uniform(0.6, 1.2) * level
-    if known.scale == SHARES:
+    if isinstance(known.scale, str) and known.scale == SHARES:
         numbers = np.round(1 / (1 + np.exp(-level)), 2)
         standard = (numbers - 0.5) * 4
-    elif known.scale == SCORES:
+    elif isinstance(known.scale, str):  # SCORES
         numbers = np.round(level * 2, int(random.integers(1, 3)))
         standard = numbers / 2
     else:

@@ -1,8 +1,8 @@
 """The pretraining of nano, from nothing: texts, tokenizer, weights. The same settings give the same bytes.
 
 Two workers compute the gradients of two halves of each batch, each on one core: the sum is the same on every machine
-with the same arithmetic, whatever its number of cores. An interrupted run goes on from its last checkpoint and ends with
-the same weights.
+with the same arithmetic, whatever its number of cores. An interrupted run goes on from its last checkpoint and ends
+with the same weights.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ def pretrain(
         model = new_model(_config(settings, source.tokenizer), settings.seed, numbers_of(source.tokenizer))
         run = _Run(settings, model, source, work)
         run.go(start, progress)
-        marks = examine(model.eval(), source.encoder, subjects, settings.exam, settings.seed)
+        model.train(False)
+        marks = examine(model, source.encoder, subjects, settings.exam, settings.seed)
     finally:
         torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
@@ -224,7 +225,9 @@ class _Run:
         self._settings, self._model, self._source, self._work = settings, model, source, work
         self._parameters = dict(model.named_parameters())
         last = f".{model.config.num_hidden_layers - 1}."
-        slow = {n: SLOW for n in self._parameters if n.endswith(("o_proj.weight", "down_proj.weight")) and last not in n}
+        slow = {
+            n: SLOW for n in self._parameters if n.endswith(("o_proj.weight", "down_proj.weight")) and last not in n
+        }
         slow |= {name: TOP_SLOW for name in self._parameters if last in name}
         slow["model.embed_tokens.weight"] = EMBED_SLOW
         self._optimiser = Optimiser(self._parameters, settings.matrix_rate, settings.rate, slow)
@@ -261,7 +264,7 @@ class _Run:
         rising, falling = share / WARM_UP, (1 - share) / FALL
         self._optimiser.step(gradients, max(0.01, min(1.0, rising, falling)))
         self.tokens += sum(map(len, (lesson for part in parts for lesson in part)))
-        loss = sum(f.loss for f in found) / sum(f.count for f in found)
+        loss = sum(f.loss for f in found) / sum(f.positions for f in found)
         answers = sum(f.answer_loss for f in found) / max(1, sum(f.answers for f in found))
         self.curve.append(Point(len(self.curve) + 1, self.tokens, loss, answers))
 
@@ -269,7 +272,9 @@ class _Run:
         with torch.enable_grad():
             states = states_of(self._model, batch, self._tables)
             asked = batch.weights > 0
-            logits = torch.where(batch.rows[..., None], states.early, states.final)[asked] @ self._model.lm_head.weight.T
+            logits = (
+                torch.where(batch.rows[..., None], states.early, states.final)[asked] @ self._model.lm_head.weight.T
+            )
             each = cross_entropy(logits, batch.targets[asked], reduction="none")
             weights = batch.weights[asked]
             gradients = torch.autograd.grad((each * weights).sum() / total, list(self._parameters.values()))
@@ -310,7 +315,7 @@ class _Gradients(NamedTuple):
 
     gradients: tuple[Tensor, ...]
     loss: float
-    count: int
+    positions: int
     answer_loss: float
     answers: int
 
@@ -318,8 +323,8 @@ class _Gradients(NamedTuple):
 def sampled(batch: Batch, random: np.random.Generator) -> Batch:
     """Predict a position of weight w < 1 with probability w, at weight 1: the same in expectation, for less work.
 
-    What follows in a row is foretold from the states that enter the last layer (half of the positions) and from the final
-    ones: an adapter of the last layer finds in its input what each column says.
+    What follows in a row is foretold from the states that enter the last layer (half of the positions) and from the
+    final ones: an adapter of the last layer finds in its input what each column says.
     """
     drawn, early = (torch.from_numpy(random.random(batch.weights.shape, dtype=np.float32)) for _ in range(2))
     weights = torch.where(drawn < batch.weights, batch.weights.clamp(min=1.0), 0.0)

@@ -1,4 +1,4 @@
-"""A tokenizer that is frugal with rows: byte-level BPE trained on generated text, and one token per statement of a card.
+"""A tokenizer that is frugal with rows: byte-level BPE on generated text, and one token per statement of a card.
 
 A row is mostly template, and what it can say of a category is known from the card: "The applicant's job class is
 skilled." is one token, so are "The applicant's age is", its unit, and each question. Numbers are tokens of up to two
@@ -28,7 +28,14 @@ def phrases(subjects: Iterable[Subject]) -> list[str]:
     """Texts that are one token each: statements, names of numbers in each template, units, questions and options."""
     found = [" Question:", "\nQuestion:", " Options:", " yes or no. Answer:", " no or yes. Answer:"]
     found += [f"{ask}Question: Is this true?" for ask in (" ", "\n")]
-    found += [" Rule for yes:", " Either:", " Both:", " above", " below", *(f" {question} Options:" for question in MADE_UP)]
+    found += [
+        " Rule for yes:",
+        " Either:",
+        " Both:",
+        " above",
+        " below",
+        *(f" {question} Options:" for question in MADE_UP),
+    ]
     found += [f" {word}." for word in (*LEVELS, *SIDES)]
     for subject in subjects:
         found += [f" {question} Options:" for question in subject.questions if question]
@@ -49,7 +56,9 @@ def _sayings(template: Template, subject: str, trait: Trait) -> list[str]:
 
 def units(subjects: Iterable[Subject]) -> list[str]:
     """Units with what stands behind them, one token each."""
-    found = (f" {trait.unit}{end}" for subject in subjects for trait in subject.traits if trait.unit for end in ("", "."))
+    found = (
+        f" {trait.unit}{end}" for subject in subjects for trait in subject.traits if trait.unit for end in ("", ".")
+    )
     return list(dict.fromkeys(found))
 
 
@@ -102,7 +111,7 @@ def train_tokenizer(
     subjects = tuple(subjects)
     tokenizer.train_from_iterator(chain(texts, spoken(subjects)), trainer)
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in [*phrases(subjects), *units(subjects)]])
-    fast = PreTrainedTokenizerFast(
+    fast: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False
     )
     for word in ANSWERS:

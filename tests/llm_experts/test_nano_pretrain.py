@@ -87,7 +87,11 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(folder: Path, tmp_path
     assert not (tmp_path / "out").exists()
     shares: list[float] = []
     pretrain(
-        MINIATURE, tmp_path / "out", SUBJECTS, work=tmp_path / "work", progress=lambda report: shares.append(report.share)
+        MINIATURE,
+        tmp_path / "out",
+        SUBJECTS,
+        work=tmp_path / "work",
+        progress=lambda report: shares.append(report.share),
     )
     assert shares[0] > 1 / 3  # the first chunk was not repeated
     assert weights_of(tmp_path / "out") == weights_of(folder)
