@@ -232,7 +232,7 @@ def _recall(population: Rows, row: int, ask: str, random: Random) -> Question | 
     return Question(parts, "recall", -1)
 
 
-Family = Callable[[Rows, int, str, int, Random], Question | None]
+Family = Callable[[Rows, int, str, Random], Question | None]
 FAMILIES: dict[str, Family] = {"decide": _decide, "tell": _tell, "rule": _rule, "recall": _recall}
 
 
