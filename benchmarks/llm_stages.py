@@ -69,6 +69,9 @@ CROSS = {name.replace("llm_", "cross_"): kind for name, kind in GATES.items()}
 CONFIGS = tuple(dict.fromkeys(dataclasses.replace(config, lambda_attention=0.0) for config in DEFAULT_CONFIGS))
 """Gate configurations: reasons of training rows would cost one reading per row and column."""
 
+CACHE_BYTES = 1 << 29
+"""Hidden states that a reader keeps (512 MiB): mixtures inside the layers read the same altered rows one after another."""
+
 TIMED_ROWS = 64
 """Rows on which the reading speed is measured."""
 
@@ -116,7 +119,8 @@ class LLMSystem:
         """The task's rows as texts, for a kind of adapter: virtual tokens are seen by every layer."""
         start = 0 if kind_named(kind).needs_full_model else self.settings.start % self.base.n_layers
         if start not in self._texts:
-            self._texts[start] = TaskTexts(self.view, Reader(self.base, self.settings.template, start))
+            reader = Reader(self.base, self.settings.template, start, cache_bytes=CACHE_BYTES)
+            self._texts[start] = TaskTexts(self.view, reader)
         return self._texts[start]
 
     @property
