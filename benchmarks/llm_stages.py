@@ -70,7 +70,7 @@ CONFIGS = tuple(dict.fromkeys(dataclasses.replace(config, lambda_attention=0.0) 
 """Gate configurations: reasons of training rows would cost one reading per row and column."""
 
 CACHE_BYTES = 1 << 29
-"""Hidden states that a reader keeps (512 MiB): mixtures inside the layers read the same altered rows one after another."""
+"""Hidden states that a reader keeps (512 MiB): mixtures inside the layers read the same altered rows in turn."""
 
 TIMED_ROWS = 64
 """Rows on which the reading speed is measured."""
