@@ -42,7 +42,7 @@ def test_its_facts(cache: Path) -> None:
     assert facts["hash"] == nano_hash(settings=MINIATURE)
     assert facts["path"] == str(folder)
     assert facts["loss_last"] < facts["loss_first"]
-    assert {"decide", "level", "rule", "tell"} == set(facts["examination"])
+    assert {"decide", "level", "rule", "side", "tell"} == set(facts["examination"])
     for marks in facts["examination"].values():
         assert 0 <= marks["accuracy"] <= 1
         assert 0 < marks["constant"] <= 1
