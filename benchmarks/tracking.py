@@ -283,7 +283,7 @@ def _metrics(cell: Cell) -> Iterator[Metric]:
             yield Metric(name, float(value), now, step)
 
 
-SECTIONS = {"gate": "train_gate", "finetune": "train_joint", "cost": "usage"}
+SECTIONS = {"gate": "train_gate", "finetune": "train_joint", "search": "train_search", "cost": "usage"}
 """Names of chart sections; MLflow sorts them, and the scores of test rows are to come first."""
 
 
