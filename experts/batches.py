@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from experts.graph.neighbourhood import Neighbourhood
 from experts.lanes import with_ones
 from metrics.surrogates import known_rates, rate_weights, relative_weights
 from tasks.seeding import torch_generator
@@ -31,6 +32,8 @@ class Batch:
         Weight of each row in each lane; None: all 1.
     sample_rows : int
         Rows of :attr:`sample`.
+    around : Neighbourhood or None
+        What a second graph layer of the rows reads.
     """
 
     rows: Tensor
@@ -39,6 +42,7 @@ class Batch:
     n_groups: int
     weights: Tensor | None = None
     sample_rows: int = 512
+    around: Neighbourhood | None = None
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -90,7 +94,14 @@ class Batch:
         if m >= len(self):
             return self
         weights = None if self.weights is None else self.weights[:, :m]
-        return replace(self, rows=self.rows[:m], labels=self.labels[:m], groups=self.groups[:m], weights=weights)
+        around = None if self.around is None else self.around.first(m)
+        rows, labels, groups = self.rows[:m], self.labels[:m], self.groups[:m]
+        return replace(self, rows=rows, labels=labels, groups=groups, weights=weights, around=around)
+
+    @property
+    def nodes(self) -> int:
+        """Nodes whose hidden layer a step computes: the rows, or all that their second graph layer reads."""
+        return len(self) if self.around is None else self.around.nodes
 
     def lanes(self, part: slice) -> Batch:
         """The same rows with the weights of some lanes."""
@@ -127,6 +138,8 @@ class TrainingRows:
     seed : int
     sample_rows : int
         Rows of each batch's sample for costly losses.
+    neighbourhood : callable, optional
+        From rows to what a second graph layer reads.
 
     Raises
     ------
@@ -135,9 +148,16 @@ class TrainingRows:
     """
 
     def __init__(
-        self, view: TaskView, batch_rows: int, weights: Tensor | None, seed: int, sample_rows: int = 512
+        self,
+        view: TaskView,
+        batch_rows: int,
+        weights: Tensor | None,
+        seed: int,
+        sample_rows: int = 512,
+        neighbourhood: Callable[[Tensor], Neighbourhood | None] = lambda _: None,
     ) -> None:
         self._view = view
+        self._neighbourhood = neighbourhood
         self._sample_rows = sample_rows
         self._rows = view.split.train
         self._n_groups = len(view.group_names)
@@ -172,7 +192,8 @@ class TrainingRows:
         weights = None if self.weights is None else self.weights[:, places]
         features = with_ones(self._view.features[rows])
         labels, groups = self._view.labels[rows], self._view.groups[rows]
-        return Batch(features, labels, groups, self._n_groups, weights, self._sample_rows)
+        around = self._neighbourhood(rows)
+        return Batch(features, labels, groups, self._n_groups, weights, self._sample_rows, around)
 
     def _full(self) -> Iterator[Batch]:
         places = stratified_order(self._strata, self._generator)

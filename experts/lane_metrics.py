@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
+from experts.graph.layers import graph_probabilities, graph_reasons
+from experts.graph.neighbourhood import Neighbourhood
 from experts.group_profiles import indicator_or_none
 from experts.integrated_gradients import path_slopes
 from experts.lanes import LaneParameters, head, hidden, row_chunks, with_ones
@@ -70,15 +72,26 @@ def _reasons(parameters: LaneParameters, rows: Tensor, indicator: Tensor | None)
     return attributions, torch.sigmoid(head(without, second, offset))
 
 
-def outcome_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor) -> dict[str, Tensor]:
-    """Metric id to [K] float64 values on rows, for what needs predictions only; nan where undefined."""
-    probability = lane_probabilities(parameters, view.features[rows])
+def outcome_metrics(
+    parameters: LaneParameters, view: TaskView, rows: Tensor, around: Neighbourhood | None = None
+) -> dict[str, Tensor]:
+    """Metric id to [K] float64 values on rows, for what needs predictions only; nan where undefined.
+
+    ``around`` is what a second graph layer of the rows reads.
+    """
+    probability = _probabilities(parameters, view.features[rows], around)
     labels, groups = view.labels[rows], view.groups[rows]
     values = point_values(probability, labels, groups, len(view.group_names), metrics=OUTCOME_METRICS)
     return {**values, RARER_SHARE: rarer_share(probability)}
 
 
-def reason_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor) -> dict[str, Tensor]:
+def _probabilities(parameters: LaneParameters, features: Tensor, around: Neighbourhood | None) -> Tensor:
+    return lane_probabilities(parameters, features) if around is None else graph_probabilities(parameters, around)
+
+
+def reason_metrics(
+    parameters: LaneParameters, view: TaskView, rows: Tensor, around: Neighbourhood | None = None
+) -> dict[str, Tensor]:
     """Metric id to [K] float64 values on rows, for the procedural metrics; lanes are taken a few at a time."""
     from metrics.procedural import procedural_points
 
@@ -87,19 +100,26 @@ def reason_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor) -> 
     parts = []
     for lanes in torch.split(torch.arange(len(parameters)), size):
         part = parameters.select(lanes)
-        attributions, masked = lane_reasons(part, view, features)
-        probability = lane_probabilities(part, features)
+        if around is None:
+            attributions, masked = lane_reasons(part, view, features)
+        else:
+            attributions, masked = graph_reasons(
+                part, around, indicator_or_none(view.column_of_feature, len(view.columns))
+            )
+        probability = _probabilities(part, features, around)
         values = procedural_points(probability, masked, attributions, groups, len(view.group_names), labels)
         parts.append({name: values[name] for name in REASON_METRICS})
     return {name: torch.cat([part[name] for part in parts]) for name in REASON_METRICS}
 
 
-def lane_metrics(parameters: LaneParameters, view: TaskView, rows: Tensor, role: Role) -> dict[str, Tensor]:
+def lane_metrics(
+    parameters: LaneParameters, view: TaskView, rows: Tensor, role: Role, around: Neighbourhood | None = None
+) -> dict[str, Tensor]:
     """What a role needs to judge a checkpoint: outcome metrics, and reasons where its score looks at them."""
-    values = outcome_metrics(parameters, view, rows)
+    values = outcome_metrics(parameters, view, rows, around)
     if role in ("utility", "result"):
         return values
-    values = {**values, **reason_metrics(parameters, view, rows)}
+    values = {**values, **reason_metrics(parameters, view, rows, around)}
     if role == "combined":
         values[FINAL] = final(values["utility@1"], values["fair_res@1"], values["fair_proc@1"])
     return values

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,32 +30,35 @@ class LaneParameters:
 
     Attributes
     ----------
-    theta : [K, h·(d+1) + h + 1] float32
+    theta : [K, h·(d+1) + t·h + 1] float32
         Row k holds W1 with b1 as its last column, then w2, then b2.
     n_features, hidden : int
         d and h.
+    heads : int
+        t, weights w2 of a hidden unit: one, or one per operator of a second graph layer.
     """
 
     theta: Tensor
     n_features: int
     hidden: int
+    heads: int = 1
 
     @classmethod
-    def initial(cls, n_features: int, hidden: int, seeds: Sequence[int]) -> LaneParameters:
+    def initial(cls, n_features: int, hidden: int, seeds: Sequence[int], heads: int = 1) -> LaneParameters:
         """Uniform in ±1/√fan-in, as a PyTorch linear layer; lane k depends on seeds[k] alone."""
         first = hidden * (n_features + 1)
-        bound = torch.full((first + hidden + 1,), hidden**-0.5)
+        bound = torch.full((first + heads * hidden + 1,), hidden**-0.5)
         bound[:first] = max(n_features, 1) ** -0.5
         draws = [torch.rand(len(bound), generator=torch_generator(seed, "initial weights")) for seed in seeds]
-        return cls((torch.stack(draws) * 2 - 1) * bound, n_features, hidden)
+        return cls((torch.stack(draws) * 2 - 1) * bound, n_features, hidden, heads)
 
     def __len__(self) -> int:
         """Number of lanes."""
         return len(self.theta)
 
     def split(self) -> tuple[Tensor, Tensor, Tensor]:
-        """W1 with b1 [K, h, d+1], w2 [K, h] and b2 [K, 1], differentiable views of theta."""
-        sizes = [self.hidden * (self.n_features + 1), self.hidden, 1]
+        """W1 with b1 [K, h, d+1], w2 [K, t·h] and b2 [K, 1], differentiable views of theta."""
+        sizes = [self.hidden * (self.n_features + 1), self.heads * self.hidden, 1]
         first, second, offset = torch.split(self.theta, sizes, dim=1)
         return first.reshape(len(self), self.hidden, self.n_features + 1), second, offset
 
@@ -71,7 +74,7 @@ class LaneParameters:
 
     @property
     def w2(self) -> Tensor:
-        """[K, h] second layer."""
+        """[K, t·h] second layer."""
         return self.split()[1]
 
     @property
@@ -81,7 +84,11 @@ class LaneParameters:
 
     def select(self, lanes: Tensor | Sequence[int]) -> LaneParameters:
         """Copy of some lanes, in the given order."""
-        return LaneParameters(self.theta[torch.as_tensor(lanes)].detach().clone(), self.n_features, self.hidden)
+        return self.with_theta(self.theta[torch.as_tensor(lanes)].detach().clone())
+
+    def with_theta(self, theta: Tensor) -> LaneParameters:
+        """Networks of the same shape with other weights, and as many as these are."""
+        return replace(self, theta=theta)
 
 
 def with_ones(features: Tensor) -> Tensor:
@@ -137,24 +144,32 @@ def dropout_forward(
 ) -> tuple[Tensor, Tensor]:
     """Margins [K, n] under dropout, and the slopes [K, h, n] that :func:`dropout_backward` needs; builds no graph.
 
+    Parameters as :meth:`LaneParameters.split` gives them; the others as :func:`dropout_activations` takes them.
+    """
+    _, second, offset = parameters
+    activations, slopes = dropout_activations(parameters[0], rows, mask, workspace)
+    return torch.baddbmm(offset[:, None], second[:, None], activations).squeeze(1), slopes
+
+
+def dropout_activations(first: Tensor, rows: Tensor, mask: Tensor, workspace: Workspace) -> tuple[Tensor, Tensor]:
+    """Activations and slopes [K, h, n] of the hidden layer under dropout; builds no graph.
+
     Parameters
     ----------
-    parameters : tuple of Tensor
-        As :meth:`LaneParameters.split` gives them.
+    first : [K, h, d+1]
     rows : [n, d+1], with the column of ones
     mask : [h, n] float32
         0 where a unit is dropped, 1/(1 − rate) elsewhere; shared by the lanes.
     workspace : Workspace
-        Holds the slopes: go backward before it is used again.
+        Holds both results: go backward before it is used again.
     """
-    first, second, offset = parameters
     lanes, units, width = first.shape
     activations, slopes = workspace.take(lanes, units, len(rows))
     torch.mm(first.reshape(lanes * units, width), rows.T, out=activations.view(lanes * units, len(rows)))
     torch.ops.aten.leaky_relu_backward.grad_input(
         mask.expand_as(activations), activations, SLOPE, False, grad_input=slopes
     )
-    return torch.baddbmm(offset[:, None], second[:, None], activations.mul_(slopes)).squeeze(1), slopes
+    return activations.mul_(slopes), slopes
 
 
 def dropout_backward(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -55,7 +56,7 @@ class MLPExpert:
 
     def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         """[r] margin of class 1; ``keep`` [r, columns] bool masks columns to unknown."""
-        self._check(task)
+        check_features(self.role, self.feature_names, task)
         chunks = row_chunks(len(rows), max(self.parameters.hidden, self.parameters.n_features))
         parts = [self._logits(task, rows[c], None if keep is None else keep[c]) for c in chunks]
         return torch.cat(parts) if parts else torch.zeros(0)
@@ -68,7 +69,7 @@ class MLPExpert:
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, columns] exact integrated gradients of the margin; Σ over columns = margin − margin of all unknown."""
-        self._check(task)
+        check_features(self.role, self.feature_names, task)
         indicator = column_indicator(task.column_of_feature, len(task.columns))
         chunks = row_chunks(len(rows), max(self.parameters.hidden, self.parameters.n_features))
         parts = [by_column(lane_attributions(self.parameters, task.features[rows[c]])[0], indicator) for c in chunks]
@@ -76,7 +77,7 @@ class MLPExpert:
 
     def hidden(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, h] hidden pre-activations."""
-        self._check(task)
+        check_features(self.role, self.feature_names, task)
         return hidden(self.parameters.split()[0], with_ones(task.features[rows]))[0].T
 
     def save(self, folder: Path) -> None:
@@ -104,41 +105,44 @@ class MLPExpert:
         ExpertError
             If a file is missing, damaged, or the two files do not belong together; the text names the file.
         """
-        facts = _read_description(folder / DESCRIPTION)
+        facts = read_description(folder / DESCRIPTION, ("mlp",), "an MLP expert")
         names = tuple(facts["feature_names"])
-        theta = _read_theta(folder / WEIGHTS, (1, facts["hidden"] * (len(names) + 2) + 1))
+        theta = read_theta(folder / WEIGHTS, (1, facts["hidden"] * (len(names) + 2) + 1))
         parameters = LaneParameters(theta, len(names), facts["hidden"])
         return cls(facts["role"], parameters, names, facts["task_hash"])
 
-    def _check(self, task: TaskView) -> None:
-        if task.feature_names == self.feature_names:
-            return
-        missing = [name for name in self.feature_names if name not in task.feature_names]
-        extra = [name for name in task.feature_names if name not in self.feature_names]
-        raise ExpertError(
-            f"This {self.role} expert reads other features than task {task.name} has: missing {missing[:5]}, "
-            f"not known to the expert {extra[:5]}{'' if missing or extra else ', same names in another order'}. "
-            "Use the encoder and the use_sensitive setting that it was trained with."
-        )
+
+def check_features(role: str, names: tuple[str, ...], task: TaskView) -> None:
+    """Raise :class:`ExpertError` when a task has other features than an expert reads."""
+    if task.feature_names == names:
+        return
+    missing = [name for name in names if name not in task.feature_names]
+    extra = [name for name in task.feature_names if name not in names]
+    raise ExpertError(
+        f"This {role} expert reads other features than task {task.name} has: missing {missing[:5]}, "
+        f"not known to the expert {extra[:5]}{'' if missing or extra else ', same names in another order'}. "
+        "Use the encoder and the use_sensitive setting that it was trained with."
+    )
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path, families: Sequence[str], what: str) -> dict[str, Any]:
+    """What ``expert.json`` says; ``what`` names an expert of these families in the error."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ExpertError(f"There is no {path}; an expert is a folder with {DESCRIPTION} and {WEIGHTS}.") from None
     except ValueError as error:
         raise ExpertError(f"{path} is not JSON ({error}); train or fetch the expert again.") from error
-    if problem := _problem(facts):
-        raise ExpertError(f"{path} does not describe an MLP expert: {problem}.")
+    if problem := _problem(facts, families):
+        raise ExpertError(f"{path} does not describe {what}: {problem}.")
     return cast(dict[str, Any], facts)
 
 
-def _problem(facts: Any) -> str:
+def _problem(facts: Any, families: Sequence[str]) -> str:
     """What is wrong with a description; "" if nothing is."""
     if not isinstance(facts, dict):
         return "it is not an object"
-    if facts.get("family") != "mlp":
+    if facts.get("family") not in families:
         return f"its family is {facts.get('family')!r}"
     if facts.get("role") not in get_args(Role):
         return f"its role is {facts.get('role')!r}"
@@ -150,7 +154,8 @@ def _problem(facts: Any) -> str:
     return "" if isinstance(facts.get("task_hash"), str) else "task_hash is missing"
 
 
-def _read_theta(path: Path, shape: tuple[int, int]) -> Tensor:
+def read_theta(path: Path, shape: tuple[int, int]) -> Tensor:
+    """Weights of one lane, checked against the shape that the description asks for."""
     try:
         tensors = load_file(path)
     except FileNotFoundError:

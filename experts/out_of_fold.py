@@ -14,17 +14,19 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.lanes import margins
+from experts.graph.inputs import lane_inputs
+from experts.graph.settings import GraphSettings
 from experts.trainer import Budget, LaneConfig, train_lanes
 from tasks.task import TaskView
 
 
 class Recipe(NamedTuple):
-    """How an expert was trained: its role, its lane and the optimiser step of its chosen checkpoint."""
+    """How an expert was trained: role, lane, optimiser step of its chosen checkpoint, graph network if it is one."""
 
     role: Role
     lane: LaneConfig
     steps: int
+    graph: GraphSettings | None = None
 
 
 def fold_of_rows(view: TaskView, folds: int, seed: int) -> Tensor:
@@ -64,13 +66,14 @@ def out_of_fold_logits(
     """Logit margins of every training row by lanes that were trained without it.
 
     All folds of an expert are lanes of one program: fold f gives its rows weight 0. They train for the expert's own
-    number of steps, so that no held-out row chooses anything.
+    number of steps, so that no held-out row chooses anything. The features of held-out nodes stay in a graph, as those
+    of test nodes do.
 
     Parameters
     ----------
     view : TaskView
     experts : sequence of Recipe
-        ``tuning.recipe`` of each tuned role.
+        ``tuning.recipe`` of each tuned role, tabular and graph networks mixed.
     budget : Budget
         As in tuning; steps, evaluations and halving are replaced.
     seed : int
@@ -97,7 +100,13 @@ def _held_out(view: TaskView, recipe: Recipe, fold: Tensor, budget: Budget, seed
     count = int(fold.max()) + 1
     weights = (fold[None] != torch.arange(count)[:, None]).to(torch.float32)
     result = train_lanes(
-        view, recipe.role, [recipe.lane] * count, fixed_steps(budget, recipe.steps), seed=seed, row_weights=weights
+        view,
+        recipe.role,
+        [recipe.lane] * count,
+        fixed_steps(budget, recipe.steps),
+        seed=seed,
+        row_weights=weights,
+        graph=recipe.graph,
     )
     for lane, (state, step) in enumerate(zip(result.state, result.step, strict=True)):
         if state == "failed" or step == 0:
@@ -106,11 +115,10 @@ def _held_out(view: TaskView, recipe: Recipe, fold: Tensor, budget: Budget, seed
                 f"Fold {lane} of the {recipe.role} expert on {view.name} failed: {reason} Tune with a smaller learning "
                 "rate, or use fewer folds."
             )
-    logits = torch.empty(len(fold))
+    inputs, logits = lane_inputs(view, recipe.graph), torch.empty(len(fold))
     for lane in range(count):
         held_out = fold == lane
-        features = view.features[view.split.train[held_out]]
-        logits[held_out] = margins(result.parameters.select([lane]), features)[0]
+        logits[held_out] = inputs.margins(result.parameters.select([lane]), view.split.train[held_out])[0]
     return logits
 
 

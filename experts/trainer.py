@@ -14,6 +14,9 @@ from experts.adam import LaneAdam, clip_lanes
 from experts.batches import Batch, TrainingRows
 from experts.checkpoints import Checkpoints
 from experts.expert import Role
+from experts.graph.inputs import LaneInputs, lane_inputs
+from experts.graph.layers import graph_backward, graph_forward
+from experts.graph.settings import GraphSettings
 from experts.lane_metrics import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
 from experts.lanes import DropoutMasks, LaneParameters, Workspace, dropout_backward, dropout_forward
 from experts.objectives.combined import CombinedObjective
@@ -131,6 +134,7 @@ def train_lanes(
     utility_floor: float | None = None,
     row_weights: Tensor | None = None,
     eval_rows: Tensor | None = None,
+    graph: GraphSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LaneResult:
     """Train K configurations of one role at once and keep each lane's best checkpoint.
@@ -149,6 +153,8 @@ def train_lanes(
         Weight of each training row in each lane's loss; 0 leaves the row out (out-of-fold lanes).
     eval_rows : [r] int64, optional
         Rows that choose checkpoints; default: the validation rows.
+    graph : GraphSettings, optional
+        Train graph networks of this kind and depth; default: tabular ones.
     progress : callable, optional
         Called with (steps done, steps in all).
 
@@ -156,6 +162,8 @@ def train_lanes(
     ------
     ValueError
         If a configuration, the budget or the rows do not fit the role or the task.
+    ExpertError
+        If graph networks are asked for and the task has no edges.
     """
     _check(role, configs, budget)
     rows = view.split.validation if eval_rows is None else eval_rows
@@ -163,7 +171,7 @@ def train_lanes(
         raise ValueError(
             f"Task {view.name}: the evaluation rows are empty or hold hidden labels; pass labelled eval_rows."
         )
-    run = _Run(view, role, configs, budget, seed, utility_floor, row_weights, rows)
+    run = LaneRun(lane_inputs(view, graph), role, configs, budget, seed, utility_floor, row_weights, rows)
     for step in range(1, budget.steps + 1):
         run.step(step)
         if step % budget.eval_every == 0 or step == budget.steps:
@@ -219,12 +227,12 @@ def make_objective(
     return procedural if role == "procedural" else CombinedObjective(ResultObjective(lambdas), procedural)
 
 
-class _Run:
+class LaneRun:
     """The state of one call of :func:`train_lanes`; ``alive`` are the lanes that still train."""
 
     def __init__(
         self,
-        view: TaskView,
+        inputs: LaneInputs,
         role: Role,
         configs: Sequence[LaneConfig],
         budget: Budget,
@@ -233,13 +241,18 @@ class _Run:
         row_weights: Tensor | None,
         rows: Tensor,
     ) -> None:
-        self.view, self.role, self.budget, self.rows = view, role, budget, rows
+        view = inputs.view
+        self.inputs, self.view, self.role, self.budget, self.rows = inputs, view, role, budget, rows
+        self.around = inputs.neighbourhood(rows)
         self.alive = torch.arange(len(configs))
         self.warm_up = 0 if role == "utility" else budget.warm_up
-        self.batches = TrainingRows(view, budget.batch_rows, row_weights, seed, budget.attribution_rows)
-        self.masks = DropoutMasks(budget.hidden, self.batches.batch_rows, budget.dropout, seed)
+        self.batches = TrainingRows(
+            view, budget.batch_rows, row_weights, seed, budget.attribution_rows, inputs.neighbourhood
+        )
+        widest = self.batches.batch_rows if self.around is None else len(view.features)
+        self.masks = DropoutMasks(budget.hidden, widest, budget.dropout, seed)
         self.objective = make_objective(role, view, configs, budget.hidden, seed)
-        initial = LaneParameters.initial(view.features.shape[1], budget.hidden, [config.seed for config in configs])
+        initial = inputs.initial(budget.hidden, [config.seed for config in configs])
         self.checkpoints = Checkpoints(initial.theta, SCORES[role], floor)
         self.optimiser = LaneAdam(
             initial.theta.clone(),
@@ -254,15 +267,15 @@ class _Run:
 
     def parameters(self) -> LaneParameters:
         """Current weights of the running lanes."""
-        return LaneParameters(self.optimiser.theta, self.view.features.shape[1], self.budget.hidden)
+        return self.inputs.networks(self.optimiser.theta, self.budget.hidden)
 
     def step(self, step: int) -> None:
         """One optimiser step of all running lanes, a chunk of lanes at a time."""
         batch = self.batches.next()
-        mask = self.masks.next(len(batch))
+        mask = self.masks.next(batch.nodes)
         fair = step > self.warm_up and bool(self.objective.lambdas)
         gradient = torch.empty_like(self.optimiser.theta)
-        size = lane_chunk(len(batch), self.budget.hidden)
+        size = lane_chunk(batch.nodes, self.budget.hidden)
         for start in range(0, len(gradient), size):
             lanes = slice(start, min(start + size, len(gradient)))
             self._gradient(batch.lanes(lanes), mask, lanes, gradient[lanes], fair)
@@ -272,9 +285,11 @@ class _Run:
 
     def _gradient(self, batch: Batch, mask: Tensor, lanes: slice, out: Tensor, fair: bool) -> None:
         """Write the gradient of the lanes' losses into ``out``: cross-entropy by hand, penalties by autograd."""
-        theta = self.optimiser.theta[lanes].clone()
-        parameters = LaneParameters(theta, self.view.features.shape[1], self.budget.hidden).split()
-        margins, slopes = dropout_forward(parameters, batch.rows, mask, self.workspace)
+        parameters = self.inputs.networks(self.optimiser.theta[lanes].clone(), self.budget.hidden).split()
+        if batch.around is None:
+            margins, slopes = dropout_forward(parameters, batch.rows, mask, self.workspace)
+        else:
+            margins, slopes = graph_forward(parameters, batch.around, mask, self.workspace)
         upstream = cross_entropy_gradient(margins, batch)
         direct: list[Tensor] = []
         if fair:
@@ -283,14 +298,17 @@ class _Run:
             # lanes do not meet, so the gradient of the sum is each lane's own
             through, *direct = torch.autograd.grad(penalty.sum(), leaves, allow_unused=True, materialize_grads=True)
             upstream += through
-        dropout_backward(upstream, slopes, parameters, batch.rows, out)
+        if batch.around is None:
+            dropout_backward(upstream, slopes, parameters, batch.rows, out)
+        else:
+            graph_backward(upstream, slopes, parameters, batch.around, out)
         if fair:
             out += torch.cat([part.flatten(1) for part in direct], 1)
 
     def evaluate(self, step: int) -> None:
         """Score the running lanes, keep better checkpoints, and let failed, patient-less and pruned lanes go."""
         parameters = self.parameters()
-        values = lane_metrics(parameters, self.view, self.rows, self.role)
+        values = lane_metrics(parameters, self.view, self.rows, self.role, self.around)
         self._record(step, values)
         broken = ~torch.isfinite(parameters.theta).all(1)
         if step > self.warm_up:
@@ -341,10 +359,10 @@ class _Run:
     def result(self) -> LaneResult:
         """Every lane at its chosen checkpoint, with all metrics there; a failed lane has none."""
         best = self.checkpoints
-        parameters = LaneParameters(best.theta, self.view.features.shape[1], self.budget.hidden)
+        parameters = self.inputs.networks(best.theta, self.budget.hidden)
         values = best.values
         if self.role in ("utility", "result"):
-            values = {**values, **reason_metrics(parameters, self.view, self.rows)}
+            values = {**values, **reason_metrics(parameters, self.view, self.rows, self.around)}
         names = [name for name in (*OUTCOME_METRICS, *REASON_METRICS, FINAL) if name in values]
         failed = torch.tensor([state == "failed" for state in self.states])
         table = torch.stack([torch.where(failed, torch.nan, values[name]) for name in names], 1)

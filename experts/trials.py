@@ -123,7 +123,7 @@ def run_batches(
         asked = [(seed, studies[seed].ask(dict(space))) for seed in studies for _ in range(size)]
         rows, weights = train(asked, store.count)
         for (seed, trial), row in zip(asked, rows, strict=True):
-            _tell(studies[seed], trial, row)
+            tell_trial(studies[seed], trial, row)
         by_seed = {seed: [row for (s, _), row in zip(asked, rows, strict=True) if s == seed] for seed in studies}
         named = {(seed, trial.number): found for (seed, trial), found in zip(asked, weights, strict=True)}
         store.append(by_seed, named)
@@ -137,7 +137,8 @@ def _study(store: TrialStore, seed: int, role: Role, startup: int) -> optuna.Stu
     return study
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, row: Row) -> None:
+def tell_trial(study: optuna.Study, trial: optuna.Trial, row: Row) -> None:
+    """Tell a study how a trial ended, with its constraints."""
     for name, violation in row["constraints"].items():
         trial.set_constraint(name, violation)
     if row["objective"] is not None:

@@ -107,6 +107,8 @@ class GateFit:
         Of the returned gate.
     history : list of dict
         One record per validation checkpoint and configuration: ``step, lane, utility, fair_res, fair_proc``.
+    finalists : tuple of ProjectedGate
+        The best checkpoint of every configuration; empty for gates that are not trained.
     """
 
     gate: ProjectedGate
@@ -114,6 +116,7 @@ class GateFit:
     config: GateConfig | None
     score: ValidationScore
     history: list[dict[str, float | int]] = field(default_factory=list)
+    finalists: tuple[ProjectedGate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -462,4 +465,4 @@ def _winner(
         torch.tensor([getattr(s, f) for *_, s in finalists]) for f in ("utility", "fair_res", "fair_proc", "rarer")
     ]
     lane, gate, score = finalists[choose(ValidationScores(*column), problem.floor)]
-    return GateFit(gate, kind, configs[lane], score, history)
+    return GateFit(gate, kind, configs[lane], score, history, tuple(gate for _, gate, _ in finalists))

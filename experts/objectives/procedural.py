@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from experts.batches import Batch
+from experts.graph.layers import Explained, graph_profiles, head_margins
 from experts.group_profiles import ProfileRows, group_profiles, indicator_or_none
 from experts.lanes import head, hidden
 from experts.objectives.adversary import Adversary
@@ -52,16 +53,27 @@ class ProceduralObjective:
     def penalty(self, forward: Forward) -> Tensor:
         """[K] weighted sum of the terms; the adversaries' own loss enters with weight 1 and a reversed gradient."""
         sample = forward.batch.sample
-        pre_activations = hidden(forward.first, sample.rows)
-        divergence = self._divergence(pre_activations, forward, sample)
-        probability = torch.sigmoid(head(pre_activations, forward.second, forward.offset))
-        adversaries = self._adversaries(pre_activations, probability[:, None], sample, forward.lanes)
+        explain = self._of_rows if sample.around is None else self._of_neighbourhoods
+        own, margins, profiles = explain(forward, sample)
+        divergence = profile_divergence(profiles.mT, sample.known_rates[..., : sample.n_groups])
+        adversaries = self._adversaries(own, torch.sigmoid(margins)[:, None], sample, forward.lanes)
         return self._attention[forward.lanes] * divergence + adversaries
 
-    def _divergence(self, pre_activations: Tensor, forward: Forward, sample: Batch) -> Tensor:
+    def _of_rows(self, forward: Forward, sample: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Pre-activations [K, h, n], margins [K, n] and sums of the groups' attribution profiles [K, c, g]."""
+        pre_activations = hidden(forward.first, sample.rows)
         rows = ProfileRows(sample.transposed, sample.members, sample.weights, self._indicator)
-        sums = group_profiles(pre_activations, forward.first, forward.second, rows)
-        return profile_divergence(sums.mT, sample.known_rates[..., : sample.n_groups])
+        profiles = group_profiles(pre_activations, forward.first, forward.second, rows)
+        return pre_activations, head(pre_activations, forward.second, forward.offset), profiles
+
+    def _of_neighbourhoods(self, forward: Forward, sample: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The same with a second graph layer; the pre-activations are the rows' own, of the first layer."""
+        assert sample.around is not None
+        parts = (forward.first, forward.second, forward.offset)
+        pre_activations = hidden(forward.first, sample.around.features)
+        explained = Explained(sample.around, sample.members, sample.weights, self._indicator)
+        profiles = graph_profiles(pre_activations, parts, explained)
+        return pre_activations[..., sample.around.own], head_margins(pre_activations, parts, sample.around), profiles
 
     def _adversaries(self, pre_activations: Tensor, probability: Tensor, sample: Batch, lanes: slice) -> Tensor:
         others = (self._adv[lanes] / 2, group_targets(sample.groups, sample.n_groups), sample.relative_weights, lanes)

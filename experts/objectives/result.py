@@ -41,8 +41,9 @@ class ResultObjective:
 def representation_distance(first: Tensor, batch: Batch) -> Tensor:
     """[K] largest mean squared difference of two groups' mean hidden pre-activations.
 
-    The mean over a group of W1 x + b1 is W1 times the group's mean row, so no hidden layer is computed. Mean over
-    the hidden units, maximum over pairs of groups that the batch holds (0 if there is no pair).
+    The mean over a group of W1 x + b1 is W1 times the group's mean row, so no hidden layer is computed. The rows of
+    graph experts are propagated ones, and of two layers it is the first whose distance is taken. Mean over the hidden
+    units, maximum over pairs of groups that the batch holds (0 if there is no pair).
     """
     centres = first @ batch.group_means.mT  # [K, h, g]
     return centre_distance(centres, batch.known_rates[..., : batch.n_groups])

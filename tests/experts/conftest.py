@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -71,6 +72,22 @@ def build_view(rows: int = 400, numeric: int = 4, levels: int = 3, n_groups: int
     )
 
 
+def build_graph_view(rows: int = 240, degree: int = 6, **settings: Any) -> TaskView:
+    """The same task with random edges, more of them between rows of a group; the last three nodes have none."""
+    view = build_view(rows, **settings)
+    g = torch.Generator().manual_seed(settings.get("seed", 0) + 1)
+    ends = torch.randint(rows - 3, (2, rows * degree), generator=g)
+    alike = view.groups[ends[0]] == view.groups[ends[1]]
+    kept = (ends[0] != ends[1]) & (alike | (torch.rand(len(alike), generator=g) < 0.3))
+    edges = torch.unique(torch.sort(ends[:, kept], dim=0).values, dim=1)
+    return dataclasses.replace(view, edges=edges, hash=f"{view.hash}-graph")
+
+
 @pytest.fixture
 def make_view() -> Callable[..., TaskView]:
     return build_view
+
+
+@pytest.fixture
+def make_graph_view() -> Callable[..., TaskView]:
+    return build_graph_view

@@ -1,0 +1,1 @@
+"""Graph experts: GCN, GIN and GraphSAGE as lanes, their propagation sparse and done once."""

@@ -1,0 +1,98 @@
+"""The chosen configuration trained again with other seeds."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from experts.graph.settings import GraphSettings
+from experts.out_of_fold import out_of_fold_logits
+from experts.trainer import Budget
+from experts.trials import TuningError
+from experts.tuning import repeat_tuning, trial_probabilities, tune
+from experts.twin import train_fixed, twin
+from metrics.points import point_values
+
+BUDGET = Budget(steps=40, eval_every=10, patience=9, warm_up=5, hidden=5, rungs=(0.5,), attribution_rows=64)
+SEEDS = [7, 8, 9]
+
+
+@pytest.fixture(scope="module")
+def view():
+    from tests.experts.conftest import build_graph_view
+
+    return build_graph_view()
+
+
+@pytest.fixture(
+    scope="module", params=[None, GraphSettings("gcn"), GraphSettings("sage", 2)], ids=["mlp", "gcn", "sage2"]
+)
+def tuning(request, view, tmp_path_factory):
+    return tune(
+        view, "result", seed=1, folder=tmp_path_factory.mktemp("tuned"), budget=BUDGET, trials=6, batch=3,
+        space="wide", utility_floor=0.5, graph=request.param,
+    )  # fmt: skip
+
+
+def test_repeats_are_the_configuration_with_their_own_seeds(view, tuning):
+    repeats = repeat_tuning(view, tuning, SEEDS)
+    assert [repeat.seed for repeat in repeats] == SEEDS
+    assert {repeat.train_seed for repeat in repeats} == {repeat_tuning(view, tuning, SEEDS[:1])[0].train_seed}
+    assert len({repeat.lane.seed for repeat in repeats}) == 3
+    rows = view.split.validation
+    for repeat in repeats:
+        assert dataclasses.replace(repeat.lane, seed=0) == dataclasses.replace(tuning.lane, seed=0)
+        assert repeat.best_params == tuning.best_params and repeat.graph == tuning.graph
+        assert not torch.allclose(repeat.expert.parameters.theta, tuning.expert.parameters.theta, atol=1e-2)
+        probability = repeat.expert.logits(view, rows).sigmoid()[None]
+        values = point_values(probability, view.labels[rows], view.groups[rows], 2)
+        assert math.isclose(repeat.best_score, float(values["fair_res@1"]), rel_tol=1e-5, abs_tol=1e-6)
+        assert repeat.best_metrics["fair_res@1"] == repeat.best_score
+        assert repeat.feasible == (repeat.note == "")
+
+
+def test_a_repeat_trains_again_to_the_same_expert(view, tuning):
+    for repeat in repeat_tuning(view, tuning, SEEDS)[1:]:
+        again = train_fixed(
+            view, repeat.role, repeat.lane, repeat.budget, seed=repeat.train_seed, utility_floor=repeat.floor,
+            graph=repeat.graph,
+        )  # fmt: skip
+        torch.testing.assert_close(again.parameters.theta, repeat.expert.parameters.theta, atol=1e-4, rtol=1e-3)
+
+
+def test_twin_and_out_of_fold_of_a_repeat_are_its_own(view, tuning):
+    first, second = repeat_tuning(view, tuning, SEEDS[:2])
+    twins = [twin(view, repeat).parameters.theta for repeat in (first, second)]
+    assert not torch.allclose(*twins, atol=1e-2)
+    none = dataclasses.replace(first.lane, lambdas=dict.fromkeys(first.lane.lambdas, 0.0))
+    untold = dataclasses.replace(tuning, lane=none)
+    again = repeat_tuning(view, untold, SEEDS[:1])[0]  # the repeat of a tuning without fairness terms is the twin
+    torch.testing.assert_close(again.expert.parameters.theta, twins[0], atol=1e-5, rtol=1e-4)
+    logits = out_of_fold_logits(view, [first.recipe, second.recipe], budget=BUDGET, seed=0, folds=2)
+    assert logits.isfinite().all() and not torch.allclose(logits[:, 0], logits[:, 1], atol=1e-2)
+
+
+def test_repeats_of_another_view_or_without_seeds_are_refused(view, tuning):
+    with pytest.raises(ValueError, match="Repeats need seeds"):
+        repeat_tuning(view, tuning, [])
+    with pytest.raises(ValueError, match="Repeats need seeds"):
+        repeat_tuning(dataclasses.replace(view, hash="other"), tuning, SEEDS)
+
+
+def test_a_repeat_that_fails_says_which(view, tuning):
+    wild = dataclasses.replace(tuning, lane=dataclasses.replace(tuning.lane, lr=float("inf")))
+    with pytest.raises(TuningError, match=r"trained again with seed 7, failed: .*lower the learning rate"):
+        repeat_tuning(view, wild, SEEDS)
+
+
+def test_probabilities_of_all_completed_trials(view, tuning):
+    rows = view.split.validation
+    found = trial_probabilities(view, tuning, rows)
+    done = [row for row in tuning.trials if row["state"] == "COMPLETE"]
+    assert found.shape == (len(done), len(rows))
+    values = point_values(found, view.labels[rows], view.groups[rows], 2)
+    for place, row in enumerate(done):
+        assert math.isclose(float(values["fair_res@1"][place]), row["objective"], rel_tol=1e-5, abs_tol=1e-6)
+    best = [row["number"] for row in done].index(tuning.best_trial)
+    torch.testing.assert_close(found[best], torch.sigmoid(tuning.expert.logits(view, rows)), atol=1e-6, rtol=1e-5)
