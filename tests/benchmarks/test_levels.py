@@ -1,0 +1,120 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from benchmarks.levels import LEVELS, REPORTED, Trained, level_rows, limits, trial_rows
+from metrics.points import point_values
+from metrics.registry import MIN_GROUP_ROWS
+from reports.table import FURTHER
+from tasks.load import load_task
+
+
+@pytest.fixture(scope="module")
+def task():
+    return load_task("scm", protocol="robust", split=0, seed=0)
+
+
+def prediction(task, rows, unfair, seed=0):
+    """A score that knows the label a little, and adds ``unfair`` for the second group."""
+    noise = torch.rand(len(task.labels), generator=torch.Generator().manual_seed(seed))
+    score = 0.25 + 0.3 * task.labels + 0.2 * noise + unfair * (task.groups - 0.5)
+    return score.clamp(0.0, 1.0).to(torch.float32)[rows]
+
+
+def both(task, unfair, seed=0):
+    return tuple(prediction(task, rows, unfair, seed) for rows in (task.split.validation, task.split.test))
+
+
+@pytest.fixture(scope="module")
+def trained(task):
+    """Failed; constant; unfair and good; fair and worse."""
+    parts = []
+    for rows in (task.split.validation, task.split.test):
+        unfair = prediction(task, rows, 0.25)
+        noise = torch.rand(len(task.labels), generator=torch.Generator().manual_seed(3))
+        fair = (0.3 + 0.4 * noise + 0.02 * task.labels)[rows].to(torch.float32)
+        parts.append(torch.stack((torch.full_like(fair, math.nan), torch.full_like(fair, 0.7), unfair, fair)))
+    return Trained(*parts)
+
+
+def by_key(rows):
+    return {(r["variant"], r["level"], r["metric"]): r for r in rows}
+
+
+def test_limits():
+    assert limits(0.08) == {"0.01": 0.01, "0.02": 0.02, "0.05": 0.05, "0.10": 0.1, "half": 0.04, "quarter": 0.02}
+    assert tuple(limits(0.08)) == LEVELS
+    for unknown in (None, math.nan):
+        assert set(limits(unknown)) == {"0.01", "0.02", "0.05", "0.10"}
+
+
+def test_rows_have_the_columns_of_the_table(task, trained):
+    rows = level_rows(*both(task, 0.25), trained, task, 0.2)
+    schema = FURTHER["levels"]
+    assert all({*r} == {*schema.keys[-3:], *schema.values} for r in rows)
+    assert len(rows) == 2 * len(LEVELS) * (len(REPORTED) + 1) == len(by_key(rows))
+    columns = FURTHER["trials"]
+    assert all({*r} == {"trial", *columns.values} for r in trial_rows(trained, task))
+
+
+def test_plain_takes_the_best_configuration_that_keeps_the_level(task, trained):
+    rows = by_key(level_rows(*both(task, 0.25), trained, task, None))
+    values = point_values(
+        trained.test[3:], task.labels[task.split.test], task.groups[task.split.test], 2, metrics=REPORTED,
+        min_rows=MIN_GROUP_ROWS,
+    )  # fmt: skip
+    strict = {m: rows["plain", "0.05", m] for m in REPORTED}
+    assert {m: r["estimate"] for m, r in strict.items()} == {m: float(values[m][0]) for m in REPORTED}
+    assert {r["status"] for r in strict.values()} == {"ok"}
+    assert rows["plain", "0.05", "fair_res@1"]["validation"] <= 0.05
+    assert rows["plain", "0.05", "limit"]["estimate"] == rows["plain", "0.05", "limit"]["validation"] == 0.05
+
+
+def test_thresholds_make_an_unfair_model_keep_the_level(task):
+    rows = by_key(level_rows(*both(task, 0.25), None, task, None))
+    assert rows["plain", "0.02", "utility@1"]["status"] == "imputed"
+    assert rows["thresholds", "0.02", "utility@1"]["status"] == "ok"
+    assert rows["thresholds", "0.02", "fair_res@1"]["validation"] <= 0.02
+    assert rows["thresholds", "0.02", "utility@1"]["estimate"] > rows["plain", "0.02", "utility@1"]["estimate"]
+
+
+def test_nothing_feasible_is_the_constant_predictor(task):
+    rows = by_key(level_rows(*both(task, 0.25), None, task, None))
+    rate = float(task.labels[task.split.train].double().mean())
+    labels = task.labels[task.split.test].double()
+    said = {m: rows["plain", "0.01", m]["estimate"] for m in REPORTED}
+    assert said["acc@1"] == pytest.approx(float((labels == (rate > 0.5)).double().mean()))
+    assert (said["auc@1"], said["dp@1"], said["fair_res@1"]) == (0.5, 0.0, 0.0)
+
+
+def test_selection_never_sees_test_labels(task, trained):
+    labels = task.labels.clone()
+    order = torch.randperm(len(task.split.test), generator=torch.Generator().manual_seed(4))
+    labels[task.split.test] = 1 - labels[task.split.test][order]
+    scrambled = dataclasses.replace(task, labels=labels)
+    args = (*both(task, 0.25), trained)
+    ours, theirs = level_rows(*args, task, 0.2), level_rows(*args, scrambled, 0.2)
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one["validation"], one["status"]) == (other["validation"], other["status"])
+        if one["metric"] == "dp@1":  # needs no labels: the same rows are predicted 1
+            assert one["estimate"] == other["estimate"]
+    assert any(o["estimate"] != t["estimate"] for o, t in zip(ours, theirs, strict=True) if o["metric"] == "acc@1")
+
+
+def test_a_gap_that_is_not_estimable_is_no_small_gap(task, trained):
+    alone = dataclasses.replace(task, groups=torch.zeros_like(task.groups))
+    rows = by_key(level_rows(*both(task, 0.25), trained, alone, None))
+    assert {r["status"] for r in rows.values()} == {"imputed"}
+    assert math.isnan(rows["plain", "0.10", "fair_res@1"]["estimate"])
+
+
+def test_trials(task, trained):
+    rows = trial_rows(trained, task)
+    assert [r["trial"] for r in rows] == [0, 1, 2, 3]
+    assert [r["state"] for r in rows] == ["failed", "constant", "ok", "ok"]
+    numbers = FURTHER["trials"].values[:-1]
+    assert all(math.isnan(rows[0][c]) for c in numbers) and not any(math.isnan(rows[2][c]) for c in numbers)
+    assert rows[2]["fair_res_validation"] > rows[3]["fair_res_validation"]
+    assert rows[1]["fair_res_test"] == 0
