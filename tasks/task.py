@@ -127,7 +127,8 @@ class TaskView:
         """The same view with every row moved to a group: its sensitive columns get the values typical of the group.
 
         Features and raw columns both move, so that what reads text sees the same other group as what reads numbers;
-        encoding the moved ``frame`` gives the moved ``features``. Columns that stay are shared, not copied.
+        encoding the moved ``frame`` gives the moved ``features``. ``groups`` moves too, for methods that must know the
+        group of a row. Columns that stay are shared, not copied.
 
         Raises
         ------
@@ -143,7 +144,7 @@ class TaskView:
         frame = self.frame.copy(deep=False)
         for name, value in self.flip.typical[group].items():
             frame[name] = constant(self.frame[name], value)
-        return dataclasses.replace(self, features=features, frame=frame)
+        return dataclasses.replace(self, features=features, frame=frame, groups=torch.full_like(self.groups, group))
 
     def text(self, rows: Tensor, keep: Tensor | None = None) -> list[str]:
         """Rows as sentences; ``keep`` [r, columns] bool, a column not kept is written as unknown."""

@@ -1,24 +1,24 @@
-"""Baselines: what people would pick instead. One file per method, one line here.
+"""Baselines: what people would pick instead. One file per method, found by its name.
 
-Every baseline module has ``fit(view, seed) -> Expert`` and the constant ``FAMILY``. It is fitted on training rows,
-tuned on validation rows and never sees a test label.
+A file ``benchmarks/baselines/<method>.py`` defines ``METHOD``, a :class:`benchmarks.baseline.Baseline`; nothing else
+needs to be written anywhere. Files whose name starts with an underscore are not methods.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from experts.expert import Expert
-    from tasks.task import TaskView
+    from benchmarks.baseline import Baseline
 
-BASELINES = ("constant", "logistic_regression", "gradient_boosting")
+BASELINE_FOLDER = Path(__file__).parent
+BASELINES = tuple(sorted(path.stem for path in BASELINE_FOLDER.glob("[!_]*.py")))
+"""Names of the baselines, without importing one."""
 
 
-def baseline(name: str) -> Callable[[TaskView, int], Expert]:
-    """The ``fit`` function of a baseline; its module is imported only now."""
-    module = importlib.import_module(f"benchmarks.baselines.{name}")
-    fit: Callable[[TaskView, int], Expert] = module.fit
-    return fit
+def load_baseline(name: str) -> Baseline:
+    """The method that a file defines; it is imported only now."""
+    method: Baseline = importlib.import_module(f"benchmarks.baselines.{name}").METHOD
+    return method

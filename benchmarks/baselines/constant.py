@@ -11,10 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.baseline import Baseline, Params
 from tasks.files import write_json
 from tasks.task import TaskView
-
-FAMILY = "constant"
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Constant:
 
     margin: float
     role: str = "baseline"
-    family: str = FAMILY
+    family: str = "constant"
     explainer: str = "integrated_gradients"  # exact: no column moves a constant
     parameter_count: int = 1
 
@@ -40,7 +39,16 @@ class Constant:
         write_json(folder / "expert.json", {"family": self.family, "role": self.role, "margin": self.margin})
 
 
-def fit(view: TaskView, seed: int) -> Constant:  # noqa: ARG001
+def fit(view: TaskView, params: Params, seed: int) -> Constant:  # noqa: ARG001
     """Logit of the training rows' share of class 1."""
     share = view.labels[view.split.train].double().mean()
     return Constant(float(torch.logit(share)))
+
+
+METHOD = Baseline(
+    label="Constant predictor",
+    about="the share of class 1 among training rows, for everybody; perfectly equal and useless",
+    family="constant",
+    reference="the least that any method must beat",
+    fit=fit,
+)

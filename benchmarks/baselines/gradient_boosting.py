@@ -1,86 +1,76 @@
-"""Gradient-boosted trees (scikit-learn HistGradientBoosting), tuned on validation rows.
-
-Trees have no gradient in their inputs, so their attributions are sampled Shapley values of source columns from the
-same baseline (all columns unknown) that integrated gradients start from.
-"""
+"""Gradient-boosted trees (scikit-learn HistGradientBoosting)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from metrics.points import point_values
-from metrics.shapley import shapley_columns
-from tasks.files import write_json
-from tasks.seeding import derive_seed
+from benchmarks.baseline import Baseline, Params
+from benchmarks.baselines._model import ModelExpert
 from tasks.task import TaskView
 
-FAMILY = "gbdt"
-GRID = (
-    {"learning_rate": 0.1, "max_leaf_nodes": 7},
-    {"learning_rate": 0.1, "max_leaf_nodes": 31},
-    {"learning_rate": 0.05, "max_leaf_nodes": 31},
-)
-ITERATIONS = 200
-PATIENCE = 15
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+ITERATIONS, PATIENCE = 100, 15
 
 
 @dataclass(frozen=True)
-class Boosted:
-    """A fitted HistGradientBoostingClassifier as an expert."""
+class HistogramTrees:
+    """A fitted HistGradientBoostingClassifier."""
 
     model: Any
-    settings: dict[str, Any]
-    seed: int
-    role: str = "baseline"
-    family: str = FAMILY
-    explainer: str = "shapley_sampling"
 
     @property
     def parameter_count(self) -> int:
         """Number of tree nodes."""
         return sum(len(tree.nodes) for stage in self.model._predictors for tree in stage)
 
-    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
-        """[r] raw score of class 1."""
-        features = task.features[rows]
-        if keep is not None:
-            features = features * keep[:, task.column_of_feature]
+    def margins(self, features: Tensor) -> Tensor:
+        """[r] raw scores of class 1."""
         return torch.from_numpy(self.model.decision_function(features.numpy())).float()
 
-    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
-        """[r, columns] sampled Shapley values."""
-        return shapley_columns(
-            lambda picked, keep: self.logits(task, rows[picked], keep), len(rows), len(task.columns), seed=self.seed
-        )
-
-    def save(self, folder: Path) -> None:
-        """Write the settings that, with task and seed, determine the trees (no pickle)."""
-        write_json(
-            folder / "expert.json", {"family": self.family, "role": self.role, "seed": self.seed, **self.settings}
-        )
+    def write(self, folder: Path) -> None:
+        """Nothing: scikit-learn has no format for trees but pickle, and the settings determine them."""
 
 
-def fit(view: TaskView, seed: int) -> Boosted:
-    """One fit per setting with early stopping on a part of the training rows; the validation rows choose."""
-    validation = view.split.validation
-    candidates = [_fit_one(view, settings, derive_seed(seed, "gradient_boosting")) for settings in GRID]
-    probability = torch.stack([torch.sigmoid(c.logits(view, validation)) for c in candidates])
-    groups = len(view.group_names)
-    utility = point_values(probability, view.labels[validation], view.groups[validation], groups)["utility@1"]
-    return candidates[int(utility.nan_to_num(nan=-1.0).argmax())]
+def space() -> Mapping[str, BaseDistribution]:
+    """Step size, size of the trees and a brake on them."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    return {
+        "learning_rate": FloatDistribution(0.05, 0.3, log=True),
+        "max_leaf_nodes": IntDistribution(4, 32, log=True),
+        "min_samples_leaf": IntDistribution(5, 100, log=True),
+        "l2_regularization": FloatDistribution(1e-3, 1e1, log=True),
+    }
 
 
-def _fit_one(view: TaskView, settings: dict[str, Any], seed: int) -> Boosted:
+def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
+    """Boosting on the training rows, stopped by the log loss of the validation rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    train = view.split.train
     model: Any = HistGradientBoostingClassifier(  # type: ignore[no-untyped-call]
-        max_iter=ITERATIONS, early_stopping=True, n_iter_no_change=PATIENCE, random_state=seed % 2**32, **settings
+        max_iter=ITERATIONS, early_stopping=True, n_iter_no_change=PATIENCE, random_state=seed % 2**32, **params
     )
-    model.fit(view.features[train].numpy(), view.labels[train].numpy())
-    return Boosted(model, settings, seed)
+    train, watched = (
+        (view.features[r].numpy(), view.labels[r].numpy()) for r in (view.split.train, view.split.validation)
+    )
+    model.fit(*train, X_val=watched[0], y_val=watched[1])
+    return ModelExpert(HistogramTrees(model), "gbdt", seed, params)
+
+
+METHOD = Baseline(
+    label="HistGradientBoosting",
+    about="gradient-boosted trees of scikit-learn, without any regard to groups",
+    family="gbdt",
+    reference="Friedman, Greedy Function Approximation, Annals of Statistics 2001; scikit-learn "
+    "HistGradientBoostingClassifier",
+    fit=fit,
+    space=space,
+)

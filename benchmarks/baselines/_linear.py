@@ -1,0 +1,61 @@
+"""Logistic regression on encoded features, for the baselines that stand on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from benchmarks.estimator_expert import Floats
+from tasks.files import atomic_path
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A linear margin."""
+
+    weight: Tensor  # [d] float32
+    bias: Tensor  # []
+
+    @property
+    def parameter_count(self) -> int:
+        """Weights and bias."""
+        return self.weight.numel() + 1
+
+    def margins(self, features: Tensor) -> Tensor:
+        """[r] margins of class 1."""
+        return features @ self.weight + self.bias
+
+    def parts(self, features: Tensor) -> Tensor:
+        """[r, d] weight times feature."""
+        return features * self.weight
+
+    def write(self, folder: Path) -> None:
+        """Write the weights as safetensors."""
+        with atomic_path(folder / "weights.safetensors") as path:
+            save_file({"weight": self.weight.contiguous(), "bias": self.bias}, path)
+
+
+def fit_linear(features: Tensor, labels: Tensor, C: float, weights: Floats | None = None) -> LinearModel:
+    """L2-penalised logistic regression.
+
+    Parameters
+    ----------
+    features : [r, d] float
+    labels : [r] int64 in {0, 1}, both present
+    C : float
+        Inverse strength of the penalty, as in scikit-learn; the bias is not penalised.
+    weights : [r] float64, optional
+        Of the rows.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    model: Any = LogisticRegression(C=C, solver="newton-cholesky")  # type: ignore[no-untyped-call]
+    model.fit(features.double().numpy(), labels.numpy(), sample_weight=weights)
+    weight = torch.from_numpy(model.coef_[0].astype(np.float32))
+    return LinearModel(weight, torch.tensor(float(model.intercept_[0])))

@@ -1,0 +1,59 @@
+"""One graph layer and one linear layer with no activation between them: the GCN that EDITS and FairVGNN stand on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.graph_models import csr, from_sorted, positions, seeded, undirected, with_self_loops
+from tasks.task import TaskView
+
+HIDDEN = 16
+"""Width of the graph layer in the papers."""
+
+
+class LinearGCN(nn.Module):
+    """Margin = head(layer(P x) + bias) with the propagation P left out: it is given propagated features.
+
+    All is linear, so one vector per model says what it does: see :meth:`line`. Columns that ``mask`` [d] holds 0 for
+    are never read; (P X) * mask = P (X * mask).
+    """
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        self.layer = nn.Linear(len(mask), hidden, bias=False)
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.head = nn.Linear(hidden, 1)
+        self.register_buffer("mask", mask.clone())
+
+    @classmethod
+    def drawn(cls, mask: Tensor, seed: int, *, glorot: bool = False) -> LinearGCN:
+        """First weights from a seed; ``glorot``: those of the layer as graph libraries draw them."""
+        with seeded(seed, "linear_gcn"):
+            model = cls(mask)
+            if glorot:
+                nn.init.xavier_uniform_(model.layer.weight)
+            return model
+
+    def line(self, head: nn.Linear | None = None, masks: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Layers multiplied out: weights [..., d] of propagated features under masks [..., d], and the constant []."""
+        head = self.head if head is None else head
+        weight = head.weight[0]
+        return (self.mask if masks is None else masks) * (weight @ self.layer.weight), weight @ self.bias + head.bias[0]
+
+    def forward(self, propagated: Tensor) -> Tensor:
+        """[r, d] propagated features → [r] margins."""
+        weight, constant = self.line()
+        return propagated @ weight + constant
+
+
+def weighted_operator(view: TaskView, weights: Tensor) -> Tensor:
+    """[n, n] CSR D^-1/2 (A + I) D^-1/2 of a task's graph with weights [m] ≥ 0 on its edges."""
+    nodes = len(view.features)
+    ends = with_self_loops(undirected(view), nodes)
+    adjacency = csr(ends, torch.cat((weights, weights, torch.ones(nodes))), (nodes, nodes))
+    places, values = positions(adjacency), adjacency.values()
+    root = torch.zeros(nodes).index_add_(0, places[0], values).rsqrt()
+    return from_sorted(places, values * root[places[0]] * root[places[1]], (nodes, nodes))

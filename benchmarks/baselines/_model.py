@@ -1,0 +1,113 @@
+"""What most baselines are: a fitted model of encoded features, made an expert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from benchmarks.estimator_expert import encoded, sampled_shapley
+from tasks.files import write_json
+from tasks.task import TaskView
+
+
+class Model(Protocol):
+    """A fitted model: margins of feature rows, and what is needed to keep it."""
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of fitted numbers (of trees: of nodes)."""
+        ...
+
+    def margins(self, features: Tensor) -> Tensor:
+        """[r] float32 margins of class 1 of feature rows [r, d]."""
+        ...
+
+    def write(self, folder: Path) -> None:
+        """Write the weights where a safe format for them exists; never a pickle."""
+        ...
+
+
+@runtime_checkable
+class Additive(Protocol):
+    """A model whose margin is a sum over features, so that attributions need no sampling."""
+
+    def parts(self, features: Tensor) -> Tensor:
+        """[r, d] what each feature adds to the margin; 0 where it is unknown (0)."""
+        ...
+
+
+class GroupModel(Protocol):
+    """A model that must know the group of a row."""
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of fitted numbers (of trees: of nodes)."""
+        ...
+
+    def margins(self, features: Tensor, groups: Tensor) -> Tensor:
+        """[r] float32 margins of class 1 of feature rows [r, d] of members of groups [r]."""
+        ...
+
+    def write(self, folder: Path) -> None:
+        """Write the weights where a safe format for them exists; never a pickle."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelExpert:
+    """A model of encoded features as an expert; its settings, task and seed determine it."""
+
+    model: Model | GroupModel
+    family: str
+    seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    role: str = "baseline"
+
+    @property
+    def explainer(self) -> str:
+        """How attributions are made; exact ones are those of integrated gradients too."""
+        return "integrated_gradients" if isinstance(self.model, Additive) else "shapley_sampling"
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of fitted numbers."""
+        return self.model.parameter_count
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] margin of class 1."""
+        return self._margins(task, rows, encoded(task, rows, keep))
+
+    def _margins(self, task: TaskView, rows: Tensor, features: Tensor) -> Tensor:  # noqa: ARG002
+        margins: Tensor = self.model.margins(features)  # type: ignore[call-arg]
+        return margins
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, columns] exact for sums over features, sampled Shapley values otherwise."""
+        if not isinstance(self.model, Additive):
+            return sampled_shapley(self.logits, task, rows, self.seed)
+        parts = self.model.parts(task.features[rows])
+        return torch.zeros(len(rows), len(task.columns)).index_add_(1, task.column_of_feature, parts)
+
+    def save(self, folder: Path) -> None:
+        """Write the settings that, with task and seed, determine the model, and its weights."""
+        facts = {"family": self.family, "role": self.role, "seed": self.seed}
+        write_json(folder / "expert.json", {**facts, **self.settings})
+        self.model.write(folder)
+
+
+@dataclass(frozen=True)
+class GroupModelExpert(ModelExpert):
+    """An expert that must know the group of a row: it is that of the task's ``groups``.
+
+    Rows moved to another group (:meth:`tasks.task.TaskView.moved_to`) are treated as members of that group. The group
+    is no feature: it is never masked, and attributions say nothing about it.
+    """
+
+    def _margins(self, task: TaskView, rows: Tensor, features: Tensor) -> Tensor:
+        margins: Tensor = self.model.margins(features, task.groups[rows])  # type: ignore[call-arg]
+        return margins

@@ -1,0 +1,25 @@
+"""A plain graph convolutional network."""
+
+from __future__ import annotations
+
+from benchmarks.baseline import Baseline, Params
+from benchmarks.baselines._graph import fit_plain, published, space
+from benchmarks.graph_models import GraphModel
+from tasks.task import TaskView
+
+
+def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
+    """GCN on the training nodes; the loss of the validation nodes chooses the epoch."""
+    return fit_plain(view, params, seed, "gcn")
+
+
+METHOD = Baseline(
+    label="GCN",
+    about="graph convolutional network, one layer, without any regard to groups",
+    family="gcn",
+    reference="Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, ICLR 2017",
+    fit=fit,
+    space=space,
+    graph=True,
+    published=published,
+)

@@ -1,0 +1,25 @@
+"""A plain graph isomorphism network."""
+
+from __future__ import annotations
+
+from benchmarks.baseline import Baseline, Params
+from benchmarks.baselines._graph import fit_plain, published, space
+from benchmarks.graph_models import GraphModel
+from tasks.task import TaskView
+
+
+def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
+    """GIN on the training nodes; the loss of the validation nodes chooses the epoch."""
+    return fit_plain(view, params, seed, "gin")
+
+
+METHOD = Baseline(
+    label="GIN",
+    about="graph isomorphism network, one layer, without any regard to groups",
+    family="gin",
+    reference="Xu et al., How Powerful are Graph Neural Networks?, ICLR 2019",
+    fit=fit,
+    space=space,
+    graph=True,
+    published=published,
+)

@@ -1,0 +1,56 @@
+"""Reweighing: rows are weighted so that group and label are independent, then a plain model is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from benchmarks.baseline import Baseline, Params
+from benchmarks.baselines._base import base_space, fit_base
+from benchmarks.baselines._model import ModelExpert
+from tasks.task import TaskView
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+
+def reweighing_weights(labels: Tensor, groups: Tensor) -> Tensor:
+    """[r] float64 weights P(s) P(y) / P(s, y) of rows with labels y [r] and groups s [r].
+
+    Their mean is 1, and group and label are independent under them if every group has rows of both classes
+    (Kamiran and Calders, 2012, section 4.3.1).
+    """
+    counts = torch.zeros(int(groups.max()) + 1, 2, dtype=torch.float64)
+    counts.index_put_((groups, labels), torch.ones(len(labels), dtype=torch.float64), accumulate=True)
+    expected = counts.sum(1, keepdim=True) * counts.sum(0, keepdim=True) / counts.sum()
+    return expected[groups, labels] / counts[groups, labels]
+
+
+def space() -> Mapping[str, BaseDistribution]:
+    """Of the plain model; the weights have nothing to tune."""
+    return base_space()
+
+
+def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
+    """The plain model on weighted training rows; validation rows stop the boosting, unweighted."""
+    train, watched = view.split.train, view.split.validation
+    labels = view.labels[train]
+    weights = reweighing_weights(labels, view.groups[train]).numpy()
+    validation = (view.features[watched], view.labels[watched])
+    model = fit_base(view.features[train], labels, params, seed, weights=weights, validation=validation)
+    return ModelExpert(model, "reweighing", seed, params)
+
+
+METHOD = Baseline(
+    label="Reweighing",
+    about="training rows weighted so that group and label are independent",
+    family="reweighing",
+    reference="Kamiran and Calders, Data Preprocessing Techniques for Classification without Discrimination, "
+    "Knowledge and Information Systems 2012",
+    fit=fit,
+    space=space,
+    fair=True,
+)

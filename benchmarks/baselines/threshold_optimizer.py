@@ -1,0 +1,149 @@
+"""ThresholdOptimizer (fairlearn): thresholds by group on the scores of a plain model.
+
+Thresholds come from scores of training rows that the scoring model has not seen (three folds); the final model is
+fitted on all training rows. Thresholds on the scores of fitted rows would not transfer to new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from benchmarks.baseline import Baseline, Params
+from benchmarks.baselines._base import base_space, fit_base
+from benchmarks.baselines._linear import LinearModel
+from benchmarks.baselines._model import GroupModelExpert
+from benchmarks.baselines._trees import TreeModel
+from benchmarks.estimator_expert import EstimatorError, margin_of
+from tasks.seeding import derive_seed
+from tasks.task import TaskView
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+FOLDS = 3
+GRID = 1000
+
+
+@dataclass(frozen=True)
+class GroupThresholds:
+    """A plain model and fairlearn's thresholds on its margins; scored by the probability of deciding for class 1."""
+
+    base: LinearModel | TreeModel
+    optimizer: Any  # a fitted ThresholdOptimizer on Scores
+
+    @property
+    def parameter_count(self) -> int:
+        """Of the plain model, and two thresholds and their odds for each group."""
+        return self.base.parameter_count + 4 * len(self.optimizer.interpolated_thresholder_.interpolation_dict)
+
+    def margins(self, features: Tensor, groups: Tensor) -> Tensor:
+        """[r] logits of the probability of deciding for class 1; 0 (hence -30) for a group without training rows."""
+        scores = self.base.margins(features).double()[:, None].numpy()
+        decided = self.optimizer._pmf_predict(scores, sensitive_features=groups.numpy())[:, 1]
+        return margin_of(np.clip(decided, 0, 1))
+
+    def write(self, folder: Path) -> None:
+        """Write the plain model; the thresholds follow from it, the settings and the task."""
+        self.base.write(folder)
+
+
+def space() -> Mapping[str, BaseDistribution]:
+    """Of the plain model; the constraint, its tolerance (demographic parity only), and what is to be high."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    return {
+        **base_space(),
+        "constraint": CategoricalDistribution(("demographic_parity", "equalized_odds")),
+        "tol": FloatDistribution(1e-3, 0.2, log=True),
+        "objective": CategoricalDistribution(("accuracy_score", "balanced_accuracy_score")),
+    }
+
+
+def fit(view: TaskView, params: Params, seed: int) -> GroupModelExpert:
+    """The plain model and its thresholds, on training rows; validation rows stop the boosting.
+
+    Raises
+    ------
+    EstimatorError
+        If a group's training rows are all of one class: it has no true and false positive rate to choose among.
+    """
+    from fairlearn.postprocessing import ThresholdOptimizer
+
+    from benchmarks.baselines._scores import Scores  # scikit-learn takes long to import
+
+    _check_groups(view)
+    train = view.split.train
+    scores = _unseen_scores(view, params, derive_seed(seed, "folds"))
+    parity = params["constraint"] == "demographic_parity"
+    optimizer: Any = ThresholdOptimizer(
+        estimator=Scores(),
+        constraints=params["constraint"],
+        objective=params["objective"],
+        tol=params["tol"] if parity else None,
+        grid_size=GRID,
+        prefit=True,
+        predict_method="decision_function",
+    )
+    groups = view.groups[train].numpy()
+    optimizer.fit(scores.double()[:, None].numpy(), view.labels[train].numpy(), sensitive_features=groups)
+    base = _fit_on(view, train, params, derive_seed(seed, "base"))
+    return GroupModelExpert(GroupThresholds(base, optimizer), "postprocessing", seed, params)
+
+
+def _check_groups(view: TaskView) -> None:
+    train = view.split.train
+    for group, name in enumerate(view.group_names):
+        labels = view.labels[train][view.groups[train] == group]
+        if len(labels) and int(labels.min()) == int(labels.max()):
+            raise EstimatorError(
+                f"threshold_optimizer cannot be fitted on {view.name}: all {len(labels)} training rows of the group "
+                f"{name!r} are of class {int(labels[0])}, and fairlearn's ThresholdOptimizer needs both classes in "
+                "every group. Use fewer sensitive columns, or another split."
+            )
+
+
+def _unseen_scores(view: TaskView, params: Params, seed: int) -> Tensor:
+    """[r] margins of the training rows by models that have not seen them; folds are stratified by group and label."""
+    from sklearn.model_selection import StratifiedKFold
+
+    train = view.split.train
+    cells: npt.NDArray[np.int64] = (2 * view.groups[train] + view.labels[train]).numpy()
+    scores = torch.empty(len(train))
+    folds: Any = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32)  # type: ignore[no-untyped-call]
+    for fold, (seen, unseen) in enumerate(folds.split(cells, _merged(cells))):
+        model = _fit_on(view, train[torch.from_numpy(seen)], params, derive_seed(seed, fold))
+        scores[torch.from_numpy(unseen)] = model.margins(view.features[train[torch.from_numpy(unseen)]])
+    return scores
+
+
+def _merged(strata: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Strata [r], those of fewer rows than folds joined with the largest one."""
+    names, counts = np.unique(strata, return_counts=True)
+    few = names[counts < FOLDS]
+    return np.where(np.isin(strata, few), names[counts.argmax()], strata)
+
+
+def _fit_on(view: TaskView, rows: Tensor, params: Params, seed: int) -> LinearModel | TreeModel:
+    watched = view.split.validation
+    validation = (view.features[watched], view.labels[watched])
+    return fit_base(view.features[rows], view.labels[rows], params, seed, validation=validation)
+
+
+METHOD = Baseline(
+    label="ThresholdOptimizer",
+    about="LightGBM or logistic regression with thresholds by group; must know the group of a row",
+    family="postprocessing",
+    reference="Hardt, Price and Srebro, Equality of Opportunity in Supervised Learning, NeurIPS 2016; fairlearn",
+    fit=fit,
+    space=space,
+    fair=True,
+    sensitive_at_prediction=True,
+)

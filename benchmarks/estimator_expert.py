@@ -1,0 +1,235 @@
+"""Any fitted scikit-learn-like estimator as an expert: margins, masking, attributions.
+
+An estimator has ``fit(X, y)`` and one of ``decision_function``, ``predict_proba`` and ``predict``. Methods that have a
+parameter ``sensitive_features`` get the name of each row's group.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import logit
+from torch import Tensor
+
+from metrics.shapley import shapley_columns
+from tasks.files import write_json
+from tasks.task import TaskView
+
+Floats = npt.NDArray[np.float64]
+Answer = Literal["_pmf_predict", "decision_function", "predict_proba", "predict"]
+
+CLIP = 30.0
+"""Largest margin of a probability: of 1 - 1e-13, and of a hard decision for class 1."""
+AGREEMENT = 0.999
+"""Share of training rows on which the sign of a score must be the estimator's own decision."""
+
+
+class EstimatorError(ValueError):
+    """An estimator that cannot be fitted or asked as it is."""
+
+
+def margin_of(probability: Any) -> Tensor:
+    """[r] float32 logit of probabilities [r] of class 1, clipped to ±30; nan stays nan."""
+    with np.errstate(divide="ignore"):
+        return torch.from_numpy(np.clip(logit(np.asarray(probability, dtype=np.float64)), -CLIP, CLIP)).float()
+
+
+def encoded(task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+    """[r, d] float32 features of rows; those of columns that ``keep`` [r, columns] does not keep are 0 (unknown)."""
+    features = task.features[rows]
+    return features if keep is None else features * keep[:, task.column_of_feature]
+
+
+def sampled_shapley(
+    logits: Callable[[TaskView, Tensor, Tensor | None], Tensor], task: TaskView, rows: Tensor, seed: int
+) -> Tensor:
+    """[r, columns] float64 sampled Shapley values of source columns, from the baseline where all are unknown.
+
+    What a model knows of a row beside its features (its group) stays as it is and gets no share.
+    """
+    return shapley_columns(
+        lambda picked, keep: logits(task, rows[picked], keep), len(rows), len(task.columns), seed=seed
+    )
+
+
+def takes_groups(method: Callable[..., Any]) -> bool:
+    """Whether a method of an estimator asks for ``sensitive_features``.
+
+    It does if it has a parameter of that name. fairlearn's reductions hand all keywords on, and need it.
+    """
+    parameters = inspect.signature(method).parameters
+    if "sensitive_features" in parameters:
+        return True
+    owner = type(getattr(method, "__self__", None))
+    passes_on = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return passes_on and any(base.__module__.startswith("fairlearn.reductions") for base in owner.__mro__)
+
+
+def group_names_of(task: TaskView, rows: Tensor) -> npt.NDArray[np.str_]:
+    """[r] name of each row's group."""
+    names: npt.NDArray[np.str_] = np.array(task.group_names)[task.groups[rows].numpy()]
+    return names
+
+
+@dataclass(frozen=True)
+class EstimatorExpert:
+    """A fitted estimator as an expert.
+
+    Attributes
+    ----------
+    model : object
+    answer : str
+        The method that is asked. ``_pmf_predict`` (fairlearn's randomised predictors: the probability of deciding for
+        class 1) and ``predict_proba`` give logits, clipped to ±30; ``decision_function`` is taken as it is; hard
+        labels of ``predict`` become ±30.
+    name : str
+        Of the method, for what is saved and what errors say.
+    """
+
+    model: Any
+    answer: Answer
+    name: str
+    seed: int
+    family: str = "own"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    role: str = "baseline"
+    explainer: str = "shapley_sampling"
+    parameter_count: int = 0  # not known of estimators in general
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] margin of class 1; what the estimator says is not repaired, so nan stays nan."""
+        return _ask(self.model, self.answer, encoded(task, rows, keep), group_names_of(task, rows), self.name)
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, columns] sampled Shapley values."""
+        return sampled_shapley(self.logits, task, rows, self.seed)
+
+    def save(self, folder: Path) -> None:
+        """Write what, with task and code, determines the model (no pickle)."""
+        facts = {"family": self.family, "role": self.role, "name": self.name, "seed": self.seed}
+        write_json(folder / "expert.json", {**facts, "asked": self.answer, "settings": dict(self.settings)})
+
+
+def fit_estimator(factory: Callable[[], Any], view: TaskView, seed: int, *, name: str) -> EstimatorExpert:
+    """Fit a scikit-learn-like estimator on the training rows.
+
+    Parameters
+    ----------
+    factory : callable
+        () → unfitted estimator. Its ``random_state`` and those of its parts are set from the seed.
+    view : TaskView
+    seed : int
+    name : str
+        Of the method, for errors.
+
+    Returns
+    -------
+    EstimatorExpert
+        Asked by the first of ``_pmf_predict``, ``decision_function``, ``predict_proba`` and ``predict`` that it has
+        and that decides as ``predict`` does (on 99.9 % of the training rows), so that a decision threshold other than
+        ½, or a decision function that does not change sign at the decision, is not lost. ``_pmf_predict`` is not
+        compared: its decisions are random.
+
+    Raises
+    ------
+    EstimatorError
+        If the factory returns no estimator, or one that cannot be asked.
+    """
+    model = factory()
+    if not callable(getattr(model, "fit", None)):
+        raise EstimatorError(
+            f"{name} returned {type(model).__name__}, which has no fit(X, y). Return an unfitted estimator like those "
+            "of scikit-learn."
+        )
+    _seed(model, seed)
+    train = view.split.train
+    groups = group_names_of(view, train)
+    further = {"sensitive_features": groups} if takes_groups(model.fit) else {}
+    fitted = model.fit(_numbers(encoded(view, train)), view.labels[train].numpy(), **further)
+    model = model if fitted is None else fitted
+    return EstimatorExpert(model, _answer(model, view, name), name, seed, settings=_settings(model))
+
+
+def _seed(model: Any, seed: int) -> None:
+    if not hasattr(model, "get_params"):
+        return
+    names = [key for key in model.get_params() if key == "random_state" or key.endswith("__random_state")]
+    if names:
+        model.set_params(**dict.fromkeys(names, seed % 2**31))
+
+
+def _settings(model: Any) -> dict[str, str]:
+    return {key: repr(value) for key, value in model.get_params().items()} if hasattr(model, "get_params") else {}
+
+
+def _answer(model: Any, view: TaskView, name: str) -> Answer:
+    """The method to ask."""
+    if hasattr(model, "_pmf_predict"):
+        return "_pmf_predict"
+    soft: list[Answer] = ["decision_function", "predict_proba"]
+    known = [method for method in soft if callable(getattr(model, method, None))]
+    if not callable(getattr(model, "predict", None)):
+        if known:
+            return known[0]
+        raise EstimatorError(
+            f"{name} made a {type(model).__name__} with neither decision_function, predict_proba nor predict; give it "
+            "one of them."
+        )
+    train = view.split.train
+    features, groups = encoded(view, train), group_names_of(view, train)
+    decided = _ask(model, "predict", features, groups, name) > 0
+    for method in known:
+        scores = _ask(model, method, features, groups, name)
+        agree = ((scores > 0) == decided)[~scores.isnan()]  # nan is for scoring to report, not a reason to look away
+        if len(agree) == 0 or float(agree.double().mean()) >= AGREEMENT:
+            return method
+    return "predict"
+
+
+def _ask(model: Any, answer: Answer, features: Tensor, groups: npt.NDArray[np.str_], name: str) -> Tensor:
+    """[r] float32 margins."""
+    method = getattr(model, answer)
+    further = {"sensitive_features": groups} if takes_groups(method) else {}
+    said = np.asarray(method(_numbers(features), **further))
+    if answer == "predict":
+        return _hard(said, len(features), name)
+    column = _positive(said, len(features), model, answer, name)
+    return torch.from_numpy(column).float() if answer == "decision_function" else margin_of(column)
+
+
+def _hard(said: npt.NDArray[Any], rows: int, name: str) -> Tensor:
+    values = said.reshape(-1).astype(np.float64)
+    if len(values) != rows or not np.isin(values[~np.isnan(values)], (0, 1)).all():
+        raise EstimatorError(
+            f"{name}: predict returned shape {said.shape} with values such as {said.reshape(-1)[:3].tolist()} for "
+            f"{rows} rows; it must return one label, 0 or 1, per row."
+        )
+    return torch.from_numpy((2 * values - 1) * CLIP).float()
+
+
+def _positive(said: npt.NDArray[Any], rows: int, model: Any, answer: str, name: str) -> Floats:
+    """[r] the numbers of class 1 among what was said: [r], [r, 1], or a column per class."""
+    classes = [int(c) for c in getattr(model, "classes_", (0, 1))]
+    if said.shape == (rows, 2) and len(classes) == 2:
+        said = said[:, classes.index(1)]
+    elif answer == "predict_proba" and said.shape == (rows, 1) and len(classes) == 1:
+        said = said[:, 0] if classes[0] == 1 else 1 - said[:, 0]
+    if said.shape not in ((rows,), (rows, 1)):
+        raise EstimatorError(
+            f"{name}: {answer} returned shape {said.shape} for {rows} rows; it must return one number per row, or one "
+            "per row and class."
+        )
+    column: Floats = said.reshape(-1).astype(np.float64)
+    return column
+
+
+def _numbers(features: Tensor) -> Floats:
+    """In double precision, as scikit-learn's own solvers like it."""
+    return features.double().numpy()

@@ -1,0 +1,343 @@
+"""What the graph baselines share: operators of a graph, a training loop, and a fitted node model as an expert.
+
+Everything that stays the same while a model is trained is computed once. A first graph layer is linear in the
+features, Â(XW) = (ÂX)W, so that ÂX of fixed features is a table and training touches only the labelled rows of it;
+what is unknown in a column is unknown in the same column of ÂX, so that masked predictions need no propagation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
+
+from tasks.files import atomic_path, write_json
+from tasks.seeding import derive_seed
+from tasks.task import TaskView
+
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "expert.json"
+PATTERNS = 128
+"""Most masks whose predictions of all nodes are kept in memory."""
+
+Propagate = Callable[[Tensor], Tensor]
+Margins = Callable[[Tensor], Tensor]
+
+
+class GraphError(ValueError):
+    """A task without a graph, or a graph model that is asked about another graph."""
+
+
+# Operators -----------------------------------------------------------------------------------------------------------
+
+
+def undirected(view: TaskView) -> Tensor:
+    """[2, 2m] int64: every edge of a task in both directions, without self-loops.
+
+    Raises
+    ------
+    GraphError
+        If the task has no edges, or was loaded without them.
+    """
+    if view.edges is None:
+        raise GraphError(
+            f"Task {view.name} has no edges, which a graph method needs: load a graph data set with with_edges = True, "
+            "or leave graph methods out for this task."
+        )
+    return torch.cat([view.edges, view.edges.flip(0)], dim=1)
+
+
+def csr(ends: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Sparse CSR matrix with ``values`` [e] at row ``ends[0]``, column ``ends[1]``; equal positions are summed."""
+    keys, which = torch.unique(ends[0] * shape[1] + ends[1], return_inverse=True)
+    summed = torch.zeros(len(keys), dtype=values.dtype).index_add_(0, which, values)
+    return from_sorted(torch.stack([keys // shape[1], keys % shape[1]]), summed, shape)
+
+
+def from_sorted(ends: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """As :func:`csr`, of positions that are sorted by row, then column, each once."""
+    starts = torch.zeros(shape[0] + 1, dtype=torch.int64)
+    starts[1:] = torch.bincount(ends[0], minlength=shape[0]).cumsum(0)
+    return _compressed(starts, ends[1], values, shape)
+
+
+def _compressed(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
+
+
+def positions(operator: Tensor) -> Tensor:
+    """[2, e] int64 row and column of each value of a CSR matrix, in the order of its values."""
+    starts = operator.crow_indices()
+    rows = torch.repeat_interleave(torch.arange(len(starts) - 1), starts.diff())
+    return torch.stack([rows, operator.col_indices()])
+
+
+def rows_of(operator: Tensor, rows: Tensor) -> Tensor:
+    """[r, n] CSR matrix of some rows of a CSR matrix [m, n], in the order of ``rows``: their receptive field."""
+    starts = operator.crow_indices()
+    counts = starts.diff()[rows]
+    begins = torch.zeros(len(rows) + 1, dtype=torch.int64)
+    begins[1:] = counts.cumsum(0)
+    which = torch.repeat_interleave(starts[rows] - begins[:-1], counts) + torch.arange(int(begins[-1]))
+    columns, values = operator.col_indices()[which], operator.values()[which]
+    return _compressed(begins, columns, values, (len(rows), operator.shape[1]))
+
+
+def with_self_loops(ends: Tensor, nodes: int) -> Tensor:
+    """[2, e + n] edges in both directions and a loop at every node."""
+    return torch.cat([ends, torch.arange(nodes).expand(2, -1)], dim=1)
+
+
+def normalised(ends: Tensor, nodes: int) -> Tensor:
+    """[n, n] CSR Â = D̃^-½ (A + I) D̃^-½ of edges [2, e] in both directions (Kipf and Welling, ICLR 2017, eq. 2)."""
+    loops = with_self_loops(ends, nodes)
+    adjacency = csr(loops, torch.ones(loops.shape[1]), (nodes, nodes))
+    places = positions(adjacency)
+    weight = torch.bincount(places[0], minlength=nodes).clamp(min=1).float().rsqrt()
+    return from_sorted(places, weight[places[0]] * weight[places[1]], (nodes, nodes))
+
+
+_OPERATORS: Any = WeakIdKeyDictionary()  # by the tensor of a task's edges: {kind: operator}; freed with the task
+
+
+def _once(view: TaskView, kind: str, make: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """An operator of a task's graph, made when it is first asked for and kept as long as the task's edges."""
+    both = undirected(view)
+    known: dict[str, Tensor] = _OPERATORS.setdefault(view.edges, {})
+    if kind not in known:
+        known[kind] = make(both, len(view.features))
+    return known[kind]
+
+
+def gcn_operator(view: TaskView) -> Tensor:
+    """[n, n] CSR Â of a task, see :func:`normalised`."""
+    return _once(view, "gcn", normalised)
+
+
+def adjacency_operator(view: TaskView) -> Tensor:
+    """[n, n] CSR adjacency of a task: ones, without self-loops."""
+    return _once(view, "adjacency", lambda ends, n: csr(ends, torch.ones(ends.shape[1]), (n, n)))
+
+
+# Training ------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def seeded(seed: int, *words: str | int) -> Iterator[None]:
+    """Draws of the global generator come from a named seed inside, and go on as before afterwards.
+
+    For layers that draw their first weights from it; draws of the training come from explicit generators.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, *words))
+        yield
+
+
+def dropout(values: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Values [...] with a share ``rate`` of them 0 and the others scaled up, drawn from ``generator``."""
+    if rate == 0:
+        return values
+    kept = torch.rand(values.shape, generator=generator) >= rate
+    return values * kept / (1 - rate)
+
+
+def train(
+    modules: Sequence[nn.Module],
+    epochs: int,
+    step: Callable[[int], None],
+    judge: Callable[[], float],
+    *,
+    every: int = 1,
+) -> int:
+    """Train for some epochs and leave the modules with the weights that were judged best.
+
+    Parameters
+    ----------
+    modules : sequence of nn.Module
+        What is kept. They are in training mode in ``step``, and in evaluation mode, without gradients, in ``judge``.
+    epochs : int
+    step : callable
+        (epoch) → None: one epoch.
+    judge : callable
+        () → loss of the checkpoint, smaller is better (of validation rows); the first of equals stays.
+    every : int
+        Epochs between two checkpoints; the last epoch is one too.
+
+    Returns
+    -------
+    Epoch (from 1) of the kept weights.
+
+    Raises
+    ------
+    ArithmeticError
+        If no checkpoint had a finite loss: training diverged.
+    """
+    best, chosen, kept = math.inf, 0, None
+    for epoch in range(1, epochs + 1):
+        for module in modules:
+            module.train()
+        step(epoch)
+        if epoch % every and epoch != epochs:
+            continue
+        for module in modules:
+            module.eval()
+        with torch.no_grad():
+            loss = judge()
+        if loss < best:
+            best, chosen, kept = loss, epoch, [copy.deepcopy(module.state_dict()) for module in modules]
+    if kept is None:
+        raise ArithmeticError(f"training diverged: no checkpoint of {epochs} epochs has a finite loss")
+    for module, state in zip(modules, kept, strict=True):
+        module.load_state_dict(state)
+        module.eval()
+    return chosen
+
+
+def adam(modules: Sequence[nn.Module], params: Mapping[str, Any]) -> torch.optim.Adam:
+    """Adam over the parameters of modules with ``params["lr"]`` and ``params["weight_decay"]``."""
+    parameters = [p for module in modules for p in module.parameters()]
+    return torch.optim.Adam(parameters, lr=params["lr"], weight_decay=params["weight_decay"], fused=True)
+
+
+# The expert ----------------------------------------------------------------------------------------------------------
+
+
+def _identity(features: Tensor) -> Tensor:
+    return features
+
+
+@dataclass
+class _Memory:
+    """What was computed for the last features tensor that was asked about."""
+
+    features: Tensor | None = None
+    propagated: Tensor | None = None
+    margins: dict[bytes, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GraphModel:
+    """A fitted node model as an expert.
+
+    A column that is unknown is unknown (0) in the whole graph, also at the neighbours. Rows that share a mask share
+    one evaluation of the graph.
+
+    Attributes
+    ----------
+    module : nn.Module
+        Holds the weights of prediction, and nothing that only training needs.
+    margins : callable
+        Propagated features [n, d] of all nodes → margins [n]; deterministic. ``module`` is in evaluation mode.
+    family : str
+    seed : int
+    task_hash : str
+    feature_names : tuple of str
+    settings : mapping
+        Hyperparameters.
+    propagate : callable
+        Features [n, d] → what ``margins`` reads [n, d]; linear, and each column by itself (such as Â), so that masks
+        can be put on after it. The identity for models that propagate what is not fixed.
+    """
+
+    module: nn.Module
+    margins: Margins
+    family: str
+    seed: int
+    task_hash: str
+    feature_names: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    propagate: Propagate = _identity
+    role: str = "baseline"
+    explainer: str = "occlusion"
+    _memory: _Memory = field(default_factory=_Memory, repr=False, compare=False)
+
+    @classmethod
+    def of_view(
+        cls,
+        view: TaskView,
+        module: nn.Module,
+        margins: Margins,
+        *,
+        family: str,
+        seed: int,
+        settings: Mapping[str, Any],
+        propagate: Propagate = _identity,
+    ) -> GraphModel:
+        """The expert of a model that was fitted on a view."""
+        module.eval().requires_grad_(False)
+        return cls(module, margins, family, seed, view.hash, view.feature_names, dict(settings), propagate)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of weights of prediction."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[r] margin of class 1; ``keep`` [r, columns] bool: columns unknown in the whole graph, row by row."""
+        if keep is None or not len(rows):
+            return self._of_mask(task, torch.ones(len(task.columns), dtype=torch.bool))[rows]
+        masks, which = torch.unique(keep, dim=0, return_inverse=True)
+        margins = torch.empty(len(rows))
+        for number, mask in enumerate(masks):
+            mine = which == number
+            margins[mine] = self._of_mask(task, mask)[rows[mine]]
+        return margins
+
+    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
+        """[r, columns] what the margin loses when a column is unknown in the whole graph."""
+        columns = len(task.columns)
+        whole = self.logits(task, rows)
+        masks = ~torch.eye(columns, dtype=torch.bool)
+        return torch.stack([whole - self._of_mask(task, mask)[rows] for mask in masks], dim=1)
+
+    def _of_mask(self, task: TaskView, mask: Tensor) -> Tensor:
+        """[n] margins of all nodes with the columns of ``mask`` [columns] known; kept until other features come."""
+        memory = self._remembered(task)
+        key = mask.numpy().tobytes()
+        if key not in memory.margins:
+            if len(memory.margins) >= PATTERNS:
+                memory.margins.clear()
+            assert memory.propagated is not None
+            known = memory.propagated if bool(mask.all()) else memory.propagated * mask[task.column_of_feature]
+            with torch.no_grad():
+                memory.margins[key] = self.margins(known).detach().float()
+        return memory.margins[key]
+
+    def _remembered(self, task: TaskView) -> _Memory:
+        memory = self._memory
+        if memory.features is not task.features:
+            self._check(task)
+            with torch.no_grad():
+                memory.propagated = self.propagate(task.features)
+            memory.features = task.features
+            memory.margins.clear()
+        return memory
+
+    def _check(self, task: TaskView) -> None:
+        if task.hash != self.task_hash or task.feature_names != self.feature_names:
+            raise GraphError(
+                f"This {self.family} model was fitted on the graph of one task and is asked about task {task.name} "
+                "with another graph, split or encoding; a model of all nodes of a graph answers for that graph alone. "
+                "Fit it again on this task."
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write ``weights.safetensors`` and ``expert.json`` into an existing folder."""
+        weights = {name: tensor.detach().clone().contiguous() for name, tensor in self.module.state_dict().items()}
+        with atomic_path(folder / WEIGHTS) as path:
+            save_file(weights, path)
+        facts = {"family": self.family, "role": self.role, "seed": self.seed, "explainer": self.explainer}
+        description = {**facts, "feature_names": list(self.feature_names), "task_hash": self.task_hash}
+        write_json(folder / DESCRIPTION, {**description, "settings": dict(self.settings)})

@@ -1,0 +1,212 @@
+"""Estimators of any kind as experts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fairlearn.adversarial import AdversarialFairnessClassifier
+from fairlearn.postprocessing import ThresholdOptimizer
+from fairlearn.reductions import DemographicParity, ExponentiatedGradient
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.estimator_expert import EstimatorError, fit_estimator, margin_of
+from experts.evidence import collect_evidence
+from experts.expert import Expert
+from tasks.load import load_task
+
+SCM = load_task("scm", rows=600)
+VIEW = SCM.view()
+TRAIN, TEST = VIEW.split.train, VIEW.split.test
+X, Y = VIEW.features.double().numpy(), VIEW.labels.numpy()
+NAMES = np.array(VIEW.group_names)[VIEW.groups.numpy()]
+
+
+class Ruled(ClassifierMixin, BaseEstimator):
+    """Decides by the group's name alone, and remembers what it was given."""
+
+    def __init__(self, random_state: Any = None) -> None:
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sensitive_features: Any = None) -> Ruled:
+        self.given_, self.classes_ = (X, y, sensitive_features), np.array([0, 1])
+        return self
+
+    def predict_proba(self, X: Any, sensitive_features: Any = None) -> Any:
+        chance = np.where(np.asarray(sensitive_features) == "male", 0.9, 0.2)
+        return np.column_stack((1 - chance, chance))
+
+    def predict(self, X: Any, sensitive_features: Any = None) -> Any:
+        return (self.predict_proba(X, sensitive_features)[:, 1] > 0.5).astype(int)
+
+
+def test_margin_of() -> None:
+    margins = margin_of([0, 0.5, 0.75, 1, np.nan])
+    torch.testing.assert_close(margins[:4], torch.tensor([-30.0, 0.0, float(np.log(3)), 30.0]))
+    assert margins[4].isnan()
+
+
+def test_decision_function_is_the_margin() -> None:
+    expert = fit_estimator(lambda: LogisticRegression(C=0.5), VIEW, 3, name="own")
+    model = LogisticRegression(C=0.5, random_state=3).fit(X[TRAIN], Y[TRAIN])
+    assert expert.answer == "decision_function"
+    assert isinstance(expert, Expert)
+    np.testing.assert_allclose(expert.logits(VIEW, TEST), model.decision_function(X[TEST]), rtol=1e-5)
+
+
+def test_probabilities_become_logits() -> None:
+    expert = fit_estimator(lambda: KNeighborsClassifier(7), VIEW, 3, name="own")
+    model = KNeighborsClassifier(7).fit(X[TRAIN], Y[TRAIN])
+    assert expert.answer == "predict_proba"
+    np.testing.assert_allclose(torch.sigmoid(expert.logits(VIEW, TEST)), model.predict_proba(X[TEST])[:, 1], atol=1e-6)
+
+
+def test_hard_labels_become_margins_of_30() -> None:
+    class Hard:
+        def fit(self, X: Any, y: Any) -> None:
+            self.cut = X[:, 1].mean()
+
+        def predict(self, X: Any) -> Any:
+            return X[:, 1] > self.cut
+
+    expert = fit_estimator(Hard, VIEW, 3, name="own")
+    expected = torch.where(VIEW.features[TEST, 1] > float(X[TRAIN, 1].mean()), 30.0, -30.0)
+    assert torch.equal(expert.logits(VIEW, TEST), expected)
+
+
+def test_an_own_threshold_is_not_lost() -> None:
+    class Careful(LogisticRegression):
+        def predict(self, X: Any) -> Any:
+            return (self.predict_proba(X)[:, 1] > 0.8).astype(int)
+
+    expert = fit_estimator(Careful, VIEW, 3, name="own")
+    assert expert.answer == "predict"
+    chance = LogisticRegression(random_state=3).fit(X[TRAIN], Y[TRAIN]).predict_proba(X[TEST])[:, 1]
+    np.testing.assert_array_equal(expert.logits(VIEW, TEST) > 0, chance > 0.8)
+
+
+def test_a_score_that_never_changes_sign_is_not_a_margin() -> None:
+    model = AdversarialFairnessClassifier(
+        backend="torch", predictor_model=[4, "relu"], adversary_model=[], batch_size=64, epochs=3, learning_rate=0.05
+    )
+    # Its decision function is a probability.
+    expert = fit_estimator(lambda: model, VIEW, 3, name="own")
+    decided = np.asarray(model.predict(X[TEST])).reshape(-1)
+    np.testing.assert_array_equal((expert.logits(VIEW, TEST) > 0).numpy(), decided == 1)
+
+
+def test_groups_are_handed_over_by_name_where_asked_for() -> None:
+    expert = fit_estimator(Ruled, VIEW, 11, name="own")
+    given_X, given_y, groups = expert.model.given_
+    np.testing.assert_array_equal(given_X, X[TRAIN])
+    np.testing.assert_array_equal(given_y, Y[TRAIN])
+    np.testing.assert_array_equal(groups, NAMES[TRAIN])
+    np.testing.assert_allclose(torch.sigmoid(expert.logits(VIEW, TEST)), np.where(NAMES[TEST] == "male", 0.9, 0.2))
+    evidence = collect_evidence(expert, VIEW, TEST)
+    assert evidence.counterfactual is not None
+    np.testing.assert_allclose(evidence.counterfactual, np.tile([0.9, 0.2], (len(TEST), 1)))
+
+
+def test_random_states_follow_the_seed() -> None:
+    made = fit_estimator(lambda: make_pipeline(StandardScaler(), Perceptron()), VIEW, 2**40 + 5, name="own")
+    assert made.model.get_params()["perceptron__random_state"] == 5
+    forests = [
+        fit_estimator(lambda: RandomForestClassifier(5), VIEW, seed, name="own").logits(VIEW, TEST)
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(forests[0], forests[1])
+    assert not torch.equal(forests[0], forests[2])
+
+
+def test_reductions_are_scored_by_their_expected_prediction() -> None:
+    expert = fit_estimator(
+        lambda: ExponentiatedGradient(LogisticRegression(), DemographicParity(), max_iter=10), VIEW, 3, name="own"
+    )
+    reduction = ExponentiatedGradient(LogisticRegression(random_state=3), DemographicParity(), max_iter=10)
+    reduction.fit(X[TRAIN], Y[TRAIN], sensitive_features=NAMES[TRAIN])
+    assert expert.answer == "_pmf_predict"
+    np.testing.assert_allclose(
+        torch.sigmoid(expert.logits(VIEW, TEST)), reduction._pmf_predict(X[TEST])[:, 1], atol=1e-6
+    )
+
+
+def test_thresholds_are_scored_by_their_expected_prediction() -> None:
+    make = lambda: ThresholdOptimizer(estimator=LogisticRegression(random_state=3), constraints="equalized_odds")  # noqa: E731
+    expert = fit_estimator(make, VIEW, 3, name="own")
+    plain = make().fit(X[TRAIN], Y[TRAIN], sensitive_features=NAMES[TRAIN])
+    pmf = plain._pmf_predict(X[TEST], sensitive_features=NAMES[TEST])[:, 1]
+    np.testing.assert_allclose(torch.sigmoid(expert.logits(VIEW, TEST)), pmf, atol=1e-6)
+
+
+def test_masking_and_attributions() -> None:
+    expert = fit_estimator(LogisticRegression, VIEW, 3, name="own")
+    rows = TEST[:10]
+    nothing = torch.zeros(10, len(VIEW.columns), dtype=torch.bool)
+    torch.testing.assert_close(expert.logits(VIEW, rows, nothing), torch.full((10,), float(expert.model.intercept_[0])))
+    weight = torch.from_numpy(expert.model.coef_[0]).float()
+    parts = VIEW.features[rows] * weight
+    exact = torch.zeros(10, len(VIEW.columns)).index_add_(1, VIEW.column_of_feature, parts)
+    torch.testing.assert_close(expert.attributions(VIEW, rows).float(), exact, atol=1e-4, rtol=1e-4)
+
+
+def test_labels_of_test_rows_are_not_read() -> None:
+    labels = VIEW.labels.clone()
+    labels[TEST] = 1 - SCM.labels[TEST]
+    view = dataclasses.replace(VIEW, labels=labels)
+    make = lambda: RandomForestClassifier(5)  # noqa: E731
+    expected = fit_estimator(make, VIEW, 3, name="own").logits(VIEW, TEST)
+    assert torch.equal(fit_estimator(make, view, 3, name="own").logits(VIEW, TEST), expected)
+
+
+def test_nan_is_not_repaired() -> None:
+    class Lost(LogisticRegression):
+        def decision_function(self, X: Any) -> Any:
+            return np.where(X[:, 1] > 1.5, np.nan, super().decision_function(X))
+
+        def predict(self, X: Any) -> Any:
+            return (LogisticRegression.decision_function(self, X) > 0).astype(int)
+
+    expert = fit_estimator(Lost, VIEW, 3, name="own")
+    lost = VIEW.features[TEST, 1] > 1.5
+    assert lost.any()
+    assert torch.equal(expert.logits(VIEW, TEST).isnan(), lost)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (object(), "has no fit"),
+        (StandardScaler(), "neither decision_function, predict_proba nor predict"),
+    ],
+)
+def test_says_what_is_no_classifier(made: object, said: str) -> None:
+    with pytest.raises(EstimatorError, match=f"mine.*{said}"):
+        fit_estimator(lambda: made, VIEW, 0, name="mine")
+
+
+def test_says_what_shape_is_wrong() -> None:
+    class Wide(LogisticRegression):
+        def predict(self, X: Any) -> Any:
+            return np.ones((len(X), 2))
+
+    with pytest.raises(EstimatorError, match=r"mine: predict returned shape \(\d+, 2\)"):
+        fit_estimator(Wide, VIEW, 0, name="mine")
+
+
+def test_saves_settings_and_seed(tmp_path: Path) -> None:
+    fit_estimator(lambda: LogisticRegression(C=0.25), VIEW, 9, name="mine").save(tmp_path)
+    facts = json.loads((tmp_path / "expert.json").read_text(encoding="utf-8"))
+    assert facts["seed"] == 9
+    assert facts["name"] == "mine"
+    assert facts["settings"]["C"] == "0.25"
+    assert [path.name for path in tmp_path.iterdir()] == ["expert.json"]
