@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reports.downloads import write_tables
 from reports.markdown import render_markdown
 from reports.page import render_page
+from reports.published import table
 from reports.summary import summarise
-from reports.table import read_results, write_text
+from reports.table import read_results, write_csv, write_text
 
 
 def write_report(folder: Path) -> list[Path]:
     """Write ``leaderboard.html`` and ``leaderboard.md`` from the tables in ``folder``.
+
+    The main tables lie beside them in ``tables/``, as CSV and as LaTeX (see :mod:`reports.downloads`). A run that can
+    be compared with published numbers (see :mod:`reports.published`) gets ``published.csv`` too.
 
     Parameters
     ----------
@@ -21,7 +26,7 @@ def write_report(folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The pages; the same tables give the same bytes.
+        The files; the same tables give the same bytes.
 
     Raises
     ------
@@ -32,4 +37,8 @@ def write_report(folder: Path) -> list[Path]:
     pages = {folder / "leaderboard.html": render_page(report), folder / "leaderboard.md": render_markdown(report)}
     for path, text in pages.items():
         write_text(path, text)
-    return list(pages)
+    paths = [*pages, *write_tables(report, folder)]
+    if report.published is None:
+        return paths
+    write_csv(table(report.published), folder / "published.csv")
+    return [*paths, folder / "published.csv"]

@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 Key = tuple[str, str]
 """(method, metric)."""
 
+LOST = ("failed", "timeout")
+"""Statuses of cells that were not computed; the one row of such a cell stands for all metrics."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -36,6 +39,8 @@ class Estimate:
         Why, for splits that are not estimable or failed.
     notes : tuple of str
         What else is said of splits that have a number, such as groups that were left out.
+    lost : tuple of (str, int)
+        "failed" and "timeout", each with the number of splits that were not computed for that reason.
     """
 
     mean: float
@@ -49,6 +54,7 @@ class Estimate:
     degenerate: int
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    lost: tuple[tuple[str, int], ...] = ()
 
     @property
     def half(self) -> float:
@@ -92,6 +98,10 @@ def estimates(rows: pd.DataFrame, values: dict[Key, Floats], asked: int) -> dict
     degenerate = rows[rows["status"] == "degenerate"].groupby(keys)["split"].nunique().to_dict()
     said = rows[rows["reason"] != ""].groupby([*keys, rows["status"].isin(["ok", "degenerate"])])["reason"]
     words = {key: tuple(reasons) for key, reasons in said.unique().items()}
+    gone = rows[rows["status"].isin(LOST)].groupby([*keys, "status"])["split"].nunique()
+    lost: dict[Key, list[tuple[str, int]]] = {}
+    for (method, metric, status), splits in zip(gone.index.to_list(), gone.to_list(), strict=True):
+        lost.setdefault((method, metric), []).append((status, splits))
     return {
         key: _estimate(
             values[key],
@@ -100,13 +110,20 @@ def estimates(rows: pd.DataFrame, values: dict[Key, Floats], asked: int) -> dict
             degenerate.get(key, 0),
             words.get((*key, False), ()),
             words.get((*key, True), ()),
+            tuple(lost.get(key, ())),
         )
         for key in values
     }
 
 
 def _estimate(
-    values: Floats, inner: Floats, asked: int, degenerate: int, reasons: tuple[str, ...], notes: tuple[str, ...]
+    values: Floats,
+    inner: Floats,
+    asked: int,
+    degenerate: int,
+    reasons: tuple[str, ...],
+    notes: tuple[str, ...],
+    lost: tuple[tuple[str, int], ...],
 ) -> Estimate:
     over_splits = corrected_interval(values)
     low, high, null = (float(v) for v in inner)
@@ -122,4 +139,5 @@ def _estimate(
         degenerate,
         reasons,
         notes,
+        lost,
     )

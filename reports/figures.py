@@ -33,6 +33,9 @@ from reports.winners import Method
 LONGEST = 4.0
 """An interval is cut where it is so many times as long as the largest difference."""
 
+PALE = {"text": ".55", "graph": ".3"}
+"""How much paler experts are that read something else than columns."""
+
 VERDICT_COLOURS = {"better": BLUE, "worse": VERMILLION}
 
 
@@ -116,7 +119,8 @@ def strips(scenario: Scenario, metrics: Sequence[str], methods: Sequence[Method]
     Axes are those of all methods of the task, whichever are drawn.
     """
     methods = scenario.methods if methods is None else methods
-    width, left, top, step = 1180.0, 168.0, 40.0, 19.0
+    width, top, step = 1180.0, 40.0, 19.0
+    left = max([168.0, *(6.6 * len(f"{m.number}  {m.name.label}") for m in scenario.methods)])
     column = (width - left) / len(metrics)
     height = top + step * len(methods) + 22
     parts = [
@@ -173,7 +177,7 @@ def _strip_row(axis: svg.Axis, method: Method, estimate: Estimate, y: float, met
 
 
 def weights(scenario: Scenario, mixtures: Sequence[Routing] | None = None) -> Markup:
-    """Mean gate weight of each expert in each group, a stacked bar per group; experts that read text are paler."""
+    """Mean gate weight of each expert in each group, a stacked bar per group; text and graph experts are paler."""
     width, left, step = 390.0, 118.0, 19.0
     parts, y = [], 4.0
     for routing in scenario.routing if mixtures is None else mixtures:
@@ -198,8 +202,8 @@ def _stack(experts: Sequence[str], shares: Sequence[float], x: float, y: float, 
         if math.isnan(share) or share <= 0:
             continue
         bar = svg.rect(x, y, width * share, 15, fill=expert_colour(expert), stroke="#fff", stroke_width="1")
-        if reads(expert) == "text":
-            bar += svg.rect(x + 0.5, y + 0.5, width * share - 1, 14, fill="#fff", fill_opacity=".55")
+        if pale := PALE.get(reads(expert)):
+            bar += svg.rect(x + 0.5, y + 0.5, width * share - 1, 14, fill="#fff", fill_opacity=pale)
         words = f"{expert_code(expert)} {share:.0%}"
         inside = [svg.text(x + width * share / 2, y + 11.5, words, "share", "middle")] if width * share >= 42 else []
         parts.append(svg.group([bar, *inside], f"{group}: {method_name(expert).label} {share:.1%}"))

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from reports.bias import Bias
 from reports.comparison import Comparison
+from reports.critical_difference import sentence
 from reports.format import (
     count_text,
     estimate_text,
@@ -18,6 +19,7 @@ from reports.format import (
     value_text,
 )
 from reports.fronts import Member, MixtureFront
+from reports.levels_markdown import NO_ROWS, levels_text, winner_row
 from reports.names import (
     BIAS_SETS,
     HEADLINE,
@@ -31,6 +33,9 @@ from reports.names import (
 )
 from reports.objectives import objectives
 from reports.prompts import PromptSpread
+from reports.published import MARKS, Board, Finding, ours_text
+from reports.published import METRICS as PUBLISHED_METRICS
+from reports.ranking_words import few_tasks, markdown_table, notes, seeds_words
 from reports.sentences import answers, first_layer, in_a_sentence
 from reports.summary import Gates, Report, Routing, Scenario, Section
 from reports.winners import DISPARITY, UTILITY, Winner
@@ -38,7 +43,15 @@ from reports.winners import DISPARITY, UTILITY, Winner
 
 def render_markdown(report: Report) -> str:
     """Text of ``leaderboard.md``: header, pooled comparisons, winners, tables per task."""
-    parts = [_header(report), _pooled(report), _levels(report), *(_task(s) for s in report.scenarios), _reading()]
+    parts = [
+        _header(report),
+        _pooled(report),
+        _levels(report),
+        _ranking(report),
+        _published(report),
+        *(_task(s) for s in report.scenarios),
+        _reading(),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -111,7 +124,12 @@ def _pooled_cell(report: Report, a: str, b: str, metric: str) -> str:
 
 
 def _levels(report: Report) -> str:
-    rows = [_winner(s, w) for s in report.scenarios for w in s.winners]
+    found = report.levels
+    rows = []
+    for s in report.scenarios:
+        best = () if found is None else found.best.get(s.name, ())
+        rows += [winner_row(s.name, b) for b in best]
+        rows += [_winner(s, w) for w in s.winners if w.level is None or not best]
     head = [
         "task",
         "allowed gap (validation)",
@@ -121,7 +139,75 @@ def _levels(report: Report) -> str:
         "kept",
         "not separable from it",
     ]
-    return "## Who wins at which fairness level\n\n" + _table(head, rows)
+    more = [NO_ROWS]
+    if found is not None and report.transfer is not None:
+        more = levels_text(found, report.transfer, report.budget, _table)
+    return "\n\n".join(["## Who wins at which fairness level", _table(head, rows), *more])
+
+
+def _ranking(report: Report) -> str:
+    text = (
+        "Mean rank over scenarios (one split of one task; seeds are averaged) with its 95 % interval, the middle 95 % "
+        "of the places taken in the bootstrap, and the tie group: methods of one group are not separable (Holm)."
+    )
+    parts = ["## Ranks over all tasks, and who ties", text]
+    for pool in report.ranking.pools:
+        parts.append(f"### {len(pool.lines)} methods on {len(pool.tasks)} tasks, {pool.scenarios} scenarios")
+        parts.append(f"Tasks: {', '.join(pool.tasks)}. {few_tasks(pool)}".strip())
+        parts.append(_table(*markdown_table(pool)))
+        said = [*notes(pool), *(f"{m}: {sentence(tests)}" for m, tests in pool.tests.items())]
+        parts.append("\n".join(f"- {line}" for line in said))
+    return "\n\n".join(part for part in [*parts, seeds_words(report.ranking)] if part)
+
+
+def _published(report: Report) -> str:
+    found = report.published
+    if found is None:
+        return ""
+    how = (
+        "settings of the papers" if report.suite.get("settings") == "published" else "tuned here, not as in the papers"
+    )
+    text = (
+        f"×100, test rows, {how}; ours: mean ± standard deviation over seeds. {found.count('inside')} "
+        f"of {len(found.cells)} cells are inside, {found.count('outside')} outside, {len(found.unexplained)} of these "
+        "not explained. ✓ within the published mean ± 2·std, or, of one run, within ±2·std of our seeds; ✗ outside; "
+        "· no interval. "
+        "Brackets: from memory, unchecked, decides nothing."
+    )
+    return "\n\n".join(["## Published numbers beside ours", text, *map(_board, found.boards)])
+
+
+def _board(board: Board) -> str:
+    rows = []
+    for method in board.methods:
+        name = method_name(method).label
+        cells = [board.cells.get((method, metric)) for metric in PUBLISHED_METRICS]
+        rows.append([name, *("–" if c is None else f"{ours_text(c.ours)} {MARKS[c.verdict]}" for c in cells)])
+        for s in board.sources_of(method):
+            said = [None if c is None else c.finding(s.id) for c in cells]
+            rows.append([f"{name}: {s.paper} [{board.number(s)}]", *map(_printed, said)])
+    for row in board.reference:
+        values = (
+            _bracketed(row.values[m].text, row.source.checked) if m in row.values else "–" for m in PUBLISHED_METRICS
+        )
+        rows.append([f"{method_name(row.method).label}, not in this run [{board.number(row.source)}]", *values])
+    parts = [f"### Published: {board.dataset}", "\n".join(f"- {text}" for text in board.caveats)]
+    parts.append(_table(["method", *map(metric_symbol, PUBLISHED_METRICS)], rows))
+    parts.append(
+        "\n".join(f"- outside: {name}, {which}: {why or 'NOT EXPLAINED'}" for name, which, why in board.explained)
+    )
+    parts.append("\n".join(f"{i}. {s.paper}: {s.where}. Read: {s.read}." for i, s in enumerate(board.sources, start=1)))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _printed(finding: Finding | None) -> str:
+    if finding is None:
+        return "–"
+    return f"{_bracketed(finding.printed.text, finding.source.checked)} {MARKS[finding.verdict]}"
+
+
+def _bracketed(text: str, checked: bool) -> str:
+    return text if checked else f"({text})"
 
 
 def _winner(scenario: Scenario, winner: Winner) -> list[str]:

@@ -7,16 +7,20 @@ from markupsafe import Markup
 from reports import svg
 from reports.winners import Method
 
-SHAPES = {"gate": "circle", "static": "diamond", "expert": "square", "twin": "square", "baseline": "triangle"}
+SHAPES = {
+    "gate": "circle", "static": "diamond", "expert": "square", "twin": "square", "baseline": "triangle", "own": "star",
+}  # fmt: skip
 
 
 def marker(method: Method, x: float, y: float, size: float = 5) -> Markup:
-    """The mark of a method at (x, y); twins are hollow; a pip says text, a bar says both families."""
+    """The mark of a method at (x, y); twins are hollow; a pip: text, a slit: graph, a bar: both families."""
     hollow = method.name.kind == "twin"
     paint = method.name.colour if hollow else "#fff"
     whole = svg.mark(SHAPES[method.name.kind], x, y, size, method.name.colour, hollow=hollow)
     if method.reads == "text":
         return whole + svg.element("circle", cx=x, cy=y, r=size * 0.36, fill=paint)
+    if method.reads == "graph":
+        return whole + svg.rect(x - size * 0.18, y - size * 0.55, size * 0.36, size * 1.1, fill=paint)
     if method.reads == "both":
         return whole + svg.rect(x - size, y - size * 0.2, size * 2, size * 0.4, fill=paint)
     return whole

@@ -6,7 +6,8 @@ also differ by shape, so that no mark depends on colour alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from metrics.registry import METRICS
 
@@ -20,9 +21,47 @@ class MethodName:
     """Words and mark of a method."""
 
     label: str
-    kind: str  # "gate", "static", "expert", "twin" or "baseline"
+    kind: str  # a key of KINDS
     colour: str
     about: str
+    reads: str = ""
+    """What it reads, where its suite says so: a key of ``READS``."""
+    reference: str = ""
+    """Where it comes from, where its suite says so."""
+
+
+KINDS = {
+    "gate": "gated mixtures",
+    "static": "mixtures without a gate",
+    "expert": "experts",
+    "twin": "λ = 0 twins",
+    "baseline": "baselines",
+    "own": "own methods",
+}
+"""Kinds of methods: what they are told apart by in figures and in the filter."""
+
+
+GRAPH_KINDS = {"gcn": "GCN", "gin": "GIN", "sage": "SAGE"}
+"""Graph experts by the layer they are made of."""
+
+GRAPH_FAMILIES = frozenset({*GRAPH_KINDS, "graph"})
+"""Families, as tables have them, that need the edges of a task."""
+
+
+def _graph_experts() -> dict[str, MethodName]:
+    """Graph experts of all roles, then their twins."""
+    roles = {"utility": VERMILLION, "result": GREEN, "procedural": PURPLE}
+    experts = {
+        f"{kind}_{role}": MethodName(f"{words} {role} expert", "expert", colour, f"{role} expert that passes messages")
+        for kind, words in GRAPH_KINDS.items()
+        for role, colour in roles.items()
+    }
+    twins = {
+        f"{kind}_{role}_lambda0": MethodName(f"{words} {role}, λ = 0", "twin", roles[role], "without its loss")
+        for kind, words in GRAPH_KINDS.items()
+        for role in ("result", "procedural")
+    }
+    return experts | twins
 
 
 METHOD_NAMES = {
@@ -38,9 +77,32 @@ METHOD_NAMES = {
     "result_lambda0": MethodName("Result, λ = 0", "twin", GREEN, "the result expert without its loss"),
     "procedural_lambda0": MethodName("Procedural, λ = 0", "twin", PURPLE, "the procedural expert without its loss"),
     "combined_mlp": MethodName("Combined-loss MLP", "baseline", ORANGE, "one network, all losses at once"),
+    "graph_gate_dense": MethodName("Graph gate", "gate", BLUE, "tabular and graph experts, row by row"),
+    "graph_static_simplex": MethodName("Graph static weights", "static", SKY, "both kinds, one set of weights"),
+    "graph_uniform": MethodName("Graph uniform mixture", "static", SKY, "tabular and graph experts weigh the same"),
+    "graph_best_single": MethodName("Graph best single", "static", SKY, "the best of tabular and graph experts"),
+    **_graph_experts(),
     "constant": MethodName("Constant predictor", "baseline", GREY, "the same answer for everyone"),
     "logistic_regression": MethodName("Logistic regression", "baseline", GREY, "plain, without a fairness method"),
-    "gradient_boosting": MethodName("Boosted trees", "baseline", INK, "plain, without a fairness method"),
+    "gradient_boosting": MethodName("HistGradientBoosting", "baseline", INK, "plain trees, no fairness method"),
+    "lightgbm": MethodName("LightGBM", "baseline", INK, "plain trees, no fairness method"),
+    "reweighing": MethodName("Reweighing", "baseline", ORANGE, "row weights make group and label independent"),
+    "exponentiated_gradient": MethodName(
+        "ExponentiatedGradient (linear)", "baseline", ORANGE, "a random choice among reweighted linear models"
+    ),
+    "exponentiated_gradient_trees": MethodName(
+        "ExponentiatedGradient (trees)", "baseline", ORANGE, "a random choice among reweighted small trees"
+    ),
+    "grid_search": MethodName("GridSearch (linear)", "baseline", ORANGE, "the best of a grid of linear models"),
+    "threshold_optimizer": MethodName("ThresholdOptimizer", "baseline", ORANGE, "trees with a threshold per group"),
+    "correlation_remover": MethodName("CorrelationRemover", "baseline", ORANGE, "features uncorrelated with groups"),
+    "adversarial_mitigation": MethodName("Adversarial mitigation", "baseline", ORANGE, "an adversary looks for groups"),
+    "gcn": MethodName("GCN", "baseline", INK, "plain graph convolutions"),
+    "gin": MethodName("GIN", "baseline", INK, "plain graph isomorphism network"),
+    "nifty": MethodName("NIFTY", "baseline", ORANGE, "GCN alike under changed edges, features and groups"),
+    "fairgnn": MethodName("FairGNN", "baseline", ORANGE, "GCN with an adversary on the group"),
+    "edits": MethodName("EDITS", "baseline", ORANGE, "attributes and edges changed, then a GCN"),
+    "fairvgnn": MethodName("FairVGNN", "baseline", ORANGE, "learnt masks of attributes that tell the group"),
     "llm_mixture": MethodName("LLM mixture", "gate", BLUE, "text experts and gate after joint fine-tuning"),
     "llm_gate_dense": MethodName("LLM dense gate", "gate", BLUE, "frozen text experts, softmax weights row by row"),
     "llm_static_simplex": MethodName("LLM static weights", "static", SKY, "text experts, one set of weights"),
@@ -74,11 +136,15 @@ BASE = "llm_base"
 EXPERT_NAMES = {"base": MethodName("Base", "baseline", GREY, "the base model without an adapter")}
 """Experts of mixtures that are no method of their own."""
 
-READS = {"tabular": "tabular", "text": "text", "both": "both families"}
-"""What a method reads a row as: feature columns, sentences, or both (a mixture of the two kinds of experts)."""
+READS = {"tabular": "tabular", "graph": "graph", "text": "text", "both": "both families"}
+"""What a method reads a row as: feature columns, columns and edges, sentences, or columns and sentences both."""
 
 SECTIONS = {
-    "tabular": "Tabular methods",
+    "tabular": "Tabular experts and their mixtures",
+    "baselines": "Baselines: what one would pick instead",
+    "own": "Own methods",
+    "graph": "Graph experts, and mixtures with them",
+    "graph-baselines": "Graph baselines",
     "text": "Text experts and their mixtures",
     "adapters": "Other kinds of adapters, and the base alone",
     "both": "Mixtures of both families",
@@ -104,6 +170,21 @@ BLOCKS = (
             ("mixture", "best_single"), ("mixture", "static_simplex"), ("mixture", "uniform"),
             ("mixture", "combined_mlp"), ("mixture", "gradient_boosting"), ("result", "result_lambda0"),
             ("procedural", "procedural_lambda0"),
+        ),
+    ),
+    Block(
+        "baselines", "The mixture against what one would pick instead", "tabular", "",
+        tuple(
+            ("mixture", m)
+            for m in ("lightgbm", "exponentiated_gradient", "threshold_optimizer", "reweighing")
+        ),
+    ),
+    Block(
+        "graph", "Graph experts and mixtures with them", "graph", "graph_gate_dense",
+        (
+            ("graph_gate_dense", "graph_best_single"), ("graph_gate_dense", "mixture"),
+            ("graph_gate_dense", "fairgnn"), ("graph_gate_dense", "nifty"), ("gcn_utility", "utility"),
+            ("gcn_result", "gcn_result_lambda0"), ("gcn_procedural", "gcn_procedural_lambda0"),
         ),
     ),
     Block(
@@ -176,26 +257,60 @@ BIAS = {
 """Columns of the bias table, in their order; other metrics of a set stand in its fold."""
 
 
-def method_name(method: str) -> MethodName:
-    """Words of a method or an expert; an unknown one is called by its id."""
-    return METHOD_NAMES.get(method) or EXPERT_NAMES.get(method) or MethodName(method, "baseline", INK, "")
+def method_name(method: str, info: Mapping[str, str] | None = None) -> MethodName:
+    """Words of a method or an expert.
+
+    Parameters
+    ----------
+    method : str
+    info : mapping, optional
+        What the suite says of a baseline or an own method: "label", "about", "reference", "kind" and "reads". It
+        names methods that are not built in; one without it is called by its id.
+    """
+    info = info or {}
+    found = METHOD_NAMES.get(method) or EXPERT_NAMES.get(method)
+    if found is None:
+        kind = "own" if info.get("kind") == "own" else "baseline"
+        found = MethodName(info.get("label") or method, kind, INK, info.get("about", ""))
+    return replace(found, reads=info.get("reads", ""), reference=info.get("reference", "")) if info else found
 
 
 def reads(method: str, family: str = "") -> str:
     """What a method or an expert reads: a key of ``READS``; an unknown one by the family in its rows."""
     if method.startswith("cross_"):
         return "both"
-    return "text" if method.startswith("llm_") or method == "base" or family == "llm" else "tabular"
+    if method.startswith("llm_") or method == "base" or family == "llm":
+        return "text"
+    edges = method.startswith(("graph_", *(f"{kind}_" for kind in GRAPH_KINDS))) or family in GRAPH_FAMILIES
+    return "graph" if edges else "tabular"
 
 
-def section(method: str, family: str = "") -> str:
+def section(method: str, family: str = "", name: MethodName | None = None) -> str:
     """Part of the tables that a method stands in: a key of ``SECTIONS``."""
-    where = reads(method, family)
-    return "adapters" if where == "text" and method_name(method).kind == "baseline" else where
+    name = name or method_name(method)
+    where = name.reads or reads(method, family)
+    if name.kind == "own":
+        return "own"
+    plain = {"tabular": "baselines", "graph": "graph-baselines", "text": "adapters"}
+    return plain.get(where, where) if name.kind == "baseline" else where
+
+
+def secondary(method: str) -> bool:
+    """Whether a method is there to explain others: a twin, a second kind of gate, graph layer or adapter."""
+    name = method_name(method)
+    return (
+        name.kind == "twin"
+        or method in ("gate_top2", "llm_gate_dense", "grid_search", "exponentiated_gradient_trees")
+        or method.startswith(("gin_", "sage_"))
+        or (method.startswith("llm_") and name.kind == "baseline" and method != BASE)
+    )
 
 
 def expert_code(expert: str) -> str:
-    """Letter of an expert in the gate panel: U, R, P; with a small t in front for those that read text."""
+    """Letter of an expert in the gate panel: U, R, P; t before it for text, and g, i or s for kinds of graph layers."""
+    layer, _, role = expert.partition("_")
+    if role and layer in GRAPH_KINDS:
+        return {"gcn": "g", "gin": "i", "sage": "s"}[layer] + role[:1].upper()
     role = expert.removeprefix("llm_")
     return ("t" if reads(expert) == "text" else "") + role[:1].upper()
 

@@ -7,9 +7,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from metrics.registry import METRICS
-from reports import figures, format, names
+from metrics.registry import METRICS, MIN_GROUP_ROWS
+from reports import figures, format, level_figures, names, published, ranking_words
+from reports.budget import curve_figure
 from reports.comparison import cap_of
+from reports.critical_difference import diagram, sentence
+from reports.hypervolume import VERSION
+from reports.latex import SIGNS
+from reports.levels import gained_sentences, level_words, standing_sentences
 from reports.marks import legend_mark
 from reports.objectives import objectives
 from reports.scatter import scatter
@@ -44,6 +49,8 @@ def render_page(report: Report) -> str:
         disparity=DISPARITY,
         ratio=TEST_TRAIN_RATIO,
         draws=DRAWS,
+        few_rows=MIN_GROUP_ROWS,
+        latex_signs=SIGNS,
         answers=answers,
         settings=json.dumps(report.suite, indent=2, sort_keys=True, ensure_ascii=False),
     )  # fmt: skip
@@ -85,6 +92,21 @@ def _environment() -> Environment:
         outcome_metrics=outcome_metrics,
         procedural_metrics=procedural_metrics,
         routing_metrics=routing_metrics,
+        level_figures=level_figures,
+        level_words=level_words,
+        standing_sentences=standing_sentences,
+        gained_sentences=gained_sentences,
+        curve_figure=curve_figure,
+        rank_columns=ranking_words.RANKS,
+        few_tasks=ranking_words.few_tasks,
+        ranking_notes=ranking_words.notes,
+        seeds_words=ranking_words.seeds_words,
+        critical_difference=diagram,
+        rank_sentence=sentence,
+        hv=VERSION,
+        published_metrics=published.METRICS,
+        published_ours=published.ours_text,
+        published_mark=published.MARKS.__getitem__,
     )
     return environment
 

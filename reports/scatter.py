@@ -15,6 +15,7 @@ from reports.format import value_text
 from reports.labels import Box, place_labels
 from reports.marks import marker
 from reports.names import BASE
+from reports.pareto import front
 from reports.summary import Scenario, Section
 from reports.winners import DISPARITY, UTILITY, Method
 
@@ -42,6 +43,11 @@ class Point:
         return f"{self.method.number}{self.arrow}"
 
     @property
+    def classes(self) -> str:
+        """What the page's filter hides it by."""
+        return f"of-{self.method.name.kind}{' secondary' if self.method.secondary else ''}"
+
+    @property
     def hint(self) -> str:
         """Words for the pointer."""
         values = f"utility {value_text(self.utility.mean)}, result gap {value_text(self.disparity.mean)}"
@@ -50,6 +56,8 @@ class Point:
 
 def scatter(scenario: Scenario, section: Section | None = None) -> Markup:
     """Utility against the result gap on test rows, with intervals over splits and the validation-chosen front.
+
+    The front that test values themselves would choose is there as a faint line, an oracle that nobody can follow.
 
     With a section, only its methods are marked; the others are small grey dots on the same axes, so that the panels
     of a task can be laid over each other in the mind.
@@ -61,7 +69,8 @@ def scatter(scenario: Scenario, section: Section | None = None) -> Markup:
     every = [_point(scenario, m, x_axis, y_axis) for m in known]
     points = [p for p in every if section is None or p.method in section.methods]
     others = [p for p in every if p not in points]
-    parts = [_frame(x_axis, y_axis), *(_ghost(p) for p in others), *(_cross(p, x_axis, y_axis) for p in points)]
+    parts = [_frame(x_axis, y_axis), _oracle(scenario, every), *(_ghost(p) for p in others)]
+    parts += [_cross(p, x_axis, y_axis) for p in points]
     parts.append(_front_line(scenario, every))
     parts += [_spot(point, box) for point, box in zip(points, _label_boxes(points), strict=True)]
     members = ", ".join(p.method.name.label for p in points if p.ringed) or "none"
@@ -134,7 +143,8 @@ def _cross(point: Point, x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
     if not math.isnan(point.utility.half) and x_axis.holds(point.disparity.mean):
         ends = [svg.number(y_axis(v)) for v in (point.utility.low, point.utility.high)]
         path += f"M{svg.number(point.x)} {ends[0]}V{ends[1]}"
-    return svg.element("path", d=path, class_="bar", stroke=point.method.name.colour) if path else Markup("")
+    classes = f"bar {point.classes}"
+    return svg.element("path", d=path, class_=classes, stroke=point.method.name.colour) if path else Markup("")
 
 
 def _front_line(scenario: Scenario, points: Sequence[Point]) -> Markup:
@@ -148,6 +158,19 @@ def _front_line(scenario: Scenario, points: Sequence[Point]) -> Markup:
     )
 
 
+def _oracle(scenario: Scenario, points: Sequence[Point]) -> Markup:
+    """Steps through the methods that nobody beats on test values: what hindsight would choose."""
+    able = [p for p in points if not scenario.degenerate(p.method.id)]
+    values = [np.array([e.mean for e in column]) for column in ([p.utility for p in able], [p.disparity for p in able])]
+    members = [p for p, member in zip(able, front(values[0], values[1]), strict=True) if member]
+    if len(members) < 2:
+        return Markup("")
+    members.sort(key=lambda p: (p.disparity.mean, p.utility.mean))
+    steps = "".join(f"H{svg.number(p.x)}V{svg.number(p.y)}" for p in members[1:])
+    path = svg.element("path", d=f"M{svg.number(members[0].x)} {svg.number(members[0].y)}{steps}", class_="oracle")
+    return svg.group([path], "oracle: the front that test values would choose")
+
+
 def _spot(point: Point, box: Box) -> Markup:
     """Mark, ring, number, and a line between mark and number where they are apart."""
     parts = []
@@ -158,4 +181,4 @@ def _spot(point: Point, box: Box) -> Markup:
     parts.append(marker(point.method, point.x, point.y))
     parts.append(svg.rect(box.x - box.width / 2, box.y - box.height / 2, box.width, box.height, class_="plate"))
     parts.append(svg.text(box.x, box.y + 4, point.label, "number", "middle"))
-    return svg.group(parts, point.hint)
+    return svg.group(parts, point.hint, class_=point.classes)

@@ -21,7 +21,7 @@ def answers(report: Report, mixture: str = "mixture") -> list[tuple[str, str]]:
 
     Examples
     --------
-    ``("utility", "surely better than the uniform mixture; not separable from static weights, boosted trees")``
+    ``("utility", "surely better than the uniform mixture; not separable from static weights, LightGBM")``
     """
     found = []
     for metric in HEADLINE:
@@ -43,8 +43,8 @@ def _join(names: Sequence[str]) -> str:
 
 
 def in_a_sentence(name: str) -> str:
-    """A name with a lower-case first letter, unless it begins with an abbreviation."""
-    return name if name[:2].isupper() else name[0].lower() + name[1:]
+    """A name with a lower-case first letter, unless it begins with an abbreviation or a name like LightGBM."""
+    return name if any(c.isupper() for c in name.split()[0][1:]) else name[0].lower() + name[1:]
 
 
 def first_layer(start: int) -> str:

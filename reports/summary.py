@@ -11,12 +11,17 @@ import pandas as pd
 
 from metrics.registry import METRICS
 from reports.bias import Bias, bias
+from reports.budget import Budget, budget
 from reports.comparison import Comparison, Pooled, cap_of, compare, counted, pool, uncapped
 from reports.estimate import Estimate, Floats, estimates, values_by_split
 from reports.fronts import MixtureFront, fronts
+from reports.leaderboard import Leaderboard, leaderboard
+from reports.levels import Levels, levels
 from reports.names import BLOCKS, COMPARISONS, HEADLINE, METHOD_NAMES, READS, ROUTING, SECTIONS, Block, method_name
 from reports.prompts import Prompts, prompts
+from reports.published import Published, published
 from reports.table import FURTHER, Tables, missing_cells, suite_methods, suite_tasks
+from reports.transfer import Transfer, transfer
 from reports.winners import DISPARITY, LEVELS, Method, Winner, front_members, rank_intervals, winner
 
 COSTS = ("wall_s", "peak_mib", "trainable_parameters", "adapter_kib", "tokens_per_s")
@@ -132,7 +137,7 @@ class Scenario:
     @property
     def has_text(self) -> bool:
         """Whether text experts, or mixtures with them, are among the methods."""
-        return any(m.reads != "tabular" for m in self.methods)
+        return any(m.reads in ("text", "both") for m in self.methods)
 
     def estimate(self, method: str, metric: str) -> Estimate | None:
         """Test estimate, None when the table has no row for it."""
@@ -147,6 +152,11 @@ class Scenario:
     def notes(self) -> list[str]:
         """What else is said of numbers that are there, but for the word on constant predictions."""
         return sorted({note for estimate in self.test.values() if not estimate.degenerate for note in estimate.notes})
+
+    @property
+    def lost(self) -> dict[str, Estimate]:
+        """Method → the estimate that says on how many splits it failed or ran out of time, and why."""
+        return {method: e for (method, _), e in self.test.items() if e.lost}
 
     def degenerate(self, method: str) -> bool:
         """Whether the method's prediction is (nearly) constant on half of the splits or more."""
@@ -165,7 +175,15 @@ class Report:
     """(method, reference, metric) → over tasks."""
     unavailable: list[dict[str, str]]
     failures: list[dict[str, str]]
+    ranking: Leaderboard
+    """Ranks, tie groups and headline columns over all tasks."""
     missing: list[str] = field(default_factory=list)
+    published: Published | None = None
+    """The run beside published numbers; None where it has nothing to compare."""
+    levels: Levels | None = None
+    """Utility at fairness levels; None where the run has no rows of it."""
+    transfer: Transfer | None = None
+    budget: Budget | None = None
 
     def by_task(self, method: str, reference: str, metric: str) -> list[float]:
         """Mean differences on single tasks, where there are any."""
@@ -233,6 +251,7 @@ def summarise(tables: Tables) -> Report:
         for pair, pooled in pool(metric, {s.name: s.comparisons for s in scenarios}).items()
     }
     suite = tables.suite
+    reached = levels(_further(tables, "levels"), methods, scenarios)
     return Report(
         suite=suite,
         scenarios=scenarios,
@@ -240,7 +259,12 @@ def summarise(tables: Tables) -> Report:
         pooled=pooled,
         unavailable=list(suite.get("unavailable", [])),
         failures=list(suite.get("failures", [])),
+        ranking=leaderboard(tables, scenarios, _levels_of(tables, scenarios)),
         missing=missing_cells(tables),
+        published=published(tables),
+        levels=reached,
+        transfer=None if reached is None else transfer(reached),
+        budget=budget(_further(tables, "trials"), methods, scenarios),
     )
 
 
@@ -251,7 +275,11 @@ def _methods(tables: Tables) -> tuple[Method, ...]:
     order = [m for m in asked if m in present] + sorted(set(present) - set(asked))
     empty = {"role": "", "family": ""}
     rows = {m: facts.loc[m].to_dict() if m in facts.index else empty for m in order}
-    return tuple(Method(m, i, method_name(m), rows[m]["role"], rows[m]["family"]) for i, m in enumerate(order, start=1))
+    infos = tables.suite.get("infos", {})
+    return tuple(
+        Method(m, i, method_name(m, infos.get(m)), rows[m]["role"], rows[m]["family"])
+        for i, m in enumerate(order, start=1)
+    )
 
 
 def _scenario_keys(tables: Tables) -> list[tuple[str, str, str]]:
@@ -306,6 +334,12 @@ def _scenario(tables: Tables, methods: Sequence[Method], task: str, protocol: st
 def _further(tables: Tables, name: str) -> pd.DataFrame:
     """A table that only some runs have; without it, an empty one."""
     return tables.further[name] if name in tables.further else pd.DataFrame(columns=list(FURTHER[name].columns))
+
+
+def _levels_of(tables: Tables, scenarios: Sequence[Scenario]) -> dict[str, pd.DataFrame]:
+    """Task's name → its rows of the table ``levels``."""
+    table = _further(tables, "levels")
+    return {s.name: _select(table, task=s.task, protocol=s.protocol, use_sensitive=s.use_sensitive) for s in scenarios}
 
 
 def _select(table: pd.DataFrame, **equal: str) -> pd.DataFrame:

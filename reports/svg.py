@@ -70,7 +70,7 @@ def figure(width: float, height: float, label: str, parts: Iterable[Markup]) -> 
 
 
 def mark(shape: str, x: float, y: float, size: float, colour: str, hollow: bool = False) -> Markup:
-    """A data point: "circle", "diamond", "square" or "triangle" of half-width ``size``."""
+    """A data point: "circle", "diamond", "square", "star" or "triangle" of half-width ``size``."""
     paint: dict[str, Any] = {
         "fill": "#fff" if hollow else colour,
         "stroke": colour if hollow else "#fff",
@@ -83,7 +83,11 @@ def mark(shape: str, x: float, y: float, size: float, colour: str, hollow: bool 
         "diamond": [(0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)],
         "square": [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
         "triangle": [(0, -1.15), (1.15, 0.9), (-1.15, 0.9)],
-    }[shape]
+        "star": [
+            (0, -1.4), (0.4, -0.45), (1.35, -0.45), (0.6, 0.2), (0.85, 1.15), (0, 0.6), (-0.85, 1.15), (-0.6, 0.2),
+            (-1.35, -0.45), (-0.4, -0.45),
+        ],
+    }[shape]  # fmt: skip
     path = "M" + "L".join(f"{number(x + dx * size)} {number(y + dy * size)}" for dx, dy in corners) + "Z"
     return element("path", d=path, **paint)
 
@@ -96,6 +100,12 @@ class Axis:
     high: float
     start: float
     end: float
+
+    def __post_init__(self) -> None:
+        # all values alike leave no interval: they stand in the middle of a narrow one
+        if self.high <= self.low:
+            object.__setattr__(self, "low", self.low - 0.01)
+            object.__setattr__(self, "high", self.low + 0.02)
 
     def __call__(self, value: float) -> float:
         """Pixel of a value, held within the axis."""

@@ -9,6 +9,8 @@ Everything a report says is read from the files of one output folder:
 ``templates.csv``      one row per text expert × part × way of writing rows as text × metric
 ``bias.csv``           one row per base, adapter or mixture × language bias set × metric × category
 ``fronts.csv``         one row per searched mixture × member of its front × quantity
+``levels.csv``         one row per cell × variant × allowed gap × metric
+``trials.csv``         one row per cell × trained configuration
 ``provenance.csv``     one row per cell: where it came from and what it cost; never deterministic
 ``suite.json``         what was to be compared, and the tasks that could not be had
 ===================== =========================================================================================
@@ -19,7 +21,6 @@ the same bytes.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import uuid
@@ -63,8 +64,23 @@ FURTHER = {
     "templates": Schema((*HEAD, "part", "template", "metric"), ("estimate",)),
     "bias": Schema((*HEAD, "set", "metric", "category"), ("estimate", "low", "high", "items", "status", "reason")),
     "fronts": Schema((*HEAD, "member", "quantity"), ("estimate", "surrogate", "status")),
+    "levels": Schema((*HEAD, "variant", "level", "metric"), ("estimate", "validation", "status")),
+    "trials": Schema(
+        (*HEAD, "trial"), ("utility_validation", "fair_res_validation", "utility_test", "fair_res_test", "state")
+    ),
 }
-"""Tables that only text experts and searched mixtures have rows in.
+"""Tables that only some methods have rows in.
+
+``levels`` holds, per cell of seed 0, what a method reaches when its result gap (fair_res@1) may be at most a level on
+validation rows. ``level`` is "0.01", "0.02", "0.05", "0.10", "half" or "quarter" (of the utility expert's validation
+gap). ``variant`` is "plain" (the best of the method's own trained configurations) or "thresholds" (the method's chosen
+model with group thresholds, see :mod:`metrics.thresholds`). ``estimate`` is the value on test rows, ``validation`` on
+validation rows; ``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@1, fair_res@1, worst_acc@1 and
+``limit`` (the allowed gap itself). ``status`` is the same for all rows of a (variant, level): "ok", or "imputed" where
+nothing reaches the level on validation rows and the constant predictor stands in.
+
+``trials`` holds, per cell of seed 0 of a tuned method, every trained configuration in the order of training; ``state``
+is "ok", "constant" (a nearly constant prediction) or "failed", and numbers of a failed one are nan.
 
 ``category`` of ``bias`` is "macro" or "all" for a whole set. ``quantity`` of ``fronts`` is a metric (with its value on
 the search rows, and what the surrogate had said) or ``alpha.<expert>``; ``status`` is the same for all rows of a
@@ -87,7 +103,7 @@ PROVENANCE = Schema(
     ),
 )
 
-INTEGERS = frozenset({"split", "seed", "member"})
+INTEGERS = frozenset({"split", "seed", "member", "trial"})
 NUMBERS = frozenset(
     {
         "estimate",
@@ -104,6 +120,11 @@ NUMBERS = frozenset(
         "tokens_per_s",
         "surrogate",
         "items",
+        "validation",
+        "utility_validation",
+        "fair_res_validation",
+        "utility_test",
+        "fair_res_test",
     }
 )
 
@@ -195,7 +216,7 @@ def write_results(
     table = frame(results, RESULTS, "results")
     paths = [folder / "results.parquet", folder / "results.csv"]
     _write_parquet(table, paths[0])
-    _write_csv(table, paths[1])
+    write_csv(table, paths[1])
     for name, rows, schema in (
         ("groups", groups, GROUPS),
         ("routing", routing, ROUTING),
@@ -203,7 +224,7 @@ def write_results(
         *((name, (further or {}).get(name, ()), schema) for name, schema in FURTHER.items()),
     ):
         path = folder / f"{name}.csv"
-        _write_csv(frame(rows, schema, name), path)
+        write_csv(frame(rows, schema, name), path)
         paths.append(path)
     return paths
 
@@ -226,7 +247,8 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV; the file is whole or absent."""
     # without float_format pandas writes the shortest decimal that reads back as the same double
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
@@ -251,6 +273,23 @@ def read_results(folder: Path) -> Tables:
         provenance=_read_csv(folder / "provenance.csv", PROVENANCE),
         suite=json.loads(_present(folder / "suite.json").read_text(encoding="utf-8")),
         further={name: _read_csv(folder / f"{name}.csv", schema) for name, schema in FURTHER.items()},
+    )
+
+
+def read_core(folder: Path) -> Tables:
+    """Read what the runs of every version have: results, provenance and suite; the other tables are empty.
+
+    Raises
+    ------
+    ReportError
+        If a file is missing or its columns differ from the schema.
+    """
+    return Tables(
+        results=_read_parquet(folder / "results.parquet"),
+        groups=frame([], GROUPS, "groups"),
+        routing=frame([], ROUTING, "routing"),
+        provenance=_read_csv(folder / "provenance.csv", PROVENANCE),
+        suite=json.loads(_present(folder / "suite.json").read_text(encoding="utf-8")),
     )
 
 
@@ -297,14 +336,11 @@ def missing_cells(tables: Tables) -> list[str]:
 
 
 def _asked(suite: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Every cell of a suite: its tabular methods, and text experts on the tasks and splits that have them."""
-    text = suite.get("llm")
-    both = (suite["use_sensitive"], range(suite["seeds"]))
-    for task in suite_tasks(suite):
-        splits = suite["splits"] if task in suite["tasks"] or not text else text["splits"]
-        methods = (*suite["methods"], *(text["methods"] if text and task in text["tasks"] else ()))
-        for split, use_sensitive, seed, method in itertools.product(range(splits), *both, methods):
-            yield task, suite["protocol"], use_sensitive, split, seed, method
+    """Every cell of a suite, from the record of its jobs."""
+    for job in suite["asked"]:
+        for seed, methods in job["cells"].items():
+            for method in methods:
+                yield job["task"], job["protocol"], job["use_sensitive"], job["split"], int(seed), method
 
 
 def suite_tasks(suite: Mapping[str, Any]) -> list[str]:

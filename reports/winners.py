@@ -32,13 +32,18 @@ class Method:
 
     @property
     def reads(self) -> str:
-        """What it reads a row as: "tabular", "text" or "both"."""
-        return names.reads(self.id, self.family)
+        """What it reads a row as: a key of :data:`reports.names.READS`."""
+        return self.name.reads or names.reads(self.id, self.family)
 
     @property
     def section(self) -> str:
         """Part of the tables and figures that it stands in: see :data:`reports.names.SECTIONS`."""
-        return names.section(self.id, self.family)
+        return names.section(self.id, self.family, self.name)
+
+    @property
+    def secondary(self) -> bool:
+        """Whether tables of many methods fold it."""
+        return names.secondary(self.id)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,31 @@ LLM_METHODS = {
         ("cross_gate_dense", "cross_static_simplex", "cross_uniform", "cross_best_single"), ("mixture", "mixture")
     ),
 }  # fmt: skip
-ALL_METHODS = METHODS | LLM_METHODS
+GRAPH_METHODS = {
+    **dict.fromkeys(
+        ("graph_gate_dense", "graph_static_simplex", "graph_uniform", "graph_best_single"), ("mixture", "mixture")
+    ),
+    **{
+        f"{kind}_{role}": (role.removesuffix("_lambda0"), kind)
+        for kind in ("gcn", "gin", "sage")
+        for role in ("utility", "result", "procedural", "result_lambda0", "procedural_lambda0")
+    },
+    **{
+        m: ("baseline", "gin" if m == "gin" else "gcn") for m in ("gcn", "gin", "nifty", "fairgnn", "edits", "fairvgnn")
+    },
+}
+BASELINES = {
+    "lightgbm": ("baseline", "gbdt"),
+    "reweighing": ("baseline", "reweighing"),
+    "exponentiated_gradient": ("baseline", "reduction"),
+    "exponentiated_gradient_trees": ("baseline", "reduction"),
+    "grid_search": ("baseline", "reduction"),
+    "threshold_optimizer": ("baseline", "postprocessing"),
+    "correlation_remover": ("baseline", "preprocessing"),
+    "adversarial_mitigation": ("baseline", "adversarial"),
+    "my_method": ("baseline", "mine"),
+}
+ALL_METHODS = METHODS | LLM_METHODS | GRAPH_METHODS | BASELINES
 TEXT = {
     "tasks": ["german", "adult:sex@1000"], "splits": 3, "base": "nano", "dtype": "auto", "quantisation": "none",
     "device": "cpu", "template": "sentence", "start": -1, "kind": "lora", "trials": 8, "batch": 8, "kind_trials": 4,
@@ -166,6 +190,8 @@ def group_rows(rng, head, part, groups):
 
 def experts_of(method):
     text = tuple(f"llm_{expert}" for expert in EXPERTS)
+    if method.startswith("graph_"):
+        return (*EXPERTS, *(f"gcn_{expert}" for expert in EXPERTS))
     if method == "llm_dispatch":
         return ("base", *text)
     return text if method.startswith("llm_") else EXPERTS + text if method.startswith("cross_") else EXPERTS
@@ -305,12 +331,29 @@ def write_run(folder, tasks=tuple(TASKS)[:6], splits=5, methods=tuple(METHODS), 
         "methods": list(methods), "budget": {}, "hash": "f" * 64, "failures": [], "tracking_error": "",
         "unavailable": [{"task": "nba", "reason": "no network, and nba.csv is not in the cache"}],
         "code_version": "0.1.0 (abc)", "environment_hash": "0123456789ab", "python": "3.11.9",
-        "libraries": {"numpy": "2.4.0", "torch": "2.13.0"}, "llm": text,
+        "libraries": {"numpy": "2.4.0", "torch": "2.13.0"}, "llm": text, "infos": {},
     }  # fmt: skip
+    suite["asked"] = asked(suite | suite_changes)
     if text:
         suite["llm_base"] = {"id": text["base"], "hash": "ab12" * 16}
     (folder / "suite.json").write_text(json.dumps(suite | suite_changes))
     return folder
+
+
+def asked(suite):
+    """One record per job, as the runner writes them."""
+    text = suite["llm"] or {"tasks": [], "methods": [], "splits": 0}
+    known = [task for task in dict.fromkeys([*suite["tasks"], *text["tasks"]]) if task != "nba"]
+    return [
+        {
+            "task": task, "protocol": suite["protocol"], "use_sensitive": axis, "split": split,
+            "cells": {str(seed): [*suite["methods"], *(text["methods"] if task in text["tasks"] else ())]
+                      for seed in range(suite["seeds"])},
+        }
+        for task in known
+        for axis in suite["use_sensitive"]
+        for split in range(suite["splits"] if task in suite["tasks"] else text["splits"])
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ def test_every_reference_of_the_mixture_is_named_once_by_its_verdict(report):
     found = dict(answers(report))
     assert list(found) == ["utility", "result unfairness", "procedural unfairness", "final score"]
     for sentence in found.values():
-        for name in ("best single expert", "static weights", "uniform mixture", "combined-loss MLP", "boosted trees"):
+        for name in ("best single expert", "static weights", "uniform mixture", "combined-loss MLP", "HistGrad"):
             assert sentence.count(name) == 1
 
 

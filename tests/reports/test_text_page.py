@@ -28,7 +28,7 @@ def test_both_families_stand_in_one_table_in_sections(text_report):
     german = next(s for s in text_report.scenarios if s.name == "german")
     assert len(german.methods) == 40
     assert [(s.id, len(s.methods)) for s in german.sections] == [
-        ("tabular", 15), ("text", 13), ("adapters", 8), ("both", 4),
+        ("tabular", 11), ("baselines", 4), ("text", 13), ("adapters", 8), ("both", 4),
     ]  # fmt: skip
     assert text_report.families == ["tabular", "text", "both"]
 
@@ -65,7 +65,7 @@ def test_everything_of_a_family_can_be_hidden_and_nothing_is_without_a_family(pa
         assert f'body:has(#show-{key}:not(:checked)) [data-family="{key}"]' in page
     board = re.search(r'<table class="board sortable">.*?</table>', part(page, "task-german"), re.DOTALL).group()
     rows = re.findall(r"<tr [^>]*>", board)
-    assert len(rows) == 40 + 4 and all("data-family=" in row for row in rows)
+    assert len(rows) == 40 + 5 and all("data-family=" in row for row in rows)
 
 
 def test_settings_of_the_text_experts_are_in_the_header(page):

@@ -1,0 +1,188 @@
+"""The page's main tables as files beside it: ``tables/*.csv`` with all digits, ``tables/*.tex`` for papers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.estimate import Estimate
+from reports.format import estimate_text, half_text, signed, value_text
+from reports.latex import latex_table
+from reports.leaderboard import Pool
+from reports.names import HEADLINE, OUTCOME, PROCEDURAL, method_name, metric_symbol
+from reports.summary import Report, Scenario
+from reports.table import write_text
+from reports.winners import DISPARITY, UTILITY
+
+FOLDER = "tables"
+
+Value = str | int | float
+"""A cell of a CSV file; nan is written as nothing."""
+
+METHOD_COLUMNS = (
+    "task", "method", "label", "family", "metric", "mean", "low", "high", "sampling_low", "sampling_high", "null_p95",
+    "splits", "splits_asked", "status", "reason", "smallest_group", "smallest_group_rows", "smallest_group_positives",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: long and exact for machines (``columns``, ``rows``), short and rounded for papers (``heads``, …)."""
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    heads: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+def write_tables(report: Report, folder: Path) -> list[Path]:
+    """Write every table of :func:`tables` as CSV and as LaTeX below ``folder / "tables"``.
+
+    Returns
+    -------
+    list of Path
+        The files; the same report gives the same bytes.
+    """
+    suite = report.suite
+    stamp = f"Suite {suite['name']} v{suite['version']}, hash {suite['hash'][:12]}."
+    paths = []
+    for table in tables(report):
+        caption = f"{table.caption} {stamp}"
+        for ending, text in (
+            ("csv", csv_text(table)),
+            ("tex", latex_table(caption, table.name, table.heads, table.lines)),
+        ):
+            paths.append(folder / FOLDER / f"{table.name}.{ending}")
+            write_text(paths[-1], text)
+    return paths
+
+
+def tables(report: Report) -> list[Table]:
+    """Comparisons over tasks, ranks, winners by level, and the methods of every task."""
+    found = [_comparisons(report), *(_ranks(i, pool) for i, pool in enumerate(report.ranking.pools, start=1))]
+    found += [_winners(report), *(_methods(s) for s in report.scenarios)]
+    return [table for table in found if table.rows]
+
+
+def csv_text(table: Table) -> str:
+    """RFC 4180 with bare line feeds; numbers with as many digits as read back the same."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([_plain(v) for v in row] for row in table.rows)
+    return buffer.getvalue()
+
+
+def _plain(value: Value) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(float(value))
+    return str(value)
+
+
+def _comparisons(report: Report) -> Table:
+    columns = ("block", "method", "reference", "metric", "difference", "low", "high", "p_holm", "verdict",
+               "tasks", "tasks_better", "tasks_worse")  # fmt: skip
+    rows: list[tuple[Value, ...]] = []
+    lines = []
+    for block, pairs in report.blocks:
+        for a, b in pairs:
+            cells = []
+            for metric in HEADLINE:
+                p = report.pooled.get((a, b, metric))
+                if p is None or not p.tasks:
+                    cells.append("–")
+                    continue
+                i = p.interval
+                rows.append((block.id, a, b, metric, i.mean, i.low, i.high, p.p_holm, p.verdict, p.tasks, p.better,
+                             p.worse))  # fmt: skip
+                cells.append(f"{signed(i.mean)} ({p.verdict})")
+            lines.append((f"{method_name(a).label} − {method_name(b).label}", *cells))
+    caption = "Paired differences pooled over tasks, verdict at the 95 % level after Holm's correction."
+    heads = ("Comparison", *map(metric_symbol, HEADLINE))
+    return Table("comparisons", caption, columns, tuple(rows), heads, tuple(lines))
+
+
+def _ranks(number: int, pool: Pool) -> Table:
+    columns = ("method", "metric", "mean_rank", "low", "high", "place_best", "place_worst", "tie_group_first",
+               "tie_group_last", "status")  # fmt: skip
+    rows: list[tuple[Value, ...]] = []
+    lines = []
+    for line in pool.best_first:
+        cells = []
+        for metric in HEADLINE:
+            r = pool.ranked(line.method.id, metric)
+            if r is None:
+                why = pool.unranked_words(line.method.id, metric)
+                rows.append((line.method.id, metric, math.nan, math.nan, math.nan, "", "", "", "", why))
+                cells.append("–")
+            else:
+                rows.append((line.method.id, metric, r.mean, r.low, r.high, r.best, r.worst, r.first, r.last, "ok"))
+                cells.append(f"{r.mean:.1f} ({r.place})")
+        lines.append((line.method.name.label, *cells))
+    caption = f"Mean rank over {pool.scenarios} scenarios of {len(pool.tasks)} tasks, in brackets the places taken."
+    heads = ("Method", *map(metric_symbol, HEADLINE))
+    return Table(f"ranks-{number}", caption, columns, tuple(rows), heads, tuple(lines))
+
+
+def _winners(report: Report) -> Table:
+    columns = ("task", "level", "winner", "utility", "fair_res", "splits_kept", "splits", "not_separable")
+    rows: list[tuple[Value, ...]] = []
+    lines: list[tuple[str, ...]] = []
+    for s in report.scenarios:
+        for w in s.winners:
+            level = "any" if w.level is None else f"{w.level:.2f}"
+            shown = level if w.level is None else f"≤ {level}"
+            if w.method is None:
+                rows.append((s.name, level, "", math.nan, math.nan, w.kept, w.splits, ""))
+                lines.append((s.name, shown, "none", "–", "–"))
+                continue
+            values = [s.test[w.method.id, metric].mean for metric in (UTILITY, DISPARITY)]
+            tied = " ".join(m.id for m in w.tied)
+            rows.append((s.name, level, w.method.id, *values, w.kept, w.splits, tied))
+            lines.append((s.name, shown, w.method.name.label, *map(value_text, values)))
+    caption = "Highest utility among the methods whose chosen model keeps the allowed gap on validation rows."
+    heads = ("Task", "Allowed gap", "Winner", metric_symbol(UTILITY), metric_symbol(DISPARITY))
+    return Table("winners", caption, columns, tuple(rows), heads, tuple(lines))
+
+
+def _methods(scenario: Scenario) -> Table:
+    name = "methods-" + scenario.anchor.removeprefix("task-")
+    smallest = min(scenario.groups, key=lambda g: g.count, default=None)
+    size: tuple[Value, ...] = ("", "", "") if smallest is None else (smallest.name, smallest.count, smallest.positives)
+    rows: list[tuple[Value, ...]] = []
+    for m in scenario.methods:
+        for metric in dict.fromkeys((*HEADLINE, *OUTCOME, *PROCEDURAL)):
+            e = scenario.estimate(m.id, metric)
+            if e is not None:
+                numbers = (e.mean, e.low, e.high, e.inner_low, e.inner_high, e.null_p95, e.known, e.asked)
+                words = (status(e), "; ".join(e.reasons + e.notes))
+                rows.append((scenario.name, m.id, m.name.label, m.reads, metric, *numbers, *words, *size))
+    shown = [metric for metric in (*HEADLINE, *OUTCOME[:3]) if metric in scenario.metrics]
+    lines = tuple((m.name.label, *(_short(scenario, m.id, metric) for metric in shown)) for m in scenario.methods)
+    sizes = ", ".join(f"{g.name} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
+    caption = (
+        f"Methods on {scenario.name}: mean over {len(scenario.splits)} test splits ± 95 % interval. Rows: {sizes}."
+    )
+    return Table(name, caption, METHOD_COLUMNS, tuple(rows), ("Method", *map(metric_symbol, shown)), lines)
+
+
+def status(estimate: Estimate) -> str:
+    """One word for an estimate: "failed", "timeout", "not_estimable", "constant", "partial" or "ok"."""
+    if not estimate.known:
+        return estimate.lost[0][0] if estimate.lost else "not_estimable"
+    if estimate.mostly_degenerate:
+        return "constant"
+    return "ok" if estimate.known == estimate.asked else "partial"
+
+
+def _short(scenario: Scenario, method: str, metric: str) -> str:
+    e = scenario.estimate(method, metric)
+    lost = scenario.lost.get(method)
+    if e is None or not e.known:
+        return lost.lost[0][0] if lost is not None else "–" if e is None else "n/e"
+    return f"{estimate_text(e.mean, e.half)} {half_text(e.mean, e.half)}".strip()

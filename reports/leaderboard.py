@@ -1,0 +1,311 @@
+"""The headline table over all tasks: one row per method, in pools of methods that were asked for on the same tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from reports.comparison import cap_of, uncapped
+from reports.critical_difference import RankTests, rank_tests
+from reports.hypervolume import VERSION, by_method
+from reports.names import HEADLINE
+from reports.ranking import Bools, Ranked, Ranking, rank_methods
+from reports.resampling import FEW_TASKS, Resampling, resampling
+from reports.statistics import Floats, generator, hierarchical_bootstrap
+from reports.variance import Spread, spreads
+from reports.winners import Method
+
+if TYPE_CHECKING:
+    from reports.summary import Scenario
+    from reports.table import Tables
+
+WORST = "worst_acc@1"
+COLUMNS = ("utility@1", "fair_res@1", WORST, "fair_proc@1", VERSION)
+"""Means over tasks in the headline table."""
+
+LOST = ("failed", "timeout")
+"""Statuses of cells that were not computed; their one row stands for all metrics."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A mean over tasks with its 95 % interval; ``known`` of ``asked`` scenarios have a number."""
+
+    mean: float
+    low: float
+    high: float
+    known: int
+    asked: int
+    within_null: int = 0
+    """Tasks on which shuffled groups give as much."""
+    tasks: int = 0
+
+    @property
+    def half(self) -> float:
+        """Half the length of the interval."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method's row of the headline table."""
+
+    method: Method
+    columns: Mapping[str, Column]
+    wall_s: float
+    constant: int
+    """Tasks on which it is (nearly) constant."""
+    tasks: int
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether it is (nearly) constant on half of the tasks or more."""
+        return 0 < self.tasks <= 2 * self.constant
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Methods that were asked for on all of some tasks, compared on these.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+        Names of the tasks that count: one on fewer rows stands back where it is there in full too.
+    scenarios : int
+        Their splits, all together.
+    lines : tuple of Line
+        In the order of the suite.
+    rankings : dict
+        Headline metric → ranking.
+    tests : dict
+        Headline metric → rank tests over tasks.
+    """
+
+    tasks: tuple[str, ...]
+    scenarios: int
+    lines: tuple[Line, ...]
+    rankings: Mapping[str, Ranking]
+    tests: Mapping[str, RankTests]
+
+    @property
+    def few(self) -> bool:
+        """Whether there are so few tasks that intervals are very wide."""
+        return len(self.tasks) < FEW_TASKS
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns in which any method has a number."""
+        return [column for column in COLUMNS if any(line.columns[column].known for line in self.lines)]
+
+    @property
+    def best_first(self) -> list[Line]:
+        """Lines by mean rank in utility; those without a rank last."""
+        ranking = self.rankings[HEADLINE[0]]
+        place = {row.method.id: i for i, row in enumerate(ranking.rows)}
+        return sorted(self.lines, key=lambda line: place.get(line.method.id, len(place)))
+
+    def ranked(self, method: str, metric: str) -> Ranked | None:
+        """Rank of a method; None when it has none."""
+        found = self.rankings[metric].of(method)
+        return found if isinstance(found, Ranked) else None
+
+    def unranked_words(self, method: str, metric: str) -> str:
+        """Why a method has no rank."""
+        found = self.rankings[metric].of(method)
+        return "" if found is None or isinstance(found, Ranked) else found.words
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Statistics over scenarios: the pools, largest number of tasks first, and where the spread comes from."""
+
+    pools: tuple[Pool, ...]
+    spreads: Mapping[tuple[str, str], Spread]
+    """(method, headline metric) → spread by splits and by seeds; empty with one seed."""
+    seeds: int
+
+
+def leaderboard(tables: Tables, scenarios: Sequence[Scenario], levels: Mapping[str, pd.DataFrame]) -> Leaderboard:
+    """Rankings and headline tables of a run.
+
+    Parameters
+    ----------
+    tables : Tables
+    scenarios : sequence of Scenario
+        All tasks of the report.
+    levels : mapping
+        Task's name → its rows of the table ``levels``.
+    """
+    test = tables.results[tables.results["part"] == "test"]
+    asked = _asked(tables.suite["asked"], scenarios)
+    lost = _lost(test)
+    volumes = {s.name: by_method(s, levels[s.name]) for s in scenarios}
+    methods = {m.id: m for s in scenarios for m in s.methods}
+    order = [methods[m] for m in sorted(methods, key=lambda m: methods[m].number)]
+    pools = [
+        _pool([s for s in scenarios if s.name in tasks], [m for m in order if tasks <= asked[m.id]], volumes, lost)
+        for tasks in _task_sets(asked.values())
+    ]
+    return Leaderboard(tuple(pools), spreads(test, HEADLINE), int(test["seed"].nunique()))
+
+
+def _asked(jobs: Iterable[Mapping[str, Any]], scenarios: Sequence[Scenario]) -> dict[str, frozenset[str]]:
+    """Method → names of the tasks that it was asked for, or has rows in."""
+    names = {(s.task, s.protocol, s.use_sensitive): s.name for s in scenarios}
+    found = {m.id: {s.name for s in scenarios if m in s.methods} for s in scenarios for m in s.methods}
+    for job in jobs:
+        name = names.get((job["task"], job["protocol"], job["use_sensitive"]))
+        for method in {m for methods in job["cells"].values() for m in methods} if name else ():
+            if method in found and name:
+                found[method].add(name)
+    return {method: frozenset(tasks) for method, tasks in found.items()}
+
+
+def _task_sets(asked: Iterable[frozenset[str]]) -> list[frozenset[str]]:
+    """Different sets of tasks, largest first; a task on fewer rows is dropped where it is there in full too."""
+    whole = {frozenset(t for t in tasks if cap_of(t) is None or uncapped(t) not in tasks) for tasks in asked}
+    return sorted(whole, key=lambda tasks: (-len(tasks), sorted(tasks)))
+
+
+def _lost(test: pd.DataFrame) -> dict[tuple[str, str, str, int, str], str]:
+    """(task, protocol, use of sensitive columns, split, method) → status of a cell that was not computed."""
+    rows = test[test["status"].isin(LOST)]
+    keys = rows[["task", "protocol", "use_sensitive", "split", "method"]].itertuples(index=False, name=None)
+    return dict(zip(keys, rows["status"], strict=True))
+
+
+@lru_cache(maxsize=64)
+def draw(sizes: tuple[int, ...]) -> Resampling:
+    """Draws for tasks with so many splits: the same for all metrics of a page."""
+    return resampling(sizes, generator("scenarios", *map(str, sizes)))
+
+
+def _pool(
+    scenarios: Sequence[Scenario],
+    methods: Sequence[Method],
+    volumes: Mapping[str, Mapping[str, Floats]],
+    lost: Mapping[tuple[str, str, str, int, str], str],
+) -> Pool:
+    names = [(s.name, split) for s in scenarios for split in s.splits]
+    statuses = _statuses(scenarios, methods, lost)
+    rankings = {
+        metric: rank_methods(
+            metric,
+            methods,
+            _values(scenarios, methods, metric),
+            statuses,
+            names,
+            draw,
+        )
+        for metric in HEADLINE
+    }
+    tests = {metric: rank_tests(metric, found.task_values) for metric, found in rankings.items() if found.rows}
+    return Pool(
+        tuple(s.name for s in scenarios),
+        len(names),
+        tuple(_lines(scenarios, methods, volumes)),
+        rankings,
+        tests,
+    )
+
+
+def _values(scenarios: Sequence[Scenario], methods: Sequence[Method], metric: str) -> Floats:
+    """[S, M] test values."""
+    return np.vstack(
+        [
+            np.column_stack([s.values.get((m.id, metric), np.full(len(s.splits), math.nan)) for m in methods])
+            for s in scenarios
+        ]
+    )
+
+
+def _statuses(
+    scenarios: Sequence[Scenario],
+    methods: Sequence[Method],
+    lost: Mapping[tuple[str, str, str, int, str], str],
+) -> list[dict[int, str]]:
+    """Per method: scenario → what stands there instead of a number, if a number is missing."""
+    found: list[dict[int, str]] = [{} for _ in methods]
+    start = 0
+    for s in scenarios:
+        computed = _computed(s)
+        for own, method in zip(found, methods, strict=True):
+            known = computed.get(method.id)
+            for i, split in enumerate(s.splits):
+                status = lost.get((s.task, s.protocol, s.use_sensitive, split, method.id))
+                if status is None and known is not None and known[i]:
+                    status = "not_estimable"
+                if status is not None:
+                    own[start + i] = status
+        start += len(s.splits)
+    return found
+
+
+def _computed(scenario: Scenario) -> dict[str, Bools]:
+    """Method → [J] whether any metric has a number on a split."""
+    found: dict[str, Bools] = {}
+    for (method, _), values in scenario.values.items():
+        known = ~np.isnan(values)
+        found[method] = found[method] | known if method in found else known
+    return found
+
+
+def _lines(
+    scenarios: Sequence[Scenario], methods: Sequence[Method], volumes: Mapping[str, Mapping[str, Floats]]
+) -> list[Line]:
+    columns = {
+        metric: _columns(scenarios, methods, _values(scenarios, methods, metric), metric) for metric in COLUMNS[:-1]
+    }
+    volume = np.vstack(
+        [
+            np.column_stack([volumes[s.name].get(m.id, np.full(len(s.splits), math.nan)) for m in methods])
+            for s in scenarios
+        ]
+    )
+    columns[VERSION] = _columns(scenarios, methods, volume, VERSION)
+    return [
+        Line(
+            method,
+            {metric: found[k] for metric, found in columns.items()},
+            _mean([s.cost[method.id]["wall_s"] for s in scenarios if method.id in s.cost]),
+            sum(s.degenerate(method.id) for s in scenarios),
+            sum(method in s.methods for s in scenarios),
+        )
+        for k, method in enumerate(methods)
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
+
+
+def _columns(scenarios: Sequence[Scenario], methods: Sequence[Method], values: Floats, metric: str) -> list[Column]:
+    """Mean over tasks of each method, with its interval: all complete columns in one product."""
+    asked = np.flatnonzero(~np.isnan(values).all(axis=1))
+    if not len(asked):
+        return [Column(math.nan, math.nan, math.nan, 0, len(values)) for _ in methods]
+    owner = np.repeat(np.arange(len(scenarios)), [len(s.splits) for s in scenarios])
+    sizes = tuple(np.unique(owner[asked], return_counts=True)[1].tolist())
+    drawn, here = draw(sizes), values[asked]
+    dense = np.asarray(~np.isnan(here).any(axis=0), dtype=np.bool_)
+    filled = np.where(dense, here, 0.0)
+    half = drawn.quantile * drawn.deviations(filled).std(axis=0) if drawn.freedom > 0 else np.full(len(dense), np.nan)
+    mean = drawn.means(filled)
+    found = []
+    for k, method in enumerate(methods):
+        known = int((~np.isnan(here[:, k])).sum())
+        null = [s.test[method.id, metric].within_null for s in scenarios if (method.id, metric) in s.test]
+        if dense[k]:
+            ends = (float(mean[k]), float(mean[k] - half[k]), float(mean[k] + half[k]))
+        else:
+            parts = [values[owner == i, k] for i in range(len(scenarios))]
+            interval = hierarchical_bootstrap(parts, generator("column", metric, method.id))
+            ends = (interval.mean, interval.low, interval.high)
+        found.append(Column(*ends, known, len(asked), sum(null), len(null)))
+    return found
