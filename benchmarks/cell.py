@@ -65,7 +65,11 @@ class Cell:
         return cell
 
 
-NUMBERS = {"estimate", "low", "high", "null_p95", "weight", "top1", "expert_rate", "surrogate", "items"}
+NUMBERS = {
+    "estimate", "low", "high", "null_p95", "weight", "top1", "expert_rate", "surrogate", "items", "validation",
+    "utility_validation", "fair_res_validation", "utility_test", "fair_res_test",
+}  # fmt: skip
+"""Columns of numbers in the tables of a cell."""
 
 
 def _finite(data: Any) -> Any:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from benchmarks.commands import bench, data, llm, report, score, track, tune, ui
+from benchmarks.commands import bench, compare, data, llm, report, score, track, tune, ui
 from benchmarks.environment import limit_threads
 from benchmarks.failure import explain
 
@@ -27,6 +27,7 @@ app.command("bench")(bench.bench)
 app.command("tune")(tune.tune)
 app.command("score")(score.score)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
 app.add_typer(llm.app, name="llm")
 app.add_typer(track.app, name="track")

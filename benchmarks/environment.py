@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
+BASELINE_LIBRARIES = ("fairlearn", "lightgbm", "torch-geometric")
 LLM_LIBRARIES = ("bitsandbytes", "peft", "tokenizers", "transformers")
 COMPUTING = ("tasks", "metrics", "experts", "gates", "moe")
 
@@ -36,6 +37,12 @@ def library_versions() -> dict[str, str]:
 
 
 @cache
+def baseline_library_versions() -> dict[str, str]:
+    """Installed versions of the libraries that decide numbers of baselines alone."""
+    return {name: importlib.metadata.version(name) for name in BASELINE_LIBRARIES}
+
+
+@cache
 def llm_library_versions() -> dict[str, str]:
     """Installed versions of the libraries that decide numbers of text experts."""
     installed = {d.metadata["Name"] for d in importlib.metadata.distributions()}
@@ -49,6 +56,7 @@ def environment_hash() -> str:
         "python": platform.python_version(),
         "machine": platform.machine(),
         **library_versions(),
+        **baseline_library_versions(),
         **llm_library_versions(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
@@ -68,7 +76,7 @@ def source_hash(*names: str) -> str:
 @cache
 def computing_hash() -> str:
     """Hash of the code that turns a task into experts and scores; part of every job key."""
-    return source_hash(*COMPUTING, "benchmarks/stages.py", "benchmarks/scoring.py")
+    return source_hash(*COMPUTING, *(f"benchmarks/{name}.py" for name in ("stages", "tunings", "scoring", "levels")))
 
 
 @cache

@@ -6,17 +6,30 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.baselines import BASELINES
-from benchmarks.environment import computing_hash, library_versions, llm_library_versions, source_hash
-from benchmarks.suite import LLM_METHODS, LLMSettings, Suite, SuiteError
-from tasks.registry import task_name
+from benchmarks.baselines import BASELINE_FOLDER, BASELINES, load_baseline
+from benchmarks.environment import (
+    baseline_library_versions,
+    computing_hash,
+    library_versions,
+    llm_library_versions,
+    source_hash,
+)
+from benchmarks.own_method import is_own, own_hash, own_path
+from benchmarks.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, LLMSettings, Suite, SuiteError, method_id
+from tasks.registry import resolve, task_name
 from tasks.seeding import derive_seed
+
+BASELINE_BASE = (
+    "benchmarks/baseline.py", "benchmarks/baseline_tuning.py", "benchmarks/estimator_expert.py",
+    "benchmarks/graph_models.py",
+)  # fmt: skip
+"""Files that baselines stand on."""
 
 
 def hash_json(data: Any) -> str:
@@ -46,9 +59,14 @@ class Job:
     epsilon: float
     folds: int
     budget: tuple[tuple[str, Any], ...]
-    methods: tuple[str, ...]
+    methods: tuple[str, ...]  # those that the task has
     code: str  # hashes taken when the run was planned: workers must agree on where cells go
-    baseline_code: tuple[tuple[str, str], ...]
+    baseline_code: tuple[tuple[str, str], ...]  # hash of each baseline and own method
+    settings: str = "tuned"
+    graph_kinds: tuple[str, ...] = ("gcn",)
+    graph_layers: int = 1
+    own: tuple[tuple[str, str], ...] = ()  # own methods: name in tables, path/to/file.py:factory
+    method_seconds: float | None = None
     cfa: bool = False  # more metrics of the same predictions
     llm: LLMSettings | None = None
     llm_key: str = ""  # hash of all that determines the text experts beside the job itself
@@ -65,7 +83,10 @@ class Job:
     @cached_property
     def key(self) -> str:
         """Hash of everything that determines the job's experts; methods are keyed one by one."""
-        apart = ("suite", "methods", "task", "baseline_code", "cfa", "llm", "llm_key")
+        apart = (
+            "suite", "methods", "task", "baseline_code", "cfa", "llm", "llm_key", "graph_kinds",
+            "graph_layers", "own", "method_seconds", "seeds",
+        )  # fmt: skip
         facts = {k: v for k, v in asdict(replace(self, llm=None)).items() if k not in apart}
         return hash_json([self.title, facts, library_versions()])
 
@@ -82,8 +103,16 @@ class Job:
 
     def cell_key(self, method: str, repeat: int) -> str:
         """Hash of everything that determines one cell."""
-        own = self.llm_key if method in LLM_METHODS else dict(self.baseline_code).get(method, "")
-        return hash_json([self.key, method, repeat, own, self.cfa])[:24]
+        return hash_json([self.key, method, repeat, self._own_facts(method), self.cfa])[:24]
+
+    def _own_facts(self, method: str) -> Any:
+        """What determines a method's cells beside the job."""
+        if method in LLM_METHODS:
+            graph = self.llm is not None and self.llm.with_graph and method.startswith("cross_")
+            return [self.llm_key, "with graph", self.graph_layers, *self.graph_kinds] if graph else self.llm_key
+        if method in GRAPH_METHODS:
+            return [self.graph_layers, *(self.graph_kinds if method in GRAPH_MIXTURES else ())]
+        return dict(self.baseline_code).get(method, "")
 
     def cell_folder(self, jobs: Path, method: str, repeat: int) -> Path:
         """Where a cell is when it is finished, below the folder of all jobs."""
@@ -91,8 +120,18 @@ class Job:
 
     def cells(self) -> list[tuple[str, int]]:
         """(method, repetition) of every cell."""
-        methods = (*self.methods, *(self.llm.methods if self.llm else ()))
-        return [(method, repeat) for repeat in range(self.seeds) for method in methods]
+        text = self.llm.methods if self.llm else ()
+        seeds = self.llm.seeds if self.llm else 0
+        return [
+            (method, repeat)
+            for repeat in range(self.seeds)
+            for method in (*self.methods, *(text if repeat < seeds else ()))
+        ]
+
+    def needs_edges(self, methods: Iterable[str]) -> bool:
+        """Whether the task must be loaded with its edges for these methods."""
+        crossed = self.llm is not None and self.llm.with_graph and resolve(self.task).card.edges is not None
+        return any(needs_edges(m) or (crossed and m.startswith("cross_")) for m in methods)
 
 
 def llm_hash(settings: LLMSettings) -> str:
@@ -100,7 +139,7 @@ def llm_hash(settings: LLMSettings) -> str:
     from llm_experts.base import hash_of
     from llm_experts.nano import nano_hash
 
-    apart = {"tasks", "splits", "methods", "device"}
+    apart = {"tasks", "splits", "seeds", "methods", "device", "with_graph"}
     facts = settings.model_dump(mode="json", exclude=apart)
     folder = Path(settings.base).expanduser()
     base = nano_hash() if settings.base == "nano" else hash_of(folder) if folder.is_dir() else settings.base
@@ -110,6 +149,9 @@ def llm_hash(settings: LLMSettings) -> str:
 def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
     """Jobs of a suite for the tasks whose card hash is given, in the suite's order."""
     tasks = [task for task in suite.all_tasks if task in card_hashes]
+    code = baseline_code(suite)
+    own = tuple((method_id(m), own_path(m)) for m in suite.methods if is_own(m))
+    methods = {task: methods_of(suite, task) for task in tasks}
     titles = [task_name(task) for task in tasks]
     if len(set(titles)) < len(titles):
         twice = next(title for title in titles if titles.count(title) > 1)
@@ -121,7 +163,30 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
                 suite=suite.name, task=task, card_hash=card_hashes[task], protocol=suite.protocol, split=split,
                 use_sensitive=use, seeds=suite.seeds, suite_seed=suite.seed, trials=suite.trials, batch=suite.batch,
                 space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
-                budget=tuple(sorted(suite.budget.items())), methods=suite.methods, cfa=suite.cfa, code=computing_hash(),
+                budget=tuple(sorted(suite.budget.items())), methods=methods[task], cfa=suite.cfa,
+                code=computing_hash(), baseline_code=code, settings=suite.settings, graph_kinds=suite.graph_kinds,
+                graph_layers=suite.graph_layers, own=own, method_seconds=suite.method_seconds,
                 llm=text, llm_key=llm_hash(text) if text else "",
-                baseline_code=tuple((name, source_hash(f"benchmarks/baselines/{name}.py")) for name in BASELINES),
             )  # fmt: skip
+
+
+def methods_of(suite: Suite, task: str) -> tuple[str, ...]:
+    """Names of the suite's methods that a task has, but for text experts: graph methods need edges."""
+    wanted = suite.graph_tasks is None or task in suite.graph_tasks
+    graph = wanted and resolve(task).card.edges is not None
+    return tuple(method_id(m) for m in suite.methods if graph or not needs_edges(m))
+
+
+@cache
+def needs_edges(method: str) -> bool:
+    """Whether a method is one of graphs."""
+    return method in GRAPH_METHODS or (method in BASELINES and load_baseline(method).graph)
+
+
+def baseline_code(suite: Suite) -> tuple[tuple[str, str], ...]:
+    """Hash of all that determines each baseline and own method of a suite: its file, what it stands on, libraries."""
+    helpers = sorted(f"benchmarks/baselines/{path.name}" for path in BASELINE_FOLDER.glob("_*.py"))
+    shared = [source_hash(*BASELINE_BASE, *helpers), baseline_library_versions()]
+    shipped = [(m, source_hash(f"benchmarks/baselines/{m}.py")) for m in suite.methods if m in BASELINES]
+    own = [(method_id(m), own_hash(m)) for m in suite.methods if is_own(m)]
+    return tuple((name, hash_json([code, *shared])) for name, code in (*shipped, *own))

@@ -19,8 +19,16 @@ import torch
 from benchmarks.cell import Cell
 from benchmarks.executor import Notify
 from benchmarks.job import Job
+from benchmarks.levels import Trained
 from benchmarks.llm_tables import BiasSets, front_rows, leaves_of, template_rows
-from benchmarks.stages import System, best_per_step, trial_columns, tuning_curves
+from benchmarks.stages import (
+    GRAPH,
+    TABULAR,
+    System,
+    best_per_step,
+    trial_columns,
+    tuning_curves,
+)
 from benchmarks.suite import LLM_METHODS, LLMSettings
 from experts.expert import ROLES, Expert, Role
 from experts.out_of_fold import fold_of_rows
@@ -192,7 +200,7 @@ class LLMSystem:
         if name in GATES:
             return Mixture(self.experts, self.gate("text", GATES[name]).gate)
         if name in CROSS:
-            return Mixture((*self.tabular.experts, *self.experts), self.gate("both", CROSS[name]).gate)
+            return Mixture((*self._others, *self.experts), self.gate("both", CROSS[name]).gate)
         special: dict[str, Callable[[], Expert]] = {
             "llm_base": lambda: self.asked_base,
             "llm_mixture": self._fine_tuned,
@@ -208,8 +216,9 @@ class LLMSystem:
         """Stage 2: a gate on frozen experts, ``text`` alone or ``both`` families, chosen on validation rows."""
         if (families, kind) not in self._gates:
             both = families == "both"
-            experts = (*self.tabular.experts, *self.experts) if both else self.experts
-            logits_oof = torch.cat([self.tabular.logits_oof, self.logits_oof], 1) if both else self.logits_oof
+            experts = (*self._others, *self.experts) if both else self.experts
+            others = self.tabular.logits_oof(self._other_pool) if both else self.logits_oof[:, :0]
+            logits_oof = torch.cat([others, self.logits_oof], 1)
             rows = self.view.split.validation
             probe(self.experts, self.view, rows)
             with self.ledger.clock(f"gate {families} {kind}"):
@@ -225,6 +234,15 @@ class LLMSystem:
                     procedural=lambda gate: self._procedural(experts, gate),
                 )
         return self._gates[families, kind]
+
+    @property
+    def _other_pool(self) -> str:
+        """Pool of the experts that read no text: with graph experts where the suite says so and the task has edges."""
+        return GRAPH if self.settings.with_graph and self.view.edges is not None else TABULAR
+
+    @property
+    def _others(self) -> tuple[Expert, ...]:
+        return self.tabular.pool(self._other_pool)
 
     def _procedural(self, experts: Sequence[Expert], gate: ProjectedGate) -> float:
         return self.tabular.end_to_end(Mixture(tuple(experts), gate))
@@ -317,6 +335,15 @@ class LLMSystem:
 
     # -- what is said of a method in its cell --------------------------------------------------------------------------
 
+    @property
+    def unmitigated(self) -> float | None:
+        """Validation gap of the tabular utility expert: levels relative to it are the same for every method."""
+        return self.tabular.unmitigated
+
+    def trained(self, method: str) -> Trained | None:  # noqa: ARG002
+        """None: only the chosen adapter of a study answers for all rows."""
+        return None
+
     def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
         """Ask all text experts together: a text goes through the shared layers once."""
         leaves = {id(leaf): leaf for expert in experts.values() for leaf in leaves_of(expert)}
@@ -392,8 +419,8 @@ class LLMSystem:
         if method in GATES:
             return (*main, "text out of fold", f"gate text {GATES[method]}")
         if method in CROSS:
-            tabular = tuple(f"tune {role}" for role in ROLES)
-            return (*tabular, "out of fold", *main, "text out of fold", f"gate both {CROSS[method]}")
+            others = self.tabular.parts_of("graph_gate_dense" if self._other_pool == GRAPH else "gate_dense")[:-1]
+            return (*others, *main, "text out of fold", f"gate both {CROSS[method]}")
         if method == "llm_svf_search":
             return (*(f"tune text {role} svf" for role in ROLES), "mixture search")
         if method == "llm_base":

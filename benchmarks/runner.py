@@ -12,12 +12,15 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.baselines import BASELINES, load_baseline
 from benchmarks.cell import Cell
 from benchmarks.environment import code_version, environment_hash, library_versions
 from benchmarks.executor import Outcome, make_executor
 from benchmarks.job import Job, plan
+from benchmarks.own_method import is_own, load_own
 from benchmarks.progress import show_progress
-from benchmarks.suite import Suite
+from benchmarks.suite import Suite, method_id
+from benchmarks.time_limit import MethodTimeoutError
 from tasks.files import write_json
 
 
@@ -165,19 +168,24 @@ def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) ->
         further={name: [row for cell in cells for row in cell.tables.get(name, ())] for name in FURTHER},
     )
     _link_predictions(jobs, output)
-    write_json(output / "suite.json", _suite_facts(suite, summary))
+    write_json(output / "suite.json", _suite_facts(suite, jobs, summary))
 
 
 def _failure_row(failure: dict[str, Any], jobs: list[Job]) -> dict[str, Any]:
     """A cell that failed is a row with a status, never an absence."""
-    nan = float("nan")
+    nan, error = float("nan"), failure["error"]
     job = next(job for job in jobs if job.name == failure["job"])
     return {
         "suite": job.suite, "task": job.title, "task_hash": "", "protocol": job.protocol, "split": job.split,
         "split_hash": "", "use_sensitive": job.use_sensitive, "role": "", "family": "", "method": failure["method"],
         "seed": failure["seed"], "part": "test", "metric": "final@1", "estimate": nan, "low": nan, "high": nan,
-        "null_p95": nan, "status": "failed", "reason": failure["error"].strip().splitlines()[-1],
+        "null_p95": nan, "status": failure_status(error), "reason": error.strip().splitlines()[-1],
     }  # fmt: skip
+
+
+def failure_status(error: str) -> str:
+    """Status of a cell that was not computed: it ran out of time, or it failed."""
+    return "timeout" if MethodTimeoutError.__name__ in error.strip().splitlines()[-1] else "failed"
 
 
 def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:
@@ -185,10 +193,13 @@ def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:
     return {"cell": cell.key, **head, "mlflow_run_id": ids.get(cell.key, ""), **cell.cost}
 
 
-def _suite_facts(suite: Suite, summary: RunSummary) -> dict[str, Any]:
+def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str, Any]:
     return {
         **suite.model_dump(mode="json"),
+        "methods": [method_id(method) for method in suite.methods],
         "hash": suite.hash,
+        "infos": method_infos(suite),
+        "asked": _asked(jobs),
         "llm_base": _base_hash(suite),
         "unavailable": summary.unavailable,
         "failures": summary.failures,
@@ -198,6 +209,29 @@ def _suite_facts(suite: Suite, summary: RunSummary) -> dict[str, Any]:
         "libraries": library_versions(),
         "python": sys.version.split()[0],
     }
+
+
+def method_infos(suite: Suite) -> dict[str, dict[str, str]]:
+    """What is to be said of the suite's baselines and own methods."""
+    infos = {}
+    for method in suite.methods:
+        if is_own(method) or method in BASELINES:
+            baseline = load_own(method) if is_own(method) else load_baseline(method)
+            words = {key: str(getattr(baseline, key)) for key in ("label", "about", "family", "reference")}
+            kind = "own" if is_own(method) else "baseline"
+            infos[method_id(method)] = {**words, "kind": kind, "reads": "graph" if baseline.graph else "tabular"}
+    return infos
+
+
+def _asked(jobs: list[Job]) -> list[dict[str, Any]]:
+    """Every cell that the run was to compute, as one record per job."""
+    return [
+        {
+            "task": job.title, "protocol": job.protocol, "use_sensitive": job.use_sensitive, "split": job.split,
+            "cells": {str(repeat): [m for m, r in job.cells() if r == repeat] for repeat in range(job.seeds)},
+        }
+        for job in jobs
+    ]  # fmt: skip
 
 
 def _base_hash(suite: Suite) -> str:

@@ -19,6 +19,7 @@ from benchmarks.executor import Notify
 from benchmarks.failure import Failure
 from benchmarks.job import Job
 from benchmarks.ledger import Ledger
+from benchmarks.levels import Trained, level_rows, trial_rows
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from experts.mlp import MLPExpert
@@ -33,6 +34,9 @@ from tasks.task import Task, TaskView
 RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}
 """Bootstrap samples and shuffles of each part; validation rows choose, and only their estimates are looked at."""
 
+REPEATED = (200, 100)
+"""The same for further seeds, which are there for their estimates: intervals on the pages are those over splits."""
+
 EXPLAIN_SHARE, SCORE_SHARE = 0.85, 0.95  # of a job's time, roughly; only the progress bar looks at them
 
 
@@ -44,6 +48,15 @@ class Maker(Protocol):
 
     def method(self, name: str) -> Expert:
         """The fitted model of a method."""
+        ...
+
+    @property
+    def unmitigated(self) -> float | None:
+        """Validation gap fair_res@1 of the utility expert; None if not estimable."""
+        ...
+
+    def trained(self, method: str) -> Trained | None:
+        """Probabilities of every trained configuration of a method; None where there is only the chosen one."""
         ...
 
     def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
@@ -88,7 +101,8 @@ def write_cells(
     job: Job, task: Task, maker: Maker, repeat: int, experts: dict[str, Expert], folder: Path, notify: Notify
 ) -> list[Failure]:
     """Stage 4: predictions and reasons on validation and test rows, scored once, each method a finished cell."""
-    parts = {"validation": task.split.validation, "test": task.split.test}
+    # further seeds are there for their test values: nothing is chosen by them
+    parts = {"test": task.split.test} if repeat else {"validation": task.split.validation, "test": task.split.test}
     evidence: dict[str, dict[str, Evidence]] = {part: {} for part in parts}
     failures: list[Failure] = []
     if not experts:
@@ -105,7 +119,7 @@ def write_cells(
     notify(job.name, "score", SCORE_SHARE)
     scores = {}
     for part, rows in parts.items():
-        draws, permutations = RESAMPLES[part]
+        draws, permutations = REPEATED if repeat else RESAMPLES[part]
         known = (task.labels[rows], task.groups[rows], task.group_names)
         scores[part] = score_many(
             evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
@@ -117,6 +131,9 @@ def write_cells(
             cell.add_scores(part, scores[part][method])
         if isinstance(expert, Routed):
             _add_routing(cell, task, expert)
+        if repeat == 0:
+            chosen = {part: evidence[part][method].probability for part in parts}
+            _add_levels(cell, task, maker, method, chosen, searched=not isinstance(expert, Routed))
         cell.params, cell.stages = maker.params(method), maker.curves(method)
         cell.cost = _cost(job, maker, method, expert)
         with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
@@ -126,6 +143,16 @@ def write_cells(
             maker.extras(cell, temporary, method, expert)
             cell.save(temporary)
     return failures
+
+
+def _add_levels(
+    cell: Cell, task: Task, maker: Maker, method: str, chosen: dict[str, Tensor], *, searched: bool
+) -> None:
+    """What the method reaches at each fairness level and, where it was searched for, each trained configuration."""
+    trained = maker.trained(method)
+    cell.add_table("levels", level_rows(chosen["validation"], chosen["test"], trained, task, maker.unmitigated))
+    if trained is not None and searched:
+        cell.add_table("trials", trial_rows(trained, task))
 
 
 def checked(evidence: Evidence) -> Evidence:

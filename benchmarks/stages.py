@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from benchmarks.baselines import BASELINES, baseline
+from benchmarks.baseline_stage import Baselines
 from benchmarks.cell import Cell
 from benchmarks.environment import reset_peak_memory
 from benchmarks.executor import Notify
 from benchmarks.failure import Failure
 from benchmarks.job import Job
 from benchmarks.ledger import Ledger
+from benchmarks.levels import Trained
 from benchmarks.model import save_servable
 from benchmarks.scoring import Maker, recorded, write_cells
-from benchmarks.suite import LLM_METHODS, METHODS
+from benchmarks.suite import GRAPH_KINDS, LLM_METHODS, METHODS
+from benchmarks.time_limit import time_limit
+from benchmarks.tunings import TUNING_SHARE, Network, Tunings, network_name
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
-from experts.out_of_fold import out_of_fold_logits
-from experts.trainer import Budget
-from experts.tuning import Tuning, tune_seeds
-from experts.tuning_results import write_summary
+from experts.tuning import Tuning, trial_probabilities
 from experts.twin import twin
 from gates.gate import ProjectedGate
 from metrics.procedural import procedural_points
@@ -45,18 +45,29 @@ from tasks.task import TaskView
 if TYPE_CHECKING:
     from torch import Tensor
 
-TUNING_SHARE, METHODS_SHARE = 0.55, 0.3  # of a job's time, roughly; only the progress bar looks at them
+METHODS_SHARE = 0.4  # of a job's time, roughly; only the progress bar looks at it
 
-GATES = {
-    "gate_dense": "dense", "gate_top2": "topk", "static_simplex": "static_simplex", "uniform": "uniform",
-    "best_single": "best_single",
+TABULAR, GRAPH = "tabular", "graph"
+"""Pools of experts that gates mix: the tabular ones, or these and the graph experts of the suite."""
+
+GATES: dict[str, tuple[str, str]] = {
+    "gate_dense": (TABULAR, "dense"), "gate_top2": (TABULAR, "topk"), "static_simplex": (TABULAR, "static_simplex"),
+    "uniform": (TABULAR, "uniform"), "best_single": (TABULAR, "best_single"),
+    "graph_gate_dense": (GRAPH, "dense"), "graph_static_simplex": (GRAPH, "static_simplex"),
+    "graph_uniform": (GRAPH, "uniform"), "graph_best_single": (GRAPH, "best_single"),
 }  # fmt: skip
-"""Methods that mix the frozen experts, and the kind of gate of each."""
+"""Methods that mix frozen experts: their pool and the kind of their gate."""
 
-TUNED: dict[str, Role] = {**{role: role for role in ROLES}, "combined_mlp": "combined"}
-"""Methods that are one tuned network, and the role of each."""
+TUNED: dict[str, Network] = {
+    **{role: (role, "mlp") for role in ROLES},
+    "combined_mlp": ("combined", "mlp"),
+    **{network_name(role, kind): (role, kind) for kind in GRAPH_KINDS for role in ROLES},
+}
+"""Methods that are one tuned network: its role and family."""
 
-TWINS: dict[str, Role] = {"result_lambda0": "result", "procedural_lambda0": "procedural"}
+TWINS: dict[str, Network] = {f"{name}_lambda0": TUNED[name] for name in TUNED if TUNED[name][0] in ROLES[1:]}
+"""The same without the fairness terms."""
+
 EXPLAINED_ROWS = 1500
 """Validation rows on which the end-to-end procedural score of a candidate gate is measured."""
 
@@ -84,16 +95,17 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     reset_peak_memory()
     notify(job.name, "load", 0.0)
     task = load_task(
-        job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive
-    )
-    ledger = Ledger(home / "timing.json")
-    tunings = tune_roles(job, task.view(), home / "tune", ledger, notify)
+        job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive,
+        with_edges=job.needs_edges(method for method, _ in pending),
+    )  # fmt: skip
+    view, ledger = task.view(), Ledger(home / "timing.json")
+    tunings = Tunings(job, view, home / "tune", ledger, notify)
+    tunings.plan(networks_of(job, [method for method, _ in pending]))
+    baselines = Baselines(job, view, home / "baselines", tunings, notify)
     failures: list[Failure] = []
     for repeat in range(job.seeds):
         methods = [method for method, r in pending if r == repeat]
-        system = System(
-            job, task.view(), {role: tunings[role][repeat] for role in tunings}, job.seed_of(repeat), ledger
-        )
+        system = System(job, view, tunings, baselines, repeat, ledger)
         makers: list[tuple[Maker, list[str]]] = [(system, [m for m in methods if m not in LLM_METHODS])]
         if job.llm is not None:
             from benchmarks.llm_stages import LLMSystem  # heavy libraries: only where rows are read as text
@@ -103,63 +115,67 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         for maker, own in makers:
             experts: dict[str, Expert] = {}
             for index, method in enumerate(own):
-                notify(job.name, method, TUNING_SHARE + METHODS_SHARE * index / len(own))
-                with recorded(failures, method, repeat):
+                notify(job.name, method, TUNING_SHARE + METHODS_SHARE * (repeat + index / len(own)) / job.seeds)
+                with recorded(failures, method, repeat), time_limit(job.method_seconds):
                     experts[method] = maker.method(method)
             # Everything is chosen by now: only here are test rows looked at, once.
             failures += write_cells(job, task, maker, repeat, experts, folder, notify)
     return failures
 
 
-def tune_roles(job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: Notify) -> dict[Role, list[Tuning]]:
-    """Stage 1: per role one Optuna study and seed; fair roles under the utility constraint.
+def networks_of(job: Job, methods: list[str]) -> list[Network]:
+    """Networks that methods are, or are made of."""
+    found: list[Network] = [("utility", "mlp")]  # the floor of every fairness method
+    for method in methods:
+        if method in TUNED or method in TWINS:
+            found.append(TUNED.get(method) or TWINS[method])
+        elif method in GATES:
+            found += pool_networks(job, GATES[method][0])
+        elif method == "mixture" or method in LLM_METHODS:
+            found += pool_networks(job, TABULAR)
+    return list(dict.fromkeys(found))
 
-    The combined network, which a mixture has to beat, is tuned like a role and with as many trials.
 
-    All seeds of a role train as lanes of one program. Their common floor is the mean of the tuned utility experts'
-    validation utilities minus epsilon.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    budget = Budget(**dict(job.budget))
-    seeds = [job.seed_of(repeat) for repeat in range(job.seeds)]
-    tunings: dict[Role, list[Tuning]] = {}
-    floor: float | None = None
-    roles: tuple[Role, ...] = (*ROLES, "combined") if "combined_mlp" in job.methods else ROLES
-    for index, role in enumerate(roles):
-
-        def progress(done: int, total: int, index: int = index, role: str = role) -> None:
-            notify(job.name, f"tune {role}", TUNING_SHARE * (index + done / total) / len(roles))
-
-        with ledger.clock(f"tune {role}"):
-            tunings[role] = tune_seeds(
-                view, role, seeds=seeds, folder=folder, budget=budget, trials=job.trials, batch=job.batch,
-                space=job.space, utility_floor=floor, epsilon=job.epsilon, progress=progress,
-            )  # fmt: skip
-        if role == "utility":
-            floor = sum(t.best_score for t in tunings[role]) / len(seeds) - job.epsilon
-    for repeat in range(job.seeds):
-        write_summary([tunings[role][repeat] for role in roles], folder)
-    return tunings
+def pool_networks(job: Job, pool: str) -> list[Network]:
+    """Networks that a pool's gates mix."""
+    families = ("mlp", *job.graph_kinds) if pool == GRAPH else ("mlp",)
+    return [(role, family) for family in families for role in ROLES]
 
 
 class System:
     """The experts of one seed and everything that is built on them, each part made once, when it is asked for."""
 
-    def __init__(self, job: Job, view: TaskView, tunings: dict[Role, Tuning], seed: int, ledger: Ledger) -> None:
-        self.job, self.view, self.tunings, self.seed, self.ledger = job, view, tunings, seed, ledger
-        self._gates: dict[str, GateFit] = {}
+    def __init__(
+        self, job: Job, view: TaskView, tunings: Tunings, baselines: Baselines, repeat: int, ledger: Ledger
+    ) -> None:
+        self.job, self.view, self.repeat, self.ledger = job, view, repeat, ledger
+        self.seed = job.seed_of(repeat)
+        self._tunings, self._baselines = tunings, baselines
+        self._gates: dict[tuple[str, str], GateFit] = {}
+        self._outputs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def tuning(self, role: Role, family: str = "mlp") -> Tuning:
+        """A tuned network of this seed."""
+        return self._tunings.of(role, self.repeat, family)
 
     @property
     def floor(self) -> float:
         """Validation utility that every fair choice must reach."""
-        floor = self.tunings["result"].floor
-        assert floor is not None  # fair roles are always tuned under one
-        return floor
+        return self._tunings.floor()
+
+    @property
+    def unmitigated(self) -> float | None:
+        """Validation gap fair_res@1 of the tuned utility expert, the same for every seed; None if not estimable."""
+        return self._tunings.of("utility", 0).best_metrics["fair_res@1"]
 
     @cached_property
     def experts(self) -> tuple[Expert, ...]:
         """The three tuned experts, with the weights they had when they were chosen."""
-        return tuple(self.tunings[role].expert for role in ROLES)
+        return self.pool(TABULAR)
+
+    def pool(self, name: str) -> tuple[Expert, ...]:
+        """The experts that a pool's gates mix."""
+        return tuple(self.tuning(role, family).expert for role, family in pool_networks(self.job, name))
 
     def method(self, name: str) -> Expert:
         """The fitted model of a method."""
@@ -168,44 +184,42 @@ class System:
 
     def _make(self, name: str) -> Expert:
         if name in TUNED:
-            return self.tunings[TUNED[name]].expert
+            return self.tuning(*TUNED[name]).expert
         if name in TWINS:
-            return twin(self.view, self.tunings[TWINS[name]])
+            return twin(self.view, self.tuning(*TWINS[name]))
         if name in GATES:
-            return Mixture(self.experts, self.gate(GATES[name]).gate)
-        if name in BASELINES:
-            return baseline(name)(self.view, derive_seed(self.seed, name))
+            pool, kind = GATES[name]
+            return Mixture(self.pool(pool), self.gate(kind, pool).gate)
         if name == "mixture":
             return self.fine_tuning.mixture
-        raise ValueError(f"There is no method {name!r}; known are {', '.join(METHODS)}.")
+        if name in self._baselines.names:
+            return self._baselines.of(name, self.repeat).expert
+        raise ValueError(f"There is no method {name!r}; known are {', '.join((*METHODS, *self._baselines.names))}.")
 
-    @cached_property
-    def logits_oof(self) -> Tensor:
-        """[n_train, 3] what the experts say about training rows that they have not seen: what gates learn from."""
-        with self.ledger.clock("out of fold"):
-            return out_of_fold_logits(
-                self.view,
-                [self.tunings[role].recipe for role in ROLES],
-                budget=self.tunings["utility"].budget,
-                folds=self.job.folds,
-                seed=derive_seed(self.seed, "folds"),
-            )
+    def logits_oof(self, pool: str = TABULAR) -> Tensor:
+        """[n_train, m] what experts say about training rows that they have not seen: what gates learn from."""
+        found = [self._tunings.logits_oof("mlp")]
+        if pool == GRAPH:
+            found += [self._tunings.logits_oof(kind) for kind in self.job.graph_kinds]
+        return torch.cat(found, dim=1)
 
-    @cached_property
-    def _expert_outputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of validation rows [n, 3]; attributions of training and of validation rows [n, 3, columns]."""
-        train, validation = self.view.split.train, self.view.split.validation
-        logits = torch.stack([e.logits(self.view, validation) for e in self.experts], 1)
-        reasons = [torch.stack([e.attributions(self.view, r) for e in self.experts], 1) for r in (train, validation)]
-        return logits, reasons[0], reasons[1]
+    def _expert_outputs(self, pool: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of validation rows [n, m]; attributions of training and of validation rows [n, m, columns]."""
+        if pool not in self._outputs:
+            train, validation = self.view.split.train, self.view.split.validation
+            experts = self.pool(pool)
+            logits = torch.stack([e.logits(self.view, validation) for e in experts], 1)
+            reasons = [torch.stack([e.attributions(self.view, r) for e in experts], 1) for r in (train, validation)]
+            self._outputs[pool] = logits, reasons[0], reasons[1]
+        return self._outputs[pool]
 
-    def gate(self, kind: str) -> GateFit:
-        """Stage 2: a gate on the frozen experts, chosen on validation rows."""
-        if kind not in self._gates:
-            logits_oof = self.logits_oof
-            logits_validation, attributions_train, attributions_validation = self._expert_outputs
-            with self.ledger.clock(f"gate {kind}"):
-                self._gates[kind] = train_gate(
+    def gate(self, kind: str, pool: str = TABULAR) -> GateFit:
+        """Stage 2: a gate on the frozen experts of a pool, chosen on validation rows."""
+        if (pool, kind) not in self._gates:
+            logits_oof = self.logits_oof(pool)
+            logits_validation, attributions_train, attributions_validation = self._expert_outputs(pool)
+            with self.ledger.clock(gate_entry(pool, kind)):
+                self._gates[pool, kind] = train_gate(
                     self.view,
                     logits_oof,
                     kind,
@@ -214,9 +228,10 @@ class System:
                     logits_validation=logits_validation,
                     attributions_train=attributions_train,
                     attributions_validation=attributions_validation,
-                    procedural=self._procedural,
+                    # mixtures with graph experts are explained by asking, too slow to do at every checkpoint
+                    procedural=self._procedural if pool == TABULAR else None,
                 )
-        return self._gates[kind]
+        return self._gates[pool, kind]
 
     @cached_property
     def fine_tuning(self) -> FineTuning:
@@ -242,56 +257,89 @@ class System:
         )  # fmt: skip
         return float(points["fair_proc@1"][0])
 
+    def trained(self, method: str) -> Trained | None:
+        """Probabilities of every trained configuration of a tuned method; None where there is only the chosen one."""
+        if self.repeat:
+            return None
+        parts = (self.view.split.validation, self.view.split.test)
+        if method in TUNED:
+            tuning = self.tuning(*TUNED[method])
+            return Trained(*(trial_probabilities(self.view, tuning, rows) for rows in parts))
+        if method in self._baselines.names:
+            return self._baselines.trained(method)
+        pool, kind = _gate_of(method)
+        gates = self.gate(kind, pool).finalists if kind else ()
+        if not gates:
+            return None
+        mixtures = [Mixture(self.pool(pool), gate) for gate in gates]
+        return Trained(*(torch.stack([torch.sigmoid(m.logits(self.view, r)) for m in mixtures]) for r in parts))
+
     def parts_of(self, method: str) -> tuple[str, ...]:
         """Ledger entries that a method's model is made of."""
-        tuning = tuple(f"tune {role}" for role in ROLES)
+        first = "tune" if self.repeat == 0 else "repeat"
         if method in TUNED:
-            return (f"tune {TUNED[method]}",)
+            return (f"{first} {network_name(*TUNED[method])}",)
         if method in TWINS:
-            return (f"tune {TWINS[method]}", f"method {method}")
-        if method in GATES:
-            return (*tuning, "out of fold", f"gate {GATES[method]}")
-        if method == "mixture":
-            return (*tuning, "out of fold", "gate dense", "fine-tune")
-        return (f"method {method}",)
+            return (f"{first} {network_name(*TWINS[method])}", f"method {method}")
+        pool, kind = _gate_of(method)
+        if not pool:
+            return (f"method {method}",)
+        tuning = tuple(f"{first} {network_name(*network)}" for network in pool_networks(self.job, pool))
+        folds = tuple(f"out of fold {f}" for f in ("mlp", *(self.job.graph_kinds if pool == GRAPH else ())))
+        return (*tuning, *folds, gate_entry(pool, kind), *(("fine-tune",) if method == "mixture" else ()))
 
     def params(self, method: str) -> dict[str, Any]:
         """What was chosen, for the tracker's parameter table."""
         job = self.job
         shared = {
             "trials": job.trials, "batch": job.batch, "space": job.space, "epsilon": job.epsilon, "folds": job.folds,
-            "suite_seed": job.suite_seed, "utility_floor": self.floor, **{f"budget.{k}": v for k, v in job.budget},
+            "suite_seed": job.suite_seed, **{f"budget.{k}": v for k, v in job.budget},
         }  # fmt: skip
-        role = TUNED.get(method) or TWINS.get(method)
-        if role is not None:
-            tuning = self.tunings[role]
+        network = TUNED.get(method) or TWINS.get(method)
+        if network is not None:
+            tuning = self.tuning(*network)
             lambdas = {
                 k: (0.0 if method in TWINS and k.startswith("lambda_") else v) for k, v in tuning.best_params.items()
             }
             return {**shared, **lambdas, "best_trial": tuning.best_trial, "feasible": tuning.feasible}
         if method in GATES:
-            config = self.gate(GATES[method]).config
+            pool, kind = GATES[method]
+            config = self.gate(kind, pool).config
             return {**shared, **({} if config is None else {f"gate.{k}": v for k, v in asdict(config).items()})}
         if method == "mixture":
             return {**shared, "fine_tuning_kept": self.fine_tuning.kept}
+        if method in self._baselines.names:
+            found = self._baselines.of(method, self.repeat)
+            return {**shared, **found.params, "best_trial": found.best_trial, "feasible": found.feasible}
         return shared
 
     def curves(self, method: str) -> dict[str, list[tuple[int, float]]]:
         """Curves by stage: metric name → (step, value); trials are steps of the tuning stage."""
-        roles: tuple[Role, ...] = (TUNED[method],) if method in TUNED else ROLES if method == "mixture" else ()
         curves: dict[str, list[tuple[int, float]]] = {}
-        for role in roles:
-            curves |= tuning_curves(self.tunings[role])
-        kind = GATES.get(method, "dense" if method == "mixture" else "")
+        tuned = pool_networks(self.job, TABULAR) if method == "mixture" else [TUNED[method]] if method in TUNED else []
+        for network in tuned if self.repeat == 0 else ():
+            curves |= tuning_curves(self.tuning(*network))
+        pool, kind = _gate_of(method)
         if kind:
-            best_per_step(curves, "gate", self.gate(kind).history)
+            best_per_step(curves, "gate", self.gate(kind, pool).history)
         if method == "mixture":
             best_per_step(curves, "finetune", self.fine_tuning.history)
         return curves
 
+    def _trials(self, method: str) -> Tuned | None:
+        """The record of a method's trials, in the repetition that was tuned."""
+        if self.repeat:
+            return None
+        if method in TUNED:
+            return self.tuning(*TUNED[method])
+        if method in self._baselines.names:
+            found = self._baselines.of(method, 0)
+            return found if found.trials else None
+        return None
+
     def role(self, method: str, expert: Expert) -> str:
         """The role under which a method is listed: a twin's is that of the expert it belongs to."""
-        return TWINS.get(method, expert.role)
+        return TWINS[method][0] if method in TWINS else expert.role
 
     def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
         """Nothing: tabular models answer at once."""
@@ -301,11 +349,22 @@ class System:
         return {"adapter_kib": math.nan, "tokens_per_s": math.nan}
 
     def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:  # noqa: ARG002
-        """The trials of a tuned role as a table; the fitted mixture with what it takes to serve it."""
-        if method in TUNED:
-            write_json(folder / "trials.json", trial_columns(self.tunings[TUNED[method]]))
+        """The trials of a tuned method as a table; the fitted mixture with what it takes to serve it."""
+        trials = self._trials(method)
+        if trials is not None:
+            write_json(folder / "trials.json", trial_columns(trials))
         if method == "mixture":
             save_servable(expert, self.view, folder / "model")
+
+
+def _gate_of(method: str) -> tuple[str, str]:
+    """Pool and kind of the gate in a method, empty for one without a gate; the mixture starts from the dense one."""
+    return (TABULAR, "dense") if method == "mixture" else GATES.get(method, ("", ""))
+
+
+def gate_entry(pool: str, kind: str) -> str:
+    """Ledger entry of a gate."""
+    return f"gate {kind}" if pool == TABULAR else f"gate {pool} {kind}"
 
 
 class Tuned(Protocol):

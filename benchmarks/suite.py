@@ -11,15 +11,25 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from benchmarks.baselines import BASELINES
+from benchmarks.own_method import is_own, own_id
+
 SUITES = Path(__file__).parent / "suites"
 
 METHODS = (
     "mixture", "gate_dense", "gate_top2", "static_simplex", "uniform", "best_single",
-    "utility", "result", "procedural", "result_lambda0", "procedural_lambda0",
-    "combined_mlp", "constant", "logistic_regression", "gradient_boosting",
+    "utility", "result", "procedural", "result_lambda0", "procedural_lambda0", "combined_mlp",
 )  # fmt: skip
-"""Methods of the tabular suite, in the order of the leaderboard."""
+"""The tabular experts, their mixtures and what these must beat, in the order of the leaderboard."""
 
+GRAPH_KINDS = ("gcn", "gin", "sage")
+GRAPH_MIXTURES = ("graph_gate_dense", "graph_static_simplex", "graph_uniform", "graph_best_single")
+GRAPH_METHODS = (
+    *GRAPH_MIXTURES,
+    *(f"{kind}_{role}" for kind in GRAPH_KINDS for role in ("utility", "result", "procedural")),
+    *(f"{kind}_{role}_lambda0" for kind in GRAPH_KINDS for role in ("result", "procedural")),
+)
+"""Graph experts and their mixtures with the tabular experts; only on tasks with edges."""
 
 LLM_METHODS = (
     "llm_mixture", "llm_gate_dense", "llm_static_simplex", "llm_uniform", "llm_best_single",
@@ -42,6 +52,7 @@ class LLMSettings(BaseModel):
 
     tasks: tuple[str, ...] = Field(min_length=1, description="tasks whose rows are also read as text")
     splits: int = Field(default=3, ge=1, description="splits of those that are not among the suite's own tasks")
+    seeds: int = Field(default=1, ge=1, description="repetitions of training per split, at most those of the suite")
     base: str = Field(default="nano", description="nano, a Hugging Face id or a folder")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantisation: Literal["none", "nf4", "int8"] = "none"
@@ -54,6 +65,9 @@ class LLMSettings(BaseModel):
     kind_trials: int = Field(default=4, ge=1, description="tuning trials of every other kind of adapter")
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.trainer.Budget")
     search: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.search.SearchSettings")
+    with_graph: bool = Field(
+        default=False, description="mixtures of both families hold the suite's graph experts too, where there are edges"
+    )
     bias_items: int = Field(default=0, ge=0, description="items of each language bias set, on the first split; 0: none")
     methods: tuple[str, ...] = Field(default=LLM_METHODS, min_length=1)
 
@@ -61,6 +75,11 @@ class LLMSettings(BaseModel):
     @classmethod
     def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
         return _checked(methods, LLM_METHODS)
+
+
+def method_id(method: str) -> str:
+    """Name of a method in tables: an own one goes by the name of its function, wherever its file lies."""
+    return own_id(method) if is_own(method) else method
 
 
 def _checked(methods: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -89,7 +108,23 @@ class Suite(BaseModel):
     epsilon: float = Field(default=0.02, ge=0, description="utility a fair expert may cost, on validation rows")
     folds: int = Field(default=5, ge=2, description="folds of the out-of-fold outputs that gates learn from")
     use_sensitive: tuple[Literal["keep", "drop"], ...] = ("keep",)
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = Field(
+        default=(*METHODS, *GRAPH_METHODS, *BASELINES),
+        description="built-in methods, baselines, and own ones as path/to/file.py:factory",
+    )
+    settings: Literal["tuned", "published"] = Field(
+        default="tuned", description="published: methods that state the settings of their paper are not tuned"
+    )
+    graph_kinds: tuple[Literal["gcn", "gin", "sage"], ...] = Field(
+        default=("gcn",), description="graph experts that mixtures hold beside the tabular ones"
+    )
+    graph_layers: Literal[1, 2] = 1
+    graph_tasks: tuple[str, ...] | None = Field(
+        default=None, description="tasks on which graph methods run; default: all that have edges"
+    )
+    method_seconds: float | None = Field(
+        default=None, gt=0, description="longest time that a method may take to be tuned and fitted on one split"
+    )
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.trainer.Budget")
     cfa: bool = Field(default=False, description="also compute REF and VEF in the form that CFA's code uses")
 
@@ -98,7 +133,12 @@ class Suite(BaseModel):
     @field_validator("methods")
     @classmethod
     def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        return _checked(methods, METHODS)
+        _checked(tuple(m for m in methods if not is_own(m)), (*METHODS, *GRAPH_METHODS, *BASELINES))
+        ids = [method_id(m) for m in methods]
+        twice = [name for name in dict.fromkeys(ids) if ids.count(name) > 1]
+        if twice:
+            raise ValueError(f"the method {twice[0]} is named twice; rename the function of your own method")
+        return methods
 
     @model_validator(mode="after")
     def _has_tasks(self) -> Suite:
@@ -163,7 +203,8 @@ def load_suite(name: str, *, text: bool = True, **overrides: Any) -> Suite:
     settings = {key: value for key, value in given.pop("llm", {}).items() if value is not None}
     if settings and "llm" not in data:
         raise SuiteError(f"Suite {name!r} has no text experts, so {', '.join(settings)} cannot be set; try 'llm'.")
-    half = _text_half(data.pop("llm", None) if text else None, settings, given)
+    half = data.pop("llm", None)
+    half = _text_half(half if text else None, settings, given)
     return load_settings(f"suite {name!r}", data | given | ({"llm": half} if half else {}))
 
 

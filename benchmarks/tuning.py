@@ -31,7 +31,7 @@ def run_tuning(
         The folder with the results files.
     """
     from benchmarks.ledger import Ledger
-    from benchmarks.stages import tune_roles
+    from benchmarks.tunings import Tunings
     from tasks.load import load_task
     from tasks.registry import resolve
 
@@ -48,8 +48,10 @@ def run_tuning(
     ).view()
     home = output / "jobs" / job.folder
     with show_progress(1, console) as progress:
-        tunings = tune_roles(job, view, home / "tune", Ledger(home / "timing.json"), progress.notify)
-    best = {role: tunings[role][0] for role in ROLES}
+        tunings = Tunings(job, view, home / "tune", Ledger(home / "timing.json"), progress.notify)
+        tunings.plan([(role, "mlp") for role in ROLES])
+    tunings.summarise()
+    best = {role: tunings.of(role, 0) for role in ROLES}
     console.print(_table(view.name, best))
     for tuning in best.values():
         if tuning.note:

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from benchmarks.runner import RunSummary, run_suite
-from benchmarks.suite import Suite
+from benchmarks.suite import METHODS, Suite
 from benchmarks.tracking import quiet as quiet_mlflow
 
+TINY_METHODS = (*METHODS, "constant", "logistic_regression", "lightgbm", "reweighing")
 TINY = {"steps": 120, "eval_every": 40, "warm_up": 40, "rungs": ()}
 
 
@@ -19,6 +20,7 @@ def tiny_suite(**changes: object) -> Suite:
     """One small job: two methods of each kind at the smallest effort that still runs every stage."""
     settings: dict[str, object] = {
         "name": "tiny", "tasks": ("scm",), "splits": 1, "trials": 4, "batch": 2, "folds": 2, "budget": TINY,
+        "methods": TINY_METHODS,
     }  # fmt: skip
     return Suite.model_validate(settings | changes)
 

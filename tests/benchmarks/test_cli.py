@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("bench", "tune", "score", "report", "ui", "data", "track")
+COMMANDS = ("bench", "tune", "score", "report", "compare", "ui", "data", "track")
 
 
 def fairmoe(*arguments: str) -> subprocess.CompletedProcess[str]:

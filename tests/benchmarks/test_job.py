@@ -21,8 +21,8 @@ def first(**changes: Any) -> Job:
 @pytest.mark.parametrize(
     "change",
     [
-        {"protocol": "nifty"}, {"use_sensitive": ("drop",)}, {"seeds": 2}, {"seed": 1}, {"trials": 31}, {"batch": 3},
-        {"space": "wide"}, {"epsilon": 0.03}, {"folds": 3}, {"budget": {"steps": 7}},
+        {"protocol": "nifty"}, {"use_sensitive": ("drop",)}, {"seed": 1}, {"trials": 31}, {"batch": 3},
+        {"space": "wide"}, {"epsilon": 0.03}, {"folds": 3}, {"budget": {"steps": 7}}, {"settings": "published"},
     ],
 )  # fmt: skip
 def test_each_setting_changes_the_key_of_job_and_cells(change: dict[str, Any]) -> None:
@@ -55,6 +55,34 @@ def test_the_code_of_a_baseline_changes_only_its_own_cells(monkeypatch: pytest.M
     monkeypatch.setattr(job_module, "source_hash", edited)
     after = {method: first().cell_key(method, 0) for method in first().methods}
     assert {method for method in before if before[method] != after[method]} == {"constant"}
+
+
+def test_more_seeds_keep_what_was_computed_with_fewer() -> None:
+    assert first(seeds=3).cell_key("utility", 0) == first().cell_key("utility", 0)
+    assert first(seeds=3).cell_key("utility", 1) not in {first().cell_key("utility", 0)}
+
+
+def test_adding_a_method_changes_no_other_cell() -> None:
+    few, more = first(methods=("utility", "lightgbm")), first(methods=("utility", "lightgbm", "reweighing"))
+    assert all(few.cell_key(method, 0) == more.cell_key(method, 0) for method in few.methods)
+
+
+def test_graph_methods_run_where_there_are_edges() -> None:
+    suite = Suite(name="t", tasks=("german", "scm"), splits=1, methods=("utility", "gcn_utility", "gcn"))
+    found = {job.task: job.methods for job in plan(suite, dict.fromkeys(suite.tasks, "0" * 64))}
+    assert found == {"german": ("utility", "gcn_utility", "gcn"), "scm": ("utility",)}
+
+
+def test_what_a_graph_mixture_holds_changes_its_cells_alone() -> None:
+    def job(**changes: Any) -> Job:
+        methods = ("mixture", "graph_gate_dense", "gcn_utility")
+        suite = Suite(name="t", tasks=("german",), splits=1, methods=methods, **changes)
+        return next(plan(suite, {"german": "0" * 64}))
+
+    plain, kinds, layers = job(), job(graph_kinds=("gcn", "sage")), job(graph_layers=2)
+    changed = {name: [m for m in plain.methods if other.cell_key(m, 0) != plain.cell_key(m, 0)]
+               for name, other in (("kinds", kinds), ("layers", layers))}  # fmt: skip
+    assert changed == {"kinds": ["graph_gate_dense"], "layers": ["graph_gate_dense", "gcn_utility"]}
 
 
 def test_cells_of_a_job_are_methods_times_seeds_with_keys_of_their_own() -> None:

@@ -16,11 +16,10 @@ import torch
 from rich.console import Console
 
 from benchmarks.runner import RunSummary, run_suite
-from benchmarks.suite import METHODS
 from metrics.evidence import Evidence
 from metrics.score import score
 from tasks.load import load_task
-from tests.benchmarks.conftest import tiny_suite
+from tests.benchmarks.conftest import TINY_METHODS, tiny_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 Finished = tuple[Path, RunSummary]
@@ -32,7 +31,7 @@ def results(output: Path) -> pd.DataFrame:
 
 def test_every_method_has_every_metric_of_both_parts(finished: Finished) -> None:
     table = results(finished[0])
-    assert set(table["method"]) == set(METHODS)
+    assert set(table["method"]) == set(TINY_METHODS)
     counts = table.groupby(["method", "part"])["metric"].nunique()
     assert counts.min() >= 25
     assert set(table["part"]) == {"validation", "test"}
@@ -127,7 +126,7 @@ target = sys.argv[2]
 def notify(job, stage, share):
     if stage == target and (stage.split()[0] != "tune" or share >= float(sys.argv[3])):
         os.kill(os.getpid(), signal.SIGKILL)
-(job,) = plan(tiny_suite(), {"scm": resolve("scm").card.hash})
+(job,) = plan(tiny_suite(seeds=int(sys.argv[4])), {"scm": resolve("scm").card.hash})
 stages.run_job(job, Path(sys.argv[1]) / "jobs", notify)
 """
 
@@ -136,23 +135,36 @@ stages.run_job(job, Path(sys.argv[1]) / "jobs", notify)
 @pytest.mark.parametrize(
     ("stage", "share"),
     [
-        ("tune utility", 0.1),
-        ("tune result", 0.25),
-        ("tune procedural", 0.37),
+        ("tune utility", 0.05),
+        ("tune result", 0.17),
+        ("tune procedural", 0.28),
+        ("tune combined", 0.4),
         ("gate_dense", 0),
         ("mixture", 0),
-        ("tune combined", 0.5),
+        ("lightgbm 2/4", 0),
         ("score", 0),
     ],
 )
 def test_killed_in_any_stage_and_resumed_gives_the_same_bytes(
     finished: Finished, tmp_path: Path, quiet: Console, stage: str, share: float
 ) -> None:
-    command = [sys.executable, "-c", KILLER, str(tmp_path / "run"), stage, str(share)]
+    command = [sys.executable, "-c", KILLER, str(tmp_path / "run"), stage, str(share), "1"]
     killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert killed.returncode == -signal.SIGKILL
     run_suite(tiny_suite(), tmp_path / "run", workers=1, strict=True, console=quiet)
     assert (tmp_path / "run" / "results.csv").read_bytes() == (finished[0] / "results.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_between_two_seeds_and_resumed_gives_the_same_bytes(tmp_path: Path, quiet: Console) -> None:
+    suite = tiny_suite(seeds=2)
+    run_suite(suite, tmp_path / "whole", workers=1, strict=True, console=quiet)
+    command = [sys.executable, "-c", KILLER, str(tmp_path / "run"), "repeat result", "0", "2"]
+    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    run_suite(tiny_suite(), tmp_path / "run", workers=1, strict=True, console=quiet)  # the first seed alone …
+    run_suite(suite, tmp_path / "run", workers=1, strict=True, console=quiet)  # … and then the other
+    assert (tmp_path / "run" / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
 
 
 @pytest.mark.slow

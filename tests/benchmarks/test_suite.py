@@ -6,13 +6,40 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.suite import SuiteError, load_suite, suite_names
+from benchmarks.baselines import BASELINES
+from benchmarks.suite import GRAPH_METHODS, METHODS, Suite, SuiteError, load_suite, method_id, suite_names
+from tasks.registry import names
 
 
 def test_default_suite_is_the_promised_one() -> None:
     suite = load_suite("default")
-    assert suite.tasks == ("german", "bail_clean", "credit", "adult:sex", "compas:race", "scm")
-    assert (suite.splits, suite.trials, suite.protocol, suite.space) == (5, 30, "robust", "published")
+    assert [task.split("@")[0] for task in suite.tasks] == [
+        "german", "bail_clean", "credit", "adult:sex", "compas:race", "scm"
+    ]  # fmt: skip
+    assert suite.splits >= 5 and suite.seeds >= 3
+    assert (suite.protocol, suite.space) == ("robust", "published")
+    assert suite.llm is not None and suite.llm.tasks == ("german",)
+    asked = {"lightgbm", "exponentiated_gradient", "threshold_optimizer", "reweighing", "graph_gate_dense", "fairgnn"}
+    assert asked <= set(suite.methods)
+
+
+def test_full_suite_has_every_card_and_every_method() -> None:
+    suite = load_suite("full")
+    assert {task.split(":")[0] for task in suite.tasks} == set(names())
+    assert set(suite.methods) == {*METHODS, *GRAPH_METHODS, *BASELINES}
+    assert (suite.splits, suite.seeds) == (10, 3)
+
+
+def test_text_experts_can_be_left_out() -> None:
+    assert load_suite("default", text=False).llm is None
+    assert load_suite("text").llm is not None
+
+
+def test_a_method_of_ones_own_goes_by_the_name_of_its_function_and_once_only() -> None:
+    suite = Suite(name="t", tasks=("scm",), methods=("utility", "a/model.py:make"))
+    assert [method_id(method) for method in suite.methods] == ["utility", "model.make"]
+    with pytest.raises(ValueError, match=r"model\.make is named twice"):
+        Suite(name="t", tasks=("scm",), methods=("a/model.py:make", "b/model.py:make"))
 
 
 def test_quick_suite_is_the_promised_one() -> None:

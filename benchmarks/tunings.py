@@ -1,0 +1,113 @@
+"""Stage 1 of a job: every role that its methods need is tuned once, and trained again for further seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.executor import Notify
+from benchmarks.ledger import Ledger
+from experts.expert import ROLES, Role
+from experts.graph.settings import GraphSettings
+from experts.out_of_fold import out_of_fold_logits
+from experts.trainer import Budget
+from experts.tuning import Tuning, repeat_tuning, tune_seeds
+from experts.tuning_results import write_summary
+from tasks.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmarks.job import Job
+    from tasks.task import TaskView
+
+TUNING_SHARE = 0.45
+"""Of a job's time, roughly; only the progress bar looks at it."""
+
+Network = tuple[Role, str]
+"""A role and the family of its networks: "mlp" or a kind of graph expert."""
+
+
+class Tunings:
+    """The tuned networks of a job, each made when it is first asked for.
+
+    The first seed (repetition 0) has one Optuna study per role; the chosen configuration is then trained again with
+    the other seeds, all of them lanes of one program, which is what tells split variance from seed variance. Fair
+    roles are tuned under the utility of their own family's utility expert minus epsilon.
+    """
+
+    def __init__(self, job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: Notify) -> None:
+        self.job, self.view, self.folder, self.ledger, self.notify = job, view, folder, ledger, notify
+        self.budget = Budget(**dict(job.budget))
+        self._found: dict[Network, list[Tuning]] = {}
+        self._out_of_fold: dict[str, Tensor] = {}
+        self._planned: list[Network] = []
+
+    def plan(self, networks: Iterable[Network]) -> None:
+        """Tune all of these; the progress bar knows how many they are."""
+        self._planned = list(dict.fromkeys(networks))
+        for role, family in self._planned:
+            self.of(role, 0, family)
+
+    def of(self, role: Role, repeat: int, family: str = "mlp") -> Tuning:
+        """A role's tuned network in one repetition."""
+        if (role, family) not in self._found:
+            self._found[role, family] = self._tuned(role, family)
+        return self._found[role, family][repeat]
+
+    def floor(self, family: str = "mlp") -> float:
+        """Validation utility that a fair choice must reach."""
+        return self.of("utility", 0, family).best_score - self.job.epsilon
+
+    def logits_oof(self, family: str) -> Tensor:
+        """[n_train, 3] out-of-fold logits of a family's roles: what gates learn from.
+
+        They say how far a chosen configuration can be trusted on rows that it has not seen, and are the same for all
+        seeds: the first seed's.
+        """
+        if family not in self._out_of_fold:
+            self.notify(self.job.name, f"out of fold {family}", TUNING_SHARE)
+            recipes = [self.of(role, 0, family).recipe for role in ROLES]
+            seed = derive_seed(self.job.seed_of(0), "folds")
+            with self.ledger.clock(f"out of fold {family}"):
+                self._out_of_fold[family] = out_of_fold_logits(
+                    self.view, recipes, budget=self.budget, folds=self.job.folds, seed=seed
+                )
+        return self._out_of_fold[family]
+
+    def _tuned(self, role: Role, family: str) -> list[Tuning]:
+        job, name = self.job, network_name(role, family)
+
+        def progress(done: int, total: int) -> None:
+            self.notify(job.name, f"tune {name}", self._share(role, family, done / total))
+
+        graph = None if family == "mlp" else GraphSettings(family, job.graph_layers)  # type: ignore[arg-type]
+        floor = None if role == "utility" else self.floor(family)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.ledger.clock(f"tune {name}"):
+            first = tune_seeds(
+                self.view, role, seeds=[job.seed_of(0)], folder=self.folder, budget=self.budget, trials=job.trials,
+                batch=job.batch, space=job.space, utility_floor=floor, epsilon=job.epsilon, graph=graph,
+                progress=progress,
+            )[0]  # fmt: skip
+        further = [job.seed_of(repeat) for repeat in range(1, job.seeds)]
+        if not further:
+            return [first]
+        self.notify(job.name, f"repeat {name}", self._share(role, family, 1.0))
+        with self.ledger.clock(f"repeat {name}"):
+            return [first, *repeat_tuning(self.view, first, further)]
+
+    def _share(self, role: Role, family: str, done: float) -> float:
+        if (role, family) not in self._planned:
+            return TUNING_SHARE
+        return TUNING_SHARE * (self._planned.index((role, family)) + done) / len(self._planned)
+
+    def summarise(self) -> None:
+        """Write the summary of the three roles of the tabular experts."""
+        write_summary([self.of(role, 0) for role in ROLES], self.folder)
+
+
+def network_name(role: Role, family: str) -> str:
+    """Name of a tuned network, which is also that of its method."""
+    return role if family == "mlp" else f"{family}_{role}"
