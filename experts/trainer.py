@@ -251,6 +251,8 @@ class LaneRun:
         )
         widest = self.batches.batch_rows if self.around is None else len(view.features)
         self.masks = DropoutMasks(budget.hidden, widest, budget.dropout, seed)
+        # a weight of 0 adds a gradient of exactly 0, so lanes without any need not compute the terms
+        self._penalised = any(value > 0 for config in configs for value in config.lambdas.values())
         self.objective = make_objective(role, view, configs, budget.hidden, seed)
         initial = inputs.initial(budget.hidden, [config.seed for config in configs])
         self.checkpoints = Checkpoints(initial.theta, SCORES[role], floor)
@@ -273,7 +275,7 @@ class LaneRun:
         """One optimiser step of all running lanes, a chunk of lanes at a time."""
         batch = self.batches.next()
         mask = self.masks.next(batch.nodes)
-        fair = step > self.warm_up and bool(self.objective.lambdas)
+        fair = step > self.warm_up and self._penalised
         gradient = torch.empty_like(self.optimiser.theta)
         size = lane_chunk(batch.nodes, self.budget.hidden)
         for start in range(0, len(gradient), size):
