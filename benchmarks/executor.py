@@ -124,9 +124,18 @@ def make_executor(workers: int) -> Executor:
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from benchmarks.environment import limit_threads
 
     limit_threads()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed must not go on computing for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _in_worker(work: Work, job: Job, folder: Path, messages: Any) -> Outcome:

@@ -158,7 +158,7 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
         raise SuiteError(f"Two tasks of {suite.name} are called {twice}. Rename one: the name field of your own card.")
     for task in tasks:
         for use, split in itertools.product(suite.use_sensitive, range(suite.splits_of(task))):
-            text = suite.llm_on(task)
+            text = suite.llm_on(task, split)
             yield Job(
                 suite=suite.name, task=task, card_hash=card_hashes[task], protocol=suite.protocol, split=split,
                 use_sensitive=use, seeds=suite.seeds, suite_seed=suite.seed, trials=suite.trials, batch=suite.batch,

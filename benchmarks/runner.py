@@ -199,7 +199,7 @@ def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str
         "methods": [method_id(method) for method in suite.methods],
         "hash": suite.hash,
         "infos": method_infos(suite),
-        "asked": _asked(jobs),
+        "asked": asked_cells(jobs),
         "llm_base": _base_hash(suite),
         "unavailable": summary.unavailable,
         "failures": summary.failures,
@@ -223,7 +223,7 @@ def method_infos(suite: Suite) -> dict[str, dict[str, str]]:
     return infos
 
 
-def _asked(jobs: list[Job]) -> list[dict[str, Any]]:
+def asked_cells(jobs: list[Job]) -> list[dict[str, Any]]:
     """Every cell that the run was to compute, as one record per job."""
     return [
         {

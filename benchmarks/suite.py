@@ -51,7 +51,7 @@ class LLMSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tasks: tuple[str, ...] = Field(min_length=1, description="tasks whose rows are also read as text")
-    splits: int = Field(default=3, ge=1, description="splits of those that are not among the suite's own tasks")
+    splits: int = Field(default=3, ge=1, description="splits that are read as text, at most")
     seeds: int = Field(default=1, ge=1, description="repetitions of training per split, at most those of the suite")
     base: str = Field(default="nano", description="nano, a Hugging Face id or a folder")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -161,9 +161,10 @@ class Suite(BaseModel):
             return 1  # the published split is a single one
         return self.splits if task in self.tasks or self.llm is None else self.llm.splits
 
-    def llm_on(self, task: str) -> LLMSettings | None:
-        """Settings of the text experts on a task, None where there are none."""
-        return self.llm if self.llm is not None and task in self.llm.tasks else None
+    def llm_on(self, task: str, split: int = 0) -> LLMSettings | None:
+        """Settings of the text experts on a split of a task, None where there are none."""
+        here = self.llm is not None and task in self.llm.tasks and split < self.llm.splits
+        return self.llm if here else None
 
     @property
     def hash(self) -> str:

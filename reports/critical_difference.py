@@ -238,7 +238,8 @@ def _on_bar(shown: Sequence[_Row], bar: tuple[int, int]) -> list[int]:
 def _line(row: _Row, axis: svg.Axis, y: float, end: float, *, interval: bool) -> Markup:
     ranked = row.ranked
     low, high = ranked.low, ranked.high
-    parts = [svg.text(end, y + 4, f"{ranked.method.number} {ranked.method.name.label}", "row", "end")]
+    name = svg.shortened(ranked.method.name.label, 24)
+    parts = [svg.text(end, y + 4, f"{ranked.method.number} {name}", "row", "end")]
     if interval and not math.isnan(low):
         parts.append(
             svg.element(

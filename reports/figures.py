@@ -184,16 +184,12 @@ def weights(scenario: Scenario, mixtures: Sequence[Routing] | None = None) -> Ma
         parts.append(svg.text(0, y + 12, f"{routing.method.number}  {routing.method.name.label}", "head"))
         y += 19
         for row, name in enumerate(routing.groups):
-            parts.append(svg.text(left - 6, y + 12, _clip(name, 16), "row", "end"))
+            parts.append(svg.text(left - 6, y + 12, svg.shortened(name, 16), "row", "end"))
             parts.append(_stack(routing.experts, routing.weight[row].tolist(), left, y, width - left, name))
             y += step
         y += 6
     label = f"Mean gate weights by group on {scenario.name}; the table below has the numbers."
     return svg.figure(width, y, label, parts)
-
-
-def _clip(name: str, length: int) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _stack(experts: Sequence[str], shares: Sequence[float], x: float, y: float, width: float, group: str) -> Markup:

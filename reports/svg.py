@@ -33,6 +33,11 @@ def join(parts: Iterable[Markup]) -> Markup:
     return Markup("").join(parts)
 
 
+def shortened(name: str, length: int) -> str:
+    """A name that fits a row: at most ``length`` letters, with an ellipsis where some are missing."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
     """Straight line."""
     return element("path", d=f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}", class_=class_)

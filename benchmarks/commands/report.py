@@ -20,5 +20,7 @@ def report(
     from reports.build import write_report
 
     for page in write_report(folder):
-        typer.echo(f"written: {page}")
+        if page.parent == folder:
+            typer.echo(f"written: {page}")
+    typer.echo(f"tables as CSV and LaTeX: {folder / 'tables'}")
     typer.echo("Open leaderboard.html in a browser; it needs no network. Browse every run with: fairmoe ui")

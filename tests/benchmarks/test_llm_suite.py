@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmarks.job import Job, llm_hash, plan
+from benchmarks.job import Job, llm_hash, needs_edges, plan
+from benchmarks.runner import asked_cells
 from benchmarks.suite import LLM_METHODS, METHODS, LLMSettings, Suite, SuiteError, load_settings, load_suite
 from reports.table import RESULTS, Tables, missing_cells
 
@@ -70,8 +71,10 @@ def test_jobs_have_text_cells_where_the_suite_says_so() -> None:
     assert sorted(found) == sorted(
         [*((t, s) for t in ("scm", "german") for s in range(3)), ("compas:race", 0), ("compas:race", 1)]
     )
-    assert {method for method, _ in found["scm", 0].cells()} == set(METHODS)
-    assert {method for method, _ in found["german", 2].cells()} == {*METHODS, *LLM_METHODS}
+    tabular = set(suite().methods) - {m for m in suite().methods if needs_edges(m)}
+    assert {method for method, _ in found["scm", 0].cells()} == tabular
+    assert {method for method, _ in found["german", 1].cells()} == {*suite().methods, *LLM_METHODS}
+    assert {method for method, _ in found["german", 2].cells()} == set(suite().methods)  # beyond the text splits
     keys = [job.cell_key(*cell) for job in found.values() for cell in job.cells()]
     assert len(set(keys)) == len(keys)
 
@@ -130,7 +133,8 @@ def tables(chosen: Suite, have: list[tuple[str, int, str]]) -> Tables:
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(RESULTS.columns))
     none = pd.DataFrame()
-    return Tables(frame, none, none, none, chosen.model_dump(mode="json"))
+    asked = asked_cells(list(plan(chosen, CARDS)))
+    return Tables(frame, none, none, none, chosen.model_dump(mode="json") | {"asked": asked})
 
 
 def test_cells_that_are_missing_are_named_in_both_halves() -> None:
@@ -138,9 +142,9 @@ def test_cells_that_are_missing_are_named_in_both_halves() -> None:
         {"methods": ("llm_base", "cross_uniform"), "tasks": ("german", "compas:race")}, methods=("constant",)
     )
     everything = [(job.task, job.split, method) for job in plan(chosen, CARDS) for method, _ in job.cells()]
-    assert len(everything) == 3 * 1 + 3 * 3 + 2 * 3
+    assert len(everything) == 3 * 1 + (2 * 3 + 1) + 2 * 3
     assert missing_cells(tables(chosen, everything)) == []
-    lost = [("german", 2, "llm_base"), ("compas:race", 1, "cross_uniform"), ("scm", 0, "constant")]
+    lost = [("german", 1, "llm_base"), ("compas:race", 1, "cross_uniform"), ("scm", 0, "constant")]
     found = missing_cells(tables(chosen, [cell for cell in everything if cell not in lost]))
     assert sorted(found) == sorted(f"{t} · {m} · split {s} · seed 0 · sensitive keep" for t, s, m in lost)
 

@@ -17,7 +17,7 @@ def test_default_suite_is_the_promised_one() -> None:
         "german", "bail_clean", "credit", "adult:sex", "compas:race", "scm"
     ]  # fmt: skip
     assert suite.splits >= 5 and suite.seeds >= 3
-    assert (suite.protocol, suite.space) == ("robust", "published")
+    assert (suite.protocol, suite.space) == ("robust", "wide")
     assert suite.llm is not None and suite.llm.tasks == ("german",)
     asked = {"lightgbm", "exponentiated_gradient", "threshold_optimizer", "reweighing", "graph_gate_dense", "fairgnn"}
     assert asked <= set(suite.methods)
