@@ -34,6 +34,9 @@ PROTOCOL = "nifty"
 WIDTH = 2.0
 """Standard deviations on either side of a mean that still count as the same number."""
 
+WIDEST = 10.0
+"""Widest half interval, in points, that our own seeds may give to one published run: beyond it everything is inside."""
+
 Verdict = Literal["inside", "outside", "no interval", "unchecked", "not measured"]
 _VALUE = re.compile(r"(\d+(?:\.(\d+))?)(?:±(\d+(?:\.\d+)?))?")
 
@@ -291,7 +294,8 @@ def judge(ours: Ours, source: Source, printed: Printed) -> Finding:
     Returns
     -------
     Finding
-        Verdict "inside", "outside", "no interval" (neither side has a spread and the digits differ) or "not measured".
+        Verdict "inside", "outside", "no interval" (neither side has a spread and the digits differ, or only ours has
+        one and it is wider than ``WIDEST``) or "not measured".
     """
     if math.isnan(ours.mean):
         return Finding(source, printed, math.nan, math.nan, "not measured here", "not measured")
@@ -324,6 +328,8 @@ def _allowed(ours: Ours, source: Source, printed: Printed) -> tuple[float, str]:
         return 0.0, "exact"
     if not math.isnan(printed.std):
         return WIDTH * printed.std, "published ± 2·std"
+    if WIDTH * ours.std > WIDEST:
+        return math.nan, "one published run, and our seeds spread too widely to tell"
     if ours.std > 0:
         return WIDTH * ours.std, "one published run, ± 2·std of our seeds"
     return math.nan, "one published run, and our seeds do not differ"
