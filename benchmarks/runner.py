@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import sys
@@ -14,9 +16,9 @@ from rich.console import Console
 
 from benchmarks.baselines import BASELINES, load_baseline
 from benchmarks.cell import Cell
-from benchmarks.environment import code_version, environment_hash, library_versions
+from benchmarks.environment import code_version, environment_hash, library_versions, source_hash
 from benchmarks.executor import Outcome, make_executor
-from benchmarks.job import Job, plan
+from benchmarks.job import Job, hash_json, plan
 from benchmarks.own_method import is_own, load_own
 from benchmarks.progress import show_progress
 from benchmarks.suite import Suite, method_id
@@ -26,6 +28,11 @@ from tasks.files import write_json
 
 class DataUnavailableError(RuntimeError):
     """Data that a strict run needs cannot be had."""
+
+
+RESULTS = "results.parquet"
+WRITTEN = "written.json"
+"""What the tables and pages of an output folder were written from."""
 
 
 @dataclass
@@ -75,13 +82,55 @@ def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console
         f"{workers} worker(s), output {output}"
     )
     summary = RunSummary(output, len(jobs), len(todo), unavailable)
+    record = _Record(output / WRITTEN, suite, jobs, unavailable)
+    if not todo and record.stands(output):
+        console.print("Nothing has changed: tables and pages are those of the last run.")
+        summary.pages = record.pages(output)
+        return summary
     _run_jobs(todo, output, workers, console, summary)
     _track(jobs, output, console, summary)
     collect(suite, jobs, output, summary)
     from reports.build import write_report
 
     summary.pages = write_report(output)
+    if summary.ok and not summary.tracking_error:
+        record.write(summary.pages, output)
     return summary
+
+
+class _Record:
+    """What tables and pages of an output folder were written from, so that they are not written again from the same."""
+
+    def __init__(self, path: Path, suite: Suite, jobs: list[Job], unavailable: list[dict[str, str]]) -> None:
+        cells = [job.cell_key(*cell) for job in jobs for cell in job.cells()]
+        from benchmarks.tracking import tracking_uri
+
+        code = source_hash("reports", "benchmarks/runner.py", "benchmarks/cell.py", "metrics/registry.py")
+        self._path = path
+        self._source = hash_json([suite.model_dump(mode="json"), cells, unavailable, code, tracking_uri()])
+
+    def stands(self, output: Path) -> bool:
+        """Whether the files are there as they were written, from the same cells, by the same code."""
+        known = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        if known.get("source") != self._source:
+            return False
+        return bool(known["files"] == _digests(output, [name for name, _ in known["files"]]))
+
+    def pages(self, output: Path) -> list[Path]:
+        """The files that the last run wrote."""
+        known = json.loads(self._path.read_text(encoding="utf-8"))
+        return [output / name for name, _ in known["files"] if name != RESULTS]
+
+    def write(self, pages: list[Path], output: Path) -> None:
+        """Note the pages and the result table with their digests."""
+        names = [*(str(page.relative_to(output)) for page in pages), RESULTS]
+        write_json(self._path, {"source": self._source, "files": _digests(output, names)})
+
+
+def _digests(output: Path, names: Iterable[str]) -> list[list[str]]:
+    """Name and sha256 of every file, "" for one that is gone."""
+    found = [(name, output / name) for name in names]
+    return [[name, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""] for name, path in found]
 
 
 def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]:

@@ -100,7 +100,10 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     )  # fmt: skip
     view, ledger = task.view(), Ledger(home / "timing.json")
     tunings = Tunings(job, view, home / "tune", ledger, notify)
-    tunings.plan(networks_of(job, [method for method, _ in pending]))
+    networks = networks_of(job, [method for method, _ in pending])
+    tunings.plan(networks)
+    if set(pool_networks(job, TABULAR)) <= set(networks):
+        tunings.summarise()
     baselines = Baselines(job, view, home / "baselines", tunings, notify)
     failures: list[Failure] = []
     for repeat in range(job.seeds):

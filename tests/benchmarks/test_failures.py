@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from benchmarks.baseline import Params
 from benchmarks.baselines import constant
 from benchmarks.cli import app
 from benchmarks.executor import Outcome
@@ -15,6 +17,7 @@ from benchmarks.failure import explain
 from benchmarks.job import plan
 from benchmarks.runner import DataUnavailableError, cell_failures
 from benchmarks.suite import Suite
+from experts.expert import Expert
 from tasks.registry import CARDS
 from tasks.task import TaskView
 
@@ -38,14 +41,14 @@ def bench(folder: Path, tasks: str, *options: str, splits: int = 1) -> Result:
 def test_a_method_that_raises_is_failed_rows_and_exit_code_1_and_other_jobs_are_fine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = constant.fit
+    method = constant.METHOD
 
-    def raises_on_split_1(view: TaskView, seed: int) -> constant.Constant:
+    def raises_on_split_1(view: TaskView, params: Params, seed: int) -> Expert:
         if view.split.index == 1:
             raise RuntimeError("no luck today")
-        return fit(view, seed)
+        return method.fit(view, params, seed)
 
-    monkeypatch.setattr(constant, "fit", raises_on_split_1)
+    monkeypatch.setattr(constant, "METHOD", replace(method, fit=raises_on_split_1))
     done = bench(tmp_path, '"scm"', splits=2)
     assert done.exit_code == 1, done.output
     assert "FAILED" in done.output and "no luck today" in done.output and "1 cells failed" in done.output
@@ -54,7 +57,7 @@ def test_a_method_that_raises_is_failed_rows_and_exit_code_1_and_other_jobs_are_
     assert set(failed["split"]) == {1} and failed["reason"].str.contains("no luck today").all()
     assert len(table[table["split"] == 0]) >= 50
 
-    monkeypatch.setattr(constant, "fit", fit)
+    monkeypatch.setattr(constant, "METHOD", method)
     again = bench(tmp_path, '"scm"', splits=2)
     assert again.exit_code == 0, again.output
     assert "1 already finished" in " ".join(again.output.split())

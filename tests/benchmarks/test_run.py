@@ -93,7 +93,7 @@ def test_same_seed_same_bytes(finished: Finished, tmp_path: Path, quiet: Console
 
 def test_another_seed_has_another_split_and_other_trials(finished: Finished, tmp_path: Path, quiet: Console) -> None:
     other = tmp_path / "other"
-    run_suite(tiny_suite(seed=1, methods=("constant",)), other, workers=1, strict=True, console=quiet)
+    run_suite(tiny_suite(seed=1, methods=("constant", "result")), other, workers=1, strict=True, console=quiet)
     assert not set(results(finished[0])["split_hash"]) & set(results(other)["split_hash"])
     found = [next(output.glob("jobs/*/tune/scm_result_tuning_results.json")) for output in (finished[0], other)]
     trials = [json.loads(path.read_text())["trials"] for path in found]
@@ -110,6 +110,22 @@ def test_two_seeds_are_two_cells_of_each_method_on_the_same_split(tmp_path: Path
     ]  # fmt: skip
     assert table["split_hash"].nunique() == 1
     assert table.query("method == 'utility'")["estimate"].nunique() == 2
+
+
+def test_a_second_run_with_nothing_changed_writes_nothing_and_a_lost_page_comes_back(
+    tmp_path: Path, quiet: Console
+) -> None:
+    def run() -> RunSummary:
+        return run_suite(tiny_suite(methods=("constant",)), tmp_path, workers=1, strict=True, console=quiet)
+
+    pages = run().pages
+    times = {page: page.stat().st_mtime_ns for page in pages}
+    again = run()
+    assert again.computed == 0 and again.pages == pages
+    assert {page: page.stat().st_mtime_ns for page in pages} == times
+    text = pages[0].read_bytes()
+    pages[0].write_text("spoilt")
+    assert run().pages == pages and pages[0].read_bytes() == text
 
 
 KILLER = """

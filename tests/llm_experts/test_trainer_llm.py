@@ -204,8 +204,9 @@ def test_rows_of_weight_zero_teach_nothing() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "stratified_order", same_order)
         after = theta_of(other)
-    assert torch.equal(before[0], after[0])
-    assert not torch.equal(before[1], after[1])
+    # rates are divided by the number of rows of a label and then by their weights: equal but for the last digit
+    torch.testing.assert_close(before[0], after[0], rtol=0, atol=1e-7)
+    assert float((before[1] - after[1]).abs().max()) > 1e-5
 
 
 def test_fixed_steps_repeat_the_beginning_of_a_longer_run(texts: TaskTexts) -> None:
