@@ -65,7 +65,7 @@ class Baselines:
         baseline = self._baseline(method)
         found = tune_baseline(
             baseline, self.view, seed=self._seed(method, 0), trials=self.job.trials,
-            floor=self._tunings.floor(),
+            floor=self._tunings.floor(), epsilon=self.job.epsilon,
             published=self.job.settings == "published",
             progress=lambda done, total: self._notify(self.job.name, f"{method} {done}/{total}", 0.6),
         )  # fmt: skip
