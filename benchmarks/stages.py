@@ -356,7 +356,7 @@ class System:
         trials = self._trials(method)
         if trials is not None:
             write_json(folder / "trials.json", trial_columns(trials))
-        if method == "mixture":
+        if method == "mixture" and self.repeat == 0:  # one model to serve, not one per seed
             save_servable(expert, self.view, folder / "model")
 
 
