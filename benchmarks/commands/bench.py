@@ -97,5 +97,7 @@ def bench(
     console.print("Browse every run with: fairmoe ui", highlight=False)
     if not summary.ok:
         failed = f"{len(summary.failures)} cells failed"
-        console.print(f"[bold red]{failed}[/]; they are rows with status 'failed'. Run again to retry only them.")
+        console.print(
+            f"[bold red]{failed}[/]; they are rows with status 'failed' or 'timeout'. Run again to retry only them."
+        )
         raise typer.Exit(1)
