@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import torch
-
 from tasks.files import write_json
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
     from metrics.evidence import Evidence
     from metrics.score import Scores
     from tasks.task import TaskView
@@ -87,10 +87,14 @@ def predictions_frame(view: TaskView, parts: dict[str, tuple[torch.Tensor, Evide
 
     ``parts`` maps a part's name to (row ids, evidence).
     """
+    import pandas as pd
+
     return pd.concat([_part_frame(view, part, rows, e) for part, (rows, e) in parts.items()], ignore_index=True)
 
 
 def _part_frame(view: TaskView, part: str, rows: torch.Tensor, evidence: Evidence) -> pd.DataFrame:
+    import pandas as pd
+
     columns: dict[str, Any] = {
         "row": view.rows[rows].numpy(),
         "part": part,

@@ -12,7 +12,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.baselines import BASELINE_FOLDER, BASELINES, load_baseline
+from benchmarks import baselines
+from benchmarks.baselines import BASELINE_FOLDER, BASELINES
 from benchmarks.environment import (
     baseline_library_versions,
     computing_hash,
@@ -136,13 +137,18 @@ class Job:
 
 def llm_hash(settings: LLMSettings) -> str:
     """Hash of all that determines text experts: base (of a folder its files), settings, code and libraries."""
-    from llm_experts.base import hash_of
-    from llm_experts.nano import nano_hash
-
     apart = {"tasks", "splits", "seeds", "methods", "device", "with_graph"}
     facts = settings.model_dump(mode="json", exclude=apart)
     folder = Path(settings.base).expanduser()
-    base = nano_hash() if settings.base == "nano" else hash_of(folder) if folder.is_dir() else settings.base
+    base = settings.base
+    if settings.base == "nano":
+        from llm_experts.nano import nano_hash
+
+        base = nano_hash()
+    elif folder.is_dir():
+        from llm_experts.base import hash_of
+
+        base = hash_of(folder)
     return hash_json([facts, base, source_hash("llm_experts", "benchmarks/llm_stages.py"), llm_library_versions()])
 
 
@@ -180,7 +186,7 @@ def methods_of(suite: Suite, task: str) -> tuple[str, ...]:
 @cache
 def needs_edges(method: str) -> bool:
     """Whether a method is one of graphs."""
-    return method in GRAPH_METHODS or (method in BASELINES and load_baseline(method).graph)
+    return method in GRAPH_METHODS or (method in BASELINES and baselines.needs_edges(method))
 
 
 def baseline_code(suite: Suite) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,15 @@ class RunSummary:
         return not self.failures
 
 
-def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console: Console) -> RunSummary:
+def run_suite(
+    suite: Suite,
+    output: Path,
+    *,
+    workers: int,
+    strict: bool,
+    console: Console,
+    prepare: Callable[[], None] | None = None,
+) -> RunSummary:
     """Run what is not finished yet, then write tables and pages from everything that is.
 
     Parameters
@@ -65,6 +73,8 @@ def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console
         Worker processes; 1 runs in this process.
     strict : bool
         Data that cannot be had is an error instead of a loud line.
+    prepare : callable, optional
+        Makes ready what text experts stand on; called once before the jobs, if one of them reads rows as text.
     """
     cards, unavailable = available_tasks(suite)
     for gap in unavailable:
@@ -87,6 +97,8 @@ def run_suite(suite: Suite, output: Path, *, workers: int, strict: bool, console
         console.print("Nothing has changed: tables and pages are those of the last run.")
         summary.pages = record.pages(output)
         return summary
+    if prepare is not None and any(job.llm for job in todo):
+        prepare()
     _run_jobs(todo, output, workers, console, summary)
     _track(jobs, output, console, summary)
     collect(suite, jobs, output, summary)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(seed: int, *words: str | int) -> int:
@@ -21,4 +24,6 @@ def numpy_generator(seed: int, *words: str | int) -> np.random.Generator:
 
 def torch_generator(seed: int, *words: str | int) -> torch.Generator:
     """CPU torch generator of a named part."""
+    import torch  # seconds, which planning a run need not take
+
     return torch.Generator().manual_seed(derive_seed(seed, *words))

@@ -79,14 +79,16 @@ def bench(
 
         print_plan(plan, folder, workers, console)
         return
-    if plan.llm is not None:
-        from benchmarks.commands.llm import prepare_base
-
-        prepare_base(plan.llm, console)
     from benchmarks.runner import run_suite
 
+    def prepare() -> None:
+        from benchmarks.commands.llm import prepare_base
+
+        if plan.llm is not None:
+            prepare_base(plan.llm, console)
+
     try:
-        summary = run_suite(plan, folder, workers=workers, strict=strict, console=console)
+        summary = run_suite(plan, folder, workers=workers, strict=strict, console=console, prepare=prepare)
     except KeyboardInterrupt:
         console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
         raise typer.Exit(130) from None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.baselines import BASELINES, adversarial_mitigation, load_baseline
+from benchmarks.baselines import BASELINES, adversarial_mitigation, load_baseline, needs_edges
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from metrics.points import point_values
@@ -46,6 +46,10 @@ def fitted(name: str, view: TaskView = VIEW, seed: int = 3) -> Expert:
 @cache
 def once(name: str) -> Expert:
     return fitted(name)
+
+
+def test_that_a_method_needs_edges_is_read_from_its_source() -> None:
+    assert {name for name in BASELINES if needs_edges(name)} == {n for n in BASELINES if load_baseline(n).graph}
 
 
 def test_found_by_their_file_names() -> None:
