@@ -57,19 +57,14 @@ class Cell:
     @classmethod
     def load(cls, folder: Path) -> Cell:
         """Read a finished cell; null becomes nan in number columns."""
+        from reports.table import NUMBERS
+
         data = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
         cell = cls(**data)
         for row in itertools.chain(cell.results, cell.groups, cell.routing, *cell.tables.values()):
             for column in NUMBERS & row.keys():
                 row[column] = math.nan if row[column] is None else float(row[column])
         return cell
-
-
-NUMBERS = {
-    "estimate", "low", "high", "null_p95", "weight", "top1", "expert_rate", "surrogate", "items", "validation",
-    "utility_validation", "fair_res_validation", "utility_test", "fair_res_test",
-}  # fmt: skip
-"""Columns of numbers in the tables of a cell."""
 
 
 def _finite(data: Any) -> Any:

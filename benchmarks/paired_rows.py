@@ -15,9 +15,9 @@ from scipy import special
 from metrics.counts import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
 from metrics.registry import MIN_GROUP_ROWS
-from reports.changes import FAILED
 from reports.compare import Difference, judged
 from reports.statistics import LEVEL, ROUNDING, Interval
+from reports.table import LOST
 from tasks.card import CardError, DataError
 from tasks.load import load_task
 from tasks.registry import task_name
@@ -91,7 +91,7 @@ def _common_cells(tables: tuple[Tables, Tables]) -> pd.DataFrame:
     """Cells that both runs finished on the same bytes, with the key of each run's cell."""
     heads = []
     for run, side in zip(tables, ("first", "second"), strict=True):
-        rows = run.results[~run.results["status"].isin(FAILED)]
+        rows = run.results[~run.results["status"].isin(LOST)]
         head = rows[[*CELL, "protocol", "task_hash", "split_hash"]].drop_duplicates()
         keys = run.provenance[[*CELL, "cell"]].rename(columns={"cell": side})
         heads.append(head.merge(keys, on=CELL))

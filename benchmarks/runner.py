@@ -93,9 +93,10 @@ def run_suite(
     )
     summary = RunSummary(output, len(jobs), len(todo), unavailable)
     record = _Record(output / WRITTEN, suite, jobs, unavailable)
-    if not todo and record.stands(output):
+    standing = None if todo else record.pages(output)
+    if standing is not None:
         console.print("Nothing has changed: tables and pages are those of the last run.")
-        summary.pages = record.pages(output)
+        summary.pages = standing
         return summary
     if prepare is not None and any(job.llm for job in todo):
         prepare()
@@ -121,17 +122,15 @@ class _Record:
         self._path = path
         self._source = hash_json([suite.model_dump(mode="json"), cells, unavailable, code, tracking_uri()])
 
-    def stands(self, output: Path) -> bool:
-        """Whether the files are there as they were written, from the same cells, by the same code."""
+    def pages(self, output: Path) -> list[Path] | None:
+        """The pages of the last run, if all is there as it was written, from the same cells, by the same code."""
         known = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
         if known.get("source") != self._source:
-            return False
-        return bool(known["files"] == _digests(output, [name for name, _ in known["files"]]))
-
-    def pages(self, output: Path) -> list[Path]:
-        """The files that the last run wrote."""
-        known = json.loads(self._path.read_text(encoding="utf-8"))
-        return [output / name for name, _ in known["files"] if name != RESULTS]
+            return None
+        names = [name for name, _ in known["files"]]
+        if known["files"] != _digests(output, names):
+            return None
+        return [output / name for name in names if name != RESULTS]
 
     def write(self, pages: list[Path], output: Path) -> None:
         """Note the pages and the result table with their digests."""

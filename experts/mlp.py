@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,9 @@ from experts.integrated_gradients import by_column, column_indicator, lane_attri
 from experts.lanes import LaneParameters, hidden, margins, row_chunks, with_ones
 from tasks.files import atomic_path, write_json
 from tasks.task import TaskView
+
+if TYPE_CHECKING:
+    from experts.graph.expert import GraphExpert
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "expert.json"
@@ -82,19 +85,7 @@ class MLPExpert:
 
     def save(self, folder: Path) -> None:
         """Write ``weights.safetensors`` and ``expert.json`` into an existing folder."""
-        with atomic_path(folder / WEIGHTS) as path:
-            save_file({"theta": self.parameters.theta.detach().contiguous().clone()}, path)
-        write_json(
-            folder / DESCRIPTION,
-            {
-                "family": self.family,
-                "role": self.role,
-                "explainer": self.explainer,
-                "hidden": self.parameters.hidden,
-                "feature_names": list(self.feature_names),
-                "task_hash": self.task_hash,
-            },
-        )
+        save_lane(self, folder)
 
     @classmethod
     def load(cls, folder: Path) -> MLPExpert:
@@ -110,6 +101,17 @@ class MLPExpert:
         theta = read_theta(folder / WEIGHTS, (1, facts["hidden"] * (len(names) + 2) + 1))
         parameters = LaneParameters(theta, len(names), facts["hidden"])
         return cls(facts["role"], parameters, names, facts["task_hash"])
+
+
+def save_lane(expert: MLPExpert | GraphExpert, folder: Path, **further: Any) -> None:
+    """Write ``weights.safetensors`` and ``expert.json``, which also says ``further``, into an existing folder."""
+    with atomic_path(folder / WEIGHTS) as path:
+        save_file({"theta": expert.parameters.theta.detach().contiguous().clone()}, path)
+    facts = {
+        "family": expert.family, "role": expert.role, "explainer": expert.explainer,
+        "hidden": expert.parameters.hidden, "feature_names": list(expert.feature_names), "task_hash": expert.task_hash,
+    }  # fmt: skip
+    write_json(folder / DESCRIPTION, facts | further)
 
 
 def check_features(role: str, names: tuple[str, ...], task: TaskView) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reports.table import CELL, Tables, missing_cells
+from reports.table import CELL, LOST, Tables, missing_cells
 
 Cell = tuple[Any, ...]
 """Values of the columns ``CELL``."""
@@ -16,9 +16,6 @@ OUTCOME = frozenset({"unavailable", "failures", "tracking_error", "asked", "info
 """Parts of suite.json that say how a run went, or that follow from its settings and code."""
 
 VERSIONS = frozenset({"hash", "code_version", "environment_hash", "libraries", "python", "llm_base"})
-FAILED = ("failed", "timeout")
-"""Statuses of cells that were not computed."""
-
 LISTS = ("tasks", "methods")
 
 
@@ -140,7 +137,7 @@ def _missing(tables: Tables) -> tuple[str, ...]:
 def _states(tables: Tables) -> tuple[set[Cell], set[Cell]]:
     """Finished and failed cells."""
     rows = tables.results
-    failed = set(rows.loc[rows["status"].isin(FAILED), list(CELL)].itertuples(index=False, name=None))
+    failed = set(rows.loc[rows["status"].isin(LOST), list(CELL)].itertuples(index=False, name=None))
     return set(rows[list(CELL)].itertuples(index=False, name=None)) - failed, failed
 
 

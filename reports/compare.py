@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from metrics.registry import spec
-from reports.changes import FAILED, CellChanges, Change, cell_changes, changes
+from reports.changes import CellChanges, Change, cell_changes, changes
 from reports.comparison import cap_of, uncapped
 from reports.names import HEADLINE, larger_is_better
 from reports.statistics import (
@@ -34,7 +34,7 @@ from reports.statistics import (
     hierarchical_bootstrap,
     holm,
 )
-from reports.table import RESULTS, Tables
+from reports.table import LOST, RESULTS, Tables
 
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "within noise", "identical", "one split", "not estimable"]
@@ -222,7 +222,7 @@ def _common_places(first: Tables, second: Tables) -> list[Place]:
 
 def _picked(tables: Tables, metrics: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:
     rows = tables.results
-    rows = rows[(rows["part"] == "test") & ~rows["status"].isin(FAILED) & rows["metric"].isin(metrics)]
+    rows = rows[(rows["part"] == "test") & ~rows["status"].isin(LOST) & rows["metric"].isin(metrics)]
     return rows[rows["method"].isin(methods)] if methods else rows
 
 

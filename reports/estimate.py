@@ -10,13 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.statistics import corrected_interval
+from reports.table import LOST
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str]
 """(method, metric)."""
-
-LOST = ("failed", "timeout")
-"""Statuses of cells that were not computed; the one row of such a cell stands for all metrics."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from reports.names import HEADLINE
 from reports.ranking import Bools, Ranked, Ranking, rank_methods
 from reports.resampling import FEW_TASKS, Resampling, resampling
 from reports.statistics import Floats, generator, hierarchical_bootstrap
+from reports.table import LOST
 from reports.variance import Spread, spreads
 from reports.winners import Method
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 WORST = "worst_acc@1"
 COLUMNS = ("utility@1", "fair_res@1", WORST, "fair_proc@1", VERSION)
 """Means over tasks in the headline table."""
-
-LOST = ("failed", "timeout")
-"""Statuses of cells that were not computed; their one row stands for all metrics."""
 
 
 @dataclass(frozen=True)

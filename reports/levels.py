@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from reports.comparison import cap_of, uncapped, verdict
+from reports.comparison import Pooled, cap_of, uncapped, verdict
 from reports.estimate import Floats
 from reports.statistics import (
     LEVEL,
@@ -168,18 +168,6 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """first − second in test utility over all tasks that have both."""
-
-    interval: Interval
-    p_holm: float
-    verdict: str
-    better: int
-    worse: int
-    tasks: int
-
-
-@dataclass(frozen=True)
 class Place:
     """Where a contender stands at a level, over tasks.
 
@@ -210,9 +198,9 @@ class Levels:
     places : dict
         (level, (method, variant)) → Place.
     standing : dict
-        (mixture, rival, level) → Difference.
+        (mixture, rival, level) → Pooled.
     gained : dict
-        (method, level) → Difference, thresholds − plain.
+        (method, level) → Pooled, thresholds − plain.
     """
 
     contenders: tuple[Contender, ...]
@@ -220,8 +208,8 @@ class Levels:
     best: dict[str, tuple[Best, ...]]
     reference: Contender | None
     places: dict[tuple[str, Id], Place]
-    standing: dict[tuple[Id, Id, str], Difference]
-    gained: dict[tuple[str, str], Difference]
+    standing: dict[tuple[Id, Id, str], Pooled]
+    gained: dict[tuple[str, str], Pooled]
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -443,9 +431,9 @@ def _ranks(pairs: Mapping[str, Floats], row: int) -> tuple[int, int]:
     return 1 + better, len(others) + 1 - worse
 
 
-def _standing(values: Mapping[str, Floats], contenders: Sequence[Contender]) -> dict[tuple[Id, Id, str], Difference]:
+def _standing(values: Mapping[str, Floats], contenders: Sequence[Contender]) -> dict[tuple[Id, Id, str], Pooled]:
     ids = [c.id for c in contenders]
-    found: dict[tuple[Id, Id, str], Difference] = {}
+    found: dict[tuple[Id, Id, str], Pooled] = {}
     for level, cube in values.items():
         for mixture in (m for m in MIXTURES if m in ids):
             rivals = [r for r in RIVALS if r in ids]
@@ -455,17 +443,17 @@ def _standing(values: Mapping[str, Floats], contenders: Sequence[Contender]) -> 
     return found
 
 
-def _gained(values: Mapping[str, Floats], contenders: Sequence[Contender]) -> dict[tuple[str, str], Difference]:
+def _gained(values: Mapping[str, Floats], contenders: Sequence[Contender]) -> dict[tuple[str, str], Pooled]:
     ids = [c.id for c in contenders]
     methods = [m for m, variant in ids if variant == THRESHOLDS and (m, PLAIN) in ids]
-    found: dict[tuple[str, str], Difference] = {}
+    found: dict[tuple[str, str], Pooled] = {}
     for level, cube in values.items():
         rows = [cube[ids.index((m, THRESHOLDS))] - cube[ids.index((m, PLAIN))] for m in methods]
         found |= {(m, level): d for m, d in zip(methods, _differences(rows), strict=True) if d.tasks}
     return found
 
 
-def _differences(rows: Sequence[Floats]) -> list[Difference]:
+def _differences(rows: Sequence[Floats]) -> list[Pooled]:
     """Pooled differences of one question, Holm-corrected over them; single tasks are corrected in the same way."""
     if not rows:
         return []
@@ -474,7 +462,7 @@ def _differences(rows: Sequence[Floats]) -> list[Difference]:
     adjusted = holm([float(p) for p in pooled["p"]])
     verdicts = [_verdicts(stacked[:, task]) for task in range(stacked.shape[1])]
     return [
-        Difference(
+        Pooled(
             interval := _interval(pooled, (row,)),
             p,
             verdict(interval, p, up=True),
@@ -523,7 +511,7 @@ def standing_sentences(found: Levels, mixture: Contender) -> list[tuple[str, str
     return _merged(lines)
 
 
-def _sentence(differences: Mapping[Contender, Difference]) -> str:
+def _sentence(differences: Mapping[Contender, Pooled]) -> str:
     tasks = {d.tasks for d in differences.values()}
     parts = [
         f"{words} " + ", ".join(_with_tasks(r, d, len(tasks) > 1) for r, d in differences.items() if d.verdict == word)
@@ -534,7 +522,7 @@ def _sentence(differences: Mapping[Contender, Difference]) -> str:
     return "; ".join(parts) + end
 
 
-def _with_tasks(rival: Contender, difference: Difference, differ: bool) -> str:
+def _with_tasks(rival: Contender, difference: Pooled, differ: bool) -> str:
     return f"{rival.label} ({_tasks(difference.tasks)})" if differ else rival.label
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reports.budget import Budget
+from reports.comparison import Pooled
 from reports.format import estimate_text, half_text, interval_text, signed
 from reports.levels import (
     Best,
     Contender,
-    Difference,
     Levels,
     Place,
     gained_sentences,
@@ -89,7 +89,7 @@ def _mean(interval: Interval) -> str:
     return f"{estimate_text(interval.mean, interval.half)} {half_text(interval.mean, interval.half)}".strip()
 
 
-def _difference(d: Difference | None) -> str:
+def _difference(d: Pooled | None) -> str:
     if d is None:
         return "–"
     tally = f"{d.better}▲ {d.worse}▼ {d.tasks - d.better - d.worse}○"

@@ -26,7 +26,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,9 @@ PROVENANCE = Schema(
         "reproduce",
     ),
 )
+
+LOST = ("failed", "timeout")
+"""Statuses of cells that were not computed; the one row of such a cell stands for all metrics."""
 
 INTEGERS = frozenset({"split", "seed", "member", "trial"})
 NUMBERS = frozenset(
@@ -266,12 +269,10 @@ def read_results(folder: Path) -> Tables:
     ReportError
         If a file is missing or its columns differ from the schema.
     """
-    return Tables(
-        results=_read_parquet(folder / "results.parquet"),
+    return replace(
+        read_core(folder),
         groups=_read_csv(folder / "groups.csv", GROUPS),
         routing=_read_csv(folder / "routing.csv", ROUTING),
-        provenance=_read_csv(folder / "provenance.csv", PROVENANCE),
-        suite=json.loads(_present(folder / "suite.json").read_text(encoding="utf-8")),
         further={name: _read_csv(folder / f"{name}.csv", schema) for name, schema in FURTHER.items()},
     )
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from experts.expert import Role
@@ -16,8 +15,16 @@ from experts.graph.settings import GraphSettings
 from experts.group_profiles import indicator_or_none
 from experts.integrated_gradients import path_slopes
 from experts.lanes import LaneParameters, hidden
-from experts.mlp import DESCRIPTION, WEIGHTS, ExpertError, MLPExpert, check_features, read_description, read_theta
-from tasks.files import atomic_path, write_json
+from experts.mlp import (
+    DESCRIPTION,
+    WEIGHTS,
+    ExpertError,
+    MLPExpert,
+    check_features,
+    read_description,
+    read_theta,
+    save_lane,
+)
 from tasks.task import TaskView
 
 
@@ -107,20 +114,7 @@ class GraphExpert:
 
     def save(self, folder: Path) -> None:
         """Write ``weights.safetensors`` and ``expert.json`` into an existing folder."""
-        with atomic_path(folder / WEIGHTS) as path:
-            save_file({"theta": self.parameters.theta.detach().contiguous().clone()}, path)
-        write_json(
-            folder / DESCRIPTION,
-            {
-                "family": self.family,
-                "layers": self.settings.layers,
-                "role": self.role,
-                "explainer": self.explainer,
-                "hidden": self.parameters.hidden,
-                "feature_names": list(self.feature_names),
-                "task_hash": self.task_hash,
-            },
-        )
+        save_lane(self, folder, layers=self.settings.layers)
 
     @classmethod
     def load(cls, folder: Path) -> GraphExpert:
