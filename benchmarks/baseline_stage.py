@@ -16,8 +16,8 @@ from benchmarks.executor import Notify
 from benchmarks.levels import Trained
 from benchmarks.own_method import load_own
 from benchmarks.tunings import Tunings
-from tasks.files import write_json
-from tasks.seeding import derive_seed
+from foundation.files import write_json
+from foundation.seeding import derive_seed
 
 if TYPE_CHECKING:
     from benchmarks.baseline import Baseline

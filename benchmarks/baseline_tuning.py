@@ -16,8 +16,8 @@ from experts.lane_metrics import OUTCOME_METRICS, SCORES
 from experts.sampler import batch_sampler
 from experts.trial_store import Row
 from experts.trials import EPSILON, UTILITY, choose, direction_of, quiet_optuna, tell_trial, trial_row
+from foundation.seeding import derive_seed
 from metrics.points import point_values, rarer_share
-from tasks.seeding import derive_seed
 
 if TYPE_CHECKING:
     import optuna

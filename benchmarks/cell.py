@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.files import write_json
+from foundation.files import write_json
 
 if TYPE_CHECKING:
     import pandas as pd

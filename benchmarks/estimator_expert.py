@@ -18,8 +18,8 @@ import torch
 from scipy.special import logit
 from torch import Tensor
 
+from foundation.files import write_json
 from metrics.shapley import shapley_columns
-from tasks.files import write_json
 from tasks.task import TaskView
 
 Floats = npt.NDArray[np.float64]

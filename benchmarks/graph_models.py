@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from tasks.files import atomic_path, write_json
-from tasks.seeding import derive_seed
+from foundation.files import atomic_path, write_json
+from foundation.seeding import derive_seed
 from tasks.task import TaskView
 
 WEIGHTS = "weights.safetensors"

@@ -23,8 +23,8 @@ from benchmarks.environment import (
 )
 from benchmarks.own_method import is_own, own_hash, own_path
 from benchmarks.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, LLMSettings, Suite, SuiteError, method_id
+from foundation.seeding import derive_seed
 from tasks.registry import resolve, task_name
-from tasks.seeding import derive_seed
 
 BASELINE_BASE = (
     "benchmarks/baseline.py", "benchmarks/baseline_tuning.py", "benchmarks/estimator_expert.py",

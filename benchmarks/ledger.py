@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.files import write_json
+from foundation.files import write_json
 
 
 class Ledger:

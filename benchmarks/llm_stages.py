@@ -32,6 +32,8 @@ from benchmarks.stages import (
 from benchmarks.suite import LLM_METHODS, LLMSettings
 from experts.expert import ROLES, Expert, Role
 from experts.out_of_fold import fold_of_rows
+from foundation.files import write_json
+from foundation.seeding import derive_seed, torch_generator
 from llm_experts.adapters.registry import kind_named
 from llm_experts.base import Base, load_base
 from llm_experts.calibration import Calibration, calibration_errors
@@ -53,8 +55,6 @@ from llm_experts.twin import twin
 from moe.mixture import Mixture
 from moe.selection import ValidationScore, validation_scores
 from moe.train_gate import DEFAULT_CONFIGS, GateFit, train_gate
-from tasks.files import write_json
-from tasks.seeding import derive_seed, torch_generator
 
 if TYPE_CHECKING:
     from torch import Tensor

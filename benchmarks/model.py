@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.environment import ROOT
-from tasks.files import write_json, write_text
+from foundation.files import write_json, write_text
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

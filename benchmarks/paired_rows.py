@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from scipy import special
 
+from foundation.seeding import numpy_generator
 from metrics.counts import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
 from metrics.registry import MIN_GROUP_ROWS
@@ -21,7 +22,6 @@ from reports.table import LOST
 from tasks.card import CardError, DataError
 from tasks.load import load_task
 from tasks.registry import task_name
-from tasks.seeding import numpy_generator
 
 if TYPE_CHECKING:
     from torch import Tensor

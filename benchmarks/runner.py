@@ -23,7 +23,7 @@ from benchmarks.own_method import is_own, load_own
 from benchmarks.progress import show_progress
 from benchmarks.suite import Suite, method_id
 from benchmarks.time_limit import MethodTimeoutError
-from tasks.files import write_json
+from foundation.files import write_json
 
 
 class DataUnavailableError(RuntimeError):

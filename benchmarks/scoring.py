@@ -23,12 +23,12 @@ from benchmarks.levels import Trained, level_rows, trial_rows
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from experts.mlp import MLPExpert
+from foundation.files import atomic_path
+from foundation.seeding import derive_seed
 from metrics.evidence import Evidence
 from metrics.score import score_many
 from moe.mixture import Mixture
 from moe.routing import Routed, routing_report
-from tasks.files import atomic_path
-from tasks.seeding import derive_seed
 from tasks.task import Task, TaskView
 
 RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}

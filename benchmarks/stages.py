@@ -32,14 +32,14 @@ from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
 from experts.tuning import Tuning, trial_probabilities
 from experts.twin import twin
+from foundation.files import write_json
+from foundation.seeding import derive_seed
 from gates.gate import ProjectedGate
 from metrics.procedural import procedural_points
 from moe.finetune import FineTuning, fine_tune
 from moe.mixture import Mixture
 from moe.train_gate import GateFit, train_gate
-from tasks.files import write_json
 from tasks.load import load_task
-from tasks.seeding import derive_seed
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.cell import Cell
 from benchmarks.environment import code_version, environment_hash
-from tasks.files import write_json
+from foundation.files import write_json
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

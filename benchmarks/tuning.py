@@ -13,7 +13,7 @@ from benchmarks.job import Job, hash_json, plan
 from benchmarks.progress import show_progress
 from benchmarks.suite import load_settings
 from experts.expert import ROLES, Role
-from tasks.files import atomic_path, write_json
+from foundation.files import atomic_path, write_json
 
 if TYPE_CHECKING:
     from experts.tuning import Tuning

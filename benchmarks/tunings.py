@@ -14,7 +14,7 @@ from experts.out_of_fold import out_of_fold_logits
 from experts.trainer import Budget
 from experts.tuning import Tuning, repeat_tuning, tune_seeds
 from experts.tuning_results import write_summary
-from tasks.seeding import derive_seed
+from foundation.seeding import derive_seed
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from experts.graph.neighbourhood import Neighbourhood
 from experts.lanes import with_ones
+from foundation.seeding import torch_generator
 from metrics.surrogates import known_rates, rate_weights, relative_weights
-from tasks.seeding import torch_generator
 from tasks.task import HIDDEN, TaskView
 
 FULL_BATCH_ROWS = 2048

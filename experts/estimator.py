@@ -24,8 +24,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from experts.expert import Role
 from experts.lanes import LaneParameters, margins
 from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
+from foundation.seeding import derive_seed, numpy_generator
 from tasks.arrays import frame_of, view_of_arrays
-from tasks.seeding import derive_seed, numpy_generator
 from tasks.task import TaskView
 
 Floats = npt.NDArray[np.float64]

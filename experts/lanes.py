@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from tasks.seeding import torch_generator
+from foundation.seeding import torch_generator
 
 SLOPE = 0.01
 """Slope of the leaky ReLU for negative inputs."""

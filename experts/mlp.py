@@ -16,7 +16,7 @@ from torch import Tensor
 from experts.expert import Role
 from experts.integrated_gradients import by_column, column_indicator, lane_attributions
 from experts.lanes import LaneParameters, hidden, margins, row_chunks, with_ones
-from tasks.files import atomic_path, write_json
+from foundation.files import atomic_path, write_json
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

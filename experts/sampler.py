@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from tasks.seeding import derive_seed
+from foundation.seeding import derive_seed
 
 
 class PerTrialSeeded(BaseSampler):

@@ -24,7 +24,7 @@ from experts.objectives.objective import Forward, Objective, cross_entropy_gradi
 from experts.objectives.procedural import ProceduralObjective
 from experts.objectives.result import ResultObjective
 from experts.objectives.utility import UtilityObjective
-from tasks.seeding import derive_seed
+from foundation.seeding import derive_seed
 from tasks.task import HIDDEN, TaskView
 
 LANE_CHUNK_FLOATS = 1 << 20

@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tasks.files import atomic_path, write_json
+from foundation.files import atomic_path, write_json
 
 Direction = Literal["minimize", "maximize"]
 Row = dict[str, Any]

@@ -21,8 +21,8 @@ from experts.expert import ALIASES, Role
 from experts.lane_metrics import HIGHER_IS_BETTER, SCORES
 from experts.sampler import batch_sampler
 from experts.trial_store import Direction, Row, TrialStore
+from foundation.seeding import derive_seed
 from metrics.points import DEGENERATE_SHARE
-from tasks.seeding import derive_seed
 
 UTILITY = "utility@1"
 OBJECTIVE = SCORES

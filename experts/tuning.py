@@ -40,8 +40,8 @@ from experts.trials import (
     trial_row,
 )
 from experts.tuning_results import file_stem, save_tuning
+from foundation.seeding import derive_seed
 from metrics.points import rarer_share
-from tasks.seeding import derive_seed
 from tasks.task import TaskView
 
 log = logging.getLogger(__name__)

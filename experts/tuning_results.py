@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from experts.expert import ALIASES
 from experts.graph.settings import GraphSettings
 from experts.search_space import describe
-from tasks.files import atomic_path, write_json
+from foundation.files import atomic_path, write_json
 
 if TYPE_CHECKING:
     from experts.tuning import Tuning

@@ -10,13 +10,13 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from foundation.files import atomic_path, write_json
 from gates.best_single import BestSingleGate
 from gates.dense import DenseGate
 from gates.gate import ProjectedGate
 from gates.static_simplex import StaticSimplexGate
 from gates.topk import TopKGate
 from gates.uniform import UniformGate
-from tasks.files import atomic_path, write_json
 
 GATES: dict[str, type[ProjectedGate]] = {
     gate.name: gate for gate in (DenseGate, TopKGate, UniformGate, BestSingleGate, StaticSimplexGate)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from experts.batches import stratified_order
+from foundation.seeding import torch_generator
 from llm_experts.objectives import TextBatch
 from llm_experts.texts import TaskTexts, TextBlock
-from tasks.seeding import torch_generator
 from tasks.task import HIDDEN
 
 LEAST_BATCH = 8

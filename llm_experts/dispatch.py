@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foundation.files import atomic_path, write_json
 from llm_experts.dispatch_models import (
     DispatchError,
     DispatchSettings,
@@ -34,7 +35,6 @@ from llm_experts.dispatch_models import (
     responsibilities,
     word_rates,
 )
-from tasks.files import atomic_path, write_json
 
 __all__ = ["BayesDispatcher", "DispatchError", "DispatchSettings", "Evidence", "one_hot", "responsibilities"]
 

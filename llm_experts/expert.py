@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
+from foundation.files import write_json
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.store import check_base, read_adapter, save_adapter
 from llm_experts.attached import Adapter
@@ -28,7 +29,6 @@ from llm_experts.prompts import Packed, pad
 from llm_experts.reader import Reader
 from llm_experts.verbaliser import AnswerMass
 from metrics.occlusion import occlusion_columns
-from tasks.files import write_json
 from tasks.task import TaskView
 
 log = logging.getLogger(__name__)

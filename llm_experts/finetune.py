@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from experts.adam import LaneAdam, clip_lanes
+from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities
@@ -22,7 +23,6 @@ from llm_experts.lanes import AdapterLanes
 from llm_experts.memo import Memo
 from llm_experts.trainer import out_of_memory
 from metrics.surrogates import soft_gaps
-from tasks.seeding import derive_seed
 
 if TYPE_CHECKING:
     from llm_experts.objectives import TextBatch

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from foundation.files import write_json
 from gates.gate import masked_features
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.bank import StackedAdapterBank
@@ -27,7 +28,6 @@ from llm_experts.memo import Memo
 from llm_experts.routers import Router
 from llm_experts.stack import Top
 from metrics.occlusion import occlusion_columns
-from tasks.files import write_json
 
 if TYPE_CHECKING:
     from llm_experts.prompts import Packed

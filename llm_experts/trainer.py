@@ -17,6 +17,7 @@ from experts.checkpoints import Checkpoints
 from experts.expert import Role
 from experts.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from experts.trainer import LaneState
+from foundation.seeding import derive_seed, torch_generator
 from llm_experts.attached import Adapter
 from llm_experts.batches import LEAST_BATCH, TrainingTexts
 from llm_experts.calibration import Calibration, calibrated, fit_calibration
@@ -27,7 +28,6 @@ from llm_experts.texts import TaskTexts, TextBlock, TopInput
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points
-from tasks.seeding import derive_seed, torch_generator
 from tasks.task import HIDDEN
 
 log = logging.getLogger(__name__)

@@ -30,6 +30,8 @@ from experts.trials import (
     trial_row,
 )
 from experts.tuning_results import file_stem
+from foundation.files import atomic_path, write_json
+from foundation.seeding import derive_seed
 from llm_experts.adapters.registry import kind_named
 from llm_experts.expert import LLMExpert
 from llm_experts.lanes import AdapterLanes
@@ -37,8 +39,6 @@ from llm_experts.objectives import Options
 from llm_experts.out_of_fold import Recipe
 from llm_experts.search_space import describe, search_space
 from llm_experts.trainer import Budget, LaneConfig, train_lanes
-from tasks.files import atomic_path, write_json
-from tasks.seeding import derive_seed
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

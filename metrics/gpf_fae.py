@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.seeding import numpy_generator
+from foundation.seeding import numpy_generator
 
 ROWS = 50
 """Random rows per group; with their neighbours, up to 100 attributions on each side."""

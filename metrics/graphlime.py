@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasks.seeding import numpy_generator
+from foundation.seeding import numpy_generator
 
 ALPHA = 0.1
 WIDTH = 0.1

@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from foundation.seeding import numpy_generator
 from metrics import composites
 from metrics.auc import ONE_CLASS, auc_value, weighted_auc
 from metrics.calibration import BINS, bins_of, brier, calibration_gap, ece
@@ -28,7 +29,6 @@ from metrics.rates import FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RAT
 from metrics.registry import CFA_METRICS, METRICS, MIN_GROUP_ROWS, Condition, MetricSpec
 from metrics.resample import Resampled, row_weights, shuffled_groups, weighted_sums
 from metrics.value import Value
-from tasks.seeding import numpy_generator
 
 COUNT_DRAWS = 10_000
 Statistic = Literal["count", "positives", "selection_rate", "tpr", "fpr", "accuracy"]

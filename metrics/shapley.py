@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.seeding import numpy_generator
+from foundation.seeding import numpy_generator
 
 _CALL = 1 << 16  # rows per call of the model
 

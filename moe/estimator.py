@@ -20,6 +20,7 @@ from experts.objectives.procedural import ProceduralObjective
 from experts.objectives.result import ResultObjective
 from experts.out_of_fold import Recipe, out_of_fold_logits
 from experts.trainer import LaneConfig, train_lanes
+from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState
 from gates.mixing import mixture_margin
@@ -29,7 +30,6 @@ from moe.mixture import Mixture
 from moe.projection import NetworkProjection
 from moe.train_gate import train_gate
 from tasks.arrays import frame_of, view_of_arrays
-from tasks.seeding import derive_seed
 from tasks.task import TaskView
 
 LAMBDAS: dict[Role, tuple[str, ...]] = {

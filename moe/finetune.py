@@ -13,6 +13,7 @@ from experts.batches import Batch, TrainingRows
 from experts.integrated_gradients import by_column, column_indicator
 from experts.lanes import LaneParameters
 from experts.mlp import MLPExpert
+from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
@@ -20,7 +21,6 @@ from moe.mixture import Mixture
 from moe.objective import attribution_gap, mixture_terms
 from moe.projection import NetworkProjection
 from moe.selection import ValidationScore, validation_scores
-from tasks.seeding import derive_seed
 from tasks.task import TaskView
 
 EXPLAINED_ROWS = 1024

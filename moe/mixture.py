@@ -15,6 +15,7 @@ from torch import Tensor
 from experts.expert import Expert
 from experts.integrated_gradients import by_column, column_indicator
 from experts.mlp import MLPExpert
+from foundation.files import write_json
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate, masked_features
 from gates.mixing import mixture_margin
@@ -23,7 +24,6 @@ from metrics.occlusion import occlusion_columns
 from metrics.shapley import shapley_columns
 from moe.explain import mixture_integrated_gradients
 from moe.projection import Projection, projection_of
-from tasks.files import write_json
 from tasks.task import TaskView
 
 OCCLUSION = "occlusion"

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from experts.expert import Expert
+from foundation.seeding import torch_generator
 from gates.gate import GateState
 from gates.mixing import mixture_margin
 from gates.oracle import OracleGate
 from metrics.points import point_values
 from metrics.value import Value
 from moe.objective import pairwise_jsd
-from tasks.seeding import torch_generator
 from tasks.task import TaskView
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from experts.adam import LaneAdam
+from foundation.seeding import torch_generator
 from gates.best_single import fit_best_single
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import GateState, ProjectedGate
@@ -21,7 +22,6 @@ from gates.topk import TopKGate
 from gates.uniform import UniformGate
 from moe.objective import attribution_gap, chained_attributions, mixture_terms
 from moe.selection import ValidationScore, ValidationScores, choose, validation_scores
-from tasks.seeding import torch_generator
 from tasks.task import TaskView
 
 EXPLAINED_ROWS = 1024

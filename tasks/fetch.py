@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
+from foundation.files import atomic_path
 from tasks.archive import MOST, ArchiveError, open_member
 from tasks.card import DataError, SourceFile
-from tasks.files import atomic_path
 
 MIRROR = "FAIRMOE_DATA_MIRROR"
 """Environment variable: folder laid out as ``<mirror>/<file.mirror>``, read before anything else."""

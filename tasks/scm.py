@@ -30,8 +30,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from foundation.seeding import numpy_generator
 from tasks.card import DataError
-from tasks.seeding import numpy_generator
 
 FIELDS = ("engineering", "health", "trade")
 _FIELD_EFFECT = np.array([0.4, 0.0, -0.4])

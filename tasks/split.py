@@ -12,9 +12,9 @@ import random
 import numpy as np
 import torch
 
+from foundation.seeding import derive_seed
 from tasks.card import DataError
 from tasks.frame import RawData
-from tasks.seeding import derive_seed
 from tasks.task import Split
 
 SHARES = (2, 1, 1)

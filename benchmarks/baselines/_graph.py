@@ -20,7 +20,7 @@ from benchmarks.graph_models import (
     seeded,
     train,
 )
-from tasks.seeding import torch_generator
+from foundation.seeding import torch_generator
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

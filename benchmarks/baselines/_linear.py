@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.estimator_expert import Floats
-from tasks.files import atomic_path
+from foundation.files import atomic_path
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.estimator_expert import encoded, sampled_shapley
-from tasks.files import write_json
+from foundation.files import write_json
 from tasks.task import TaskView
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.estimator_expert import Floats
-from tasks.files import atomic_path
+from foundation.files import atomic_path
 
 DETERMINISTIC = {
     "objective": "binary", "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1,

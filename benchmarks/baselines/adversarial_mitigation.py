@@ -14,8 +14,8 @@ from torch import Tensor
 
 from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._model import ModelExpert
-from tasks.files import atomic_path
-from tasks.seeding import derive_seed, torch_generator
+from foundation.files import atomic_path
+from foundation.seeding import derive_seed, torch_generator
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

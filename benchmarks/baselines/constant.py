@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.baseline import Baseline, Params
-from tasks.files import write_json
+from foundation.files import write_json
 from tasks.task import TaskView
 
 

@@ -28,8 +28,8 @@ from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._graph import smoothed
 from benchmarks.baselines._linear_gcn import HIDDEN, LinearGCN
 from benchmarks.graph_models import GraphModel, seeded
+from foundation.seeding import torch_generator
 from metrics.points import point_values
-from tasks.seeding import torch_generator
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity
 from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, scales, smoothed
 from benchmarks.graph_models import GraphModel, adam, from_sorted, gcn_operator, positions, rows_of, seeded, train
-from tasks.seeding import torch_generator
+from foundation.seeding import torch_generator
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from benchmarks.baselines._linear import LinearModel
 from benchmarks.baselines._model import GroupModelExpert
 from benchmarks.baselines._trees import TreeModel
 from benchmarks.estimator_expert import EstimatorError, margin_of
-from tasks.seeding import derive_seed
+from foundation.seeding import derive_seed
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

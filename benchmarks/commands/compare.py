@@ -57,7 +57,7 @@ def compare(
         by_row = compare_rows(folders, tables, metric or (), method or ())
         found = replace(found, rows=by_row.tests, notes=tuple(by_row.notes))
     if json is not None:
-        from tasks.files import write_json
+        from foundation.files import write_json
 
         write_json(json, {"first": str(run_a), "second": str(run_b), **as_json(found)})
     _show(found, folders, Console(), everything)

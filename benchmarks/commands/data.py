@@ -135,9 +135,9 @@ def draft(
 
     Example: fairmoe data card loans.csv, then edit loans.card.toml, then fairmoe data check loans.card.toml
     """
+    from foundation.files import write_text
     from tasks.card import CardError
     from tasks.draft import draft_card
-    from tasks.files import write_text
 
     target = output or csv.with_name(f"{csv.stem}.card.toml")
     if target.exists() and not force:

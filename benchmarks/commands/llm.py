@@ -216,8 +216,8 @@ def bias(
     import torch
     from rich.console import Console
 
+    from foundation.files import write_text
     from llm_experts.bias import SETS, LMScorer, MixtureScorer, RememberingScorer, score_bias
-    from tasks.files import write_text
 
     console, folders = Console(), experts or []
     if mixture and len(folders) < 2:

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.speed.timing import interleaved
+from foundation.seeding import torch_generator
 from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_copy, set_adapter_state
 from llm_experts.bank import StackedAdapterBank
 from llm_experts.base import Base
-from tasks.seeding import torch_generator
 
 ADAPTERS_COUNT = 8
 RANK = 16

@@ -24,10 +24,10 @@ from sklearn.linear_model import LassoLars
 from torch import Tensor
 
 from benchmarks.speed.timing import interleaved
+from foundation.files import write_json
 from metrics.fidelity import fidelity, ref_shares, vef_means
 from metrics.graphlime import GraphLime, Neighbourhoods, neighbourhoods, top_feature
 from metrics.rates import gap
-from tasks.files import write_json
 from tasks.load import load_task
 
 MODELS, HIDDEN = 50, 8

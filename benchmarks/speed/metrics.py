@@ -25,9 +25,9 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from torch import Tensor
 
 from benchmarks.speed.timing import Ratio, interleaved
+from foundation.files import write_json
 from metrics.counts import count_table, resample_counts
 from metrics.points import count_values, point_values
-from tasks.files import write_json
 
 VECTORS = 50
 FIVE = ("acc@1", "f1@1", "auc@1", "dp@1", "eopp@1")

@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from benchmarks.speed.timing import seconds
+from foundation.seeding import torch_generator
 from llm_experts.nano.architecture import Shape, new_model
 from llm_experts.search import MixtureModel, SearchResult, SearchRows, SearchSettings, search_mixtures
-from tasks.seeding import torch_generator
 
 TASK = "adult:sex@2048"
 ROWS, TOKENS, EXPERTS, VOCABULARY = 512, 120, 3, 6000

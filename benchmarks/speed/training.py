@@ -28,13 +28,13 @@ from experts.integrated_gradients import by_column, column_indicator, lane_attri
 from experts.lane_metrics import OUTCOME_METRICS
 from experts.lanes import SLOPE, LaneParameters
 from experts.trainer import OBJECTIVES, Budget, LaneConfig, train_lanes
+from foundation.seeding import numpy_generator
 from metrics.attribution import att_jsd, profiles
 from metrics.points import point_values
 from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
 from metrics.surrogates import SHARPNESS, jensen_shannon
 from tasks.arrays import view_of_arrays
 from tasks.load import load_task
-from tasks.seeding import numpy_generator
 from tasks.task import TaskView
 
 LANES = 50

@@ -25,8 +25,8 @@ from experts.sampler import batch_sampler
 from experts.search_space import search_space
 from experts.trainer import Budget, LaneConfig, train_lanes
 from experts.tuning import tune
+from foundation.seeding import derive_seed, numpy_generator
 from tasks.load import load_task
-from tasks.seeding import derive_seed, numpy_generator
 from tasks.task import TaskView
 
 Objective = Callable[[Mapping[str, float]], float]

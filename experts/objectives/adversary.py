@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
 
 from experts.adam import LaneAdam
 from experts.lanes import SLOPE
-from tasks.seeding import torch_generator
+from foundation.seeding import torch_generator
 
 LEARNING_RATE = 1e-2
 

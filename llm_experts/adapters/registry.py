@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from foundation.seeding import torch_generator
 from llm_experts.adapters import dora, ia3, lora, lora_fa, prefix, rslora, soft_prompt, svf_kind
 from llm_experts.adapters.kind import ALL_LINEAR, AdapterError, AdapterKind
 from llm_experts.adapters.state import (
@@ -29,7 +30,6 @@ from llm_experts.adapters.state import (
 )
 from llm_experts.base import Base
 from llm_experts.sharing import shared_copy
-from tasks.seeding import torch_generator
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

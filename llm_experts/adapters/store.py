@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from foundation.files import atomic_path, write_json
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import State, inject, kind_of, own_copy, set_adapter_state
 from llm_experts.base import Base
-from tasks.files import atomic_path, write_json
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

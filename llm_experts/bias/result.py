@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from foundation.seeding import numpy_generator
 from metrics.resample import Bias, Resampled
 from metrics.value import Value
-from tasks.seeding import numpy_generator
 
 Array = NDArray[np.float64]
 Formula = Callable[[Array], Array]

@@ -64,7 +64,7 @@ def new_model(config: Qwen3Config, seed: int, numbers: Mapping[int, int] | None 
     import torch
     from transformers import Qwen3ForCausalLM
 
-    from tasks.seeding import torch_generator
+    from foundation.seeding import torch_generator
 
     with torch.random.fork_rng(devices=[]):  # the library draws weights that are replaced below
         model = Qwen3ForCausalLM(config)

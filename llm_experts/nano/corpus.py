@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from foundation.seeding import derive_seed, numpy_generator
 from llm_experts.nano.populations import Rows, draw_population
 from llm_experts.nano.schema import LEVELS, MADE_UP, NUMERIC, SIDES, Subject
-from tasks.seeding import derive_seed, numpy_generator
 from tasks.text import FORMATS, UNKNOWN
 
 if TYPE_CHECKING:

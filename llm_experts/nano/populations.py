@@ -15,8 +15,8 @@ from functools import cache
 
 import numpy as np
 
+from foundation.seeding import numpy_generator
 from llm_experts.nano.schema import CATEGORY, Subject, Trait
-from tasks.seeding import numpy_generator
 from tasks.text import UNKNOWN
 
 FACTORS = 1

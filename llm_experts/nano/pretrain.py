@@ -23,6 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from foundation.files import atomic_path, write_json, write_text
+from foundation.seeding import numpy_generator
 from llm_experts.nano.architecture import Shape, new_model
 from llm_experts.nano.corpus import Encoder, Lesson, Part, Tokens, lessons
 from llm_experts.nano.examination import examine
@@ -30,8 +32,6 @@ from llm_experts.nano.network import Batch, collate, rotary_tables, states_of
 from llm_experts.nano.optimiser import Optimiser
 from llm_experts.nano.schema import Subject, bank
 from llm_experts.nano.tokenizer import numbers_of, train_tokenizer
-from tasks.files import atomic_path, write_json, write_text
-from tasks.seeding import numpy_generator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM

@@ -143,9 +143,9 @@ def _make(
     corpora: tuple[Path, ...],
     progress: Callable[[Report], None] | None,
 ) -> None:
+    from foundation.files import atomic_path, write_json
     from llm_experts.nano.pretrain import pretrain
     from tasks.fetch import sha256_of
-    from tasks.files import atomic_path, write_json
 
     log.info("Pretraining nano into %s", folder)
     work = folder.with_suffix(".work")

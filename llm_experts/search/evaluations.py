@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from foundation.files import atomic_path
 from llm_experts.search.measures import Outputs
 from llm_experts.search.mixture import MixtureModel, MovableMixture, TimedMixture
 from llm_experts.search.settings import SearchError
-from tasks.files import atomic_path
 
 
 class TrueEvaluations:

@@ -19,7 +19,7 @@ from optuna.samplers import NSGAIISampler
 from optuna.samplers.nsgaii import PolynomialMutation, SBXCrossover
 from torch import Tensor
 
-from tasks.seeding import derive_seed
+from foundation.seeding import derive_seed
 
 GENE = FloatDistribution(0.0, 1.0)
 """The range of every gene, in every trial."""

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.files import write_json, write_text
 from llm_experts.search.guidance import AdviceSummary, Guidance
 from llm_experts.search.rounds import Generation
 from llm_experts.search.surrogate import Error
 from llm_experts.search.validation import Rejection, Winner
-from tasks.files import write_json, write_text
 
 Weights = dict[str, float]
 

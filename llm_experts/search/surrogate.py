@@ -19,8 +19,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from foundation.seeding import derive_seed
 from llm_experts.search.box import Box
-from tasks.seeding import derive_seed
 
 SMOOTHING = 1e-9
 """Added to the radial kernel's diagonal: margins are float32, and two close anchors must not magnify their rounding."""

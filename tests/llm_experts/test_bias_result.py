@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.seeding import numpy_generator
 from llm_experts.bias.result import METRICS, capped, chosen, macro, preferred, ratio, resampled, row
 from metrics.resample import Resampled
-from tasks.seeding import numpy_generator
 
 
 def mean(sums: np.ndarray) -> np.ndarray:

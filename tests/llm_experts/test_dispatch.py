@@ -13,8 +13,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.naive_bayes import BernoulliNB
 from torch import Tensor
 
+from foundation.seeding import numpy_generator, torch_generator
 from llm_experts.dispatch import BayesDispatcher, DispatchError, DispatchSettings, one_hot, responsibilities
-from tasks.seeding import numpy_generator, torch_generator
 
 
 def clusters(

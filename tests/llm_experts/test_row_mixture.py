@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from experts.expert import Expert
+from foundation.seeding import torch_generator
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import ProjectedGate
 from gates.registry import load_gate
@@ -26,7 +27,6 @@ from llm_experts.routers import DispatchRouter, GateRouter
 from llm_experts.row_mixture import RowMixture, calibrate_mixture
 from moe.mixture import Mixture
 from moe.routing import Routed
-from tasks.seeding import torch_generator
 from tasks.task import TaskView
 from tests.llm_experts.expert_fixtures import BASE, ROWS, SCM, make_adapter
 

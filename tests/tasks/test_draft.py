@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from foundation.seeding import numpy_generator
 from tasks.card import Card, DataError, load_card
 from tasks.draft import draft_card
 from tasks.load import load_task
-from tasks.seeding import numpy_generator
 
 
 def people(n: int = 120) -> pd.DataFrame:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundation.seeding import numpy_generator
 from tasks.card import Card, load_card
 from tasks.frame import RawData, assemble
-from tasks.seeding import numpy_generator
 
 
 def toy_card(**changes: Any) -> Card:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foundation.files import atomic_path
 from llm_experts.adapters.kind import AdapterError
 from tasks.fetch import cache_folder as user_cache
-from tasks.files import atomic_path
 
 logger = logging.getLogger(__name__)
 

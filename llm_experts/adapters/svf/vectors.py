@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from foundation.files import atomic_path
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.svf.layer import SVFLinear
-from tasks.files import atomic_path
 
 PEFT_PREFIX = "base_model.model."
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".ckpt")

@@ -1,0 +1,1 @@
+"""What every floor may use: atomic files, seeding, finite checks."""
