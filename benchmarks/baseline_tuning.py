@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.baseline import Baseline, Params
 from experts.expert import Role
-from experts.lane_metrics import OUTCOME_METRICS, SCORES
+from experts.networks.lane_metrics import OUTCOME_METRICS, SCORES
 from experts.sampler import batch_sampler
 from experts.trial_store import Row
 from experts.trials import EPSILON, UTILITY, choose, direction_of, quiet_optuna, tell_trial, trial_row

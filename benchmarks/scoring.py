@@ -22,7 +22,7 @@ from benchmarks.ledger import Ledger
 from benchmarks.levels import Trained, level_rows, trial_rows
 from experts.evidence import collect_evidence
 from experts.expert import Expert
-from experts.mlp import MLPExpert
+from experts.networks.mlp import MLPExpert
 from foundation.files import atomic_path
 from foundation.seeding import derive_seed
 from metrics.evidence import Evidence

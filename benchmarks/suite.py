@@ -125,7 +125,7 @@ class Suite(BaseModel):
     method_seconds: float | None = Field(
         default=None, gt=0, description="longest time that a method may take to be tuned and fitted on one split"
     )
-    budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.trainer.Budget")
+    budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.networks.trainer.Budget")
     cfa: bool = Field(default=False, description="also compute REF and VEF in the form that CFA's code uses")
 
     llm: LLMSettings | None = None

@@ -10,8 +10,8 @@ from benchmarks.executor import Notify
 from benchmarks.ledger import Ledger
 from experts.expert import ROLES, Role
 from experts.graph.settings import GraphSettings
+from experts.networks.trainer import Budget
 from experts.out_of_fold import out_of_fold_logits
-from experts.trainer import Budget
 from experts.tuning import Tuning, repeat_tuning, tune_seeds
 from experts.tuning_results import write_summary
 from foundation.seeding import derive_seed

@@ -22,8 +22,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from experts.expert import Role
-from experts.lanes import LaneParameters, margins
-from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
+from experts.networks.lanes import LaneParameters, margins
+from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from foundation.seeding import derive_seed, numpy_generator
 from tasks.arrays import frame_of, view_of_arrays
 from tasks.task import TaskView

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from experts.graph.expert import GraphExpert
 from experts.graph.settings import KINDS
-from experts.mlp import DESCRIPTION, MLPExpert, read_description
+from experts.networks.mlp import DESCRIPTION, MLPExpert, read_description
 
 
 def load_expert(folder: Path) -> MLPExpert | GraphExpert:

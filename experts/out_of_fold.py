@@ -16,7 +16,7 @@ from torch import Tensor
 from experts.expert import Role
 from experts.graph.inputs import lane_inputs
 from experts.graph.settings import GraphSettings
-from experts.trainer import Budget, LaneConfig, train_lanes
+from experts.networks.trainer import Budget, LaneConfig, train_lanes
 from tasks.task import TaskView
 
 

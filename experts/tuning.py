@@ -20,11 +20,11 @@ from experts.expert import Role
 from experts.graph.expert import GraphExpert, expert_of_lane
 from experts.graph.inputs import lane_inputs
 from experts.graph.settings import GraphSettings
-from experts.lanes import LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
+from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from experts.out_of_fold import Recipe
 from experts.search_space import search_space
-from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from experts.trial_store import Row, TrialStore
 from experts.trials import (
     Asked,
@@ -58,7 +58,7 @@ class Tuning:
     expert : MLPExpert or GraphExpert
         The chosen trial itself, never retrained.
     lane, train_seed : LaneConfig, int
-        What it takes to train the same lane again (:func:`experts.twin.train_fixed`).
+        What it takes to train the same lane again (:func:`experts.networks.twin.train_fixed`).
     step : int
         Optimiser step of the chosen checkpoint.
     trials : list of dict
@@ -338,7 +338,7 @@ def repeat_tuning(view: TaskView, tuning: Tuning, seeds: Sequence[int]) -> list[
 
     All repeats are lanes of one program. Each seed decides a lane's initial weights; batch order and dropout are
     those of the first seed. No repeat is pruned, and each chooses its checkpoint as the tuned expert did, so
-    :func:`experts.twin.twin` and :func:`experts.out_of_fold.out_of_fold_logits` train a repeat's own lane.
+    :func:`experts.networks.twin.twin` and :func:`experts.out_of_fold.out_of_fold_logits` train a repeat's own lane.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from experts.batches import stratified_order
+from experts.networks.batches import stratified_order
 from foundation.seeding import torch_generator
 from llm_experts.objectives import TextBatch
 from llm_experts.texts import TaskTexts, TextBlock

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from experts.adam import LaneAdam, clip_lanes
+from experts.networks.adam import LaneAdam, clip_lanes
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate

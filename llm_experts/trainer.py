@@ -11,12 +11,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from experts.adam import LaneAdam, clip_lanes
-from experts.batches import stratified_order
-from experts.checkpoints import Checkpoints
 from experts.expert import Role
-from experts.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
-from experts.trainer import LaneState
+from experts.networks.adam import LaneAdam, clip_lanes
+from experts.networks.batches import stratified_order
+from experts.networks.checkpoints import Checkpoints
+from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
+from experts.networks.trainer import LaneState
 from foundation.seeding import derive_seed, torch_generator
 from llm_experts.attached import Adapter
 from llm_experts.batches import LEAST_BATCH, TrainingTexts
@@ -123,7 +123,7 @@ class LaneResult:
     metrics : list of dict
         Metric id to value there, on the evaluation rows, of calibrated probabilities.
     objective, feasible, state, reason, step, history
-        As in :class:`experts.trainer.LaneResult`.
+        As in :class:`experts.networks.trainer.LaneResult`.
     notes : list of str
         What had to be given up, such as a batch that did not fit in memory.
     """

@@ -14,12 +14,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from experts.estimator import Floats, LaneClassifier, split_rows
 from experts.expert import ROLES, Role
-from experts.lanes import LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
+from experts.networks.trainer import LaneConfig, train_lanes
 from experts.objectives.procedural import ProceduralObjective
 from experts.objectives.result import ResultObjective
 from experts.out_of_fold import Recipe, out_of_fold_logits
-from experts.trainer import LaneConfig, train_lanes
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from experts.adam import LaneAdam, clip_lanes
-from experts.batches import Batch, TrainingRows
-from experts.integrated_gradients import by_column, column_indicator
-from experts.lanes import LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.adam import LaneAdam, clip_lanes
+from experts.networks.batches import Batch, TrainingRows
+from experts.networks.integrated_gradients import by_column, column_indicator
+from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from experts.expert import Expert
-from experts.integrated_gradients import by_column, column_indicator
-from experts.mlp import MLPExpert
+from experts.networks.integrated_gradients import by_column, column_indicator
+from experts.networks.mlp import MLPExpert
 from foundation.files import write_json
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate, masked_features

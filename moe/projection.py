@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from experts.expert import Expert
-from experts.lanes import SLOPE, LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.lanes import SLOPE, LaneParameters
+from experts.networks.mlp import MLPExpert
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from experts.mlp import MLPExpert
+from experts.networks.mlp import MLPExpert
 from moe.mixture import Mixture, load_mixture
 from tasks.card import Card
 from tasks.encode import Encoder

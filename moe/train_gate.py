@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from experts.adam import LaneAdam
+from experts.networks.adam import LaneAdam
 from foundation.seeding import torch_generator
 from gates.best_single import fit_best_single
 from gates.dense import DenseGate, initial_tensors

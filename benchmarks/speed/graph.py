@@ -20,8 +20,8 @@ from benchmarks.speed.timing import interleaved
 from experts.expert import Role
 from experts.graph.inputs import lane_inputs
 from experts.graph.settings import GraphSettings
-from experts.lanes import SLOPE
-from experts.trainer import OBJECTIVES, Budget, LaneConfig, LaneRun
+from experts.networks.lanes import SLOPE
+from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, LaneRun
 from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
 from metrics.surrogates import SHARPNESS
 from tasks.load import load_task

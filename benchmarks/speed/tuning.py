@@ -21,9 +21,9 @@ import torch
 from optuna.distributions import BaseDistribution
 from torch import Tensor
 
+from experts.networks.trainer import Budget, LaneConfig, train_lanes
 from experts.sampler import batch_sampler
 from experts.search_space import search_space
-from experts.trainer import Budget, LaneConfig, train_lanes
 from experts.tuning import tune
 from foundation.seeding import derive_seed, numpy_generator
 from tasks.load import load_task

@@ -12,10 +12,10 @@ from experts.expert import Role
 from experts.graph.inputs import LaneInputs, lane_inputs
 from experts.graph.layers import column_attributions, graph_margins
 from experts.graph.settings import GraphSettings
-from experts.group_profiles import indicator_or_none
-from experts.integrated_gradients import path_slopes
-from experts.lanes import LaneParameters, hidden
-from experts.mlp import (
+from experts.networks.group_profiles import indicator_or_none
+from experts.networks.integrated_gradients import path_slopes
+from experts.networks.lanes import LaneParameters, hidden
+from experts.networks.mlp import (
     DESCRIPTION,
     WEIGHTS,
     ExpertError,

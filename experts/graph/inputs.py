@@ -12,7 +12,7 @@ from experts.graph.layers import graph_margins
 from experts.graph.neighbourhood import Neighbourhood
 from experts.graph.propagation import Operators, operators, propagated
 from experts.graph.settings import GraphSettings
-from experts.lanes import LaneParameters, margins
+from experts.networks.lanes import LaneParameters, margins
 from tasks.task import TaskView
 
 

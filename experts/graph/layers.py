@@ -17,15 +17,15 @@ from torch import Tensor
 from torch.nn.functional import hardtanh, leaky_relu
 
 from experts.graph.neighbourhood import Neighbourhood
-from experts.group_profiles import TINY
-from experts.integrated_gradients import path_slopes
-from experts.lanes import SLOPE, LaneParameters, Workspace, dropout_activations, dropout_backward, hidden
+from experts.networks.group_profiles import TINY
+from experts.networks.integrated_gradients import path_slopes
+from experts.networks.lanes import SLOPE, LaneParameters, Workspace, dropout_activations, dropout_backward, hidden
 
 LANES_AT_ONCE = 8
 """Lanes whose hidden layers of all nodes are held at once when nothing is trained."""
 
 Parts = tuple[Tensor, Tensor, Tensor]
-"""W1 with b1, w2 and b2, as :meth:`experts.lanes.LaneParameters.split` gives them."""
+"""W1 with b1, w2 and b2, as :meth:`experts.networks.lanes.LaneParameters.split` gives them."""
 
 
 def heads(second: Tensor, hidden_units: int) -> Tensor:
@@ -121,7 +121,7 @@ def column_attributions(slopes: Tensor, parts: Parts, around: Neighbourhood, ind
 def graph_profiles(pre_activations: Tensor, parts: Parts, explained: Explained) -> Tensor:
     """[K, c, g] mean over each group of |attribution| / Σ|attribution| by source column; differentiable.
 
-    :func:`experts.group_profiles.group_profiles` for two layers, by automatic differentiation.
+    :func:`experts.networks.group_profiles.group_profiles` for two layers, by automatic differentiation.
     """
     start = parts[0][..., -1:]
     way = (pre_activations - start).abs().clamp_min(TINY)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from experts.graph.sparse import Csr, Sparse, scipy_sparse
-from experts.lanes import with_ones
+from experts.networks.lanes import with_ones
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
 
-from experts.adam import LaneAdam
-from experts.lanes import SLOPE
+from experts.networks.adam import LaneAdam
+from experts.networks.lanes import SLOPE
 from foundation.seeding import torch_generator
 
 LEARNING_RATE = 1e-2

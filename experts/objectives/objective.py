@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from experts.batches import Batch
+from experts.networks.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Forward:
     ----------
     batch : Batch
     first, second, offset : Tensor
-        Parameters as :meth:`experts.lanes.LaneParameters.split` gives them.
+        Parameters as :meth:`experts.networks.lanes.LaneParameters.split` gives them.
     margins : [K, n]
         Logit margins under dropout.
     lanes : slice

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from experts.batches import Batch
 from experts.graph.layers import Explained, graph_profiles, head_margins
-from experts.group_profiles import ProfileRows, group_profiles, indicator_or_none
-from experts.lanes import head, hidden
+from experts.networks.batches import Batch
+from experts.networks.group_profiles import ProfileRows, group_profiles, indicator_or_none
+from experts.networks.lanes import head, hidden
 from experts.objectives.adversary import Adversary
 from experts.objectives.objective import Forward
 from metrics.surrogates import group_targets, profile_divergence

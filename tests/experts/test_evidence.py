@@ -10,9 +10,9 @@ from torch import Tensor
 
 from experts import evidence
 from experts.evidence import collect_evidence
-from experts.lane_metrics import lane_probabilities, lane_reasons, reason_metrics
-from experts.lanes import LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.lane_metrics import lane_probabilities, lane_reasons, reason_metrics
+from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
 from metrics.procedural import procedural_points
 from tasks.load import load_task
 from tasks.task import TaskView

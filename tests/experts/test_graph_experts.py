@@ -11,14 +11,14 @@ from experts.graph.expert import GraphExpert
 from experts.graph.inputs import lane_inputs
 from experts.graph.layers import graph_backward, graph_forward, graph_margins, graph_reasons
 from experts.graph.settings import KINDS, GraphSettings
-from experts.group_profiles import indicator_or_none
-from experts.lanes import Workspace
 from experts.loading import load_expert
-from experts.mlp import ExpertError, MLPExpert
+from experts.networks.group_profiles import indicator_or_none
+from experts.networks.lanes import Workspace
+from experts.networks.mlp import ExpertError, MLPExpert
+from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, train_lanes
+from experts.networks.twin import train_fixed, twin
 from experts.out_of_fold import Recipe, out_of_fold_logits
-from experts.trainer import OBJECTIVES, Budget, LaneConfig, train_lanes
 from experts.tuning import tune
-from experts.twin import train_fixed, twin
 
 BUDGET = Budget(steps=30, eval_every=10, patience=9, warm_up=5, hidden=5, rungs=(), attribution_rows=64)
 NETWORKS = [GraphSettings(kind, layers) for kind in KINDS for layers in (1, 2)]
@@ -156,7 +156,7 @@ def test_every_lambda_moves_a_parameter_and_none_is_the_utility_lane(view, role,
 @pytest.mark.parametrize("batch_rows", [60, 2048])
 def test_lanes_equal_separate_runs(make_graph_view, monkeypatch, network, batch_rows):
     view = make_graph_view()
-    monkeypatch.setattr("experts.batches.FULL_BATCH_ROWS", 16)  # so that 60 rows are a mini-batch
+    monkeypatch.setattr("experts.networks.batches.FULL_BATCH_ROWS", 16)  # so that 60 rows are a mini-batch
     budget = dataclasses.replace(BUDGET, batch_rows=batch_rows)
     configs = [lane("combined", seed, 0.2 * seed) for seed in range(3)]
     together = train_lanes(view, "combined", configs, budget, seed=2, graph=network)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from experts.mlp import MLPExpert
+from experts.networks.mlp import MLPExpert
+from experts.networks.trainer import Budget
+from experts.networks.twin import train_fixed, twin
 from experts.search_space import ranges
-from experts.trainer import Budget
 from experts.trial_store import ResumeError
 from experts.trials import TuningError, choose, pareto_front
 from experts.tuning import tune, tune_seeds
 from experts.tuning_results import write_summary
-from experts.twin import train_fixed, twin
 from metrics.points import point_values
 from tasks.arrays import view_of_arrays
 from tasks.load import load_task

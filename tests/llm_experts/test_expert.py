@@ -11,8 +11,8 @@ import torch
 
 from experts.evidence import collect_evidence
 from experts.expert import Expert
-from experts.lanes import LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
 from gates.dense import DenseGate, initial_tensors
 from gates.uniform import UniformGate
 from llm_experts.adapters.kind import AdapterError

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from experts.lane_metrics import FINAL
-from experts.mlp import MLPExpert
+from experts.networks.lane_metrics import FINAL
+from experts.networks.mlp import MLPExpert
+from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from experts.search_space import ranges
-from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from experts.tuning import tune
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from experts.batches import TrainingRows
-from experts.integrated_gradients import column_indicator
-from experts.lanes import LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.batches import TrainingRows
+from experts.networks.integrated_gradients import column_indicator
+from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
 from gates.dense import DenseGate, initial_tensors
 from gates.uniform import UniformGate
 from moe.finetune import FineTuneConfig, fine_tune, mixture_loss

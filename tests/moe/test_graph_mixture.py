@@ -7,8 +7,8 @@ from experts.evidence import collect_evidence
 from experts.graph.expert import GraphExpert
 from experts.graph.settings import GraphSettings
 from experts.loading import load_expert
-from experts.trainer import OBJECTIVES, Budget, LaneConfig
-from experts.twin import train_fixed
+from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig
+from experts.networks.twin import train_fixed
 from gates.static_simplex import StaticSimplexGate
 from moe.mixture import Mixture, load_mixture
 from tasks.load import load_task

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from experts.evidence import collect_evidence
 from experts.expert import Expert
-from experts.lanes import LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import ProjectedGate
 from gates.static_simplex import StaticSimplexGate

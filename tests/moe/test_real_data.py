@@ -10,8 +10,8 @@ import torch
 
 from experts.evidence import collect_evidence
 from experts.expert import ROLES
+from experts.networks.trainer import Budget
 from experts.out_of_fold import out_of_fold_logits
-from experts.trainer import Budget
 from experts.tuning import tune
 from moe.finetune import FineTuneConfig, fine_tune
 from moe.mixture import Mixture

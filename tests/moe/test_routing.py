@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from experts.lanes import LaneParameters
-from experts.mlp import MLPExpert
+from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
 from gates.dense import DenseGate, initial_tensors
 from gates.uniform import UniformGate
 from moe.mixture import Mixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from experts.adam import LaneAdam, clip_lanes
+from experts.networks.adam import LaneAdam, clip_lanes
 
 
 def test_lanes_equal_torch_adam_with_clipping_one_by_one() -> None:

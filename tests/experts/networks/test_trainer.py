@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from experts import batches, trainer
 from experts.expert import Role
-from experts.lane_metrics import OUTCOME_METRICS, REASON_METRICS
-from experts.lanes import LaneParameters, margins
-from experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
+from experts.networks import batches, trainer
+from experts.networks.lane_metrics import OUTCOME_METRICS, REASON_METRICS
+from experts.networks.lanes import LaneParameters, margins
+from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from metrics.points import point_values
 from tasks.task import HIDDEN, TaskView
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experts.expert import Role
-from experts.integrated_gradients import by_column, column_indicator, lane_attributions
-from experts.lanes import LaneParameters, hidden, margins, row_chunks, with_ones
+from experts.networks.integrated_gradients import by_column, column_indicator, lane_attributions
+from experts.networks.lanes import LaneParameters, hidden, margins, row_chunks, with_ones
 from foundation.files import atomic_path, write_json
 from tasks.task import TaskView
 

@@ -9,13 +9,13 @@ from captum.attr import IntegratedGradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experts.integrated_gradients import (
+from experts.networks.integrated_gradients import (
     by_column,
     column_indicator,
     integrated_gradients,
     lane_attributions,
 )
-from experts.lanes import LaneParameters, margins
+from experts.networks.lanes import LaneParameters, margins
 from metrics.attribution import att_jsd, profiles
 
 

@@ -10,15 +10,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from experts.adam import LaneAdam, clip_lanes
-from experts.batches import Batch, TrainingRows
-from experts.checkpoints import Checkpoints
 from experts.expert import Role
 from experts.graph.inputs import LaneInputs, lane_inputs
 from experts.graph.layers import graph_backward, graph_forward
 from experts.graph.settings import GraphSettings
-from experts.lane_metrics import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
-from experts.lanes import DropoutMasks, LaneParameters, Workspace, dropout_backward, dropout_forward
+from experts.networks.adam import LaneAdam, clip_lanes
+from experts.networks.batches import Batch, TrainingRows
+from experts.networks.checkpoints import Checkpoints
+from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
+from experts.networks.lanes import DropoutMasks, LaneParameters, Workspace, dropout_backward, dropout_forward
 from experts.objectives.combined import CombinedObjective
 from experts.objectives.objective import Forward, Objective, cross_entropy_gradient
 from experts.objectives.procedural import ProceduralObjective

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from experts.group_profiles import ProfileRows, group_profiles, indicator_or_none
-from experts.integrated_gradients import attributions_of, by_column, column_indicator
-from experts.lanes import LaneParameters, hidden, with_ones
+from experts.networks.group_profiles import ProfileRows, group_profiles, indicator_or_none
+from experts.networks.integrated_gradients import attributions_of, by_column, column_indicator
+from experts.networks.lanes import LaneParameters, hidden, with_ones
 
 
 def case(d: int, columns: int, *, weighted: bool) -> tuple[LaneParameters, Tensor, Tensor, ProfileRows, Tensor]:

@@ -8,9 +8,9 @@ from torch import Tensor
 from experts.expert import Role
 from experts.graph.layers import graph_probabilities, graph_reasons
 from experts.graph.neighbourhood import Neighbourhood
-from experts.group_profiles import indicator_or_none
-from experts.integrated_gradients import path_slopes
-from experts.lanes import LaneParameters, head, hidden, row_chunks, with_ones
+from experts.networks.group_profiles import indicator_or_none
+from experts.networks.integrated_gradients import path_slopes
+from experts.networks.lanes import LaneParameters, head, hidden, row_chunks, with_ones
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from tasks.task import TaskView

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from experts.lanes import SLOPE, LaneParameters, hidden, with_ones
+from experts.networks.lanes import SLOPE, LaneParameters, hidden, with_ones
 
 
 def path_slopes(pre_activations: Tensor, bias: Tensor) -> Tensor:

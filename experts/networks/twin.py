@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from experts.expert import Role
 from experts.graph.expert import GraphExpert, expert_of_lane
 from experts.graph.settings import GraphSettings
-from experts.mlp import MLPExpert
-from experts.trainer import Budget, LaneConfig, train_lanes
+from experts.networks.mlp import MLPExpert
+from experts.networks.trainer import Budget, LaneConfig, train_lanes
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def train_fixed(
     Parameters
     ----------
     view, role, config, budget, seed, utility_floor, graph
-        As :func:`experts.trainer.train_lanes` takes them.
+        As :func:`experts.networks.trainer.train_lanes` takes them.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from experts.graph.neighbourhood import Neighbourhood
-from experts.lanes import with_ones
+from experts.networks.lanes import with_ones
 from foundation.seeding import torch_generator
 from metrics.surrogates import known_rates, rate_weights, relative_weights
 from tasks.task import HIDDEN, TaskView

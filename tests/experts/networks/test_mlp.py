@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from experts.expert import Expert
-from experts.lanes import LaneParameters, margins
-from experts.mlp import ExpertError, MLPExpert
+from experts.networks.lanes import LaneParameters, margins
+from experts.networks.mlp import ExpertError, MLPExpert
 from tasks.task import TaskView
 
 Views = Callable[..., TaskView]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from experts.lanes import (
+from experts.networks.lanes import (
     DropoutMasks,
     LaneParameters,
     Workspace,

@@ -4,7 +4,7 @@ The chain pre-activations → path slopes → integrated gradients → sums by s
 has a dozen element-wise steps; automatic differentiation walks each of them three times. Here every tensor is
 touched as rarely as possible. Automatic differentiation of the same chain is the tests' reference.
 
-With φ the share of the path from c to t on which a unit is positive (see :mod:`experts.integrated_gradients`), both
+With φ the share of the path from c to t on which a unit is positive (see :mod:`experts.networks.integrated_gradients`), both
 ∂φ/∂t = |c| / (t − c)² and ∂φ/∂c = |t| / (t − c)² hold where the signs of t and c differ, and both are 0 elsewhere.
 Where the signs differ |t| + |c| = |t − c|, so one follows from the other.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experts.lanes import SLOPE
+from experts.networks.lanes import SLOPE
 
 TINY = 1e-12
 
@@ -106,7 +106,7 @@ def group_profiles(ends: Tensor, first: Tensor, second: Tensor, rows: ProfileRow
     ends : [K, h, n]
         Pre-activations of the rows.
     first, second : Tensor
-        As :meth:`experts.lanes.LaneParameters.split` gives them.
+        As :meth:`experts.networks.lanes.LaneParameters.split` gives them.
     rows : ProfileRows
         With row weights the result is Σ weights · members · profile: divide by ``weights @ members``.
     """

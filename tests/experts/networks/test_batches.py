@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experts import batches
-from experts.batches import TrainingRows, stratified_order
+from experts.networks import batches
+from experts.networks.batches import TrainingRows, stratified_order
 from tasks.task import HIDDEN, TaskView
 
 

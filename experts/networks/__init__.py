@@ -1,0 +1,1 @@
+"""Networks: lanes, their trainer, checkpoints, attributions; one tensor program for all trials."""
