@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, one_hot
 
 from experts.expert import Role
-from experts.objectives.adversary import Adversary
+from experts.networks.objectives.adversary import Adversary
 from llm_experts.stack import Answers
 from llm_experts.texts import TopInput
 from metrics.surrogates import (

@@ -16,9 +16,9 @@ from experts.estimator import Floats, LaneClassifier, split_rows
 from experts.expert import ROLES, Role
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
+from experts.networks.objectives.procedural import ProceduralObjective
+from experts.networks.objectives.result import ResultObjective
 from experts.networks.trainer import LaneConfig, train_lanes
-from experts.objectives.procedural import ProceduralObjective
-from experts.objectives.result import ResultObjective
 from experts.out_of_fold import Recipe, out_of_fold_logits
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate

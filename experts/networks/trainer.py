@@ -19,11 +19,11 @@ from experts.networks.batches import Batch, TrainingRows
 from experts.networks.checkpoints import Checkpoints
 from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
 from experts.networks.lanes import DropoutMasks, LaneParameters, Workspace, dropout_backward, dropout_forward
-from experts.objectives.combined import CombinedObjective
-from experts.objectives.objective import Forward, Objective, cross_entropy_gradient
-from experts.objectives.procedural import ProceduralObjective
-from experts.objectives.result import ResultObjective
-from experts.objectives.utility import UtilityObjective
+from experts.networks.objectives.combined import CombinedObjective
+from experts.networks.objectives.objective import Forward, Objective, cross_entropy_gradient
+from experts.networks.objectives.procedural import ProceduralObjective
+from experts.networks.objectives.result import ResultObjective
+from experts.networks.objectives.utility import UtilityObjective
 from foundation.seeding import derive_seed
 from tasks.task import HIDDEN, TaskView
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from experts.objectives.objective import Forward
+from experts.networks.objectives.objective import Forward
 
 
 class UtilityObjective:

@@ -11,10 +11,10 @@ from experts.networks.batches import Batch, TrainingRows
 from experts.networks.group_profiles import ProfileRows, group_profiles
 from experts.networks.integrated_gradients import by_column, column_indicator, lane_attributions
 from experts.networks.lanes import SLOPE, DropoutMasks, LaneParameters, hidden
+from experts.networks.objectives.adversary import Adversary
+from experts.networks.objectives.objective import Forward, cross_entropy_gradient
+from experts.networks.objectives.result import representation_distance
 from experts.networks.trainer import OBJECTIVES, LaneConfig, make_objective
-from experts.objectives.adversary import Adversary
-from experts.objectives.objective import Forward, cross_entropy_gradient
-from experts.objectives.result import representation_distance
 from metrics.attribution import att_jsd, profiles
 from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE
 from metrics.surrogates import group_targets, profile_divergence, soft_rates

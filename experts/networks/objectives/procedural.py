@@ -12,8 +12,8 @@ from experts.graph.layers import Explained, graph_profiles, head_margins
 from experts.networks.batches import Batch
 from experts.networks.group_profiles import ProfileRows, group_profiles, indicator_or_none
 from experts.networks.lanes import head, hidden
-from experts.objectives.adversary import Adversary
-from experts.objectives.objective import Forward
+from experts.networks.objectives.adversary import Adversary
+from experts.networks.objectives.objective import Forward
 from metrics.surrogates import group_targets, profile_divergence
 
 

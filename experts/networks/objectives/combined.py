@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from experts.objectives.objective import Forward
-from experts.objectives.procedural import ProceduralObjective
-from experts.objectives.result import ResultObjective
+from experts.networks.objectives.objective import Forward
+from experts.networks.objectives.procedural import ProceduralObjective
+from experts.networks.objectives.result import ResultObjective
 
 
 class CombinedObjective:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from experts.networks.batches import Batch
-from experts.objectives.objective import Forward
+from experts.networks.objectives.objective import Forward
 from metrics.surrogates import centre_distance, soft_gaps
 
 
