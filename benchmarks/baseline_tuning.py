@@ -13,9 +13,9 @@ import torch
 from benchmarks.baseline import Baseline, Params
 from experts.expert import Role
 from experts.networks.lane_metrics import OUTCOME_METRICS, SCORES
-from experts.sampler import batch_sampler
-from experts.trial_store import Row
-from experts.trials import EPSILON, UTILITY, choose, direction_of, quiet_optuna, tell_trial, trial_row
+from experts.tuning.sampler import batch_sampler
+from experts.tuning.trial_store import Row
+from experts.tuning.trials import EPSILON, UTILITY, choose, direction_of, quiet_optuna, tell_trial, trial_row
 from foundation.seeding import derive_seed
 from metrics.points import point_values, rarer_share
 
@@ -45,7 +45,7 @@ class BaselineTuning:
     note : str
         Says so, in words.
     trials : list of dict
-        As :func:`experts.trials.trial_row` makes them.
+        As :func:`experts.tuning.trials.trial_row` makes them.
     experts : list of Expert or None
         The fitted model of every trial, None for one that failed.
     """
@@ -95,7 +95,7 @@ def tune_baseline(
 
     Raises
     ------
-    experts.trials.TuningError
+    experts.tuning.trials.TuningError
         If every trial failed. A single fit that fails raises its own error.
     """
     role: Role = "result" if baseline.fair else "utility"

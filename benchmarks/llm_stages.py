@@ -31,7 +31,7 @@ from benchmarks.stages import (
 )
 from benchmarks.suite import LLM_METHODS, LLMSettings
 from experts.expert import ROLES, Expert, Role
-from experts.out_of_fold import fold_of_rows
+from experts.tuning.out_of_fold import fold_of_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed, torch_generator
 from llm_experts.adapters.registry import kind_named

@@ -31,7 +31,7 @@ from benchmarks.tunings import TUNING_SHARE, Network, Tunings, network_name
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
 from experts.networks.twin import twin
-from experts.tuning import Tuning, trial_probabilities
+from experts.tuning.study import Tuning, trial_probabilities
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 from gates.gate import ProjectedGate

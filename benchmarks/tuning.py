@@ -16,7 +16,7 @@ from experts.expert import ROLES, Role
 from foundation.files import atomic_path, write_json
 
 if TYPE_CHECKING:
-    from experts.tuning import Tuning
+    from experts.tuning.study import Tuning
     from tasks.task import TaskView
 
 

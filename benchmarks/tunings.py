@@ -11,9 +11,9 @@ from benchmarks.ledger import Ledger
 from experts.expert import ROLES, Role
 from experts.graph.settings import GraphSettings
 from experts.networks.trainer import Budget
-from experts.out_of_fold import out_of_fold_logits
-from experts.tuning import Tuning, repeat_tuning, tune_seeds
-from experts.tuning_results import write_summary
+from experts.tuning.out_of_fold import out_of_fold_logits
+from experts.tuning.results import write_summary
+from experts.tuning.study import Tuning, repeat_tuning, tune_seeds
 from foundation.seeding import derive_seed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.out_of_fold import fold_of_rows
+from experts.tuning.out_of_fold import fold_of_rows
 from llm_experts.calibration import calibrated
 from llm_experts.objectives import Options
 from llm_experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
@@ -69,7 +69,7 @@ def out_of_fold_logits(
         Of the folds and the batches.
     folds : int
     assignment : [n_train] int64, optional
-        Fold of each training row; default: :func:`experts.out_of_fold.fold_of_rows`. Experts of other families that
+        Fold of each training row; default: :func:`experts.tuning.out_of_fold.fold_of_rows`. Experts of other families that
         are to stand in the same mixture take the same.
 
     Returns

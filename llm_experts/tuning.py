@@ -1,6 +1,6 @@
 """Tuning of an LLM expert: batches of trials are asked at once, trained at once as lanes, told at once.
 
-The same trials, rules and records as for networks (:mod:`experts.trials`, :mod:`experts.trial_store`): an LLM expert
+The same trials, rules and records as for networks (:mod:`experts.tuning.trials`, :mod:`experts.tuning.trial_store`): an LLM expert
 and a tabular one that stand beside each other in a table were chosen by one rule.
 """
 
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experts.expert import Role
-from experts.trial_store import Row, TrialStore
-from experts.trials import (
+from experts.tuning.results import file_stem
+from experts.tuning.trial_store import Row, TrialStore
+from experts.tuning.trials import (
     Asked,
     Weights,
     choose,
@@ -29,7 +30,6 @@ from experts.trials import (
     run_batches,
     trial_row,
 )
-from experts.tuning_results import file_stem
 from foundation.files import atomic_path, write_json
 from foundation.seeding import derive_seed
 from llm_experts.adapters.registry import kind_named
@@ -61,7 +61,7 @@ class Tuning:
     recipe : Recipe
         What it takes to train the same lane again, as a twin or on folds.
     trials, pareto, floor, epsilon, feasible, note, place
-        As in :class:`experts.tuning.Tuning`.
+        As in :class:`experts.tuning.study.Tuning`.
     notes : list of str
         What had to be given up in the batches trained by this call, such as a batch that did not fit in memory.
     """

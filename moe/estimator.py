@@ -19,7 +19,7 @@ from experts.networks.mlp import MLPExpert
 from experts.networks.objectives.procedural import ProceduralObjective
 from experts.networks.objectives.result import ResultObjective
 from experts.networks.trainer import LaneConfig, train_lanes
-from experts.out_of_fold import Recipe, out_of_fold_logits
+from experts.tuning.out_of_fold import Recipe, out_of_fold_logits
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState

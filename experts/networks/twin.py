@@ -13,7 +13,7 @@ from experts.networks.trainer import Budget, LaneConfig, train_lanes
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
-    from experts.tuning import Tuning
+    from experts.tuning.study import Tuning
 
 
 def train_fixed(

@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks.baseline import Baseline
 from benchmarks.baseline_tuning import tune_baseline
 from benchmarks.time_limit import MethodTimeoutError
-from experts.trials import TuningError
+from experts.tuning.trials import TuningError
 from tasks.load import load_task
 from tasks.task import HIDDEN, TaskView
 

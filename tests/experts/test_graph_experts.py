@@ -17,8 +17,8 @@ from experts.networks.lanes import Workspace
 from experts.networks.mlp import ExpertError, MLPExpert
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, train_lanes
 from experts.networks.twin import train_fixed, twin
-from experts.out_of_fold import Recipe, out_of_fold_logits
-from experts.tuning import tune
+from experts.tuning.out_of_fold import Recipe, out_of_fold_logits
+from experts.tuning.study import tune
 
 BUDGET = Budget(steps=30, eval_every=10, patience=9, warm_up=5, hidden=5, rungs=(), attribution_rows=64)
 NETWORKS = [GraphSettings(kind, layers) for kind in KINDS for layers in (1, 2)]

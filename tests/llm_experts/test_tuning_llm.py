@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from experts.trial_store import ResumeError
+from experts.tuning.trial_store import ResumeError
 from llm_experts import tuning as module
 from llm_experts.expert import load_llm_expert
 from llm_experts.out_of_fold import out_of_fold_logits

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
-from experts.sampler import batch_sampler
+from experts.tuning.sampler import batch_sampler
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

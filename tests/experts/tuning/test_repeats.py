@@ -9,9 +9,9 @@ import torch
 from experts.graph.settings import GraphSettings
 from experts.networks.trainer import Budget
 from experts.networks.twin import train_fixed, twin
-from experts.out_of_fold import out_of_fold_logits
-from experts.trials import TuningError
-from experts.tuning import repeat_tuning, trial_probabilities, tune
+from experts.tuning.out_of_fold import out_of_fold_logits
+from experts.tuning.study import repeat_tuning, trial_probabilities, tune
+from experts.tuning.trials import TuningError
 from metrics.points import point_values
 
 BUDGET = Budget(steps=40, eval_every=10, patience=9, warm_up=5, hidden=5, rungs=(0.5,), attribution_rows=64)

@@ -13,17 +13,17 @@ import torch
 from experts.networks.mlp import MLPExpert
 from experts.networks.trainer import Budget
 from experts.networks.twin import train_fixed, twin
-from experts.search_space import ranges
-from experts.trial_store import ResumeError
-from experts.trials import TuningError, choose, pareto_front
-from experts.tuning import tune, tune_seeds
-from experts.tuning_results import write_summary
+from experts.tuning.results import write_summary
+from experts.tuning.search_space import ranges
+from experts.tuning.study import tune, tune_seeds
+from experts.tuning.trial_store import ResumeError
+from experts.tuning.trials import TuningError, choose, pareto_front
 from metrics.points import point_values
 from tasks.arrays import view_of_arrays
 from tasks.load import load_task
 
 BUDGET = Budget(steps=40, eval_every=10, patience=3, warm_up=10, hidden=4, rungs=(0.5,), keep=0.5)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def biased_view(n=240, seed=0):

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from experts.expert import ALIASES
 from experts.graph.settings import GraphSettings
-from experts.search_space import describe
+from experts.tuning.search_space import describe
 from foundation.files import atomic_path, write_json
 
 if TYPE_CHECKING:
-    from experts.tuning import Tuning
+    from experts.tuning.study import Tuning
 
 EXPERT_TYPE = {**{role: alias for alias, role in ALIASES.items()}, "combined": "combined"}
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from experts.search_space import describe, ranges, search_space
+from experts.tuning.search_space import describe, ranges, search_space
 
 
 def test_published_spaces_are_those_of_the_earlier_tuner():

@@ -7,8 +7,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from experts.search_space import search_space
-from experts.trial_store import ResumeError, TrialStore, drop_torn_line, frozen_trial
+from experts.tuning.search_space import search_space
+from experts.tuning.trial_store import ResumeError, TrialStore, drop_torn_line, frozen_trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

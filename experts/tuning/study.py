@@ -1,6 +1,6 @@
 """Tuning of a role: batches of trials are asked at once, trained at once as lanes, told at once.
 
-Fair roles are tuned under constraints; see :mod:`experts.trials`.
+Fair roles are tuned under constraints; see :mod:`experts.tuning.trials`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from experts.graph.settings import GraphSettings
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
-from experts.out_of_fold import Recipe
-from experts.search_space import search_space
-from experts.trial_store import Row, TrialStore
-from experts.trials import (
+from experts.tuning.out_of_fold import Recipe
+from experts.tuning.results import file_stem, save_tuning
+from experts.tuning.search_space import search_space
+from experts.tuning.trial_store import Row, TrialStore
+from experts.tuning.trials import (
     Asked,
     TuningError,
     Weights,
@@ -39,7 +40,6 @@ from experts.trials import (
     run_batches,
     trial_row,
 )
-from experts.tuning_results import file_stem, save_tuning
 from foundation.seeding import derive_seed
 from metrics.points import rarer_share
 from tasks.task import TaskView
@@ -105,7 +105,7 @@ class Tuning:
 
     @property
     def recipe(self) -> Recipe:
-        """What :func:`experts.out_of_fold.out_of_fold_logits` needs to train the same expert on folds."""
+        """What :func:`experts.tuning.out_of_fold.out_of_fold_logits` needs to train the same expert on folds."""
         return Recipe(self.role, self.lane, self.step, self.graph)
 
 
@@ -147,7 +147,7 @@ def tune_seeds(
     trials, batch : int
         Trials per seed, and how many of them are trained at once; the first batch is drawn at random.
     space : str
-        ``published`` or ``wide``: see :mod:`experts.search_space`.
+        ``published`` or ``wide``: see :mod:`experts.tuning.search_space`.
     utility_floor : float or Tuning, optional
         Required for fair roles. A float is the floor itself; the tuned utility expert of the same view gives
         ``its validation utility − epsilon``.
@@ -338,7 +338,7 @@ def repeat_tuning(view: TaskView, tuning: Tuning, seeds: Sequence[int]) -> list[
 
     All repeats are lanes of one program. Each seed decides a lane's initial weights; batch order and dropout are
     those of the first seed. No repeat is pruned, and each chooses its checkpoint as the tuned expert did, so
-    :func:`experts.networks.twin.twin` and :func:`experts.out_of_fold.out_of_fold_logits` train a repeat's own lane.
+    :func:`experts.networks.twin.twin` and :func:`experts.tuning.out_of_fold.out_of_fold_logits` train a repeat's own lane.
 
     Parameters
     ----------

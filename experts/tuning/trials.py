@@ -19,8 +19,8 @@ from torch import Tensor
 
 from experts.expert import ALIASES, Role
 from experts.networks.lane_metrics import HIGHER_IS_BETTER, SCORES
-from experts.sampler import batch_sampler
-from experts.trial_store import Direction, Row, TrialStore
+from experts.tuning.sampler import batch_sampler
+from experts.tuning.trial_store import Direction, Row, TrialStore
 from foundation.seeding import derive_seed
 from metrics.points import DEGENERATE_SHARE
 

@@ -1,0 +1,1 @@
+"""One study for experts of every kind: ask, train, tell, store, choose."""
