@@ -34,6 +34,8 @@ from experts.expert import ROLES, Expert, Role
 from experts.tuning.out_of_fold import fold_of_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed, torch_generator
+from gates.lanes import DEFAULT_CONFIGS, GateFit, train_gate
+from gates.selection import ValidationScore, validation_scores
 from llm_experts.adapters.registry import kind_named
 from llm_experts.base import Base, load_base
 from llm_experts.calibration import Calibration, calibration_errors
@@ -53,8 +55,6 @@ from llm_experts.trainer import Budget
 from llm_experts.tuning import Tuning, tune
 from llm_experts.twin import twin
 from moe.mixture import Mixture
-from moe.selection import ValidationScore, validation_scores
-from moe.train_gate import DEFAULT_CONFIGS, GateFit, train_gate
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -35,10 +35,10 @@ from experts.tuning.study import Tuning, trial_probabilities
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 from gates.gate import ProjectedGate
+from gates.lanes import GateFit, train_gate
 from metrics.procedural import procedural_points
 from moe.finetune import FineTuning, fine_tune
 from moe.mixture import Mixture
-from moe.train_gate import GateFit, train_gate
 from tasks.load import load_task
 from tasks.task import TaskView
 

@@ -16,7 +16,7 @@ class TopKGate(DenseGate):
     """Softmax over the k largest scores of a row, 0 elsewhere (Shazeer et al., ICLR 2017, without its noise).
 
     The masked softmax is differentiable in the k experts that a row keeps; noise on the scores during
-    training (:class:`moe.train_gate.GateConfig`) is what lets a row try the others.
+    training (:class:`gates.lanes.GateConfig`) is what lets a row try the others.
     """
 
     name: ClassVar[str] = "topk"

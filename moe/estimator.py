@@ -23,12 +23,12 @@ from experts.tuning.out_of_fold import Recipe, out_of_fold_logits
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState
+from gates.lanes import train_gate
 from gates.mixing import mixture_margin
 from gates.uniform import UniformGate
 from moe.finetune import fine_tune
 from moe.mixture import Mixture
 from moe.projection import NetworkProjection
-from moe.train_gate import train_gate
 from tasks.arrays import frame_of, view_of_arrays
 from tasks.task import TaskView
 

@@ -17,10 +17,10 @@ from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
+from gates.objective import attribution_gap, mixture_terms
+from gates.selection import ValidationScore, validation_scores
 from moe.mixture import Mixture
-from moe.objective import attribution_gap, mixture_terms
 from moe.projection import NetworkProjection
-from moe.selection import ValidationScore, validation_scores
 from tasks.task import TaskView
 
 EXPLAINED_ROWS = 1024
@@ -36,7 +36,7 @@ class FineTuneConfig:
     learning_rate : float > 0
         Small: the system starts from a chosen optimum.
     lambda_fair, lambda_attention, balance : float >= 0
-        As in :class:`moe.train_gate.GateConfig`.
+        As in :class:`gates.lanes.GateConfig`.
     steps : int
     batch : int
         Rows per step when the training rows do not fit in one batch.
@@ -74,7 +74,7 @@ class FineTuning:
     mixture : Mixture
         The best whole-system snapshot, or the mixture as it was.
     kept : bool
-        Whether a snapshot beat the mixture as it was, under the rule of :mod:`moe.selection`.
+        Whether a snapshot beat the mixture as it was, under the rule of :mod:`gates.selection`.
     config : FineTuneConfig or None
         Of the kept snapshot.
     before, after : ValidationScore
@@ -111,7 +111,7 @@ def fine_tune(
         Tried one after another, each from the mixture handed in.
     seed : int
     utility_floor : float
-        See :func:`moe.selection.choose`.
+        See :func:`gates.selection.choose`.
     procedural : callable, optional
         Procedural unfairness of a mixture on validation rows; default: ATT_JSD of its end-to-end attributions.
 

@@ -18,10 +18,10 @@ from experts.expert import Expert
 from foundation.seeding import torch_generator
 from gates.gate import GateState
 from gates.mixing import mixture_margin
+from gates.objective import pairwise_jsd
 from gates.oracle import OracleGate
 from metrics.points import point_values
 from metrics.value import Value
-from moe.objective import pairwise_jsd
 from tasks.task import TaskView
 
 

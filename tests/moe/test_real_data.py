@@ -13,10 +13,10 @@ from experts.expert import ROLES
 from experts.networks.trainer import Budget
 from experts.tuning.out_of_fold import out_of_fold_logits
 from experts.tuning.study import tune
+from gates.lanes import GateBudget, train_gate
 from moe.finetune import FineTuneConfig, fine_tune
 from moe.mixture import Mixture
 from moe.routing import routing_report
-from moe.train_gate import GateBudget, train_gate
 from tasks.load import load_task
 
 pytestmark = [

@@ -17,11 +17,11 @@ from gates.best_single import fit_best_single
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
+from gates.objective import attribution_gap, chained_attributions, mixture_terms
+from gates.selection import ValidationScore, ValidationScores, choose, validation_scores
 from gates.static_simplex import StaticSimplexGate, fit_static_simplex
 from gates.topk import TopKGate
 from gates.uniform import UniformGate
-from moe.objective import attribution_gap, chained_attributions, mixture_terms
-from moe.selection import ValidationScore, ValidationScores, choose, validation_scores
 from tasks.task import TaskView
 
 EXPLAINED_ROWS = 1024
@@ -35,7 +35,7 @@ class GateConfig:
     Attributes
     ----------
     lambda_fair, lambda_attention : float >= 0
-        Weights of the mixture's soft group gaps and of its ATT_JSD; see :mod:`moe.objective`.
+        Weights of the mixture's soft group gaps and of its ATT_JSD; see :mod:`gates.objective`.
     balance, decision : float >= 0
         Weights of "use all experts" and "decide for one per row"; three deliberately different experts need
         not be used equally, so both are small.
@@ -177,7 +177,7 @@ def train_gate(
         Trained at once as lanes; ignored by kinds that are not trained.
     seed : int
     utility_floor : float
-        Validation utility that a winner must reach; see :func:`moe.selection.choose`.
+        Validation utility that a winner must reach; see :func:`gates.selection.choose`.
     logits_validation : [n_validation, m]
         Logits of the final experts on ``view.split.validation``.
     attributions_train, attributions_validation : [rows, m, columns], optional

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from gates.gate import GateState
+from gates.lanes import GateBudget, GateConfig, train_gate
 from gates.mixing import mixture_margin
-from moe.train_gate import GateBudget, GateConfig, train_gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from torch import Tensor
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import GateState
 from gates.mixing import mixture_margin
+from gates.objective import attribution_gap, chained_attributions, mixture_terms, pairwise_jsd, soft_gap
 from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE
-from moe.objective import attribution_gap, chained_attributions, mixture_terms, pairwise_jsd, soft_gap
 
 
 def generator(seed: int) -> torch.Generator:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from moe.selection import ValidationScore, ValidationScores, choose, validation_scores
+from gates.selection import ValidationScore, ValidationScores, choose, validation_scores
 
 NAN = math.nan
 
