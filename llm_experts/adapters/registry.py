@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from foundation.seeding import torch_generator
-from llm_experts.adapters import dora, ia3, lora, lora_fa, prefix, rslora, soft_prompt, svf_kind
+from llm_experts.adapters import dora, ia3, lora, lora_fa, prefix, rslora, soft_prompt
 from llm_experts.adapters.kind import ALL_LINEAR, AdapterError, AdapterKind
 from llm_experts.adapters.state import (
     State,
@@ -28,6 +28,7 @@ from llm_experts.adapters.state import (
     stack_states,
     unstack,
 )
+from llm_experts.adapters.svf import kind as svf_kind
 from llm_experts.base import Base
 from llm_experts.sharing import shared_copy
 

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.svf import assign_vectors, expert_vectors, read_expert_vectors, write_expert_vectors
+from tests.llm_experts.adapters.svf.svf_fixtures import far, logits, own_cache, shake, svf_model  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base
-from tests.llm_experts.svf_fixtures import far, logits, own_cache, shake, svf_model  # noqa: F401
 
 
 def test_there_and_back(tmp_path: Path):

@@ -11,8 +11,8 @@ import torch
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.svf import cache_folder, decompose, spectra_in, spectrum_of, svf_layers
 from llm_experts.adapters.svf.decomposition import weight_hash
+from tests.llm_experts.adapters.svf.svf_fixtures import far, logits, own_cache, shake, svf_model  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base
-from tests.llm_experts.svf_fixtures import far, logits, own_cache, shake, svf_model  # noqa: F401
 
 
 def matrix(rows: int = 6, columns: int = 4, seed: int = 0) -> torch.Tensor:

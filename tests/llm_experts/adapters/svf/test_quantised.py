@@ -20,8 +20,8 @@ from llm_experts.adapters.store import load_adapter, save_adapter
 from llm_experts.adapters.svf import SVFConfig, dense_weight, svf_layers
 from llm_experts.adapters.svf.weights import settle
 from llm_experts.base import load_base
+from tests.llm_experts.adapters.svf.svf_fixtures import far, logits, own_cache, shake  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base
-from tests.llm_experts.svf_fixtures import far, logits, own_cache, shake  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore:MatMul8bitLt:UserWarning")
 WORDS = 64

@@ -17,8 +17,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from llm_experts.adapters import svf
 from llm_experts.adapters.kind import ALL_LINEAR, AdapterError
 from llm_experts.adapters.svf import SVFConfig, SVFModel, captured_energy, expert_vectors, svf_layers
+from tests.llm_experts.adapters.svf.svf_fixtures import IDS, far, logits, own_cache, shake, svf_model  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base
-from tests.llm_experts.svf_fixtures import IDS, far, logits, own_cache, shake, svf_model  # noqa: F401
 
 FORWARDS = ("auto", "factored", "materialised")
 
