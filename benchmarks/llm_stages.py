@@ -37,7 +37,7 @@ from foundation.seeding import derive_seed, torch_generator
 from gates.lanes import DEFAULT_CONFIGS, GateFit, train_gate
 from gates.selection import ValidationScore, validation_scores
 from llm_experts.adapters.registry import kind_named
-from llm_experts.base import Base, load_base
+from llm_experts.bases.base import Base, load_base
 from llm_experts.calibration import Calibration, calibration_errors
 from llm_experts.dispatch import BayesDispatcher
 from llm_experts.dispatch_models import responsibilities

@@ -23,7 +23,7 @@ from llm_experts.stack import Answers, Layout
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-    from llm_experts.base import Base
+    from llm_experts.bases.base import Base
 
 
 INDIFFERENT = ("inference_mode", "base_model_name_or_path", "revision", "peft_version", "auto_mapping")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmarks.suite import LLMSettings
-    from llm_experts.base import Base
+    from llm_experts.bases.base import Base
     from llm_experts.expert import LLMExpert
 
 app = typer.Typer(no_args_is_help=True, help="Text experts: adapters on a frozen language model, on the same rows.")
@@ -314,7 +314,7 @@ def prepare_base(settings: LLMSettings, console: Console) -> None:
 
 def _load(name: str, dtype: str, quantisation: str, device: str, console: Console) -> Base:
     from benchmarks.llm_stages import device_of
-    from llm_experts.base import load_base
+    from llm_experts.bases.base import load_base
 
     with _pretraining(console) as progress:
         return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device), progress=progress)

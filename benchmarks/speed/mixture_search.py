@@ -173,7 +173,7 @@ def random_comparison(start: int) -> None:
 
 def trained_comparison(base_id: str, start: int) -> None:
     """The comparison with three trained SVF experts on a base, on validation rows of a task."""
-    from llm_experts.base import load_base
+    from llm_experts.bases.base import load_base
     from llm_experts.expert import LLMExpert
     from llm_experts.reader import Reader
     from llm_experts.svf_mixtures import SVFMixtures

@@ -21,7 +21,7 @@ from benchmarks.speed.timing import seconds
 from foundation.seeding import torch_generator
 from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_copy, set_adapter_state
 from llm_experts.adapters.svf import spectra_in, svf_layers, svf_mixture
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 
 EXPERTS = 4
 

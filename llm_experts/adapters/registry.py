@@ -29,8 +29,8 @@ from llm_experts.adapters.state import (
     unstack,
 )
 from llm_experts.adapters.svf import kind as svf_kind
-from llm_experts.base import Base
-from llm_experts.sharing import shared_copy
+from llm_experts.bases.base import Base
+from llm_experts.bases.sharing import shared_copy
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

@@ -21,7 +21,7 @@ from torch import Tensor
 from foundation.files import atomic_path, write_json
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import State, inject, kind_of, own_copy, set_adapter_state
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

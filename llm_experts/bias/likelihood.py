@@ -16,7 +16,7 @@ from llm_experts.bias.sources import BiasError
 
 if TYPE_CHECKING:
     from llm_experts.attached import Adapter
-    from llm_experts.base import Base
+    from llm_experts.bases.base import Base
 
 BASE = "__base__"
 """Name of the adapter that is none: the base under a PEFT model."""

@@ -80,7 +80,7 @@ def ensure_nano(
     """
     from filelock import FileLock
 
-    from llm_experts.base import BaseError
+    from llm_experts.bases.base import BaseError
 
     chosen, subjects, files = _settings(settings), card_subjects(), _corpora(corpora)
     identity = _identity(chosen, subjects, files)
@@ -115,7 +115,7 @@ def nano_facts(folder: Path) -> dict[str, Any]:
     BaseError
         If there is no whole nano in the folder.
     """
-    from llm_experts.base import BaseError
+    from llm_experts.bases.base import BaseError
 
     if not is_whole(folder):
         raise BaseError(f"There is no pretrained nano in {folder}; 'fairmoe llm base' makes one.")
@@ -169,7 +169,7 @@ def _home(cache: str | Path | None) -> Path:
 
 
 def _corpora(files: Sequence[str | Path]) -> tuple[Path, ...]:
-    from llm_experts.base import BaseError
+    from llm_experts.bases.base import BaseError
 
     found = tuple(map(Path, files))
     for path in found:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 from llm_experts.search.guidance import AdviceError
 
 

@@ -16,7 +16,7 @@ from benchmarks.cli import app
 from benchmarks.commands.llm import _constraint, _names, _overall
 from benchmarks.failure import explain
 from llm_experts.adapters.registry import KINDS
-from llm_experts.base import load_base
+from llm_experts.bases.base import load_base
 from llm_experts.expert import LLMExpert
 from llm_experts.reader import Reader
 from tests.llm_experts.conftest import make_tiny_base

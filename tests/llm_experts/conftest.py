@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 
 WORDS = [
     "The applicant's age is 23 years. The applicant's sex is female. The savings are unknown.",

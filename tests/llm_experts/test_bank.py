@@ -15,7 +15,7 @@ from llm_experts.adapters.registry import ADAPTERS, AdapterError, adapter_state,
 from llm_experts.adapters.store import save_adapter
 from llm_experts.adapters.svf import spectra_in
 from llm_experts.bank import StackedAdapterBank, all_places
-from llm_experts.base import Base, load_base
+from llm_experts.bases.base import Base, load_base
 from llm_experts.stack import Stack, Top
 from tests.llm_experts.conftest import make_tiny_base
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from llm_experts.adapters.registry import KINDS, inject, kind_named, own_copy
 from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.attached import Adapter
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 from llm_experts.bias import likelihood
 from llm_experts.bias.likelihood import BASE, LMScorer
 from llm_experts.bias.scorer import continuations

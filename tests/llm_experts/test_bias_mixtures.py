@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 from llm_experts.bias.likelihood import LMScorer
 from llm_experts.bias.mixtures import MixtureScorer, RememberingScorer, dispatched
 from llm_experts.bias.scorer import continuations

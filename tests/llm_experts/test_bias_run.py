@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 from llm_experts.bias import METRICS, SETS, SOURCES, BiasError, LMScorer, MixtureScorer, RememberingScorer, score_bias
 
 

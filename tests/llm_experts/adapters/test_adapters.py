@@ -32,7 +32,7 @@ from llm_experts.adapters.registry import (
     trainable_names,
     unstack,
 )
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 
 WEIGHT_KINDS = [name for name in KINDS if not ADAPTERS[name].needs_full_model]
 LOW_RANK = ["lora", "rslora", "dora", "lora_fa"]

@@ -28,7 +28,7 @@ from llm_experts.adapters.store import (
     save_adapter,
     sha256,
 )
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15]])

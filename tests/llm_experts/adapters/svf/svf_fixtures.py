@@ -11,7 +11,7 @@ from peft import get_peft_model
 from torch import Tensor, nn
 
 from llm_experts.adapters.svf import SVFConfig, svf_layers
-from llm_experts.base import Base
+from llm_experts.bases.base import Base
 
 IDS = torch.randint(3, 300, (4, 9), generator=torch.Generator().manual_seed(1))
 

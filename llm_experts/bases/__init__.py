@@ -1,0 +1,1 @@
+"""Base models: load, identify, share, and what their memory allows."""
