@@ -142,7 +142,7 @@ def llm_hash(settings: LLMSettings) -> str:
     folder = Path(settings.base).expanduser()
     base = settings.base
     if settings.base == "nano":
-        from llm_experts.nano import nano_hash
+        from llm_experts.bases.nano import nano_hash
 
         base = nano_hash()
     elif folder.is_dir():

@@ -298,7 +298,7 @@ def _base_hash(suite: Suite) -> str:
     """What the base of the text experts was made from, for nano; other bases' weights are hashed in each run."""
     if suite.llm is None or suite.llm.base != "nano":
         return ""
-    from llm_experts.nano import nano_hash
+    from llm_experts.bases.nano import nano_hash
 
     return nano_hash()
 

@@ -46,7 +46,7 @@ def base(
     facts: dict[str, Any] = {}
     name = base
     if base == "nano":
-        from llm_experts.nano import ensure_nano, nano_facts
+        from llm_experts.bases.nano import ensure_nano, nano_facts
 
         with _pretraining(console) as progress:
             folder = ensure_nano(cache, progress, tuple(corpus or ()))

@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 from benchmarks.speed.timing import seconds
 from foundation.seeding import torch_generator
-from llm_experts.nano.architecture import Shape, new_model
+from llm_experts.bases.nano.architecture import Shape, new_model
 from llm_experts.search import MixtureModel, SearchResult, SearchRows, SearchSettings, search_mixtures
 
 TASK = "adult:sex@2048"

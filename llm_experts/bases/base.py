@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llm_experts.nano import ensure_nano
+from llm_experts.bases.nano import ensure_nano
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from llm_experts.nano.pretrain import Report
+    from llm_experts.bases.nano.pretrain import Report
 
 NANO = "nano"
 DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16"} | {

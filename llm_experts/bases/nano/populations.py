@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from foundation.seeding import numpy_generator
-from llm_experts.nano.schema import CATEGORY, Subject, Trait
+from llm_experts.bases.nano.schema import CATEGORY, Subject, Trait
 from tasks.text import UNKNOWN
 
 FACTORS = 1

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from foundation.seeding import derive_seed, numpy_generator
-from llm_experts.nano.populations import Rows, draw_population
-from llm_experts.nano.schema import LEVELS, MADE_UP, NUMERIC, SIDES, Subject
+from llm_experts.bases.nano.populations import Rows, draw_population
+from llm_experts.bases.nano.schema import LEVELS, MADE_UP, NUMERIC, SIDES, Subject
 from tasks.text import FORMATS, UNKNOWN
 
 if TYPE_CHECKING:

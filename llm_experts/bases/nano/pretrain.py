@@ -25,13 +25,13 @@ from torch.nn.functional import cross_entropy
 
 from foundation.files import atomic_path, write_json, write_text
 from foundation.seeding import numpy_generator
-from llm_experts.nano.architecture import Shape, new_model
-from llm_experts.nano.corpus import Encoder, Lesson, Part, Tokens, lessons
-from llm_experts.nano.examination import examine
-from llm_experts.nano.network import Batch, collate, rotary_tables, states_of
-from llm_experts.nano.optimiser import Optimiser
-from llm_experts.nano.schema import Subject, bank
-from llm_experts.nano.tokenizer import numbers_of, train_tokenizer
+from llm_experts.bases.nano.architecture import Shape, new_model
+from llm_experts.bases.nano.corpus import Encoder, Lesson, Part, Tokens, lessons
+from llm_experts.bases.nano.examination import examine
+from llm_experts.bases.nano.network import Batch, collate, rotary_tables, states_of
+from llm_experts.bases.nano.optimiser import Optimiser
+from llm_experts.bases.nano.schema import Subject, bank
+from llm_experts.bases.nano.tokenizer import numbers_of, train_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
@@ -115,7 +115,7 @@ def pretrain(
     Returns
     -------
     dict
-        The facts, see :func:`llm_experts.nano.store.nano_facts`.
+        The facts, see :func:`llm_experts.bases.nano.store.nano_facts`.
     """
     start = time.perf_counter()
     source = _Source(settings, subjects, corpora)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from llm_experts.nano.corpus import Encoder, Lesson, lessons
-from llm_experts.nano.network import collate, rotary_tables, states_of
-from llm_experts.nano.schema import Subject, bank
+from llm_experts.bases.nano.corpus import Encoder, Lesson, lessons
+from llm_experts.bases.nano.network import collate, rotary_tables, states_of
+from llm_experts.bases.nano.schema import Subject, bank
 
 if TYPE_CHECKING:
     from transformers import Qwen3ForCausalLM

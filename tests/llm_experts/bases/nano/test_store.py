@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from llm_experts.bases.base import BaseError, load_base
-from llm_experts.nano import store
-from llm_experts.nano.store import ensure_nano, is_whole, nano_facts, nano_hash
-from tests.llm_experts.nano_fixtures import MINIATURE, SUBJECTS
+from llm_experts.bases.nano import store
+from llm_experts.bases.nano.store import ensure_nano, is_whole, nano_facts, nano_hash
+from tests.llm_experts.bases.nano.nano_fixtures import MINIATURE, SUBJECTS
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_experts.nano.corpus import lessons
-from llm_experts.nano.pretrain import text_of
-from llm_experts.nano.schema import bank
-from llm_experts.nano.tokenizer import numbers_of, train_tokenizer
+from llm_experts.bases.nano.corpus import lessons
+from llm_experts.bases.nano.pretrain import text_of
+from llm_experts.bases.nano.schema import bank
+from llm_experts.bases.nano.tokenizer import numbers_of, train_tokenizer
 from tasks.text import TEMPLATES, format_of
-from tests.llm_experts.nano_fixtures import SUBJECTS
+from tests.llm_experts.bases.nano.nano_fixtures import SUBJECTS
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llm_experts.nano.schema import as_json, card_subjects
+from llm_experts.bases.nano.schema import as_json, card_subjects
 
 if TYPE_CHECKING:
-    from llm_experts.nano.pretrain import Report, Settings
-    from llm_experts.nano.schema import Subject
+    from llm_experts.bases.nano.pretrain import Report, Settings
+    from llm_experts.bases.nano.schema import Subject
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def _make(
     progress: Callable[[Report], None] | None,
 ) -> None:
     from foundation.files import atomic_path, write_json
-    from llm_experts.nano.pretrain import pretrain
+    from llm_experts.bases.nano.pretrain import pretrain
     from tasks.fetch import sha256_of
 
     log.info("Pretraining nano into %s", folder)
@@ -157,7 +157,7 @@ def _make(
 
 
 def _settings(settings: Settings | None) -> Settings:
-    from llm_experts.nano.pretrain import Settings
+    from llm_experts.bases.nano.pretrain import Settings
 
     return settings or Settings()
 

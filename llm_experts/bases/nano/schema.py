@@ -138,7 +138,7 @@ NAMES = ("the applicant", "the person", "the client", "the patient", "the studen
 LEVELS = ("Tiny", "Very low", "Low", "Middling", "High", "Very high", "Huge")
 """How large a number is for its unit."""
 SIDES = ("Against", "For")
-"""What a statement speaks for in the synthetic world, see :mod:`llm_experts.nano.populations`."""
+"""What a statement speaks for in the synthetic world, see :mod:`llm_experts.bases.nano.populations`."""
 MADE_UP = ("Is this case on the red list?", "Will this case join the red team?")
 """Questions about the synthetic world, whose answer adds up over the statements of a row."""
 

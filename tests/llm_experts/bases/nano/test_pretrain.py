@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from llm_experts.nano.architecture import Shape, new_model
-from llm_experts.nano.corpus import Encoder, lessons
-from llm_experts.nano.network import collate, rotary_tables, states_of
-from llm_experts.nano.optimiser import orthogonalised
-from llm_experts.nano.pretrain import Report, pretrain, sampled
-from llm_experts.nano.schema import bank
-from tests.llm_experts.nano_fixtures import MINIATURE, SUBJECTS
+from llm_experts.bases.nano.architecture import Shape, new_model
+from llm_experts.bases.nano.corpus import Encoder, lessons
+from llm_experts.bases.nano.network import collate, rotary_tables, states_of
+from llm_experts.bases.nano.optimiser import orthogonalised
+from llm_experts.bases.nano.pretrain import Report, pretrain, sampled
+from llm_experts.bases.nano.schema import bank
+from tests.llm_experts.bases.nano.nano_fixtures import MINIATURE, SUBJECTS
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
 if TYPE_CHECKING:
     from transformers import Qwen3ForCausalLM
 
-    from llm_experts.nano.corpus import Tokens
+    from llm_experts.bases.nano.corpus import Tokens
 
 PADDING = -1
 

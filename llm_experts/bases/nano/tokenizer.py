@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from llm_experts.nano.schema import LEVELS, MADE_UP, SIDES, Subject, Trait
+from llm_experts.bases.nano.schema import LEVELS, MADE_UP, SIDES, Subject, Trait
 from tasks.text import FORMATS, UNKNOWN, Template
 
 if TYPE_CHECKING:
