@@ -21,13 +21,13 @@ from experts.expert import Role
 from foundation.files import write_json
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.store import check_base, read_adapter, save_adapter
-from llm_experts.attached import Adapter
 from llm_experts.bases.base import Base
 from llm_experts.calibration import calibrated, fit_calibration
+from llm_experts.decoder.program import Adapter
+from llm_experts.decoder.verbaliser import AnswerMass
 from llm_experts.memo import Memo
 from llm_experts.prompts import Packed, pad
 from llm_experts.reader import Reader
-from llm_experts.verbaliser import AnswerMass
 from metrics.occlusion import occlusion_columns
 from tasks.task import TaskView
 

@@ -116,7 +116,7 @@ def _held_out(texts: TaskTexts, recipe: Recipe, fold: Tensor, seed: int) -> Tens
 
 def _logits(texts: TaskTexts, result: LaneResult, lane: int, places: Tensor) -> Tensor:
     """Calibrated margins of one lane for some training rows."""
-    from llm_experts.lanes import LANE_FLOATS
+    from llm_experts.decoder.lanes import LANE_FLOATS
     from llm_experts.trainer import block_margins
 
     lanes, block = result.lanes.select(torch.tensor([lane])), texts.rows(texts.view.split.train)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from llm_experts.attached import Adapter, AttachedTop, config_key
 from llm_experts.bases.base import Base
 from llm_experts.bases.memory import Halving
-from llm_experts.branches import Branches, Pair, branch_off, lower_branches, lower_plain
+from llm_experts.decoder.cut import Answers, Layout, Stack
+from llm_experts.decoder.program import Adapter, AttachedTop, config_key
+from llm_experts.decoder.shared_prefix import Branches, Pair, branch_off, lower_branches, lower_plain
+from llm_experts.decoder.verbaliser import answer_mass
 from llm_experts.kept import KeptStates
 from llm_experts.prompts import Packed, PromptError, Prompts, length_batches
-from llm_experts.stack import Answers, Layout, Stack
-from llm_experts.verbaliser import answer_mass
 
 if TYPE_CHECKING:
     from peft import PeftConfig

@@ -23,10 +23,10 @@ from gates.gate import masked_features
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.bank import StackedAdapterBank
 from llm_experts.calibration import calibrated, fit_calibration
+from llm_experts.decoder.cut import Top
 from llm_experts.expert import LLMExpert
 from llm_experts.memo import Memo
 from llm_experts.routers import Router
-from llm_experts.stack import Top
 from metrics.occlusion import occlusion_columns
 
 if TYPE_CHECKING:

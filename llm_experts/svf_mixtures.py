@@ -17,7 +17,7 @@ from torch import Tensor
 
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.svf import mixed_z
-from llm_experts.attached import Adapter
+from llm_experts.decoder.program import Adapter
 from llm_experts.expert import LLMExpert
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from llm_experts.decoder.cut import Layout, Stack
 from llm_experts.prompts import Packed, length_batches, pad
-from llm_experts.stack import Layout, Stack
 
 if TYPE_CHECKING:
     from llm_experts.reader import Reader

@@ -15,8 +15,8 @@ from llm_experts.bias.scorer import Scored
 from llm_experts.bias.sources import BiasError
 
 if TYPE_CHECKING:
-    from llm_experts.attached import Adapter
     from llm_experts.bases.base import Base
+    from llm_experts.decoder.program import Adapter
 
 BASE = "__base__"
 """Name of the adapter that is none: the base under a PEFT model."""

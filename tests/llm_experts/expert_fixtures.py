@@ -3,8 +3,8 @@
 import torch
 
 from llm_experts.adapters.registry import adapter_state, inject, kind_named, own_copy
-from llm_experts.attached import Adapter
 from llm_experts.bases.base import Base
+from llm_experts.decoder.program import Adapter
 from tasks.load import load_task
 from tests.llm_experts.conftest import make_tiny_base
 

@@ -16,7 +16,7 @@ from llm_experts.adapters.store import save_adapter
 from llm_experts.adapters.svf import spectra_in
 from llm_experts.bank import StackedAdapterBank, all_places
 from llm_experts.bases.base import Base, load_base
-from llm_experts.stack import Stack, Top
+from llm_experts.decoder.cut import Stack, Top
 from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15], [3, 2, 1, 90, 91], [60, 7, 8, 9, 10]])
@@ -212,7 +212,7 @@ def test_attached_to_a_copy_of_the_last_layers(tiny_base: Base) -> None:
     tokens = IDS.shape[1]
     segment = torch.zeros(IDS.shape, dtype=torch.int8)
     segment[:, -1] = 1
-    from llm_experts.stack import Layout
+    from llm_experts.decoder.cut import Layout
 
     answers = torch.full((ROWS, 2), tokens - 1)
     layout = Layout(torch.arange(tokens).expand(ROWS, -1), segment, answers)

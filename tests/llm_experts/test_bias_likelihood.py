@@ -12,12 +12,12 @@ from torch import Tensor
 
 from llm_experts.adapters.registry import KINDS, inject, kind_named, own_copy
 from llm_experts.adapters.state import adapter_state, set_adapter_state
-from llm_experts.attached import Adapter
 from llm_experts.bases.base import Base
 from llm_experts.bias import likelihood
 from llm_experts.bias.likelihood import BASE, LMScorer
 from llm_experts.bias.scorer import continuations
 from llm_experts.bias.sources import BiasError
+from llm_experts.decoder.program import Adapter
 
 TEXTS = [
     "The applicant's age is 23 years. The applicant's sex is female.",

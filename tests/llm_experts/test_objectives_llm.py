@@ -11,7 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from experts.expert import Role
 from llm_experts.batches import TrainingTexts
-from llm_experts.lanes import AdapterLanes
+from llm_experts.decoder.cut import Answers
+from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.objectives import (
     LAMBDAS,
     Objective,
@@ -22,7 +23,6 @@ from llm_experts.objectives import (
     expected_reward,
     margin_divergence,
 )
-from llm_experts.stack import Answers
 from llm_experts.texts import TaskTexts, TopInput
 from metrics.attribution import att_jsd, profiles
 from metrics.points import point_values

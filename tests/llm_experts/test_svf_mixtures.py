@@ -12,7 +12,7 @@ from torch import Tensor
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import adapter_state, inject, kind_named, own_copy
 from llm_experts.adapters.svf import SVFConfig
-from llm_experts.attached import Adapter
+from llm_experts.decoder.program import Adapter
 from llm_experts.expert import LLMExpert, base_expert
 from llm_experts.reader import Reader
 from llm_experts.search import Objective, SearchRows, SearchSettings, search_mixtures

@@ -14,7 +14,7 @@ from torch.func import functional_call, grad, vmap
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.svf import SVFConfig, expert_vectors, mixed_z, svf_layers, svf_mixture
 from llm_experts.adapters.svf.multipliers import offsets
-from llm_experts.stack import Layout, Stack
+from llm_experts.decoder.cut import Layout, Stack
 from tests.llm_experts.adapters.svf.svf_fixtures import IDS, far, logits, own_cache, shake, svf_model  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base
 

@@ -30,8 +30,8 @@ from llm_experts.adapters.registry import (
 )
 from llm_experts.adapters.soft_prompt import KEY as PROMPT
 from llm_experts.adapters.state import State, adapter_state, stack_states
-from llm_experts.attached import Adapter, config_key
-from llm_experts.stack import Answers, Layout, Stack, Top
+from llm_experts.decoder.cut import Answers, Layout, Stack, Top
+from llm_experts.decoder.program import Adapter, config_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

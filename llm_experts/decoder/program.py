@@ -17,8 +17,8 @@ from llm_experts.adapters import prefix as prefix_tuning
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import inject, kind_of, own_copy, parameter_names, stack_states
 from llm_experts.adapters.soft_prompt import KEY as PROMPT_KEY
-from llm_experts.branches import Branches, BranchTop, Pair
-from llm_experts.stack import Answers, Layout
+from llm_experts.decoder.cut import Answers, Layout
+from llm_experts.decoder.shared_prefix import Branches, BranchTop, Pair
 
 if TYPE_CHECKING:
     from peft import PeftConfig

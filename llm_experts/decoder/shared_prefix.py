@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from llm_experts.stack import (
+from llm_experts.decoder.cut import (
     Answers,
     Layer,
     Layout,

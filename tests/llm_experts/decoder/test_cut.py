@@ -6,7 +6,7 @@ from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 from torch.func import functional_call
 
 from llm_experts.bases.base import BaseError
-from llm_experts.stack import Layout, Stack
+from llm_experts.decoder.cut import Layout, Stack
 from tests.llm_experts.conftest import make_tiny_base
 
 ANSWERS = (7, 9)
