@@ -39,16 +39,16 @@ from gates.selection import ValidationScore, validation_scores
 from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.base import Base, load_base
 from llm_experts.calibration import Calibration, calibration_errors
-from llm_experts.dispatch import BayesDispatcher
-from llm_experts.dispatch_models import responsibilities
 from llm_experts.expert import LLMExpert, base_expert, calibrate, probe
-from llm_experts.finetune import FineTuning, fine_tune
+from llm_experts.mixtures.dispatch import BayesDispatcher
+from llm_experts.mixtures.dispatch_models import responsibilities
+from llm_experts.mixtures.finetune import FineTuning, fine_tune
+from llm_experts.mixtures.routers import DispatchRouter, GateRouter
+from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
+from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
 from llm_experts.out_of_fold import out_of_fold_logits
 from llm_experts.reader import Reader
-from llm_experts.routers import DispatchRouter, GateRouter
-from llm_experts.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
-from llm_experts.svf_mixtures import SVFMixtures, mixed_adapter
 from llm_experts.templates_spread import SpreadRow, outcome_spread
 from llm_experts.texts import TaskTexts
 from llm_experts.trainer import Budget

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from benchmarks.cell import Row
 from llm_experts.bias import LMScorer, MixtureScorer, RememberingScorer, Scorer, dispatched, score_bias
 from llm_experts.expert import LLMExpert
-from llm_experts.routers import DispatchRouter, GateRouter
-from llm_experts.row_mixture import RowMixture
+from llm_experts.mixtures.routers import DispatchRouter, GateRouter
+from llm_experts.mixtures.row_mixture import RowMixture
 from moe.mixture import Mixture
 from reports.table import FURTHER
 

@@ -271,8 +271,8 @@ def search(
     from rich.console import Console
 
     from benchmarks.llm_stages import halves
+    from llm_experts.mixtures.svf_mixtures import SVFMixtures
     from llm_experts.search import Constraint, Objective, SearchRows, SearchSettings, search_mixtures
-    from llm_experts.svf_mixtures import SVFMixtures
     from tasks.load import load_task
 
     console = Console()

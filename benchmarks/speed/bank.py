@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from benchmarks.speed.timing import interleaved
 from foundation.seeding import torch_generator
 from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_copy, set_adapter_state
-from llm_experts.bank import StackedAdapterBank
 from llm_experts.bases.base import Base
+from llm_experts.mixtures.bank import StackedAdapterBank
 
 ADAPTERS_COUNT = 8
 RANK = 16

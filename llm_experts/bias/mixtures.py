@@ -14,7 +14,7 @@ from llm_experts.bias.sources import BiasError
 from llm_experts.keywords import words
 
 if TYPE_CHECKING:
-    from llm_experts.dispatch import BayesDispatcher
+    from llm_experts.mixtures.dispatch import BayesDispatcher
 
 
 class MixtureScorer:

@@ -20,8 +20,8 @@ from llm_experts.adapters.guards import (
 )
 from llm_experts.adapters.registry import ADAPTERS, AdapterError, adapter_state, inject, own_copy, set_adapter_state
 from llm_experts.adapters.svf import spectra_in
-from llm_experts.bank import StackedAdapterBank
 from llm_experts.bases.base import Base
+from llm_experts.mixtures.bank import StackedAdapterBank
 from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15], [3, 2, 1, 90, 91]])

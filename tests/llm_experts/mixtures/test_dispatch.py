@@ -14,7 +14,7 @@ from sklearn.naive_bayes import BernoulliNB
 from torch import Tensor
 
 from foundation.seeding import numpy_generator, torch_generator
-from llm_experts.dispatch import BayesDispatcher, DispatchError, DispatchSettings, one_hot, responsibilities
+from llm_experts.mixtures.dispatch import BayesDispatcher, DispatchError, DispatchSettings, one_hot, responsibilities
 
 
 def clusters(

@@ -19,12 +19,12 @@ from gates.gate import ProjectedGate
 from gates.registry import load_gate
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.calibration import calibrated, fit_calibration
-from llm_experts.dispatch import BayesDispatcher, responsibilities
 from llm_experts.expert import LLMExpert, base_expert, load_llm_expert
+from llm_experts.mixtures.dispatch import BayesDispatcher, responsibilities
+from llm_experts.mixtures.routers import DispatchRouter, GateRouter
+from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.prompts import Packed
 from llm_experts.reader import Reader
-from llm_experts.routers import DispatchRouter, GateRouter
-from llm_experts.row_mixture import RowMixture, calibrate_mixture
 from moe.mixture import Mixture
 from moe.routing import Routed
 from tasks.task import TaskView

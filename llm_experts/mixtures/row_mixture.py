@@ -1,7 +1,7 @@
 """Mixtures inside the layers: every row has its own weights on the adapters, and one pass composes them.
 
 An output mixture averages what K experts say after K passes. Here the weights act on what the adapters add to each
-matrix (:class:`llm_experts.bank.StackedAdapterBank`), so that a row is read once, whatever it is mixed of.
+matrix (:class:`llm_experts.mixtures.bank.StackedAdapterBank`), so that a row is read once, whatever it is mixed of.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from torch import Tensor
 from foundation.files import write_json
 from gates.gate import masked_features
 from llm_experts.adapters.kind import AdapterError
-from llm_experts.bank import StackedAdapterBank
 from llm_experts.calibration import calibrated, fit_calibration
 from llm_experts.decoder.cut import Top
 from llm_experts.expert import LLMExpert
 from llm_experts.memo import Memo
-from llm_experts.routers import Router
+from llm_experts.mixtures.bank import StackedAdapterBank
+from llm_experts.mixtures.routers import Router
 from metrics.occlusion import occlusion_columns
 
 if TYPE_CHECKING:

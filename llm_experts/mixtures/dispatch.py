@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from foundation.files import atomic_path, write_json
-from llm_experts.dispatch_models import (
+from llm_experts.mixtures.dispatch_models import (
     DispatchError,
     DispatchSettings,
     Keywords,

@@ -1,0 +1,1 @@
+"""Mixtures of text experts: bank, rows, singular-value vectors, dispatch, fine-tuning."""
