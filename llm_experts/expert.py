@@ -26,7 +26,7 @@ from llm_experts.calibration import calibrated, fit_calibration
 from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.verbaliser import AnswerMass
 from llm_experts.memo import Memo
-from llm_experts.prompts import Packed, pad
+from llm_experts.prompts.prompts import Packed, pad
 from llm_experts.reader import Reader
 from metrics.occlusion import occlusion_columns
 from tasks.task import TaskView

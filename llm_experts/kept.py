@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from llm_experts.prompts import Packed
+    from llm_experts.prompts.prompts import Packed
 
 
 class KeptStates:

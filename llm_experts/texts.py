@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from llm_experts.decoder.cut import Layout, Stack
-from llm_experts.prompts import Packed, length_batches, pad
+from llm_experts.prompts.prompts import Packed, length_batches, pad
 
 if TYPE_CHECKING:
     from llm_experts.reader import Reader

@@ -11,7 +11,7 @@ from torch import Tensor
 from llm_experts.bias.likelihood import LMScorer
 from llm_experts.bias.scorer import Scored, Scorer
 from llm_experts.bias.sources import BiasError
-from llm_experts.keywords import words
+from llm_experts.prompts.keywords import words
 
 if TYPE_CHECKING:
     from llm_experts.mixtures.dispatch import BayesDispatcher

@@ -18,7 +18,7 @@ from llm_experts.bases.base import Base, BaseError
 from llm_experts.bases.sharing import shared_copy
 
 if TYPE_CHECKING:
-    from llm_experts.prompts import Packed
+    from llm_experts.prompts.prompts import Packed
 
 Layer = Any
 """A decoder layer: what its parts are called is known, its class is not."""

@@ -30,7 +30,7 @@ from llm_experts.decoder.cut import (
 )
 
 if TYPE_CHECKING:
-    from llm_experts.prompts import Packed
+    from llm_experts.prompts.prompts import Packed
 
 
 class Pair(NamedTuple):

@@ -30,7 +30,7 @@ from llm_experts.mixtures.routers import Router
 from metrics.occlusion import occlusion_columns
 
 if TYPE_CHECKING:
-    from llm_experts.prompts import Packed
+    from llm_experts.prompts.prompts import Packed
     from llm_experts.reader import Reader
     from tasks.task import TaskView
 

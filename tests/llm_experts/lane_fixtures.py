@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from llm_experts.prompts import Packed
+from llm_experts.prompts.prompts import Packed
 from llm_experts.reader import Reader
 from llm_experts.texts import TaskTexts
 from tasks.task import TaskView

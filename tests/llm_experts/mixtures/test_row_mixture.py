@@ -23,7 +23,7 @@ from llm_experts.expert import LLMExpert, base_expert, load_llm_expert
 from llm_experts.mixtures.dispatch import BayesDispatcher, responsibilities
 from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
-from llm_experts.prompts import Packed
+from llm_experts.prompts.prompts import Packed
 from llm_experts.reader import Reader
 from moe.mixture import Mixture
 from moe.routing import Routed

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_experts.prompts import Packed, PromptError, Prompts, length_batches, pad
+from llm_experts.prompts.prompts import Packed, PromptError, Prompts, length_batches, pad
 from tasks.card import DataError, TextStyle
 from tasks.load import load_task
 from tasks.task import TaskView

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llm_experts.pieces import ANCHOR, Pieces, PromptError
+from llm_experts.prompts.pieces import ANCHOR, Pieces, PromptError
 from tasks.text import OPTIONS, QUESTION, column_phrases, format_of, render
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from llm_experts.keywords import row_values, words
+from llm_experts.prompts.keywords import row_values, words
 from tasks.load import load_task
 
 

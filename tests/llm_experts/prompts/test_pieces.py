@@ -5,7 +5,7 @@ import pytest
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from llm_experts.pieces import Pieces, PromptError
+from llm_experts.prompts.pieces import Pieces, PromptError
 from tests.llm_experts.conftest import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

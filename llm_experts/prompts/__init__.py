@@ -1,0 +1,1 @@
+"""A row as a prompt: pieces, packed prompts, keywords."""
