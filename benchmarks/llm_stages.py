@@ -38,8 +38,6 @@ from gates.lanes import DEFAULT_CONFIGS, GateFit, train_gate
 from gates.selection import ValidationScore, validation_scores
 from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.base import Base, load_base
-from llm_experts.calibration import Calibration, calibration_errors
-from llm_experts.expert import LLMExpert, base_expert, calibrate, probe
 from llm_experts.mixtures.dispatch import BayesDispatcher
 from llm_experts.mixtures.dispatch_models import responsibilities
 from llm_experts.mixtures.finetune import FineTuning, fine_tune
@@ -47,9 +45,11 @@ from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
 from llm_experts.out_of_fold import out_of_fold_logits
-from llm_experts.reader import Reader
+from llm_experts.reading.calibration import Calibration, calibration_errors
+from llm_experts.reading.expert import LLMExpert, base_expert, calibrate, probe
+from llm_experts.reading.reader import Reader
+from llm_experts.reading.template_spread import SpreadRow, outcome_spread
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
-from llm_experts.templates_spread import SpreadRow, outcome_spread
 from llm_experts.texts import TaskTexts
 from llm_experts.trainer import Budget
 from llm_experts.tuning import Tuning, tune

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.cell import Row
 from llm_experts.bias import LMScorer, MixtureScorer, RememberingScorer, Scorer, dispatched, score_bias
-from llm_experts.expert import LLMExpert
 from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture
+from llm_experts.reading.expert import LLMExpert
 from moe.mixture import Mixture
 from reports.table import FURTHER
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from experts.expert import Expert
+    from llm_experts.reading.template_spread import SpreadRow
     from llm_experts.search import SearchResult
-    from llm_experts.templates_spread import SpreadRow
     from tasks.task import TaskView
 
 

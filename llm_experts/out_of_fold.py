@@ -11,8 +11,8 @@ from torch import Tensor
 
 from experts.expert import Role
 from experts.tuning.out_of_fold import fold_of_rows
-from llm_experts.calibration import calibrated
 from llm_experts.objectives import Options
+from llm_experts.reading.calibration import calibrated
 from llm_experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
 
 if TYPE_CHECKING:

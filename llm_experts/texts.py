@@ -14,7 +14,7 @@ from llm_experts.decoder.cut import Layout, Stack
 from llm_experts.prompts.prompts import Packed, length_batches, pad
 
 if TYPE_CHECKING:
-    from llm_experts.reader import Reader
+    from llm_experts.reading.reader import Reader
     from tasks.task import TaskView
 
 log = logging.getLogger(__name__)

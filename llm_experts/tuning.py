@@ -34,9 +34,9 @@ from foundation.files import atomic_path, write_json
 from foundation.seeding import derive_seed
 from llm_experts.adapters.registry import kind_named
 from llm_experts.decoder.lanes import AdapterLanes
-from llm_experts.expert import LLMExpert
 from llm_experts.objectives import Options
 from llm_experts.out_of_fold import Recipe
+from llm_experts.reading.expert import LLMExpert
 from llm_experts.search_space import describe, search_space
 from llm_experts.trainer import Budget, LaneConfig, train_lanes
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from llm_experts.expert import LLMExpert
 from llm_experts.out_of_fold import Recipe
+from llm_experts.reading.expert import LLMExpert
 from llm_experts.trainer import train_lanes
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.suite import LLMSettings
     from llm_experts.bases.base import Base
-    from llm_experts.expert import LLMExpert
+    from llm_experts.reading.expert import LLMExpert
 
 app = typer.Typer(no_args_is_help=True, help="Text experts: adapters on a frozen language model, on the same rows.")
 
@@ -120,7 +120,7 @@ def train(
 
     from experts.expert import Role
     from llm_experts.adapters.registry import kind_named
-    from llm_experts.reader import Reader
+    from llm_experts.reading.reader import Reader
     from llm_experts.texts import TaskTexts
     from llm_experts.trainer import Budget
     from llm_experts.tuning import stem, tune
@@ -322,7 +322,7 @@ def _load(name: str, dtype: str, quantisation: str, device: str, console: Consol
 
 def _experts(folders: list[Path], base: Base) -> list[LLMExpert]:
     """Experts of folders; those that read alike share a reader."""
-    from llm_experts.expert import load_llm_expert
+    from llm_experts.reading.expert import load_llm_expert
 
     found: list[LLMExpert] = []
     for folder in folders:

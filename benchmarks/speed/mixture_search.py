@@ -174,9 +174,9 @@ def random_comparison(start: int) -> None:
 def trained_comparison(base_id: str, start: int) -> None:
     """The comparison with three trained SVF experts on a base, on validation rows of a task."""
     from llm_experts.bases.base import load_base
-    from llm_experts.expert import LLMExpert
     from llm_experts.mixtures.svf_mixtures import SVFMixtures
-    from llm_experts.reader import Reader
+    from llm_experts.reading.expert import LLMExpert
+    from llm_experts.reading.reader import Reader
     from llm_experts.texts import TaskTexts
     from llm_experts.trainer import Budget, LaneConfig, train_lanes
     from tasks.load import load_task

@@ -26,7 +26,7 @@ from benchmarks.speed.timing import interleaved
 from foundation.files import write_json
 from llm_experts.bases.base import Base, load_base
 from llm_experts.decoder.verbaliser import BATCH_TOKENS, length_batches
-from llm_experts.reader import Reader
+from llm_experts.reading.reader import Reader
 from tasks.load import load_task
 from tasks.task import TaskView
 

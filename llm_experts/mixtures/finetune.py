@@ -17,10 +17,10 @@ from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.batches import LEAST_BATCH, TrainingTexts
-from llm_experts.calibration import calibrated
 from llm_experts.decoder.lanes import AdapterLanes
-from llm_experts.expert import LLMExpert
-from llm_experts.memo import Memo
+from llm_experts.reading.calibration import calibrated
+from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.margin_memory import Memo
 from llm_experts.trainer import out_of_memory
 from metrics.surrogates import soft_gaps
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from gates.gate import GateState, ProjectedGate, masked_features
 from gates.registry import save_gate
-from llm_experts.expert import LLMExpert
 from llm_experts.mixtures.dispatch import BayesDispatcher
 from llm_experts.prompts.keywords import row_values
-from llm_experts.reader import Reader
+from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.reader import Reader
 
 if TYPE_CHECKING:
     from tasks.task import TaskView

@@ -21,17 +21,17 @@ from torch import Tensor
 from foundation.files import write_json
 from gates.gate import masked_features
 from llm_experts.adapters.kind import AdapterError
-from llm_experts.calibration import calibrated, fit_calibration
 from llm_experts.decoder.cut import Top
-from llm_experts.expert import LLMExpert
-from llm_experts.memo import Memo
 from llm_experts.mixtures.bank import StackedAdapterBank
 from llm_experts.mixtures.routers import Router
+from llm_experts.reading.calibration import calibrated, fit_calibration
+from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.margin_memory import Memo
 from metrics.occlusion import occlusion_columns
 
 if TYPE_CHECKING:
     from llm_experts.prompts.prompts import Packed
-    from llm_experts.reader import Reader
+    from llm_experts.reading.reader import Reader
     from tasks.task import TaskView
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.svf import mixed_z
 from llm_experts.decoder.program import Adapter
-from llm_experts.expert import LLMExpert
+from llm_experts.reading.expert import LLMExpert
 
 if TYPE_CHECKING:
     from tasks.task import TaskView

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from llm_experts.calibration import Calibration, calibrated, fit_calibration
+from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
 from llm_experts.search.mixture import SearchRows
 from llm_experts.search.settings import FLIP_METRICS, LATENCY, Constraint, Objective, SearchSettings
 from metrics.counterfactual import flips, shifts

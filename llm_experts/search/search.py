@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from llm_experts.calibration import Calibration
+from llm_experts.reading.calibration import Calibration
 from llm_experts.search.box import Box, box_of
 from llm_experts.search.evaluations import TrueEvaluations
 from llm_experts.search.guidance import Advisor, GuidanceLog

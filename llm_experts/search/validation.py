@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from llm_experts.calibration import Calibration
+from llm_experts.reading.calibration import Calibration
 from llm_experts.search.evaluations import TrueEvaluations
 from llm_experts.search.measures import TOLERANCE, put_right
 from llm_experts.search.mixture import SearchRows

@@ -17,8 +17,8 @@ from benchmarks.commands.llm import _constraint, _names, _overall
 from benchmarks.failure import explain
 from llm_experts.adapters.registry import KINDS
 from llm_experts.bases.base import load_base
-from llm_experts.expert import LLMExpert
-from llm_experts.reader import Reader
+from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.reader import Reader
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.expert_fixtures import make_adapter
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from llm_experts.prompts.prompts import Packed
-from llm_experts.reader import Reader
+from llm_experts.reading.reader import Reader
 from llm_experts.texts import TaskTexts
 from tasks.task import TaskView
 from tests.experts.conftest import build_view

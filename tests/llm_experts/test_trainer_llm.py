@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from llm_experts.calibration import calibrated
 from llm_experts.decoder.cut import Answers
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.objectives import LAMBDAS, Options
 from llm_experts.out_of_fold import fixed_steps
+from llm_experts.reading.calibration import calibrated
 from llm_experts.texts import TaskTexts, TopInput
 from llm_experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from metrics.points import point_values

@@ -12,8 +12,8 @@ import torch
 
 from experts.tuning.trial_store import ResumeError
 from llm_experts import tuning as module
-from llm_experts.expert import load_llm_expert
 from llm_experts.out_of_fold import out_of_fold_logits
+from llm_experts.reading.expert import load_llm_expert
 from llm_experts.search_space import describe, search_space
 from llm_experts.texts import TaskTexts
 from llm_experts.trainer import Budget, train_lanes
@@ -132,8 +132,8 @@ def test_out_of_fold_logits_come_from_lanes_that_did_not_see_the_row(
     fold = torch.arange(len(train)) % 3
     logits = out_of_fold_logits(texts, [utility.recipe, fair.recipe], seed=5, assignment=fold)
     assert logits.shape == (len(train), 2) and bool(logits.isfinite().all())
-    from llm_experts.calibration import calibrated
     from llm_experts.out_of_fold import fixed_steps
+    from llm_experts.reading.calibration import calibrated
 
     recipe = utility.recipe
     weights = (fold[None] != 1).float()

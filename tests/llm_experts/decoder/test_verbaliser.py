@@ -7,7 +7,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from llm_experts.decoder.verbaliser import AnswerMass, answer_mass, length_batches, score_texts
-from llm_experts.reader import Reader
+from llm_experts.reading.reader import Reader
 from tests.llm_experts.expert_fixtures import BASE, ROWS, SCM
 
 PROMPTS = Reader(BASE).prompts(SCM)

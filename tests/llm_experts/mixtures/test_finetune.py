@@ -13,8 +13,8 @@ from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
 from gates.uniform import UniformGate
 from llm_experts.adapters.kind import AdapterError
-from llm_experts.expert import LLMExpert, base_expert
 from llm_experts.mixtures.finetune import FineTuneConfig, FineTuning, fine_tune
+from llm_experts.reading.expert import LLMExpert, base_expert
 from llm_experts.texts import TaskTexts
 from llm_experts.trainer import Budget, LaneConfig, train_lanes
 from metrics.points import point_values

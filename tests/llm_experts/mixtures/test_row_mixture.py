@@ -18,13 +18,13 @@ from gates.dense import DenseGate, initial_tensors
 from gates.gate import ProjectedGate
 from gates.registry import load_gate
 from llm_experts.adapters.kind import AdapterError
-from llm_experts.calibration import calibrated, fit_calibration
-from llm_experts.expert import LLMExpert, base_expert, load_llm_expert
 from llm_experts.mixtures.dispatch import BayesDispatcher, responsibilities
 from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.prompts.prompts import Packed
-from llm_experts.reader import Reader
+from llm_experts.reading.calibration import calibrated, fit_calibration
+from llm_experts.reading.expert import LLMExpert, base_expert, load_llm_expert
+from llm_experts.reading.reader import Reader
 from moe.mixture import Mixture
 from moe.routing import Routed
 from tasks.task import TaskView

@@ -13,9 +13,9 @@ from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import adapter_state, inject, kind_named, own_copy
 from llm_experts.adapters.svf import SVFConfig
 from llm_experts.decoder.program import Adapter
-from llm_experts.expert import LLMExpert, base_expert
 from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
-from llm_experts.reader import Reader
+from llm_experts.reading.expert import LLMExpert, base_expert
+from llm_experts.reading.reader import Reader
 from llm_experts.search import Objective, SearchRows, SearchSettings, search_mixtures
 from tests.llm_experts.adapters.svf.svf_fixtures import own_cache  # noqa: F401
 from tests.llm_experts.expert_fixtures import BASE, ROWS, SCM, make_adapter

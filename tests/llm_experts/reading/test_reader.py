@@ -6,12 +6,12 @@ import dataclasses
 import pytest
 import torch
 
-from llm_experts import reader as reader_module
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import KINDS, inject, own_copy, set_adapter_state
 from llm_experts.decoder.shared_prefix import branch_off
 from llm_experts.prompts.prompts import PromptError, pad
-from llm_experts.reader import Reader
+from llm_experts.reading import reader as reader_module
+from llm_experts.reading.reader import Reader
 from tests.llm_experts.expert_fixtures import BASE, ROWS, SCM, VIRTUAL, make_adapter
 
 COLUMNS = len(SCM.columns)

@@ -18,8 +18,8 @@ from llm_experts.decoder.cut import Answers, Layout, Stack
 from llm_experts.decoder.program import Adapter, AttachedTop, config_key
 from llm_experts.decoder.shared_prefix import Branches, Pair, branch_off, lower_branches, lower_plain
 from llm_experts.decoder.verbaliser import answer_mass
-from llm_experts.kept import KeptStates
 from llm_experts.prompts.prompts import Packed, PromptError, Prompts, length_batches
+from llm_experts.reading.state_cache import KeptStates
 
 if TYPE_CHECKING:
     from peft import PeftConfig

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from experts.evidence import collect_evidence
-from llm_experts.expert import LLMExpert, answer, probe
-from llm_experts.memo import Memo
-from llm_experts.reader import Reader
+from llm_experts.reading.expert import LLMExpert, answer, probe
+from llm_experts.reading.margin_memory import Memo
+from llm_experts.reading.reader import Reader
 from metrics.points import point_values
 from metrics.score import score_many
 from tasks.task import TaskView

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from experts.evidence import collect_evidence
-from llm_experts.expert import LLMExpert, calibrate
-from llm_experts.reader import Reader
-from llm_experts.templates_spread import reworded_all, template_spread
+from llm_experts.reading.expert import LLMExpert, calibrate
+from llm_experts.reading.reader import Reader
+from llm_experts.reading.template_spread import reworded_all, template_spread
 from metrics.score import score
 from tasks.text import TEMPLATES
 from tests.llm_experts.expert_fixtures import BASE, SCM, make_adapter

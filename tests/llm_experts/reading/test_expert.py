@@ -17,10 +17,10 @@ from gates.dense import DenseGate, initial_tensors
 from gates.uniform import UniformGate
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import KINDS
-from llm_experts.calibration import CalibrationError
-from llm_experts.expert import LLMExpert, answer, base_expert, calibrate, load_llm_expert, probe
-from llm_experts.memo import Memo
-from llm_experts.reader import Reader
+from llm_experts.reading.calibration import CalibrationError
+from llm_experts.reading.expert import LLMExpert, answer, base_expert, calibrate, load_llm_expert, probe
+from llm_experts.reading.margin_memory import Memo
+from llm_experts.reading.reader import Reader
 from metrics.score import score
 from moe.mixture import Mixture
 from tasks.load import load_task

@@ -22,12 +22,12 @@ from foundation.files import write_json
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.store import check_base, read_adapter, save_adapter
 from llm_experts.bases.base import Base
-from llm_experts.calibration import calibrated, fit_calibration
 from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.verbaliser import AnswerMass
-from llm_experts.memo import Memo
 from llm_experts.prompts.prompts import Packed, pad
-from llm_experts.reader import Reader
+from llm_experts.reading.calibration import calibrated, fit_calibration
+from llm_experts.reading.margin_memory import Memo
+from llm_experts.reading.reader import Reader
 from metrics.occlusion import occlusion_columns
 from tasks.task import TaskView
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from llm_experts.calibration import (
+from llm_experts.reading.calibration import (
     CalibrationError,
     calibrated,
     calibration_errors,

@@ -1,0 +1,1 @@
+"""Text experts as experts: readers, state cache, margin memory, calibration."""
