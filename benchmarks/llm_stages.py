@@ -44,16 +44,16 @@ from llm_experts.mixtures.finetune import FineTuning, fine_tune
 from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
-from llm_experts.out_of_fold import out_of_fold_logits
 from llm_experts.reading.calibration import Calibration, calibration_errors
 from llm_experts.reading.expert import LLMExpert, base_expert, calibrate, probe
 from llm_experts.reading.reader import Reader
 from llm_experts.reading.template_spread import SpreadRow, outcome_spread
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
-from llm_experts.texts import TaskTexts
-from llm_experts.trainer import Budget
-from llm_experts.tuning import Tuning, tune
-from llm_experts.twin import twin
+from llm_experts.training.out_of_fold import out_of_fold_logits
+from llm_experts.training.text_blocks import TaskTexts
+from llm_experts.training.trainer import Budget
+from llm_experts.training.tuning import Tuning, tune
+from llm_experts.training.twin import twin
 from moe.mixture import Mixture
 
 if TYPE_CHECKING:

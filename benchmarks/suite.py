@@ -63,7 +63,7 @@ class LLMSettings(BaseModel):
     trials: int = Field(default=8, ge=1, description="tuning trials per role")
     batch: int = Field(default=8, ge=1, description="trials trained at once as lanes")
     kind_trials: int = Field(default=4, ge=1, description="tuning trials of every other kind of adapter")
-    budget: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.trainer.Budget")
+    budget: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.training.trainer.Budget")
     search: dict[str, Any] = Field(default_factory=dict, description="overrides of llm_experts.search.SearchSettings")
     with_graph: bool = Field(
         default=False, description="mixtures of both families hold the suite's graph experts too, where there are edges"

@@ -73,7 +73,7 @@ def adapters(
     from rich.table import Table
 
     from llm_experts.adapters.registry import ADAPTERS
-    from llm_experts.search_space import learning_rates
+    from llm_experts.training.search_space import learning_rates
 
     table = Table(title=f"kinds of adapters, on a base of width {width}")
     for column in ("kind", "title", "learning rates", "ranks", "layers"):
@@ -121,9 +121,9 @@ def train(
     from experts.expert import Role
     from llm_experts.adapters.registry import kind_named
     from llm_experts.reading.reader import Reader
-    from llm_experts.texts import TaskTexts
-    from llm_experts.trainer import Budget
-    from llm_experts.tuning import stem, tune
+    from llm_experts.training.text_blocks import TaskTexts
+    from llm_experts.training.trainer import Budget
+    from llm_experts.training.tuning import stem, tune
     from tasks.load import load_task
     from tasks.text import format_of
 

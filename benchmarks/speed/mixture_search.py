@@ -177,8 +177,8 @@ def trained_comparison(base_id: str, start: int) -> None:
     from llm_experts.mixtures.svf_mixtures import SVFMixtures
     from llm_experts.reading.expert import LLMExpert
     from llm_experts.reading.reader import Reader
-    from llm_experts.texts import TaskTexts
-    from llm_experts.trainer import Budget, LaneConfig, train_lanes
+    from llm_experts.training.text_blocks import TaskTexts
+    from llm_experts.training.trainer import Budget, LaneConfig, train_lanes
     from tasks.load import load_task
 
     view, base = load_task(TASK).view(), load_base(base_id)

@@ -36,7 +36,7 @@ from llm_experts.decoder.program import Adapter, config_key
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_experts.texts import TopInput
+    from llm_experts.training.text_blocks import TopInput
 
 LANE_FLOATS = {"cpu": 1 << 25, "cuda": 1 << 31}
 """Floats of activations that a step holds at once: 128 MiB on a CPU, 8 GiB on a GPU."""

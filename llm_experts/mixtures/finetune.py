@@ -16,17 +16,17 @@ from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities
 from llm_experts.adapters.kind import AdapterError
-from llm_experts.batches import LEAST_BATCH, TrainingTexts
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.reading.calibration import calibrated
 from llm_experts.reading.expert import LLMExpert
 from llm_experts.reading.margin_memory import Memo
-from llm_experts.trainer import out_of_memory
+from llm_experts.training.batches import LEAST_BATCH, TrainingTexts
+from llm_experts.training.trainer import out_of_memory
 from metrics.surrogates import soft_gaps
 
 if TYPE_CHECKING:
-    from llm_experts.objectives import TextBatch
-    from llm_experts.texts import TaskTexts
+    from llm_experts.training.objectives import TextBatch
+    from llm_experts.training.text_blocks import TaskTexts
 
 log = logging.getLogger(__name__)
 

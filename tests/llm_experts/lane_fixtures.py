@@ -10,7 +10,7 @@ from torch import Tensor
 
 from llm_experts.prompts.prompts import Packed
 from llm_experts.reading.reader import Reader
-from llm_experts.texts import TaskTexts
+from llm_experts.training.text_blocks import TaskTexts
 from tasks.task import TaskView
 from tests.experts.conftest import build_view
 from tests.llm_experts.conftest import make_tiny_base

@@ -8,7 +8,7 @@ import torch
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.adapters.registry import ADAPTERS, inject, own_copy
 from llm_experts.decoder.lanes import AdapterLanes
-from llm_experts.texts import TaskTexts
+from llm_experts.training.text_blocks import TaskTexts
 from tests.llm_experts.lane_fixtures import NO, YES, make_texts
 
 KINDS = sorted(ADAPTERS)

@@ -15,8 +15,8 @@ from gates.uniform import UniformGate
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.mixtures.finetune import FineTuneConfig, FineTuning, fine_tune
 from llm_experts.reading.expert import LLMExpert, base_expert
-from llm_experts.texts import TaskTexts
-from llm_experts.trainer import Budget, LaneConfig, train_lanes
+from llm_experts.training.text_blocks import TaskTexts
+from llm_experts.training.trainer import Budget, LaneConfig, train_lanes
 from metrics.points import point_values
 from tests.llm_experts.lane_fixtures import make_texts
 

@@ -34,16 +34,16 @@ from foundation.files import atomic_path, write_json
 from foundation.seeding import derive_seed
 from llm_experts.adapters.registry import kind_named
 from llm_experts.decoder.lanes import AdapterLanes
-from llm_experts.objectives import Options
-from llm_experts.out_of_fold import Recipe
 from llm_experts.reading.expert import LLMExpert
-from llm_experts.search_space import describe, search_space
-from llm_experts.trainer import Budget, LaneConfig, train_lanes
+from llm_experts.training.objectives import Options
+from llm_experts.training.out_of_fold import Recipe
+from llm_experts.training.search_space import describe, search_space
+from llm_experts.training.trainer import Budget, LaneConfig, train_lanes
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-    from llm_experts.texts import TaskTexts
+    from llm_experts.training.text_blocks import TaskTexts
 
 log = logging.getLogger(__name__)
 

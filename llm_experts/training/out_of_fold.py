@@ -11,12 +11,12 @@ from torch import Tensor
 
 from experts.expert import Role
 from experts.tuning.out_of_fold import fold_of_rows
-from llm_experts.objectives import Options
 from llm_experts.reading.calibration import calibrated
-from llm_experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
+from llm_experts.training.objectives import Options
+from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, train_lanes
 
 if TYPE_CHECKING:
-    from llm_experts.texts import TaskTexts
+    from llm_experts.training.text_blocks import TaskTexts
 
 
 class Recipe(NamedTuple):
@@ -33,7 +33,7 @@ class Recipe(NamedTuple):
     seed : int
         Of its batches.
     options, adapter_options
-        As :func:`llm_experts.trainer.train_lanes` takes them.
+        As :func:`llm_experts.training.trainer.train_lanes` takes them.
     """
 
     role: Role
@@ -117,7 +117,7 @@ def _held_out(texts: TaskTexts, recipe: Recipe, fold: Tensor, seed: int) -> Tens
 def _logits(texts: TaskTexts, result: LaneResult, lane: int, places: Tensor) -> Tensor:
     """Calibrated margins of one lane for some training rows."""
     from llm_experts.decoder.lanes import LANE_FLOATS
-    from llm_experts.trainer import block_margins
+    from llm_experts.training.trainer import block_margins
 
     lanes, block = result.lanes.select(torch.tensor([lane])), texts.rows(texts.view.split.train)
     floats = LANE_FLOATS.get(texts.stack.base.device.type, LANE_FLOATS["cpu"])

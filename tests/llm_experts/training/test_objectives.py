@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from experts.expert import Role
-from llm_experts.batches import TrainingTexts
 from llm_experts.decoder.cut import Answers
 from llm_experts.decoder.lanes import AdapterLanes
-from llm_experts.objectives import (
+from llm_experts.training.batches import TrainingTexts
+from llm_experts.training.objectives import (
     LAMBDAS,
     Objective,
     Options,
@@ -23,7 +23,7 @@ from llm_experts.objectives import (
     expected_reward,
     margin_divergence,
 )
-from llm_experts.texts import TaskTexts, TopInput
+from llm_experts.training.text_blocks import TaskTexts, TopInput
 from metrics.attribution import att_jsd, profiles
 from metrics.points import point_values
 from tests.llm_experts.lane_fixtures import NO, YES, make_texts

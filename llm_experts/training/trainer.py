@@ -18,13 +18,13 @@ from experts.networks.checkpoints import Checkpoints
 from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from experts.networks.trainer import LaneState
 from foundation.seeding import derive_seed, torch_generator
-from llm_experts.batches import LEAST_BATCH, TrainingTexts
 from llm_experts.decoder.cut import Answers
 from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
 from llm_experts.decoder.program import Adapter
-from llm_experts.objectives import LAMBDAS, Objective, Options, TextBatch
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
-from llm_experts.texts import TaskTexts, TextBlock, TopInput
+from llm_experts.training.batches import LEAST_BATCH, TrainingTexts
+from llm_experts.training.objectives import LAMBDAS, Objective, Options, TextBatch
+from llm_experts.training.text_blocks import TaskTexts, TextBlock, TopInput
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from experts.networks.batches import stratified_order
 from foundation.seeding import torch_generator
-from llm_experts.objectives import TextBatch
-from llm_experts.texts import TaskTexts, TextBlock
+from llm_experts.training.objectives import TextBatch
+from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from tasks.task import HIDDEN
 
 LEAST_BATCH = 8

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from llm_experts.decoder.cut import Answers
 from llm_experts.decoder.lanes import AdapterLanes
-from llm_experts.objectives import LAMBDAS, Options
-from llm_experts.out_of_fold import fixed_steps
 from llm_experts.reading.calibration import calibrated
-from llm_experts.texts import TaskTexts, TopInput
-from llm_experts.trainer import Budget, LaneConfig, LaneResult, train_lanes
+from llm_experts.training.objectives import LAMBDAS, Options
+from llm_experts.training.out_of_fold import fixed_steps
+from llm_experts.training.text_blocks import TaskTexts, TopInput
+from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from metrics.points import point_values
 from metrics.procedural import procedural_points
 from tests.llm_experts.lane_fixtures import make_texts
@@ -193,7 +193,7 @@ def test_rows_of_weight_zero_teach_nothing() -> None:
     flipped = dataclasses.replace(texts.view, labels=texts.view.labels.clone())
     flipped.labels[left_out] = 1 - flipped.labels[left_out]
     other = TaskTexts(flipped, texts.reader)
-    from llm_experts import batches
+    from llm_experts.training import batches
 
     original = batches.stratified_order
     groups, train = texts.view.groups[texts.view.split.train], texts.view.split.train

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from llm_experts.out_of_fold import Recipe
 from llm_experts.reading.expert import LLMExpert
-from llm_experts.trainer import train_lanes
+from llm_experts.training.out_of_fold import Recipe
+from llm_experts.training.trainer import train_lanes
 
 if TYPE_CHECKING:
-    from llm_experts.texts import TaskTexts
-    from llm_experts.tuning import Tuning
+    from llm_experts.training.text_blocks import TaskTexts
+    from llm_experts.training.tuning import Tuning
 
 
 def train_fixed(texts: TaskTexts, recipe: Recipe, *, utility_floor: float | None = None) -> LLMExpert:

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from experts.tuning.trial_store import ResumeError
-from llm_experts import tuning as module
-from llm_experts.out_of_fold import out_of_fold_logits
 from llm_experts.reading.expert import load_llm_expert
-from llm_experts.search_space import describe, search_space
-from llm_experts.texts import TaskTexts
-from llm_experts.trainer import Budget, train_lanes
-from llm_experts.tuning import Tuning, tune, tune_seeds
-from llm_experts.twin import twin
+from llm_experts.training import tuning as module
+from llm_experts.training.out_of_fold import out_of_fold_logits
+from llm_experts.training.search_space import describe, search_space
+from llm_experts.training.text_blocks import TaskTexts
+from llm_experts.training.trainer import Budget, train_lanes
+from llm_experts.training.tuning import Tuning, tune, tune_seeds
+from llm_experts.training.twin import twin
 from tests.llm_experts.lane_fixtures import make_texts
 
 SHORT = Budget(steps=16, eval_every=4, warm_up=2, batch_rows=24, rungs=(0.5,), explained_rows=16, final_rows=16)
@@ -132,8 +132,8 @@ def test_out_of_fold_logits_come_from_lanes_that_did_not_see_the_row(
     fold = torch.arange(len(train)) % 3
     logits = out_of_fold_logits(texts, [utility.recipe, fair.recipe], seed=5, assignment=fold)
     assert logits.shape == (len(train), 2) and bool(logits.isfinite().all())
-    from llm_experts.out_of_fold import fixed_steps
     from llm_experts.reading.calibration import calibrated
+    from llm_experts.training.out_of_fold import fixed_steps
 
     recipe = utility.recipe
     weights = (fold[None] != 1).float()

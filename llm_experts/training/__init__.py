@@ -1,0 +1,1 @@
+"""Adapters trained as lanes: text blocks, objectives, trainer, tuning."""
