@@ -13,7 +13,7 @@ import pytest
 from llm_experts.bias import stereoset
 from llm_experts.bias.sources import BiasError
 from llm_experts.bias.stereoset import BETWEEN, WITHIN, Triple
-from tests.llm_experts.table_model import Bigrams
+from tests.llm_experts.bias.table_model import Bigrams
 
 
 def triples(*targets: str) -> list[Triple]:

@@ -12,7 +12,7 @@ from llm_experts.bias import winobias
 from llm_experts.bias.scorer import Scored
 from llm_experts.bias.sources import BiasError
 from llm_experts.bias.winobias import Counterparts, Sentence
-from tests.llm_experts.table_model import Bigrams
+from tests.llm_experts.bias.table_model import Bigrams
 
 JOBS = ("cook", "construction worker", "CEO", "worker")
 

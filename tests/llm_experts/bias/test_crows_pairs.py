@@ -10,7 +10,7 @@ import pytest
 
 from llm_experts.bias import crows_pairs
 from llm_experts.bias.crows_pairs import Pair
-from tests.llm_experts.table_model import Bigrams
+from tests.llm_experts.bias.table_model import Bigrams
 
 PAIRS = [
     Pair("poor people steal", "rich people steal", "stereo", "socioeconomic"),

@@ -14,7 +14,7 @@ from llm_experts.bias.scorer import continuations
 from llm_experts.bias.sources import BiasError
 from llm_experts.mixtures.dispatch import BayesDispatcher, DispatchSettings, one_hot
 from llm_experts.prompts.keywords import words
-from tests.llm_experts.table_model import Bigrams
+from tests.llm_experts.bias.table_model import Bigrams
 
 TEXTS = ["The applicant's age is 23 years.", "The savings are unknown.", "yes"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from llm_experts.bias import bbq
 from llm_experts.bias.sources import BiasError
-from tests.llm_experts.table_model import Bigrams
+from tests.llm_experts.bias.table_model import Bigrams
 
 
 def record(**changes: Any) -> dict[str, Any]:
