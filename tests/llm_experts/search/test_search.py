@@ -9,7 +9,7 @@ import torch
 from llm_experts.search import Constraint, Objective, SearchError, SearchRows, SearchSettings, search_mixtures
 from llm_experts.search.result import plain
 from metrics.points import point_values
-from tests.llm_experts.planted import BEST, Identical, Movable, Planted, Timed
+from tests.llm_experts.search.planted import BEST, Identical, Movable, Planted, Timed
 
 SMALL = SearchSettings(
     calibrate=False, generations=18, population=12, spread_anchors=4, stop_gain=None, guidance_every=3, candidates=10

@@ -8,7 +8,7 @@ from llm_experts.search.box import Box, box_of
 from llm_experts.search.measures import Outputs, constraint_names, measure
 from metrics.evidence import Evidence
 from metrics.score import score
-from tests.llm_experts.planted import Movable, Planted
+from tests.llm_experts.search.planted import Movable, Planted
 
 NAMES = ("a", "b", "c")
 

@@ -11,7 +11,7 @@ from llm_experts.search.advisor import LanguageAdvisor
 from llm_experts.search.box import box_of
 from llm_experts.search.evolution import GENE, Evolution
 from llm_experts.search.guidance import AdviceError, Guidance, GuidanceLog, read_advice, rule_box, summarise
-from tests.llm_experts.planted import Planted, Timed
+from tests.llm_experts.search.planted import Planted, Timed
 
 NAMES = ("utility", "result", "procedural")
 FULL = box_of(SearchSettings(), NAMES)
