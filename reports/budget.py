@@ -18,11 +18,11 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import svg
 from reports.estimate import Floats
+from reports.figures.figures import svg
+from reports.figures.marks import marker
 from reports.format import value_text
 from reports.levels import Where
-from reports.marks import marker
 from reports.statistics import Interval, corrected_interval
 from reports.winners import Method
 

@@ -18,8 +18,8 @@ import numpy as np
 from markupsafe import Markup
 from scipy import special
 
-from reports import svg
-from reports.marks import marker
+from reports.figures.figures import svg
+from reports.figures.marks import marker
 from reports.names import larger_is_better, metric_name
 from reports.ranking import Bools, Ranked, Ranking, cliques, ranks
 from reports.statistics import LEVEL, ROUNDING, Floats, holm

@@ -8,20 +8,21 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metrics.registry import METRICS, MIN_GROUP_ROWS
-from reports import figures, format, level_figures, names, published, ranking_words
+from reports import format, names, published, ranking_words
 from reports.budget import curve_figure
 from reports.comparison import cap_of
 from reports.critical_difference import diagram, sentence
+from reports.figures.figures import figures, level_figures
+from reports.figures.marks import legend_mark
+from reports.figures.scatter import scatter
+from reports.figures.text_figures import search_front, template_key, templates
 from reports.hypervolume import VERSION
 from reports.latex import SIGNS
 from reports.levels import gained_sentences, level_words, standing_sentences
-from reports.marks import legend_mark
 from reports.objectives import objectives
-from reports.scatter import scatter
 from reports.sentences import answers, first_layer, in_a_sentence
 from reports.statistics import DRAWS, TEST_TRAIN_RATIO
 from reports.summary import Report, Scenario
-from reports.text_figures import search_front, template_key, templates
 from reports.winners import DISPARITY, UTILITY
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reports.build import write_report
-from reports.level_figures import drawn
+from reports.figures.level_figures import drawn
 from reports.levels import gained_sentence, levels, pooled_intervals, standing_sentences
 from reports.markdown import render_markdown
 from reports.names import method_name

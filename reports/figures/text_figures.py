@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from reports import svg
+from reports.figures.figures import svg
 from reports.format import value_text
 from reports.fronts import Member, MixtureFront
 from reports.names import BLUE, GREY, VERMILLION, metric_name, metric_symbol

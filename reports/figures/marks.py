@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from reports import svg
+from reports.figures.figures import svg
 from reports.winners import Method
 
 SHAPES = {

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from reports.labels import Box, place_labels
+from reports.figures.labels import Box, place_labels
 
 FRAME = Box(250, 177, 404, 314)
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from reports import svg
 from reports.comparison import Pooled
 from reports.estimate import Estimate
+from reports.figures.figures import svg
 from reports.format import interval_text, signed, value_text
 from reports.names import (
     BLUE,

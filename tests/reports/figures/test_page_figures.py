@@ -2,8 +2,8 @@
 
 import pytest
 
-from reports import svg
-from reports.scatter import scatter
+from reports.figures.figures import svg
+from reports.figures.scatter import scatter
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -3.0])

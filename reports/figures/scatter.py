@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from reports import svg
 from reports.estimate import Estimate
+from reports.figures.figures import svg
+from reports.figures.labels import Box, place_labels
+from reports.figures.marks import marker
 from reports.format import value_text
-from reports.labels import Box, place_labels
-from reports.marks import marker
 from reports.names import BASE
 from reports.pareto import front
 from reports.summary import Scenario, Section
