@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from reports.estimate import Floats
 from reports.figures.figures import svg
 from reports.figures.marks import marker
-from reports.format import value_text
 from reports.levels import Where
+from reports.render.format import value_text
 from reports.statistics import Interval, corrected_interval
 from reports.winners import Method
 

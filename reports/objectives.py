@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.comparison import Comparison
-from reports.format import interval_text, signed
 from reports.names import HEADLINE, method_name
+from reports.render.format import interval_text, signed
 from reports.summary import Scenario
 
 Pair = tuple[str, str]

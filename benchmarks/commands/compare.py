@@ -138,8 +138,8 @@ def _show_tests(found: RunComparison, console: Console, everything: bool) -> Non
 
 
 def _cells(test: Difference) -> list[str]:
-    from reports.format import interval_text, signed, value_text
     from reports.names import metric_symbol
+    from reports.render.format import interval_text, signed, value_text
 
     interval = test.interval
     over = {

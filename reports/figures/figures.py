@@ -11,7 +11,6 @@ from markupsafe import Markup
 from reports.comparison import Pooled
 from reports.estimate import Estimate
 from reports.figures.figures import svg
-from reports.format import interval_text, signed, value_text
 from reports.names import (
     BLUE,
     GREY,
@@ -27,6 +26,7 @@ from reports.names import (
     metric_symbol,
     reads,
 )
+from reports.render.format import interval_text, signed, value_text
 from reports.summary import Report, Routing, Scenario
 from reports.winners import Method
 

@@ -13,9 +13,9 @@ from reports.estimate import Estimate
 from reports.figures.figures import svg
 from reports.figures.labels import Box, place_labels
 from reports.figures.marks import marker
-from reports.format import value_text
 from reports.names import BASE
 from reports.pareto import front
+from reports.render.format import value_text
 from reports.summary import Scenario, Section
 from reports.winners import DISPARITY, UTILITY, Method
 

@@ -9,11 +9,11 @@ import numpy as np
 from markupsafe import Markup
 
 from reports.figures.figures import svg
-from reports.format import value_text
 from reports.fronts import Member, MixtureFront
 from reports.names import BLUE, GREY, VERMILLION, metric_name, metric_symbol
 from reports.pareto import front
 from reports.prompts import Prompts, PromptSpread
+from reports.render.format import value_text
 from reports.winners import DISPARITY, UTILITY
 
 TEMPLATE_SHAPES = ("circle", "square", "triangle", "diamond")

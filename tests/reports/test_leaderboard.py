@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.markdown import render_markdown
-from reports.page import render_page
-from reports.ranking_words import few_tasks, notes
+from reports.render.markdown import render_markdown
+from reports.render.page import render_page
+from reports.render.ranking_words import few_tasks, notes
 from reports.statistics import hierarchical_bootstrap
 from reports.summary import summarise
 from reports.table import read_results

@@ -8,9 +8,9 @@ import pytest
 from reports.build import write_report
 from reports.figures.level_figures import drawn
 from reports.levels import gained_sentence, levels, pooled_intervals, standing_sentences
-from reports.markdown import render_markdown
 from reports.names import method_name
-from reports.page import render_page
+from reports.render.markdown import render_markdown
+from reports.render.page import render_page
 from reports.statistics import corrected_interval, generator, hierarchical_bootstrap
 from reports.summary import summarise
 from reports.table import FURTHER, frame, read_results, write_csv

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.estimate import Estimate
-from reports.format import estimate_text, half_text, signed, value_text
-from reports.latex import latex_table
 from reports.leaderboard import Pool
 from reports.names import HEADLINE, OUTCOME, PROCEDURAL, method_name, metric_symbol
+from reports.render.format import estimate_text, half_text, signed, value_text
+from reports.render.latex import latex_table
 from reports.summary import Report, Scenario
 from reports.table import write_text
 from reports.winners import DISPARITY, UTILITY

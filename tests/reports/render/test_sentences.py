@@ -1,6 +1,6 @@
 import dataclasses
 
-from reports.sentences import answers
+from reports.render.sentences import answers
 
 
 def test_every_reference_of_the_mixture_is_named_once_by_its_verdict(report):

@@ -8,18 +8,7 @@ from collections.abc import Collection
 from reports.bias import Bias
 from reports.comparison import Comparison
 from reports.critical_difference import sentence
-from reports.format import (
-    count_text,
-    estimate_text,
-    half_text,
-    interval_text,
-    kib_text,
-    seconds_text,
-    signed,
-    value_text,
-)
 from reports.fronts import Member, MixtureFront
-from reports.levels_markdown import NO_ROWS, levels_text, winner_row
 from reports.names import (
     BIAS_SETS,
     HEADLINE,
@@ -35,8 +24,19 @@ from reports.objectives import objectives
 from reports.prompts import PromptSpread
 from reports.published import MARKS, Board, Finding, ours_text
 from reports.published import METRICS as PUBLISHED_METRICS
-from reports.ranking_words import few_tasks, markdown_table, notes, seeds_words
-from reports.sentences import answers, first_layer, in_a_sentence
+from reports.render.format import (
+    count_text,
+    estimate_text,
+    half_text,
+    interval_text,
+    kib_text,
+    seconds_text,
+    signed,
+    value_text,
+)
+from reports.render.levels_markdown import NO_ROWS, levels_text, winner_row
+from reports.render.ranking_words import few_tasks, markdown_table, notes, seeds_words
+from reports.render.sentences import answers, first_layer, in_a_sentence
 from reports.summary import Gates, Report, Routing, Scenario, Section
 from reports.winners import DISPARITY, UTILITY, Winner
 

@@ -1,4 +1,4 @@
-from reports.markdown import render_markdown
+from reports.render.markdown import render_markdown
 
 
 def test_tables_are_rectangular_and_hold_the_numbers_of_the_page(report):

@@ -5,11 +5,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reports.markdown import render_markdown
 from reports.objectives import objectives
-from reports.page import render_page
-from reports.sentences import answers, first_layer
-from tests.reports.test_page import outline
+from reports.render.markdown import render_markdown
+from reports.render.page import render_page
+from reports.render.sentences import answers, first_layer
+from tests.reports.render.test_page import outline
 
 PANELS = ("What each objective of the text experts bought", "Prompt sensitivity", "Mixture search", "Language bias of")
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from reports.downloads import csv_text, status, tables, write_tables
-from reports.latex import escape, latex_table
+from reports.render.downloads import csv_text, status, tables, write_tables
+from reports.render.latex import escape, latex_table
 
 
 def test_csv_reads_back_to_the_estimates(report):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from reports.budget import Budget
 from reports.comparison import Pooled
-from reports.format import estimate_text, half_text, interval_text, signed
 from reports.levels import (
     Best,
     Contender,
@@ -16,6 +15,7 @@ from reports.levels import (
     level_words,
     standing_sentences,
 )
+from reports.render.format import estimate_text, half_text, interval_text, signed
 from reports.statistics import Interval
 from reports.transfer import Share, Transfer
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from reports.build import write_report
-from reports.page import render_page
+from reports.render.page import render_page
 from reports.summary import summarise
 from reports.table import read_results
 

@@ -1,0 +1,1 @@
+"""Pages: HTML, Markdown, LaTeX, downloads, and the words of numbers."""
