@@ -16,7 +16,7 @@ from foundation.seeding import numpy_generator
 from metrics.counts import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
 from metrics.registry import MIN_GROUP_ROWS
-from reports.compare import Difference, judged
+from reports.runs.compare import Difference, judged
 from reports.statistics import LEVEL, ROUNDING, Interval
 from reports.table import LOST
 from tasks.card import CardError, DataError

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from reports.compare import Difference, RunComparison
+    from reports.runs.compare import Difference, RunComparison
 
 SHOWN = 12
 """Cells of one kind that are named on the console; --json has all."""
@@ -43,7 +43,7 @@ def compare(
     """
     from rich.console import Console
 
-    from reports.compare import as_json, compare_runs
+    from reports.runs.compare import as_json, compare_runs
     from reports.table import read_core
 
     folders = (run_a, run_b)
@@ -66,7 +66,7 @@ def compare(
 
 
 def _show(found: RunComparison, folders: tuple[Path, Path], console: Console, everything: bool) -> None:
-    from reports.compare import sentences
+    from reports.runs.compare import sentences
 
     _show_changes(found, folders, console)
     _show_cells(found, console)

@@ -22,7 +22,7 @@ from benchmarks.paired_rows import compare_rows
 from benchmarks.runner import RunSummary, run_suite
 from metrics.evidence import Evidence
 from metrics.score import score
-from reports.compare import Difference
+from reports.runs.compare import Difference
 from reports.table import PROVENANCE, ReportError, Tables, read_core, write_results
 from tasks.load import load_task
 from tests.benchmarks.conftest import tiny_suite

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from metrics.registry import spec
-from reports.changes import CellChanges, Change, cell_changes, changes
 from reports.comparison import cap_of, uncapped
 from reports.names import HEADLINE, larger_is_better
+from reports.runs.changes import CellChanges, Change, cell_changes, changes
 from reports.statistics import (
     LEVEL,
     ROUNDING,

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.changes import cell_changes, changes
-from reports.compare import CompareError, RunComparison, as_json, compare_runs, sentences, unpaired_interval
+from reports.runs.changes import cell_changes, changes
+from reports.runs.compare import CompareError, RunComparison, as_json, compare_runs, sentences, unpaired_interval
 from reports.statistics import corrected_interval
 from reports.table import PROVENANCE, Tables, read_core, write_results
 
