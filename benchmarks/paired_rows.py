@@ -17,7 +17,7 @@ from metrics.counts import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
 from metrics.registry import MIN_GROUP_ROWS
 from reports.runs.compare import Difference, judged
-from reports.statistics import LEVEL, ROUNDING, Interval
+from reports.stats.statistics import LEVEL, ROUNDING, Interval
 from reports.table import LOST
 from tasks.card import CardError, DataError
 from tasks.load import load_task

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.names import BASE, BIAS, BIAS_SETS
-from reports.winners import Method
+from reports.stats.winners import Method
 
 WHOLE = ("macro", "all")
 """Categories that stand for a whole set: the mean over its categories, or all of its items."""

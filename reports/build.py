@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.published import table
 from reports.render.downloads import write_tables
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
+from reports.stats.published import table
 from reports.summary import summarise
 from reports.table import read_results, write_csv, write_text
 
@@ -16,7 +16,7 @@ def write_report(folder: Path) -> list[Path]:
     """Write ``leaderboard.html`` and ``leaderboard.md`` from the tables in ``folder``.
 
     The main tables lie beside them in ``tables/``, as CSV and as LaTeX (see :mod:`reports.render.downloads`). A run that can
-    be compared with published numbers (see :mod:`reports.published`) gets ``published.csv`` too.
+    be compared with published numbers (see :mod:`reports.stats.published`) gets ``published.csv`` too.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.names import METHOD_NAMES
-from reports.winners import DISPARITY, UTILITY, Method
+from reports.stats.winners import DISPARITY, UTILITY, Method
 
 WEIGHT = "alpha."
 WORDS = ("winner", "front", "rejected")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.comparison import Comparison
 from reports.names import HEADLINE, method_name
 from reports.render.format import interval_text, signed
+from reports.stats.comparison import Comparison
 from reports.summary import Scenario
 
 Pair = tuple[str, str]

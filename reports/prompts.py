@@ -10,8 +10,8 @@ import pandas as pd
 
 from metrics.registry import METRICS
 from reports.names import HEADLINE, OUTCOME
-from reports.statistics import Interval, corrected_interval
-from reports.winners import Method
+from reports.stats.statistics import Interval, corrected_interval
+from reports.stats.winners import Method
 
 
 @dataclass(frozen=True)

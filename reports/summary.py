@@ -11,18 +11,18 @@ import pandas as pd
 
 from metrics.registry import METRICS
 from reports.bias import Bias, bias
-from reports.budget import Budget, budget
-from reports.comparison import Comparison, Pooled, cap_of, compare, counted, pool, uncapped
-from reports.estimate import Estimate, Floats, estimates, values_by_split
 from reports.fronts import MixtureFront, fronts
-from reports.leaderboard import Leaderboard, leaderboard
-from reports.levels import Levels, levels
 from reports.names import BLOCKS, COMPARISONS, HEADLINE, METHOD_NAMES, READS, ROUTING, SECTIONS, Block, method_name
 from reports.prompts import Prompts, prompts
-from reports.published import Published, published
+from reports.stats.budget import Budget, budget
+from reports.stats.comparison import Comparison, Pooled, cap_of, compare, counted, pool, uncapped
+from reports.stats.estimate import Estimate, Floats, estimates, values_by_split
+from reports.stats.leaderboard import Leaderboard, leaderboard
+from reports.stats.levels import Levels, levels
+from reports.stats.published import Published, published
+from reports.stats.transfer import Transfer, transfer
+from reports.stats.winners import DISPARITY, LEVELS, Method, Winner, front_members, rank_intervals, winner
 from reports.table import FURTHER, Tables, missing_cells, suite_methods, suite_tasks
-from reports.transfer import Transfer, transfer
-from reports.winners import DISPARITY, LEVELS, Method, Winner, front_members, rank_intervals, winner
 
 COSTS = ("wall_s", "peak_mib", "trainable_parameters", "adapter_kib", "tokens_per_s")
 """What a method costs: seconds, peak memory, fitted numbers; of text experts also file size and speed."""

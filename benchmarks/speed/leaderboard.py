@@ -22,7 +22,7 @@ from rich.console import Console
 from benchmarks.speed.timing import seconds
 from reports.build import write_report
 from reports.names import METHOD_NAMES
-from reports.statistics import DRAWS
+from reports.stats.statistics import DRAWS
 from reports.table import write_results
 
 GOAL = 10.0

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from reports.comparison import Pooled
-from reports.estimate import Estimate
 from reports.figures.figures import svg
 from reports.names import (
     BLUE,
@@ -27,8 +25,10 @@ from reports.names import (
     reads,
 )
 from reports.render.format import interval_text, signed, value_text
+from reports.stats.comparison import Pooled
+from reports.stats.estimate import Estimate
+from reports.stats.winners import Method
 from reports.summary import Report, Routing, Scenario
-from reports.winners import Method
 
 LONGEST = 4.0
 """An interval is cut where it is so many times as long as the largest difference."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from reports.figures.figures import svg
-from reports.levels import FIXED, PLAIN, THRESHOLDS, Contender, Id, Levels
 from reports.names import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
 from reports.render.format import interval_text, signed, value_text
-from reports.statistics import Interval
+from reports.stats.levels import FIXED, PLAIN, THRESHOLDS, Contender, Id, Levels
+from reports.stats.statistics import Interval
 
 PREFERRED: tuple[Id, ...] = (
     ("mixture", PLAIN), ("mixture", THRESHOLDS), ("lightgbm", THRESHOLDS), ("exponentiated_gradient", PLAIN),

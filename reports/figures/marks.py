@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from reports.figures.figures import svg
-from reports.winners import Method
+from reports.stats.winners import Method
 
 SHAPES = {
     "gate": "circle", "static": "diamond", "expert": "square", "twin": "square", "baseline": "triangle", "own": "star",

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from reports.estimate import Estimate
 from reports.figures.figures import svg
 from reports.figures.labels import Box, place_labels
 from reports.figures.marks import marker
 from reports.names import BASE
-from reports.pareto import front
 from reports.render.format import value_text
+from reports.stats.estimate import Estimate
+from reports.stats.pareto import front
+from reports.stats.winners import DISPARITY, UTILITY, Method
 from reports.summary import Scenario, Section
-from reports.winners import DISPARITY, UTILITY, Method
 
 AREA = Box(254, 177, 396, 314)  # where points may lie
 LEFT, RIGHT = AREA.x - AREA.width / 2, AREA.x + AREA.width / 2

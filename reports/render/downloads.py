@@ -8,14 +8,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.estimate import Estimate
-from reports.leaderboard import Pool
 from reports.names import HEADLINE, OUTCOME, PROCEDURAL, method_name, metric_symbol
 from reports.render.format import estimate_text, half_text, signed, value_text
 from reports.render.latex import latex_table
+from reports.stats.estimate import Estimate
+from reports.stats.leaderboard import Pool
+from reports.stats.winners import DISPARITY, UTILITY
 from reports.summary import Report, Scenario
 from reports.table import write_text
-from reports.winners import DISPARITY, UTILITY
 
 FOLDER = "tables"
 

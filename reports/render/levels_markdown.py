@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reports.budget import Budget
-from reports.comparison import Pooled
-from reports.levels import (
+from reports.render.format import estimate_text, half_text, interval_text, signed
+from reports.stats.budget import Budget
+from reports.stats.comparison import Pooled
+from reports.stats.levels import (
     Best,
     Contender,
     Levels,
@@ -15,9 +16,8 @@ from reports.levels import (
     level_words,
     standing_sentences,
 )
-from reports.render.format import estimate_text, half_text, interval_text, signed
-from reports.statistics import Interval
-from reports.transfer import Share, Transfer
+from reports.stats.statistics import Interval
+from reports.stats.transfer import Share, Transfer
 
 Table = Callable[[list[str], list[list[str]]], str]
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Collection
 
 from reports.bias import Bias
-from reports.comparison import Comparison
-from reports.critical_difference import sentence
 from reports.fronts import Member, MixtureFront
 from reports.names import (
     BIAS_SETS,
@@ -22,8 +20,6 @@ from reports.names import (
 )
 from reports.objectives import objectives
 from reports.prompts import PromptSpread
-from reports.published import MARKS, Board, Finding, ours_text
-from reports.published import METRICS as PUBLISHED_METRICS
 from reports.render.format import (
     count_text,
     estimate_text,
@@ -37,8 +33,12 @@ from reports.render.format import (
 from reports.render.levels_markdown import NO_ROWS, levels_text, winner_row
 from reports.render.ranking_words import few_tasks, markdown_table, notes, seeds_words
 from reports.render.sentences import answers, first_layer, in_a_sentence
+from reports.stats.comparison import Comparison
+from reports.stats.critical_difference import sentence
+from reports.stats.published import MARKS, Board, Finding, ours_text
+from reports.stats.published import METRICS as PUBLISHED_METRICS
+from reports.stats.winners import DISPARITY, UTILITY, Winner
 from reports.summary import Gates, Report, Routing, Scenario, Section
-from reports.winners import DISPARITY, UTILITY, Winner
 
 
 def render_markdown(report: Report) -> str:

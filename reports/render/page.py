@@ -8,23 +8,24 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metrics.registry import METRICS, MIN_GROUP_ROWS
-from reports import names, published
-from reports.budget import curve_figure
-from reports.comparison import cap_of
-from reports.critical_difference import diagram, sentence
+from reports import names
 from reports.figures.figures import figures, level_figures
 from reports.figures.marks import legend_mark
 from reports.figures.scatter import scatter
 from reports.figures.text_figures import search_front, template_key, templates
-from reports.hypervolume import VERSION
-from reports.levels import gained_sentences, level_words, standing_sentences
 from reports.objectives import objectives
 from reports.render import format, ranking_words
 from reports.render.latex import SIGNS
 from reports.render.sentences import answers, first_layer, in_a_sentence
-from reports.statistics import DRAWS, TEST_TRAIN_RATIO
+from reports.stats import published
+from reports.stats.budget import curve_figure
+from reports.stats.comparison import cap_of
+from reports.stats.critical_difference import diagram, sentence
+from reports.stats.hypervolume import VERSION
+from reports.stats.levels import gained_sentences, level_words, standing_sentences
+from reports.stats.statistics import DRAWS, TEST_TRAIN_RATIO
+from reports.stats.winners import DISPARITY, UTILITY
 from reports.summary import Report, Scenario
-from reports.winners import DISPARITY, UTILITY
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 SYMBOLS = {"better": "▲", "worse": "▼", "not separable": "○", "identical": "=", "one split": "·", "not estimable": "–"}

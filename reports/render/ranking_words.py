@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reports.critical_difference import bars_sentence
-from reports.hypervolume import VERSION
-from reports.leaderboard import Column, Leaderboard, Line, Pool
 from reports.names import HEADLINE, metric_symbol
-from reports.ranking import Ranking
 from reports.render.format import estimate_text, half_text, interval_text, seconds_text
+from reports.stats.critical_difference import bars_sentence
+from reports.stats.hypervolume import VERSION
+from reports.stats.leaderboard import Column, Leaderboard, Line, Pool
+from reports.stats.ranking import Ranking
 
 RANKS = HEADLINE[:2]
 """Metrics whose ranks stand in the headline table: utility and result gap."""

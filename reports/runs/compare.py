@@ -2,7 +2,7 @@
 
 A scenario is a task on one split; training seeds are averaged first. On scenarios that both runs have with the same
 bytes (task hash and split hash), differences are paired: per task the corrected resampled t test over splits, over
-tasks the hierarchical bootstrap (:mod:`reports.statistics`). Runs on other splits of the same task are compared without
+tasks the hierarchical bootstrap (:mod:`reports.stats.statistics`). Runs on other splits of the same task are compared without
 pairs. Data that changed in between are named and never compared. Holm's correction runs over all tests together; a
 method whose numbers are the same to the bit is no test.
 """
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from metrics.registry import spec
-from reports.comparison import cap_of, uncapped
 from reports.names import HEADLINE, larger_is_better
 from reports.runs.changes import CellChanges, Change, cell_changes, changes
-from reports.statistics import (
+from reports.stats.comparison import cap_of, uncapped
+from reports.stats.statistics import (
     LEVEL,
     ROUNDING,
     TEST_TRAIN_RATIO,
@@ -301,7 +301,7 @@ def _tests_of(scenario: _Scenario) -> Iterator[Difference]:
 def unpaired_interval(first: Floats, second: Floats, ratio: float = TEST_TRAIN_RATIO) -> Interval:
     """mean(second) − mean(first) on different splits: Welch's interval with the corrected variances of both means.
 
-    The variance of a mean of J splits is ``(1/J + ratio) · s²`` as in :func:`reports.statistics.corrected_interval`;
+    The variance of a mean of J splits is ``(1/J + ratio) · s²`` as in :func:`reports.stats.statistics.corrected_interval`;
     degrees of freedom after Welch and Satterthwaite. ``n`` is the smaller number of splits.
     """
     known = [values[~np.isnan(values)] for values in (first, second)]

@@ -5,7 +5,7 @@ import pytest
 
 from reports.fronts import fronts
 from reports.names import method_name
-from reports.winners import Method
+from reports.stats.winners import Method
 
 METHODS = (Method("llm_svf_search", 1, method_name("llm_svf_search"), "mixture", "mixture"),)
 COLUMNS = ["method", "split", "seed", "member", "quantity", "estimate", "surrogate", "status"]

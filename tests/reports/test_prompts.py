@@ -5,7 +5,7 @@ import pytest
 
 from reports.names import method_name
 from reports.prompts import prompts
-from reports.winners import Method
+from reports.stats.winners import Method
 
 METHODS = (Method("llm_utility", 1, method_name("llm_utility"), "utility", "llm"),)
 

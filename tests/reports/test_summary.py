@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reports.statistics import corrected_interval
+from reports.stats.statistics import corrected_interval
 from reports.summary import summarise
 from reports.table import read_results
 from tests.reports.conftest import METHODS

@@ -14,7 +14,7 @@ import pytest
 
 from reports.runs.changes import cell_changes, changes
 from reports.runs.compare import CompareError, RunComparison, as_json, compare_runs, sentences, unpaired_interval
-from reports.statistics import corrected_interval
+from reports.stats.statistics import corrected_interval
 from reports.table import PROVENANCE, Tables, read_core, write_results
 
 TASKS = ("german", "scm", "adult:sex")

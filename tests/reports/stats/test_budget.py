@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.budget import best_of, budget, curve_figure
+from reports.stats.budget import best_of, budget, curve_figure
 from reports.summary import summarise
 from reports.table import read_results
-from tests.reports.level_fixtures import made_trials
+from tests.reports.stats.level_fixtures import made_trials
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ import pandas as pd
 from reports.names import method_name, metric_symbol
 from reports.table import ReportError, Tables
 
-NUMBERS = Path(__file__).parent / "published.toml"
+NUMBERS = Path(__file__).resolve().parent.parent / "published.toml"
 METRICS = ("auc@1", "f1@1", "acc@1", "dp@1", "eopp@1")
 PROTOCOL = "nifty"
 WIDTH = 2.0

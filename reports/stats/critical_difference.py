@@ -21,8 +21,8 @@ from scipy import special
 from reports.figures.figures import svg
 from reports.figures.marks import marker
 from reports.names import larger_is_better, metric_name
-from reports.ranking import Bools, Ranked, Ranking, cliques, ranks
-from reports.statistics import LEVEL, ROUNDING, Floats, holm
+from reports.stats.ranking import Bools, Ranked, Ranking, cliques, ranks
+from reports.stats.statistics import LEVEL, ROUNDING, Floats, holm
 
 FEWEST_TASKS = 6
 """With fewer tasks no signed-rank test can reach p < 0.05: 2 / 2⁵ = 0.0625."""
@@ -51,7 +51,7 @@ class RankTests:
     tied : [M, M] bool
         Pairs that the corrected signed-rank tests cannot separate, in that order.
     groups : tuple of (int, int)
-        Longest runs that tie, in that order: see :func:`reports.ranking.cliques`.
+        Longest runs that tie, in that order: see :func:`reports.stats.ranking.cliques`.
     """
 
     tasks: int

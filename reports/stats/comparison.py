@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.names import BLOCKS, larger_is_better
-from reports.statistics import LEVEL, ROUNDING, Interval, corrected_interval, generator, hierarchical_bootstrap, holm
+from reports.stats.statistics import (
+    LEVEL,
+    ROUNDING,
+    Interval,
+    corrected_interval,
+    generator,
+    hierarchical_bootstrap,
+    holm,
+)
 
 Floats = NDArray[np.float64]
 Pair = tuple[str, str]

@@ -7,14 +7,14 @@ import pytest
 
 from reports.build import write_report
 from reports.figures.level_figures import drawn
-from reports.levels import gained_sentence, levels, pooled_intervals, standing_sentences
 from reports.names import method_name
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
-from reports.statistics import corrected_interval, generator, hierarchical_bootstrap
+from reports.stats.levels import gained_sentence, levels, pooled_intervals, standing_sentences
+from reports.stats.statistics import corrected_interval, generator, hierarchical_bootstrap
 from reports.summary import summarise
 from reports.table import FURTHER, frame, read_results, write_csv
-from tests.reports.level_fixtures import LEVELS, level_rows, made_levels, made_trials
+from tests.reports.stats.level_fixtures import LEVELS, level_rows, made_levels, made_trials
 
 METHODS = ("mixture", "result", "utility", "constant", "logistic_regression", "gradient_boosting")
 TASKS = ("german", "scm", "adult:sex")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.statistics import corrected_interval, generator, hierarchical_bootstrap, holm, rank_interval
+from reports.stats.statistics import corrected_interval, generator, hierarchical_bootstrap, holm, rank_interval
 
 VALUES = [0.013, -0.004, 0.021, 0.010, 0.006]
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reports.names import method_name
-from reports.ranking import Unranked, cliques, rank_methods, ranks
-from reports.resampling import resampling
-from reports.statistics import corrected_interval, generator, hierarchical_bootstrap
-from reports.winners import Method
+from reports.stats.ranking import Unranked, cliques, rank_methods, ranks
+from reports.stats.resampling import resampling
+from reports.stats.statistics import corrected_interval, generator, hierarchical_bootstrap
+from reports.stats.winners import Method
 
 
 def methods(n):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports import names
-from reports.estimate import Estimate, Floats, Key
 from reports.names import HEADLINE, MethodName, larger_is_better
-from reports.pareto import front
-from reports.statistics import LEVEL, corrected_interval, holm, rank_interval
+from reports.stats.estimate import Estimate, Floats, Key
+from reports.stats.pareto import front
+from reports.stats.statistics import LEVEL, corrected_interval, holm, rank_interval
 
 LEVELS: tuple[float | None, ...] = (0.02, 0.05, 0.10, None)
 """Fairness levels of the overview: largest fair_res@1 allowed on validation rows; None: any."""

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.critical_difference import bars_sentence, diagram, friedman, rank_tests, sentence, wilcoxon
 from reports.names import METHOD_NAMES, method_name
-from reports.ranking import rank_methods, ranks
-from reports.resampling import resampling
-from reports.statistics import generator, holm
-from reports.winners import Method
+from reports.stats.critical_difference import bars_sentence, diagram, friedman, rank_tests, sentence, wilcoxon
+from reports.stats.ranking import rank_methods, ranks
+from reports.stats.resampling import resampling
+from reports.stats.statistics import generator, holm
+from reports.stats.winners import Method
 
 
 @pytest.mark.parametrize("ties", [False, True])

@@ -3,11 +3,11 @@ import math
 import pandas as pd
 import pytest
 
-from reports.levels import levels
+from reports.stats.levels import levels
+from reports.stats.transfer import transfer, wilson
 from reports.summary import summarise
 from reports.table import read_results
-from reports.transfer import transfer, wilson
-from tests.reports.level_fixtures import level_rows
+from tests.reports.stats.level_fixtures import level_rows
 
 
 @pytest.fixture(scope="module")

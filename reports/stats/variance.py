@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.statistics import Floats
+from reports.stats.statistics import Floats
 
 
 @dataclass(frozen=True)

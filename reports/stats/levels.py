@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from reports.comparison import Pooled, cap_of, uncapped, verdict
-from reports.estimate import Floats
-from reports.statistics import (
+from reports.stats.comparison import Pooled, cap_of, uncapped, verdict
+from reports.stats.estimate import Floats
+from reports.stats.statistics import (
     LEVEL,
     ROUNDING,
     TEST_TRAIN_RATIO,
@@ -27,7 +27,7 @@ from reports.statistics import (
     corrected_interval,
     holm,
 )
-from reports.winners import DISPARITY, UTILITY, Method
+from reports.stats.winners import DISPARITY, UTILITY, Method
 
 LEVELS = ("0.01", "0.02", "0.05", "0.10", "half", "quarter")
 FIXED = LEVELS[:4]
@@ -342,7 +342,7 @@ def _best(level: str, found: Mapping[Id, Reached], contenders: Sequence[Contende
 def pooled_intervals(values: Floats, ratio: float = TEST_TRAIN_RATIO) -> dict[str, Floats]:
     """Means over tasks of means over splits, with the interval of ``hierarchical_bootstrap`` in closed form.
 
-    The variance that :func:`reports.statistics.hierarchical_bootstrap` draws is (s² + mean of the tasks' corrected
+    The variance that :func:`reports.stats.statistics.hierarchical_bootstrap` draws is (s² + mean of the tasks' corrected
     split variances) / T, with the variance s² of the T task means; so all pairs of methods can be had at once.
 
     Parameters
@@ -422,7 +422,7 @@ def _places(
 
 
 def _ranks(pairs: Mapping[str, Floats], row: int) -> tuple[int, int]:
-    """Ranks that the data cannot rule out: as ``reports.statistics.rank_interval``, over tasks."""
+    """Ranks that the data cannot rule out: as ``reports.stats.statistics.rank_interval``, over tasks."""
     others = [i for i in range(len(pairs["p"])) if i != row and pairs["n"][row, i] > 0]
     sure = [p < 1 - LEVEL for p in holm([float(pairs["p"][row, i]) for i in others])]
     means = [float(pairs["mean"][row, i]) for i in others]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.variance import components, spreads
+from reports.stats.variance import components, spreads
 
 
 def test_hand_worked():

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.levels import Contender, Id, Levels, Reached
-from reports.statistics import LEVEL
+from reports.stats.levels import Contender, Id, Levels, Reached
+from reports.stats.statistics import LEVEL
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.statistics import corrected_interval
+from reports.stats.statistics import corrected_interval
 from reports.table import LOST
 
 Floats = NDArray[np.float64]

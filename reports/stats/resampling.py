@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.statistics import DRAWS, LEVEL, TEST_TRAIN_RATIO, Floats
+from reports.stats.statistics import DRAWS, LEVEL, TEST_TRAIN_RATIO, Floats
 
 FEW_TASKS = 5
 """With fewer tasks the page says that intervals are wide."""
@@ -29,7 +29,7 @@ class Resampling:
         [T] splits per task; scenarios stand task by task.
     weights : [draws, T + S] float
         Weights of the deviations of tasks (from the overall mean) and of scenarios (from their task's mean), with the
-        two corrections of :func:`reports.statistics.hierarchical_bootstrap` for small numbers.
+        two corrections of :func:`reports.stats.statistics.hierarchical_bootstrap` for small numbers.
     ratio : float
         n_test / n_train.
     """

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from reports.comparison import cap_of, uncapped
-from reports.critical_difference import RankTests, rank_tests
-from reports.hypervolume import VERSION, by_method
 from reports.names import HEADLINE
-from reports.ranking import Bools, Ranked, Ranking, rank_methods
-from reports.resampling import FEW_TASKS, Resampling, resampling
-from reports.statistics import Floats, generator, hierarchical_bootstrap
+from reports.stats.comparison import cap_of, uncapped
+from reports.stats.critical_difference import RankTests, rank_tests
+from reports.stats.hypervolume import VERSION, by_method
+from reports.stats.ranking import Bools, Ranked, Ranking, rank_methods
+from reports.stats.resampling import FEW_TASKS, Resampling, resampling
+from reports.stats.statistics import Floats, generator, hierarchical_bootstrap
+from reports.stats.variance import Spread, spreads
+from reports.stats.winners import Method
 from reports.table import LOST
-from reports.variance import Spread, spreads
-from reports.winners import Method
 
 if TYPE_CHECKING:
     from reports.summary import Scenario

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.hypervolume import by_method, hypervolume
+from reports.stats.hypervolume import by_method, hypervolume
 from reports.table import FURTHER
 
 REFERENCE = (0.6, 0.2)

@@ -7,9 +7,20 @@ import pandas as pd
 import pytest
 
 from reports.build import write_report
-from reports.published import COLUMNS, METRICS, Ours, Source, judge, load_published, overall, parse, published, table
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
+from reports.stats.published import (
+    COLUMNS,
+    METRICS,
+    Ours,
+    Source,
+    judge,
+    load_published,
+    overall,
+    parse,
+    published,
+    table,
+)
 from reports.summary import summarise
 from reports.table import FURTHER, ReportError, read_results, write_results
 

@@ -5,7 +5,7 @@ import pytest
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
 from reports.render.ranking_words import few_tasks, notes
-from reports.statistics import hierarchical_bootstrap
+from reports.stats.statistics import hierarchical_bootstrap
 from reports.summary import summarise
 from reports.table import read_results
 

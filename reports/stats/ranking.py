@@ -2,7 +2,7 @@
 
 A scenario is one split of one task (data set × target × groups, rows, protocol, use of the sensitive columns); training
 seeds are averaged inside it and are never evidence of their own. Methods are ranked within each scenario, ties share
-their mean rank. Splits of a task share rows, so the bootstrap draws tasks, then splits (:mod:`reports.resampling`).
+their mean rank. Splits of a task share rows, so the bootstrap draws tasks, then splits (:mod:`reports.stats.resampling`).
 
 Only methods with a number on every scenario can be compared by rank. A method that was asked for on some tasks alone
 (text experts, graph methods) is ranked in a pool of those tasks; one that lost cells is named with what it lacks.
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from reports.names import larger_is_better
-from reports.resampling import Resampling
-from reports.statistics import LEVEL, ROUNDING, Floats, generator, holm
-from reports.winners import Method
+from reports.stats.resampling import Resampling
+from reports.stats.statistics import LEVEL, ROUNDING, Floats, generator, holm
+from reports.stats.winners import Method
 
 ROUNDED = 1 / 12
 """Variance of a number that was rounded to the next whole one: ranks are. Without it a handful of scenarios on which

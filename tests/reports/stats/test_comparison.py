@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from reports.comparison import cap_of, compare, counted, pool, uncapped, verdict
-from reports.statistics import corrected_interval, holm
+from reports.stats.comparison import cap_of, compare, counted, pool, uncapped, verdict
+from reports.stats.statistics import corrected_interval, holm
 
 J = 5
 NOISE = np.array([0.001, -0.001, 0.002, -0.002, 0.0])

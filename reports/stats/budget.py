@@ -18,13 +18,13 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports.estimate import Floats
 from reports.figures.figures import svg
 from reports.figures.marks import marker
-from reports.levels import Where
 from reports.render.format import value_text
-from reports.statistics import Interval, corrected_interval
-from reports.winners import Method
+from reports.stats.estimate import Floats
+from reports.stats.levels import Where
+from reports.stats.statistics import Interval, corrected_interval
+from reports.stats.winners import Method
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from reports.statistics import Floats
-from reports.winners import DISPARITY, UTILITY
+from reports.stats.statistics import Floats
+from reports.stats.winners import DISPARITY, UTILITY
 
 if TYPE_CHECKING:
     from reports.summary import Scenario

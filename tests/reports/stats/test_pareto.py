@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.pareto import front
+from reports.stats.pareto import front
 
 
 def test_known_answer():
