@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 from metrics.registry import METRICS
-from reports.bias import Bias, bias
-from reports.fronts import MixtureFront, fronts
 from reports.names import BLOCKS, COMPARISONS, HEADLINE, METHOD_NAMES, READS, ROUTING, SECTIONS, Block, method_name
-from reports.prompts import Prompts, prompts
 from reports.stats.budget import Budget, budget
 from reports.stats.comparison import Comparison, Pooled, cap_of, compare, counted, pool, uncapped
 from reports.stats.estimate import Estimate, Floats, estimates, values_by_split
@@ -23,6 +20,9 @@ from reports.stats.published import Published, published
 from reports.stats.transfer import Transfer, transfer
 from reports.stats.winners import DISPARITY, LEVELS, Method, Winner, front_members, rank_intervals, winner
 from reports.table import FURTHER, Tables, missing_cells, suite_methods, suite_tasks
+from reports.text.bias import Bias, bias
+from reports.text.fronts import MixtureFront, fronts
+from reports.text.prompts import Prompts, prompts
 
 COSTS = ("wall_s", "peak_mib", "trainable_parameters", "adapter_kib", "tokens_per_s")
 """What a method costs: seconds, peak memory, fitted numbers; of text experts also file size and speed."""

@@ -9,12 +9,12 @@ import numpy as np
 from markupsafe import Markup
 
 from reports.figures.figures import svg
-from reports.fronts import Member, MixtureFront
 from reports.names import BLUE, GREY, VERMILLION, metric_name, metric_symbol
-from reports.prompts import Prompts, PromptSpread
 from reports.render.format import value_text
 from reports.stats.pareto import front
 from reports.stats.winners import DISPARITY, UTILITY
+from reports.text.fronts import Member, MixtureFront
+from reports.text.prompts import Prompts, PromptSpread
 
 TEMPLATE_SHAPES = ("circle", "square", "triangle", "diamond")
 TEMPLATE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from reports.bias import Bias
-from reports.fronts import Member, MixtureFront
 from reports.names import (
     BIAS_SETS,
     HEADLINE,
@@ -18,8 +16,6 @@ from reports.names import (
     method_name,
     metric_symbol,
 )
-from reports.objectives import objectives
-from reports.prompts import PromptSpread
 from reports.render.format import (
     count_text,
     estimate_text,
@@ -39,6 +35,10 @@ from reports.stats.published import MARKS, Board, Finding, ours_text
 from reports.stats.published import METRICS as PUBLISHED_METRICS
 from reports.stats.winners import DISPARITY, UTILITY, Winner
 from reports.summary import Gates, Report, Routing, Scenario, Section
+from reports.text.bias import Bias
+from reports.text.fronts import Member, MixtureFront
+from reports.text.objectives import objectives
+from reports.text.prompts import PromptSpread
 
 
 def render_markdown(report: Report) -> str:

@@ -13,7 +13,6 @@ from reports.figures.figures import figures, level_figures
 from reports.figures.marks import legend_mark
 from reports.figures.scatter import scatter
 from reports.figures.text_figures import search_front, template_key, templates
-from reports.objectives import objectives
 from reports.render import format, ranking_words
 from reports.render.latex import SIGNS
 from reports.render.sentences import answers, first_layer, in_a_sentence
@@ -26,6 +25,7 @@ from reports.stats.levels import gained_sentences, level_words, standing_sentenc
 from reports.stats.statistics import DRAWS, TEST_TRAIN_RATIO
 from reports.stats.winners import DISPARITY, UTILITY
 from reports.summary import Report, Scenario
+from reports.text.objectives import objectives
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 SYMBOLS = {"better": "▲", "worse": "▼", "not separable": "○", "identical": "=", "one split": "·", "not estimable": "–"}

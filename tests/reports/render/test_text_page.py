@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reports.objectives import objectives
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
 from reports.render.sentences import answers, first_layer
+from reports.text.objectives import objectives
 from tests.reports.render.test_page import outline
 
 PANELS = ("What each objective of the text experts bought", "Prompt sensitivity", "Mixture search", "Language bias of")

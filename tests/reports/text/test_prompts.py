@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from reports.names import method_name
-from reports.prompts import prompts
 from reports.stats.winners import Method
+from reports.text.prompts import prompts
 
 METHODS = (Method("llm_utility", 1, method_name("llm_utility"), "utility", "llm"),)
 

@@ -3,9 +3,9 @@ import math
 import pandas as pd
 import pytest
 
-from reports.bias import bias
 from reports.names import method_name
 from reports.stats.winners import Method
+from reports.text.bias import bias
 
 ROLES = {"llm_svf_search": "mixture", "llm_utility": "utility", "llm_base": "baseline"}
 METHODS = tuple(Method(m, i, method_name(m), role, "llm") for i, (m, role) in enumerate(ROLES.items(), start=1))

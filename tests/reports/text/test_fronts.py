@@ -3,9 +3,9 @@ import math
 import pandas as pd
 import pytest
 
-from reports.fronts import fronts
 from reports.names import method_name
 from reports.stats.winners import Method
+from reports.text.fronts import fronts
 
 METHODS = (Method("llm_svf_search", 1, method_name("llm_svf_search"), "mixture", "mixture"),)
 COLUMNS = ["method", "split", "seed", "member", "quantity", "estimate", "surrogate", "status"]

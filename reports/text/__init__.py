@@ -1,0 +1,1 @@
+"""Tables that only text experts have: language bias, wordings, objectives, fronts."""
