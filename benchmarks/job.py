@@ -21,14 +21,14 @@ from benchmarks.environment import (
     llm_library_versions,
     source_hash,
 )
-from benchmarks.own_method import is_own, own_hash, own_path
+from benchmarks.methods.own_method import is_own, own_hash, own_path
 from benchmarks.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, LLMSettings, Suite, SuiteError, method_id
 from foundation.seeding import derive_seed
 from tasks.registry import resolve, task_name
 
 BASELINE_BASE = (
-    "benchmarks/baseline.py", "benchmarks/baseline_tuning.py", "benchmarks/estimator_expert.py",
-    "benchmarks/graph_models.py",
+    "benchmarks/methods/baseline.py", "benchmarks/methods/baseline_tuning.py", "benchmarks/methods/estimator_expert.py",
+    "benchmarks/methods/graph_models.py",
 )  # fmt: skip
 """Files that baselines stand on."""
 
@@ -149,7 +149,7 @@ def llm_hash(settings: LLMSettings) -> str:
         from llm_experts.bases.base import hash_of
 
         base = hash_of(folder)
-    return hash_json([facts, base, source_hash("llm_experts", "benchmarks/llm_stages.py"), llm_library_versions()])
+    return hash_json([facts, base, source_hash("llm_experts", "benchmarks/methods/text.py"), llm_library_versions()])
 
 
 def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:

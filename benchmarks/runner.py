@@ -19,7 +19,7 @@ from benchmarks.cell import Cell
 from benchmarks.environment import code_version, environment_hash, library_versions, source_hash
 from benchmarks.executor import Outcome, make_executor
 from benchmarks.job import Job, hash_json, plan
-from benchmarks.own_method import is_own, load_own
+from benchmarks.methods.own_method import is_own, load_own
 from benchmarks.progress import show_progress
 from benchmarks.suite import Suite, method_id
 from benchmarks.time_limit import MethodTimeoutError

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from benchmarks.baseline_stage import Baselines
 from benchmarks.cell import Cell
 from benchmarks.environment import reset_peak_memory
 from benchmarks.executor import Notify
@@ -23,11 +22,12 @@ from benchmarks.failure import Failure
 from benchmarks.job import Job
 from benchmarks.ledger import Ledger
 from benchmarks.levels import Trained
+from benchmarks.methods.baseline_stage import Baselines
+from benchmarks.methods.networks import TUNING_SHARE, Network, Tunings, network_name
 from benchmarks.model import save_servable
 from benchmarks.scoring import Maker, recorded, write_cells
 from benchmarks.suite import GRAPH_KINDS, LLM_METHODS, METHODS
 from benchmarks.time_limit import time_limit
-from benchmarks.tunings import TUNING_SHARE, Network, Tunings, network_name
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
 from experts.networks.twin import twin
@@ -111,7 +111,7 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         system = System(job, view, tunings, baselines, repeat, ledger)
         makers: list[tuple[Maker, list[str]]] = [(system, [m for m in methods if m not in LLM_METHODS])]
         if job.llm is not None:
-            from benchmarks.llm_stages import LLMSystem  # heavy libraries: only where rows are read as text
+            from benchmarks.methods.text import LLMSystem  # heavy libraries: only where rows are read as text
 
             text = LLMSystem(job, job.llm, system, home / "llm", notify)
             makers.append((text, [m for m in methods if m in LLM_METHODS]))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmarks.baselines import BASELINES
-from benchmarks.own_method import is_own, own_id
+from benchmarks.methods.own_method import is_own, own_id
 
 SUITES = Path(__file__).parent / "suites"
 

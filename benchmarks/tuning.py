@@ -31,7 +31,7 @@ def run_tuning(
         The folder with the results files.
     """
     from benchmarks.ledger import Ledger
-    from benchmarks.tunings import Tunings
+    from benchmarks.methods.networks import Tunings
     from tasks.load import load_task
     from tasks.registry import resolve
 

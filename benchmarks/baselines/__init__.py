@@ -1,6 +1,6 @@
 """Baselines: what people would pick instead. One file per method, found by its name.
 
-A file ``benchmarks/baselines/<method>.py`` defines ``METHOD``, a :class:`benchmarks.baseline.Baseline`; nothing else
+A file ``benchmarks/baselines/<method>.py`` defines ``METHOD``, a :class:`benchmarks.methods.baseline.Baseline`; nothing else
 needs to be written anywhere. Files whose name starts with an underscore are not methods.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.baseline import Baseline
+    from benchmarks.methods.baseline import Baseline
 
 BASELINE_FOLDER = Path(__file__).parent
 BASELINES = tuple(sorted(path.stem for path in BASELINE_FOLDER.glob("[!_]*.py")))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from benchmarks.baseline import Params
 from benchmarks.baselines._linear import LinearModel, fit_linear
 from benchmarks.baselines._trees import TreeModel, fit_trees
-from benchmarks.estimator_expert import Floats
+from benchmarks.methods.baseline import Params
+from benchmarks.methods.estimator_expert import Floats
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from benchmarks.baseline import Params
-from benchmarks.graph_models import (
+from benchmarks.methods.baseline import Params
+from benchmarks.methods.graph_models import (
     GraphModel,
     Propagate,
     adam,

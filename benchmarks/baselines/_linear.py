@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks.estimator_expert import Floats
+from benchmarks.methods.estimator_expert import Floats
 from foundation.files import atomic_path
 
 

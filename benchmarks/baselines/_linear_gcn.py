@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.graph_models import csr, from_sorted, positions, seeded, undirected, with_self_loops
+from benchmarks.methods.graph_models import csr, from_sorted, positions, seeded, undirected, with_self_loops
 from tasks.task import TaskView
 
 HIDDEN = 16

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from benchmarks.estimator_expert import encoded, sampled_shapley
+from benchmarks.methods.estimator_expert import encoded, sampled_shapley
 from foundation.files import write_json
 from tasks.task import TaskView
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.baselines._linear import LinearModel
 from benchmarks.baselines._trees import DETERMINISTIC, TreeModel
-from benchmarks.estimator_expert import CLIP, Floats, margin_of
+from benchmarks.methods.estimator_expert import CLIP, Floats, margin_of
 from foundation.files import atomic_path, write_json
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from benchmarks.estimator_expert import Floats
+from benchmarks.methods.estimator_expert import Floats
 
 
 class Scores(BaseEstimator):  # type: ignore[no-untyped-call]

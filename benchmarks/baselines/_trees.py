@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.estimator_expert import Floats
+from benchmarks.methods.estimator_expert import Floats
 from foundation.files import atomic_path
 
 DETERMINISTIC = {

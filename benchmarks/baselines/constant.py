@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.baseline import Baseline, Params
+from benchmarks.methods.baseline import Baseline, Params
 from foundation.files import write_json
 from tasks.task import TaskView
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._base import base_space, fit_base
 from benchmarks.baselines._linear import LinearModel
 from benchmarks.baselines._model import GroupModelExpert
 from benchmarks.baselines._trees import TreeModel
+from benchmarks.methods.baseline import Baseline, Params
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as loss
 
-from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._linear_gcn import LinearGCN, weighted_operator
-from benchmarks.graph_models import GraphModel, adam, gcn_operator, train, undirected
+from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.graph_models import GraphModel, adam, gcn_operator, train, undirected
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

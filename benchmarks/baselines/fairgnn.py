@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, smoothed
-from benchmarks.graph_models import GraphModel, adam, seeded, train
+from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.graph_models import GraphModel, adam, seeded, train
 from foundation.seeding import torch_generator
 from metrics.points import point_values
 from tasks.task import TaskView

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._graph import smoothed
 from benchmarks.baselines._linear_gcn import HIDDEN, LinearGCN
-from benchmarks.graph_models import GraphModel, seeded
+from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.graph_models import GraphModel, seeded
 from foundation.seeding import torch_generator
 from metrics.points import point_values
 from tasks.task import TaskView

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._graph import fit_plain, published, space
-from benchmarks.graph_models import GraphModel
+from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.graph_models import GraphModel
 from tasks.task import TaskView
 
 

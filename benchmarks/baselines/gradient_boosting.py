@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._model import ModelExpert
+from benchmarks.methods.baseline import Baseline, Params
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

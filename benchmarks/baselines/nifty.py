@@ -12,9 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, scales, smoothed
-from benchmarks.graph_models import GraphModel, adam, from_sorted, gcn_operator, positions, rows_of, seeded, train
+from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.graph_models import (
+    GraphModel,
+    adam,
+    from_sorted,
+    gcn_operator,
+    positions,
+    rows_of,
+    seeded,
+    train,
+)
 from foundation.seeding import torch_generator
 from tasks.task import TaskView
 

@@ -16,12 +16,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from benchmarks.baseline import Baseline, Params
 from benchmarks.baselines._base import base_space, fit_base
 from benchmarks.baselines._linear import LinearModel
 from benchmarks.baselines._model import GroupModelExpert
 from benchmarks.baselines._trees import TreeModel
-from benchmarks.estimator_expert import EstimatorError, margin_of
+from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.estimator_expert import EstimatorError, margin_of
 from foundation.seeding import derive_seed
 from tasks.task import TaskView
 

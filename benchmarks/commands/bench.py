@@ -61,7 +61,7 @@ def bench(
     from rich.console import Console
 
     from benchmarks.environment import available_cores
-    from benchmarks.own_method import check_own
+    from benchmarks.methods.own_method import check_own
     from benchmarks.suite import load_suite
 
     plan = load_suite(

@@ -270,7 +270,7 @@ def search(
     """
     from rich.console import Console
 
-    from benchmarks.llm_stages import halves
+    from benchmarks.methods.text import halves
     from llm_experts.mixtures.svf_mixtures import SVFMixtures
     from llm_experts.search import Constraint, Objective, SearchRows, SearchSettings, search_mixtures
     from tasks.load import load_task
@@ -313,7 +313,7 @@ def prepare_base(settings: LLMSettings, console: Console) -> None:
 
 
 def _load(name: str, dtype: str, quantisation: str, device: str, console: Console) -> Base:
-    from benchmarks.llm_stages import device_of
+    from benchmarks.methods.text import device_of
     from llm_experts.bases.base import load_base
 
     with _pretraining(console) as progress:

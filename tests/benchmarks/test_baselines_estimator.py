@@ -20,7 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.estimator_expert import EstimatorError, fit_estimator, margin_of
+from benchmarks.methods.estimator_expert import EstimatorError, fit_estimator, margin_of
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from tasks.load import load_task

@@ -28,7 +28,7 @@ from benchmarks.baselines.correlation_remover import OnUncorrelated, uncorrelate
 from benchmarks.baselines.grid_search import grid_size, lattice_points
 from benchmarks.baselines.reweighing import reweighing_weights
 from benchmarks.baselines.threshold_optimizer import GroupThresholds, _unseen_scores
-from benchmarks.estimator_expert import EstimatorError
+from benchmarks.methods.estimator_expert import EstimatorError
 from experts.evidence import collect_evidence
 from tasks.load import load_task
 

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from benchmarks import graph_models
 from benchmarks.baselines import _graph, fairgnn, load_baseline, nifty
-from benchmarks.graph_models import GraphError, GraphModel
+from benchmarks.methods import graph_models
+from benchmarks.methods.graph_models import GraphError, GraphModel
 from experts.evidence import collect_evidence
 from metrics.occlusion import occlusion_columns
 from metrics.points import point_values

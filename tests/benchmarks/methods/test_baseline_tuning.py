@@ -12,8 +12,8 @@ import torch
 from optuna.distributions import FloatDistribution
 from torch import Tensor
 
-from benchmarks.baseline import Baseline
-from benchmarks.baseline_tuning import tune_baseline
+from benchmarks.methods.baseline import Baseline
+from benchmarks.methods.baseline_tuning import tune_baseline
 from benchmarks.time_limit import MethodTimeoutError
 from experts.tuning.trials import TuningError
 from tasks.load import load_task

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmarks.baseline import Baseline, Params
+from benchmarks.methods.baseline import Baseline, Params
 from experts.expert import Role
 from experts.networks.lane_metrics import OUTCOME_METRICS, SCORES
 from experts.tuning.sampler import batch_sampler

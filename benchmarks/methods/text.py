@@ -20,7 +20,7 @@ from benchmarks.cell import Cell
 from benchmarks.executor import Notify
 from benchmarks.job import Job
 from benchmarks.levels import Trained
-from benchmarks.llm_tables import BiasSets, front_rows, leaves_of, template_rows
+from benchmarks.methods.text_tables import BiasSets, front_rows, leaves_of, template_rows
 from benchmarks.stages import (
     GRAPH,
     TABULAR,

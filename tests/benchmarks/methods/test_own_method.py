@@ -12,14 +12,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmarks.baseline_tuning import tune_baseline
 from benchmarks.cli import app
 from benchmarks.failure import explain
-from benchmarks.own_method import OwnMethodError, is_own, load_own, own_hash, own_id, own_path
+from benchmarks.methods.baseline_tuning import tune_baseline
+from benchmarks.methods.own_method import OwnMethodError, is_own, load_own, own_hash, own_id, own_path
 from benchmarks.suite import METHODS
 from tasks.load import load_task
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "docs" / "examples" / "my_method.py"
 
 
@@ -41,7 +41,7 @@ def test_what_is_an_own_method_and_what_it_is_called(tmp_path: Path, monkeypatch
 
 
 def test_naming_and_hashing_need_no_torch() -> None:
-    code = "import sys, benchmarks.own_method; print('torch' in sys.modules)"
+    code = "import sys, benchmarks.methods.own_method; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from benchmarks.baseline_tuning import BaselineTuning, tune_baseline
 from benchmarks.baselines import BASELINES, load_baseline
 from benchmarks.executor import Notify
 from benchmarks.levels import Trained
-from benchmarks.own_method import load_own
-from benchmarks.tunings import Tunings
+from benchmarks.methods.baseline_tuning import BaselineTuning, tune_baseline
+from benchmarks.methods.networks import Tunings
+from benchmarks.methods.own_method import load_own
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from benchmarks.baseline import Baseline
     from benchmarks.job import Job
+    from benchmarks.methods.baseline import Baseline
     from experts.expert import Expert
     from tasks.task import TaskView
 

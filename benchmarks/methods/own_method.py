@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.baseline import Baseline, Params
+from benchmarks.methods.baseline import Baseline, Params
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -222,14 +222,14 @@ def _check(name: str, estimator: Any) -> None:
 
 
 def _takes_sensitive(estimator: Any) -> bool:
-    from benchmarks.estimator_expert import takes_groups  # imports torch, which naming and hashing do without
+    from benchmarks.methods.estimator_expert import takes_groups  # imports torch, which naming and hashing do without
 
     answers = [getattr(estimator, answer, None) for answer in ANSWERS]
     return any(takes_groups(answer) for answer in answers if callable(answer))
 
 
 def _fit(name: str, factory: Factory, view: TaskView, params: Params, seed: int) -> Expert:
-    from benchmarks.estimator_expert import fit_estimator
+    from benchmarks.methods.estimator_expert import fit_estimator
 
     return fit_estimator(lambda: _call(name, factory, params), view, seed, name=own_id(name))
 

@@ -1,0 +1,1 @@
+"""Methods: what each one is, how it is built, and the machinery of each kind."""
