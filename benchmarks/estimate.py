@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.baselines import BASELINES
 from benchmarks.job import Job
+from benchmarks.methods.baselines import BASELINES
 from benchmarks.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, METHODS
 from tasks.card import CardError
 from tasks.registry import resolve, row_cap, task_name

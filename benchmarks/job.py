@@ -12,8 +12,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks import baselines
-from benchmarks.baselines import BASELINE_FOLDER, BASELINES
 from benchmarks.environment import (
     baseline_library_versions,
     computing_hash,
@@ -21,6 +19,8 @@ from benchmarks.environment import (
     llm_library_versions,
     source_hash,
 )
+from benchmarks.methods import baselines
+from benchmarks.methods.baselines import BASELINE_FOLDER, BASELINES
 from benchmarks.methods.own_method import is_own, own_hash, own_path
 from benchmarks.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, LLMSettings, Suite, SuiteError, method_id
 from foundation.seeding import derive_seed
@@ -191,8 +191,8 @@ def needs_edges(method: str) -> bool:
 
 def baseline_code(suite: Suite) -> tuple[tuple[str, str], ...]:
     """Hash of all that determines each baseline and own method of a suite: its file, what it stands on, libraries."""
-    helpers = sorted(f"benchmarks/baselines/{path.name}" for path in BASELINE_FOLDER.glob("_*.py"))
+    helpers = sorted(f"benchmarks/methods/baselines/{path.name}" for path in BASELINE_FOLDER.glob("_*.py"))
     shared = [source_hash(*BASELINE_BASE, *helpers), baseline_library_versions()]
-    shipped = [(m, source_hash(f"benchmarks/baselines/{m}.py")) for m in suite.methods if m in BASELINES]
+    shipped = [(m, source_hash(f"benchmarks/methods/baselines/{m}.py")) for m in suite.methods if m in BASELINES]
     own = [(method_id(m), own_hash(m)) for m in suite.methods if is_own(m)]
     return tuple((name, hash_json([code, *shared])) for name, code in (*shipped, *own))

@@ -14,11 +14,11 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.baselines import BASELINES, load_baseline
 from benchmarks.cell import Cell
 from benchmarks.environment import code_version, environment_hash, library_versions, source_hash
 from benchmarks.executor import Outcome, make_executor
 from benchmarks.job import Job, hash_json, plan
+from benchmarks.methods.baselines import BASELINES, load_baseline
 from benchmarks.methods.own_method import is_own, load_own
 from benchmarks.progress import show_progress
 from benchmarks.suite import Suite, method_id

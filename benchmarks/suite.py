@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from benchmarks.baselines import BASELINES
+from benchmarks.methods.baselines import BASELINES
 from benchmarks.methods.own_method import is_own, own_id
 
 SUITES = Path(__file__).parent / "suites"

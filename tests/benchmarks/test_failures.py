@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from benchmarks.baselines import constant
 from benchmarks.cli import app
 from benchmarks.executor import Outcome
 from benchmarks.failure import explain
 from benchmarks.job import plan
 from benchmarks.methods.baseline import Params
+from benchmarks.methods.baselines import constant
 from benchmarks.runner import DataUnavailableError, cell_failures
 from benchmarks.suite import Suite
 from experts.expert import Expert

@@ -50,7 +50,7 @@ def test_the_code_of_a_baseline_changes_only_its_own_cells(monkeypatch: pytest.M
     hashes = job_module.source_hash
 
     def edited(*names: str) -> str:
-        return "edited" if names == ("benchmarks/baselines/constant.py",) else hashes(*names)
+        return "edited" if names == ("benchmarks/methods/baselines/constant.py",) else hashes(*names)
 
     monkeypatch.setattr(job_module, "source_hash", edited)
     after = {method: first().cell_key(method, 0) for method in first().methods}

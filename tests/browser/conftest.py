@@ -6,8 +6,8 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.baselines import BASELINES as _BUILT_IN
 from benchmarks.cli import app
+from benchmarks.methods.baselines import BASELINES as _BUILT_IN
 from reports.build import write_report
 from reports.table import read_results, write_results
 from tests.reports.conftest import BASELINES, GRAPH_METHODS, METHODS, TEXT, write_run

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from benchmarks.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, smoothed
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, smoothed
 from benchmarks.methods.graph_models import GraphModel, adam, seeded, train
 from foundation.seeding import torch_generator
 from metrics.points import point_values

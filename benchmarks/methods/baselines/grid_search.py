@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from math import comb
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.baselines._model import ModelExpert
-from benchmarks.baselines._reductions import CONSTRAINTS, LogisticOracle, linear_of, moment, training_arrays
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._model import ModelExpert
+from benchmarks.methods.baselines._reductions import CONSTRAINTS, LogisticOracle, linear_of, moment, training_arrays
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from benchmarks.baselines._base import base_space, fit_base
-from benchmarks.baselines._model import ModelExpert
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._base import base_space, fit_base
+from benchmarks.methods.baselines._model import ModelExpert
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from benchmarks.baselines._base import base_space, fit_base
-from benchmarks.baselines._linear import LinearModel
-from benchmarks.baselines._model import GroupModelExpert
-from benchmarks.baselines._trees import TreeModel
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._base import base_space, fit_base
+from benchmarks.methods.baselines._linear import LinearModel
+from benchmarks.methods.baselines._model import GroupModelExpert
+from benchmarks.methods.baselines._trees import TreeModel
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

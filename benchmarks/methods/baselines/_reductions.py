@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from scipy.special import expit
 from torch import Tensor
 
-from benchmarks.baselines._linear import LinearModel
-from benchmarks.baselines._trees import DETERMINISTIC, TreeModel
+from benchmarks.methods.baselines._linear import LinearModel
+from benchmarks.methods.baselines._trees import DETERMINISTIC, TreeModel
 from benchmarks.methods.estimator_expert import CLIP, Floats, margin_of
 from foundation.files import atomic_path, write_json
 

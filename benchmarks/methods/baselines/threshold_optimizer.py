@@ -16,11 +16,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from benchmarks.baselines._base import base_space, fit_base
-from benchmarks.baselines._linear import LinearModel
-from benchmarks.baselines._model import GroupModelExpert
-from benchmarks.baselines._trees import TreeModel
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._base import base_space, fit_base
+from benchmarks.methods.baselines._linear import LinearModel
+from benchmarks.methods.baselines._model import GroupModelExpert
+from benchmarks.methods.baselines._trees import TreeModel
 from benchmarks.methods.estimator_expert import EstimatorError, margin_of
 from foundation.seeding import derive_seed
 from tasks.task import TaskView
@@ -77,7 +77,7 @@ def fit(view: TaskView, params: Params, seed: int) -> GroupModelExpert:
     """
     from fairlearn.postprocessing import ThresholdOptimizer
 
-    from benchmarks.baselines._scores import Scores  # scikit-learn takes long to import
+    from benchmarks.methods.baselines._scores import Scores  # scikit-learn takes long to import
 
     _check_groups(view)
     train = view.split.train

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from benchmarks.baselines._graph import smoothed
-from benchmarks.baselines._linear_gcn import HIDDEN, LinearGCN
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._graph import smoothed
+from benchmarks.methods.baselines._linear_gcn import HIDDEN, LinearGCN
 from benchmarks.methods.graph_models import GraphModel, seeded
 from foundation.seeding import torch_generator
 from metrics.points import point_values
@@ -49,7 +49,7 @@ DEFAULTS: Params = {
 ``adversary_rows``: most rows that discriminator and generator see, 0 for all; ``alpha``: weight of the gaps in the
 choice of the checkpoint; ``discriminator_moves_layer``: whether the graph layer helps the discriminator in its steps;
 ``clip_head``: bound of the classifier's weights, 0 for none; ``sensitive_scale``: see
-:data:`benchmarks.baselines._graph.PUBLISHED`.
+:data:`benchmarks.methods.baselines._graph.PUBLISHED`.
 """
 
 _PAPER: Params = {**DEFAULTS, "masks": 10, "adversary_rows": 0, "discriminator_steps": 5, "sensitive_scale": 0.5}

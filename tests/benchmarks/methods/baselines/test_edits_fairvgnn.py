@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
-from benchmarks.baselines import edits, fairvgnn
-from benchmarks.baselines._linear_gcn import LinearGCN, weighted_operator
+from benchmarks.methods.baselines import edits, fairvgnn
+from benchmarks.methods.baselines._linear_gcn import LinearGCN, weighted_operator
 from benchmarks.methods.graph_models import gcn_operator, undirected
 from metrics.points import point_values
 from tasks.load import load_task

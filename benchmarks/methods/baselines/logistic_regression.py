@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from benchmarks.baselines._linear import fit_linear
-from benchmarks.baselines._model import ModelExpert
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._linear import fit_linear
+from benchmarks.methods.baselines._model import ModelExpert
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

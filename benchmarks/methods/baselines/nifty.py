@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from benchmarks.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, scales, smoothed
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, scales, smoothed
 from benchmarks.methods.graph_models import (
     GraphModel,
     adam,

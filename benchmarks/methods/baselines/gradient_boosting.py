@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from benchmarks.baselines._model import ModelExpert
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._model import ModelExpert
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks.baselines._model import ModelExpert
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._model import ModelExpert
 from foundation.files import atomic_path
 from foundation.seeding import derive_seed, torch_generator
 from tasks.task import TaskView

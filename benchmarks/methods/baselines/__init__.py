@@ -1,6 +1,6 @@
 """Baselines: what people would pick instead. One file per method, found by its name.
 
-A file ``benchmarks/baselines/<method>.py`` defines ``METHOD``, a :class:`benchmarks.methods.baseline.Baseline`; nothing else
+A file ``benchmarks/methods/baselines/<method>.py`` defines ``METHOD``, a :class:`benchmarks.methods.baseline.Baseline`; nothing else
 needs to be written anywhere. Files whose name starts with an underscore are not methods.
 """
 
@@ -35,5 +35,5 @@ def needs_edges(name: str) -> bool:
 
 def load_baseline(name: str) -> Baseline:
     """The method that a file defines; it is imported only now."""
-    method: Baseline = importlib.import_module(f"benchmarks.baselines.{name}").METHOD
+    method: Baseline = importlib.import_module(f"benchmarks.methods.baselines.{name}").METHOD
     return method

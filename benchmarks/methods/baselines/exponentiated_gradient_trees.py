@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from benchmarks.baselines._model import ModelExpert
-from benchmarks.baselines._reductions import CONSTRAINTS, TreesOracle, exponentiated_gradient, tree_votes
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._model import ModelExpert
+from benchmarks.methods.baselines._reductions import CONSTRAINTS, TreesOracle, exponentiated_gradient, tree_votes
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as loss
 
-from benchmarks.baselines._linear_gcn import LinearGCN, weighted_operator
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._linear_gcn import LinearGCN, weighted_operator
 from benchmarks.methods.graph_models import GraphModel, adam, gcn_operator, train, undirected
 from tasks.task import TaskView
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.baselines import BASELINES, adversarial_mitigation, load_baseline, needs_edges
+from benchmarks.methods.baselines import BASELINES, adversarial_mitigation, load_baseline, needs_edges
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from metrics.points import point_values

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from benchmarks.baselines import _graph, fairgnn, load_baseline, nifty
 from benchmarks.methods import graph_models
+from benchmarks.methods.baselines import _graph, fairgnn, load_baseline, nifty
 from benchmarks.methods.graph_models import GraphError, GraphModel
 from experts.evidence import collect_evidence
 from metrics.occlusion import occlusion_columns

@@ -11,9 +11,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from benchmarks.baselines import _reductions, correlation_remover, grid_search, threshold_optimizer
-from benchmarks.baselines._model import ModelExpert
-from benchmarks.baselines._reductions import (
+from benchmarks.methods.baselines import _reductions, correlation_remover, grid_search, threshold_optimizer
+from benchmarks.methods.baselines._model import ModelExpert
+from benchmarks.methods.baselines._reductions import (
     LinearVotes,
     LogisticOracle,
     TreesOracle,
@@ -24,10 +24,10 @@ from benchmarks.baselines._reductions import (
     training_arrays,
     tree_votes,
 )
-from benchmarks.baselines.correlation_remover import OnUncorrelated, uncorrelated
-from benchmarks.baselines.grid_search import grid_size, lattice_points
-from benchmarks.baselines.reweighing import reweighing_weights
-from benchmarks.baselines.threshold_optimizer import GroupThresholds, _unseen_scores
+from benchmarks.methods.baselines.correlation_remover import OnUncorrelated, uncorrelated
+from benchmarks.methods.baselines.grid_search import grid_size, lattice_points
+from benchmarks.methods.baselines.reweighing import reweighing_weights
+from benchmarks.methods.baselines.threshold_optimizer import GroupThresholds, _unseen_scores
 from benchmarks.methods.estimator_expert import EstimatorError
 from experts.evidence import collect_evidence
 from tasks.load import load_task
@@ -248,7 +248,7 @@ def test_it_reads_the_group_and_not_the_sensitive_column() -> None:
 
 
 def test_lightgbm_is_its_booster(tmp_path: object) -> None:
-    from benchmarks.baselines.lightgbm import fit
+    from benchmarks.methods.baselines.lightgbm import fit
 
     params = {
         "learning_rate": 0.1, "num_leaves": 8, "min_data_in_leaf": 10, "lambda_l2": 0.1, "feature_fraction": 0.7,
@@ -271,7 +271,7 @@ def test_lightgbm_is_its_booster(tmp_path: object) -> None:
 
 
 def test_logistic_regression_is_that_of_scikit_learn() -> None:
-    from benchmarks.baselines.logistic_regression import fit
+    from benchmarks.methods.baselines.logistic_regression import fit
 
     expert = fit(VIEW, {"C": 0.1}, 0)
     model = LogisticRegression(C=0.1, tol=1e-10, max_iter=10_000).fit(X.astype(float), Y)
@@ -290,7 +290,7 @@ def test_logistic_regression_is_that_of_scikit_learn() -> None:
     "name", ["correlation_remover", "exponentiated_gradient", "grid_search", "threshold_optimizer"]
 )
 def test_ten_groups_of_adult(name: str) -> None:
-    from benchmarks.baselines import load_baseline
+    from benchmarks.methods.baselines import load_baseline
 
     view = load_task("adult:sex+race", split=0).view()
     params = {
