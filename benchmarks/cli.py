@@ -8,8 +8,8 @@ import sys
 import typer
 
 from benchmarks.commands import bench, compare, data, llm, report, score, track, tune, ui
-from benchmarks.environment import limit_threads
 from benchmarks.failure import explain
+from benchmarks.plan.environment import limit_threads
 
 app = typer.Typer(
     name="fairmoe",

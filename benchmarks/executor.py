@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from benchmarks.failure import Failure
-    from benchmarks.job import Job
+    from benchmarks.plan.job import Job
 
 Notify = Callable[[str, str, float], None]
 """(job name, stage, share of the job that is done) → shown as progress."""
@@ -125,7 +125,7 @@ def make_executor(workers: int) -> Executor:
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from benchmarks.environment import limit_threads
+    from benchmarks.plan.environment import limit_threads
 
     limit_threads()
 

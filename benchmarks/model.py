@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.environment import ROOT
+from benchmarks.plan.environment import ROOT
 from foundation.files import write_json, write_text
 
 if TYPE_CHECKING:

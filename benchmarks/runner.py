@@ -15,13 +15,13 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.cell import Cell
-from benchmarks.environment import code_version, environment_hash, library_versions, source_hash
 from benchmarks.executor import Outcome, make_executor
-from benchmarks.job import Job, hash_json, plan
 from benchmarks.methods.baselines import BASELINES, load_baseline
 from benchmarks.methods.own_method import is_own, load_own
+from benchmarks.plan.environment import code_version, environment_hash, library_versions, source_hash
+from benchmarks.plan.job import Job, hash_json, plan
+from benchmarks.plan.suite import Suite, method_id
 from benchmarks.progress import show_progress
-from benchmarks.suite import Suite, method_id
 from benchmarks.time_limit import MethodTimeoutError
 from foundation.files import write_json
 

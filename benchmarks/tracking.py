@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.cell import Cell
-from benchmarks.environment import code_version, environment_hash
+from benchmarks.plan.environment import code_version, environment_hash
 from foundation.files import write_json
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cell import Cell
-from benchmarks.job import Job, hash_json, plan
+from benchmarks.plan.job import Job, hash_json, plan
+from benchmarks.plan.suite import load_settings
 from benchmarks.progress import show_progress
-from benchmarks.suite import load_settings
 from experts.expert import ROLES, Role
 from foundation.files import atomic_path, write_json
 

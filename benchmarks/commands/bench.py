@@ -60,9 +60,9 @@ def bench(
     """
     from rich.console import Console
 
-    from benchmarks.environment import available_cores
     from benchmarks.methods.own_method import check_own
-    from benchmarks.suite import load_suite
+    from benchmarks.plan.environment import available_cores
+    from benchmarks.plan.suite import load_suite
 
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
@@ -75,7 +75,7 @@ def bench(
     workers = jobs or available_cores()
     check_own(plan.methods)
     if dry_run:
-        from benchmarks.dry_run import print_plan
+        from benchmarks.plan.dry_run import print_plan
 
         print_plan(plan, folder, workers, console)
         return

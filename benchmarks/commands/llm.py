@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmarks.suite import LLMSettings
+    from benchmarks.plan.suite import LLMSettings
     from llm_experts.bases.base import Base
     from llm_experts.reading.expert import LLMExpert
 

@@ -20,8 +20,8 @@ from foundation.files import write_json
 from foundation.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from benchmarks.job import Job
     from benchmarks.methods.baseline import Baseline
+    from benchmarks.plan.job import Job
     from experts.expert import Expert
     from tasks.task import TaskView
 

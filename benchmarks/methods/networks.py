@@ -19,7 +19,7 @@ from foundation.seeding import derive_seed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchmarks.job import Job
+    from benchmarks.plan.job import Job
     from tasks.task import TaskView
 
 TUNING_SHARE = 0.45

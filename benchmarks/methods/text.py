@@ -18,9 +18,10 @@ import torch
 
 from benchmarks.cell import Cell
 from benchmarks.executor import Notify
-from benchmarks.job import Job
 from benchmarks.levels import Trained
 from benchmarks.methods.text_tables import BiasSets, front_rows, leaves_of, template_rows
+from benchmarks.plan.job import Job
+from benchmarks.plan.suite import LLM_METHODS, LLMSettings
 from benchmarks.stages import (
     GRAPH,
     TABULAR,
@@ -29,7 +30,6 @@ from benchmarks.stages import (
     trial_columns,
     tuning_curves,
 )
-from benchmarks.suite import LLM_METHODS, LLMSettings
 from experts.expert import ROLES, Expert, Role
 from experts.tuning.out_of_fold import fold_of_rows
 from foundation.files import write_json

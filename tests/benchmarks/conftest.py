@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.plan.suite import METHODS, Suite
 from benchmarks.runner import RunSummary, run_suite
-from benchmarks.suite import METHODS, Suite
 from benchmarks.tracking import quiet as quiet_mlflow
 
 TINY_METHODS = (*METHODS, "constant", "logistic_regression", "lightgbm", "reweighing")

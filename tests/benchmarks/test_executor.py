@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.executor import Executor, InProcess, Notify, Outcome, Processes
-from benchmarks.job import Job, plan
-from benchmarks.suite import Suite
+from benchmarks.plan.job import Job, plan
+from benchmarks.plan.suite import Suite
 
 
 def jobs(count: int) -> list[Job]:

@@ -12,11 +12,11 @@ from typer.testing import CliRunner, Result
 from benchmarks.cli import app
 from benchmarks.executor import Outcome
 from benchmarks.failure import explain
-from benchmarks.job import plan
 from benchmarks.methods.baseline import Params
 from benchmarks.methods.baselines import constant
+from benchmarks.plan.job import plan
+from benchmarks.plan.suite import Suite
 from benchmarks.runner import DataUnavailableError, cell_failures
-from benchmarks.suite import Suite
 from experts.expert import Expert
 from tasks.registry import CARDS
 from tasks.task import TaskView

@@ -134,7 +134,7 @@ from pathlib import Path
 from rich.console import Console
 from benchmarks import stages
 from benchmarks.executor import InProcess
-from benchmarks.job import plan
+from benchmarks.plan.job import plan
 from tasks.registry import resolve
 from tests.benchmarks.conftest import tiny_suite
 

@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.methods.baselines import BASELINES, load_baseline
-from benchmarks.suite import GRAPH_METHODS, LLM_METHODS, METHODS
+from benchmarks.plan.suite import GRAPH_METHODS, LLM_METHODS, METHODS
 from reports.names import BIAS, BIAS_SETS, BLOCKS, METHOD_NAMES, SECTIONS, expert_code, method_name, reads, section
 
 

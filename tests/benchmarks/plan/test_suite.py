@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.methods.baselines import BASELINES
-from benchmarks.suite import GRAPH_METHODS, METHODS, Suite, SuiteError, load_suite, method_id, suite_names
+from benchmarks.plan.suite import GRAPH_METHODS, METHODS, Suite, SuiteError, load_suite, method_id, suite_names
 from tasks.registry import names
 
 

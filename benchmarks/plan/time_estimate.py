@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.job import Job
 from benchmarks.methods.baselines import BASELINES
-from benchmarks.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, METHODS
+from benchmarks.plan.job import Job
+from benchmarks.plan.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, METHODS
 from tasks.card import CardError
 from tasks.registry import resolve, row_cap, task_name
 

@@ -11,10 +11,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmarks.cli import app
-from benchmarks.dry_run import bytes_text, print_plan, span_text
-from benchmarks.estimate import SPREAD, Clock, Earlier, Span, earlier_jobs, networks_of
-from benchmarks.job import Job, plan
-from benchmarks.suite import Suite, load_suite
+from benchmarks.plan.dry_run import bytes_text, print_plan, span_text
+from benchmarks.plan.job import Job, plan
+from benchmarks.plan.suite import Suite, load_suite
+from benchmarks.plan.time_estimate import SPREAD, Clock, Earlier, Span, earlier_jobs, networks_of
 from tasks.registry import resolve
 
 METHODS = ("mixture", "utility", "result", "procedural", "constant", "lightgbm")

@@ -14,7 +14,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
 BASELINE_LIBRARIES = ("fairlearn", "lightgbm", "torch-geometric")
 LLM_LIBRARIES = ("bitsandbytes", "peft", "tokenizers", "transformers")
@@ -76,7 +76,10 @@ def source_hash(*names: str) -> str:
 @cache
 def computing_hash() -> str:
     """Hash of the code that turns a task into experts and scores; part of every job key."""
-    return source_hash(*COMPUTING, *(f"benchmarks/{name}.py" for name in ("stages", "tunings", "scoring", "levels")))
+    return source_hash(
+        *COMPUTING,
+        *("benchmarks/stages.py", "benchmarks/methods/networks.py", "benchmarks/scoring.py", "benchmarks/levels.py"),
+    )
 
 
 @cache

@@ -12,17 +12,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import (
+from benchmarks.methods import baselines
+from benchmarks.methods.baselines import BASELINE_FOLDER, BASELINES
+from benchmarks.methods.own_method import is_own, own_hash, own_path
+from benchmarks.plan.environment import (
     baseline_library_versions,
     computing_hash,
     library_versions,
     llm_library_versions,
     source_hash,
 )
-from benchmarks.methods import baselines
-from benchmarks.methods.baselines import BASELINE_FOLDER, BASELINES
-from benchmarks.methods.own_method import is_own, own_hash, own_path
-from benchmarks.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, LLMSettings, Suite, SuiteError, method_id
+from benchmarks.plan.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, LLMSettings, Suite, SuiteError, method_id
 from foundation.seeding import derive_seed
 from tasks.registry import resolve, task_name
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from benchmarks.methods.baselines import BASELINES
 from benchmarks.methods.own_method import is_own, own_id
 
-SUITES = Path(__file__).parent / "suites"
+SUITES = Path(__file__).resolve().parent.parent / "suites"
 
 METHODS = (
     "mixture", "gate_dense", "gate_top2", "static_simplex", "uniform", "best_single",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import job as job_module
-from benchmarks.job import Job, plan
-from benchmarks.suite import Suite, SuiteError, load_settings
+from benchmarks.plan import job as job_module
+from benchmarks.plan.job import Job, plan
+from benchmarks.plan.suite import Suite, SuiteError, load_settings
 from tasks.registry import CARDS
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.estimate import MACHINE, Clock, Span, earlier_jobs
-from benchmarks.job import Job, plan
-from benchmarks.suite import Suite
+from benchmarks.plan.job import Job, plan
+from benchmarks.plan.suite import Suite
+from benchmarks.plan.time_estimate import MACHINE, Clock, Span, earlier_jobs
 from tasks.card import Card
 from tasks.fetch import available
 from tasks.registry import resolve
