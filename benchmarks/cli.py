@@ -8,8 +8,8 @@ import sys
 import typer
 
 from benchmarks.commands import bench, compare, data, llm, report, score, track, tune, ui
-from benchmarks.failure import explain
 from benchmarks.plan.environment import limit_threads
+from benchmarks.run.failure import explain
 
 app = typer.Typer(
     name="fairmoe",

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.cell import Cell
 from benchmarks.plan.environment import code_version, environment_hash
+from benchmarks.run.cell import Cell
 from foundation.files import write_json
 
 if TYPE_CHECKING:

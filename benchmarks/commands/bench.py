@@ -79,7 +79,7 @@ def bench(
 
         print_plan(plan, folder, workers, console)
         return
-    from benchmarks.runner import run_suite
+    from benchmarks.run.runner import run_suite
 
     def prepare() -> None:
         from benchmarks.commands.llm import prepare_base

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from benchmarks.executor import Notify
-from benchmarks.levels import Trained
 from benchmarks.methods.baseline_tuning import BaselineTuning, tune_baseline
 from benchmarks.methods.baselines import BASELINES, load_baseline
 from benchmarks.methods.networks import Tunings
 from benchmarks.methods.own_method import load_own
+from benchmarks.run.executor import Notify
+from benchmarks.run.levels import Trained
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 

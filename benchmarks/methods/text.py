@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmarks.cell import Cell
-from benchmarks.executor import Notify
-from benchmarks.levels import Trained
 from benchmarks.methods.text_tables import BiasSets, front_rows, leaves_of, template_rows
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import LLM_METHODS, LLMSettings
-from benchmarks.stages import (
+from benchmarks.run.cell import Cell
+from benchmarks.run.executor import Notify
+from benchmarks.run.levels import Trained
+from benchmarks.run.stages import (
     GRAPH,
     TABULAR,
     System,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from benchmarks.cell import Row
+from benchmarks.run.cell import Row
 from llm_experts.bias import LMScorer, MixtureScorer, RememberingScorer, Scorer, dispatched, score_bias
 from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture

@@ -78,7 +78,12 @@ def computing_hash() -> str:
     """Hash of the code that turns a task into experts and scores; part of every job key."""
     return source_hash(
         *COMPUTING,
-        *("benchmarks/stages.py", "benchmarks/methods/networks.py", "benchmarks/scoring.py", "benchmarks/levels.py"),
+        *(
+            "benchmarks/run/stages.py",
+            "benchmarks/methods/networks.py",
+            "benchmarks/run/scoring.py",
+            "benchmarks/run/levels.py",
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.plan.suite import METHODS, Suite
-from benchmarks.runner import RunSummary, run_suite
+from benchmarks.run.runner import RunSummary, run_suite
 from benchmarks.tracking import quiet as quiet_mlflow
 
 TINY_METHODS = (*METHODS, "constant", "logistic_regression", "lightgbm", "reweighing")

@@ -17,9 +17,9 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app
-from benchmarks.failure import explain
 from benchmarks.paired_rows import compare_rows
-from benchmarks.runner import RunSummary, run_suite
+from benchmarks.run.failure import explain
+from benchmarks.run.runner import RunSummary, run_suite
 from metrics.evidence import Evidence
 from metrics.score import score
 from reports.runs.compare import Difference

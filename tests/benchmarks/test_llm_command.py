@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app
 from benchmarks.commands.llm import _constraint, _names, _overall
-from benchmarks.failure import explain
+from benchmarks.run.failure import explain
 from llm_experts.adapters.registry import KINDS
 from llm_experts.bases.base import load_base
 from llm_experts.reading.expert import LLMExpert

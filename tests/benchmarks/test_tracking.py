@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from benchmarks.runner import RunSummary, run_suite
+from benchmarks.run.runner import RunSummary, run_suite
 from benchmarks.tracking import RECEIPT, TrackingError, finished_cells, open_tracker, send_all, tracking_uri, unsent
 from tasks.load import load_task
 from tests.benchmarks.conftest import tiny_suite

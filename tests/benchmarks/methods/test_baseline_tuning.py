@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.methods.baseline import Baseline
 from benchmarks.methods.baseline_tuning import tune_baseline
-from benchmarks.time_limit import MethodTimeoutError
+from benchmarks.run.time_limit import MethodTimeoutError
 from experts.tuning.trials import TuningError
 from tasks.load import load_task
 from tasks.task import HIDDEN, TaskView

@@ -13,10 +13,10 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.cli import app
-from benchmarks.failure import explain
 from benchmarks.methods.baseline_tuning import tune_baseline
 from benchmarks.methods.own_method import OwnMethodError, is_own, load_own, own_hash, own_id, own_path
 from benchmarks.plan.suite import METHODS
+from benchmarks.run.failure import explain
 from tasks.load import load_task
 
 ROOT = Path(__file__).resolve().parents[3]

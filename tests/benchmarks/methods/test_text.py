@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
-from benchmarks.runner import RunSummary, available_tasks, run_suite
+from benchmarks.run.runner import RunSummary, available_tasks, run_suite
 from benchmarks.tracking import quiet as quiet_mlflow
 from tests.benchmarks.conftest import TINY
 from tests.llm_experts.conftest import make_tiny_base

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.plan.job import Job, llm_hash, needs_edges, plan
 from benchmarks.plan.suite import LLM_METHODS, METHODS, LLMSettings, Suite, SuiteError, load_settings, load_suite
-from benchmarks.runner import asked_cells
+from benchmarks.run.runner import asked_cells
 from reports.table import RESULTS, Tables, missing_cells
 
 CARDS = {"scm": "0" * 64, "german": "1" * 64, "compas:race": "2" * 64}

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from benchmarks.levels import LEVELS, REPORTED, Trained, level_rows, limits, trial_rows
+from benchmarks.run.levels import LEVELS, REPORTED, Trained, level_rows, limits, trial_rows
 from metrics.points import point_values
 from metrics.registry import MIN_GROUP_ROWS
 from reports.table import FURTHER

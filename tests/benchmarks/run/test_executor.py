@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.executor import Executor, InProcess, Notify, Outcome, Processes
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
+from benchmarks.run.executor import Executor, InProcess, Notify, Outcome, Processes
 
 
 def jobs(count: int) -> list[Job]:
@@ -56,8 +56,8 @@ def test_a_worker_that_dies_is_replaced_and_its_job_run_again(tmp_path: Path) ->
 ORPHANS = """
 import sys
 from pathlib import Path
-from benchmarks.executor import Processes
-from tests.benchmarks.test_executor import jobs, never_end
+from benchmarks.run.executor import Processes
+from tests.benchmarks.run.test_executor import jobs, never_end
 if __name__ == "__main__":
     list(Processes(2, never_end).run(jobs(2), Path(sys.argv[1]), lambda *_: None))
 """
@@ -74,7 +74,7 @@ def test_workers_end_when_the_process_that_waits_for_them_is_killed(tmp_path: Pa
     script.write_text(ORPHANS)
     folder = tmp_path / "out"
     folder.mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     parent = subprocess.Popen([sys.executable, str(script), str(folder)], env=environment)
     wait_until(lambda: len(list(folder.glob("*.pid"))) == 2)
     parent.kill()

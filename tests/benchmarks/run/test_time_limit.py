@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.time_limit import MethodTimeoutError, time_limit
+from benchmarks.run.time_limit import MethodTimeoutError, time_limit
 
 
 def spin(seconds: float = 5.0) -> None:

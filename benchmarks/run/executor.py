@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from benchmarks.failure import Failure
     from benchmarks.plan.job import Job
+    from benchmarks.run.failure import Failure
 
 Notify = Callable[[str, str, float], None]
 """(job name, stage, share of the job that is done) → shown as progress."""
@@ -47,7 +47,7 @@ class Executor(Protocol):
 
 def attempt(job: Job, folder: Path, notify: Notify) -> Outcome:
     """Run one job; what goes wrong inside becomes the outcome's error."""
-    from benchmarks.stages import run_job
+    from benchmarks.run.stages import run_job
 
     try:
         return Outcome(job, failures=tuple(run_job(job, folder, notify)))

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from benchmarks.cell import Cell, predictions_frame
-from benchmarks.executor import Notify
-from benchmarks.failure import Failure
-from benchmarks.ledger import Ledger
-from benchmarks.levels import Trained, level_rows, trial_rows
 from benchmarks.plan.environment import code_version, environment_hash, peak_memory_mib
 from benchmarks.plan.job import Job
+from benchmarks.run.cell import Cell, predictions_frame
+from benchmarks.run.executor import Notify
+from benchmarks.run.failure import Failure
+from benchmarks.run.ledger import Ledger
+from benchmarks.run.levels import Trained, level_rows, trial_rows
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from experts.networks.mlp import MLPExpert

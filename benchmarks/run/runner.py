@@ -14,15 +14,15 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.cell import Cell
-from benchmarks.executor import Outcome, make_executor
 from benchmarks.methods.baselines import BASELINES, load_baseline
 from benchmarks.methods.own_method import is_own, load_own
 from benchmarks.plan.environment import code_version, environment_hash, library_versions, source_hash
 from benchmarks.plan.job import Job, hash_json, plan
 from benchmarks.plan.suite import Suite, method_id
-from benchmarks.progress import show_progress
-from benchmarks.time_limit import MethodTimeoutError
+from benchmarks.run.cell import Cell
+from benchmarks.run.executor import Outcome, make_executor
+from benchmarks.run.progress import show_progress
+from benchmarks.run.time_limit import MethodTimeoutError
 from foundation.files import write_json
 
 
@@ -118,7 +118,7 @@ class _Record:
         cells = [job.cell_key(*cell) for job in jobs for cell in job.cells()]
         from benchmarks.tracking import tracking_uri
 
-        code = source_hash("reports", "benchmarks/runner.py", "benchmarks/cell.py", "metrics/registry.py")
+        code = source_hash("reports", "benchmarks/run/runner.py", "benchmarks/run/cell.py", "metrics/registry.py")
         self._path = path
         self._source = hash_json([suite.model_dump(mode="json"), cells, unavailable, code, tracking_uri()])
 

@@ -15,13 +15,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks.runner import RunSummary, run_suite
+from benchmarks.run.runner import RunSummary, run_suite
 from metrics.evidence import Evidence
 from metrics.score import score
 from tasks.load import load_task
 from tests.benchmarks.conftest import TINY_METHODS, tiny_suite
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 Finished = tuple[Path, RunSummary]
 
 
@@ -132,8 +132,8 @@ KILLER = """
 import os, signal, sys
 from pathlib import Path
 from rich.console import Console
-from benchmarks import stages
-from benchmarks.executor import InProcess
+from benchmarks.run import stages
+from benchmarks.run.executor import InProcess
 from benchmarks.plan.job import plan
 from tasks.registry import resolve
 from tests.benchmarks.conftest import tiny_suite

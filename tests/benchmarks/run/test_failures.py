@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app
-from benchmarks.executor import Outcome
-from benchmarks.failure import explain
 from benchmarks.methods.baseline import Params
 from benchmarks.methods.baselines import constant
 from benchmarks.plan.job import plan
 from benchmarks.plan.suite import Suite
-from benchmarks.runner import DataUnavailableError, cell_failures
+from benchmarks.run.executor import Outcome
+from benchmarks.run.failure import explain
+from benchmarks.run.runner import DataUnavailableError, cell_failures
 from experts.expert import Expert
 from tasks.registry import CARDS
 from tasks.task import TaskView

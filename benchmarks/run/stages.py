@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from benchmarks.cell import Cell
-from benchmarks.executor import Notify
-from benchmarks.failure import Failure
-from benchmarks.ledger import Ledger
-from benchmarks.levels import Trained
 from benchmarks.methods.baseline_stage import Baselines
 from benchmarks.methods.networks import TUNING_SHARE, Network, Tunings, network_name
 from benchmarks.model import save_servable
 from benchmarks.plan.environment import reset_peak_memory
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import GRAPH_KINDS, LLM_METHODS, METHODS
-from benchmarks.scoring import Maker, recorded, write_cells
-from benchmarks.time_limit import time_limit
+from benchmarks.run.cell import Cell
+from benchmarks.run.executor import Notify
+from benchmarks.run.failure import Failure
+from benchmarks.run.ledger import Ledger
+from benchmarks.run.levels import Trained
+from benchmarks.run.scoring import Maker, recorded, write_cells
+from benchmarks.run.time_limit import time_limit
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
 from experts.networks.twin import twin

@@ -1,0 +1,1 @@
+"""The run itself: stages of a job, executors, cells, failures, progress."""
