@@ -74,7 +74,7 @@ def _table(name: str, tunings: dict[Role, Tuning]) -> Table:
 
 
 def _track(job: Job, view: TaskView, tunings: dict[Role, Tuning], home: Path, console: Console) -> None:
-    from benchmarks.tracking import TrackingError, open_tracker, send_all, unsent
+    from benchmarks.tracking.mlflow_store import TrackingError, open_tracker, send_all, unsent
 
     folders = [_validation_cell(job, view, role, tuning, home / "cells") for role, tuning in tunings.items()]
     try:

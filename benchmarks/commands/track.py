@@ -27,7 +27,7 @@ def sync(
     """
     from rich.progress import Progress
 
-    from benchmarks.tracking import TrackingError, finished_cells, open_tracker, send_all
+    from benchmarks.tracking.mlflow_store import TrackingError, finished_cells, open_tracker, send_all
 
     cells = list(finished_cells(folder)) or [cell for sub in sorted(folder.glob("*")) for cell in finished_cells(sub)]
     if not cells:

@@ -26,7 +26,7 @@ def ui(
     """
     import webbrowser
 
-    from benchmarks.tracking import comparison_url, open_tracker
+    from benchmarks.tracking.mlflow_store import comparison_url, open_tracker
 
     tracker = open_tracker()
     if tracker.uri.startswith("http"):
@@ -67,7 +67,7 @@ def _serve(uri: str, host: str, port: int, open_url: str) -> int:
 def _check_free(host: str, port: int) -> None:
     import socket
 
-    from benchmarks.tracking import TrackingError
+    from benchmarks.tracking.mlflow_store import TrackingError
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

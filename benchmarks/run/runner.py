@@ -116,7 +116,7 @@ class _Record:
 
     def __init__(self, path: Path, suite: Suite, jobs: list[Job], unavailable: list[dict[str, str]]) -> None:
         cells = [job.cell_key(*cell) for job in jobs for cell in job.cells()]
-        from benchmarks.tracking import tracking_uri
+        from benchmarks.tracking.mlflow_store import tracking_uri
 
         code = source_hash("reports", "benchmarks/run/runner.py", "benchmarks/run/cell.py", "metrics/registry.py")
         self._path = path
@@ -197,7 +197,7 @@ def _cells(jobs: Iterable[Job], output: Path) -> list[Path]:
 
 
 def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary) -> None:
-    from benchmarks.tracking import TrackingError, open_tracker, send_all, unsent
+    from benchmarks.tracking.mlflow_store import TrackingError, open_tracker, send_all, unsent
 
     folders = unsent(_cells(jobs, output))
     if not folders:
@@ -212,7 +212,7 @@ def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary)
 
 def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) -> None:
     """Write the tables of all finished cells: deterministic results, and their provenance apart."""
-    from benchmarks.tracking import run_ids
+    from benchmarks.tracking.mlflow_store import run_ids
     from reports.table import FURTHER, write_results
 
     cells = [Cell.load(folder) for folder in _cells(jobs, output)]

@@ -17,7 +17,6 @@ import torch
 
 from benchmarks.methods.baseline_stage import Baselines
 from benchmarks.methods.networks import TUNING_SHARE, Network, Tunings, network_name
-from benchmarks.model import save_servable
 from benchmarks.plan.environment import reset_peak_memory
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import GRAPH_KINDS, LLM_METHODS, METHODS
@@ -28,6 +27,7 @@ from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import Trained
 from benchmarks.run.scoring import Maker, recorded, write_cells
 from benchmarks.run.time_limit import time_limit
+from benchmarks.tracking.servable import save_servable
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
 from experts.networks.twin import twin

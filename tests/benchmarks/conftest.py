@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmarks.plan.suite import METHODS, Suite
 from benchmarks.run.runner import RunSummary, run_suite
-from benchmarks.tracking import quiet as quiet_mlflow
+from benchmarks.tracking.mlflow_store import quiet as quiet_mlflow
 
 TINY_METHODS = (*METHODS, "constant", "logistic_regression", "lightgbm", "reweighing")
 TINY = {"steps": 120, "eval_every": 40, "warm_up": 40, "rungs": ()}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.tracking import comparison_url, open_tracker
+from benchmarks.tracking.mlflow_store import comparison_url, open_tracker
 from tests.benchmarks.test_cli import fairmoe
 
 

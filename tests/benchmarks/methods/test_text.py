@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.run.runner import RunSummary, available_tasks, run_suite
-from benchmarks.tracking import quiet as quiet_mlflow
+from benchmarks.tracking.mlflow_store import quiet as quiet_mlflow
 from tests.benchmarks.conftest import TINY
 from tests.llm_experts.conftest import make_tiny_base
 

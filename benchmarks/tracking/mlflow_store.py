@@ -143,7 +143,7 @@ class Tracker:
             self.client.log_table(run_id, json.loads(trials.read_text(encoding="utf-8")), "trials.json")
         model = folder / "model"
         if model.exists():
-            from benchmarks.model import log_model
+            from benchmarks.tracking.servable import log_model
 
             log_model(run_id, model)
 

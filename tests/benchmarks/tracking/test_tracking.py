@@ -21,11 +21,19 @@ import pytest
 from rich.console import Console
 
 from benchmarks.run.runner import RunSummary, run_suite
-from benchmarks.tracking import RECEIPT, TrackingError, finished_cells, open_tracker, send_all, tracking_uri, unsent
+from benchmarks.tracking.mlflow_store import (
+    RECEIPT,
+    TrackingError,
+    finished_cells,
+    open_tracker,
+    send_all,
+    tracking_uri,
+    unsent,
+)
 from tasks.load import load_task
 from tests.benchmarks.conftest import tiny_suite
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 Finished = tuple[Path, RunSummary]
 
 

@@ -1,0 +1,1 @@
+"""MLflow: runs, tables and servable models."""
