@@ -24,7 +24,7 @@ def score(
 
     Example: fairmoe score --task german --protocol nifty --predictions mine.csv
     """
-    from benchmarks.predictions import read_predictions
+    from benchmarks.commands.predictions import read_predictions
     from metrics.evidence import Evidence
     from metrics.score import score as score_evidence
     from tasks.load import load_task

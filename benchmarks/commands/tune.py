@@ -29,7 +29,7 @@ def tune(
     """
     from rich.console import Console
 
-    from benchmarks.tuning import run_tuning
+    from benchmarks.commands.tune_roles import run_tuning
 
     console = Console()
     try:
