@@ -15,8 +15,8 @@ from reports.table import read_results, write_csv, write_text
 def write_report(folder: Path) -> list[Path]:
     """Write ``leaderboard.html`` and ``leaderboard.md`` from the tables in ``folder``.
 
-    The main tables lie beside them in ``tables/``, as CSV and as LaTeX (see :mod:`reports.render.downloads`). A run that can
-    be compared with published numbers (see :mod:`reports.stats.published`) gets ``published.csv`` too.
+    The main tables lie beside them in ``tables/``, as CSV and as LaTeX (see :mod:`reports.render.downloads`). A run
+    that can be compared with published numbers (see :mod:`reports.stats.published`) gets ``published.csv`` too.
 
     Parameters
     ----------

@@ -23,7 +23,8 @@ def no_space() -> Mapping[str, BaseDistribution]:
 
 @dataclass(frozen=True)
 class Baseline:
-    """One method that people would pick instead; each file of ``benchmarks/methods/baselines/`` defines one as ``METHOD``.
+    """One method that people would pick instead; each file of ``benchmarks/methods/baselines/`` defines one as
+    ``METHOD``.
 
     Attributes
     ----------

@@ -4,9 +4,10 @@ The chain pre-activations → path slopes → integrated gradients → sums by s
 has a dozen element-wise steps; automatic differentiation walks each of them three times. Here every tensor is
 touched as rarely as possible. Automatic differentiation of the same chain is the tests' reference.
 
-With φ the share of the path from c to t on which a unit is positive (see :mod:`experts.networks.integrated_gradients`), both
-∂φ/∂t = |c| / (t − c)² and ∂φ/∂c = |t| / (t − c)² hold where the signs of t and c differ, and both are 0 elsewhere.
-Where the signs differ |t| + |c| = |t − c|, so one follows from the other.
+With φ the share of the path from c to t on which a unit is positive (see
+:mod:`experts.networks.integrated_gradients`), both ∂φ/∂t = |c| / (t − c)² and ∂φ/∂c = |t| / (t − c)² hold where the
+signs of t and c differ, and both are 0 elsewhere. Where the signs differ |t| + |c| = |t − c|, so one follows from the
+other.
 """
 
 from __future__ import annotations

@@ -338,7 +338,8 @@ def repeat_tuning(view: TaskView, tuning: Tuning, seeds: Sequence[int]) -> list[
 
     All repeats are lanes of one program. Each seed decides a lane's initial weights; batch order and dropout are
     those of the first seed. No repeat is pruned, and each chooses its checkpoint as the tuned expert did, so
-    :func:`experts.networks.twin.twin` and :func:`experts.tuning.out_of_fold.out_of_fold_logits` train a repeat's own lane.
+    :func:`experts.networks.twin.twin` and :func:`experts.tuning.out_of_fold.out_of_fold_logits` train a repeat's own
+    lane.
 
     Parameters
     ----------

@@ -57,7 +57,8 @@ class LMScorer:
 
     @classmethod
     def with_adapter(cls, base: Base, adapter: Adapter | None, **options: Any) -> LMScorer:
-        """Scorer of a base with an adapter, as an :class:`llm_experts.reading.expert.LLMExpert` has it; the base is left as is.
+        """Scorer of a base with an adapter, as an :class:`llm_experts.reading.expert.LLMExpert` has it; the base is
+        left as is.
 
         The expert's calibration belongs to its yes/no margin and plays no part in other texts.
         """

@@ -69,8 +69,8 @@ def out_of_fold_logits(
         Of the folds and the batches.
     folds : int
     assignment : [n_train] int64, optional
-        Fold of each training row; default: :func:`experts.tuning.out_of_fold.fold_of_rows`. Experts of other families that
-        are to stand in the same mixture take the same.
+        Fold of each training row; default: :func:`experts.tuning.out_of_fold.fold_of_rows`. Experts of other families
+        that are to stand in the same mixture take the same.
 
     Returns
     -------

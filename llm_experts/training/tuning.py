@@ -1,7 +1,7 @@
 """Tuning of an LLM expert: batches of trials are asked at once, trained at once as lanes, told at once.
 
-The same trials, rules and records as for networks (:mod:`experts.tuning.trials`, :mod:`experts.tuning.trial_store`): an LLM expert
-and a tabular one that stand beside each other in a table were chosen by one rule.
+The same trials, rules and records as for networks (:mod:`experts.tuning.trials`, :mod:`experts.tuning.trial_store`):
+an LLM expert and a tabular one that stand beside each other in a table were chosen by one rule.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from reports.figures.figures import svg
+from reports.figures import svg
 from reports.names import (
     BLUE,
     GREY,

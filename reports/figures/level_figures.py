@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from reports.figures.figures import svg
+from reports.figures import svg
 from reports.names import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
 from reports.render.format import interval_text, signed, value_text
 from reports.stats.levels import FIXED, PLAIN, THRESHOLDS, Contender, Id, Levels

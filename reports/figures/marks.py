@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from reports.figures.figures import svg
+from reports.figures import svg
 from reports.stats.winners import Method
 
 SHAPES = {

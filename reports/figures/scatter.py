@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from reports.figures.figures import svg
+from reports.figures import svg
 from reports.figures.labels import Box, place_labels
 from reports.figures.marks import marker
 from reports.names import BASE

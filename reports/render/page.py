@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metrics.registry import METRICS, MIN_GROUP_ROWS
 from reports import names
-from reports.figures.figures import figures, level_figures
+from reports.figures import figures, level_figures
 from reports.figures.marks import legend_mark
 from reports.figures.scatter import scatter
 from reports.figures.text_figures import search_front, template_key, templates

@@ -2,9 +2,9 @@
 
 A scenario is a task on one split; training seeds are averaged first. On scenarios that both runs have with the same
 bytes (task hash and split hash), differences are paired: per task the corrected resampled t test over splits, over
-tasks the hierarchical bootstrap (:mod:`reports.stats.statistics`). Runs on other splits of the same task are compared without
-pairs. Data that changed in between are named and never compared. Holm's correction runs over all tests together; a
-method whose numbers are the same to the bit is no test.
+tasks the hierarchical bootstrap (:mod:`reports.stats.statistics`). Runs on other splits of the same task are compared
+without pairs. Data that changed in between are named and never compared. Holm's correction runs over all tests
+together; a method whose numbers are the same to the bit is no test.
 """
 
 from __future__ import annotations
@@ -301,8 +301,9 @@ def _tests_of(scenario: _Scenario) -> Iterator[Difference]:
 def unpaired_interval(first: Floats, second: Floats, ratio: float = TEST_TRAIN_RATIO) -> Interval:
     """mean(second) − mean(first) on different splits: Welch's interval with the corrected variances of both means.
 
-    The variance of a mean of J splits is ``(1/J + ratio) · s²`` as in :func:`reports.stats.statistics.corrected_interval`;
-    degrees of freedom after Welch and Satterthwaite. ``n`` is the smaller number of splits.
+    The variance of a mean of J splits is ``(1/J + ratio) · s²`` as in
+    :func:`reports.stats.statistics.corrected_interval`; degrees of freedom after Welch and Satterthwaite. ``n`` is the
+    smaller number of splits.
     """
     known = [values[~np.isnan(values)] for values in (first, second)]
     n = min(map(len, known))

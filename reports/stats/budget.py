@@ -18,7 +18,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports.figures.figures import svg
+from reports.figures import svg
 from reports.figures.marks import marker
 from reports.render.format import value_text
 from reports.stats.estimate import Floats

@@ -18,7 +18,7 @@ import numpy as np
 from markupsafe import Markup
 from scipy import special
 
-from reports.figures.figures import svg
+from reports.figures import svg
 from reports.figures.marks import marker
 from reports.names import larger_is_better, metric_name
 from reports.stats.ranking import Bools, Ranked, Ranking, cliques, ranks

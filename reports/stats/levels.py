@@ -342,8 +342,9 @@ def _best(level: str, found: Mapping[Id, Reached], contenders: Sequence[Contende
 def pooled_intervals(values: Floats, ratio: float = TEST_TRAIN_RATIO) -> dict[str, Floats]:
     """Means over tasks of means over splits, with the interval of ``hierarchical_bootstrap`` in closed form.
 
-    The variance that :func:`reports.stats.statistics.hierarchical_bootstrap` draws is (s² + mean of the tasks' corrected
-    split variances) / T, with the variance s² of the T task means; so all pairs of methods can be had at once.
+    The variance that :func:`reports.stats.statistics.hierarchical_bootstrap` draws is (s² + mean of the tasks'
+    corrected split variances) / T, with the variance s² of the T task means; so all pairs of methods can be had at
+    once.
 
     Parameters
     ----------

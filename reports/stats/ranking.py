@@ -2,7 +2,8 @@
 
 A scenario is one split of one task (data set × target × groups, rows, protocol, use of the sensitive columns); training
 seeds are averaged inside it and are never evidence of their own. Methods are ranked within each scenario, ties share
-their mean rank. Splits of a task share rows, so the bootstrap draws tasks, then splits (:mod:`reports.stats.resampling`).
+their mean rank. Splits of a task share rows, so the bootstrap draws tasks, then splits
+(:mod:`reports.stats.resampling`).
 
 Only methods with a number on every scenario can be compared by rank. A method that was asked for on some tasks alone
 (text experts, graph methods) is ranked in a pool of those tasks; one that lost cells is named with what it lacks.

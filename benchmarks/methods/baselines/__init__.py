@@ -1,7 +1,8 @@
 """Baselines: what people would pick instead. One file per method, found by its name.
 
-A file ``benchmarks/methods/baselines/<method>.py`` defines ``METHOD``, a :class:`benchmarks.methods.baseline.Baseline`; nothing else
-needs to be written anywhere. Files whose name starts with an underscore are not methods.
+A file ``benchmarks/methods/baselines/<method>.py`` defines ``METHOD``, a
+:class:`benchmarks.methods.baseline.Baseline`; nothing else needs to be written anywhere. Files whose name starts with
+an underscore are not methods.
 """
 
 from __future__ import annotations

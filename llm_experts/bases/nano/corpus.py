@@ -1,8 +1,8 @@
 """Lessons: what nano reads. A row, and behind it several questions that do not see each other.
 
 Questions about one row share its tokens, as the two orders of the options do when experts ask
-(:mod:`llm_experts.prompts.prompts`): each branch is an ordinary text, "row question answer", at the price of the question
-alone.
+(:mod:`llm_experts.prompts.prompts`): each branch is an ordinary text, "row question answer", at the price of the
+question alone.
 
 Task families: *tell* (is this column above 40, equal to that word, unknown?), *recall* (say the column's value), *rule*
 (apply a rule that the text states, asked in a card's own words) and *decide* (made-up lists whose answer adds up over

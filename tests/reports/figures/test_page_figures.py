@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.figures.figures import svg
+from reports.figures import svg
 from reports.figures.scatter import scatter
 
 
