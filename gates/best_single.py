@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gates.definition import GateDefinition
 from gates.static import StaticWeights, corner
 
 
@@ -41,3 +42,15 @@ def fit_best_single(experts: int, score: Callable[[Tensor], Tensor]) -> BestSing
         [c, m] candidate weights -> [c] scores on validation rows, larger is better.
     """
     return BestSingleGate(int(score(torch.eye(experts)).argmax()), experts)
+
+
+GATE = GateDefinition(
+    label="Best single expert",
+    about="the expert that validation rows prefer",
+    gate=BestSingleGate,
+    kind="static",
+    method="best_single",
+    pools=("tabular", "graph", "text", "cross"),
+    colour="sky",
+    place=50,
+)

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from gates.definition import GateDefinition
 from gates.gate import GateState
 
 
@@ -132,3 +133,15 @@ def initial_tensors(
         "score_weight": normal(hidden, experts, scale=0.01),
         "score_bias": (lifted / lifted.sum()).log(),
     }
+
+
+GATE = GateDefinition(
+    label="Dense gate",
+    about="frozen experts, softmax weights row by row",
+    gate=DenseGate,
+    kind="gate",
+    method="gate_dense",
+    pools=("tabular", "graph", "text", "cross"),
+    colour="blue",
+    place=10,
+)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gates.definition import GateDefinition
 from gates.static import StaticWeights, on_simplex
 
 MAX_POINTS = 20_000
@@ -84,3 +85,15 @@ def fit_static_simplex(
     grid = grid[order]
     scores = torch.cat([score(part) for part in torch.split(grid, chunk)])
     return StaticSimplexGate(grid[int(scores.argmax())].clone())
+
+
+GATE = GateDefinition(
+    label="Static weights",
+    about="one set of weights for all rows",
+    gate=StaticSimplexGate,
+    kind="static",
+    method="static_simplex",
+    pools=("tabular", "graph", "text", "cross"),
+    colour="sky",
+    place=30,
+)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gates.definition import GateDefinition
 from gates.dense import DenseGate
 
 
@@ -27,3 +28,15 @@ class TopKGate(DenseGate):
         kept = scores.topk(min(self.k, scores.shape[-1]), dim=-1).indices
         mask = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, kept, True)
         return super().normalise(scores.masked_fill(~mask, -torch.inf))
+
+
+GATE = GateDefinition(
+    label="Top-2 gate",
+    about="the same gate, only its two largest weights",
+    gate=TopKGate,
+    kind="gate",
+    method="gate_top2",
+    pools=("tabular",),
+    colour="blue",
+    place=20,
+)

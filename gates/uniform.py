@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gates.definition import GateDefinition
 from gates.static import StaticWeights
 
 
@@ -23,3 +24,15 @@ class UniformGate(StaticWeights):
     def point(self) -> Tensor:
         """[m], all 1/m."""
         return torch.full((self.experts,), 1 / self.experts)
+
+
+GATE = GateDefinition(
+    label="Uniform mixture",
+    about="every expert weighs the same",
+    gate=UniformGate,
+    kind="static",
+    method="uniform",
+    pools=("tabular", "graph", "text", "cross"),
+    colour="sky",
+    place=40,
+)

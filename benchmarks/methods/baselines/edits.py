@@ -203,7 +203,7 @@ def published(dataset: str) -> Params:  # noqa: ARG001
 
 METHOD = Baseline(
     label="EDITS",
-    about="attributes and edges are changed until groups look alike, then a GCN",
+    about="attributes and edges changed, then a GCN",
     family="gcn",
     reference="Dong, Liu, Jalaian, Li: EDITS: Modeling and Mitigating Data Bias for Graph Neural Networks, WWW 2022",
     fit=fit,
@@ -211,4 +211,8 @@ METHOD = Baseline(
     fair=True,
     graph=True,
     published=published,
+    colour="orange",
+    explainer="occlusion",
+    place=160,
+    levels=(("rival", "plain"),),
 )

@@ -166,7 +166,7 @@ class _Choice:
 
 METHOD = Baseline(
     label="FairGNN",
-    about="GCN whose representations an adversary cannot read the group from",
+    about="GCN with an adversary on the group",
     family="gcn",
     reference="Dai and Wang, Say No to the Discrimination: Learning Fair Graph Neural Networks with Limited Sensitive "
     "Attribute Information, WSDM 2021",
@@ -175,4 +175,8 @@ METHOD = Baseline(
     fair=True,
     graph=True,
     published=published,
+    colour="orange",
+    explainer="occlusion",
+    place=150,
+    levels=(("rival", "plain"),),
 )

@@ -238,7 +238,7 @@ def published(dataset: str) -> Params:
 
 METHOD = Baseline(
     label="FairVGNN",
-    about="learnt masks hide attributes that tell an adversary the group, and bound their weights",
+    about="learnt masks of attributes that tell the group",
     family="gcn",
     reference="Wang, Zhao, Dong, Chen, Li, Derr: Improving Fairness in Graph Neural Networks via Mitigating Sensitive "
     "Attribute Leakage, KDD 2022",
@@ -247,4 +247,8 @@ METHOD = Baseline(
     fair=True,
     graph=True,
     published=published,
+    colour="orange",
+    explainer="occlusion",
+    place=170,
+    levels=(("rival", "plain"),),
 )

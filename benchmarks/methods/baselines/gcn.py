@@ -15,11 +15,14 @@ def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
 
 METHOD = Baseline(
     label="GCN",
-    about="graph convolutional network, one layer, without any regard to groups",
+    about="plain graph convolutions",
     family="gcn",
     reference="Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, ICLR 2017",
     fit=fit,
     space=space,
     graph=True,
     published=published,
+    colour="ink",
+    explainer="occlusion",
+    place=120,
 )

@@ -15,11 +15,14 @@ def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
 
 METHOD = Baseline(
     label="GIN",
-    about="graph isomorphism network, one layer, without any regard to groups",
+    about="plain graph isomorphism network",
     family="gin",
     reference="Xu et al., How Powerful are Graph Neural Networks?, ICLR 2019",
     fit=fit,
     space=space,
     graph=True,
     published=published,
+    colour="ink",
+    explainer="occlusion",
+    place=130,
 )

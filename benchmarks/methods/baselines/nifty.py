@@ -183,7 +183,7 @@ def _spectral(linear: nn.Linear) -> nn.Linear:
 
 METHOD = Baseline(
     label="NIFTY",
-    about="GCN that learns to represent a person alike when edges, features or the group change",
+    about="GCN alike under changed edges, features and groups",
     family="gcn",
     reference="Agarwal et al., Towards a Unified Framework for Fair and Stable Graph Representation Learning, UAI 2021",
     fit=fit,
@@ -191,4 +191,8 @@ METHOD = Baseline(
     fair=True,
     graph=True,
     published=published,
+    colour="orange",
+    explainer="occlusion",
+    place=140,
+    levels=(("rival", "plain"),),
 )
