@@ -125,7 +125,7 @@ def train(
     from llm_experts.training.trainer import Budget
     from llm_experts.training.tuning import stem, tune
     from tasks.load import load_task
-    from tasks.text import format_of
+    from tasks.templates import format_of
 
     console = Console()
     everywhere = kind_named(kind).needs_full_model
@@ -314,7 +314,7 @@ def prepare_base(settings: LLMSettings, console: Console) -> None:
 
 def _load(name: str, dtype: str, quantisation: str, device: str, console: Console) -> Base:
     from benchmarks.methods.text import device_of
-    from llm_experts.bases.base import load_base
+    from llm_experts.bases.load import load_base
 
     with _pretraining(console) as progress:
         return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device), progress=progress)

@@ -37,7 +37,8 @@ from foundation.seeding import derive_seed, torch_generator
 from gates.lanes import DEFAULT_CONFIGS, GateFit, train_gate
 from gates.selection import ValidationScore, validation_scores
 from llm_experts.adapters.registry import kind_named
-from llm_experts.bases.base import Base, load_base
+from llm_experts.bases.base import Base
+from llm_experts.bases.load import load_base
 from llm_experts.mixtures.dispatch import BayesDispatcher
 from llm_experts.mixtures.dispatch_models import responsibilities
 from llm_experts.mixtures.finetune import FineTuning, fine_tune

@@ -146,7 +146,7 @@ def llm_hash(settings: LLMSettings) -> str:
 
         base = nano_hash()
     elif folder.is_dir():
-        from llm_experts.bases.base import hash_of
+        from llm_experts.bases.identify import hash_of
 
         base = hash_of(folder)
     return hash_json([facts, base, source_hash("llm_experts", "benchmarks/methods/text.py"), llm_library_versions()])

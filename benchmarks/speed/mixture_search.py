@@ -21,7 +21,8 @@ from torch.func import functional_call
 
 from benchmarks.speed.timing import seconds
 from foundation.seeding import torch_generator
-from llm_experts.bases.nano.architecture import Shape, new_model
+from llm_experts.bases.nano.architecture import new_model
+from llm_experts.bases.nano.settings import Shape
 from llm_experts.search import MixtureModel, SearchResult, SearchRows, SearchSettings, search_mixtures
 
 TASK = "adult:sex@2048"
@@ -173,7 +174,7 @@ def random_comparison(start: int) -> None:
 
 def trained_comparison(base_id: str, start: int) -> None:
     """The comparison with three trained SVF experts on a base, on validation rows of a task."""
-    from llm_experts.bases.base import load_base
+    from llm_experts.bases.load import load_base
     from llm_experts.mixtures.svf_mixtures import SVFMixtures
     from llm_experts.reading.expert import LLMExpert
     from llm_experts.reading.reader import Reader

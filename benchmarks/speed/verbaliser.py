@@ -24,7 +24,8 @@ from torch import Tensor
 
 from benchmarks.speed.timing import interleaved
 from foundation.files import write_json
-from llm_experts.bases.base import Base, load_base
+from llm_experts.bases.base import Base
+from llm_experts.bases.load import load_base
 from llm_experts.decoder.verbaliser import BATCH_TOKENS, length_batches
 from llm_experts.reading.reader import Reader
 from tasks.load import load_task

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from llm_experts.bases.base import Base, BaseError
+from llm_experts.bases.base import Base
+from llm_experts.bases.error import BaseError
 from llm_experts.bases.sharing import shared_copy
 
 if TYPE_CHECKING:

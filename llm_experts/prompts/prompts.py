@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from llm_experts.prompts.pieces import ANCHOR, Pieces, PromptError
-from tasks.text import OPTIONS, QUESTION, column_phrases, format_of, render
+from tasks.templates import OPTIONS, QUESTION, format_of
+from tasks.text import column_phrases, render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

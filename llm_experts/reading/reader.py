@@ -58,7 +58,7 @@ class Reader:
     ----------
     base : Base
     template : str
-        One of ``tasks.text.TEMPLATES``.
+        One of ``tasks.templates.TEMPLATES``.
     start : int
         First layer that adapters may change; negative counts from the end. Virtual tokens need 0.
     cache_bytes : int

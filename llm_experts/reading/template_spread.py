@@ -21,7 +21,7 @@ from llm_experts.reading.reader import Reader
 from metrics.points import point_values
 from metrics.score import score_many
 from tasks.task import TaskView
-from tasks.text import TEMPLATES
+from tasks.templates import TEMPLATES
 
 OUTCOMES = ("acc@1", "f1@1", "auc@1", "utility@1", "dp@1", "eopp@1", "fair_res@1")
 """Metrics of predictions alone, without reasons."""

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tasks.card import DataError
 from tasks.load import load_task
 from tasks.task import Task
-from tasks.text import FORMATS, TEMPLATES, UNKNOWN, render, sentences
+from tasks.templates import FORMATS, TEMPLATES, UNKNOWN
+from tasks.text import render, sentences
 from tests.tasks.toys import own_card, toy_table
 
 SCM = load_task("scm", rows=400)

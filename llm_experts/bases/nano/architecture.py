@@ -1,58 +1,17 @@
-"""The shape of nano: a small Qwen3."""
+"""The model of nano before pretraining: a small Qwen3 with random weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-CONTEXT = 1024
 WAVES = 2 * 3.14159
 EMBEDDING, LOWER, LAST, HEAD = 0.15, 0.03, 0.4, 0.01
 """Sizes at the start: of embeddings, of what the lower layers add to them (little, so that a token keeps saying what it
 is), of what the last layer adds (much: adapters of the last layer then have a say), of the head."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Widths and depths.
-
-    Attributes
-    ----------
-    hidden, layers, heads, kv_heads, head, mlp : int
-        Width of the hidden states, decoder layers, query heads, key-value heads, width of a head, width of the MLP.
-    """
-
-    hidden: int = 128
-    layers: int = 4
-    heads: int = 4
-    kv_heads: int = 2
-    head: int = 32
-    mlp: int = 384
-
-    def config(self, vocabulary: int, pad: int, end: int) -> Qwen3Config:
-        """Configuration for a vocabulary and its pad and end-of-text tokens."""
-        from transformers import Qwen3Config
-
-        return Qwen3Config(
-            vocab_size=vocabulary,
-            hidden_size=self.hidden,
-            intermediate_size=self.mlp,
-            num_hidden_layers=self.layers,
-            num_attention_heads=self.heads,
-            num_key_value_heads=self.kv_heads,
-            head_dim=self.head,
-            max_position_embeddings=CONTEXT,
-            tie_word_embeddings=False,
-            pad_token_id=pad,
-            bos_token_id=None,
-            eos_token_id=end,
-            dtype="float32",
-            attn_implementation="sdpa",  # type: ignore[call-arg]
-        )
 
 
 def new_model(config: Qwen3Config, seed: int, numbers: Mapping[int, int] | None = None) -> Qwen3ForCausalLM:

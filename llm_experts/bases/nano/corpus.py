@@ -21,7 +21,7 @@ import numpy as np
 from foundation.seeding import derive_seed, numpy_generator
 from llm_experts.bases.nano.populations import Rows, draw_population
 from llm_experts.bases.nano.schema import LEVELS, MADE_UP, NUMERIC, SIDES, Subject
-from tasks.text import FORMATS, UNKNOWN
+from tasks.templates import FORMATS, UNKNOWN
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -17,7 +17,7 @@ import numpy as np
 
 from foundation.seeding import numpy_generator
 from llm_experts.bases.nano.schema import CATEGORY, Subject, Trait
-from tasks.text import UNKNOWN
+from tasks.templates import UNKNOWN
 
 FACTORS = 1
 UNITS: dict[str, tuple[float, float]] = {

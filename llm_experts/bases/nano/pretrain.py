@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,12 +25,13 @@ from torch.nn.functional import cross_entropy
 
 from foundation.files import atomic_path, write_json, write_text
 from foundation.seeding import numpy_generator
-from llm_experts.bases.nano.architecture import Shape, new_model
+from llm_experts.bases.nano.architecture import new_model
 from llm_experts.bases.nano.corpus import Encoder, Lesson, Part, Tokens, lessons
 from llm_experts.bases.nano.examination import examine
 from llm_experts.bases.nano.network import Batch, collate, rotary_tables, states_of
 from llm_experts.bases.nano.optimiser import Optimiser
 from llm_experts.bases.nano.schema import Subject, bank
+from llm_experts.bases.nano.settings import Settings
 from llm_experts.bases.nano.tokenizer import numbers_of, train_tokenizer
 
 if TYPE_CHECKING:
@@ -54,37 +55,6 @@ class Report(NamedTuple):
 
 
 Progress = Callable[[Report], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Budget and shape of a pretraining.
-
-    Attributes
-    ----------
-    shape : Shape
-    vocabulary : int
-        Tokens learnt by BPE; phrases of cards come on top.
-    chunks, chunk : int
-        The texts are drawn in so many chunks of so many rows.
-    batch_tokens : int
-        Tokens of one step.
-    matrix_rate, rate : float
-        Largest learning rates.
-    exam : int
-        Rows of held-out populations that the model is examined on.
-    seed : int
-    """
-
-    shape: Shape = field(default_factory=Shape)
-    vocabulary: int = 1600
-    chunks: int = 24
-    chunk: int = 480
-    batch_tokens: int = 4096
-    matrix_rate: float = 0.02
-    rate: float = 0.006
-    exam: int = 240
-    seed: int = 0
 
 
 def pretrain(

@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llm_experts.bases.error import BaseError
 from llm_experts.bases.nano.schema import as_json, card_subjects
+from llm_experts.bases.nano.settings import Settings
 
 if TYPE_CHECKING:
-    from llm_experts.bases.nano.pretrain import Report, Settings
+    from llm_experts.bases.nano.pretrain import Report
     from llm_experts.bases.nano.schema import Subject
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ SOURCES = (
     "populations.py",
     "pretrain.py",
     "schema.py",
+    "settings.py",
     "tokenizer.py",
 )
 """Files of this package that decide what the model is."""
@@ -46,7 +49,7 @@ def nano_hash(corpora: Sequence[str | Path] = (), settings: Settings | None = No
     BaseError
         If a corpus file cannot be read.
     """
-    return _identity(_settings(settings), card_subjects(), _corpora(corpora))
+    return _identity(settings or Settings(), card_subjects(), _corpora(corpora))
 
 
 def ensure_nano(
@@ -80,9 +83,7 @@ def ensure_nano(
     """
     from filelock import FileLock
 
-    from llm_experts.bases.base import BaseError
-
-    chosen, subjects, files = _settings(settings), card_subjects(), _corpora(corpora)
+    chosen, subjects, files = settings or Settings(), card_subjects(), _corpora(corpora)
     identity = _identity(chosen, subjects, files)
     folder = _home(cache) / identity[:16]
     if is_whole(folder):
@@ -115,8 +116,6 @@ def nano_facts(folder: Path) -> dict[str, Any]:
     BaseError
         If there is no whole nano in the folder.
     """
-    from llm_experts.bases.base import BaseError
-
     if not is_whole(folder):
         raise BaseError(f"There is no pretrained nano in {folder}; 'fairmoe llm base' makes one.")
     facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
@@ -156,12 +155,6 @@ def _make(
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _settings(settings: Settings | None) -> Settings:
-    from llm_experts.bases.nano.pretrain import Settings
-
-    return settings or Settings()
-
-
 def _home(cache: str | Path | None) -> Path:
     from tasks.fetch import cache_folder
 
@@ -169,8 +162,6 @@ def _home(cache: str | Path | None) -> Path:
 
 
 def _corpora(files: Sequence[str | Path]) -> tuple[Path, ...]:
-    from llm_experts.bases.base import BaseError
-
     found = tuple(map(Path, files))
     for path in found:
         if not path.is_file():
@@ -180,7 +171,7 @@ def _corpora(files: Sequence[str | Path]) -> tuple[Path, ...]:
 
 def _identity(settings: Settings, subjects: tuple[Subject, ...], corpora: Sequence[Path]) -> str:
     from tasks.fetch import sha256_of
-    from tasks.text import FORMATS, UNKNOWN
+    from tasks.templates import FORMATS, UNKNOWN
 
     digest = hashlib.sha256()
     here = Path(__file__).parent

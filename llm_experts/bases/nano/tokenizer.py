@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from llm_experts.bases.nano.schema import LEVELS, MADE_UP, SIDES, Subject, Trait
-from tasks.text import FORMATS, UNKNOWN, Template
+from tasks.templates import FORMATS, UNKNOWN, Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -16,7 +16,7 @@ from benchmarks.cli import app
 from benchmarks.commands.llm import _constraint, _names, _overall
 from benchmarks.run.failure import explain
 from llm_experts.adapters.registry import KINDS
-from llm_experts.bases.base import load_base
+from llm_experts.bases.load import load_base
 from llm_experts.reading.expert import LLMExpert
 from llm_experts.reading.reader import Reader
 from tests.llm_experts.conftest import make_tiny_base

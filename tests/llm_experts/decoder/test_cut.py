@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 from torch.func import functional_call
 
-from llm_experts.bases.base import BaseError
+from llm_experts.bases.error import BaseError
 from llm_experts.decoder.cut import Layout, Stack
 from tests.llm_experts.conftest import make_tiny_base
 

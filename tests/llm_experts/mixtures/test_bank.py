@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from llm_experts.adapters.registry import ADAPTERS, AdapterError, adapter_state, inject, own_copy, set_adapter_state
 from llm_experts.adapters.store import save_adapter
 from llm_experts.adapters.svf import spectra_in
-from llm_experts.bases.base import Base, load_base
+from llm_experts.bases.base import Base
+from llm_experts.bases.load import load_base
 from llm_experts.decoder.cut import Stack, Top
 from llm_experts.mixtures.bank import StackedAdapterBank, all_places
 from tests.llm_experts.conftest import make_tiny_base

@@ -13,7 +13,8 @@ from llm_experts.prompts.prompts import Packed, PromptError, Prompts, length_bat
 from tasks.card import DataError, TextStyle
 from tasks.load import load_task
 from tasks.task import TaskView
-from tasks.text import TEMPLATES, render
+from tasks.templates import TEMPLATES
+from tasks.text import render
 from tests.llm_experts.conftest import make_tiny_base, tiny_tokenizer
 
 BASE = make_tiny_base(layers=2)

@@ -10,7 +10,7 @@ from llm_experts.reading.expert import LLMExpert, calibrate
 from llm_experts.reading.reader import Reader
 from llm_experts.reading.template_spread import reworded_all, template_spread
 from metrics.score import score
-from tasks.text import TEMPLATES
+from tasks.templates import TEMPLATES
 from tests.llm_experts.expert_fixtures import BASE, SCM, make_adapter
 
 ROWS = SCM.split.validation[:40]

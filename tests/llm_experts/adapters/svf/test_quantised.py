@@ -19,7 +19,7 @@ from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_c
 from llm_experts.adapters.store import load_adapter, save_adapter
 from llm_experts.adapters.svf import SVFConfig, dense_weight, svf_layers
 from llm_experts.adapters.svf.weights import settle
-from llm_experts.bases.base import load_base
+from llm_experts.bases.load import load_base
 from tests.llm_experts.adapters.svf.svf_fixtures import far, logits, own_cache, shake  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base
 

@@ -1,8 +1,7 @@
 """A miniature nano: everything as in the real one, in seconds."""
 
-from llm_experts.bases.nano.architecture import Shape
-from llm_experts.bases.nano.pretrain import Settings
 from llm_experts.bases.nano.schema import Subject, Trait
+from llm_experts.bases.nano.settings import Settings, Shape
 
 MINIATURE = Settings(
     shape=Shape(hidden=32, layers=2, heads=2, kv_heads=1, head=16, mlp=48),

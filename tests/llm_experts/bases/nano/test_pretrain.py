@@ -10,12 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from llm_experts.bases.nano.architecture import Shape, new_model
+from llm_experts.bases.nano.architecture import new_model
 from llm_experts.bases.nano.corpus import Encoder, lessons
 from llm_experts.bases.nano.network import collate, rotary_tables, states_of
 from llm_experts.bases.nano.optimiser import orthogonalised
 from llm_experts.bases.nano.pretrain import Report, pretrain, sampled
 from llm_experts.bases.nano.schema import bank
+from llm_experts.bases.nano.settings import Shape
 from tests.llm_experts.bases.nano.nano_fixtures import MINIATURE, SUBJECTS
 
 

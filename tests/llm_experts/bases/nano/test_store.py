@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_experts.bases.base import BaseError, load_base
+from llm_experts.bases.error import BaseError
+from llm_experts.bases.load import load_base
 from llm_experts.bases.nano import store
 from llm_experts.bases.nano.store import ensure_nano, is_whole, nano_facts, nano_hash
 from tests.llm_experts.bases.nano.nano_fixtures import MINIATURE, SUBJECTS
@@ -107,7 +108,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_nano_loads_like_any_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ensure_nano(cache, settings=MINIATURE)
-    monkeypatch.setattr("llm_experts.bases.base.ensure_nano", lambda where, progress: folder)
+    monkeypatch.setattr("llm_experts.bases.load.ensure_nano", lambda where, progress: folder)
     nano, plain = load_base("nano"), load_base(str(folder))
     assert nano.hash == plain.hash
     assert (nano.hidden_size, nano.n_layers, nano.context) == (32, 2, 1024)

@@ -8,7 +8,7 @@ from llm_experts.bases.nano.corpus import lessons
 from llm_experts.bases.nano.pretrain import text_of
 from llm_experts.bases.nano.schema import bank
 from llm_experts.bases.nano.tokenizer import numbers_of, train_tokenizer
-from tasks.text import TEMPLATES, format_of
+from tasks.templates import TEMPLATES, format_of
 from tests.llm_experts.bases.nano.nano_fixtures import SUBJECTS
 
 

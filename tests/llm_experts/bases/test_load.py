@@ -7,7 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from llm_experts.bases.base import BaseError, hash_of, load_base
+from llm_experts.bases.error import BaseError
+from llm_experts.bases.identify import hash_of
+from llm_experts.bases.load import load_base
 from tests.llm_experts.conftest import make_tiny_base
 
 

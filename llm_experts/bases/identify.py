@@ -1,0 +1,103 @@
+"""What a base is: the hash of its files, and what decides its numbers beside them. Needs no model library.
+
+The same weights give other numbers in another precision, quantisation or on another class of device: a key of what was
+computed with a base holds all four.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llm_experts.bases.error import BaseError
+from llm_experts.bases.nano import nano_hash
+
+if TYPE_CHECKING:
+    from llm_experts.bases.base import Base
+
+NANO = "nano"
+DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16"} | {
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+}
+TOKENIZER_FILES = ("tokenizer*", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.tiktoken")
+IDENTITY = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER_FILES)
+"""Files that say what a model is; all that is fetched of a published one, but for the generation settings."""
+
+
+def hash_of(folder: Path) -> str:
+    """sha256 over names and contents of a model's configuration, tokenizer and weight files."""
+    from tasks.fetch import sha256_of
+
+    digest = hashlib.sha256()
+    for path in files_in(folder, IDENTITY):
+        digest.update(f"{path.name}:{sha256_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def files_in(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Files of a folder that match one of the patterns, sorted."""
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+
+
+def base_key(base: Base) -> dict[str, str]:
+    """What decides the numbers of a loaded base.
+
+    Returns
+    -------
+    dict
+        ``base`` (hash of its files), ``dtype`` ("float32", …), ``quantisation`` and ``device`` (class: "cpu", "cuda").
+    """
+    dtype = str(base.model.dtype).removeprefix("torch.")
+    return {"base": base.hash, "dtype": dtype, "quantisation": base.quantisation, "device": base.device.type}
+
+
+def base_key_of(id: str = NANO, dtype: str = "auto", quantisation: str = "none", device: str = "cpu") -> dict[str, str]:
+    """What decides the numbers of a base that is not loaded: :func:`base_key` of a folder, in milliseconds.
+
+    Parameters
+    ----------
+    id, dtype, quantisation, device : str
+        As :func:`llm_experts.bases.load.load_base` takes them; ``device`` may be "auto", a GPU if torch finds one (the
+        only word for which torch is imported).
+
+    Returns
+    -------
+    dict
+        As :func:`base_key` gives it. nano may still have to be pretrained: its ``base`` is the hash of all that this
+        depends on (:func:`llm_experts.bases.nano.nano_hash`). That of a published model is its id.
+    """
+    kind = _device_class(device)
+    return {"base": _files_key(id), "dtype": plain_dtype(dtype, kind), "quantisation": quantisation, "device": kind}
+
+
+def plain_dtype(word: str, device: str) -> str:
+    """The name of a precision as torch has it; auto is float32 on a CPU and bfloat16 on a GPU.
+
+    Raises
+    ------
+    BaseError
+        If there is no such precision.
+    """
+    if word == "auto":
+        return "float32" if device == "cpu" else "bfloat16"
+    if word not in DTYPES:
+        raise BaseError(f"There is no dtype {word!r}; choose one of {', '.join(('auto', *DTYPES))}.")
+    return DTYPES[word]
+
+
+def _files_key(id: str) -> str:
+    if id == NANO:
+        return nano_hash()
+    folder = Path(id).expanduser()
+    return hash_of(folder) if folder.is_dir() else id
+
+
+def _device_class(device: str) -> str:
+    if device != "auto":
+        return device.partition(":")[0]
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

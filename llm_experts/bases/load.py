@@ -1,0 +1,227 @@
+"""Loading a base model: from a folder, the Hugging Face cache or the network, or nano."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llm_experts.bases.base import Base
+from llm_experts.bases.error import BaseError
+from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, plain_dtype
+from llm_experts.bases.nano import ensure_nano
+from llm_experts.bases.pickles import pickles_in
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from llm_experts.bases.nano.pretrain import Report
+
+QUANTISATIONS = ("none", "nf4", "int8")
+ATTENTIONS = ("sdpa", "eager")
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.tiktoken")
+
+
+def load_base(
+    id: str = NANO,
+    *,
+    dtype: str = "auto",
+    quantisation: str = "none",
+    device: str = "cpu",
+    attention: str = "sdpa",
+    revision: str | None = None,
+    cache: str | Path | None = None,
+    progress: Callable[[Report], None] | None = None,
+) -> Base:
+    """Load a base model; ``nano`` is pretrained first if it is not in the cache.
+
+    Parameters
+    ----------
+    id : str
+        ``nano``, a folder, or a Hugging Face id, which is looked for in the Hugging Face cache and then on the network.
+    dtype : {"auto", "float32", "bfloat16", "float16"}
+        Of weights and computation; auto: float32 on a CPU, bfloat16 on a GPU.
+    quantisation : {"none", "nf4", "int8"}
+        How the weights of the layers are kept (bitsandbytes, on CPU and GPU).
+    device : str
+        As torch writes it: cpu, cuda, cuda:1.
+    attention : {"sdpa", "eager"}
+        Implementation of attention; only the eager one hands out attention weights.
+    revision : str, optional
+        Commit, tag or branch of a Hugging Face model.
+    cache : str or Path, optional
+        Cache folder of nano; default: ``FAIRMOE_CACHE``, else the user's cache folder.
+    progress : callable, optional
+        Called with a ``Report`` after every step while nano is pretrained.
+
+    Returns
+    -------
+    Base
+        In evaluation mode; its hash covers the files of configuration, tokenizer and weights.
+
+    Raises
+    ------
+    BaseError
+        If the base cannot be had or is not a model that can be loaded safely, or a setting does not fit the device.
+    """
+    chosen = _dtype(dtype, device)
+    _one_of("quantisation", quantisation, QUANTISATIONS)
+    _one_of("attention", attention, ATTENTIONS)
+    folder = ensure_nano(cache, progress) if id == NANO else _folder(id, revision)
+    _check_files(id, folder)
+    model = _load_model(id, folder, chosen, quantisation, device, attention)
+    return Base(id, model, _load_tokenizer(id, folder), hash_of(folder), quantisation)
+
+
+def _one_of(what: str, word: str, known: tuple[str, ...]) -> None:
+    if word not in known:
+        raise BaseError(f"There is no {what} {word!r}; choose one of {', '.join(known)}.")
+
+
+def _dtype(word: str, device: str) -> torch.dtype:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise BaseError(f"There is no device {device!r}; write cpu, cuda or cuda:1.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise BaseError(f"The device {device} was asked for, and torch finds no GPU; use --device cpu.")
+    name = plain_dtype(word, kind)
+    if name == "float16" and kind == "cpu":
+        raise BaseError("float16 is not supported on a CPU; use --dtype bfloat16 or float32, or --device cuda.")
+    found: torch.dtype = getattr(torch, name)
+    return found
+
+
+def _folder(id: str, revision: str | None) -> Path:
+    """Local folder of a base: the one named, or a snapshot of a published model."""
+    path = Path(id).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_absolute() or id.startswith((".", "~")) or id.count("/") > 1 or path.exists():
+        raise BaseError(f"{id} is not a folder. Give the folder of a model (config.json and *.safetensors) or an id.")
+    return _snapshot(id, revision)
+
+
+def _snapshot(id: str, revision: str | None) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = [*IDENTITY, "generation_config.json"]
+    try:
+        return Path(snapshot_download(id, revision=revision, allow_patterns=patterns))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        at = f" at revision {revision}" if revision else ""
+        raise BaseError(
+            f"The base {id}{at} cannot be had: it is no folder here, it is not in the Hugging Face cache "
+            f"({constants.HF_HUB_CACHE}), and fetching it failed ({reason}). Give nano, the folder of a model, or the "
+            "id of a published one; without a network, copy the model's folder here, or set HF_HOME to a cache with it."
+        ) from error
+
+
+def _check_files(id: str, folder: Path) -> None:
+    """What is in the folder must be a model with safe weights."""
+    if not (folder / "config.json").is_file():
+        raise BaseError(f"{folder} is not a model: it has no config.json. Give a folder written by save_pretrained.")
+    if not files_in(folder, VOCABULARIES):  # the library would make up an empty tokenizer
+        raise BaseError(f"{folder} has no tokenizer; copy the tokenizer.json of {id} into it.")
+    if files_in(folder, ("*.safetensors",)):
+        return
+    pickled = pickles_in(folder)
+    if pickled:
+        raise BaseError(
+            f"{id} has its weights in {pickled[0]} only, a format that can run code when it is read: refused. "
+            "Convert it on a machine where you trust it: load it there and write it with "
+            "save_pretrained(folder, safe_serialization=True)."
+        )
+    raise BaseError(f"{folder} has no weights (*.safetensors); copy the whole model, or fetch it again.")
+
+
+def _load_model(
+    id: str, folder: Path, dtype: torch.dtype, quantisation: str, device: str, attention: str
+) -> PreTrainedModel:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention}
+    if quantisation != "none":
+        options |= {"quantization_config": _quantised(quantisation, dtype), "device_map": {"": device}}
+    try:
+        with _quiet():
+            loader: Any = AutoModelForCausalLM
+            model, info = loader.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise BaseError(
+            f"{id} cannot be loaded as a causal language model ({type(error).__name__}: {reason}). Models that bring "
+            "their own code are not loaded; choose one that transformers knows."
+        ) from error
+    lacking = sorted(info["missing_keys"])
+    if lacking:
+        raise BaseError(
+            f"{id} lacks {len(lacking)} of its weights (the first is {lacking[0]}), which would be random; copy the "
+            "whole model, or fetch it again."
+        )
+    if quantisation == "none":
+        model = model.to(device)
+    _keep_layout(model)
+    loaded: PreTrainedModel = model.eval().requires_grad_(False)
+    return loaded
+
+
+def _keep_layout(model: Any) -> None:
+    """Keep bitsandbytes from rearranging 4-bit weights in place on CPUs with AVX512-BF16.
+
+    It would do so in the first pass: outputs then depend on whether a pass with gradient came before, ``state_dict()``
+    changes the weights, and dequantising them gives another matrix.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _quantised(quantisation: str, dtype: torch.dtype) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    config: Any = BitsAndBytesConfig
+    if quantisation == "int8":
+        return config(load_in_8bit=True)
+    return config(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+
+
+def _load_tokenizer(id: str, folder: Path) -> PreTrainedTokenizerFast:
+    from transformers import AutoTokenizer
+
+    try:
+        loader: Any = AutoTokenizer
+        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise BaseError(
+            f"{id} has no tokenizer that can be loaded ({reason}); copy its tokenizer.json and tokenizer_config.json "
+            f"into {folder}."
+        ) from error
+    return tokenizer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's progress bars."""
+    from transformers.utils import logging as library_logging
+
+    logging: Any = library_logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
