@@ -270,7 +270,7 @@ def search(
     """
     from rich.console import Console
 
-    from benchmarks.methods.text import halves
+    from benchmarks.run.stages.text_mixtures import halves
     from llm_experts.mixtures.svf_mixtures import SVFMixtures
     from llm_experts.search import Constraint, Objective, SearchRows, SearchSettings, search_mixtures
     from tasks.load import load_task
@@ -313,7 +313,7 @@ def prepare_base(settings: LLMSettings, console: Console) -> None:
 
 
 def _load(name: str, dtype: str, quantisation: str, device: str, console: Console) -> Base:
-    from benchmarks.methods.text import device_of
+    from benchmarks.run.stages.text import device_of
     from llm_experts.bases.load import load_base
 
     with _pretraining(console) as progress:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cells.cell import Cell
 from benchmarks.plan.job import Job, hash_json, plan
 from benchmarks.plan.suite import load_settings
-from benchmarks.run.cell import Cell
 from benchmarks.run.progress import show_progress
 from experts.expert import ROLES, Role
 from foundation.files import atomic_path, write_json
@@ -87,7 +87,7 @@ def _track(job: Job, view: TaskView, tunings: dict[Role, Tuning], home: Path, co
 
 def _validation_cell(job: Job, view: TaskView, role: Role, tuning: Tuning, folder: Path) -> Path:
     """A tuned role as a cell with validation rows only: test rows stay untouched."""
-    from benchmarks.run.stages import trial_columns, tuning_curves
+    from benchmarks.run.stages.curves import trial_columns, tuning_curves
 
     cell = Cell(
         hash_json([job.key, "tune", role])[:24],

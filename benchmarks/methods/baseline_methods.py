@@ -37,6 +37,11 @@ def method_of(name: str, baseline: Baseline) -> Method:
     return _record(name, said)
 
 
+def unread(name: str) -> Method:
+    """The record of an own method without its words: all that making it needs, and its file is not loaded for it."""
+    return _record(name, {"kind": "own"})
+
+
 @cache
 def _read(name: str, path: Path, _changed: int) -> Method:
     return _record(name, facts(path, NAME))
@@ -49,7 +54,7 @@ def _record(name: str, said: dict[str, Any]) -> Method:
         **words,
         id=name,
         reads="graph" if graph else "tabular",
-        recipe="benchmarks.run.stages.baselines:BASELINE",
+        recipe="benchmarks.run.stages.baseline_recipe:BASELINE",
         edges=graph,
         networks=(("utility", PLAIN),),  # the floor of every fairness method
         rate=Rate(*seconds, per_trial=any(seconds)),

@@ -61,6 +61,7 @@ def combined_of(family: FamilyFacts) -> Method:
         colour=COLOURS["combined"],
         explainer=family.explainer,
         recipe="benchmarks.run.stages.experts:NETWORK",
+        tuned=True,
         networks=(("combined", family.name),),
         rate=network_rate(family),
     )
@@ -83,6 +84,7 @@ def _expert(family: FamilyFacts, role: Role) -> Method:
         compared=COMPARED.get(name, ()),
         levels=LEVELS.get(name, ()),
         recipe="benchmarks.run.stages.experts:NETWORK",
+        tuned=True,
         edges=family.needs_edges,
         role=role,
         networks=((role, family.name),),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
 
-from foundation.discovery import facts, items
+from foundation.discovery import facts, items, plugin_folders
 
 ROOM, NAME = "experts.families", "FAMILY"
 
@@ -28,14 +32,20 @@ STAND_IN = {
 }
 
 
-def families() -> dict[str, FamilyFacts]:
+def families() -> Mapping[str, FamilyFacts]:
     """Families by name; those of plug-in folders come last."""
+    return _families(plugin_folders())
+
+
+@cache
+def _families(_plugins: tuple[Path, ...]) -> Mapping[str, FamilyFacts]:
     found = {name: facts(path, NAME) for name, path in items(ROOM, NAME).items()}
     known = {field.name for field in fields(FamilyFacts)} - {"name"}
-    return {
+    described = {
         name: FamilyFacts(name, **{"label": name, **{k: v for k, v in said.items() if k in known}})
         for name, said in (STAND_IN | found).items()
     }
+    return MappingProxyType(described)
 
 
 def graph_families() -> tuple[str, ...]:

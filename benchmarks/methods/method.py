@@ -16,7 +16,7 @@ PLAIN = "mlp"
 """The family whose experts are called by their role alone, and whose utility expert sets the floor of fair choices."""
 
 TABULAR, GRAPH, TEXT, CROSS = "tabular", "graph", "text", "cross"
-"""Pools of experts that gates mix: the tabular ones; these and the suite's graph experts; those that read text; both."""
+"""Pools of experts that gates mix: tabular ones; these and the suite's graph experts; those that read text; both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ reference, compared, levels
         Whether it runs only where a task has edges.
     role : str
         Role of the expert that it is, or whose twin it is; "" for what is no expert.
+    tuned : bool
+        Whether it is a tuned network itself: its time is that of the network's own entry in the ledger.
     networks : tuple of (role, family)
         Tuned networks that it is or stands on, beside the members of its pool.
     pool : str
@@ -85,6 +87,7 @@ reference, compared, levels
     text: bool = False
     edges: bool = False
     role: str = ""
+    tuned: bool = False
     networks: tuple[Network, ...] = ()
     pool: str = ""
     gate: str = ""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.run.executor import Notify
 from benchmarks.run.ledger import Ledger
+from benchmarks.run.notify import Notify
 from experts.expert import ROLES, Role
 from experts.graph.settings import GraphSettings
 from experts.networks.trainer import Budget

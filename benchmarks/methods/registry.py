@@ -7,26 +7,22 @@ in plug-in folders: a new one is a method without a line here.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.methods import text_experts, text_mixtures
-from benchmarks.methods.baseline_methods import baseline_methods, baseline_names, method_of
-from benchmarks.methods.experts import combined_of, experts_of, network_rate, twins_of
-from benchmarks.methods.families import families, graph_families
+from benchmarks.methods.baseline_methods import baseline_methods, method_of
+from benchmarks.methods.experts import combined_of, experts_of, twins_of
+from benchmarks.methods.families import families
 from benchmarks.methods.gates import gated
 from benchmarks.methods.method import CROSS, GRAPH, PLAIN, TABULAR, TEXT, Method, Network, network_name
 from benchmarks.methods.mixture import MIXTURE
 from benchmarks.methods.own_method import is_own, load_own, own_id
 from experts.roles import ROLES
 from foundation.discovery import plugin_folders
-
-__all__ = [
-    "all_methods", "baseline_names", "graph_families", "graph_methods", "members_of", "method_named", "method_id",
-    "network_method", "network_rate", "pool_networks", "recipe_of", "tabular_methods", "text_methods",
-]  # fmt: skip
 
 
 def tabular_methods() -> tuple[str, ...]:
@@ -44,10 +40,9 @@ def text_methods() -> tuple[str, ...]:
     return tuple(_halves(plugin_folders())[TEXT])
 
 
-def all_methods() -> dict[str, Method]:
+def all_methods() -> Mapping[str, Method]:
     """Records of all methods but those of the user's own."""
-    halves = _halves(plugin_folders())
-    return halves[TABULAR] | halves[GRAPH] | _by_name(baseline_methods()) | halves[TEXT]
+    return _all(plugin_folders())
 
 
 def method_named(name: str) -> Method:
@@ -72,17 +67,13 @@ def pool_networks(pool: str, graph_kinds: Iterable[str]) -> tuple[Network, ...]:
     return tuple((role, family) for family in kinds for role in ROLES)
 
 
-def network_method(network: Network) -> Method | None:
-    """The method that a tuned network is, None for one that is no method of its own."""
-    return next((m for m in all_methods().values() if m.networks == (network,) and m.kind == "expert"), None)
-
-
-def members_of(method: Method, graph_kinds: Iterable[str]) -> tuple[Method, ...]:
-    """The experts that a mixture weighs, as methods."""
+def members_of(method: Method, graph_kinds: Iterable[str], crossed: bool = False) -> tuple[Method, ...]:
+    """The experts that a mixture weighs, as methods; ``crossed``: those of both families hold graph experts, too."""
     if not method.pool:
         return ()
     found = all_methods()
-    networks = pool_networks(method.pool, graph_kinds) if method.pool != TEXT else ()
+    pool = GRAPH if method.pool == CROSS and crossed else method.pool
+    networks = pool_networks(pool, graph_kinds) if pool != TEXT else ()
     text = text_experts.EXPERTS if method.pool in (TEXT, CROSS) else ()
     return (*(found[network_name(*n)] for n in networks), *text, *(found[name] for name in method.members))
 
@@ -91,6 +82,12 @@ def recipe_of(method: Method) -> Any:
     """The recipe that makes a method; its module is imported only now."""
     module, name = method.recipe.split(":")
     return getattr(importlib.import_module(module), name)
+
+
+@cache
+def _all(plugins: tuple[Path, ...]) -> Mapping[str, Method]:
+    halves = _halves(plugins)
+    return MappingProxyType(halves[TABULAR] | halves[GRAPH] | _by_name(baseline_methods()) | halves[TEXT])
 
 
 @cache

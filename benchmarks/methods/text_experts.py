@@ -73,11 +73,6 @@ BASE = _text(
     recipe="benchmarks.run.stages.text_experts:BASE",
 )  # fmt: skip
 
-BASE_MEMBER = _text(
-    id="base", label="Base", about="the base model without an adapter", colour="grey", code="tB", recipe=BASE.recipe,
-)  # fmt: skip
-"""The base as a member that older tables call by its role."""
-
 
 def adapter_kinds() -> tuple[Method, ...]:
     """Utility experts of every other kind of adapter, in the order of the pages."""

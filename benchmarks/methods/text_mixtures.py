@@ -22,13 +22,9 @@ def _mixture(
 FINE_TUNED = _mixture(
     "llm_mixture", "LLM mixture", "text experts and gate after joint fine-tuning", "FINE_TUNED", gate="dense"
 )
-BANK = _mixture(
-    "llm_bank", "LLM adapter bank", "adapters mixed row by row inside the layers", "BANK", gate="dense"
-)
+BANK = _mixture("llm_bank", "LLM adapter bank", "adapters mixed row by row inside the layers", "BANK", gate="dense")
 SEARCHED = _mixture(
     "llm_svf_search", "LLM SVF search", "singular-value vectors, weights by evolution", "SEARCHED", kind="static",
     family="llm", adapter="svf",
 )  # fmt: skip
-DISPATCHED = _mixture(
-    "llm_dispatch", "LLM dispatch", "Bayesian dispatch by hidden state and keywords", "DISPATCHED"
-)
+DISPATCHED = _mixture("llm_dispatch", "LLM dispatch", "Bayesian dispatch by hidden state and keywords", "DISPATCHED")

@@ -14,11 +14,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from foundation.discovery import ROOT
+
 LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
 BASELINE_LIBRARIES = ("fairlearn", "lightgbm", "torch-geometric")
 LLM_LIBRARIES = ("bitsandbytes", "peft", "tokenizers", "transformers")
-COMPUTING = ("tasks", "metrics", "experts", "gates", "moe")
 
 
 def limit_threads(count: int = 1) -> None:
@@ -60,31 +60,6 @@ def environment_hash() -> str:
         **llm_library_versions(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def source_hash(*names: str) -> str:
-    """Hash of the sources of files or folders under the project's root."""
-    digest = hashlib.sha256()
-    for name in names:
-        path = ROOT / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(ROOT).as_posix().encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def computing_hash() -> str:
-    """Hash of the code that turns a task into experts and scores; part of every job key."""
-    return source_hash(
-        *COMPUTING,
-        *(
-            "benchmarks/run/stages.py",
-            "benchmarks/methods/networks.py",
-            "benchmarks/run/scoring.py",
-            "benchmarks/run/levels.py",
-        ),
-    )
 
 
 @cache

@@ -12,17 +12,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from benchmarks.methods.baseline_methods import baseline_names
+from benchmarks.methods.families import graph_families
 from benchmarks.methods.own_method import is_own
-from benchmarks.methods.registry import (
-    baseline_names,
-    graph_families,
-    graph_methods,
-    method_id,
-    tabular_methods,
-    text_methods,
-)
+from benchmarks.methods.registry import graph_methods, method_id, tabular_methods, text_methods
 
 SUITES = Path(__file__).resolve().parent.parent / "suites"
+
 
 class SuiteError(ValueError):
     """A suite that does not exist or cannot be read."""

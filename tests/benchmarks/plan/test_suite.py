@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.methods.baselines import BASELINES
-from benchmarks.plan.suite import GRAPH_METHODS, METHODS, Suite, SuiteError, load_suite, method_id, suite_names
+from benchmarks.methods.baseline_methods import baseline_names
+from benchmarks.methods.registry import graph_methods, method_id, tabular_methods
+from benchmarks.plan.suite import Suite, SuiteError, load_suite, suite_names
 from tasks.registry import names
 
 
@@ -26,7 +27,7 @@ def test_default_suite_is_the_promised_one() -> None:
 def test_full_suite_has_every_card_and_every_method() -> None:
     suite = load_suite("full")
     assert {task.split(":")[0] for task in suite.tasks} == set(names())
-    assert set(suite.methods) == {*METHODS, *GRAPH_METHODS, *BASELINES}
+    assert set(suite.methods) == {*tabular_methods(), *graph_methods(), *baseline_names()}
     assert (suite.splits, suite.seeds) == (10, 3)
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from benchmarks.methods.baseline_methods import baseline_names
 from benchmarks.methods.baseline_tuning import BaselineTuning, tune_baseline
-from benchmarks.methods.baselines import BASELINES, load_baseline
+from benchmarks.methods.baselines import load_baseline
 from benchmarks.methods.networks import Tunings
 from benchmarks.methods.own_method import load_own
-from benchmarks.run.executor import Notify
 from benchmarks.run.levels import Trained
+from benchmarks.run.notify import Notify
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 
@@ -37,7 +38,8 @@ class Baselines:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the job's baselines and own methods."""
-        return tuple(method for method in self.job.methods if method in BASELINES or method in self._own)
+        known = baseline_names()
+        return tuple(method for method in self.job.methods if method in known or method in self._own)
 
     def of(self, method: str, repeat: int) -> BaselineTuning:
         """The tuned method; in further repetitions its chosen parameters, fitted with another seed."""
