@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from gates.candidates import GateFit
 from gates.gate import ProjectedGate
+from gates.problem import GateProblem
 
 POOLS = ("tabular", "graph", "text", "cross")
 """Sets of experts that a gate may mix."""
@@ -23,7 +26,9 @@ class GateDefinition:
     about : str
         One line of plain words, without a full stop.
     gate : type
-        Its class, whose ``name`` is that of the file.
+        Its class, a dataclass of tensors and JSON values, whose ``name`` is that of the file.
+    fit : callable
+        problem → fit: learns from the problem's training rows, if it learns, and chooses on its validation rows.
     kind : str
         A key of :data:`reports.names.KINDS`: "gate" where weights depend on the row, "static" where they do not.
     method : str
@@ -39,6 +44,7 @@ class GateDefinition:
     label: str
     about: str
     gate: type[ProjectedGate]
+    fit: Callable[[GateProblem], GateFit]
     kind: str = "gate"
     method: str = ""
     pools: tuple[str, ...] = POOLS

@@ -6,13 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.methods.baselines import ITEM, ROOM
 from benchmarks.methods.method import PLAIN, Method, Rate
 from foundation.discovery import facts, items
 
 if TYPE_CHECKING:
     from benchmarks.methods.baseline import Baseline
-
-ROOM, NAME = "benchmarks.methods.baselines", "METHOD"
 
 WORDS = (
     "label", "about", "family", "reference", "kind", "colour", "explainer", "secondary", "landmark", "levels",
@@ -21,14 +20,9 @@ WORDS = (
 """What a record takes over from a baseline as it is."""
 
 
-def baseline_names() -> tuple[str, ...]:
-    """Names of the baselines, those of plug-in folders last."""
-    return tuple(items(ROOM, NAME))
-
-
 def baseline_methods() -> tuple[Method, ...]:
     """All baselines, without importing one."""
-    return tuple(_read(name, path, path.stat().st_mtime_ns) for name, path in items(ROOM, NAME).items())
+    return tuple(_read(name, path, path.stat().st_mtime_ns) for name, path in items(ROOM, ITEM).items())
 
 
 def method_of(name: str, baseline: Baseline) -> Method:
@@ -44,7 +38,7 @@ def unread(name: str) -> Method:
 
 @cache
 def _read(name: str, path: Path, _changed: int) -> Method:
-    return _record(name, facts(path, NAME))
+    return _record(name, facts(path, ITEM))
 
 
 def _record(name: str, said: dict[str, Any]) -> Method:

@@ -6,8 +6,8 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from benchmarks.methods.baseline_methods import NAME as BASELINE_NAME
-from benchmarks.methods.baseline_methods import ROOM as BASELINE_ROOM
+from benchmarks.methods.baselines import ITEM as BASELINE
+from benchmarks.methods.baselines import ROOM as BASELINE_ROOM
 from foundation.discovery import ROOT, items, plugin_folders, room_sources
 
 PLAN = ("__init__", "code", "environment", "job", "suite")
@@ -56,7 +56,7 @@ def _rooms_hash(rooms: tuple[str, ...], _plugins: tuple[Path, ...]) -> str:
 
 def baseline_hash(name: str) -> str:
     """Hash of a baseline's own file and of the private files of its room."""
-    own = items(BASELINE_ROOM, BASELINE_NAME)[name]
+    own = items(BASELINE_ROOM, BASELINE)[name]
     shared = {name: path for name, path in room_files(BASELINES).items() if path.name.startswith("_")}
     return _digest({f"{BASELINES}/{own.name}": own, **shared})
 

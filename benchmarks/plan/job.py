@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.methods.baseline_methods import baseline_names
+from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.method import CROSS, GRAPH, PLAIN, TABULAR, Network
 from benchmarks.methods.own_method import is_own, own_hash, own_path
 from benchmarks.methods.registry import all_methods, method_id, pool_networks

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from benchmarks.methods.baseline_methods import baseline_names
+from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.families import graph_families
 from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods, text_methods

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks.methods.baseline_methods import baseline_names
+from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.experts import network_rate
 from benchmarks.methods.families import families
 from benchmarks.methods.method import Rate, network_name

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from benchmarks.methods.baseline_methods import baseline_names
 from benchmarks.methods.baseline_tuning import BaselineTuning, tune_baseline
-from benchmarks.methods.baselines import load_baseline
+from benchmarks.methods.baselines import baseline_names, load_baseline
 from benchmarks.methods.networks import Tunings
 from benchmarks.methods.own_method import load_own
 from benchmarks.run.levels import Trained

@@ -32,7 +32,9 @@ from experts.expert import ROLES, Expert, Role
 from experts.tuning.out_of_fold import fold_of_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed
-from gates.lanes import DEFAULT_CONFIGS, GateFit, train_gate
+from gates.candidates import GateFit
+from gates.fitting import fit_gate
+from gates.settings import DEFAULT_CONFIGS
 from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
@@ -179,7 +181,7 @@ class TextSystem:
             rows = self.view.split.validation
             probe(self.experts, self.view, rows)
             with self.ledger.clock(f"gate {families} {kind}"):
-                self._gates[pool, kind] = train_gate(
+                self._gates[pool, kind] = fit_gate(
                     self.view,
                     logits_oof,
                     kind,

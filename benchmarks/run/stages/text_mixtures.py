@@ -16,7 +16,7 @@ from benchmarks.run.stages.text import FAMILIES, TextSystem
 from benchmarks.run.stages.text_tables import front_rows
 from experts.expert import ROLES, Expert
 from foundation.seeding import derive_seed, torch_generator
-from gates.lanes import GateFit
+from gates.candidates import GateFit
 from gates.selection import ValidationScore, validation_scores
 from llm_experts.mixtures.dispatch import BayesDispatcher
 from llm_experts.mixtures.dispatch_models import responsibilities

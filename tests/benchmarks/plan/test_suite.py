@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.methods.baseline_methods import baseline_names
+from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods
 from benchmarks.plan.suite import Suite, SuiteError, load_suite, suite_names
 from tasks.registry import names

@@ -202,6 +202,7 @@ def test_saved_weights_are_those_of_prediction(method: str, tmp_path: Path) -> N
     model.save(tmp_path)
     facts = json.loads((tmp_path / "expert.json").read_text(encoding="utf-8"))
     assert facts["family"] == model.family == load_baseline(method).family
+    assert facts["explainer"] == model.explainer == load_baseline(method).explainer
     assert facts["settings"]["epochs"] == FEW["epochs"]
     weights = load_file(tmp_path / "weights.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in model.module.state_dict().items())
