@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.methods.method import TABULAR
-from benchmarks.methods.networks import Tunings
 from benchmarks.methods.registry import pool_networks, text_methods
 from benchmarks.plan.environment import reset_peak_memory
 from benchmarks.plan.job import FLOOR, Job
@@ -20,6 +19,7 @@ from benchmarks.run.notify import METHODS_SHARE, TUNING_SHARE, Notify
 from benchmarks.run.scoring import recorded, write_cells
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.maker import Maker
+from benchmarks.run.stages.networks import Tunings
 from benchmarks.run.stages.tabular import TabularSystem
 from benchmarks.run.time_limit import time_limit
 from experts.expert import Expert

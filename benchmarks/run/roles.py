@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.cells.cell import Cell
-from benchmarks.methods.networks import Tunings
 from benchmarks.plan.job import Job, hash_json, plan
 from benchmarks.plan.suite import load_settings
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.curves import trial_columns, tuning_curves
+from benchmarks.run.stages.networks import Tunings
 from experts.roles import ROLES, Role
 from foundation.files import atomic_path, write_json
 from tasks.load import load_task

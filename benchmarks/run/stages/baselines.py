@@ -12,10 +12,10 @@ from torch import Tensor
 
 from benchmarks.methods.baseline_tuning import BaselineTuning, tune_baseline
 from benchmarks.methods.baselines import baseline_names, load_baseline
-from benchmarks.methods.networks import Tunings
 from benchmarks.methods.own_method import load_own
 from benchmarks.run.levels import Trained
 from benchmarks.run.notify import Notify
+from benchmarks.run.stages.networks import Tunings
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 

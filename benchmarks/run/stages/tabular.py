@@ -12,13 +12,13 @@ import torch
 from benchmarks.cells.cell import Cell
 from benchmarks.methods.baseline_methods import unread
 from benchmarks.methods.method import GRAPH, TABULAR, Method, Network, network_name
-from benchmarks.methods.networks import Tunings
 from benchmarks.methods.registry import all_methods, pool_networks, recipe_of, tabular_methods
 from benchmarks.plan.job import Job
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import Trained
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.curves import Curves, trial_columns
+from benchmarks.run.stages.networks import Tunings
 from benchmarks.run.stages.recipe import Recipe
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role

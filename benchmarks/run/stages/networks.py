@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.methods.method import Network, network_name
 from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import Notify
+from benchmarks.run.notify import TUNING_SHARE, Notify
 from experts.expert import ROLES, Role
 from experts.graph.settings import GraphSettings
 from experts.networks.trainer import Budget
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
     from benchmarks.plan.job import Job
     from tasks.task import TaskView
-
-TUNING_SHARE = 0.45
-"""Of a job's time, roughly; only the progress bar looks at it."""
-
-Network = tuple[Role, str]
-"""A role and the family of its networks: "mlp" or a kind of graph expert."""
 
 
 class Tunings:
@@ -106,8 +101,3 @@ class Tunings:
     def summarise(self) -> None:
         """Write the summary of the three roles of the tabular experts."""
         write_summary([self.of(role, 0) for role in ROLES], self.folder)
-
-
-def network_name(role: Role, family: str) -> str:
-    """Name of a tuned network, which is also that of its method."""
-    return role if family == "mlp" else f"{family}_{role}"
