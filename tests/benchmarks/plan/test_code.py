@@ -32,10 +32,8 @@ def imports_of(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], node.module or ""]).strip(
-                "."
-            )
-            name = base if node.level else node.module or ""
+            assert node.level == 0, f"{path}: a relative import, which this project does without"
+            name = node.module or ""
             found |= {name, *(f"{name}.{alias.name}" for alias in node.names)}
     return found | {parent for name in found for parent in parents_of(name)}
 
