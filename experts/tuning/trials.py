@@ -74,7 +74,7 @@ def floor_of(
     if given is None:
         raise ValueError(
             f"Tuning the {role} role needs utility_floor: without one the smallest gap wins, and a constant predictor "
-            "has none. Pass the Tuning of the utility role, or a number."
+            "has none. Pass the tuned utility expert, or a number."
         )
     return float(given), epsilon
 
