@@ -10,24 +10,10 @@ from experts.networks.group_profiles import indicator_or_none
 from experts.networks.integrated_gradients import path_slopes
 from experts.networks.lanes import LaneParameters, head, hidden, row_chunks, with_ones
 from experts.networks.second_layer import SecondLayer
+from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from tasks.task import TaskView
-
-OUTCOME_METRICS = ("acc@1", "f1@1", "auc@1", "utility@1", "dp@1", "eopp@1", "fair_res@1")
-REASON_METRICS = ("ref@1", "vef@1", "att_jsd@1", "fair_proc@1")
-FINAL = "final@1"
-RARER_SHARE = "rarer_share"
-SCORES: dict[Role, str] = {
-    "utility": "utility@1",
-    "result": "fair_res@1",
-    "procedural": "fair_proc@1",
-    "combined": FINAL,
-}
-"""The metric that a role is judged by."""
-
-HIGHER_IS_BETTER = ("utility@1", FINAL)
-"""Scores to maximise; the others are gaps."""
 
 LANE_FLOATS = 1 << 24
 """Floats of attributions held at once (64 MiB)."""

@@ -13,7 +13,7 @@ from experts.networks.adam import LaneAdam, clip_lanes
 from experts.networks.batches import Batch, TrainingRows
 from experts.networks.checkpoints import Checkpoints
 from experts.networks.inputs import LaneInputs
-from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES, lane_metrics, reason_metrics
+from experts.networks.lane_metrics import lane_metrics, reason_metrics
 from experts.networks.lanes import DropoutMasks, LaneParameters, Workspace, dropout_backward, dropout_forward
 from experts.networks.network import MLP, Network
 from experts.networks.objectives.combined import CombinedObjective
@@ -22,6 +22,7 @@ from experts.networks.objectives.procedural import ProceduralObjective
 from experts.networks.objectives.result import ResultObjective
 from experts.networks.objectives.utility import UtilityObjective
 from experts.networks.running import LaneOutcomes, RunningLanes, check_lanes, evaluation_rows, run_steps
+from experts.scores import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES
 from foundation.seeding import derive_seed
 from tasks.task import TaskView
 

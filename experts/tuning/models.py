@@ -22,9 +22,9 @@ from torch import Tensor
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
 from experts.networks.batches import stratified_order
-from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from experts.networks.running import LaneOutcomes
 from experts.networks.trainer import Budget
+from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from experts.tuning.folds import fold_of_rows
 from experts.tuning.repeats import check_repeats, infeasible_note
 from experts.tuning.study import Plan, Progress, Trained, run_study

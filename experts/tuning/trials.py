@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from torch import Tensor
 
 from experts.expert import ALIASES, Role
-from experts.networks.lane_metrics import HIGHER_IS_BETTER, SCORES
+from experts.scores import HIGHER_IS_BETTER, SCORES
 from experts.tuning.sampler import batch_sampler
 from experts.tuning.trial_store import Direction, Row, TrialStore
 from foundation.seeding import derive_seed

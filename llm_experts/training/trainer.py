@@ -15,8 +15,8 @@ from experts.expert import Role
 from experts.networks.adam import LaneAdam, clip_lanes
 from experts.networks.batches import stratified_order
 from experts.networks.checkpoints import Checkpoints
-from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from experts.networks.running import LaneOutcomes, RunningLanes, check_lanes, evaluation_rows, run_steps
+from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from foundation.seeding import derive_seed, torch_generator
 from llm_experts.decoder.cut import Answers
 from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
