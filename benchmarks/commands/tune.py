@@ -59,7 +59,7 @@ def tune(
 def _table(tuned: TunedRoles) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"{tuned.name}: chosen on validation rows ({next(iter(tuned.best.values())).space} space)")
+    table = Table(title=f"{tuned.name}: chosen on validation rows ({tuned.space} space)")
     for column in ("expert", "trial", "utility", "fair_res", "fair_proc", "parameters"):
         table.add_column(column)
     for role, tuning in tuned.best.items():

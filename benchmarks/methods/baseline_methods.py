@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.baselines import ITEM, ROOM
-from benchmarks.methods.method import PLAIN, Method, Rate
+from benchmarks.methods.method import Method, Rate
+from experts.families.registry import PLAIN
 from foundation.discovery import facts, items
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.methods.families import FamilyFacts
-from benchmarks.methods.method import PLAIN, Method, Rate, network_name
+from benchmarks.methods.method import Method, Rate, network_name
+from experts.families.registry import PLAIN
 from experts.roles import ROLES, Role
 
 COLOURS: dict[Role, str] = {"utility": "vermillion", "result": "green", "procedural": "purple", "combined": "orange"}

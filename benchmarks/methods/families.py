@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from foundation.discovery import facts, items, plugin_folders
-
-ROOM, NAME = "experts.families", "FAMILY"
+from experts.families.registry import family_facts, family_names
+from foundation.discovery import plugin_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +18,9 @@ class FamilyFacts:
 
     name: str
     label: str
-    code: str = ""
-    needs_edges: bool = False
-    explainer: str = ""
-
-
-STAND_IN = {
-    "mlp": {"label": "MLP", "code": "", "needs_edges": False, "explainer": "integrated_gradients"},
-    "gcn": {"label": "GCN", "code": "g", "needs_edges": True, "explainer": "integrated_gradients"},
-    "gin": {"label": "GIN", "code": "i", "needs_edges": True, "explainer": "integrated_gradients"},
-    "sage": {"label": "SAGE", "code": "s", "needs_edges": True, "explainer": "integrated_gradients"},
-}
+    code: str
+    needs_edges: bool
+    explainer: str
 
 
 def families() -> Mapping[str, FamilyFacts]:
@@ -37,17 +28,22 @@ def families() -> Mapping[str, FamilyFacts]:
     return _families(plugin_folders())
 
 
-@cache
-def _families(_plugins: tuple[Path, ...]) -> Mapping[str, FamilyFacts]:
-    found = {name: facts(path, NAME) for name, path in items(ROOM, NAME).items()}
-    known = {field.name for field in fields(FamilyFacts)} - {"name"}
-    described = {
-        name: FamilyFacts(name, **{"label": name, **{k: v for k, v in said.items() if k in known}})
-        for name, said in (STAND_IN | found).items()
-    }
-    return MappingProxyType(described)
-
-
 def graph_families() -> tuple[str, ...]:
     """Names of the families that pass messages over edges."""
     return tuple(family.name for family in families().values() if family.needs_edges)
+
+
+@cache
+def _families(_plugins: tuple[Path, ...]) -> Mapping[str, FamilyFacts]:
+    return MappingProxyType({name: _described(name) for name in family_names()})
+
+
+def _described(name: str) -> FamilyFacts:
+    said = family_facts(name)
+    return FamilyFacts(
+        name,
+        label=said.get("label", name),
+        code=said.get("code", name[:1]),
+        needs_edges=said.get("needs_edges", False),
+        explainer=said.get("explainer", ""),
+    )

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from experts.families.registry import PLAIN
 from experts.roles import Role
 
 Network = tuple[Role, str]
-"""A tuned role and its family, such as ("utility", "mlp")."""
-
-PLAIN = "mlp"
-"""The family whose experts are called by their role alone, and whose utility expert sets the floor of fair choices."""
+"""A tuned role and the family of its experts, such as ("utility", "mlp")."""
 
 TABULAR, GRAPH, TEXT, CROSS = "tabular", "graph", "text", "cross"
 """Pools of experts that gates mix: tabular ones; these and the suite's graph experts; those that read text; both."""

@@ -18,9 +18,10 @@ from benchmarks.methods.baseline_methods import baseline_methods, method_of
 from benchmarks.methods.experts import combined_of, experts_of, twins_of
 from benchmarks.methods.families import families
 from benchmarks.methods.gates import gated
-from benchmarks.methods.method import CROSS, GRAPH, PLAIN, TABULAR, TEXT, Method, Network, network_name
+from benchmarks.methods.method import CROSS, GRAPH, TABULAR, TEXT, Method, Network, network_name
 from benchmarks.methods.mixture import MIXTURE
 from benchmarks.methods.own_method import is_own, load_own, own_id
+from experts.families.registry import PLAIN
 from experts.roles import ROLES
 from foundation.discovery import plugin_folders
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.baselines import baseline_names
-from benchmarks.methods.method import CROSS, GRAPH, PLAIN, TABULAR, Network
+from benchmarks.methods.method import CROSS, GRAPH, TABULAR, Network
 from benchmarks.methods.own_method import is_own, own_hash, own_path
 from benchmarks.methods.registry import all_methods, method_id, pool_networks
 from benchmarks.plan.code import baseline_hash, computing_hash, text_hash
 from benchmarks.plan.environment import baseline_library_versions, library_versions, llm_library_versions
 from benchmarks.plan.suite import LLMSettings, Suite, SuiteError
+from experts.families.registry import PLAIN
 from foundation.seeding import derive_seed
 from tasks.registry import resolve, task_name
 

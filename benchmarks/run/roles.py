@@ -14,13 +14,14 @@ from benchmarks.run.ledger import Ledger
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.curves import trial_columns, tuning_curves
 from benchmarks.run.stages.networks import Tunings
+from experts.families.registry import PLAIN
 from experts.roles import ROLES, Role
 from foundation.files import atomic_path, write_json
 from tasks.load import load_task
 from tasks.registry import resolve
 
 if TYPE_CHECKING:
-    from experts.tuning.study import Tuning
+    from experts.tuning.tuned import Tuned
     from tasks.task import TaskView
 
 
@@ -32,6 +33,8 @@ class TunedRoles:
     ----------
     name : str
         The task's.
+    space : str
+        Search space.
     best : mapping
         What was chosen for each role.
     folder : Path
@@ -41,7 +44,8 @@ class TunedRoles:
     """
 
     name: str
-    best: Mapping[Role, Tuning]
+    space: str
+    best: Mapping[Role, Tuned]
     folder: Path
     cells: list[Path]
 
@@ -63,21 +67,21 @@ def tune_roles(
     ).view()
     home = output / "jobs" / job.folder
     tunings = Tunings(job, view, home / "tune", Ledger(home / "timing.json"), notify)
-    tunings.plan([(role, "mlp") for role in ROLES])
+    tunings.plan([(role, PLAIN) for role in ROLES])
     tunings.summarise()
     best = {role: tunings.of(role, 0) for role in ROLES}
     cells = [_cell(job, view, role, tuning, home / "cells") for role, tuning in best.items()]
-    return TunedRoles(view.name, best, home / "tune", cells)
+    return TunedRoles(view.name, job.space, best, home / "tune", cells)
 
 
-def _cell(job: Job, view: TaskView, role: Role, tuning: Tuning, folder: Path) -> Path:
+def _cell(job: Job, view: TaskView, role: Role, tuning: Tuned, folder: Path) -> Path:
     """A tuned role as a cell with validation rows only: test rows stay untouched."""
     cell = Cell(
         hash_json([job.key, "tune", role])[:24],
         {
             "suite": job.suite, "task": job.title, "task_hash": view.hash, "protocol": job.protocol, "split": job.split,
             "split_hash": view.split.hash, "use_sensitive": job.use_sensitive, "seed": 0, "method": role, "role": role,
-            "family": "mlp",
+            "family": PLAIN,
         },
         params={**tuning.best_params, "trials": job.trials, "space": job.space, "best_trial": tuning.best_trial},
         stages=tuning_curves(tuning),

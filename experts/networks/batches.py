@@ -9,8 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from experts.graph.neighbourhood import Neighbourhood
 from experts.networks.lanes import with_ones
+from experts.networks.second_layer import SecondLayer
 from foundation.seeding import torch_generator
 from metrics.surrogates import known_rates, rate_weights, relative_weights
 from tasks.task import HIDDEN, TaskView
@@ -32,8 +32,8 @@ class Batch:
         Weight of each row in each lane; None: all 1.
     sample_rows : int
         Rows of :attr:`sample`.
-    around : Neighbourhood or None
-        What a second graph layer of the rows reads.
+    around : SecondLayer or None
+        The second layer of the rows, over their neighbours.
     """
 
     rows: Tensor
@@ -42,7 +42,7 @@ class Batch:
     n_groups: int
     weights: Tensor | None = None
     sample_rows: int = 512
-    around: Neighbourhood | None = None
+    around: SecondLayer | None = None
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -139,7 +139,7 @@ class TrainingRows:
     sample_rows : int
         Rows of each batch's sample for costly losses.
     neighbourhood : callable, optional
-        From rows to what a second graph layer reads.
+        From rows to their second layer.
 
     Raises
     ------
@@ -154,7 +154,7 @@ class TrainingRows:
         weights: Tensor | None,
         seed: int,
         sample_rows: int = 512,
-        neighbourhood: Callable[[Tensor], Neighbourhood | None] = lambda _: None,
+        neighbourhood: Callable[[Tensor], SecondLayer | None] = lambda _: None,
     ) -> None:
         self._view = view
         self._neighbourhood = neighbourhood

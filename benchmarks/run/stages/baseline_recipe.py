@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.methods.method import Method
 from benchmarks.run.levels import Trained
-from benchmarks.run.stages.curves import Tuned
+from benchmarks.run.stages.curves import Searched
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
 from experts.expert import Expert
@@ -28,7 +28,7 @@ class BaselineRecipe(Recipe[TabularSystem]):
         found = system.baselines.of(method.id, system.repeat)
         return {**found.params, "best_trial": found.best_trial, "feasible": found.feasible}
 
-    def trials(self, system: TabularSystem, method: Method) -> Tuned | None:
+    def trials(self, system: TabularSystem, method: Method) -> Searched | None:
         """Its own, where it was tuned."""
         found = system.baselines.of(method.id, 0)
         return found if found.trials else None

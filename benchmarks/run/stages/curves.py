@@ -8,8 +8,8 @@ Curves = dict[str, list[tuple[int, float]]]
 """Metric name → (step, value)."""
 
 
-class Tuned(Protocol):
-    """A tuned role of any family."""
+class Searched(Protocol):
+    """What a study leaves: a tuned role, adapter or baseline."""
 
     @property
     def role(self) -> str:
@@ -22,7 +22,7 @@ class Tuned(Protocol):
         ...
 
 
-def tuning_curves(tuned: Tuned) -> Curves:
+def tuning_curves(tuned: Searched) -> Curves:
     """Objective and utility of every trial of a role; trials are steps."""
     rows = [row for row in tuned.trials if row["objective"] is not None]
     return {
@@ -43,7 +43,7 @@ def best_per_step(stage: str, history: list[dict[str, Any]]) -> Curves:
     return curves
 
 
-def trial_columns(tuned: Tuned) -> dict[str, list[Any]]:
+def trial_columns(tuned: Searched) -> dict[str, list[Any]]:
     """Trials as one list per column."""
     last = ("objective", "feasible", "state", "reason", "step")
     flat = [{"number": t["number"], **t["params"], **t["metrics"], **{k: t[k] for k in last}} for t in tuned.trials]

@@ -6,12 +6,11 @@ from typing import Any
 
 from benchmarks.methods.method import Method
 from benchmarks.run.levels import Trained
-from benchmarks.run.stages.curves import Curves, Tuned, tuning_curves
+from benchmarks.run.stages.curves import Curves, Searched, tuning_curves
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
 from experts.expert import Expert
-from experts.networks.twin import twin
-from experts.tuning.study import Tuning, trial_probabilities
+from experts.tuning.tuned import Tuned
 
 
 class TunedNetwork(Recipe[TabularSystem]):
@@ -19,12 +18,12 @@ class TunedNetwork(Recipe[TabularSystem]):
 
     def make(self, system: TabularSystem, method: Method) -> Expert:
         """The expert of this repetition."""
-        return self._tuning(system, method).expert
+        return self._tuned(system, method).expert
 
     def trained(self, system: TabularSystem, method: Method) -> Trained | None:
         """Every trial of the study."""
-        split, tuning = system.view.split, self._tuning(system, method)
-        return Trained(*(trial_probabilities(system.view, tuning, rows) for rows in (split.validation, split.test)))
+        split, network = system.view.split, method.networks[0]
+        return Trained(*(system.trial_probabilities(network, rows) for rows in (split.validation, split.test)))
 
     def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:
         """The network's own."""
@@ -32,19 +31,19 @@ class TunedNetwork(Recipe[TabularSystem]):
 
     def chosen(self, system: TabularSystem, method: Method) -> dict[str, Any]:
         """Parameters of the chosen trial."""
-        tuning = self._tuning(system, method)
-        return {**tuning.best_params, "best_trial": tuning.best_trial, "feasible": tuning.feasible}
+        tuned = self._tuned(system, method)
+        return {**tuned.best_params, "best_trial": tuned.best_trial, "feasible": tuned.feasible}
 
     def curves(self, system: TabularSystem, method: Method) -> Curves:
         """Of the study."""
-        return {} if system.repeat else tuning_curves(self._tuning(system, method))
+        return {} if system.repeat else tuning_curves(self._tuned(system, method))
 
-    def trials(self, system: TabularSystem, method: Method) -> Tuned | None:
+    def trials(self, system: TabularSystem, method: Method) -> Searched | None:
         """Those of the study."""
-        return self._tuning(system, method)
+        return self._tuned(system, method)
 
     @staticmethod
-    def _tuning(system: TabularSystem, method: Method) -> Tuning:
+    def _tuned(system: TabularSystem, method: Method) -> Tuned:
         return system.tuning(*method.networks[0])
 
 
@@ -53,7 +52,7 @@ class Twin(TunedNetwork):
 
     def make(self, system: TabularSystem, method: Method) -> Expert:
         """λ = 0."""
-        return twin(system.view, self._tuning(system, method))
+        return system.twin(method.networks[0])
 
     def trained(self, system: TabularSystem, method: Method) -> Trained | None:  # noqa: ARG002
         """None: one training."""
@@ -72,7 +71,7 @@ class Twin(TunedNetwork):
         """None: nothing was searched for."""
         return {}
 
-    def trials(self, system: TabularSystem, method: Method) -> Tuned | None:  # noqa: ARG002
+    def trials(self, system: TabularSystem, method: Method) -> Searched | None:  # noqa: ARG002
         """None: nothing was searched for."""
         return None
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from benchmarks.run.stages.curves import Curves, Tuned
+from benchmarks.run.stages.curves import Curves, Searched
 
 if TYPE_CHECKING:
     from benchmarks.cells.cell import Cell
@@ -41,7 +41,7 @@ class Recipe(ABC, Generic[System]):
         """Curves by stage."""
         return {}
 
-    def trials(self, system: System, method: Method) -> Tuned | None:  # noqa: ARG002
+    def trials(self, system: System, method: Method) -> Searched | None:  # noqa: ARG002
         """The record of the trials that were made for this method."""
         return None
 

@@ -22,7 +22,8 @@ from benchmarks.run.stages.networks import Tunings
 from benchmarks.run.stages.recipe import Recipe
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
-from experts.tuning.study import Tuning
+from experts.families.registry import PLAIN
+from experts.tuning.tuned import Tuned
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 from gates.candidates import GateFit
@@ -44,19 +45,29 @@ class TabularSystem:
     """The experts of one seed and everything that is built on them, each part made once, when it is asked for."""
 
     def __init__(
-        self, job: Job, view: TaskView, tunings: Tunings, baselines: Baselines, repeat: int, ledger: Ledger
+        self, job: Job, view: TaskView, networks: Tunings, baselines: Baselines, repeat: int, ledger: Ledger
     ) -> None:
         self.job, self.view, self.repeat, self.ledger = job, view, repeat, ledger
         self.seed, self.baselines = job.seed_of(repeat), baselines
-        self._tunings = tunings
+        self._tunings = networks
         self._gates: dict[tuple[str, str], GateFit] = {}
         self._outputs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
     # -- what methods share -------------------------------------------------------------------------------------------
 
-    def tuning(self, role: Role, family: str = "mlp") -> Tuning:
-        """A tuned network of this seed."""
+    def tuning(self, role: Role, family: str = PLAIN) -> Tuned:
+        """A tuned expert of this seed."""
         return self._tunings.of(role, self.repeat, family)
+
+    def twin(self, network: Network) -> Expert:
+        """The same expert without its fairness terms."""
+        role, family = network
+        return self._tunings.twin(role, self.repeat, family)
+
+    def trial_probabilities(self, network: Network, rows: Tensor) -> Tensor:
+        """[trials, r] probabilities by all trials of a study that were completed."""
+        role, family = network
+        return self._tunings.trial_probabilities(role, rows, family)
 
     @property
     def floor(self) -> float:
@@ -78,7 +89,7 @@ class TabularSystem:
 
     def logits_oof(self, pool: str = TABULAR) -> Tensor:
         """[n_train, m] what experts say about training rows that they have not seen: what gates learn from."""
-        found = [self._tunings.logits_oof("mlp")]
+        found = [self._tunings.logits_oof(PLAIN)]
         if pool == GRAPH:
             found += [self._tunings.logits_oof(kind) for kind in self.job.graph_kinds]
         return torch.cat(found, dim=1)
@@ -143,7 +154,7 @@ class TabularSystem:
 
     def pool_entries(self, pool: str) -> tuple[str, ...]:
         """Ledger entries of a pool's members and their out-of-fold outputs."""
-        families = ("mlp", *(self.job.graph_kinds if pool == GRAPH else ()))
+        families = (PLAIN, *(self.job.graph_kinds if pool == GRAPH else ()))
         folds = (f"out of fold {family}" for family in families)
         return (*map(self.network_entry, self.pool_networks(pool)), *folds)
 

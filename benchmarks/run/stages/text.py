@@ -29,7 +29,7 @@ from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
 from benchmarks.run.stages.text_tables import BiasSets, leaves_of, template_rows
 from experts.expert import ROLES, Expert, Role
-from experts.tuning.out_of_fold import fold_of_rows
+from experts.tuning.folds import fold_of_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 from gates.candidates import GateFit
@@ -45,7 +45,7 @@ from llm_experts.reading.template_spread import SpreadRow, outcome_spread
 from llm_experts.training.out_of_fold import out_of_fold_logits
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget
-from llm_experts.training.tuning import Tuning, tune
+from llm_experts.training.tuning import TunedAdapter, tune
 from moe.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class TextSystem:
         self.seed = derive_seed(tabular.seed, "text experts")
         self.folder, self._notify = folder / f"seed_{tabular.seed}", notify
         self._once: dict[str, Any] = {}
-        self._tunings: dict[tuple[Role, str], Tuning] = {}
+        self._tunings: dict[tuple[Role, str], TunedAdapter] = {}
         self._gates: dict[tuple[str, str], GateFit] = {}
         self._texts: dict[int, TaskTexts] = {}
         self._bias = BiasSets(self.view, settings.bias_items, derive_seed(job.suite_seed, "bias"))
@@ -122,7 +122,7 @@ class TextSystem:
         """Reader of the three roles."""
         return self.texts(self.settings.kind).reader
 
-    def tuning(self, role: Role, kind: str | None = None) -> Tuning:
+    def tuning(self, role: Role, kind: str | None = None) -> TunedAdapter:
         """Stage 1: a role's tuned adapter of a kind; fair roles under the floor that the utility adapter sets."""
         name = kind or self.settings.kind
         if (role, name) not in self._tunings:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.methods.method import Method
-from benchmarks.run.stages.curves import Curves, Tuned, tuning_curves
+from benchmarks.run.stages.curves import Curves, Searched, tuning_curves
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.text import TextSystem
 from experts.expert import Expert, Role
-from llm_experts.training.tuning import Tuning
+from llm_experts.training.tuning import TunedAdapter
 from llm_experts.training.twin import twin
 
 
@@ -35,7 +35,7 @@ class Adapter(Recipe[TextSystem]):
         """Of the study."""
         return tuning_curves(self._tuning(system, method))
 
-    def trials(self, system: TextSystem, method: Method) -> Tuned | None:
+    def trials(self, system: TextSystem, method: Method) -> Searched | None:
         """Those of the study."""
         return self._tuning(system, method)
 
@@ -44,7 +44,7 @@ class Adapter(Recipe[TextSystem]):
         role: Role = method.role or "utility"  # type: ignore[assignment]  # records hold roles and ""
         return role
 
-    def _tuning(self, system: TextSystem, method: Method) -> Tuning:
+    def _tuning(self, system: TextSystem, method: Method) -> TunedAdapter:
         return system.tuning(self._role(method), method.adapter or None)
 
 
@@ -68,7 +68,7 @@ class Twin(Adapter):
         """None: nothing was searched for."""
         return {}
 
-    def trials(self, system: TextSystem, method: Method) -> Tuned | None:  # noqa: ARG002
+    def trials(self, system: TextSystem, method: Method) -> Searched | None:  # noqa: ARG002
         """None: nothing was searched for."""
         return None
 
