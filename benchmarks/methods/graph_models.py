@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from experts.graph.adjacency import csr, normalised
 from foundation.files import atomic_path, write_json
 from foundation.seeding import derive_seed
 from tasks.task import TaskView
@@ -55,58 +55,6 @@ def undirected(view: TaskView) -> Tensor:
             "or leave graph methods out for this task."
         )
     return torch.cat([view.edges, view.edges.flip(0)], dim=1)
-
-
-def csr(ends: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Sparse CSR matrix with ``values`` [e] at row ``ends[0]``, column ``ends[1]``; equal positions are summed."""
-    keys, which = torch.unique(ends[0] * shape[1] + ends[1], return_inverse=True)
-    summed = torch.zeros(len(keys), dtype=values.dtype).index_add_(0, which, values)
-    return from_sorted(torch.stack([keys // shape[1], keys % shape[1]]), summed, shape)
-
-
-def from_sorted(ends: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """As :func:`csr`, of positions that are sorted by row, then column, each once."""
-    starts = torch.zeros(shape[0] + 1, dtype=torch.int64)
-    starts[1:] = torch.bincount(ends[0], minlength=shape[0]).cumsum(0)
-    return _compressed(starts, ends[1], values, shape)
-
-
-def _compressed(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
-
-
-def positions(operator: Tensor) -> Tensor:
-    """[2, e] int64 row and column of each value of a CSR matrix, in the order of its values."""
-    starts = operator.crow_indices()
-    rows = torch.repeat_interleave(torch.arange(len(starts) - 1), starts.diff())
-    return torch.stack([rows, operator.col_indices()])
-
-
-def rows_of(operator: Tensor, rows: Tensor) -> Tensor:
-    """[r, n] CSR matrix of some rows of a CSR matrix [m, n], in the order of ``rows``: their receptive field."""
-    starts = operator.crow_indices()
-    counts = starts.diff()[rows]
-    begins = torch.zeros(len(rows) + 1, dtype=torch.int64)
-    begins[1:] = counts.cumsum(0)
-    which = torch.repeat_interleave(starts[rows] - begins[:-1], counts) + torch.arange(int(begins[-1]))
-    columns, values = operator.col_indices()[which], operator.values()[which]
-    return _compressed(begins, columns, values, (len(rows), operator.shape[1]))
-
-
-def with_self_loops(ends: Tensor, nodes: int) -> Tensor:
-    """[2, e + n] edges in both directions and a loop at every node."""
-    return torch.cat([ends, torch.arange(nodes).expand(2, -1)], dim=1)
-
-
-def normalised(ends: Tensor, nodes: int) -> Tensor:
-    """[n, n] CSR Â = D̃^-½ (A + I) D̃^-½ of edges [2, e] in both directions (Kipf and Welling, ICLR 2017, eq. 2)."""
-    loops = with_self_loops(ends, nodes)
-    adjacency = csr(loops, torch.ones(loops.shape[1]), (nodes, nodes))
-    places = positions(adjacency)
-    weight = torch.bincount(places[0], minlength=nodes).clamp(min=1).float().rsqrt()
-    return from_sorted(places, weight[places[0]] * weight[places[1]], (nodes, nodes))
 
 
 _OPERATORS: Any = WeakIdKeyDictionary()  # by the tensor of a task's edges: {kind: operator}; freed with the task

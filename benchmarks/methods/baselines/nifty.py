@@ -14,16 +14,8 @@ from torch.nn.functional import cosine_similarity
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, scales, smoothed
-from benchmarks.methods.graph_models import (
-    GraphModel,
-    adam,
-    from_sorted,
-    gcn_operator,
-    positions,
-    rows_of,
-    seeded,
-    train,
-)
+from benchmarks.methods.graph_models import GraphModel, adam, gcn_operator, seeded, train
+from experts.graph.adjacency import from_sorted, positions, rows_of
 from foundation.seeding import torch_generator
 from tasks.task import TaskView
 

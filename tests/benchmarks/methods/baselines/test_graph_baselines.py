@@ -62,11 +62,6 @@ def dense_normalised(edges: Tensor, nodes: int) -> Tensor:
 # Operators
 
 
-def test_two_joined_nodes_and_a_lonely_one() -> None:
-    operator = graph_models.normalised(torch.tensor([[0, 1], [1, 0]]), 3)
-    torch.testing.assert_close(operator.to_dense(), torch.tensor([[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]]))
-
-
 def test_gcn_layer_is_that_of_torch_geometric() -> None:
     from torch_geometric.nn import GCNConv
 
@@ -87,16 +82,6 @@ def test_gin_layer_is_that_of_torch_geometric() -> None:
         expected = ours.conv(VIEW.features, graph_models.undirected(VIEW))
         found = ours(_graph.summed(VIEW, _graph.TUNED)(VIEW.features))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_rows_of_an_operator() -> None:
-    operator, rows = graph_models.gcn_operator(VIEW), torch.tensor([7, 0, 299, 7])
-    torch.testing.assert_close(graph_models.rows_of(operator, rows).to_dense(), operator.to_dense()[rows])
-
-
-def test_csr_sums_what_stands_at_the_same_place() -> None:
-    matrix = graph_models.csr(torch.tensor([[1, 0, 1], [2, 1, 2]]), torch.tensor([1.0, 5, 2]), (2, 3))
-    torch.testing.assert_close(matrix.to_dense(), torch.tensor([[0, 5.0, 0], [0, 0, 3]]))
 
 
 def test_an_operator_is_made_once() -> None:
