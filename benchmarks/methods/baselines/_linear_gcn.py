@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.methods.graph_models import seeded, undirected
+from benchmarks.methods.baselines._graph_operators import undirected
+from benchmarks.methods.baselines._graph_training import seeded
 from experts.graph.adjacency import normalised
 from tasks.task import TaskView
 

@@ -1,4 +1,4 @@
-"""What the graph baselines share: operators of a graph, a training loop, and a fitted node model as an expert.
+"""A fitted model of all nodes of a graph as an expert.
 
 Everything that stays the same while a model is trained is computed once. A first graph layer is linear in the
 features, Â(XW) = (ÂX)W, so that ÂX of fixed features is a table and training touches only the labelled rows of it;
@@ -7,10 +7,7 @@ what is unknown in a column is unknown in the same column of ÂX, so that masked
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.utils.weak import WeakIdKeyDictionary
 
-from experts.graph.adjacency import csr, normalised
 from foundation.files import atomic_path, write_json
-from foundation.seeding import derive_seed
 from tasks.task import TaskView
 
 WEIGHTS = "weights.safetensors"
@@ -36,130 +30,6 @@ Margins = Callable[[Tensor], Tensor]
 
 class GraphError(ValueError):
     """A task without a graph, or a graph model that is asked about another graph."""
-
-
-# Operators -----------------------------------------------------------------------------------------------------------
-
-
-def undirected(view: TaskView) -> Tensor:
-    """[2, 2m] int64: every edge of a task in both directions, without self-loops.
-
-    Raises
-    ------
-    GraphError
-        If the task has no edges, or was loaded without them.
-    """
-    if view.edges is None:
-        raise GraphError(
-            f"Task {view.name} has no edges, which a graph method needs: load a graph data set with with_edges = True, "
-            "or leave graph methods out for this task."
-        )
-    return torch.cat([view.edges, view.edges.flip(0)], dim=1)
-
-
-_OPERATORS: Any = WeakIdKeyDictionary()  # by the tensor of a task's edges: {kind: operator}; freed with the task
-
-
-def _once(view: TaskView, kind: str, make: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """An operator of a task's graph, made when it is first asked for and kept as long as the task's edges."""
-    both = undirected(view)
-    known: dict[str, Tensor] = _OPERATORS.setdefault(view.edges, {})
-    if kind not in known:
-        known[kind] = make(both, len(view.features))
-    return known[kind]
-
-
-def gcn_operator(view: TaskView) -> Tensor:
-    """[n, n] CSR Â of a task, see :func:`normalised`."""
-    return _once(view, "gcn", normalised)
-
-
-def adjacency_operator(view: TaskView) -> Tensor:
-    """[n, n] CSR adjacency of a task: ones, without self-loops."""
-    return _once(view, "adjacency", lambda ends, n: csr(ends, torch.ones(ends.shape[1]), (n, n)))
-
-
-# Training ------------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def seeded(seed: int, *words: str | int) -> Iterator[None]:
-    """Draws of the global generator come from a named seed inside, and go on as before afterwards.
-
-    For layers that draw their first weights from it; draws of the training come from explicit generators.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, *words))
-        yield
-
-
-def dropout(values: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Values [...] with a share ``rate`` of them 0 and the others scaled up, drawn from ``generator``."""
-    if rate == 0:
-        return values
-    kept = torch.rand(values.shape, generator=generator) >= rate
-    return values * kept / (1 - rate)
-
-
-def train(
-    modules: Sequence[nn.Module],
-    epochs: int,
-    step: Callable[[int], None],
-    judge: Callable[[], float],
-    *,
-    every: int = 1,
-) -> int:
-    """Train for some epochs and leave the modules with the weights that were judged best.
-
-    Parameters
-    ----------
-    modules : sequence of nn.Module
-        What is kept. They are in training mode in ``step``, and in evaluation mode, without gradients, in ``judge``.
-    epochs : int
-    step : callable
-        (epoch) → None: one epoch.
-    judge : callable
-        () → loss of the checkpoint, smaller is better (of validation rows); the first of equals stays.
-    every : int
-        Epochs between two checkpoints; the last epoch is one too.
-
-    Returns
-    -------
-    Epoch (from 1) of the kept weights.
-
-    Raises
-    ------
-    ArithmeticError
-        If no checkpoint had a finite loss: training diverged.
-    """
-    best, chosen, kept = math.inf, 0, None
-    for epoch in range(1, epochs + 1):
-        for module in modules:
-            module.train()
-        step(epoch)
-        if epoch % every and epoch != epochs:
-            continue
-        for module in modules:
-            module.eval()
-        with torch.no_grad():
-            loss = judge()
-        if loss < best:
-            best, chosen, kept = loss, epoch, [copy.deepcopy(module.state_dict()) for module in modules]
-    if kept is None:
-        raise ArithmeticError(f"training diverged: no checkpoint of {epochs} epochs has a finite loss")
-    for module, state in zip(modules, kept, strict=True):
-        module.load_state_dict(state)
-        module.eval()
-    return chosen
-
-
-def adam(modules: Sequence[nn.Module], params: Mapping[str, Any]) -> torch.optim.Adam:
-    """Adam over the parameters of modules with ``params["lr"]`` and ``params["weight_decay"]``."""
-    parameters = [p for module in modules for p in module.parameters()]
-    return torch.optim.Adam(parameters, lr=params["lr"], weight_decay=params["weight_decay"], fused=True)
-
-
-# The expert ----------------------------------------------------------------------------------------------------------
 
 
 def _identity(features: Tensor) -> Tensor:
