@@ -20,6 +20,7 @@ from gates.mixing import mixture_margin
 from gates.objective import attribution_gap, mixture_terms
 from gates.problem import EXPLAINED_ROWS
 from gates.selection import ValidationScore, validation_scores
+from gates.snapshots import best_snapshot
 from moe.mixture import Mixture
 from moe.projection import NetworkProjection
 from tasks.task import TaskView
@@ -123,21 +124,15 @@ def fine_tune(
         raise ValueError(
             f"experts of family {', '.join(others)} cannot be fine-tuned jointly; train only the gate of such a mixture"
         )
-    judge = _Judge(view, procedural or _default_procedural(view))
-    before = judge.score(mixture)
-    best = FineTuning(mixture, False, None, before, before)
-    history: list[dict[str, float | int]] = []
-    for index, config in enumerate(configs):
-        run_best, waited = before, 0
-        for step, snapshot in _run(view, mixture, config, seed):
-            score = judge.score(snapshot)
-            history.append({"config": index, "step": step, **score.parts})
-            if score.better_than(best.after, utility_floor):
-                best = FineTuning(snapshot, True, config, before, score)
-            run_best, waited = (score, 0) if score.better_than(run_best, utility_floor) else (run_best, waited + 1)
-            if waited >= config.patience:
-                break
-    return replace(best, history=history)
+    found = best_snapshot(
+        mixture,
+        configs,
+        lambda config: _run(view, mixture, config, seed),
+        judge=_Judge(view, procedural or _default_procedural(view)).score,
+        better=lambda one, other: one.better_than(other, utility_floor),
+    )
+    history = [{"config": index, "step": step, **score.parts} for index, step, score in found.history]
+    return FineTuning(found.system, found.config is not None, found.config, found.before, found.score, history)
 
 
 def _default_procedural(view: TaskView) -> Callable[[Mixture], float]:

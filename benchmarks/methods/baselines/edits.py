@@ -21,8 +21,10 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as loss
 
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._graph_operators import gcn_operator, undirected
+from benchmarks.methods.baselines._graph_training import adam, train
 from benchmarks.methods.baselines._linear_gcn import LinearGCN, weighted_operator
-from benchmarks.methods.graph_models import GraphModel, adam, gcn_operator, train, undirected
+from benchmarks.methods.graph_model import GraphModel
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, smoothed
-from benchmarks.methods.graph_models import GraphModel, adam, seeded, train
+from benchmarks.methods.baselines._graph_training import adam, seeded, train
+from benchmarks.methods.graph_model import GraphModel
 from foundation.seeding import torch_generator
 from metrics.points import point_values
 from tasks.task import TaskView

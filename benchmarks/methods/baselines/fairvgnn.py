@@ -26,8 +26,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph import smoothed
+from benchmarks.methods.baselines._graph_training import seeded
 from benchmarks.methods.baselines._linear_gcn import HIDDEN, LinearGCN
-from benchmarks.methods.graph_models import GraphModel, seeded
+from benchmarks.methods.graph_model import GraphModel
 from foundation.seeding import torch_generator
 from metrics.points import point_values
 from tasks.task import TaskView

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph import fit_plain, published, space
-from benchmarks.methods.graph_models import GraphModel
+from benchmarks.methods.graph_model import GraphModel
 from tasks.task import TaskView
 
 
