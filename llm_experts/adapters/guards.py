@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from llm_experts.adapters import lora
 from llm_experts.adapters.deltas import Delta, Place, adapter_deltas, matrix, place_of
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import (
     State,
     adapter_state,

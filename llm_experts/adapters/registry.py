@@ -15,7 +15,8 @@ import torch
 
 from foundation.seeding import torch_generator
 from llm_experts.adapters import dora, ia3, lora, lora_fa, prefix, rslora, soft_prompt
-from llm_experts.adapters.kind import ALL_LINEAR, AdapterError, AdapterKind
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.kind import ALL_LINEAR, AdapterKind
 from llm_experts.adapters.state import (
     State,
     adapter_parameters,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from foundation.files import atomic_path, write_json
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import State, inject, kind_of, own_copy, set_adapter_state
 from llm_experts.bases.base import Base
 

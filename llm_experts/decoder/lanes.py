@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from llm_experts.adapters import lora_fa
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.prefix import keys_and_values
 from llm_experts.adapters.registry import (
     inject,

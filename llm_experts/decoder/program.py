@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
 from llm_experts.adapters import prefix as prefix_tuning
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import inject, kind_of, own_copy, parameter_names, stack_states
 from llm_experts.adapters.soft_prompt import KEY as PROMPT_KEY
 from llm_experts.decoder.cut import Answers, Layout

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor, nn
 
 from llm_experts.adapters.deltas import Delta, Place, adapter_deltas
-from llm_experts.adapters.kind import ALL_LINEAR, AdapterError
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.kind import ALL_LINEAR
 from llm_experts.adapters.store import SavedAdapter, check_base, read_adapter
 from llm_experts.adapters.svf.multipliers import mixed_offsets
 from llm_experts.bases.base import Base

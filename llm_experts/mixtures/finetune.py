@@ -15,7 +15,7 @@ from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.reading.calibration import calibrated
 from llm_experts.reading.expert import LLMExpert

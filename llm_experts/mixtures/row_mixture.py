@@ -20,7 +20,7 @@ from torch import Tensor
 
 from foundation.files import write_json
 from gates.gate import masked_features
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.decoder.cut import Top
 from llm_experts.mixtures.bank import StackedAdapterBank
 from llm_experts.mixtures.routers import Router

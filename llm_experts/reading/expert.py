@@ -19,7 +19,7 @@ from torch import Tensor
 
 from experts.expert import Role
 from foundation.files import write_json
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.store import check_base, read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.decoder.program import Adapter

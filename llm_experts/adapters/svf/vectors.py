@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.files import atomic_path
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf.layer import SVFLinear
 
 PEFT_PREFIX = "base_model.model."

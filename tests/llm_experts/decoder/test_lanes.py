@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import ADAPTERS, inject, own_copy
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.training.text_blocks import TaskTexts

@@ -17,7 +17,7 @@ from foundation.seeding import torch_generator
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import ProjectedGate
 from gates.registry import load_gate
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.mixtures.dispatch import BayesDispatcher, responsibilities
 from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import adapter_state, inject, kind_named, own_copy
 from llm_experts.adapters.svf import SVFConfig
 from llm_experts.decoder.program import Adapter

@@ -15,7 +15,7 @@ from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from gates.dense import DenseGate, initial_tensors
 from gates.uniform import UniformGate
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import KINDS
 from llm_experts.reading.calibration import CalibrationError
 from llm_experts.reading.expert import LLMExpert, answer, base_expert, calibrate, load_llm_expert, probe

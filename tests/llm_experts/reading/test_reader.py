@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import KINDS, inject, own_copy, set_adapter_state
 from llm_experts.decoder.shared_prefix import branch_off
 from llm_experts.prompts.prompts import PromptError, pad

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from peft import get_peft_model
 from torch.func import functional_call, grad, vmap
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf import SVFConfig, expert_vectors, mixed_z, svf_layers, svf_mixture
 from llm_experts.adapters.svf.multipliers import offsets
 from llm_experts.decoder.cut import Layout, Stack
