@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from benchmarks.speed.timing import interleaved
 from foundation.seeding import torch_generator
-from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_copy, set_adapter_state
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
+from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.bases.base import Base
 from llm_experts.mixtures.bank import StackedAdapterBank
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from llm_experts.adapters.error import AdapterError
 
-KEY = re.compile(r"^.*?\blayers\.(\d+)\.(.+)\.([^.]+?)(?:\.weight)?$")
+KEY = re.compile(r"^.*?\blayers\.(\d+)\.(.+)\.([^.]+)$")
 
 
 class Place(NamedTuple):
@@ -84,7 +84,7 @@ class Delta:
 
 def part_of(key: str) -> tuple[Place, str]:
     """The place of a key of an adapter's state, and what the key is called there, such as ``lora_A``."""
-    found = KEY.match(key)
+    found = KEY.match(key.removesuffix(".weight"))
     if not found:
         raise AdapterError(f"{key} is no weight of an adapter that changes matrices; load the adapter's own folder.")
     return Place(int(found[1]), found[2]), found[3]

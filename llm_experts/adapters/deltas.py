@@ -31,11 +31,13 @@ def adapter_deltas(config: PeftConfig, state: Mapping[str, Tensor], layers: nn.M
         For virtual tokens, which are no change of a matrix, and for keys that are no adapter's.
     """
     kind = kind_of(config)
-    if kind.delta is None:
+    if kind.needs_full_model:
         raise AdapterError(
             f"An adapter of kind {kind.name} is made of virtual tokens: it changes the text, not the matrices, and "
             "cannot be summed with others. Mix its predictions with an output mixture instead."
         )
+    if kind.delta is None:
+        raise AdapterError(f"Nothing says what an adapter of kind {kind.name} adds to a matrix: its KIND has no delta.")
     parts: dict[Place, dict[str, Tensor]] = {}
     for key, value in state.items():
         place, part = part_of(key)

@@ -68,7 +68,7 @@ def scaling_of(config: Any) -> float:
 
 
 def delta(part: Mapping[str, Tensor], config: Any, _module: nn.Module) -> Delta:
-    """scaling · B A."""
+    """Scaling · B A."""
     return Delta(part["lora_A"], part["lora_B"], scaling_of(config))
 
 

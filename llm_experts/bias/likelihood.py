@@ -64,7 +64,7 @@ class LMScorer:
         """
         if adapter is None:
             return cls.of(base, **options)
-        from llm_experts.adapters.registry import inject, own_copy
+        from llm_experts.adapters.injection import inject, own_copy
         from llm_experts.adapters.state import set_adapter_state
 
         model = inject(own_copy(base).model, copy.deepcopy(adapter.config), None)

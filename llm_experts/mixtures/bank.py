@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from llm_experts.adapters.deltas import Delta, Place, adapter_deltas
+from llm_experts.adapters.delta import Delta, Place
+from llm_experts.adapters.deltas import adapter_deltas
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.kind import ALL_LINEAR
 from llm_experts.adapters.store import SavedAdapter, check_base, read_adapter

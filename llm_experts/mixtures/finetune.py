@@ -183,7 +183,7 @@ class _Joint:
     ) -> None:
         self._experts, self._gate, self._config = experts, gate, config
         adapters = [expert.adapter for expert in experts if expert.adapter is not None]
-        self._lanes = AdapterLanes.of(texts.stack, texts.prompts.answer_ids, adapters)
+        self._lanes = AdapterLanes.of(texts.cut, texts.prompts.answer_ids, adapters)
         self._tensors = gate.trainable() if isinstance(gate, DenseGate) else {}
         flat = torch.cat([torch.zeros(0), *(t.detach().flatten() for t in self._tensors.values())])[None]
         self._adapters = _adam(self._lanes.start.clone(), config.learning_rate)

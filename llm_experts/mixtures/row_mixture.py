@@ -144,7 +144,7 @@ class RowMixture:
     def _top(self, answer_ids: tuple[int, int]) -> Top:
         """The base's own top with the bank attached."""
         if answer_ids not in self._tops:
-            top = self._reader.stack.top(answer_ids)
+            top = self._reader.cut.top(answer_ids)
             self._bank.detach()
             self._bank.attach(top.layers, self._reader.start)
             self._tops.clear()

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from llm_experts.bases.base import Base
 from llm_experts.bases.memory import Halving
-from llm_experts.decoder.cut import Answers, Layout, Stack
+from llm_experts.decoder.cut import CutBase
+from llm_experts.decoder.layout import Answers, Layout, Pair
 from llm_experts.decoder.program import Adapter, AttachedTop, config_key
-from llm_experts.decoder.shared_prefix import Branches, Pair, branch_off, lower_branches, lower_plain
+from llm_experts.decoder.shared_prefix import Branches, branch_off
 from llm_experts.decoder.verbaliser import answer_mass
 from llm_experts.prompts.prompts import Packed, PromptError, Prompts, length_batches
 from llm_experts.reading.state_cache import KeptStates
@@ -74,7 +75,7 @@ class Reader:
         self, base: Base, template: str = "sentence", start: int = -1, *, cache_bytes: int = CACHE_BYTES
     ) -> None:
         self.base, self.template = base, template
-        self.stack = Stack(base, start)
+        self.cut = CutBase(base, start)
         self._prompts: dict[str, Prompts] = {}
         self._tops: dict[tuple[str, tuple[int, int]], AttachedTop] = {}
         self._kept = KeptStates(cache_bytes)
@@ -83,7 +84,7 @@ class Reader:
     @property
     def start(self) -> int:
         """First layer of the top."""
-        return self.stack.start
+        return self.cut.start
 
     def prompts(self, view: TaskView) -> Prompts:
         """What writes and tokenises rows of a task.
@@ -201,12 +202,13 @@ class Reader:
             mine = torch.nonzero((source >= rows[0]) & (source <= rows[-1]))[:, 0]
             part = plain.select(rows).trimmed()
             layout = Layout.of(part, self.base.device)
-            hidden, past = lower_plain(self.stack, part.ids.to(self.base.device), layout)
-            opened = [top.opened(lanes, hidden, layout) for top, lanes, _ in groups]
-            found[0][:, rows] = _in_order(groups, [answers.margin.cpu() for answers, _ in opened])
+            past: list[Pair] = []
+            hidden = self.cut.lower(part.ids.to(self.base.device), layout, remember=past)
+            opened = [top.answers(lanes, hidden, layout, remember=True) for top, lanes, _ in groups]
+            found[0][:, rows] = _in_order(groups, [answers.margin.cpu() for answers in opened])
             if len(mine):
                 branches = branch_off(part, texts.select(mine), source[mine] - rows[0])
-                found[1][:, mine] = self._of_branches(groups, branches, past, [pairs for _, pairs in opened])
+                found[1][:, mine] = self._of_branches(groups, branches, past, [answers.pairs for answers in opened])
         return found
 
     def _of_branches(
@@ -217,9 +219,9 @@ class Reader:
         device = self.base.device
         for texts in branches.batches(self._memory.limit(BRANCH_TOKENS)):
             some = branches.select(texts).to(device)
-            hidden = lower_branches(self.stack, some, past)
+            hidden = self.cut.lower(some.ids, some, past)
             margins = [
-                top.branched(lanes, hidden, some, pairs).margin.cpu()
+                top.answers(lanes, hidden, some, past=pairs).margin.cpu()
                 for (top, lanes, _), pairs in zip(groups, opened, strict=True)
             ]
             found.append(_in_order(groups, margins))
@@ -268,11 +270,11 @@ class Reader:
     def _hidden(self, packed: Packed, layout: Layout) -> Tensor:
         """[n, T, d] hidden states that enter the top."""
         if not self.start:
-            return self.stack.lower(packed.ids.to(self.base.device), layout)
+            return self.cut.lower(packed.ids.to(self.base.device), layout)
         return self._kept.states(packed, lambda some: self._lower(packed.select(some)))
 
     def _lower(self, packed: Packed) -> Tensor:
-        return self.stack.lower(packed.ids.to(self.base.device), Layout.of(packed, self.base.device))
+        return self.cut.lower(packed.ids.to(self.base.device), Layout.of(packed, self.base.device))
 
 
 def _different(packed: Packed) -> tuple[Packed, list[int]]:

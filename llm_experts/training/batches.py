@@ -48,7 +48,7 @@ class TrainingTexts:
             raise ValueError(f"row_weights is {tuple(weights.shape)}, expected [lanes, {len(self.train)}].")
         self._n_groups, self._n_columns = len(view.group_names), len(view.columns)
         self._strata = self._labels * self._n_groups + self._groups
-        self._device = texts.stack.base.device
+        self._device = texts.cut.base.device
         self.weights = None if weights is None else weights.to(self._device)
         self.base: Tensor | None = None
         self.block = texts.rows(self.train)

@@ -18,13 +18,13 @@ from experts.networks.checkpoints import Checkpoints
 from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from experts.networks.trainer import LaneState
 from foundation.seeding import derive_seed, torch_generator
-from llm_experts.decoder.cut import Answers
 from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
+from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.decoder.program import Adapter
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
 from llm_experts.training.batches import LEAST_BATCH, TrainingTexts
 from llm_experts.training.objectives import LAMBDAS, Objective, Options, TextBatch
-from llm_experts.training.text_blocks import TaskTexts, TextBlock, TopInput
+from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points
@@ -330,11 +330,11 @@ class _Run:
         rows: Tensor,
     ) -> None:
         self.texts, self.role, self.budget = texts, role, budget
-        view, base = texts.view, texts.stack.base
+        view, base = texts.view, texts.cut.base
         self.device = base.device
         self.floats = LANE_FLOATS.get(self.device.type, LANE_FLOATS["cpu"])
         self.every = AdapterLanes.fresh(
-            texts.stack,
+            texts.cut,
             texts.prompts.answer_ids,
             kind,
             [config.rank for config in configs],
@@ -366,7 +366,7 @@ class _Run:
 
     def _base_margins(self) -> Tensor:
         """[n_train] margins of the base itself."""
-        block, top = self.batches.block, self.texts.stack.top(self.texts.prompts.answer_ids)
+        block, top = self.batches.block, self.texts.cut.top(self.texts.prompts.answer_ids)
         found = torch.empty(len(block), device=self.device)
         with torch.no_grad():
             for batch in block.batches(EVALUATION_TOKENS):

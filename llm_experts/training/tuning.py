@@ -322,8 +322,8 @@ def _conclude(plan: _Plan, store: TrialStore, seed: int, epsilon: float | None, 
 def _expert(plan: _Plan, lane: LaneConfig, weights: Weights) -> LLMExpert:
     texts = plan.texts
     ids = texts.prompts.answer_ids
-    lanes = AdapterLanes.fresh(texts.stack, ids, plan.kind, [lane.rank], [lane.seed], plan.adapter_options)
-    adapter = lanes.adapter(0, weights["theta"].to(texts.stack.base.device))
+    lanes = AdapterLanes.fresh(texts.cut, ids, plan.kind, [lane.rank], [lane.seed], plan.adapter_options)
+    adapter = lanes.adapter(0, weights["theta"].to(texts.cut.base.device))
     return LLMExpert(plan.role, texts.reader, adapter, float(weights["temperature"]), float(weights["bias"]))
 
 

@@ -11,14 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from llm_experts.adapters.guards import (
-    add_adapter,
-    best_factors,
-    mixed_batch_forward,
-    set_adapters,
-    weighted_adapter,
-)
-from llm_experts.adapters.registry import ADAPTERS, AdapterError, adapter_state, inject, own_copy, set_adapter_state
+from llm_experts.adapters.composition import add_adapter, mixed_batch_forward, set_adapters, weighted_adapter
+from llm_experts.adapters.composition.weighted import best_factors
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
+from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.adapters.svf import spectra_in
 from llm_experts.bases.base import Base
 from llm_experts.mixtures.bank import StackedAdapterBank

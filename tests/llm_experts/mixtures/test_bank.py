@@ -11,12 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from llm_experts.adapters.registry import ADAPTERS, AdapterError, adapter_state, inject, own_copy, set_adapter_state
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
+from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.adapters.store import save_adapter
 from llm_experts.adapters.svf import spectra_in
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
-from llm_experts.decoder.cut import Stack, Top
+from llm_experts.decoder.cut import CutBase, Top
 from llm_experts.mixtures.bank import StackedAdapterBank, all_places
 from tests.llm_experts.conftest import make_tiny_base
 
@@ -207,18 +210,18 @@ def test_attached_to_a_copy_of_the_last_layers(tiny_base: Base) -> None:
     with bank.gate(gate):
         expected = logits(tiny_base.model)[:, -1]
     head = tiny_base.model.get_output_embeddings().weight
-    stack = Stack(tiny_base, 1)
-    top = stack.top((0, 1))
+    cut = CutBase(tiny_base, 1)
+    top = cut.top((0, 1))
     bank.attach(top.layers, start=1)
     tokens = IDS.shape[1]
     segment = torch.zeros(IDS.shape, dtype=torch.int8)
     segment[:, -1] = 1
-    from llm_experts.decoder.cut import Layout
+    from llm_experts.decoder.layout import Layout
 
     answers = torch.full((ROWS, 2), tokens - 1)
     layout = Layout(torch.arange(tokens).expand(ROWS, -1), segment, answers)
     with torch.no_grad(), bank.gate(gate):
-        found = top(stack.lower(IDS, layout), layout)
+        found = top(cut.lower(IDS, layout), layout)
     bank.detach()
     torch.testing.assert_close(found.logits[:, 0], expected @ torch.eye(len(head))[:, :2], atol=1e-4, rtol=1e-4)
     assert isinstance(top, Top) and not any(m._forward_hooks for m in tiny_base.model.modules())
