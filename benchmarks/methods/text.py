@@ -48,7 +48,7 @@ from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
 from llm_experts.reading.calibration import Calibration, calibration_errors
 from llm_experts.reading.expert import LLMExpert, base_expert, calibrate, probe
 from llm_experts.reading.reader import Reader
-from llm_experts.reading.template_spread import SpreadRow, outcome_spread
+from llm_experts.reading.template_spread import TemplateSpread, template_spread
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
 from llm_experts.training.out_of_fold import out_of_fold_logits
 from llm_experts.training.text_blocks import TaskTexts
@@ -330,9 +330,9 @@ class LLMSystem:
         return [*found, self.asked_base]
 
     @cached_property
-    def _templates(self) -> list[list[SpreadRow]]:
+    def _templates(self) -> list[list[TemplateSpread]]:
         experts = [expert for expert in self._worded if isinstance(expert, LLMExpert)]
-        return outcome_spread(experts, self.view, self.view.split.validation)
+        return template_spread(experts, self.view, self.view.split.validation)
 
     # -- what is said of a method in its cell --------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from llm_experts.decoder.layout import Layout, Pair
+from llm_experts.prompts.batches import length_batches
 from llm_experts.prompts.prompts import Packed
 
 
@@ -57,12 +58,9 @@ class Branches(NamedTuple):
 
         A batch has at most ``tokens`` tokens with padding, and sees at most four times as many of plain texts.
         """
-        order, lengths = torch.argsort(self.lengths, descending=True, stable=True), self.lengths
-        most, start = max(1, 4 * tokens // max(1, self.reach)), 0
-        while start < len(order):
-            stop = start + min(most, max(1, tokens // int(lengths[order[start]])))
-            yield order[start:stop]
-            start = stop
+        order = torch.argsort(self.lengths, descending=True, stable=True)
+        most = max(1, 4 * tokens // max(1, self.reach))
+        return (order[batch] for batch in length_batches(self.lengths[order].tolist(), tokens, most))
 
     def shifted(self, count: int) -> Branches:
         """The same behind ``count`` virtual tokens that all texts share."""

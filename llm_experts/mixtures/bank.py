@@ -86,7 +86,7 @@ class _Singular:
     multipliers: Tensor
 
 
-class StackedAdapterBank:
+class AdapterBank:
     """K slots for adapters of a base.
 
     Parameters
@@ -133,7 +133,7 @@ class StackedAdapterBank:
         base: Base,
         adapters: Sequence[Source] | Mapping[str, Source],
         dtype: torch.dtype | None = None,
-    ) -> StackedAdapterBank:
+    ) -> AdapterBank:
         """A bank with just the room that these adapters need.
 
         Parameters
@@ -296,7 +296,7 @@ class StackedAdapterBank:
     # -- running ------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def gate(self, weights: Tensor) -> Iterator[StackedAdapterBank]:
+    def gate(self, weights: Tensor) -> Iterator[AdapterBank]:
         """Within, the base (or what the bank is attached to) computes the mixture of each row.
 
         Parameters

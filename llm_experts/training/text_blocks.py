@@ -12,7 +12,7 @@ from torch import Tensor
 
 from llm_experts.decoder.cut import CutBase
 from llm_experts.decoder.layout import Layout, TopInput
-from llm_experts.prompts.prompts import Packed, length_batches, pad
+from llm_experts.prompts.prompts import Packed, packed_batches, pad
 
 if TYPE_CHECKING:
     from llm_experts.reading.reader import Reader
@@ -65,7 +65,7 @@ class TextBlock:
 
     def batches(self, tokens: int) -> list[Tensor]:
         """Positions of all texts in batches of at most ``tokens`` padded tokens, texts of like length together."""
-        return list(length_batches(self._packed, tokens))
+        return list(packed_batches(self._packed, tokens))
 
     def _all_hidden(self) -> Tensor:
         self._hidden = None

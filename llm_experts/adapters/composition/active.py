@@ -28,7 +28,7 @@ def set_adapters(peft_model: PeftModel, names: Sequence[str]) -> None:
         raise AdapterError(
             f"Several active adapters of kind {wrong[0]} do not add up in PEFT: of DoRA the second rescales "
             "what the first added, of IA³ gains are multiplied, and of prompts only one is used. Use a "
-            "StackedAdapterBank for a weighted sum, or make one active."
+            "AdapterBank for a weighted sum, or make one active."
         )
     if len(names) == 1:
         model.set_adapter(names[0])

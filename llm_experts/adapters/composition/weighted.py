@@ -115,7 +115,7 @@ def _refuse_sums(kinds: set[str], wanted: str) -> None:
         raise AdapterError(
             "A weighted sum of DoRA adapters scales whole rows of W, so it is no low-rank adapter. PEFT's "
             "add_weighted_adapter would drop the learnt magnitudes and return another model, even for one adapter with "
-            "weight 1. Use a StackedAdapterBank, which is exact, or kind='recompress', which reports its error."
+            "weight 1. Use a AdapterBank, which is exact, or kind='recompress', which reports its error."
         )
     if "ia3" in kinds and (len(kinds) > 1 or wanted != "exact"):
         raise AdapterError(

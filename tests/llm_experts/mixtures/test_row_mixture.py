@@ -206,7 +206,7 @@ def test_calibration_fits_the_mixtures_own_margins() -> None:
     close(made.logits(SCM, VALIDATION), calibrated(margins, made.temperature, made.bias))
     loss: Callable[[Tensor], Tensor] = lambda x: torch.nn.functional.binary_cross_entropy_with_logits(x, labels.float())  # noqa: E731
     assert loss(made.logits(SCM, VALIDATION)) <= loss(margins) + 1e-3
-    assert made.memo is mixture.memo
+    assert made.memory is mixture.memory
 
 
 def test_is_saved_with_experts_and_router(tmp_path: Path) -> None:

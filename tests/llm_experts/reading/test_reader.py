@@ -160,7 +160,7 @@ def test_memory_for_hidden_states_is_bounded() -> None:
     expected = Reader(BASE).margins([None], SCM, ROWS)
     for _ in range(2):
         torch.testing.assert_close(reader.margins([None], SCM, ROWS), expected, atol=1e-5, rtol=1e-5)
-    assert reader._kept._bytes <= 2 * tokens * BASE.hidden_size * 4
+    assert reader._cache._bytes <= 2 * tokens * BASE.hidden_size * 4
 
 
 def test_masks_and_templates_change_the_text() -> None:
