@@ -1,5 +1,7 @@
 """Rooms whose files are found, not listed: an item is one file that defines one name, such as ``GATE`` or ``METHOD``.
 
+An item that needs several files is a folder of its name, whose ``__init__.py`` defines it.
+
 A plug-in folder is laid out like the project: ``FAIRMOE_PLUGINS=/my/folder`` and ``/my/folder/gates/my_gate.py`` join
 that file to the room ``gates``. Files are looked through without being imported, because importing a model library
 takes seconds; what is literal in a definition can be read in the same way.
@@ -41,7 +43,7 @@ def plugin_folders() -> tuple[Path, ...]:
 
 
 def items(room: str, name: str) -> dict[str, Path]:
-    """Files of a room that define ``name``, by the stem of the file, sorted; plug-ins come last.
+    """Files of a room that define ``name``, by the stem of the file (or the folder's name), sorted; plug-ins come last.
 
     Parameters
     ----------
@@ -56,15 +58,22 @@ def items(room: str, name: str) -> dict[str, Path]:
         If a plug-in has the name of a file that is there already, or is not valid Python.
     """
     found: dict[str, Path] = {}
-    home = ROOT.joinpath(*room.split("."))
+    own = _files(ROOT, room)
     for base in (ROOT, *plugin_folders()):
-        for path in sorted(base.joinpath(*room.split(".")).glob("*.py")):
-            taken = path.stem in found or (base != ROOT and (home / path.name).exists())
-            if taken:
+        for item, path in _files(base, room).items():
+            if item in found or (base != ROOT and item in own):
                 raise DiscoveryError(f"{path}: the room {room} has a file {path.name} already. Rename the plug-in.")
             if _definition(path, name) is not None:
-                found[path.stem] = path
+                found[item] = path
     return found
+
+
+def _files(base: Path, room: str) -> dict[str, Path]:
+    """Files that may define an item, by its name, sorted: ``item.py`` and ``item/__init__.py``."""
+    folder = base.joinpath(*room.split("."))
+    files = {path.stem: path for path in folder.glob("*.py") if path.stem != "__init__"}
+    folders = {path.parent.name: path for path in folder.glob("*/__init__.py")}
+    return dict(sorted((files | folders).items()))
 
 
 def facts(path: Path, name: str) -> dict[str, Any]:

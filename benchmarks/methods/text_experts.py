@@ -12,6 +12,9 @@ from foundation.discovery import facts, items
 
 ROOM, NAME = "llm_experts.adapters", "KIND"
 
+LAST = 1000
+"""Place of a kind that says none."""
+
 ROLE_KIND = "lora"
 """Kind of the three roles unless a suite says otherwise; the others are methods beside them."""
 
@@ -29,16 +32,6 @@ COMPARED = {
     "utility": (("text", "llm_base"), ("text", "constant"), ("both", "utility")),
     "result": (("text", "llm_result_lambda0"), ("text", "llm_utility")),
     "procedural": (("text", "llm_procedural_lambda0"), ("text", "llm_utility")),
-}
-
-STAND_IN = {
-    "rslora": {"label": "rsLoRA", "about": "rank-stabilised LoRA"},
-    "dora": {"label": "DoRA", "about": "weight-decomposed LoRA"},
-    "lora_fa": {"label": "LoRA-FA", "about": "LoRA with frozen A"},
-    "ia3": {"label": "IA³", "about": "learnt gains"},
-    "svf": {"label": "SVF", "about": "singular-value fine-tuning"},
-    "prefix": {"label": "prefix", "about": "learnt keys and values"},
-    "soft_prompt": {"label": "soft prompt", "about": "learnt input vectors"},
 }
 
 
@@ -77,8 +70,8 @@ BASE = _text(
 def adapter_kinds() -> tuple[Method, ...]:
     """Utility experts of every other kind of adapter, in the order of the pages."""
     found = {name: facts(path, NAME) for name, path in items(ROOM, NAME).items()}
-    order = [*(name for name in STAND_IN), *(name for name in found if name not in STAND_IN)]
-    return tuple(_kind(name, STAND_IN.get(name, {}) | found.get(name, {})) for name in order if name != ROLE_KIND)
+    order = sorted(found, key=lambda name: found[name].get("place", LAST))
+    return tuple(_kind(name, found[name]) for name in order if name != ROLE_KIND)
 
 
 def _kind(name: str, said: dict[str, Any]) -> Method:

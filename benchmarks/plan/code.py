@@ -56,9 +56,11 @@ def _rooms_hash(rooms: tuple[str, ...], _plugins: tuple[Path, ...]) -> str:
 
 def baseline_hash(name: str) -> str:
     """Hash of a baseline's own file and of the private files of its room."""
-    own = items(BASELINE_ROOM, BASELINE)[name]
-    shared = {name: path for name, path in room_files(BASELINES).items() if path.name.startswith("_")}
-    return _digest({f"{BASELINES}/{own.name}": own, **shared})
+    path = items(BASELINE_ROOM, BASELINE)[name]
+    place = path.parent if path.name == "__init__.py" else path  # one that needs several files is a folder
+    own = {file.relative_to(place.parent).as_posix(): file for file in _python(place)}
+    shared = {name: file for name, file in room_files(BASELINES).items() if name.startswith(f"{BASELINES}/_")}
+    return _digest(own | shared)
 
 
 def _python(place: Path) -> list[Path]:

@@ -20,9 +20,11 @@ from torch import Tensor, nn
 
 from benchmarks.speed.timing import interleaved
 from foundation.seeding import torch_generator
-from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_copy, set_adapter_state
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
+from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.bases.base import Base
-from llm_experts.mixtures.bank import StackedAdapterBank
+from llm_experts.mixtures.bank import AdapterBank
 
 ADAPTERS_COUNT = 8
 RANK = 16
@@ -72,7 +74,7 @@ def forward(model: Any, ids: Tensor, **options: Any) -> Tensor:
     return found
 
 
-def mixed(bank: StackedAdapterBank, ids: Tensor, gate: Tensor) -> Tensor:
+def mixed(bank: AdapterBank, ids: Tensor, gate: Tensor) -> Tensor:
     """The same through the bank."""
     with bank.gate(gate):
         return forward(bank.base.model, ids)
@@ -107,7 +109,7 @@ def line(what: str, base: Callable[[], object], other: Callable[[], object], rou
     )
 
 
-def load_times(bank: StackedAdapterBank, peft_model: Any, rounds: int) -> None:
+def load_times(bank: AdapterBank, peft_model: Any, rounds: int) -> None:
     """Print what it takes to bring in another adapter, and to switch."""
     sources = [(peft_model.peft_config[f"a{k}"], adapter_state(peft_model, f"a{k}")) for k in range(2)]
     gate = torch.eye(ADAPTERS_COUNT)[0]
@@ -146,7 +148,7 @@ def main() -> None:
     base = random_base()
     peft_model = with_adapters(base)
     sources = [(peft_model.peft_config[f"a{k}"], adapter_state(peft_model, f"a{k}")) for k in range(ADAPTERS_COUNT)]
-    bank = StackedAdapterBank.from_adapters(base, sources)
+    bank = AdapterBank.from_adapters(base, sources)
     generator = torch_generator(0, "rows")
     for tokens in arguments.tokens:
         ids = torch.randint(0, WIDTHS["vocab_size"], (ROWS, tokens), generator=generator)

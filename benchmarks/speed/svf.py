@@ -19,7 +19,9 @@ from torch import Tensor
 from benchmarks.speed.bank import WIDTHS, forward, line, random_base
 from benchmarks.speed.timing import seconds
 from foundation.seeding import torch_generator
-from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_copy, set_adapter_state
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
+from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.adapters.svf import spectra_in, svf_layers, svf_mixture
 from llm_experts.bases.base import Base
 

@@ -26,11 +26,12 @@ from benchmarks.speed.timing import interleaved
 from foundation.files import write_json
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
-from llm_experts.decoder.verbaliser import BATCH_TOKENS, length_batches
+from llm_experts.prompts.batches import length_batches
 from llm_experts.reading.reader import Reader
 from tasks.load import load_task
 from tasks.task import TaskView
 
+BATCH_TOKENS = 1 << 12
 ROWS, ROWS_OF_MANY_WORDS = 200, 48
 VOCABULARY = 151_936
 LOGIT_FLOATS = 1 << 26

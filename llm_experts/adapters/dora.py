@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor, nn
+
 from llm_experts.adapters import lora
+from llm_experts.adapters.delta import Delta
 from llm_experts.adapters.kind import AdapterKind
+from llm_experts.adapters.svf.weights import dense_weight
 
 if TYPE_CHECKING:
     from peft import LoraConfig
-    from torch import nn
 
 
 def make(rank: int | None, layers: Sequence[int] | None, model: nn.Module, **options: Any) -> LoraConfig:
@@ -18,6 +22,29 @@ def make(rank: int | None, layers: Sequence[int] | None, model: nn.Module, **opt
     return lora.make(rank, layers, model, use_dora=True, **options)
 
 
+@torch.no_grad()
+def delta(part: Mapping[str, Tensor], config: Any, module: nn.Module) -> Delta:
+    """B' = m/n ⊙ B, gain = m/n - 1 and offset = -gain ⊙ b, with n the row norms of W + sBA."""
+    scaling, a, b = lora.scaling_of(config), part["lora_A"], part["lora_B"]
+    weight = dense_weight(module).float()
+    norm = torch.linalg.vector_norm(weight + scaling * (b.float() @ a.float()).to(weight.device), dim=1)
+    ratio = part["lora_magnitude_vector"].to(norm.device) / norm
+    bias = getattr(module, "bias", None)
+    return Delta(a, ratio[:, None].to(b) * b, scaling, ratio - 1, None if bias is None else (1 - ratio) * bias.detach())
+
+
 KIND = AdapterKind(
-    "dora", "DoRA", make, default_lr=5e-4, lr_range=(1e-4, 1e-3), rank_choices=lora.RANKS, start=lora.start
+    name="dora",
+    label="DoRA",
+    about="weight-decomposed LoRA",
+    place=2,
+    make=make,
+    lr_range=(1e-4, 1e-3),
+    rank_choices=(4, 8, 16),
+    peft_type="LORA",
+    peft_flag="use_dora",
+    trains_matrices=True,
+    parts=("lora_A", "lora_B", "lora_magnitude_vector"),
+    delta=delta,
+    start=lora.start,
 )

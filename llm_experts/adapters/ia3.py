@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
+from llm_experts.adapters.delta import Delta
 from llm_experts.adapters.kind import AdapterKind, module_names
 
 if TYPE_CHECKING:
@@ -27,4 +30,21 @@ def make(_rank: int | None, layers: Sequence[int] | None, model: nn.Module) -> I
     )
 
 
-KIND = AdapterKind("ia3", "IA³", make, default_lr=1e-1, lr_range=(1e-2, 5e-1), rank_choices=(1,))
+def delta(part: Mapping[str, Tensor], _config: Any, _module: nn.Module) -> Delta:
+    """Learnt gain less 1; gains of outputs are kept as columns and gains of inputs as rows."""
+    less = part["ia3_l"].flatten() - 1
+    return Delta(gain=less) if part["ia3_l"].shape[1] == 1 else Delta(input_gain=less)
+
+
+KIND = AdapterKind(
+    name="ia3",
+    label="IA³",
+    about="learnt gains",
+    place=4,
+    make=make,
+    lr_range=(1e-2, 5e-1),
+    rank_choices=(1,),
+    peft_type="IA3",
+    parts=("ia3_l",),
+    delta=delta,
+)

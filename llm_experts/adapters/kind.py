@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Generator, Tensor
+
+from llm_experts.adapters.delta import Delta
+from llm_experts.adapters.error import AdapterError
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -16,8 +19,8 @@ ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 """The seven matrices of a Llama, Mistral or Qwen layer."""
 
 
-class AdapterError(ValueError):
-    """An adapter that cannot be made, read or composed as asked; the text says what to do."""
+Gradients = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+"""Gradients by key -> what the optimiser gets instead."""
 
 
 def everything_trains(_key: str) -> bool:
@@ -30,19 +33,20 @@ def as_made(_key: str, value: Tensor, _generator: Generator, _model: nn.Module, 
     return value.detach().clone()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AdapterKind:
     """One kind of adapter.
 
     Attributes
     ----------
     name : str
-        Word in suites, files and tables.
-    title : str
-        Name for people, with its source.
+        Word in suites, files and tables; that of the kind's file.
+    label, about : str
+        Name for people, and what it is in a few words.
+    place : int
+        Where it stands in lists of kinds; those without one come last.
     make : callable
         ``make(rank, layers, model, **options) -> PeftConfig``; call :meth:`make_config`.
-    default_lr : float
     lr_range : (float, float)
         Where tuning looks, on a logarithmic scale.
     rank_choices : tuple of int or None
@@ -50,21 +54,47 @@ class AdapterKind:
         the number of singular values (svf; None is all of them); IA³ has none and ignores it.
     needs_full_model : bool
         Virtual tokens: all layers see them, so no layer's output can be shared between adapters.
+    trains_matrices : bool
+        Whether the trained weights are matrices: learning rates then go with 1 / width of the base.
+    row_wise : bool
+        Whether PEFT's layers honour ``adapter_names``, and several active adapters add up.
+    peft_type, peft_flag : str
+        PEFT's method, and the option of it that is set: what a configuration of another program is known by.
+    written_as : str
+        Kind that its configuration file reads as, where PEFT has no word for the difference; "" for most.
+    parts : tuple of str
+        What its weights at a matrix are called.
+    delta : callable or None
+        ``delta(weights by part, config, module of the matrix) -> Delta``; None for virtual tokens.
+    keys_and_values : callable or None
+        ``keys_and_values(virtual tokens, config)``: what they are in every layer; None where they are embeddings.
     trains : callable
         Whether the parameter with this key of the adapter's state trains.
     start : callable
         ``start(key, value, generator, model, config) -> Tensor``: first value of a parameter; ``value`` is PEFT's.
+    preconditioner : callable or None
+        ``preconditioner(stacked frozen weights, config)`` gives what is done to the stacked gradients of a step.
     """
 
     name: str
-    title: str
+    label: str
+    about: str
     make: Callable[..., PeftConfig]
-    default_lr: float
     lr_range: tuple[float, float]
     rank_choices: tuple[int | None, ...]
+    peft_type: str
+    peft_flag: str = ""
+    written_as: str = ""
+    place: int = 100
     needs_full_model: bool = False
+    trains_matrices: bool = False
+    row_wise: bool = False
+    parts: tuple[str, ...] = ()
+    delta: Callable[[Mapping[str, Tensor], Any, nn.Module], Delta] | None = None
+    keys_and_values: Callable[[Tensor, Any], Tensor] | None = None
     trains: Callable[[str], bool] = everything_trains
     start: Callable[[str, Tensor, Generator, nn.Module, Any], Tensor] = as_made
+    preconditioner: Callable[[Mapping[str, Tensor], Any], Gradients] | None = None
 
     def make_config(
         self, rank: int | None, layers: Sequence[int] | None, model: nn.Module, **options: Any

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
 
+from llm_experts.adapters.delta import Delta
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.kind import ALL_LINEAR, AdapterKind
 
 if TYPE_CHECKING:
     from peft import LoraConfig
     from torch import nn
 
-RANKS = (4, 8, 16)
+RANK = 4
 SCALING = 2
 """alpha / r, whatever the rank."""
 
@@ -33,7 +35,7 @@ def make(
     """Configuration; ``alpha`` is 2 · rank unless given, ``flags`` are PEFT's own."""
     from peft import LoraConfig
 
-    r = RANKS[0] if rank is None else rank
+    r = RANK if rank is None else rank
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=r,
@@ -55,4 +57,33 @@ def start(key: str, value: Tensor, generator: Generator, _model: nn.Module, _con
     return value.detach().clone()
 
 
-KIND = AdapterKind("lora", "LoRA", make, default_lr=5e-4, lr_range=(1e-4, 1e-3), rank_choices=RANKS, start=start)
+def scaling_of(config: Any) -> float:
+    """Factor of B A of an adapter of the LoRA family."""
+    if config.alpha_pattern or config.rank_pattern:
+        raise AdapterError(
+            "An adapter with its own rank or alpha per layer (rank_pattern, alpha_pattern) has no single scaling; it "
+            "cannot be stacked with others. Train it with one rank and one alpha."
+        )
+    return float(config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r))
+
+
+def delta(part: Mapping[str, Tensor], config: Any, _module: nn.Module) -> Delta:
+    """Scaling · B A."""
+    return Delta(part["lora_A"], part["lora_B"], scaling_of(config))
+
+
+KIND = AdapterKind(
+    name="lora",
+    label="LoRA",
+    about="low-rank changes of the matrices",
+    place=0,
+    make=make,
+    lr_range=(1e-4, 1e-3),
+    rank_choices=(4, 8, 16),
+    peft_type="LORA",
+    trains_matrices=True,
+    row_wise=True,
+    parts=("lora_A", "lora_B"),
+    delta=delta,
+    start=start,
+)

@@ -7,13 +7,14 @@ PEFT's ``create_lorafa_optimizer`` does the same in bfloat16, :func:`project` in
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from llm_experts.adapters import lora
-from llm_experts.adapters.kind import AdapterKind
+from llm_experts.adapters.kind import AdapterKind, Gradients
 
 RIDGE = 1e-8
 
@@ -45,23 +46,26 @@ def project(gradients: Mapping[str, Tensor], factors: Mapping[str, Tensor]) -> d
     return {key: g @ factors[key] if key in factors else g for key, g in gradients.items()}
 
 
-def optimizer(peft_model: Any, config: Any, lr: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
-    """PEFT's own optimiser, for training one adapter without lanes; it freezes A."""
-    from peft.optimizers import create_lorafa_optimizer
-
-    made: torch.optim.Optimizer = create_lorafa_optimizer(
-        model=peft_model, r=config.r, lora_alpha=config.lora_alpha, lr=lr, weight_decay=weight_decay
-    )
-    return made
+def preconditioner(frozen: Mapping[str, Tensor], config: Any) -> Gradients:
+    """The projection of lanes whose A are ``frozen``."""
+    return partial(project, factors=projections(frozen, config.lora_alpha / config.r))
 
 
 KIND = AdapterKind(
-    "lora_fa",
-    "LoRA-FA",
-    lora.make,
-    default_lr=5e-4,
+    name="lora_fa",
+    label="LoRA-FA",
+    about="LoRA with frozen A",
+    place=3,
+    make=lora.make,
     lr_range=(1e-4, 1e-3),
-    rank_choices=lora.RANKS,
+    rank_choices=(4, 8, 16),
+    peft_type="LORA",
+    written_as="lora",
+    trains_matrices=True,
+    row_wise=True,
+    parts=("lora_A", "lora_B"),
+    delta=lora.delta,
     trains=trains,
     start=lora.start,
+    preconditioner=preconditioner,
 )

@@ -29,7 +29,7 @@ def make(
     """Configuration of ``rank`` virtual tokens, which start as :mod:`llm_experts.adapters.soft_prompt` describes."""
     from peft import PrefixTuningConfig
 
-    count = TOKENS[0] if rank is None else rank
+    count = TOKENS if rank is None else rank
     chosen, ids = start_ids(count, start, text, tokenizer)
     config: Any = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=count)
     config.fairmoe_start, config.fairmoe_ids = chosen, ids
@@ -71,12 +71,15 @@ def start(_key: str, value: Tensor, generator: Generator, model: nn.Module, conf
 
 
 KIND = AdapterKind(
-    "prefix",
-    "prefix",
-    make,
-    default_lr=1e-2,
+    name="prefix",
+    label="prefix",
+    about="learnt keys and values",
+    place=6,
+    make=make,
     lr_range=(1e-3, 1e-1),
-    rank_choices=TOKENS,
+    rank_choices=(8, 16, 32),
+    peft_type="PREFIX_TUNING",
     needs_full_model=True,
+    keys_and_values=keys_and_values,
     start=start,
 )

@@ -24,11 +24,18 @@ def make(
 
 
 KIND = AdapterKind(
-    "rslora",
-    "rsLoRA",
-    make,
-    default_lr=5e-4,
+    name="rslora",
+    label="rsLoRA",
+    about="rank-stabilised LoRA",
+    place=1,
+    make=make,
     lr_range=(1e-4, 1e-3),
     rank_choices=(8, 16, 32),
+    peft_type="LORA",
+    peft_flag="use_rslora",
+    trains_matrices=True,
+    row_wise=True,
+    parts=("lora_A", "lora_B"),
+    delta=lora.delta,
     start=lora.start,
 )

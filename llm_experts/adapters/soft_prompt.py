@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from llm_experts.adapters.kind import AdapterError, AdapterKind
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.kind import AdapterKind
 
 if TYPE_CHECKING:
     from peft import PromptTuningConfig
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
-TOKENS = (8, 16, 32)
+TOKENS = 8
 KEY = "prompt_embeddings"
 Start = Literal["text", "vocabulary", "random"]
 
@@ -54,7 +55,7 @@ def make(
     """
     from peft import PromptTuningConfig
 
-    count = TOKENS[0] if rank is None else rank
+    count = TOKENS if rank is None else rank
     chosen, ids = start_ids(count, start, text, tokenizer)
     config: Any = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=count)
     config.fairmoe_start, config.fairmoe_ids = chosen, ids  # PEFT's own TEXT start would read a tokenizer from disk
@@ -85,12 +86,14 @@ def start(_key: str, value: Tensor, generator: Generator, model: nn.Module, conf
 
 
 KIND = AdapterKind(
-    "soft_prompt",
-    "soft prompt",
-    make,
-    default_lr=1e-2,
+    name="soft_prompt",
+    label="soft prompt",
+    about="learnt input vectors",
+    place=7,
+    make=make,
     lr_range=(1e-3, 1e-1),
-    rank_choices=TOKENS,
+    rank_choices=(8, 16, 32),
+    peft_type="PROMPT_TUNING",
     needs_full_model=True,
     start=start,
 )

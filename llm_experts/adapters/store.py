@@ -19,9 +19,12 @@ import torch
 from torch import Tensor
 
 from foundation.files import atomic_path, write_json
-from llm_experts.adapters.kind import AdapterError
-from llm_experts.adapters.registry import State, inject, kind_of, own_copy, set_adapter_state
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import kind_named, kind_of
+from llm_experts.adapters.state import State, set_adapter_state
 from llm_experts.bases.base import Base
+from llm_experts.bases.pickles import pickles_in
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -31,7 +34,6 @@ WEIGHTS = "adapter_model.safetensors"
 FACTS = "fairmoe.json"
 FORMAT = 1
 LIBRARIES = ("peft", "safetensors", "torch", "transformers")
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +196,7 @@ def adapter_bytes(folder: Path) -> int:
 def _refuse_pickles(folder: Path) -> None:
     if not folder.is_dir():
         raise AdapterError(f"{folder} is not a folder; an adapter is a folder with {CONFIG}, {WEIGHTS} and {FACTS}.")
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    pickles = pickles_in(folder)
     if pickles:
         raise AdapterError(
             f"{folder} holds {pickles[0]}, a pickle: reading one may run any program that its writer put in. Ask for "
@@ -218,8 +220,6 @@ def _config(folder: Path, kind: str) -> PeftConfig:
     """The configuration; a field that this PEFT does not know, or a kind that contradicts it, is refused."""
     from peft import PeftConfig
 
-    import llm_experts.adapters.svf  # noqa: F401 - makes PEFT know SVF
-
     read: Any = PeftConfig.from_peft_type
     fields = _read_json(folder / CONFIG)
     try:
@@ -233,7 +233,7 @@ def _config(folder: Path, kind: str) -> PeftConfig:
         ) from error
     config.inference_mode = False
     implied = kind_of(config).name
-    if kind != implied and (kind, implied) != ("lora_fa", "lora"):
+    if implied not in (kind, kind_named(kind).written_as):
         raise AdapterError(f"{folder}: {FACTS} says kind {kind}, {CONFIG} says {implied}; copy the adapter again.")
     config.fairmoe_kind = kind
     return config  # type: ignore[no-any-return]

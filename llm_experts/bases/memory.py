@@ -1,10 +1,10 @@
-"""Batches that shrink when memory does not suffice."""
+"""Work that is done again, smaller, when memory does not suffice."""
 
 from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
@@ -14,6 +14,32 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 HALVINGS = 12
+
+
+def until_it_fits(work: Callable[[], Result], give_way: Callable[[], bool]) -> Result:
+    """The result of work that is done anew, and smaller, as often as memory runs out.
+
+    Parameters
+    ----------
+    work : callable
+        Asks for its limits each time it is called.
+    give_way : callable
+        Makes the work smaller; False if nothing is left to give.
+
+    Raises
+    ------
+    RuntimeError
+        Torch's own error, if even the smallest work does not fit.
+    """
+    while True:
+        try:
+            return work()
+        except RuntimeError as error:
+            if not out_of_memory(error) or not give_way():
+                raise
+        gc.collect()  # behind the handler: until then its traceback holds the tensors
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 class Halving:
@@ -28,9 +54,10 @@ class Halving:
     def __init__(self, device: str) -> None:
         self._device, self._times = device, 0
 
-    def limit(self, setting: dict[str, int]) -> int:
+    def limit(self, setting: Mapping[str, int] | int) -> int:
         """What a setting allows now, at least 1."""
-        return max(1, setting[self._device] >> self._times)
+        whole = setting if isinstance(setting, int) else setting[self._device]
+        return max(1, whole >> self._times)
 
     def run(self, work: Callable[[], Result]) -> Result:
         """The result of work that asks for its limits anew each time it is called.
@@ -40,17 +67,14 @@ class Halving:
         RuntimeError
             Torch's own error, if even the smallest batch does not fit.
         """
-        while True:
-            try:
-                return work()
-            except RuntimeError as error:
-                if not out_of_memory(error) or self._times == HALVINGS:
-                    raise
-            self._times += 1  # behind the handler: until then its traceback holds the tensors
-            log.warning("Memory did not suffice; going on with batches of 1/%d of their size.", 1 << self._times)
-            gc.collect()
-            if self._device == "cuda":
-                torch.cuda.empty_cache()
+        return until_it_fits(work, self._give_way)
+
+    def _give_way(self) -> bool:
+        if self._times == HALVINGS:
+            return False
+        self._times += 1
+        log.warning("Memory did not suffice; going on with batches of 1/%d of their size.", 1 << self._times)
+        return True
 
 
 def out_of_memory(error: RuntimeError) -> bool:

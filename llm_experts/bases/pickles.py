@@ -14,4 +14,4 @@ def is_pickle(path: Path) -> bool:
 
 def pickles_in(folder: Path) -> list[str]:
     """Names of pickled weights in a folder, sorted."""
-    return sorted(path.name for path in folder.iterdir() if path.is_file() and is_pickle(path))
+    return sorted(path.name for path in folder.iterdir() if is_pickle(path))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from llm_experts.bases.memory import Halving
 from llm_experts.bias.packing import Pack, pack
 from llm_experts.bias.scorer import Scored
 from llm_experts.bias.sources import BiasError
+from llm_experts.prompts.batches import length_batches
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
@@ -43,6 +46,7 @@ class LMScorer:
 
     def __init__(self, model: Any, tokenizer: Any, *, adapter: str | None = None, batch_tokens: int = 8192) -> None:
         self._model, self._tokenizer, self._adapter, self._batch_tokens = model, tokenizer, adapter, batch_tokens
+        self._halving = Halving(next(model.parameters()).device.type)
         marks = (tokenizer.bos_token_id, tokenizer.eos_token_id)
         self._begin = next((mark for mark in marks if mark is not None), None)
         if self._begin is None:
@@ -64,7 +68,7 @@ class LMScorer:
         """
         if adapter is None:
             return cls.of(base, **options)
-        from llm_experts.adapters.registry import inject, own_copy
+        from llm_experts.adapters.injection import inject, own_copy
         from llm_experts.adapters.state import set_adapter_state
 
         model = inject(own_copy(base).model, copy.deepcopy(adapter.config), None)
@@ -105,7 +109,8 @@ class LMScorer:
         found: dict[tuple[int, ...], Tensor] = {}
         packs = [Pack([self._begin, *s], list(range(len(s) + 1)), [0] * (len(s) + 1), members={s: []}) for s in {*ids}]
         with self._switched():
-            for batch in _batches(sorted(packs, key=lambda p: (len(p.ids), p.ids)), self._batch_tokens):
+            packs.sort(key=lambda p: (len(p.ids), p.ids))
+            for batch in (packs[some] for some in self._batches(packs)):
                 states = self._states(batch, False, [(row, len(p.ids) - 1) for row, p in enumerate(batch)])
                 found.update(
                     (s, state) for p, state in zip(batch, states.float().cpu(), strict=True) for s in p.members
@@ -130,19 +135,17 @@ class LMScorer:
         packs = pack(wanted, self._begin, share=shared)
         packs.sort(key=lambda p: len(p.ids))
         found: dict[tuple[int, ...], Tensor] = {}
-        for batch in _batches(packs, self._batch_tokens):
-            found.update(self._run(batch, shared))
+        for some in self._batches(packs):
+            found.update(self._halving.run(partial(self._answers, packs[some], shared)))
         return found
 
-    def _run(self, batch: list[Pack], shared: bool) -> dict[tuple[int, ...], Tensor]:
-        try:
-            return self._forward(batch, shared)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        half = len(batch) // 2
-        self._batch_tokens = max(1, self._batch_tokens // 2)
-        return {**self._run(batch[:half], shared), **self._run(batch[half:], shared)}
+    def _answers(self, packs: list[Pack], shared: bool) -> dict[tuple[int, ...], Tensor]:
+        """Answers of packs that make one batch, or several since memory ran out."""
+        parts = [self._forward(packs[some], shared) for some in self._batches(packs)]
+        return {member: values for part in parts for member, values in part.items()}
+
+    def _batches(self, packs: list[Pack]) -> list[slice]:
+        return length_batches([len(p.ids) for p in packs], self._halving.limit(self._batch_tokens))
 
     def _forward(self, batch: list[Pack], shared: bool) -> dict[tuple[int, ...], Tensor]:
         asked = sorted({(row, at) for row, p in enumerate(batch) for at, _ in p.asked})
@@ -197,18 +200,6 @@ def _first(spans: tuple[tuple[int, int], ...], at: int, text: str) -> int:
         if end > at:
             return index
     raise BiasError(f"no token to score from character {at} of {text[:60]!r}: the continuation is empty")
-
-
-def _batches(packs: list[Pack], tokens: int) -> Iterator[list[Pack]]:
-    """Runs of packs (sorted by length), each at most ``tokens`` tokens with its padding."""
-    batch: list[Pack] = []
-    for p in packs:
-        if batch and (len(batch) + 1) * len(p.ids) > tokens:
-            yield batch
-            batch = []
-        batch.append(p)
-    if batch:
-        yield batch
 
 
 def _inputs(batch: list[Pack], padding: int, shared: bool, dtype: torch.dtype) -> dict[str, Tensor]:

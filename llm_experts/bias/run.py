@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from llm_experts.bias import bbq, crows_pairs, stereoset, winobias
-from llm_experts.bias.result import DRAWS
+from foundation.discovery import items, load
+from llm_experts.bias.bias_set import BiasSet, Rows
+from llm_experts.bias.result import DRAWS, BiasMetric
 from llm_experts.bias.scorer import Scorer
 from llm_experts.bias.sources import BiasError
 
-Rows = list[dict[str, Any]]
+ROOM, NAME = "llm_experts.bias", "BIAS_SET"
+SETS: dict[str, BiasSet] = {item: load(ROOM, NAME, item) for item in items(ROOM, NAME)}
+"""The files of this room that define a ``BIAS_SET``, and those of plug-in folders."""
+METRICS: dict[str, BiasMetric] = {f"{name}/{m.id}": m for name, found in SETS.items() for m in found.metrics}
 
 
 def score_bias(
     scorer: Scorer,
-    sets: Sequence[str] = ("bbq", "crows_pairs", "stereoset", "winobias"),
+    sets: Sequence[str] = tuple(SETS),
     limit: int | None = None,
     seed: int = 0,
     draws: int = DRAWS,
@@ -55,45 +58,12 @@ def score_bias(
         raise BiasError(f"unknown bias set {', '.join(unknown)}: known are {', '.join(SETS)}")
     if limit is not None and limit < 1:
         raise BiasError(f"limit is {limit}: it must be at least 1, or None for all items")
-    return [row for name in sets for row in SETS[name](scorer, limit, seed, draws)]
+    return [row for name in sets for row in _rows(SETS[name], scorer, limit, seed, draws)]
 
 
-def _bbq(scorer: Scorer, limit: int | None, seed: int, draws: int) -> Rows:
-    questions = bbq.load()
-    used = bbq.sample(questions, limit, seed)
-    made = bbq.rows(used, bbq.answers(scorer, used), seed, draws)
-    return _stamped(made, len(used), len(questions), limit, seed, bbq.SCORING)
-
-
-def _crows_pairs(scorer: Scorer, limit: int | None, seed: int, draws: int) -> Rows:
-    pairs = crows_pairs.load()
-    used = crows_pairs.sample(pairs, limit, seed)
-    made = crows_pairs.rows(used, *crows_pairs.likelihoods(scorer, used), seed, draws)
-    return _stamped(made, len(used), len(pairs), limit, seed, crows_pairs.SCORING)
-
-
-def _stereoset(scorer: Scorer, limit: int | None, seed: int, draws: int) -> Rows:
-    triples = stereoset.load()
-    used = stereoset.sample(triples, limit, seed)
-    made = stereoset.rows(used, *stereoset.likelihoods(scorer, used), seed, draws)
-    return _stamped(made, len(used), len(triples), limit, seed, stereoset.SCORING)
-
-
-def _winobias(scorer: Scorer, limit: int | None, seed: int, draws: int) -> Rows:
-    pairs = winobias.load()
-    used = winobias.sample(pairs, limit, seed)
-    made = winobias.rows(used, winobias.likelihoods(scorer, used), seed, draws)
-    return _stamped(made, 2 * len(used), 2 * len(pairs), limit, seed, winobias.SCORING)
-
-
-SETS: dict[str, Callable[[Scorer, int | None, int, int], Rows]] = {
-    "bbq": _bbq,
-    "crows_pairs": _crows_pairs,
-    "stereoset": _stereoset,
-    "winobias": _winobias,
-}
-"""Name -> function that loads, caps and scores a set."""
-
-
-def _stamped(rows: Rows, items: int, of: int, limit: int | None, seed: int, scoring: str) -> Rows:
-    return [{**row, "items": items, "of": of, "limit": limit, "seed": seed, "scoring": scoring} for row in rows]
+def _rows(bias_set: BiasSet, scorer: Scorer, limit: int | None, seed: int, draws: int) -> Rows:
+    units = bias_set.load()
+    used = bias_set.sample(units, limit, seed)
+    each = bias_set.items_per_unit
+    facts = {"items": each * len(used), "of": each * len(units), "limit": limit, "seed": seed}
+    return [{**row, **facts, "scoring": bias_set.scoring} for row in bias_set.score(scorer, used, seed, draws)]

@@ -14,29 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
-from llm_experts.adapters import lora_fa
-from llm_experts.adapters.kind import AdapterError
-from llm_experts.adapters.prefix import keys_and_values
-from llm_experts.adapters.registry import (
-    inject,
-    kind_named,
-    kind_of,
-    own_copy,
-    parameter_names,
-    start_state,
-    trainable_names,
-)
-from llm_experts.adapters.soft_prompt import KEY as PROMPT
+from llm_experts.adapters.injection import start_state, trainable_names
+from llm_experts.adapters.kind import Gradients
+from llm_experts.adapters.registry import kind_named, kind_of
 from llm_experts.adapters.state import State, adapter_state, stack_states
-from llm_experts.decoder.cut import Answers, Layout, Stack, Top
-from llm_experts.decoder.program import Adapter, config_key
+from llm_experts.decoder.cut import CutBase
+from llm_experts.decoder.layout import Answers, TopInput
+from llm_experts.decoder.program import Adapter, AttachedTop, config_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_experts.training.text_blocks import TopInput
+    from peft import PeftConfig
 
 LANE_FLOATS = {"cpu": 1 << 25, "cuda": 1 << 31}
 """Floats of activations that a step holds at once: 128 MiB on a CPU, 8 GiB on a GPU."""
@@ -44,15 +34,9 @@ LANE_FLOATS = {"cpu": 1 << 25, "cuda": 1 << 31}
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What lanes of one configuration have in common.
+    """What lanes of one configuration have in common."""
 
-    ``names`` translates the keys of PEFT's file format to the top's; prompts have no name in the top.
-    """
-
-    top: Top
-    kind: str
-    config: Any
-    names: Mapping[str, str]
+    attached: AttachedTop
     shapes: Mapping[str, torch.Size]
     trained: tuple[str, ...]
 
@@ -68,21 +52,6 @@ class _Part:
         parts = torch.split(flat[:, : self.size(keys)], [self.shapes[key].numel() for key in keys], 1)
         return {key: part.view(len(flat), *self.shapes[key]) for key, part in zip(keys, parts, strict=True)}
 
-    def answers(self, state: State, hidden: Tensor, layout: Layout) -> Answers:
-        """Answers of one lane."""
-        if self.names:
-            return self._call({self.names[key]: value for key, value in state.items()}, hidden, layout)
-        prompt = state[PROMPT].to(hidden.dtype)
-        if str(self.config.peft_type.value) == "PREFIX_TUNING":
-            return self._call({}, hidden, layout, keys_and_values(prompt, self.config))
-        ahead = prompt.expand(len(hidden), -1, -1)
-        found = self._call({}, torch.cat([ahead, hidden], 1), layout.shifted(len(prompt)))
-        return found._replace(attention=found.attention[:, len(prompt) :])
-
-    def _call(self, parameters: dict[str, Tensor], *inputs: Any) -> Answers:
-        found: Answers = functional_call(self.top, parameters, inputs)
-        return found
-
 
 class AdapterLanes:
     """K adapters in one top, flat, so that an optimiser step is a handful of operations for all of them.
@@ -91,8 +60,8 @@ class AdapterLanes:
 
     Parameters
     ----------
-    stack : Stack
-        Says where adapters begin; the base's model stays as it is.
+    cut : CutBase
+        Where adapters begin; the base's model stays as it is.
     parts : sequence of (part, stacked states)
         Lanes of one configuration, one part after another.
 
@@ -104,18 +73,18 @@ class AdapterLanes:
         What weight decay draws to: the first weights, where those leave the base as it is, and 0 for LoRA's A.
     """
 
-    def __init__(self, stack: Stack, parts: Sequence[tuple[_Part, State]]) -> None:
-        self.stack = stack
+    def __init__(self, cut: CutBase, parts: Sequence[tuple[_Part, State]]) -> None:
+        self.cut = cut
         self._parts = [part for part, states in parts for _ in range(_lanes_of(states))]
         self.start = _padded([_flat(states, part.trained) for part, states in parts])
         self.anchor = _padded([_flat(_without_a(states), part.trained) for part, states in parts])
         self._frozen = _padded([_flat(states, part.frozen) for part, states in parts])
-        self._factors: dict[int, State] = {}
+        self._conditioned: dict[int, Gradients] = {}
 
     @classmethod
     def fresh(
         cls,
-        stack: Stack,
+        cut: CutBase,
         answer_ids: tuple[int, int],
         kind: str,
         ranks: Sequence[int | None],
@@ -126,7 +95,7 @@ class AdapterLanes:
 
         Parameters
         ----------
-        stack, answer_ids
+        cut, answer_ids
             Base and start, and the token ids of no and yes.
         kind : str
             Of :data:`llm_experts.adapters.registry.ADAPTERS`.
@@ -140,29 +109,29 @@ class AdapterLanes:
         Raises
         ------
         AdapterError
-            If the kind needs all layers and the stack does not start at layer 0.
+            If the kind needs all layers and the cut is not at layer 0.
         """
-        chosen, model = kind_named(kind), stack.base.model
-        _check_start(kind, chosen.needs_full_model, stack.start)
-        layers = None if stack.start == 0 else range(stack.start, stack.base.n_layers)
+        chosen, model = kind_named(kind), cut.base.model
+        everywhere = chosen.needs_full_model or cut.start == 0
+        layers = None if everywhere else range(cut.start, cut.base.n_layers)
         parts = []
         for rank, members in groupby(zip(ranks, seeds, strict=True), key=lambda pair: pair[0]):
             config = chosen.make_config(rank, layers, model, **dict(options or {}))
-            part, peft_model = _make_part(stack, answer_ids, config)
-            parts.append((part, stack_states([start_state(peft_model, seed) for _, seed in members])))
-        return cls(stack, parts)
+            part = _make_part(cut, answer_ids, config)
+            starts = [start_state(part.attached.peft_model, seed) for _, seed in members]
+            parts.append((part, stack_states(starts)))
+        return cls(cut, parts)
 
     @classmethod
-    def of(cls, stack: Stack, answer_ids: tuple[int, int], adapters: Sequence[Adapter]) -> AdapterLanes:
+    def of(cls, cut: CutBase, answer_ids: tuple[int, int], adapters: Sequence[Adapter]) -> AdapterLanes:
         """Trained adapters as lanes that train on; neighbours of one configuration are one program."""
         parts = []
         for _, members in groupby(adapters, key=lambda adapter: config_key(adapter.config)):
             same = list(members)
-            _check_start(same[0].kind, same[0].config.is_prompt_learning, stack.start)
-            part, _ = _make_part(stack, answer_ids, copy.deepcopy(same[0].config))
-            states = {key: value.to(stack.base.device) for key, value in stack_states([a.state for a in same]).items()}
+            part = _make_part(cut, answer_ids, same[0].config)
+            states = part.attached.lanes([adapter.state for adapter in same])
             parts.append((part, {key: states[key] for key in part.shapes}))
-        return cls(stack, parts)
+        return cls(cut, parts)
 
     def __len__(self) -> int:
         """Number of lanes."""
@@ -176,7 +145,7 @@ class AdapterLanes:
         part = self._parts[lanes.start]
         state = part.split(theta, part.trained) | part.split(self._frozen[lanes], part.frozen)
         own = 0 if given.hidden.ndim == 4 else None
-        call: Any = torch.vmap(part.answers, in_dims=(0, own, None))
+        call: Any = torch.vmap(part.attached.answer, in_dims=(0, own, None))
         found: Answers = call(state, given.hidden, given.layout)
         return found
 
@@ -192,8 +161,8 @@ class AdapterLanes:
 
     def floats(self, texts: int, tokens: int) -> int:
         """Activations of one lane, roughly: what a backward pass keeps."""
-        config = self.stack.base.model.config
-        depth = config.num_hidden_layers - self.stack.start
+        config = self.cut.base.model.config
+        depth = config.num_hidden_layers - self.cut.start
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         keys, heads = config.num_key_value_heads * head, config.num_attention_heads
         last = 10 * keys + 8 * heads
@@ -201,17 +170,18 @@ class AdapterLanes:
         return int(texts * tokens * (last + (depth - 1) * whole))
 
     def precondition(self, gradient: Tensor) -> Tensor:
-        """LoRA-FA: the gradient [K, P] of B projected, in place; other kinds: as it is."""
+        """The gradient [K, P] as its kind has it (LoRA-FA: that of B projected), in place."""
         for lanes in self.chunks(1 << 62, 1, 1):
             part = self._parts[lanes.start]
-            if part.kind != "lora_fa":
+            make = kind_of(part.attached.config).preconditioner
+            if make is None:
                 continue
-            if lanes.start not in self._factors:
-                scaling = part.config.lora_alpha / part.config.r
-                frozen = part.split(self._frozen[lanes], part.frozen)
-                self._factors[lanes.start] = lora_fa.projections(frozen, scaling)
-            projected = lora_fa.project(part.split(gradient[lanes], part.trained), self._factors[lanes.start])
-            gradient[lanes, : part.size(part.trained)] = _flat(projected, part.trained)
+            if lanes.start not in self._conditioned:
+                self._conditioned[lanes.start] = make(
+                    part.split(self._frozen[lanes], part.frozen), part.attached.config
+                )
+            changed = self._conditioned[lanes.start](part.split(gradient[lanes], part.trained))
+            gradient[lanes, : part.size(part.trained)] = _flat(changed, part.trained)
         return gradient
 
     def select(self, lanes: Tensor) -> AdapterLanes:
@@ -219,7 +189,7 @@ class AdapterLanes:
         chosen = copy.copy(self)
         chosen._parts = [self._parts[lane] for lane in lanes.tolist()]
         chosen.start, chosen.anchor, chosen._frozen = self.start[lanes], self.anchor[lanes], self._frozen[lanes]
-        chosen._factors = {}
+        chosen._conditioned = {}
         return chosen
 
     def state(self, lane: int, theta: Tensor) -> State:
@@ -230,28 +200,13 @@ class AdapterLanes:
 
     def adapter(self, lane: int, theta: Tensor) -> Adapter:
         """A lane as an adapter that can be saved and attached."""
-        return Adapter(self._parts[lane].config, self.state(lane, theta))
+        return Adapter(self._parts[lane].attached.config, self.state(lane, theta))
 
 
-def _check_start(kind: str, virtual: bool, start: int) -> None:
-    if virtual and start:
-        raise AdapterError(
-            f"Adapters of kind {kind} are virtual tokens that all layers see, but layers below {start} are shared "
-            "here; start at layer 0."
-        )
-
-
-def _make_part(stack: Stack, answer_ids: tuple[int, int], config: Any) -> tuple[_Part, Any]:
-    base = own_copy(stack.base)
-    peft_model = inject(base.model, config, seed=0)
-    top = Top(base, stack.start, answer_ids)
-    names = {} if config.is_prompt_learning else parameter_names(top, peft_model)
-    shapes = {key: value.shape for key, value in adapter_state(peft_model).items()}
-    top.requires_grad_(False)
-    part = _Part(
-        top, kind_of(config).name, peft_model.peft_config["default"], names, shapes, trainable_names(peft_model)
-    )
-    return part, peft_model
+def _make_part(cut: CutBase, answer_ids: tuple[int, int], config: PeftConfig) -> _Part:
+    attached = AttachedTop(cut.base, cut.start, answer_ids, config)
+    shapes = {key: value.shape for key, value in adapter_state(attached.peft_model).items()}
+    return _Part(attached, shapes, trainable_names(attached.peft_model))
 
 
 def _lanes_of(states: State) -> int:

@@ -1,4 +1,4 @@
-"""Adapters on the top of a base: those of one configuration answer together, as lanes."""
+"""One program of a base's top with adapters of one configuration: for lanes that train, and for lanes that answer."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
-from llm_experts.adapters import prefix as prefix_tuning
-from llm_experts.adapters.kind import AdapterError
-from llm_experts.adapters.registry import inject, kind_of, own_copy, parameter_names, stack_states
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import kind_of
 from llm_experts.adapters.soft_prompt import KEY as PROMPT_KEY
-from llm_experts.decoder.cut import Answers, Layout
-from llm_experts.decoder.shared_prefix import Branches, BranchTop, Pair
+from llm_experts.adapters.state import parameter_names, stack_states
+from llm_experts.bases.base import Base
+from llm_experts.decoder.cut import Top
+from llm_experts.decoder.layout import Answers, Layout, Pair
+from llm_experts.decoder.shared_prefix import Branches
 
 if TYPE_CHECKING:
     from peft import PeftConfig
-
-    from llm_experts.bases.base import Base
 
 
 INDIFFERENT = ("inference_mode", "base_model_name_or_path", "revision", "peft_version", "auto_mapping")
@@ -39,7 +40,7 @@ class Adapter:
     config : PeftConfig
         From ``AdapterKind.make_config``.
     state : dict of str -> Tensor
-        By the keys of PEFT's file format (``adapter_state``, ``unstack``).
+        By the keys of PEFT's file format (``adapter_state``).
     """
 
     config: PeftConfig
@@ -85,6 +86,15 @@ class AttachedTop:
     config : PeftConfig or None
         None: the base itself.
 
+    Attributes
+    ----------
+    config : PeftConfig or None
+        As PEFT completed it.
+    top : Top
+        Nothing of it requires a gradient.
+    peft_model : PeftModel or None
+        The copy of the base that holds the room, None for the base itself.
+
     Raises
     ------
     AdapterError
@@ -92,86 +102,94 @@ class AttachedTop:
     """
 
     def __init__(self, base: Base, start: int, answer_ids: tuple[int, int], config: PeftConfig | None) -> None:
-        self.config = config
+        self.config: Any = config
+        self.peft_model: Any = None
         self._virtual = config is not None and config.is_prompt_learning
-        if self._virtual and start:
+        if config is not None and self._virtual and start:
             raise AdapterError(
-                f"Virtual tokens are seen by every layer, but layers below {start} are shared; read with start=0."
+                f"Adapters of kind {kind_of(config).name} are virtual tokens that all layers see, but layers below "
+                f"{start} are shared here; start at layer 0: train and read with start=0."
             )
-        if config is None or self._virtual:
-            self.top = BranchTop(base, start, answer_ids)
-            return
-        own = own_copy(base)
-        model = inject(own.model, copy.deepcopy(config), None)
-        self.top = BranchTop(own, start, answer_ids)
-        self._names = parameter_names(self.top, model)
+        own = base if config is None else own_copy(base)
+        if config is not None:
+            self.peft_model = inject(own.model, copy.deepcopy(config), None)
+            self.config = self.peft_model.peft_config["default"]
+        self.top = Top(own, start, answer_ids)
+        self._names = {} if config is None or self._virtual else parameter_names(self.top, self.peft_model)
+        self.top.requires_grad_(False)
 
     @property
     def shares(self) -> bool:
         """Whether lanes have work in common: in a top of one layer, the frozen weights' share of keys and values."""
         return len(self.top.layers) == 1
 
+    def answer(
+        self,
+        state: Mapping[str, Tensor],
+        hidden: Tensor,
+        at: Layout | Branches,
+        words: Mapping[str, Tensor] | None = None,
+        past: Sequence[Pair] | None = None,
+        remember: bool = False,
+    ) -> Answers:
+        """Answers of one adapter; differentiable, and may be mapped over adapters (``vmap``).
+
+        Virtual tokens are embeddings ahead of the text, or keys and values ahead of every layer's.
+
+        Parameters
+        ----------
+        state : mapping
+            Weights by PEFT's keys.
+        hidden, at, past, remember
+            As :class:`llm_experts.decoder.cut.Top` takes them.
+        words : mapping, optional
+            ``head`` [V, d]: other words than no and yes.
+        """
+        replaced, prefix, ahead = {self._names[key]: value for key, value in state.items() if self._names}, None, 0
+        if self._virtual:
+            tokens = state[PROMPT_KEY].to(hidden.dtype)
+            learnt = kind_of(self.config).keys_and_values
+            if isinstance(at, Branches):
+                at = at.shifted(len(tokens))
+            elif learnt is not None:
+                prefix = learnt(tokens, self.config)
+            else:
+                ahead = len(tokens)
+                hidden, at = torch.cat([tokens.expand(len(hidden), -1, -1), hidden], 1), at.shifted(ahead)
+        found: Answers = functional_call(self.top, {**replaced, **(words or {})}, (hidden, at, prefix, past, remember))
+        return found._replace(attention=found.attention[:, ahead:])
+
     def lanes(self, states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """K states stacked, under the names of the top's parameters; of the base nothing."""
+        """K states stacked, on the top's device; of the base nothing."""
         if self.config is None:
             return {}
-        device = self.top.head.device
-        stacked = {key: value.detach().to(device) for key, value in stack_states(states).items()}
-        return stacked if self._virtual else {self._names[key]: value for key, value in stacked.items()}
-
-    def answers(self, lanes: Mapping[str, Tensor], hidden: Tensor, at: Layout, head: Tensor | None = None) -> Answers:
-        """Answers [K, n, ...] of every lane; ``head`` [V, d] asks for other words than no and yes."""
-        words = {} if head is None else {"head": head}
-        return Answers(*self._each(lanes, hidden, at, words, None, False))
-
-    def opened(self, lanes: Mapping[str, Tensor], hidden: Tensor, at: Layout) -> tuple[Answers, list[Pair]]:
-        """Answers to plain texts, and the lanes' keys and values for their branches."""
-        found: tuple[Answers, list[Pair]] = self._each(lanes, hidden, at, {}, None, True)
-        return found
-
-    def branched(self, lanes: Mapping[str, Tensor], hidden: Tensor, at: Branches, past: Sequence[Pair]) -> Answers:
-        """Answers to branches of plain texts that were :meth:`opened`."""
-        return Answers(*self._each(lanes, hidden, at, {}, past, False))
+        return {key: value.detach().to(self.top.head.device) for key, value in stack_states(states).items()}
 
     @torch.no_grad()
-    def _each(
+    def answers(
         self,
         lanes: Mapping[str, Tensor],
         hidden: Tensor,
         at: Layout | Branches,
-        words: dict[str, Tensor],
-        past: Sequence[Pair] | None,
-        remember: bool,
-    ) -> Any:
-        """Every lane's results, stacked; a single lane without the machinery of many."""
+        head: Tensor | None = None,
+        past: Sequence[Pair] | None = None,
+        remember: bool = False,
+    ) -> Answers:
+        """Answers [K, n, ...] of every lane; ``head`` [V, d] asks for other words than no and yes.
 
-        def one(lane: Mapping[str, Tensor], before: Sequence[Pair] | None) -> Any:
-            return self._one(lane, hidden, at, words, before, remember)
+        With ``remember`` the lanes' keys and values are in :attr:`Answers.pairs`: what branches of the texts take as
+        ``past``. A single lane goes without the machinery of many.
+        """
+        words = {} if head is None else {"head": head}
+
+        def one(lane: Mapping[str, Tensor], before: Sequence[Pair] | None) -> Answers:
+            return self.answer(lane, hidden, at, words, before, remember)
 
         if len(next(iter(lanes.values()), [None])) > 1:
-            return torch.vmap(one, in_dims=(0, None if past is None else 0))(dict(lanes), past)
-        single = {key: value[0] for key, value in lanes.items()}
+            call: Any = torch.vmap(one, in_dims=(0, None if past is None else 0))
+            together: Answers = call(dict(lanes), past)
+            return together
         before = None if past is None else [Pair(*(part[0] for part in pair)) for pair in past]
-        return tree_map(lambda part: part[None], one(single, before))
-
-    def _one(
-        self,
-        lane: Mapping[str, Tensor],
-        hidden: Tensor,
-        at: Layout | Branches,
-        words: dict[str, Tensor],
-        past: Sequence[Pair] | None,
-        remember: bool,
-    ) -> Any:
-        """One lane; virtual tokens are embeddings ahead of the text, or keys and values ahead of every layer's."""
-        if not self._virtual:
-            return functional_call(self.top, {**lane, **words}, (hidden, at, None, past, remember))
-        tokens, prefix = lane[PROMPT_KEY].to(hidden.dtype), None
-        if isinstance(at, Branches):
-            return functional_call(self.top, words, (hidden, at.shifted(len(tokens)), None, past, remember))
-        if self.config is not None and kind_of(self.config).name == "prefix":
-            prefix = prefix_tuning.keys_and_values(tokens, self.config)
-        else:
-            hidden = torch.cat([tokens.expand(len(hidden), -1, -1), hidden], 1)
-            at = at.shifted(len(tokens))
-        return functional_call(self.top, words, (hidden, at, prefix, past, remember))
+        found = one({key: value[0] for key, value in lanes.items()}, before)
+        alone: Answers = tree_map(lambda part: part[None], found)
+        return alone

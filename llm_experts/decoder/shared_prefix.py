@@ -7,41 +7,15 @@ rounding of sums in another order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
-from llm_experts.decoder.cut import (
-    Answers,
-    Layer,
-    Layout,
-    Stack,
-    Top,
-    _heads,
-    _plain_attention,
-    _with_prefix,
-    answer_logits,
-    decoder_of,
-    rotate,
-    take_tokens,
-)
-
-if TYPE_CHECKING:
-    from llm_experts.prompts.prompts import Packed
-
-
-class Pair(NamedTuple):
-    """Keys (rotated) and values of one layer, each [n, kv_heads, T, head_dim]."""
-
-    keys: Tensor
-    values: Tensor
-
-    def behind(self, past: Pair | None) -> Pair:
-        """These tokens behind earlier ones."""
-        return self if past is None else Pair(*(torch.cat(both, 2) for both in zip(past, self, strict=True)))
+from llm_experts.decoder.layout import Layout, Pair
+from llm_experts.prompts.batches import length_batches
+from llm_experts.prompts.prompts import Packed
 
 
 class Branches(NamedTuple):
@@ -84,12 +58,9 @@ class Branches(NamedTuple):
 
         A batch has at most ``tokens`` tokens with padding, and sees at most four times as many of plain texts.
         """
-        order, lengths = torch.argsort(self.lengths, descending=True, stable=True), self.lengths
-        most, start = max(1, 4 * tokens // max(1, self.reach)), 0
-        while start < len(order):
-            stop = start + min(most, max(1, tokens // int(lengths[order[start]])))
-            yield order[start:stop]
-            start = stop
+        order = torch.argsort(self.lengths, descending=True, stable=True)
+        most = max(1, 4 * tokens // max(1, self.reach))
+        return (order[batch] for batch in length_batches(self.lengths[order].tolist(), tokens, most))
 
     def shifted(self, count: int) -> Branches:
         """The same behind ``count`` virtual tokens that all texts share."""
@@ -134,138 +105,3 @@ def branch_off(plain: Packed, texts: Packed, source: Tensor) -> Branches:
 
     layout = Layout(behind(texts.positions, 0), behind(texts.segment, -1), texts.answers - shared[:, None])
     return Branches(source, shared, int(shared.max()), behind(texts.ids, 0), layout)
-
-
-@torch.no_grad()
-def lower_plain(stack: Stack, ids: Tensor, layout: Layout) -> tuple[Tensor, list[Pair]]:
-    """Hidden states [n, T, d] of plain texts that enter the top, and keys and values of the layers below."""
-    return _lower(stack, ids, layout, layout.allowed() if stack.start else None, None)
-
-
-@torch.no_grad()
-def lower_branches(stack: Stack, branches: Branches, past: Sequence[Pair]) -> Tensor:
-    """[m, S, d] hidden states of branches that enter the top."""
-    own = [branches.past(pair) for pair in past]
-    return _lower(stack, branches.ids, branches.layout, branches.allowed() if stack.start else None, own)[0]
-
-
-def _lower(
-    stack: Stack, ids: Tensor, layout: Layout, allowed: Tensor | None, past: Sequence[Pair] | None
-) -> tuple[Tensor, list[Pair]]:
-    decoder = decoder_of(stack.base)
-    hidden: Tensor = decoder.embed_tokens(ids)
-    if allowed is None:
-        return hidden, []
-    rotary, pairs = decoder.rotary_emb(hidden, layout.positions), []
-    blocked = torch.zeros(allowed.shape, dtype=hidden.dtype, device=hidden.device).masked_fill_(~allowed, -torch.inf)
-    for index, layer in enumerate(decoder.layers[: stack.start]):
-        hidden, pair = _layer(layer, hidden, rotary, blocked, None if past is None else past[index])
-        pairs.append(pair)
-    return hidden, pairs
-
-
-class BranchTop(Top):
-    """A top that answers plain texts, remembers their keys and values, and then answers branches of them."""
-
-    def forward(  # type: ignore[override]
-        self,
-        hidden: Tensor,
-        at: Layout | Branches,
-        prefix: Tensor | None = None,
-        past: Sequence[Pair] | None = None,
-        remember: bool = False,
-    ) -> Answers | tuple[Answers, list[Pair]]:
-        """Answers of texts whose hidden states [n, T, d] enter the first of these layers.
-
-        Parameters
-        ----------
-        hidden : [n, T, d]
-        at : Layout or Branches
-            Of branches: ``past`` is what their plain texts left, learnt keys and values included.
-        prefix : [layers, 2, kv_heads, p, head_dim], optional
-            Learnt keys and values, for plain texts.
-        past : sequence of Pair, optional
-        remember : bool
-            Also give keys and values of every layer.
-        """
-        if isinstance(at, Branches):
-            assert past is not None
-            return self._walk(hidden, at.layout, at, None, [at.past(pair) for pair in past])[0]
-        if remember:
-            return self._walk(hidden, at, at, prefix, None)
-        return super().forward(hidden, at, prefix)
-
-    def _walk(
-        self,
-        hidden: Tensor,
-        layout: Layout,
-        seen: Layout | Branches,
-        prefix: Tensor | None,
-        past: Sequence[Pair] | None,
-    ) -> tuple[Answers, list[Pair]]:
-        rotary = self.rotary(hidden, layout.positions + (0 if prefix is None else prefix.shape[-2]))
-        pairs: list[Pair] = []
-        for index, layer in enumerate(self.layers):
-            learnt, before = None if prefix is None else prefix[index], None if past is None else past[index]
-            if index == len(self.layers) - 1:
-                hidden, pair = _last(layer, hidden, rotary, layout.answers, seen.allowed_to_answers(), before, learnt)
-            else:
-                hidden, pair = _layer(layer, hidden, rotary, seen.allowed(), before, learnt, plain=True)
-            pairs.append(pair)
-        final = self.norm(hidden)
-        return Answers(answer_logits(final, self.head), final.mean(1), hidden.new_zeros(len(hidden), 0)), pairs
-
-
-def _layer(
-    layer: Layer,
-    hidden: Tensor,
-    rotary: tuple[Tensor, Tensor],
-    allowed: Tensor,
-    past: Pair | None = None,
-    prefix: Tensor | None = None,
-    *,
-    plain: bool = False,
-) -> tuple[Tensor, Pair]:
-    """Hidden states [n, T, d] after one layer, and all keys and values that its tokens may see."""
-    cos, sin = (r[:, None] for r in rotary)
-    x = layer.input_layernorm(hidden)
-    q, k, v = rotate(_heads(layer, "q", x), cos, sin), rotate(_heads(layer, "k", x), cos, sin), _heads(layer, "v", x)
-    k, v, allowed = _with_prefix(*Pair(k, v).behind(past), allowed, prefix)
-    mixed = (_plain_gqa if plain else _fused_gqa)(q, k, v, allowed, layer.self_attn.scaling)
-    hidden = hidden + layer.self_attn.o_proj(mixed.transpose(1, 2).reshape(*hidden.shape[:-1], -1))
-    return hidden + layer.mlp(layer.post_attention_layernorm(hidden)), Pair(k, v)
-
-
-def _fused_gqa(q: Tensor, k: Tensor, v: Tensor, blocked: Tensor, scale: float) -> Tensor:
-    """Attention with fewer key heads than query heads; ``blocked`` is 0 or -inf."""
-    if q.device.type != "cpu":  # the memory-saving kernels of a GPU want equal heads
-        k, v = (part.repeat_interleave(q.shape[1] // part.shape[1], 1) for part in (k, v))
-    return scaled_dot_product_attention(q, k, v, attn_mask=blocked, scale=scale, enable_gqa=k.shape[1] < q.shape[1])
-
-
-def _plain_gqa(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, scale: float) -> Tensor:
-    """The same in matrix products, for lanes; ``allowed`` is bool."""
-    asking = q.reshape(len(q), k.shape[1], -1, q.shape[-1])  # heads that share keys beside each other
-    seen = allowed.repeat(1, 1, q.shape[1] // k.shape[1], 1)
-    return _plain_attention(asking, k, v, seen, scale).reshape(q.shape)
-
-
-def _last(
-    layer: Layer,
-    hidden: Tensor,
-    rotary: tuple[Tensor, Tensor],
-    answers: Tensor,
-    allowed: Tensor,
-    past: Pair | None,
-    prefix: Tensor | None,
-) -> tuple[Tensor, Pair]:
-    """Hidden states of the answer tokens [n, 2, d] after the last layer, and all keys and values that they may see."""
-    cos, sin = rotary
-    x = layer.input_layernorm(hidden)
-    own, states = take_tokens(hidden, answers), take_tokens(x, answers)
-    q = rotate(_heads(layer, "q", states), *(take_tokens(r, answers)[:, None] for r in (cos, sin)))
-    pair = Pair(rotate(_heads(layer, "k", x), cos[:, None], sin[:, None]), _heads(layer, "v", x)).behind(past)
-    k, v, allowed = _with_prefix(*pair, allowed, prefix)
-    mixed = _plain_gqa(q, k, v, allowed[:, None], layer.self_attn.scaling)
-    after = own + layer.self_attn.o_proj(mixed.transpose(1, 2).reshape(len(q), 2, -1))
-    return after + layer.mlp(layer.post_attention_layernorm(after)), Pair(k, v)

@@ -27,8 +27,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from llm_experts.adapters.deltas import Delta, Place, adapter_deltas
-from llm_experts.adapters.kind import ALL_LINEAR, AdapterError
+from llm_experts.adapters.delta import Delta, Place
+from llm_experts.adapters.deltas import adapter_deltas
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.kind import ALL_LINEAR
 from llm_experts.adapters.store import SavedAdapter, check_base, read_adapter
 from llm_experts.adapters.svf.multipliers import mixed_offsets
 from llm_experts.bases.base import Base
@@ -84,7 +86,7 @@ class _Singular:
     multipliers: Tensor
 
 
-class StackedAdapterBank:
+class AdapterBank:
     """K slots for adapters of a base.
 
     Parameters
@@ -131,7 +133,7 @@ class StackedAdapterBank:
         base: Base,
         adapters: Sequence[Source] | Mapping[str, Source],
         dtype: torch.dtype | None = None,
-    ) -> StackedAdapterBank:
+    ) -> AdapterBank:
         """A bank with just the room that these adapters need.
 
         Parameters
@@ -294,7 +296,7 @@ class StackedAdapterBank:
     # -- running ------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def gate(self, weights: Tensor) -> Iterator[StackedAdapterBank]:
+    def gate(self, weights: Tensor) -> Iterator[AdapterBank]:
         """Within, the base (or what the bank is attached to) computes the mixture of each row.
 
         Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
@@ -16,13 +17,13 @@ from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities
 from gates.snapshots import best_snapshot
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
+from llm_experts.bases.memory import until_it_fits
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.reading.calibration import calibrated
 from llm_experts.reading.expert import LLMExpert
-from llm_experts.reading.margin_memory import Memo
-from llm_experts.training.batches import LEAST_BATCH, TrainingTexts
-from llm_experts.training.trainer import out_of_memory
+from llm_experts.reading.margin_memory import MarginMemory
+from llm_experts.training.batches import TrainingTexts
 from metrics.surrogates import soft_gaps
 
 if TYPE_CHECKING:
@@ -158,19 +159,22 @@ def _run(
     state = _Joint(texts, experts, gate, config)
     batches = TrainingTexts(texts, config.batch_rows, derive_seed(seed, "fine-tune"))
     for step in range(1, config.steps + 1):
-        places = batches.places()
-        while True:
-            try:
-                state.step(batches.take(places), texts.view.features[batches.train[places]])
-                break
-            except RuntimeError as error:
-                if not out_of_memory(error) or len(places) <= LEAST_BATCH:
-                    raise
-                places = batches.halve(places)
-                notes.append(f"A batch did not fit in memory; went on with {batches.rows} rows.")
-                log.warning("%s, joint fine-tuning: %s", texts.view.name, notes[-1])
+        batches.draw()
+        until_it_fits(partial(_step, state, batches, texts), partial(_give_way, batches, texts, notes))
         if step % config.evaluate_every == 0 or step == config.steps:
             yield step, state.snapshot()
+
+
+def _step(state: _Joint, batches: TrainingTexts, texts: TaskTexts) -> None:
+    state.step(batches.batch(), texts.view.features[batches.train[batches.places]])
+
+
+def _give_way(batches: TrainingTexts, texts: TaskTexts, notes: list[str]) -> bool:
+    if not batches.halve():
+        return False
+    notes.append(f"A batch did not fit in memory; went on with {batches.rows} rows.")
+    log.warning("%s, joint fine-tuning: %s", texts.view.name, notes[-1])
+    return True
 
 
 class _Joint:
@@ -181,7 +185,7 @@ class _Joint:
     ) -> None:
         self._experts, self._gate, self._config = experts, gate, config
         adapters = [expert.adapter for expert in experts if expert.adapter is not None]
-        self._lanes = AdapterLanes.of(texts.stack, texts.prompts.answer_ids, adapters)
+        self._lanes = AdapterLanes.of(texts.cut, texts.prompts.answer_ids, adapters)
         self._tensors = gate.trainable() if isinstance(gate, DenseGate) else {}
         flat = torch.cat([torch.zeros(0), *(t.detach().flatten() for t in self._tensors.values())])[None]
         self._adapters = _adam(self._lanes.start.clone(), config.learning_rate)
@@ -220,7 +224,7 @@ class _Joint:
         """The whole system as it is now; later steps do not change it."""
         theta = self._adapters.theta
         experts = tuple(
-            replace(expert, adapter=self._lanes.adapter(lane, theta[lane]), memo=Memo())
+            replace(expert, adapter=self._lanes.adapter(lane, theta[lane]), memory=MarginMemory())
             for lane, expert in enumerate(self._experts)
         )
         return experts, self._gate_of(self._mixing.theta.clone())

@@ -1,7 +1,7 @@
 """Mixtures inside the layers: every row has its own weights on the adapters, and one pass composes them.
 
 An output mixture averages what K experts say after K passes. Here the weights act on what the adapters add to each
-matrix (:class:`llm_experts.mixtures.bank.StackedAdapterBank`), so that a row is read once, whatever it is mixed of.
+matrix (:class:`llm_experts.mixtures.bank.AdapterBank`), so that a row is read once, whatever it is mixed of.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch import Tensor
 
 from foundation.files import write_json
 from gates.gate import masked_features
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.decoder.cut import Top
-from llm_experts.mixtures.bank import StackedAdapterBank
+from llm_experts.mixtures.bank import AdapterBank
 from llm_experts.mixtures.routers import Router
 from llm_experts.reading.calibration import calibrated, fit_calibration
 from llm_experts.reading.expert import LLMExpert
-from llm_experts.reading.margin_memory import Memo
+from llm_experts.reading.margin_memory import MarginMemory
 from metrics.occlusion import occlusion_columns
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class RowMixture:
     router: Router
     temperature: float = 1.0
     bias: float = 0.0
-    memo: Memo = field(default_factory=Memo, repr=False)
+    memory: MarginMemory = field(default_factory=MarginMemory, repr=False)
     role: str = "mixture"
     family: str = "mixture"
     explainer: str = "occlusion"
@@ -78,13 +78,13 @@ class RowMixture:
         packed = self._reader.pack(task, rows, keep)
         seen = (masked_features(task, rows, keep) + 0.0).numpy()  # a masked negative number is -0.0
         keys = [text + _digest(row.tobytes()) for text, row in zip(packed.keys(), seen, strict=True)]
-        missing = self.memo.missing(keys)
+        missing = self.memory.missing(keys)
         if missing:
             shown = None if keep is None else keep[missing]
             weights = self.router.weights(task, rows[missing], shown)[:, self._slots]
             found = self._read(packed.select(torch.tensor(missing)), weights, self._reader.prompts(task).answer_ids)
-            self.memo.learn([keys[index] for index in missing], found)
-        return self.memo.values(keys)
+            self.memory.learn([keys[index] for index in missing], found)
+        return self.memory.values(keys)
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, columns] margin minus margin with the column unknown; the routing is part of what is explained."""
@@ -122,15 +122,15 @@ class RowMixture:
             yield
 
     @cached_property
-    def _bank(self) -> StackedAdapterBank:
+    def _bank(self) -> AdapterBank:
         return self._new_bank()
 
-    def _new_bank(self) -> StackedAdapterBank:
+    def _new_bank(self) -> AdapterBank:
         adapters = [self.experts[slot].adapter for slot in self._slots]
         if not adapters:
             raise AdapterError("A mixture inside the layers needs at least one expert with an adapter.")
         sources = [(adapter.config, adapter.state) for adapter in adapters if adapter is not None]
-        return StackedAdapterBank.from_adapters(self._reader.base, sources)
+        return AdapterBank.from_adapters(self._reader.base, sources)
 
     @torch.no_grad()
     def _read(self, packed: Packed, weights: Tensor, answer_ids: tuple[int, int]) -> Tensor:
@@ -144,7 +144,7 @@ class RowMixture:
     def _top(self, answer_ids: tuple[int, int]) -> Top:
         """The base's own top with the bank attached."""
         if answer_ids not in self._tops:
-            top = self._reader.stack.top(answer_ids)
+            top = self._reader.cut.top(answer_ids)
             self._bank.detach()
             self._bank.attach(top.layers, self._reader.start)
             self._tops.clear()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf import mixed_z
 from llm_experts.decoder.program import Adapter
 from llm_experts.reading.expert import LLMExpert

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from llm_experts.prompts.batches import length_batches
 from llm_experts.prompts.pieces import ANCHOR, Pieces, PromptError
 from tasks.templates import OPTIONS, QUESTION, format_of
 from tasks.text import column_phrases, render
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tasks.card import TextStyle
     from tasks.task import TaskView
 
-__all__ = ["Packed", "PromptError", "Prompts", "length_batches", "pad"]
+__all__ = ["Packed", "PromptError", "Prompts", "packed_batches", "pad"]
 
 ROW, ORDER_A, ORDER_B, PADDING = 0, 1, 2, -1
 
@@ -69,17 +70,6 @@ class Packed:
     def lengths(self) -> Tensor:
         """[n] int64: tokens of each prompt without padding."""
         return self.answers[:, 1] + 1
-
-    def mask(self) -> Tensor:
-        """[n, 1, T, T] bool: whether token i sees token j: causal, and each order sees what is shared and itself.
-
-        No text sees padding; padding sees itself too, so that a softmax is finite.
-        """
-        length = self.segment.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool, device=self.segment.device).tril()
-        asking, seen = self.segment[:, :, None], self.segment[:, None, :]
-        own = torch.eye(length, dtype=torch.bool, device=self.segment.device)
-        return ((causal & (seen >= 0) & ((seen == ROW) | (seen == asking))) | own)[:, None]
 
     def select(self, index: Tensor) -> Packed:
         """Prompts at positions ``index``, or where it is true; as wide as before, see :meth:`trimmed`."""
@@ -120,19 +110,15 @@ def pad(parts: Sequence[Packed]) -> Packed:
     return Packed(**{field.name: joined(field.name) for field in dataclasses.fields(Packed)})
 
 
-def length_batches(packed: Packed, tokens_per_batch: int) -> Iterator[Tensor]:
+def packed_batches(packed: Packed, tokens: int) -> Iterator[Tensor]:
     """Positions of all prompts in batches of like length, the longest first.
 
-    A batch of n prompts of at most T tokens has n · T ≤ ``tokens_per_batch`` (one prompt may be longer alone); select
-    and trim: ``packed.select(batch).trimmed()``.
+    A batch of n prompts of at most T tokens has n · T ≤ ``tokens`` (one prompt may be longer alone); select and trim:
+    ``packed.select(batch).trimmed()``.
     """
     lengths = packed.lengths.cpu()
     order = torch.argsort(lengths, descending=True, stable=True)
-    start = 0
-    while start < len(order):
-        stop = start + max(1, tokens_per_batch // int(lengths[order[start]]))  # the first of a batch is its longest
-        yield order[start:stop]
-        start = stop
+    return (order[batch] for batch in length_batches(lengths[order].tolist(), tokens))
 
 
 class Prompts:

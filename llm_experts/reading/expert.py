@@ -19,14 +19,14 @@ from torch import Tensor
 
 from experts.expert import Role
 from foundation.files import write_json
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.store import check_base, read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.verbaliser import AnswerMass
 from llm_experts.prompts.prompts import Packed, pad
 from llm_experts.reading.calibration import calibrated, fit_calibration
-from llm_experts.reading.margin_memory import Memo
+from llm_experts.reading.margin_memory import MarginMemory
 from llm_experts.reading.reader import Reader
 from metrics.occlusion import occlusion_columns
 from tasks.task import TaskView
@@ -55,7 +55,7 @@ class LLMExpert:
     adapter : Adapter or None
     temperature, bias : float
         The margin is the verbaliser's log-odds / temperature + bias.
-    memo : Memo
+    memory : MarginMemory
         Uncalibrated margins that were computed.
     """
 
@@ -64,7 +64,7 @@ class LLMExpert:
     adapter: Adapter | None = None
     temperature: float = 1.0
     bias: float = 0.0
-    memo: Memo = field(default_factory=Memo, repr=False)
+    memory: MarginMemory = field(default_factory=MarginMemory, repr=False)
     family: str = "llm"
     explainer: str = "occlusion"
 
@@ -94,7 +94,7 @@ class LLMExpert:
         packed = self.reader.pack(task, rows, keep)
         keys = packed.keys()
         _learn([self], self.reader.prompts(task).answer_ids, packed, keys)
-        return self.memo.values(keys)
+        return self.memory.values(keys)
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, columns] margin minus margin with the column unknown."""
@@ -118,7 +118,7 @@ class LLMExpert:
 
     def forget(self) -> None:
         """Drop all stored margins."""
-        self.memo.clear()
+        self.memory.clear()
 
     def save(self, folder: Path) -> None:
         """Write ``expert.json`` and, in PEFT's format, ``adapter/`` into an existing folder."""
@@ -173,14 +173,14 @@ def answer(experts: Sequence[LLMExpert], task: TaskView, rows: Tensor, keep: Ten
 
 def _learn(experts: Sequence[LLMExpert], answer_ids: tuple[int, int], packed: Packed, keys: Sequence[bytes]) -> None:
     """Ask experts of one reader for the prompts that one of them does not know."""
-    missing = sorted({index for expert in experts for index in expert.memo.missing(keys)})
+    missing = sorted({index for expert in experts for index in expert.memory.missing(keys)})
     if not missing:
         return
     adapters = [expert.adapter for expert in experts]
     asked = packed.select(torch.tensor(missing))
     found = experts[0].reader.ask(adapters, answer_ids, asked, lambda answers: answers.margin)
     for expert, margins in zip(experts, found, strict=True):
-        expert.memo.learn([keys[index] for index in missing], margins)
+        expert.memory.learn([keys[index] for index in missing], margins)
 
 
 def probe(experts: Sequence[LLMExpert], task: TaskView, rows: Tensor, *, moved: bool = True) -> None:
@@ -203,7 +203,7 @@ def _probe(reader: Reader, experts: Sequence[LLMExpert], tasks: Sequence[TaskVie
     altered = pad([prompts.pack(tasks[0], rows[each], keep), *(prompts.pack(task, rows) for task in tasks[1:])])
     source = torch.cat([each, *[torch.arange(n)] * (len(tasks) - 1)])
     keys, others = plain.keys(), altered.keys()
-    missing = sorted({index for expert in experts for index in expert.memo.missing([*keys, *others])})
+    missing = sorted({index for expert in experts for index in expert.memory.missing([*keys, *others])})
     asked = torch.tensor([index - n for index in missing if index >= n], dtype=torch.int64)
     own = {*source[asked].tolist(), *(index for index in missing if index < n)}
     if not own:
@@ -214,8 +214,8 @@ def _probe(reader: Reader, experts: Sequence[LLMExpert], tasks: Sequence[TaskVie
         adapters, prompts.answer_ids, plain.select(needed).trimmed(), altered.select(asked).trimmed(), back
     )
     for expert, first, second in zip(experts, *found, strict=True):
-        expert.memo.learn([keys[index] for index in needed.tolist()], first)
-        expert.memo.learn([others[index] for index in asked.tolist()], second)
+        expert.memory.learn([keys[index] for index in needed.tolist()], first)
+        expert.memory.learn([others[index] for index in asked.tolist()], second)
 
 
 def _by_reader(experts: Sequence[LLMExpert]) -> dict[Reader, list[LLMExpert]]:

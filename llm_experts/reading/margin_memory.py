@@ -1,4 +1,4 @@
-"""Memo: margins that an expert has given, by what the text depends on."""
+"""Margins that an expert has given, by what the text depends on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENTRIES = 1 << 20
 """Margins of one expert that are kept (about 100 MB)."""
 
 
-class Memo:
+class MarginMemory:
     """Bounded: when full, what was learnt first is forgotten first.
 
     Parameters

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from llm_experts.bases.base import Base
 from llm_experts.bases.memory import Halving
-from llm_experts.decoder.cut import Answers, Layout, Stack
+from llm_experts.decoder.cut import CutBase
+from llm_experts.decoder.layout import Answers, Layout, Pair
 from llm_experts.decoder.program import Adapter, AttachedTop, config_key
-from llm_experts.decoder.shared_prefix import Branches, Pair, branch_off, lower_branches, lower_plain
+from llm_experts.decoder.shared_prefix import Branches, branch_off
 from llm_experts.decoder.verbaliser import answer_mass
-from llm_experts.prompts.prompts import Packed, PromptError, Prompts, length_batches
-from llm_experts.reading.state_cache import KeptStates
+from llm_experts.prompts.prompts import Packed, PromptError, Prompts, packed_batches
+from llm_experts.reading.state_cache import StateCache
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -74,16 +75,16 @@ class Reader:
         self, base: Base, template: str = "sentence", start: int = -1, *, cache_bytes: int = CACHE_BYTES
     ) -> None:
         self.base, self.template = base, template
-        self.stack = Stack(base, start)
+        self.cut = CutBase(base, start)
         self._prompts: dict[str, Prompts] = {}
         self._tops: dict[tuple[str, tuple[int, int]], AttachedTop] = {}
-        self._kept = KeptStates(cache_bytes)
-        self._memory = Halving("cpu" if base.device.type == "cpu" else "cuda")
+        self._cache = StateCache(cache_bytes)
+        self._halving = Halving("cpu" if base.device.type == "cpu" else "cuda")
 
     @property
     def start(self) -> int:
         """First layer of the top."""
-        return self.stack.start
+        return self.cut.start
 
     def prompts(self, view: TaskView) -> Prompts:
         """What writes and tokenises rows of a task.
@@ -164,14 +165,14 @@ class Reader:
             raise PromptError("There are no rows to read; hand over at least one.")
         chosen, place = _different(packed)
         groups, words = self._groups(adapters, answer_ids), 0 if head is None else 2 * len(head) * len(adapters)
-        return self._memory.run(lambda: self._measured(groups, chosen, measure, head, words))[:, place]
+        return self._halving.run(lambda: self._measured(groups, chosen, measure, head, words))[:, place]
 
     def _measured(
         self, groups: Sequence[Group], packed: Packed, measure: Measure, head: Tensor | None, floats: int
     ) -> Tensor:
         """[K, n, ...] a measure of the answers to prompts; ``floats`` is what the logits of one prompt take."""
         parts, order = [], []
-        most = max(1, self._memory.limit(LOGIT_FLOATS) // floats) if floats else None
+        most = max(1, self._halving.limit(LOGIT_FLOATS) // floats) if floats else None
         for texts, hidden, layout in self.batches(packed, most):
             answers = [top.answers(lanes, hidden, layout, head) for top, lanes, _ in groups]
             parts.append(_in_order(groups, [measure(answer).cpu() for answer in answers]))
@@ -192,7 +193,7 @@ class Reader:
         Faster than :meth:`ask` (1.5 times with every column masked once): what both begin with is not run again.
         """
         groups = self._groups(adapters, answer_ids)
-        return self._memory.run(lambda: self._branched(groups, plain, texts, source))
+        return self._halving.run(lambda: self._branched(groups, plain, texts, source))
 
     def _branched(self, groups: Sequence[Group], plain: Packed, texts: Packed, source: Tensor) -> tuple[Tensor, Tensor]:
         lanes_of_all = sum(len(group.places) for group in groups)
@@ -201,12 +202,13 @@ class Reader:
             mine = torch.nonzero((source >= rows[0]) & (source <= rows[-1]))[:, 0]
             part = plain.select(rows).trimmed()
             layout = Layout.of(part, self.base.device)
-            hidden, past = lower_plain(self.stack, part.ids.to(self.base.device), layout)
-            opened = [top.opened(lanes, hidden, layout) for top, lanes, _ in groups]
-            found[0][:, rows] = _in_order(groups, [answers.margin.cpu() for answers, _ in opened])
+            past: list[Pair] = []
+            hidden = self.cut.lower(part.ids.to(self.base.device), layout, remember=past)
+            opened = [top.answers(lanes, hidden, layout, remember=True) for top, lanes, _ in groups]
+            found[0][:, rows] = _in_order(groups, [answers.margin.cpu() for answers in opened])
             if len(mine):
                 branches = branch_off(part, texts.select(mine), source[mine] - rows[0])
-                found[1][:, mine] = self._of_branches(groups, branches, past, [pairs for _, pairs in opened])
+                found[1][:, mine] = self._of_branches(groups, branches, past, [answers.pairs for answers in opened])
         return found
 
     def _of_branches(
@@ -215,11 +217,11 @@ class Reader:
         """[K, m] margins of branches of plain texts that have been read."""
         found, order = [], []
         device = self.base.device
-        for texts in branches.batches(self._memory.limit(BRANCH_TOKENS)):
+        for texts in branches.batches(self._halving.limit(BRANCH_TOKENS)):
             some = branches.select(texts).to(device)
-            hidden = lower_branches(self.stack, some, past)
+            hidden = self.cut.lower(some.ids, some, past)
             margins = [
-                top.branched(lanes, hidden, some, pairs).margin.cpu()
+                top.answers(lanes, hidden, some, past=pairs).margin.cpu()
                 for (top, lanes, _), pairs in zip(groups, opened, strict=True)
             ]
             found.append(_in_order(groups, margins))
@@ -232,14 +234,14 @@ class Reader:
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         layers = self.start + lanes * (self.base.n_layers - self.start)
         each = plain.ids.shape[1] * 2 * config.num_key_value_heads * head * layers
-        return int(max(1, self._memory.limit(PAST_FLOATS) // each))
+        return int(max(1, self._halving.limit(PAST_FLOATS) // each))
 
     def batches(self, packed: Packed, most: int | None = None) -> Iterator[tuple[Tensor, Tensor, Layout]]:
         """Positions of prompts of like length, their hidden states [n, T, d] that enter the top, and their layout.
 
         ``most`` bounds the prompts of a batch beside its tokens.
         """
-        for batch in length_batches(packed, self._memory.limit(BATCH_TOKENS)):
+        for batch in packed_batches(packed, self._halving.limit(BATCH_TOKENS)):
             for texts in torch.split(batch, most or len(batch)):
                 part = packed.select(texts).trimmed()
                 layout = Layout.of(part, self.base.device)
@@ -247,7 +249,7 @@ class Reader:
 
     def forget(self) -> None:
         """Drop kept hidden states."""
-        self._kept.clear()
+        self._cache.clear()
 
     def _groups(self, adapters: Sequence[Adapter | None], answer_ids: tuple[int, int]) -> list[Group]:
         """The adapters by configuration, those of a deep top one by one: lanes there share nothing but memory."""
@@ -268,11 +270,11 @@ class Reader:
     def _hidden(self, packed: Packed, layout: Layout) -> Tensor:
         """[n, T, d] hidden states that enter the top."""
         if not self.start:
-            return self.stack.lower(packed.ids.to(self.base.device), layout)
-        return self._kept.states(packed, lambda some: self._lower(packed.select(some)))
+            return self.cut.lower(packed.ids.to(self.base.device), layout)
+        return self._cache.states(packed, lambda some: self._lower(packed.select(some)))
 
     def _lower(self, packed: Packed) -> Tensor:
-        return self.stack.lower(packed.ids.to(self.base.device), Layout.of(packed, self.base.device))
+        return self.cut.lower(packed.ids.to(self.base.device), Layout.of(packed, self.base.device))
 
 
 def _different(packed: Packed) -> tuple[Packed, list[int]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llm_experts.prompts.prompts import Packed
 
 
-class KeptStates:
+class StateCache:
     """Hidden states of texts by their tokens; the least recently used are dropped first.
 
     Parameters

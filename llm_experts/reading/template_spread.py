@@ -14,24 +14,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experts.evidence import collect_evidence
-from llm_experts.reading.expert import LLMExpert, answer, probe
-from llm_experts.reading.margin_memory import Memo
+from llm_experts.reading.expert import LLMExpert, answer
+from llm_experts.reading.margin_memory import MarginMemory
 from llm_experts.reading.reader import Reader
 from metrics.points import point_values
-from metrics.score import score_many
-from tasks.task import TaskView
+from tasks.task import HIDDEN, TaskView
 from tasks.templates import TEMPLATES
 
 OUTCOMES = ("acc@1", "f1@1", "auc@1", "utility@1", "dp@1", "eopp@1", "fair_res@1")
 """Metrics of predictions alone, without reasons."""
 
-DRAWS = 20
-"""Resamples are not used here; the fewest that the metrics take without complaint."""
-
 
 @dataclass(frozen=True)
-class SpreadRow:
+class TemplateSpread:
     """One metric of one expert under all templates.
 
     Attributes
@@ -51,63 +46,30 @@ class SpreadRow:
     spread: float
     trained: str
 
-    def as_row(self) -> dict[str, str | float]:
-        """Columns of a table: metric, one per template, spread, trained."""
-        return {"metric": self.metric, **self.estimates, "spread": self.spread, "trained": self.trained}
-
 
 def template_spread(
-    expert: LLMExpert, view: TaskView, rows: Tensor, *, seed: int, templates: Sequence[str] = TEMPLATES
-) -> list[SpreadRow]:
-    """Fixed metrics of an expert on labelled rows under each template.
+    experts: Sequence[LLMExpert], view: TaskView, rows: Tensor, *, templates: Sequence[str] = TEMPLATES
+) -> list[list[TemplateSpread]]:
+    """For each expert what its predictions tell, under each template: one reading per row and template.
 
     Weights, temperature and bias stay as they are: the question is what the wording alone does.
 
     Parameters
     ----------
-    expert : LLMExpert
+    experts : sequence of LLMExpert
+        Of one reader.
     view : TaskView
     rows : [r] int64
         Validation rows; their labels must be known.
-    seed : int
     templates : sequence of str
-
-    Returns
-    -------
-    list of SpreadRow
-        In the order of the metric registry.
 
     Raises
     ------
     ValueError
         If a label is hidden.
     """
-    evidence = {}
-    for template in templates:
-        other = reworded_all([expert], template)[0]
-        probe([other], view, rows)
-        evidence[template] = collect_evidence(other, view, rows)
-    labels, groups = view.labels[rows], view.groups[rows]
-    scores = score_many(evidence, labels, groups, view.group_names, seed=seed, draws=DRAWS, permutations=DRAWS)
-    metrics = next(iter(scores.values())).values
-    return [
-        _row(metric, {name: found.values[metric].estimate for name, found in scores.items()}, expert.reader.template)
-        for metric in metrics
-    ]
-
-
-def outcome_spread(
-    experts: Sequence[LLMExpert], view: TaskView, rows: Tensor, *, templates: Sequence[str] = TEMPLATES
-) -> list[list[SpreadRow]]:
-    """For each expert what its predictions alone tell, under each template: one reading per row and template.
-
-    Parameters
-    ----------
-    experts : sequence of LLMExpert
-        Of one reader.
-    view, rows, templates
-        As :func:`template_spread` takes them.
-    """
+    if bool((view.labels[rows] == HIDDEN).any()):
+        raise ValueError(f"Task {view.name}: some of the rows have a hidden label; pass validation rows.")
     groups = (view.labels[rows], view.groups[rows], len(view.group_names))
     found: list[dict[str, Tensor]] = []
     for template in templates:
@@ -130,10 +92,10 @@ def reworded_all(experts: Sequence[LLMExpert], template: str) -> list[LLMExpert]
     if template == first.template:
         return list(experts)
     reader = Reader(first.base, template, first.start)
-    return [dataclasses.replace(expert, reader=reader, memo=Memo()) for expert in experts]
+    return [dataclasses.replace(expert, reader=reader, memory=MarginMemory()) for expert in experts]
 
 
-def _row(metric: str, estimates: dict[str, float], trained: str) -> SpreadRow:
+def _row(metric: str, estimates: dict[str, float], trained: str) -> TemplateSpread:
     values = list(estimates.values())
     spread = math.nan if any(map(math.isnan, values)) else max(values) - min(values)
-    return SpreadRow(metric, estimates, spread, trained)
+    return TemplateSpread(metric, estimates, spread, trained)

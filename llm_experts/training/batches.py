@@ -29,6 +29,11 @@ class TrainingTexts:
     weights : [K, n_train] or None
         Weight of each row in each lane's loss.
 
+    Attributes
+    ----------
+    places : [n] int64
+        Positions of the current batch among the training rows.
+
     Raises
     ------
     ValueError
@@ -48,7 +53,7 @@ class TrainingTexts:
             raise ValueError(f"row_weights is {tuple(weights.shape)}, expected [lanes, {len(self.train)}].")
         self._n_groups, self._n_columns = len(view.group_names), len(view.columns)
         self._strata = self._labels * self._n_groups + self._groups
-        self._device = texts.stack.base.device
+        self._device = texts.cut.base.device
         self.weights = None if weights is None else weights.to(self._device)
         self.base: Tensor | None = None
         self.block = texts.rows(self.train)
@@ -57,17 +62,17 @@ class TrainingTexts:
             shift = torch.randint(1, self._n_groups, self._groups.shape, generator=torch_generator(seed, "moved"))
             self.moved = texts.moved(self.train, (self._groups + shift) % self._n_groups)
         self._generator = torch_generator(seed, "text batches")
-        self._order = torch.empty(0, dtype=torch.int64)
+        self.places = self._order = torch.empty(0, dtype=torch.int64)
 
-    def places(self) -> Tensor:
-        """Positions, among the training rows, of the next batch."""
+    def draw(self) -> None:
+        """Go on to the next batch."""
         while len(self._order) < self.rows:
             self._order = torch.cat([self._order, stratified_order(self._strata, self._generator)])
-        places, self._order = self._order[: self.rows], self._order[self.rows :]
-        return places
+        self.places, self._order = self._order[: self.rows], self._order[self.rows :]
 
-    def take(self, places: Tensor) -> TextBatch:
-        """The batch of some positions among the training rows."""
+    def batch(self) -> TextBatch:
+        """The batch of :attr:`places`."""
+        places = self.places
         return TextBatch(
             given=self.block.take(places),
             moved=None if self.moved is None else self.moved.take(places),
@@ -79,11 +84,14 @@ class TrainingTexts:
             base=None if self.base is None else self.base[places],
         )
 
-    def halve(self, places: Tensor) -> Tensor:
-        """Half the rows from now on: the first half of a batch that did not fit; the rest comes next."""
-        self.rows = max(LEAST_BATCH, len(places) // 2)
-        self._order = torch.cat([places[self.rows :], self._order])
-        return places[: self.rows]
+    def halve(self) -> bool:
+        """Half the rows from now on, beginning with this batch, whose rest comes next; False if they are too few."""
+        if len(self.places) <= LEAST_BATCH:
+            return False
+        self.rows = max(LEAST_BATCH, len(self.places) // 2)
+        self._order = torch.cat([self.places[self.rows :], self._order])
+        self.places = self.places[: self.rows]
+        return True
 
     def select(self, lanes: Tensor) -> None:
         """Go on with the weights of some lanes."""

@@ -17,8 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, on
 
 from experts.expert import Role
 from experts.networks.objectives.adversary import Adversary
-from llm_experts.decoder.cut import Answers
-from llm_experts.training.text_blocks import TopInput
+from llm_experts.decoder.layout import Answers, TopInput
 from metrics.surrogates import (
     centre_distance,
     group_targets,

@@ -116,7 +116,7 @@ def _held_out(texts: TaskTexts, recipe: Recipe, fold: Tensor, seed: int) -> Tens
 def _logits(texts: TaskTexts, result: LaneResult, lane: int, places: Tensor) -> Tensor:
     """Calibrated margins of one lane for some training rows."""
     lanes, block = result.lanes.select(torch.tensor([lane])), texts.rows(texts.view.split.train)
-    floats = LANE_FLOATS.get(texts.stack.base.device.type, LANE_FLOATS["cpu"])
+    floats = LANE_FLOATS.get(texts.cut.base.device.type, LANE_FLOATS["cpu"])
     margins = block_margins(lanes, result.theta[lane : lane + 1], block, floats, places)[0]
     temperature, bias = (float(part[lane]) for part in result.calibration)
     return calibrated(margins, temperature, bias).float()

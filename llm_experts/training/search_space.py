@@ -32,14 +32,15 @@ TUNED: dict[Role, tuple[str, ...]] = {
 REFERENCE_WIDTH = 1024
 """Width of the base that the kinds' learning rates are meant for."""
 
-MATRICES = ("lora", "rslora", "dora", "lora_fa")
-"""Kinds whose weights are matrices: Adam's rate for them goes with 1 / width (Yang & Hu, "Tensor Programs V", 2022)."""
-
 
 def learning_rates(kind: str, width: int) -> tuple[float, float]:
-    """Bounds of the learning rate on a base of a width."""
-    low, high = kind_named(kind).lr_range
-    scale = REFERENCE_WIDTH / width if kind in MATRICES else 1.0
+    """Bounds of the learning rate on a base of a width.
+
+    Adam's rate for matrices goes with 1 / width (Yang & Hu, "Tensor Programs V", 2022).
+    """
+    chosen = kind_named(kind)
+    low, high = chosen.lr_range
+    scale = REFERENCE_WIDTH / width if chosen.trains_matrices else 1.0
     return low * scale, high * scale
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from llm_experts.decoder.cut import Layout, Stack
-from llm_experts.prompts.prompts import Packed, length_batches, pad
+from llm_experts.decoder.cut import CutBase
+from llm_experts.decoder.layout import Layout, TopInput
+from llm_experts.prompts.prompts import Packed, packed_batches, pad
 
 if TYPE_CHECKING:
     from llm_experts.reading.reader import Reader
@@ -25,35 +26,19 @@ CACHE_BYTES = 1 << 30
 """Hidden states of a task's texts that are kept: what lies above is computed anew for every batch."""
 
 
-class TopInput(NamedTuple):
-    """What enters the top for n texts, cut to the longest of them.
-
-    Attributes
-    ----------
-    hidden : [n, T, d]
-    layout : Layout
-    columns : [n, T] int16
-        Index of the view column that a token belongs to, -1 none.
-    """
-
-    hidden: Tensor
-    layout: Layout
-    columns: Tensor
-
-
 class TextBlock:
     """Some texts, in a fixed order, of which batches are taken.
 
     Parameters
     ----------
-    stack : Stack
+    cut : CutBase
     packed : Packed
     keep : bool
         Keep hidden states; else they are computed anew for every batch.
     """
 
-    def __init__(self, stack: Stack, packed: Packed, keep: bool) -> None:
-        self._stack, self._packed = stack, packed.to(stack.base.device)
+    def __init__(self, cut: CutBase, packed: Packed, keep: bool) -> None:
+        self._cut, self._packed = cut, packed.to(cut.base.device)
         self.lengths = packed.lengths.cpu()
         self._hidden = self._all_hidden() if keep else None
 
@@ -66,7 +51,7 @@ class TextBlock:
         some = self._packed.select(index.to(self._packed.ids.device)).trimmed()
         layout = Layout.of(some, some.ids.device)
         if self._hidden is None:
-            hidden = self._stack.lower(some.ids, layout)
+            hidden = self._cut.lower(some.ids, layout)
         else:
             hidden = self._hidden[index.to(some.ids.device), : some.ids.shape[1]]
         return TopInput(hidden, layout, some.columns)
@@ -80,12 +65,12 @@ class TextBlock:
 
     def batches(self, tokens: int) -> list[Tensor]:
         """Positions of all texts in batches of at most ``tokens`` padded tokens, texts of like length together."""
-        return list(length_batches(self._packed, tokens))
+        return list(packed_batches(self._packed, tokens))
 
     def _all_hidden(self) -> Tensor:
         self._hidden = None
-        shape = (*self._packed.ids.shape, self._stack.base.hidden_size)
-        found = torch.zeros(shape, dtype=self._stack.base.model.dtype, device=self._packed.ids.device)
+        shape = (*self._packed.ids.shape, self._cut.base.hidden_size)
+        found = torch.zeros(shape, dtype=self._cut.base.model.dtype, device=self._packed.ids.device)
         for batch in self.batches(LOWER_TOKENS):
             part = self.take(batch).hidden
             found[batch, : part.shape[1]] = part
@@ -105,7 +90,7 @@ class TaskTexts:
     """
 
     def __init__(self, view: TaskView, reader: Reader, cache_bytes: int = CACHE_BYTES) -> None:
-        self.view, self.reader, self.stack = view, reader, reader.stack
+        self.view, self.reader, self.cut = view, reader, reader.cut
         self.prompts = reader.prompts(view)
         self._left = cache_bytes
         self._blocks: dict[tuple[str, bytes], TextBlock] = {}
@@ -134,11 +119,11 @@ class TaskTexts:
     def _block(self, what: str, rows: Tensor, pack: Callable[[], Packed]) -> TextBlock:
         key = (what, rows.numpy().tobytes())
         if key not in self._blocks:
-            packed, base = pack(), self.stack.base
+            packed, base = pack(), self.cut.base
             size = packed.ids.numel() * base.hidden_size * base.model.dtype.itemsize
-            keep = self.stack.start > 0 and size <= self._left  # embeddings are looked up faster than kept
-            if self.stack.start > 0 and not keep:
+            keep = self.cut.start > 0 and size <= self._left  # embeddings are looked up faster than kept
+            if self.cut.start > 0 and not keep:
                 log.info("Hidden states of %d texts (%d MiB) do not fit in the cache.", len(packed), size >> 20)
             self._left -= size if keep else 0
-            self._blocks[key] = TextBlock(self.stack, packed, keep)
+            self._blocks[key] = TextBlock(self.cut, packed, keep)
         return self._blocks[key]

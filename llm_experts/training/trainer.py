@@ -18,13 +18,14 @@ from experts.networks.checkpoints import Checkpoints
 from experts.networks.running import LaneOutcomes, RunningLanes, check_lanes, evaluation_rows, run_steps
 from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from foundation.seeding import derive_seed, torch_generator
-from llm_experts.decoder.cut import Answers
+from llm_experts.bases.memory import until_it_fits
 from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
+from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.decoder.program import Adapter
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
-from llm_experts.training.batches import LEAST_BATCH, TrainingTexts
+from llm_experts.training.batches import TrainingTexts
 from llm_experts.training.objectives import LAMBDAS, Objective, Options, TextBatch
-from llm_experts.training.text_blocks import TaskTexts, TextBlock, TopInput
+from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points
@@ -294,11 +295,11 @@ class _Run:
         studies: Sequence[int] | None,
     ) -> None:
         self.texts, self.role, self.budget = texts, role, budget
-        view, base = texts.view, texts.stack.base
+        view, base = texts.view, texts.cut.base
         self.device = base.device
         self.floats = LANE_FLOATS.get(self.device.type, LANE_FLOATS["cpu"])
         self.every = AdapterLanes.fresh(
-            texts.stack,
+            texts.cut,
             texts.prompts.answer_ids,
             kind,
             [config.rank for config in configs],
@@ -326,7 +327,7 @@ class _Run:
 
     def _base_margins(self) -> Tensor:
         """[n_train] margins of the base itself."""
-        block, top = self.batches.block, self.texts.stack.top(self.texts.prompts.answer_ids)
+        block, top = self.batches.block, self.texts.cut.top(self.texts.prompts.answer_ids)
         found = torch.empty(len(block), device=self.device)
         with torch.no_grad():
             for batch in block.batches(EVALUATION_TOKENS):
@@ -336,15 +337,8 @@ class _Run:
 
     def step(self, step: int) -> None:
         """One optimiser step of all running lanes; what does not fit in memory is halved until it does."""
-        places = self.batches.places()
-        while True:
-            try:
-                gradient = self._gradients(self.batches.take(places), step)
-                break
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                places = self._give_way(places, error)
+        self.batches.draw()
+        gradient = until_it_fits(lambda: self._gradients(self.batches.batch(), step), self._give_way)
         gradient = clip_lanes(self.lanes.precondition(gradient), self.budget.clip)
         gradient.sub_(self.lanes.anchor * self.decay)
         self.optimiser.step(gradient, self._rate(step))
@@ -365,23 +359,21 @@ class _Run:
             (gradient[chunk],) = torch.autograd.grad(loss.sum(), theta)
         return gradient
 
-    def _give_way(self, places: Tensor, error: RuntimeError) -> Tensor:
+    def _give_way(self) -> bool:
         """Fewer lanes at once or, where lanes go one by one already, half the rows."""
+        places = self.batches.places
         longest = int(self.batches.block.lengths[places].max())
         at_once = max(c.stop - c.start for c in self.lanes.chunks(self.floats, len(places), longest))
         if at_once > 1:
             self.floats = self.lanes.floats(len(places), longest) * (at_once // 2)
             note = f"{at_once} lanes at once did not fit in memory; went on with {at_once // 2}."
-        elif len(places) > LEAST_BATCH:
-            places = self.batches.halve(places)
+        elif self.batches.halve():
             note = f"A batch did not fit in memory; went on with {self.batches.rows} rows."
         else:
-            raise error
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+            return False
         log.warning("%s, %s role: %s", self.texts.view.name, self.role, note)
         self.notes.append(note)
-        return places
+        return True
 
     def _rate(self, step: int) -> float:
         """Factor on the learning rates: a linear rise, then constant or half a cosine down to a tenth."""
@@ -457,9 +449,3 @@ class _Run:
         if self.role == "combined":
             found[FINAL] = final(found["utility@1"], found["fair_res@1"], found["fair_proc@1"])
         return found
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that memory did not suffice; CPU allocators have no error class of their own."""
-    text = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -233,8 +233,8 @@ class _Adapters:
     def _expert(self, lane: LaneConfig, weights: Weights) -> LLMExpert:
         texts = self.texts
         ids = texts.prompts.answer_ids
-        lanes = AdapterLanes.fresh(texts.stack, ids, self.kind, [lane.rank], [lane.seed], self.adapter_options)
-        adapter = lanes.adapter(0, weights["theta"].to(texts.stack.base.device))
+        lanes = AdapterLanes.fresh(texts.cut, ids, self.kind, [lane.rank], [lane.seed], self.adapter_options)
+        adapter = lanes.adapter(0, weights["theta"].to(texts.cut.base.device))
         return LLMExpert(self.plan.role, texts.reader, adapter, float(weights["temperature"]), float(weights["bias"]))
 
 

@@ -35,6 +35,14 @@ def test_a_plug_in_is_imported_as_a_member_of_the_room(plugins: Path) -> None:
     assert load("foundation", "ITEM", "zz_item") == {"answer": 42}
 
 
+def test_an_item_of_several_files_is_a_folder(plugins: Path) -> None:
+    write(plugins / "foundation/zz_folder/__init__.py", "ITEM = dict(label='several')\n")
+    write(plugins / "foundation/zz_folder/part.py", "ITEM = 1\n")
+    write(plugins / "foundation/__init__.py", "ITEM = 1\n")
+    assert items("foundation", "ITEM") == {"zz_folder": plugins / "foundation/zz_folder/__init__.py"}
+    assert load("foundation", "ITEM", "zz_folder") == {"label": "several"}
+
+
 def test_literals_are_read_without_running_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "m.py", "import no_such_library\nMETHOD = Baseline(label='x', graph=True, fit=fit)\n")
     assert facts(path, "METHOD") == {"label": "x", "graph": True}

@@ -2,7 +2,9 @@
 
 import torch
 
-from llm_experts.adapters.registry import adapter_state, inject, kind_named, own_copy
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import kind_named
+from llm_experts.adapters.state import adapter_state
 from llm_experts.bases.base import Base
 from llm_experts.decoder.program import Adapter
 from tasks.load import load_task

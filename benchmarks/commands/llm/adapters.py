@@ -26,5 +26,5 @@ def adapters(
         )
         low, high = learning_rates(kind.name, width)
         where = "all (virtual tokens)" if kind.needs_full_model else "any"
-        table.add_row(kind.name, kind.title, f"{low:g} … {high:g}", ranks, where)
+        table.add_row(kind.name, kind.label, f"{low:g} … {high:g}", ranks, where)
     Console().print(table)

@@ -41,7 +41,7 @@ from llm_experts.bases.load import load_base
 from llm_experts.reading.calibration import Calibration, calibration_errors
 from llm_experts.reading.expert import LLMExpert, base_expert, calibrate, probe
 from llm_experts.reading.reader import Reader
-from llm_experts.reading.template_spread import SpreadRow, outcome_spread
+from llm_experts.reading.template_spread import TemplateSpread, template_spread
 from llm_experts.training.out_of_fold import out_of_fold_logits
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget
@@ -211,9 +211,9 @@ class TextSystem:
         return [*found, self.asked_base]
 
     @cached_property
-    def _templates(self) -> list[list[SpreadRow]]:
+    def _templates(self) -> list[list[TemplateSpread]]:
         experts = [expert for expert in self._worded if isinstance(expert, LLMExpert)]
-        return outcome_spread(experts, self.view, self.view.split.validation)
+        return template_spread(experts, self.view, self.view.split.validation)
 
     def main_entries(self) -> tuple[str, ...]:
         """Ledger entries of the three roles and their out-of-fold outputs."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from experts.expert import Expert
-    from llm_experts.reading.template_spread import SpreadRow
+    from llm_experts.reading.template_spread import TemplateSpread
     from llm_experts.search import SearchResult
     from tasks.task import TaskView
 
@@ -114,7 +114,7 @@ def front_rows(search: SearchResult) -> list[Row]:
     return rows
 
 
-def template_rows(spread: Sequence[SpreadRow]) -> list[Row]:
+def template_rows(spread: Sequence[TemplateSpread]) -> list[Row]:
     """Rows of ``templates.csv`` of one expert, on validation rows."""
     return [
         {"part": "validation", "template": template, "metric": row.metric, "estimate": estimate}

@@ -9,8 +9,10 @@ from __future__ import annotations
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.utils import register_peft_method
 
+from llm_experts.adapters.kind import AdapterKind
 from llm_experts.adapters.svf.config import SVF, SVFConfig
-from llm_experts.adapters.svf.decomposition import Spectrum, cache_folder, decompose, spectra_in, spectrum_of
+from llm_experts.adapters.svf.decomposition import cache_folder, decompose, spectra_in, spectrum_of
+from llm_experts.adapters.svf.kind import delta, make
 from llm_experts.adapters.svf.layer import SVFLinear
 from llm_experts.adapters.svf.mixture import svf_layers, svf_mixture
 from llm_experts.adapters.svf.model import SVFModel, spectrum_hash
@@ -25,10 +27,10 @@ from llm_experts.adapters.svf.vectors import (
 from llm_experts.adapters.svf.weights import dense_weight
 
 __all__ = [
+    "KIND",
     "SVFConfig",
     "SVFLinear",
     "SVFModel",
-    "Spectrum",
     "assign_vectors",
     "cache_folder",
     "captured_energy",
@@ -53,3 +55,17 @@ def register() -> None:
 
 
 register()
+
+KIND = AdapterKind(
+    name="svf",
+    label="SVF",
+    about="singular-value fine-tuning",
+    place=5,
+    make=make,
+    lr_range=(1e-2, 5e-1),
+    rank_choices=(None, 64, 16),
+    peft_type="SVF",
+    row_wise=True,
+    parts=("svf_p",),
+    delta=delta,
+)

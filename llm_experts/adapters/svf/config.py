@@ -8,7 +8,7 @@ from typing import Any
 from peft import PeftConfig
 from peft.utils import PeftType
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 
 FORWARDS = ("auto", "factored", "materialised")
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from foundation.files import atomic_path
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.delta import Spectrum
+from llm_experts.adapters.error import AdapterError
 from tasks.fetch import cache_folder as user_cache
 
 logger = logging.getLogger(__name__)
@@ -25,27 +25,6 @@ ENERGY_TOLERANCE = 1e-4
 
 _DEFAULT = object()
 _folder: ContextVar[object] = ContextVar("svf_cache", default=_DEFAULT)
-
-
-class Spectrum(NamedTuple):
-    """W = U diag(σ) Vᵀ, float32.
-
-    Attributes
-    ----------
-    u : [out, k]
-        k = min(out, in). The entry of largest size in every column is positive.
-    s : [k]
-        At least 0, falling.
-    v : [in, k]
-    """
-
-    u: Tensor
-    s: Tensor
-    v: Tensor
-
-    def to(self, device: torch.device) -> Spectrum:
-        """The same on a device."""
-        return Spectrum(*(t.to(device) for t in self))
 
 
 class _Damaged(Exception):

@@ -1,16 +1,19 @@
-"""SVF (Transformer², Sun et al., 2025) as a kind of adapter; the method itself is :mod:`llm_experts.adapters.svf`."""
+"""SVF (Transformer², Sun et al., 2025) as a kind of adapter: its configuration, and what it adds to a matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from llm_experts.adapters.kind import ALL_LINEAR, AdapterKind
+import torch
+from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from llm_experts.adapters.svf import SVFConfig
+from llm_experts.adapters.delta import Delta
+from llm_experts.adapters.kind import ALL_LINEAR
+from llm_experts.adapters.svf.config import SVFConfig
+from llm_experts.adapters.svf.decomposition import spectrum_of
+from llm_experts.adapters.svf.multipliers import offsets
+from llm_experts.adapters.svf.weights import dense_weight
 
 
 def make(
@@ -23,8 +26,6 @@ def make(
     renormalise: bool = False,
 ) -> SVFConfig:
     """Configuration; ``rank`` singular values of every matrix are tuned, None is all. Starts at the base, exactly."""
-    from llm_experts.adapters.svf import SVFConfig
-
     return SVFConfig(
         task_type="CAUSAL_LM",
         rank=rank,
@@ -36,4 +37,9 @@ def make(
     )
 
 
-KIND = AdapterKind("svf", "SVF", make, default_lr=1e-1, lr_range=(1e-2, 5e-1), rank_choices=(None, 64, 16))
+@torch.no_grad()
+def delta(part: Mapping[str, Tensor], config: Any, module: nn.Module) -> Delta:
+    """Multipliers z - 1 of the largest singular values of W."""
+    p, renormalise = part["svf_p"], bool(getattr(config, "renormalise", False))
+    spectrum = spectrum_of(dense_weight(module))
+    return Delta(multiplier=offsets(p.to(spectrum.s), spectrum.s[: len(p)], renormalise), spectrum=spectrum)

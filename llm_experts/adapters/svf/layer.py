@@ -10,7 +10,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf.config import SVFConfig
 from llm_experts.adapters.svf.decomposition import spectrum_of, weight_hash
 from llm_experts.adapters.svf.multipliers import mixed_offsets, offsets

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf.layer import Mixture, SVFLinear
 
 

@@ -12,7 +12,8 @@ import torch
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import nn
 
-from llm_experts.adapters.kind import ALL_LINEAR, AdapterError
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.kind import ALL_LINEAR
 from llm_experts.adapters.svf.config import SVFConfig
 from llm_experts.adapters.svf.layer import SVFLinear
 from llm_experts.adapters.svf.mixture import svf_layers, svf_mixture

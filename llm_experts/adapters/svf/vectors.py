@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from foundation.files import atomic_path
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf.layer import SVFLinear
+from llm_experts.bases.pickles import is_pickle
 
 PEFT_PREFIX = "base_model.model."
-PICKLES = (".pt", ".pth", ".bin", ".pkl", ".ckpt")
 
 
 def _named_layers(model: nn.Module) -> dict[str, SVFLinear]:
@@ -97,7 +97,7 @@ def read_expert_vectors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     file = path / "adapter_model.safetensors" if path.is_dir() else path
-    if file.suffix in PICKLES:
+    if is_pickle(file):
         raise AdapterError(
             f"{file} is a pickle, which can run code when it is read, and is refused. Convert it where it was written: "
             "safetensors.torch.save_file({f'{module}.z': z for module, z in vectors.items()}, 'expert.safetensors'), "

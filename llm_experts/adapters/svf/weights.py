@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers.pytorch_utils import Conv1D
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 
 TERNARY_PER_BYTE = 4
 CPU_TILE = 32

@@ -10,27 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from llm_experts.adapters.registry import (
-    ADAPTERS,
-    KINDS,
-    AdapterError,
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy, remove, start_state, trainable_names
+from llm_experts.adapters.registry import ADAPTERS, KINDS, kind_named, kind_of
+from llm_experts.adapters.state import (
     State,
     adapter_parameters,
     adapter_state,
-    count_parameters,
-    inject,
-    kind_named,
-    kind_of,
-    lane_scaling,
-    mask_rank,
-    own_copy,
     parameter_names,
-    remove,
     set_adapter_state,
     stack_states,
-    start_state,
-    trainable_names,
-    unstack,
 )
 from llm_experts.bases.base import Base
 
@@ -92,11 +81,11 @@ def test_lanes_equal_separate_passes_and_gradients(tiny_base: Base, kind: str) -
     together, apart = vmap(lane)(stack_states(states)), [lane(state) for state in states]
     assert (apart[0] - apart[1]).abs().max() > 1e-3
     torch.testing.assert_close(together, torch.stack(apart), atol=1e-5, rtol=1e-5)
-    gradients = unstack(vmap(grad(loss))(stack_states(states)))
-    for found, state in zip(gradients, states, strict=True):
+    gradients = vmap(grad(loss))(stack_states(states))
+    for lane_of, state in enumerate(states):
         expected = grad(loss)(state)
         for key in state:
-            torch.testing.assert_close(found[key], expected[key], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(gradients[key][lane_of], expected[key], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -185,10 +174,12 @@ def test_trainable_names_are_what_requires_gradients(tiny_base: Base) -> None:
     assert all(".lora_B." in key for key in trainable_names(injected(tiny_base, "lora_fa")))
     model = injected(tiny_base, "lora_fa", [0])
     state = adapter_state(model)
-    assert count_parameters(state, trainable_names(model)) == 4 * (64 + 32 + 32 + 64 + 128 + 128 + 64)
+    assert sum(state[key].numel() for key in trainable_names(model)) == 4 * (64 + 32 + 32 + 64 + 128 + 128 + 64)
 
 
 def test_lora_fa_projection_is_that_of_the_library(tiny_base: Base) -> None:
+    from peft.optimizers import create_lorafa_optimizer
+
     from llm_experts.adapters import lora_fa
 
     model = injected(tiny_base, "lora_fa", [2])
@@ -199,7 +190,7 @@ def test_lora_fa_projection_is_that_of_the_library(tiny_base: Base) -> None:
     a = state[key.replace("lora_B", "lora_A")]
     torch.testing.assert_close(factors[key], torch.linalg.inv(a @ a.T) / 4, atol=1e-4, rtol=1e-3)
     config = model.peft_config["default"]
-    optimiser = lora_fa.optimizer(model, config, lr=1e-3)
+    optimiser = create_lorafa_optimizer(model=model, r=config.r, lora_alpha=config.lora_alpha, lr=1e-3)
     model(input_ids=IDS, labels=IDS).loss.backward()
     gradients = {k: p.grad.clone() for k, p in adapter_parameters(model).items() if p.grad is not None}
     assert set(gradients) == set(trainable_names(model))
@@ -214,60 +205,6 @@ def test_lora_fa_projection_is_that_of_the_library(tiny_base: Base) -> None:
         large = projected[k].abs() > 0.1 * projected[k].abs().max()
         agree = torch.sign(state[k] - after[k])[large] == torch.sign(projected[k])[large]
         assert agree.all()
-
-
-@pytest.mark.parametrize("kind", LOW_RANK)
-def test_a_lower_rank_lives_in_larger_arrays(tiny_base: Base, kind: str) -> None:
-    small, large = (injected(tiny_base, kind, [2], rank) for rank in (2, 6))
-    layer = large.get_base_model().model.layers[2]
-    names = parameter_names(layer, large)
-    forward = layer_forward(tiny_base, layer)
-    masked, masks = mask_rank(start_state(large, 0), 2)
-    small_layer = small.get_base_model().model.layers[2]
-    small_forward = layer_forward(tiny_base, small_layer)
-    small_names = parameter_names(small_layer, small)
-    scaling = small_layer.mlp.up_proj.scaling["default"]
-
-    def of_large(state: State, scale: Tensor) -> Tensor:
-        with lane_scaling(layer, scale):
-            return forward({names[key]: value for key, value in state.items()})
-
-    def of_small(state: State) -> Tensor:
-        return small_forward({small_names[key]: value for key, value in state.items()})
-
-    noise = noisy({key: torch.zeros_like(value) for key, value in masked.items()}, 5)
-    state = {key: value + masks[key] * noise[key] for key, value in masked.items()}
-    cut = {key: value[tuple(slice(0, n) for n in adapter_state(small)[key].shape)] for key, value in state.items()}
-    scales = torch.tensor([float(scaling), 1.0])
-    lanes = vmap(of_large)(stack_states([state, state]), scales)
-    torch.testing.assert_close(lanes[0], of_small(cut), atol=1e-5, rtol=1e-5)
-    assert (lanes[0] - lanes[1]).abs().max() > 1e-3
-    gradients = grad(lambda s: of_large(s, scales[0]).square().mean())(state)
-    expected = grad(lambda s: of_small(s).square().mean())(cut)
-    for key, value in gradients.items():
-        if ".lora_A." in key or ".lora_B." in key:
-            assert not (value * (1 - masks[key])).any()
-        inside = value[tuple(slice(0, n) for n in expected[key].shape)]
-        torch.testing.assert_close(inside, expected[key], atol=1e-5, rtol=1e-4)
-    assert layer.mlp.up_proj.scaling["default"] == large.get_base_model().model.layers[2].mlp.up_proj.scaling["default"]
-
-
-def test_a_lower_rank_of_singular_values_keeps_the_others(tiny_base: Base) -> None:
-    large = injected(tiny_base, "svf", [2], None)
-    masked, masks = mask_rank(noisy(start_state(large, 0), 0), 5)
-    small = injected(tiny_base, "svf", [2], 5)
-    set_adapter_state(large, {key: value * masks[key] for key, value in masked.items()})
-    set_adapter_state(small, {key: value[:5] for key, value in masked.items()})
-    torch.testing.assert_close(logits(large), logits(small), atol=2e-5, rtol=1e-4)
-    assert (logits(small) - logits(tiny_base.model)).abs().max() > 1e-3
-
-
-def test_ranks_that_cannot_be_masked_are_refused(tiny_base: Base) -> None:
-    state = adapter_state(injected(tiny_base, "lora", [0], 4))
-    with pytest.raises(AdapterError, match="Rank 5 does not fit"):
-        mask_rank(state, 5)
-    with pytest.raises(AdapterError, match="no rank that could be lowered"):
-        mask_rank(adapter_state(injected(tiny_base, "ia3")), 1)
 
 
 @pytest.mark.parametrize("kind", ["soft_prompt", "prefix"])
@@ -348,5 +285,5 @@ def test_kinds_are_read_from_configurations(tiny_base: Base) -> None:
 
 def test_kinds_have_what_tuning_needs() -> None:
     for name, kind in ADAPTERS.items():
-        assert kind.name == name and kind.title and kind.rank_choices
-        assert kind.lr_range[0] < kind.default_lr < kind.lr_range[1]
+        assert kind.name == name and kind.label and kind.about and kind.rank_choices
+        assert 0 < kind.lr_range[0] < kind.lr_range[1]

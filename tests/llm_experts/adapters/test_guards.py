@@ -11,17 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from llm_experts.adapters.guards import (
-    add_adapter,
-    best_factors,
-    mixed_batch_forward,
-    set_adapters,
-    weighted_adapter,
-)
-from llm_experts.adapters.registry import ADAPTERS, AdapterError, adapter_state, inject, own_copy, set_adapter_state
+from llm_experts.adapters.composition import add_adapter, mixed_batch_forward, set_adapters, weighted_adapter
+from llm_experts.adapters.composition.weighted import best_factors
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
+from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.adapters.svf import spectra_in
 from llm_experts.bases.base import Base
-from llm_experts.mixtures.bank import StackedAdapterBank
+from llm_experts.mixtures.bank import AdapterBank
 from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15], [3, 2, 1, 90, 91]])
@@ -196,7 +194,7 @@ def test_weights_of_zero_are_the_base_also_for_gains(tiny_base: Base) -> None:
     torch.testing.assert_close(logits(mixture), base, atol=1e-5, rtol=1e-5)
     mixture = add_adapter(model, weighted_adapter(model, ["first", "second"], [0.3, 0.6]), "some")
     sources = [(model.peft_config[name], adapter_state(model, name)) for name in ("first", "second")]
-    with StackedAdapterBank.from_adapters(tiny_base, sources).gate(torch.tensor([0.3, 0.6])):
+    with AdapterBank.from_adapters(tiny_base, sources).gate(torch.tensor([0.3, 0.6])):
         torch.testing.assert_close(logits(mixture), logits(tiny_base.model), atol=2e-5, rtol=1e-4)
 
 
@@ -225,7 +223,7 @@ def test_recompression_reports_its_error(tiny_base: Base, kind: str) -> None:
     exact = weighted_adapter(model, ["first", "second"], [0.5, 0.8], "recompress", rank=full)
     assert exact.error < 1e-6
     sources = [(model.peft_config[name], adapter_state(model, name)) for name in ("first", "second")]
-    with StackedAdapterBank.from_adapters(tiny_base, sources).gate(torch.tensor([0.5, 0.8])):
+    with AdapterBank.from_adapters(tiny_base, sources).gate(torch.tensor([0.5, 0.8])):
         expected = logits(tiny_base.model)
     mixture = add_adapter(model, exact, "mixture")
     torch.testing.assert_close(logits(mixture), expected, atol=5e-5, rtol=1e-4)
@@ -278,7 +276,7 @@ def test_active_dora_adapters_are_no_sum(tiny_base: Base) -> None:
     model.base_model.set_adapter(["first", "second"])
     together = logits(model)
     sources = [(model.peft_config[name], adapter_state(model, name)) for name in ("first", "second")]
-    with StackedAdapterBank.from_adapters(tiny_base, sources).gate(torch.ones(2)):
+    with AdapterBank.from_adapters(tiny_base, sources).gate(torch.ones(2)):
         expected = logits(tiny_base.model)
     assert (together - expected).abs().max() > 0.1
 

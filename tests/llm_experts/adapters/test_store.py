@@ -12,15 +12,10 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from llm_experts.adapters.registry import (
-    ADAPTERS,
-    KINDS,
-    AdapterError,
-    adapter_state,
-    inject,
-    own_copy,
-    set_adapter_state,
-)
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS, KINDS
+from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.adapters.store import (
     adapter_bytes,
     load_adapter,

@@ -10,7 +10,8 @@ import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from torch import Tensor
 
-from llm_experts.adapters.registry import KINDS, inject, kind_named, own_copy
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import KINDS, kind_named
 from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.bases.base import Base
 from llm_experts.bias import likelihood

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.seeding import numpy_generator
-from llm_experts.bias.result import METRICS, capped, chosen, macro, preferred, ratio, resampled, row
+from llm_experts.bias.result import capped, chosen, macro, preferred, ratio, resampled, row
+from llm_experts.bias.run import METRICS
 from metrics.resample import Resampled
 
 
@@ -63,12 +64,12 @@ def test_macro_is_a_mean_of_categories_or_not_estimable() -> None:
 
 
 def test_rows_stay_within_the_metrics_range() -> None:
-    made = row("bbq", "acc_amb@1", "Age", Resampled(1.0), 4)
+    made = row(METRICS["bbq/acc_amb@1"], "Age", Resampled(1.0), 4)
     assert made["estimate"] == 1
     assert made["n"] == 4
     assert {m.set for m in METRICS.values()} == {"bbq", "crows_pairs", "stereoset", "winobias"}
     with pytest.raises(KeyError):
-        row("bbq", "unknown@1", "Age", Resampled(1.0), 4)
+        row(METRICS["bbq/unknown@1"], "Age", Resampled(1.0), 4)
 
 
 @given(st.lists(st.sampled_from("abcde"), min_size=1, max_size=80), st.integers(1, 90), st.booleans())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from llm_experts.bases.base import Base
-from llm_experts.bias import METRICS, SETS, SOURCES, BiasError, LMScorer, MixtureScorer, RememberingScorer, score_bias
+from llm_experts.bias import METRICS, SETS, BiasError, LMScorer, MixtureScorer, RememberingScorer, score_bias
 
 
 def test_unknown_sets_and_empty_caps_are_refused(tiny_base: Base) -> None:
@@ -19,8 +19,9 @@ def test_unknown_sets_and_empty_caps_are_refused(tiny_base: Base) -> None:
 
 
 def test_every_set_has_a_source_with_licence_and_checked_files() -> None:
-    assert set(SETS) == set(SOURCES) == {m.set for m in METRICS.values()}
-    for source in SOURCES.values():
+    assert set(SETS) == {m.set for m in METRICS.values()}
+    for name, source in ((name, found.source) for name, found in SETS.items()):
+        assert source.name == name
         assert source.licence and source.citation
         assert all(len(file.sha256) == 64 and file.url.startswith("https://") for file in source.file)
 

@@ -6,7 +6,8 @@ from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 from torch.func import functional_call
 
 from llm_experts.bases.error import BaseError
-from llm_experts.decoder.cut import Layout, Stack
+from llm_experts.decoder.cut import CutBase
+from llm_experts.decoder.layout import Layout
 from tests.llm_experts.conftest import make_tiny_base
 
 ANSWERS = (7, 9)
@@ -43,8 +44,8 @@ def one_by_one(model: torch.nn.Module, ids: torch.Tensor, layout: Layout) -> tor
 @pytest.mark.parametrize("start", [0, 1, 2, -1])
 def test_equals_the_library(tiny_base, start):
     ids, layout = packed([17, 5, 11])
-    stack = Stack(tiny_base, start)
-    found = stack.top(ANSWERS)(stack.lower(ids, layout), layout)
+    cut = CutBase(tiny_base, start)
+    found = cut.top(ANSWERS)(cut.lower(ids, layout), layout)
     torch.testing.assert_close(found.logits, one_by_one(tiny_base.model, ids, layout), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found.attention.sum(1), torch.ones(3))
     assert float(found.attention[layout.segment < 0].abs().max()) == 0.0
@@ -54,8 +55,8 @@ def test_sees_adapters_that_peft_injects(tiny_base):
     config = LoraConfig(r=2, target_modules=TARGETS, layers_to_transform=[1, 2], init_lora_weights=False)
     model = get_peft_model(tiny_base.model, config)
     ids, layout = packed([9, 6])
-    stack = Stack(tiny_base, 1)
-    found = stack.top(ANSWERS)(stack.lower(ids, layout), layout)
+    cut = CutBase(tiny_base, 1)
+    found = cut.top(ANSWERS)(cut.lower(ids, layout), layout)
     torch.testing.assert_close(found.logits, one_by_one(model, ids, layout), atol=1e-5, rtol=1e-4)
 
 
@@ -63,8 +64,8 @@ def test_sees_adapters_that_peft_injects(tiny_base):
 def test_lanes_are_separate_passes(tiny_base, start):
     get_peft_model(tiny_base.model, LoraConfig(r=2, target_modules=TARGETS, layers_to_transform=[1, 2]))
     ids, layout = packed([9, 6])
-    stack = Stack(tiny_base, start)
-    top, hidden = stack.top(ANSWERS), stack.lower(ids, layout)
+    cut = CutBase(tiny_base, start)
+    top, hidden = cut.top(ANSWERS), cut.lower(ids, layout)
     generator = torch.Generator().manual_seed(0)
     shapes = {name: p.shape for name, p in top.named_parameters() if "lora" in name}
     lanes = {name: torch.randn(3, *shape, generator=generator) * 0.1 for name, shape in shapes.items()}
@@ -76,10 +77,10 @@ def test_lanes_are_separate_passes(tiny_base, start):
 
 
 def test_a_top_has_its_own_adapters_and_the_models_weights(tiny_base):
-    stack = Stack(tiny_base, 1)
+    cut = CutBase(tiny_base, 1)
     ids, layout = packed([9, 6])
-    hidden, plain = stack.lower(ids, layout), stack.top(ANSWERS)
-    changed = stack.top(ANSWERS)
+    hidden, plain = cut.lower(ids, layout), cut.top(ANSWERS)
+    changed = cut.top(ANSWERS)
     inject_adapter_in_model(LoraConfig(r=2, target_modules=TARGETS, init_lora_weights=False), changed)
     difference = (changed(hidden, layout).logits - plain(hidden, layout).logits).detach()
     assert float(difference.abs().max()) > 1e-3
@@ -98,13 +99,13 @@ def test_virtual_tokens_shift_the_layout():
 
 def test_there_must_be_such_a_layer(tiny_base):
     with pytest.raises(BaseError, match="has 3 layers; adapters cannot start at layer 3"):
-        Stack(tiny_base, 3)
+        CutBase(tiny_base, 3)
 
 
 def test_an_architecture_that_computes_something_else_is_refused():
     base = make_tiny_base()
     base.model.model.layers[1].mlp.register_forward_hook(lambda module, args, out: out * 2 if out.ndim == 3 else out)
-    Stack(base)  # a hook is part of both passes
+    CutBase(base)  # a hook is part of both passes
     base.model.model.layers[1].register_forward_hook(lambda module, args, out: out * 2)
     with pytest.raises(BaseError, match="a plain decoder does not"):
-        Stack(base)
+        CutBase(base)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from llm_experts.adapters.kind import AdapterError
-from llm_experts.adapters.registry import ADAPTERS, inject, own_copy
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.training.text_blocks import TaskTexts
 from tests.llm_experts.lane_fixtures import NO, YES, make_texts
@@ -25,7 +26,7 @@ def upper() -> TaskTexts:
 
 
 def lanes_of(texts: TaskTexts, kind: str, ranks: list[int | None], seeds: list[int]) -> AdapterLanes:
-    return AdapterLanes.fresh(texts.stack, (NO, YES), kind, ranks, seeds)
+    return AdapterLanes.fresh(texts.cut, (NO, YES), kind, ranks, seeds)
 
 
 def moved(lanes: AdapterLanes, seed: int = 0) -> torch.Tensor:
@@ -55,12 +56,12 @@ def test_a_lane_is_the_adapter_in_the_library(whole: TaskTexts, kind: str) -> No
 @pytest.mark.parametrize("kind", ["lora", "dora", "svf"])
 def test_a_lane_is_the_full_model_with_the_adapter(upper: TaskTexts, kind: str) -> None:
     """An adapter of the last layer, in PEFT's own model, one unpadded text at a time."""
-    from llm_experts.adapters.registry import set_adapter_state
+    from llm_experts.adapters.state import set_adapter_state
 
     rank = ADAPTERS[kind].rank_choices[0]
     lanes = lanes_of(upper, kind, [rank], [5])
     theta = moved(lanes)
-    base = own_copy(upper.stack.base)
+    base = own_copy(upper.cut.base)
     config = ADAPTERS[kind].make_config(rank, [1], base.model)
     model = inject(base.model, config, seed=0)
     set_adapter_state(model, lanes.state(0, theta[0]))
@@ -92,7 +93,7 @@ def test_first_weights_depend_on_the_seed_alone(upper: TaskTexts) -> None:
 
 def test_the_base_stays_as_it_is(upper: TaskTexts) -> None:
     lanes_of(upper, "lora", [4], [0])
-    assert not any("lora" in name for name, _ in upper.stack.base.model.named_modules())
+    assert not any("lora" in name for name, _ in upper.cut.base.model.named_modules())
 
 
 def test_selected_lanes_compute_what_they_did(upper: TaskTexts) -> None:
@@ -105,7 +106,7 @@ def test_selected_lanes_compute_what_they_did(upper: TaskTexts) -> None:
 def test_trained_adapters_become_lanes_again(upper: TaskTexts) -> None:
     lanes = lanes_of(upper, "lora_fa", [4, 8], [1, 2])
     theta = moved(lanes)
-    again = AdapterLanes.of(upper.stack, (NO, YES), [lanes.adapter(0, theta[0]), lanes.adapter(1, theta[1])])
+    again = AdapterLanes.of(upper.cut, (NO, YES), [lanes.adapter(0, theta[0]), lanes.adapter(1, theta[1])])
     torch.testing.assert_close(margins(again, again.start, upper), margins(lanes, theta, upper))
 
 

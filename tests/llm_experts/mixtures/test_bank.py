@@ -11,13 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from llm_experts.adapters.registry import ADAPTERS, AdapterError, adapter_state, inject, own_copy, set_adapter_state
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
+from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.adapters.store import save_adapter
 from llm_experts.adapters.svf import spectra_in
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
-from llm_experts.decoder.cut import Stack, Top
-from llm_experts.mixtures.bank import StackedAdapterBank, all_places
+from llm_experts.decoder.cut import CutBase, Top
+from llm_experts.mixtures.bank import AdapterBank, all_places
 from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15], [3, 2, 1, 90, 91], [60, 7, 8, 9, 10]])
@@ -95,7 +98,7 @@ MIXES = [
 @pytest.mark.parametrize("shape", [(), (ROWS,), (ROWS, IDS.shape[1])], ids=["one", "rows", "tokens"])
 def test_a_mixture_is_the_sum_of_its_adapters_one_by_one(tiny_base: Base, kinds, shape: tuple[int, ...]) -> None:
     models = [adapted(tiny_base, kind, rank, seed) for seed, (kind, rank) in enumerate(kinds)]
-    bank = StackedAdapterBank.from_adapters(tiny_base, [source(model) for model in models])
+    bank = AdapterBank.from_adapters(tiny_base, [source(model) for model in models])
     gate = mixtures(len(models), *shape)
     with one_by_one(tiny_base, models, gate) as reference:
         expected = logits(reference)
@@ -108,7 +111,7 @@ def test_a_mixture_is_the_sum_of_its_adapters_one_by_one(tiny_base: Base, kinds,
 @pytest.mark.parametrize("kinds", MIXES, ids=lambda kinds: "+".join(kind for kind, _ in kinds))
 def test_zero_is_the_base_and_one_hot_the_adapter(tiny_base: Base, kinds) -> None:
     models = [adapted(tiny_base, kind, rank, seed) for seed, (kind, rank) in enumerate(kinds)]
-    bank = StackedAdapterBank.from_adapters(tiny_base, [source(model) for model in models])
+    bank = AdapterBank.from_adapters(tiny_base, [source(model) for model in models])
     base = logits(tiny_base.model)
     with bank.gate(torch.zeros(ROWS, len(models))):
         assert torch.equal(logits(tiny_base.model), base)
@@ -124,7 +127,7 @@ def test_zero_is_the_base_and_one_hot_the_adapter(tiny_base: Base, kinds) -> Non
 @pytest.mark.parametrize("kind", ["lora", "rslora", "dora", "ia3", "svf"])
 def test_identical_experts_are_the_expert(tiny_base: Base, kind: str) -> None:
     model = adapted(tiny_base, kind)
-    bank = StackedAdapterBank.from_adapters(tiny_base, [source(model)] * 3)
+    bank = AdapterBank.from_adapters(tiny_base, [source(model)] * 3)
     gate = torch.softmax(mixtures(3, ROWS), -1)
     with bank.gate(gate):
         torch.testing.assert_close(logits(tiny_base.model), logits(model), atol=2e-5, rtol=1e-4)
@@ -137,7 +140,7 @@ def test_dora_with_a_bias_is_exact() -> None:
             module = layer.self_attn.get_submodule(place)
             module.bias = nn.Parameter(torch.linspace(-1, 1, module.out_features), requires_grad=False)
     models = [adapted(tiny_base, kind, 4, seed) for seed, kind in enumerate(("dora", "ia3"))]
-    bank = StackedAdapterBank.from_adapters(tiny_base, [source(model) for model in models])
+    bank = AdapterBank.from_adapters(tiny_base, [source(model) for model in models])
     gate = mixtures(2, ROWS)
     with one_by_one(tiny_base, models, gate) as reference:
         expected = logits(reference)
@@ -147,7 +150,7 @@ def test_dora_with_a_bias_is_exact() -> None:
 
 def test_gradients_reach_the_gate(tiny_base: Base) -> None:
     models = [adapted(tiny_base, kind, 4, seed) for seed, kind in enumerate(("lora", "dora", "ia3", "svf"))]
-    bank = StackedAdapterBank.from_adapters(tiny_base, [source(model) for model in models])
+    bank = AdapterBank.from_adapters(tiny_base, [source(model) for model in models])
     gate = mixtures(4, ROWS).requires_grad_()
 
     def loss(weights: Tensor, model: nn.Module) -> Tensor:
@@ -169,7 +172,7 @@ def test_folders_slots_and_the_least_recently_used(tiny_base: Base, tmp_path: Pa
         models[name] = adapted(tiny_base, "lora", rank, seed)
         folders[name] = tmp_path / name
         save_adapter(folders[name], tiny_base, *source(models[name]))
-    bank = StackedAdapterBank(tiny_base, ranks=[4, 4])
+    bank = AdapterBank(tiny_base, ranks=[4, 4])
     assert bank.names == ("", "")
     assert bank.load("a", folders["a"]) == 0 and bank.load("b", folders["b"]) == 1
     bank.weights([{"a": 1.0}])  # used: b is now the older one
@@ -191,7 +194,7 @@ def test_folders_slots_and_the_least_recently_used(tiny_base: Base, tmp_path: Pa
 
 
 def test_a_smaller_adapter_leaves_nothing_of_the_one_before(tiny_base: Base) -> None:
-    bank = StackedAdapterBank(tiny_base, ranks=[8])
+    bank = AdapterBank(tiny_base, ranks=[8])
     for kind, rank, layers in (("dora", 8, None), ("svf", None, None), ("ia3", 1, None), ("lora", 2, [2])):
         model = adapted(tiny_base, kind, rank, layers=layers)
         bank.load_slot(0, source(model), kind)
@@ -202,30 +205,30 @@ def test_a_smaller_adapter_leaves_nothing_of_the_one_before(tiny_base: Base) -> 
 
 def test_attached_to_a_copy_of_the_last_layers(tiny_base: Base) -> None:
     models = [adapted(tiny_base, "lora", 4, seed, layers=[1, 2]) for seed in range(2)]
-    bank = StackedAdapterBank.from_adapters(tiny_base, [source(model) for model in models])
+    bank = AdapterBank.from_adapters(tiny_base, [source(model) for model in models])
     gate = mixtures(2, ROWS)
     with bank.gate(gate):
         expected = logits(tiny_base.model)[:, -1]
     head = tiny_base.model.get_output_embeddings().weight
-    stack = Stack(tiny_base, 1)
-    top = stack.top((0, 1))
+    cut = CutBase(tiny_base, 1)
+    top = cut.top((0, 1))
     bank.attach(top.layers, start=1)
     tokens = IDS.shape[1]
     segment = torch.zeros(IDS.shape, dtype=torch.int8)
     segment[:, -1] = 1
-    from llm_experts.decoder.cut import Layout
+    from llm_experts.decoder.layout import Layout
 
     answers = torch.full((ROWS, 2), tokens - 1)
     layout = Layout(torch.arange(tokens).expand(ROWS, -1), segment, answers)
     with torch.no_grad(), bank.gate(gate):
-        found = top(stack.lower(IDS, layout), layout)
+        found = top(cut.lower(IDS, layout), layout)
     bank.detach()
     torch.testing.assert_close(found.logits[:, 0], expected @ torch.eye(len(head))[:, :2], atol=1e-4, rtol=1e-4)
     assert isinstance(top, Top) and not any(m._forward_hooks for m in tiny_base.model.modules())
 
 
 def test_hooks_come_off_also_after_an_error(tiny_base: Base) -> None:
-    bank = StackedAdapterBank.from_adapters(tiny_base, [source(adapted(tiny_base, "ia3"))])
+    bank = AdapterBank.from_adapters(tiny_base, [source(adapted(tiny_base, "ia3"))])
     with pytest.raises(AdapterError, match="gate is for 3 rows"), bank.gate(torch.ones(3, 1)):
         logits(tiny_base.model)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in tiny_base.model.modules())
@@ -239,7 +242,7 @@ def test_hooks_come_off_also_after_an_error(tiny_base: Base) -> None:
 
 def test_odd_requests_are_refused(tiny_base: Base) -> None:
     lora = source(adapted(tiny_base, "lora"))
-    bank = StackedAdapterBank.from_adapters(tiny_base, [lora])
+    bank = AdapterBank.from_adapters(tiny_base, [lora])
     for shape in ((2,), (ROWS, 2), (1, 1, 1, 1)):
         with pytest.raises(AdapterError, match="does not fit 1 adapters"), bank.gate(torch.ones(shape)):
             pass
@@ -249,13 +252,13 @@ def test_odd_requests_are_refused(tiny_base: Base) -> None:
         bank.load_slot(0, source(adapted(tiny_base, "lora", 8)))
     with pytest.raises(AdapterError, match="slots 0 to 0"):
         bank.load_slot(1, lora)
-    small = StackedAdapterBank.from_adapters(tiny_base, [source(adapted(tiny_base, "lora", 4, layers=[2]))])
+    small = AdapterBank.from_adapters(tiny_base, [source(adapted(tiny_base, "lora", 4, layers=[2]))])
     with pytest.raises(AdapterError, match="no slots in this bank"):
         small.load_slot(0, lora)
     with pytest.raises(AdapterError, match="virtual tokens"):
-        StackedAdapterBank.from_adapters(tiny_base, [source(adapted(tiny_base, "soft_prompt"))])
+        AdapterBank.from_adapters(tiny_base, [source(adapted(tiny_base, "soft_prompt"))])
     with pytest.raises(AdapterError, match="at least one slot"):
-        StackedAdapterBank(tiny_base, [])
+        AdapterBank(tiny_base, [])
 
 
 def test_an_adapter_of_another_base_is_refused(tiny_base: Base, tmp_path: Path) -> None:
@@ -263,7 +266,7 @@ def test_an_adapter_of_another_base_is_refused(tiny_base: Base, tmp_path: Path) 
 
     save_adapter(tmp_path / "a", replace(tiny_base, hash="f" * 64), *source(adapted(tiny_base, "lora")))
     with pytest.raises(AdapterError, match="f" * 64):
-        StackedAdapterBank.from_adapters(tiny_base, [tmp_path / "a"])
+        AdapterBank.from_adapters(tiny_base, [tmp_path / "a"])
 
 
 QUANTISED = [("nf4", "lora"), ("nf4", "ia3"), ("nf4", "svf"), ("nf4", "dora"), ("int8", "lora"), ("int8", "svf")]
@@ -281,7 +284,7 @@ def test_quantised_bases_run_as_they_are(tiny_base: Base, tmp_path: Path, quanti
     base = quantised(tiny_base, tmp_path, quantisation)
     said = logits(base.model)
     model = adapted(base, kind)
-    bank = StackedAdapterBank.from_adapters(base, [source(model)])
+    bank = AdapterBank.from_adapters(base, [source(model)])
     generator = torch.Generator().manual_seed(0)
     for place in all_places(base):
         plain = base.model.get_decoder().layers[place.layer].get_submodule(place.name)

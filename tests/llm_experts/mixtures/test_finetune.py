@@ -12,7 +12,7 @@ from gates.dense import DenseGate, initial_tensors
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
 from gates.uniform import UniformGate
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.mixtures.finetune import FineTuneConfig, FineTuning, fine_tune
 from llm_experts.reading.expert import LLMExpert, base_expert
 from llm_experts.training.text_blocks import TaskTexts

@@ -17,7 +17,7 @@ from foundation.seeding import torch_generator
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import ProjectedGate
 from gates.registry import load_gate
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.mixtures.dispatch import BayesDispatcher, responsibilities
 from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
@@ -206,7 +206,7 @@ def test_calibration_fits_the_mixtures_own_margins() -> None:
     close(made.logits(SCM, VALIDATION), calibrated(margins, made.temperature, made.bias))
     loss: Callable[[Tensor], Tensor] = lambda x: torch.nn.functional.binary_cross_entropy_with_logits(x, labels.float())  # noqa: E731
     assert loss(made.logits(SCM, VALIDATION)) <= loss(margins) + 1e-3
-    assert made.memo is mixture.memo
+    assert made.memory is mixture.memory
 
 
 def test_is_saved_with_experts_and_router(tmp_path: Path) -> None:

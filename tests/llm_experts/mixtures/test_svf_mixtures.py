@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from llm_experts.adapters.kind import AdapterError
-from llm_experts.adapters.registry import adapter_state, inject, kind_named, own_copy
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import kind_named
+from llm_experts.adapters.state import adapter_state
 from llm_experts.adapters.svf import SVFConfig
 from llm_experts.decoder.program import Adapter
 from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_experts.prompts.prompts import Packed, PromptError, Prompts, length_batches, pad
+from llm_experts.decoder.layout import Layout
+from llm_experts.prompts.prompts import Packed, PromptError, Prompts, packed_batches, pad
 from tasks.card import DataError, TextStyle
 from tasks.load import load_task
 from tasks.task import TaskView
@@ -42,7 +43,7 @@ def test_packed_gives_the_logits_of_two_separate_prompts(template: str) -> None:
     asked = prompts(template=template)
     packed = asked.pack(SCM, ROWS)
     together = BASE.model(
-        input_ids=packed.ids, attention_mask=packed.mask(), position_ids=packed.positions, use_cache=False
+        input_ids=packed.ids, attention_mask=Layout.of(packed).allowed(), position_ids=packed.positions, use_cache=False
     ).logits
     for row in range(len(ROWS)):
         for order in (0, 1):
@@ -92,8 +93,8 @@ def test_mask_by_hand() -> None:
     zeros = torch.zeros(1, 6, dtype=torch.int64)
     packed = Packed(zeros, zeros, segment, torch.tensor([[2, 4]]), zeros.to(torch.int16))
     seen = ["x.....", "xx....", "xxx...", "xx.x..", "xx.xx.", "xx...x"]
-    assert packed.mask().shape == (1, 1, 6, 6) and packed.mask().dtype == torch.bool
-    assert ["".join(".x"[int(s)] for s in line) for line in packed.mask()[0, 0]] == seen
+    assert Layout.of(packed).allowed().shape == (1, 1, 6, 6) and Layout.of(packed).allowed().dtype == torch.bool
+    assert ["".join(".x"[int(s)] for s in line) for line in Layout.of(packed).allowed()[0, 0]] == seen
 
 
 @settings(max_examples=20, deadline=None)
@@ -155,9 +156,9 @@ def test_select_trim_and_pad() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 3000))
-def test_length_batches_cover_everything_within_the_bound(n: int, tokens: int) -> None:
+def test_packed_batches_cover_everything_within_the_bound(n: int, tokens: int) -> None:
     packed = prompts().pack(SCM, torch.arange(n))
-    batches = list(length_batches(packed, tokens))
+    batches = list(packed_batches(packed, tokens))
     assert sorted(torch.cat(batches).tolist()) == list(range(n))
     widths = [int(packed.lengths[batch].max()) for batch in batches]
     assert widths == sorted(widths, reverse=True)

@@ -15,11 +15,11 @@ from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from gates.dense import DenseGate, initial_tensors
 from gates.uniform import UniformGate
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import KINDS
 from llm_experts.reading.calibration import CalibrationError
 from llm_experts.reading.expert import LLMExpert, answer, base_expert, calibrate, load_llm_expert, probe
-from llm_experts.reading.margin_memory import Memo
+from llm_experts.reading.margin_memory import MarginMemory
 from llm_experts.reading.reader import Reader
 from metrics.score import score
 from moe.mixture import Mixture
@@ -113,24 +113,24 @@ def test_a_probe_asks_for_what_is_missing_only() -> None:
 def test_memory_is_by_text_and_can_be_forgotten() -> None:
     made = expert()
     first = made.logits(SCM, ROWS)
-    size = len(made.memo)
+    size = len(made.memory)
     shuffled = ROWS.flip(0)
     assert torch.equal(silenced([made])[0].logits(SCM, shuffled), first.flip(0))
     keep = torch.ones(len(ROWS), len(SCM.columns), dtype=torch.bool)
     assert torch.equal(silenced([made])[0].logits(SCM, ROWS, keep), first)
-    assert len(made.memo) == size
+    assert len(made.memory) == size
     made.forget()
-    assert len(made.memo) == 0
+    assert len(made.memory) == 0
     assert torch.equal(made.logits(SCM, ROWS), first)
 
 
 def test_memory_is_bounded() -> None:
-    memo = Memo(limit=3)
-    memo.learn([b"a", b"b"], torch.tensor([1.0, 2.0]))
-    memo.learn([b"a", b"c", b"d"], torch.tensor([9.0, 3.0, 4.0]))
-    assert len(memo) == 3
-    assert memo.missing([b"a", b"b", b"c", b"d", b"a"]) == [0]
-    assert memo.values([b"d", b"b"]).tolist() == [4.0, 2.0]
+    memory = MarginMemory(limit=3)
+    memory.learn([b"a", b"b"], torch.tensor([1.0, 2.0]))
+    memory.learn([b"a", b"c", b"d"], torch.tensor([9.0, 3.0, 4.0]))
+    assert len(memory) == 3
+    assert memory.missing([b"a", b"b", b"c", b"d", b"a"]) == [0]
+    assert memory.values([b"d", b"b"]).tolist() == [4.0, 2.0]
 
 
 def test_experts_are_calibrated_together() -> None:
@@ -153,7 +153,7 @@ def test_experts_are_calibrated_together() -> None:
 def test_equal_questions_get_equal_answers_in_any_order() -> None:
     made = expert()
     answer([made], SCM, torch.cat([ROWS, ROWS]))
-    assert len(made.memo) == len(ROWS)
+    assert len(made.memory) == len(ROWS)
     assert made.logits(SCM, torch.tensor([], dtype=torch.int64)).shape == (0,)
     assert made.attributions(SCM, torch.tensor([], dtype=torch.int64)).shape == (0, len(SCM.columns))
 

@@ -6,8 +6,10 @@ import dataclasses
 import pytest
 import torch
 
-from llm_experts.adapters.kind import AdapterError
-from llm_experts.adapters.registry import KINDS, inject, own_copy, set_adapter_state
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import KINDS
+from llm_experts.adapters.state import set_adapter_state
 from llm_experts.decoder.shared_prefix import branch_off
 from llm_experts.prompts.prompts import PromptError, pad
 from llm_experts.reading import reader as reader_module
@@ -130,13 +132,13 @@ def test_a_row_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_equal_texts_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, read = Reader(BASE), []
-    lower = reader.stack.lower
+    lower = reader.cut.lower
 
     def counted(ids: torch.Tensor, layout: object) -> torch.Tensor:
         read.append(len(ids))
         return lower(ids, layout)
 
-    monkeypatch.setattr(reader.stack, "lower", counted)
+    monkeypatch.setattr(reader.cut, "lower", counted)
     twice = reader.margins([None], SCM, ROWS.repeat(2))
     assert sum(read) == len(ROWS)
     assert torch.equal(twice[:, : len(ROWS)], twice[:, len(ROWS) :])
@@ -158,7 +160,7 @@ def test_memory_for_hidden_states_is_bounded() -> None:
     expected = Reader(BASE).margins([None], SCM, ROWS)
     for _ in range(2):
         torch.testing.assert_close(reader.margins([None], SCM, ROWS), expected, atol=1e-5, rtol=1e-5)
-    assert reader._kept._bytes <= 2 * tokens * BASE.hidden_size * 4
+    assert reader._cache._bytes <= 2 * tokens * BASE.hidden_size * 4
 
 
 def test_masks_and_templates_change_the_text() -> None:
@@ -203,7 +205,7 @@ def test_when_memory_runs_out_batches_are_halved(
 ) -> None:
     reader, sizes = Reader(BASE), []
     expected = Reader(BASE).margins([None], SCM, torch.arange(60))
-    lower = reader.stack.lower
+    lower = reader.cut.lower
 
     def small(ids: torch.Tensor, layout: object) -> torch.Tensor:
         sizes.append(ids.numel())
@@ -211,7 +213,7 @@ def test_when_memory_runs_out_batches_are_halved(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return lower(ids, layout)
 
-    monkeypatch.setattr(reader.stack, "lower", small)
+    monkeypatch.setattr(reader.cut, "lower", small)
     torch.testing.assert_close(reader.margins([None], SCM, torch.arange(60)), expected, atol=1e-5, rtol=1e-5)
     assert "batches of 1/4 of their size" in caplog.text
     refused = len(sizes)
@@ -222,7 +224,7 @@ def test_when_memory_runs_out_batches_are_halved(
     def broken(ids: torch.Tensor, layout: object) -> torch.Tensor:
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(reader.stack, "lower", broken)
+    monkeypatch.setattr(reader.cut, "lower", broken)
     reader.forget()
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         reader.margins([None], SCM, ROWS)

@@ -5,11 +5,10 @@ import math
 import pytest
 import torch
 
-from experts.evidence import collect_evidence
 from llm_experts.reading.expert import LLMExpert, calibrate
 from llm_experts.reading.reader import Reader
 from llm_experts.reading.template_spread import reworded_all, template_spread
-from metrics.score import score
+from metrics.points import point_values
 from tasks.templates import TEMPLATES
 from tests.llm_experts.expert_fixtures import BASE, SCM, make_adapter
 
@@ -18,20 +17,19 @@ ROWS = SCM.split.validation[:40]
 
 def test_spread_is_largest_minus_smallest() -> None:
     (expert,) = calibrate([LLMExpert("utility", Reader(BASE, "list"), make_adapter("lora"))], SCM, ROWS)
-    rows = {row.metric: row for row in template_spread(expert, SCM, ROWS, seed=0)}
-    assert {"acc@1", "dp@1", "ref@1", "cfr_soft@1"} <= rows.keys()
+    rows = {row.metric: row for row in template_spread([expert], SCM, ROWS)[0]}
+    assert {"acc@1", "dp@1", "fair_res@1"} <= rows.keys()
     for template in TEMPLATES:
         other = LLMExpert("utility", Reader(BASE, template), expert.adapter, expert.temperature, expert.bias)
-        evidence = collect_evidence(other, SCM, ROWS)
-        labels, groups = SCM.labels[ROWS], SCM.groups[ROWS]
-        values = score(evidence, labels, groups, SCM.group_names, seed=0, draws=20, permutations=20).values
+        probability = torch.sigmoid(other.logits(SCM, ROWS))[None]
+        values = point_values(
+            probability, SCM.labels[ROWS], SCM.groups[ROWS], len(SCM.group_names), metrics=tuple(rows)
+        )
         for metric, value in values.items():
-            expected = rows[metric].estimates[template]
-            assert expected == pytest.approx(value.estimate, abs=1e-4, nan_ok=True), metric
-    row = rows["brier@1"]
+            assert rows[metric].estimates[template] == pytest.approx(float(value[0]), abs=1e-4, nan_ok=True), metric
+    row = rows["auc@1"]
     assert row.spread == pytest.approx(max(row.estimates.values()) - min(row.estimates.values()))
     assert row.spread > 0 and row.trained == "list"
-    assert set(row.as_row()) == {"metric", *TEMPLATES, "spread", "trained"}
     unknown = [row for row in rows.values() if any(map(math.isnan, row.estimates.values()))]
     assert all(math.isnan(row.spread) for row in unknown)
 
@@ -49,4 +47,4 @@ def test_the_trained_template_keeps_what_it_knows() -> None:
 def test_labels_must_be_known() -> None:
     expert = LLMExpert("utility", Reader(BASE), make_adapter("lora"))
     with pytest.raises(ValueError, match="hidden"):
-        template_spread(expert, SCM, SCM.split.test[:10], seed=0)
+        template_spread([expert], SCM, SCM.split.test[:10])

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from experts.expert import Role
-from llm_experts.decoder.cut import Answers
 from llm_experts.decoder.lanes import AdapterLanes
+from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.training.batches import TrainingTexts
 from llm_experts.training.objectives import (
     LAMBDAS,
@@ -23,7 +23,7 @@ from llm_experts.training.objectives import (
     expected_reward,
     margin_divergence,
 )
-from llm_experts.training.text_blocks import TaskTexts, TopInput
+from llm_experts.training.text_blocks import TaskTexts
 from metrics.attribution import att_jsd, profiles
 from metrics.points import point_values
 from tests.llm_experts.lane_fixtures import NO, YES, make_texts
@@ -38,7 +38,7 @@ def texts() -> TaskTexts:
 
 @pytest.fixture(scope="module")
 def lanes(texts: TaskTexts) -> tuple[AdapterLanes, Tensor]:
-    found = AdapterLanes.fresh(texts.stack, (NO, YES), "lora", [4, 4], [1, 2])
+    found = AdapterLanes.fresh(texts.cut, (NO, YES), "lora", [4, 4], [1, 2])
     noise = torch.randn(found.start.shape, generator=torch.Generator().manual_seed(0))
     return found, found.start + 0.1 * noise
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from llm_experts.decoder.cut import Answers
 from llm_experts.decoder.lanes import AdapterLanes
+from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.reading.calibration import calibrated
 from llm_experts.training.objectives import LAMBDAS, Options
 from llm_experts.training.out_of_fold import fixed_steps
-from llm_experts.training.text_blocks import TaskTexts, TopInput
+from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from metrics.points import point_values
 from metrics.procedural import procedural_points

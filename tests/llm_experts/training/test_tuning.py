@@ -128,8 +128,8 @@ def test_files_give_the_expert_back(texts: TaskTexts, utility: TunedAdapter, tmp
     name = "synthetic_llm_lora_utility"
     facts = json.loads((tmp_path / f"{name}_tuning_results.json").read_text(encoding="utf-8"))
     assert facts["best_params"] == utility.best_params and facts["space"]["rank"]["choices"] == [4, 8, 16]
-    assert facts["parameters"] == utility.expert.parameter_count and facts["base"]["hash"] == texts.stack.base.hash
-    loaded = load_llm_expert(tmp_path / f"{name}_best", texts.stack.base, [texts.reader])
+    assert facts["parameters"] == utility.expert.parameter_count and facts["base"]["hash"] == texts.cut.base.hash
+    loaded = load_llm_expert(tmp_path / f"{name}_best", texts.cut.base, [texts.reader])
     rows = texts.view.split.validation
     assert torch.equal(loaded.logits(texts.view, rows), utility.expert.logits(texts.view, rows))
 

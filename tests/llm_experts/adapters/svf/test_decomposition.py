@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf import cache_folder, decompose, spectra_in, spectrum_of, svf_layers
 from llm_experts.adapters.svf.decomposition import weight_hash
 from tests.llm_experts.adapters.svf.svf_fixtures import far, logits, own_cache, shake, svf_model  # noqa: F401

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from peft import get_peft_model
 from torch.func import functional_call, grad, vmap
 
-from llm_experts.adapters.kind import AdapterError
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf import SVFConfig, expert_vectors, mixed_z, svf_layers, svf_mixture
 from llm_experts.adapters.svf.multipliers import offsets
-from llm_experts.decoder.cut import Layout, Stack
+from llm_experts.decoder.cut import CutBase
+from llm_experts.decoder.layout import Layout
 from tests.llm_experts.adapters.svf.svf_fixtures import IDS, far, logits, own_cache, shake, svf_model  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base
 
@@ -190,8 +191,8 @@ def top() -> tuple[Any, torch.Tensor, Layout]:
     base = make_tiny_base()
     get_peft_model(base.model, SVFConfig(layers_to_transform=[1, 2], target_modules=["v_proj", "up_proj", "o_proj"]))
     ids, layout = prompts()
-    stack = Stack(base, 1)
-    return stack.top((7, 9)), stack.lower(ids, layout), layout
+    cut = CutBase(base, 1)
+    return cut.top((7, 9)), cut.lower(ids, layout), layout
 
 
 def lanes_of(module: Any, count: int, size: float = 0.3) -> dict[str, torch.Tensor]:

@@ -15,7 +15,8 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from llm_experts.adapters import svf
-from llm_experts.adapters.kind import ALL_LINEAR, AdapterError
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.kind import ALL_LINEAR
 from llm_experts.adapters.svf import SVFConfig, SVFModel, captured_energy, expert_vectors, svf_layers
 from tests.llm_experts.adapters.svf.svf_fixtures import IDS, far, logits, own_cache, shake, svf_model  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base

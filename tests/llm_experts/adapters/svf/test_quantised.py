@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from transformers import Qwen3Config, Qwen3ForCausalLM
 from transformers.integrations.bitnet import AutoBitLinear, BitLinear, pack_weights
 
-from llm_experts.adapters.kind import AdapterError
-from llm_experts.adapters.registry import ADAPTERS, adapter_state, inject, own_copy
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.registry import ADAPTERS
+from llm_experts.adapters.state import adapter_state
 from llm_experts.adapters.store import load_adapter, save_adapter
 from llm_experts.adapters.svf import SVFConfig, dense_weight, svf_layers
 from llm_experts.adapters.svf.weights import settle

@@ -1,0 +1,113 @@
+"""What goes into a decoder and comes out: where tokens stand, their states, their keys and values, the answers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from llm_experts.prompts.prompts import Packed
+
+
+class Layout(NamedTuple):
+    """Where the tokens of packed prompts stand.
+
+    Attributes
+    ----------
+    positions : [n, T] int64
+    segment : [n, T] int8
+        0 shared text, 1 and 2 the tails with the two orders of the options, -1 padding.
+    answers : [n, 2] int64
+        Index of the last token of each tail.
+    """
+
+    positions: Tensor
+    segment: Tensor
+    answers: Tensor
+
+    @classmethod
+    def of(cls, packed: Packed, device: torch.device | None = None) -> Layout:
+        """The layout of packed prompts, on a device."""
+        return cls(packed.positions.to(device), packed.segment.to(device), packed.answers.to(device))
+
+    def shifted(self, count: int) -> Layout:
+        """The layout behind ``count`` virtual tokens that all texts share."""
+        shared = self.segment.new_zeros((len(self.segment), count))
+        ahead = torch.arange(count, device=self.positions.device).expand(len(self.positions), -1)
+        return Layout(
+            torch.cat([ahead, self.positions + count], 1), torch.cat([shared, self.segment], 1), self.answers + count
+        )
+
+    def allowed(self) -> Tensor:
+        """[n, 1, T, T] bool: whether token i sees token j: causal, and a tail sees what is shared and itself.
+
+        No text sees padding; padding sees itself too, so that a softmax is finite.
+        """
+        length = self.segment.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=self.segment.device).tril()
+        seen, asking = self.segment[:, None, :], self.segment[:, :, None]
+        own = torch.eye(length, dtype=torch.bool, device=self.segment.device)
+        return ((causal & ((seen == 0) | (seen == asking)) & (seen >= 0)) | own)[:, None]
+
+    def allowed_to_answers(self) -> Tensor:
+        """[n, 2, T] bool: what the answer token of each tail sees."""
+        tails = torch.tensor([1, 2], dtype=self.segment.dtype, device=self.segment.device)
+        return (self.segment[:, None] == 0) | (self.segment[:, None] == tails[None, :, None])
+
+
+class Pair(NamedTuple):
+    """Keys (rotated) and values of one layer, each [n, kv_heads, T, head_dim]."""
+
+    keys: Tensor
+    values: Tensor
+
+    def behind(self, past: Pair | None) -> Pair:
+        """These tokens behind earlier ones."""
+        return self if past is None else Pair(*(torch.cat(both, 2) for both in zip(past, self, strict=True)))
+
+    def with_prefix(self, prefix: Tensor | None) -> Pair:
+        """These tokens behind learnt keys and values [2, kv_heads, p, head_dim] that all texts share."""
+        return self if prefix is None else self.behind(Pair(*prefix[:, None].expand(-1, len(self.keys), -1, -1, -1)))
+
+
+class Answers(NamedTuple):
+    """What the answer tokens of n prompts say.
+
+    Attributes
+    ----------
+    logits : [n, 2, 2] float32
+        Order of the options × (no, yes).
+    pooled : [n, d]
+        Final hidden state of the answer tokens, mean over the orders.
+    attention : [n, T]
+        Attention of the answer tokens in the last layer, mean over heads and orders; sums to 1 over a whole text.
+    pairs : tuple of Pair
+        Keys and values of every layer, where they were asked for.
+    """
+
+    logits: Tensor
+    pooled: Tensor
+    attention: Tensor
+    pairs: tuple[Pair, ...] = ()
+
+    @property
+    def margin(self) -> Tensor:
+        """[n] log-odds of yes against no, mean over the orders."""
+        return (self.logits[..., 1] - self.logits[..., 0]).mean(-1)
+
+
+class TopInput(NamedTuple):
+    """What enters the top for n texts, cut to the longest of them.
+
+    Attributes
+    ----------
+    hidden : [n, T, d]
+    layout : Layout
+    columns : [n, T] int16
+        Index of the view column that a token belongs to, -1 none.
+    """
+
+    hidden: Tensor
+    layout: Layout
+    columns: Tensor
