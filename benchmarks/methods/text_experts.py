@@ -12,7 +12,7 @@ from foundation.discovery import facts, items
 
 ROOM, NAME = "llm_experts.adapters", "KIND"
 
-LAST = 1000
+LAST = 100
 """Place of a kind that says none."""
 
 ROLE_KIND = "lora"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,14 +149,14 @@ def _cost(job: Job, maker: Maker, method: str, expert: Expert) -> dict[str, Any]
     }
 
 
-def parameter_count(expert: Expert) -> int:
-    """Fitted numbers of a model: network weights, a mixture's experts and gate, a baseline's own count."""
+def parameter_count(expert: Expert) -> float:
+    """Fitted numbers of a model: network weights, a mixture's experts and gate, others' own count; nan if unknown."""
     if isinstance(expert, Mixture):
         tensors = [value for value in vars(expert.gate).values() if isinstance(value, torch.Tensor)]
         return sum(parameter_count(e) for e in expert.experts) + sum(t.numel() for t in tensors)
     if isinstance(expert, MLPExpert):
         return expert.parameters.theta.numel()
-    return int(expert.parameter_count)  # type: ignore[attr-defined]
+    return getattr(expert, "parameter_count", math.nan)
 
 
 def _add_routing(cell: Cell, task: Task, mixture: Routed) -> None:
