@@ -39,8 +39,8 @@ class Method:
 
     Attributes
     ----------
-    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, secondary, landmark, code, \
-reference, compared, levels
+    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, secondary, landmark, untrained, \
+code, reference, compared, levels
         What pages say and draw: see :class:`reports.methods.MethodRow`, whose fields these are.
     recipe : str
         ``module:name`` of the :class:`benchmarks.run.stages.recipe.Recipe` that makes it; imported when it is made.
@@ -77,6 +77,7 @@ reference, compared, levels
     sensitive_at_prediction: bool = False
     secondary: bool = False
     landmark: bool = False
+    untrained: bool = False
     code: str = ""
     reference: str = ""
     compared: tuple[tuple[str, str], ...] = ()

@@ -62,7 +62,7 @@ TWINS = tuple(
 )  # fmt: skip
 
 BASE = _text(
-    id="llm_base", label="LLM base", about="the base model as it is, calibrated", colour="grey", code="tB",
+    id="llm_base", label="LLM base", about="the base model as it is, calibrated", colour="grey", untrained=True, code="tB",
     recipe="benchmarks.run.stages.text_experts:BASE",
 )  # fmt: skip
 
