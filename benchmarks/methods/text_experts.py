@@ -62,8 +62,8 @@ TWINS = tuple(
 )  # fmt: skip
 
 BASE = _text(
-    id="llm_base", label="LLM base", about="the base model as it is, calibrated", colour="grey", untrained=True, code="tB",
-    recipe="benchmarks.run.stages.text_experts:BASE",
+    id="llm_base", label="LLM base", about="the base model as it is, calibrated", colour="grey", code="tB",
+    untrained=True, recipe="benchmarks.run.stages.text_experts:BASE",
 )  # fmt: skip
 
 
