@@ -1,4 +1,4 @@
-"""What the roles of language-model experts optimise, on verbaliser margins: the tabular definitions, a file per term."""
+"""What roles of language-model experts optimise, on verbaliser margins: the tabular definitions, one file per term."""
 
 from llm_experts.training.objectives.objective import Objective
 from llm_experts.training.objectives.registry import LAMBDAS, TERMS
