@@ -72,7 +72,10 @@ class TrainingTexts:
 
     def batch(self) -> TextBatch:
         """The batch of :attr:`places`."""
-        places = self.places
+        return self.take(self.places)
+
+    def take(self, places: Tensor) -> TextBatch:
+        """The batch of some positions among the training rows."""
         return TextBatch(
             given=self.block.take(places),
             moved=None if self.moved is None else self.moved.take(places),

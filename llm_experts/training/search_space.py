@@ -6,29 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from experts.expert import Role
 from llm_experts.adapters.registry import kind_named
+from llm_experts.training.objectives import LAMBDAS, TERMS
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 WEIGHT_DECAY = (1e-6, 1e-3)
 """Added to the gradient: at 1e-2 it undoes what a few hundred steps of Adam learn."""
-LAMBDA = {
-    "lambda_fair": (0.1, 10.0),
-    "lambda_rep": (0.01, 1.0),
-    "lambda_cf": (0.1, 30.0),
-    "lambda_attention": (0.1, 30.0),
-    "lambda_adv": (0.01, 1.0),
-}
-"""Bounds of each weight, drawn log-uniformly; divergences are an order smaller than gaps."""
-TUNED: dict[Role, tuple[str, ...]] = {
-    "utility": (),
-    "result": ("lambda_fair",),
-    "procedural": ("lambda_cf", "lambda_attention", "lambda_adv"),
-    "combined": ("lambda_fair", "lambda_cf", "lambda_attention", "lambda_adv"),
-}
-"""Weights that tuning chooses, by role; ``lambda_rep`` is there for those who ask."""
-
-
 REFERENCE_WIDTH = 1024
 """Width of the base that the kinds' learning rates are meant for."""
 
@@ -68,8 +52,9 @@ def search_space(
     }
     if len(chosen.rank_choices) > 1:
         space["rank"] = CategoricalDistribution(chosen.rank_choices)
-    names = [name for name in TUNED[role] if counterfactual or name != "lambda_cf"]
-    return {**space, **{name: FloatDistribution(*LAMBDA[name], log=True) for name in names}}
+    terms = [TERMS[name] for name in LAMBDAS[role]]
+    tuned = [term for term in terms if term.tuned and (counterfactual or not term.needs_moved)]
+    return {**space, **{term.name: FloatDistribution(*term.bounds, log=True) for term in tuned}}
 
 
 def describe(

@@ -311,7 +311,7 @@ class _Run:
         sizes = (base.hidden_size, len(view.group_names))
         self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device)
         self.evaluator = _Evaluator(texts, rows, seed, self.floats)
-        moved = self.objective.uses("lambda_cf") and view.flip is not None
+        moved = self.objective.needs_moved and view.flip is not None
         self.batches = TrainingTexts(texts, budget.batch_rows, seed, moved=moved, weights=row_weights)
         if options.kl > 0:
             self.batches.base = self._base_margins()

@@ -13,16 +13,10 @@ from experts.expert import Role
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.training.batches import TrainingTexts
-from llm_experts.training.objectives import (
-    LAMBDAS,
-    Objective,
-    Options,
-    TextBatch,
-    bernoulli_kl,
-    by_column,
-    expected_reward,
-    margin_divergence,
-)
+from llm_experts.training.objectives import LAMBDAS, Objective, Options, TextBatch
+from llm_experts.training.objectives.attribution import by_column
+from llm_experts.training.objectives.counterfactual import margin_divergence
+from llm_experts.training.objectives.utility import bernoulli_kl, expected_reward
 from llm_experts.training.text_blocks import TaskTexts
 from metrics.attribution import att_jsd, profiles
 from metrics.points import point_values
@@ -45,7 +39,8 @@ def lanes(texts: TaskTexts) -> tuple[AdapterLanes, Tensor]:
 
 def batch_of(texts: TaskTexts, weights: Tensor | None = None, rows: int = 32) -> TextBatch:
     stream = TrainingTexts(texts, rows, 0, moved=True, weights=weights)
-    return stream.take(stream.places())
+    stream.draw()
+    return stream.batch()
 
 
 def gradient(
@@ -107,7 +102,8 @@ def test_utility_is_weighted_cross_entropy(texts: TaskTexts, lanes: tuple[Adapte
 def test_a_row_of_weight_zero_is_not_there(texts: TaskTexts, lanes: tuple[AdapterLanes, Tensor]) -> None:
     """Leaving rows out by weight is leaving them out: every term but the adversary, which starts alike, agrees."""
     stream = TrainingTexts(texts, 32, 0, moved=True)
-    places = stream.places()
+    stream.draw()
+    places = stream.places
     kept = places[:20]
     weights = torch.zeros(2, len(texts.view.split.train))
     weights[:, kept] = 1.0

@@ -1,0 +1,97 @@
+"""The loss of the lanes of a role: utility, and the terms that the role has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from experts.expert import Role
+from llm_experts.decoder.layout import TopInput
+from llm_experts.training.objectives.registry import LAMBDAS, TERMS
+from llm_experts.training.objectives.term import Options, Run, Setting, Step
+from llm_experts.training.objectives.text_batch import TextBatch
+from llm_experts.training.objectives.utility import utility
+
+
+class Objective:
+    """The loss of K lanes of a role.
+
+    Parameters
+    ----------
+    role : str
+    lambdas : sequence of mapping
+        Weights of each lane; a name that is missing is 0.
+    options : Options
+    pooled : int
+        Width of the hidden states that the adversary sees.
+    n_groups : int
+    seeds : sequence of int
+        Seeds of the lanes' adversaries.
+    device : torch.device, optional
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        lambdas: Sequence[Mapping[str, float]],
+        options: Options,
+        pooled: int,
+        n_groups: int,
+        seeds: Sequence[int],
+        device: torch.device | None = None,
+    ) -> None:
+        self._options, self._terms = options, [TERMS[name] for name in LAMBDAS[role]]
+        self._lambdas = {
+            name: torch.tensor([float(lane.get(name, 0.0)) for lane in lambdas], device=device)
+            for name in LAMBDAS[role]
+        }
+        setting = Setting(options, pooled, n_groups, seeds, device)
+        self._states = {
+            term.name: term.state(setting) for term in self._terms if term.state is not None and self.uses(term.name)
+        }
+
+    def uses(self, name: str) -> bool:
+        """Whether a lane has a weight above 0 of this name."""
+        return name in self._lambdas and bool((self._lambdas[name] > 0).any())
+
+    @property
+    def needs_moved(self) -> bool:
+        """Whether a lane compares rows with themselves in another group."""
+        return any(term.needs_moved and self.uses(term.name) for term in self._terms)
+
+    def loss(self, run: Run, batch: TextBatch, lanes: slice, fair: bool = True) -> Tensor:
+        """[k] losses of a chunk of lanes; ``fair`` False leaves out all but utility (warm-up)."""
+        weighted = [(term, self._weight(term.name, lanes)) for term in self._terms] if fair else []
+        active = [(term, weight) for term, weight in weighted if weight is not None]
+        differentiates = any(term.differentiates(self._options) for term, _ in active)
+        given = _own_hidden(batch.given, lanes) if differentiates else batch.given
+        answers = run(given)
+        loss = utility(answers.margin, batch, lanes, self._options)
+        for term, weight in active:
+            step = Step(answers, given, batch, lanes, run, self._options, self._states.get(term.name))
+            loss = loss + term.add(step, weight)
+        return loss
+
+    def after_step(self) -> None:
+        """Let the terms learn, once all chunks have gone backward."""
+        for state in self._states.values():
+            state.step()
+
+    def select(self, lanes: Tensor) -> None:
+        """Go on with some lanes only."""
+        self._lambdas = {name: values[lanes.to(values.device)] for name, values in self._lambdas.items()}
+        for state in self._states.values():
+            state.select(lanes)
+
+    def _weight(self, name: str, lanes: slice) -> Tensor | None:
+        """[k] weights of a term, or None if no lane of the chunk has it."""
+        values = self._lambdas.get(name)
+        return values[lanes] if values is not None and bool((values[lanes] > 0).any()) else None
+
+
+def _own_hidden(given: TopInput, lanes: slice) -> TopInput:
+    """The same input with hidden states [k, n, T, d] of each lane's own, which the margin is differentiated in."""
+    own = given.hidden.expand(lanes.stop - lanes.start, *given.hidden.shape)
+    return given._replace(hidden=own.clone().requires_grad_())

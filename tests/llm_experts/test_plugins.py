@@ -1,0 +1,243 @@
+"""Worked examples: what one file in a plug-in folder adds to the language-model half."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from foundation.discovery import PLUGINS, facts, items
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_with(folder: Path, code: str) -> Any:
+    """What a program prints as JSON in an interpreter that starts with a plug-in folder."""
+    program = [sys.executable, "-W", "ignore", "-c", dedent(code)]
+    environment = {**os.environ, PLUGINS: str(folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    found = subprocess.run(program, capture_output=True, text=True, env=environment, check=False)
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def plug_in(folder: Path, path: str, text: str) -> Path:
+    file = folder / path
+    file.parent.mkdir(parents=True)
+    file.write_text(dedent(text), encoding="utf-8")
+    return file
+
+
+KIND = '''
+    """LoRA whose B starts anywhere and whose A stands still: a kind of its own in one file."""
+
+    from llm_experts.adapters import lora
+    from llm_experts.adapters.kind import AdapterKind
+
+
+    def trains(key):
+        return ".lora_B." in key
+
+
+    KIND = AdapterKind(
+        name="lora_still",
+        label="LoRA, A still",
+        about="LoRA whose A never moves",
+        make=lora.make,
+        lr_range=(1e-4, 1e-2),
+        rank_choices=(4, 8),
+        peft_type="LORA",
+        written_as="lora",
+        trains_matrices=True,
+        row_wise=True,
+        parts=("lora_A", "lora_B"),
+        delta=lora.delta,
+        trains=trains,
+        start=lora.start,
+    )
+'''
+
+
+def test_an_adapter_kind_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = plug_in(tmp_path, "llm_experts/adapters/lora_still.py", KIND)
+    monkeypatch.setenv(PLUGINS, str(tmp_path))
+    assert items("llm_experts.adapters", "KIND")["lora_still"] == file
+    words = facts(file, "KIND")
+    assert (words["label"], words["about"]) == ("LoRA, A still", "LoRA whose A never moves")
+    found = run_with(
+        tmp_path,
+        f"""
+        import json, pathlib, torch
+        from llm_experts.adapters.registry import KINDS, kind_named
+        from llm_experts.adapters.store import load_adapter, read_adapter, save_adapter
+        from llm_experts.mixtures.bank import AdapterBank
+        from llm_experts.reading.expert import LLMExpert
+        from llm_experts.training.search_space import search_space
+        from llm_experts.training.trainer import Budget, LaneConfig, train_lanes
+        from tests.llm_experts.lane_fixtures import make_texts
+
+        texts = make_texts(80)
+        budget = Budget(steps=4, eval_every=2, warm_up=1, batch_rows=16, rungs=(), explained_rows=8, final_rows=8)
+        lanes = [LaneConfig(lr=1e-2, rank=rank, seed=rank) for rank in (4, 8)]
+        trained = train_lanes(texts, "utility", lanes, budget, seed=0, kind="lora_still")
+        adapter, base = trained.adapter(0), texts.cut.base
+        view, rows = texts.view, texts.view.split.validation[:6]
+        margins = texts.reader.margins([adapter, None], view, rows)
+        folder = pathlib.Path({str(tmp_path)!r}) / "saved"
+        save_adapter(folder, base, adapter.config, adapter.state)
+        ids = torch.tensor([[5, 9, 31]])
+        alone = load_adapter(base, folder)(input_ids=ids).logits
+        bank = AdapterBank.from_adapters(base, [folder])
+        with torch.no_grad(), bank.gate(torch.ones(1)):
+            mixed = base.model(input_ids=ids).logits
+        print(json.dumps({{
+            "last": KINDS[-1],
+            "space": list(search_space("lora_still", "utility")),
+            "kind": [adapter.kind, read_adapter(folder).kind],
+            "moved": float((margins[0] - margins[1]).abs().max()),
+            "bank": float((alone - mixed).abs().max()),
+            "parameters": adapter.parameter_count,
+            "all": sum(value.numel() for value in adapter.state.values()),
+        }}))
+        """,
+    )
+    assert found["last"] == "lora_still" and found["space"] == ["lr", "weight_decay", "rank"]
+    assert found["kind"] == ["lora_still", "lora_still"]
+    assert found["moved"] > 1e-4 and found["bank"] < 1e-4
+    assert 0 < found["parameters"] < found["all"]
+
+
+TERM = '''
+    """Answers of one group should not be surer than those of others."""
+
+    from llm_experts.training.objectives.term import Step, Term
+
+
+    def add(step, weight):
+        sure = step.batch.group_sums(step.answers.margin.abs()[..., None], step.lanes)
+        return weight * sure.std(1).squeeze(-1)
+
+
+    TERM = Term(name="lambda_sure", roles=("result",), bounds=(0.1, 10.0), add=add)
+'''
+
+
+def test_a_term_of_an_objective_is_one_file(tmp_path: Path) -> None:
+    plug_in(tmp_path, "llm_experts/training/objectives/sureness.py", TERM)
+    found = run_with(
+        tmp_path,
+        """
+        import json
+        from llm_experts.training.objectives import LAMBDAS
+        from llm_experts.training.search_space import search_space
+        from llm_experts.training.trainer import Budget, LaneConfig, train_lanes
+        from tests.llm_experts.lane_fixtures import make_texts
+
+        texts = make_texts(80)
+        budget = Budget(steps=4, eval_every=2, warm_up=1, batch_rows=16, rungs=(), explained_rows=8, final_rows=0)
+
+        def theta(role, weights):
+            lanes = [LaneConfig(lr=1e-2, rank=4, seed=1, lambdas=w) for w in weights]
+            return train_lanes(texts, role, lanes, budget, seed=0, keep_last=True).theta
+
+        plain = theta("utility", [{}, {}])
+        found = theta("result", [{"lambda_sure": 0.0}, {"lambda_sure": 3.0}])
+        print(json.dumps({
+            "lambdas": LAMBDAS,
+            "space": list(search_space("lora", "result")),
+            "zero": bool((found[0] == plain[0]).all()),
+            "moved": float((found[1] - plain[1]).abs().max()),
+        }))
+        """,
+    )
+    assert found["lambdas"]["result"] == ["lambda_fair", "lambda_rep", "lambda_sure"]
+    assert "lambda_sure" not in found["lambdas"]["combined"]
+    assert found["space"][-2:] == ["lambda_fair", "lambda_sure"]
+    assert found["zero"] and found["moved"] > 1e-6
+
+
+BIAS_SET = '''
+    """Which of two spellings a model prefers."""
+
+    import numpy as np
+
+    from llm_experts.bias.bias_set import BiasSet
+    from llm_experts.bias.result import DRAWS, BiasMetric, capped, generator_of, preferred, ratio, resampled, row
+    from llm_experts.bias.sources import Source
+
+    SHARE = BiasMetric("share@1", "spelling", 0, 100, 50, "% of words whose British spelling is likelier")
+
+
+    def load():
+        return [("colour", "color"), ("grey", "gray"), ("centre", "center"), ("licence", "license")]
+
+
+    def sample(pairs, limit, seed):
+        return [pairs[k] for k in capped([0] * len(pairs), limit, generator_of(seed, "limit", "spelling"))]
+
+
+    def share(sums):
+        return 100 * ratio(sums[..., 1], sums[..., 0])
+
+
+    def score(scorer, pairs, seed, draws=DRAWS):
+        scored = scorer.token_log_probs([word for pair in pairs for word in pair])
+        totals = np.array([s.total for s in scored]).reshape(-1, 2)
+        table = np.stack([np.ones(len(pairs)), preferred(totals[:, 0], totals[:, 1])], 1)
+        value = resampled(table, pairs, share, generator_of(seed, "spelling"), "there are no words", draws)
+        return [row(SHARE, "all", value, len(pairs))]
+
+
+    BIAS_SET = BiasSet(
+        label="Spelling",
+        columns={"share@1": ("British %", "50 ideal", "words whose British spelling is likelier", 1)},
+        source=Source("spelling", "Spelling", "https://example.org", "CC0", "Nobody, 2024.", ()),
+        scoring="log-likelihood of the words",
+        metrics=(SHARE,),
+        load=load,
+        sample=sample,
+        score=score,
+    )
+'''
+
+
+def test_a_bias_set_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = plug_in(tmp_path, "llm_experts/bias/spelling.py", BIAS_SET)
+    monkeypatch.setenv(PLUGINS, str(tmp_path))
+    assert list(items("llm_experts.bias", "BIAS_SET")) == ["bbq", "crows_pairs", "stereoset", "winobias", "spelling"]
+    assert facts(file, "BIAS_SET") == {
+        "label": "Spelling",
+        "columns": {"share@1": ("British %", "50 ideal", "words whose British spelling is likelier", 1)},
+        "scoring": "log-likelihood of the words",
+    }
+    found = run_with(
+        tmp_path,
+        """
+        import json
+        from llm_experts.bias import METRICS, SETS, LMScorer, score_bias
+        from tests.llm_experts.conftest import make_tiny_base
+
+        rows = score_bias(LMScorer.of(make_tiny_base()), ("spelling",), limit=3, draws=50)
+        print(json.dumps({"sets": list(SETS), "metric": METRICS["spelling/share@1"].meaning, "rows": rows}))
+        """,
+    )
+    (row,) = found["rows"]
+    assert found["sets"][-1] == "spelling" and found["metric"].endswith("likelier")
+    assert (row["set"], row["metric"], row["status"], row["items"], row["of"]) == ("spelling", "share@1", "ok", 3, 4)
+    assert 0 <= row["low"] <= row["estimate"] <= row["high"] <= 100
+
+
+def test_words_of_built_in_kinds_and_sets_are_literals() -> None:
+    kinds = {name: facts(path, "KIND") for name, path in items("llm_experts.adapters", "KIND").items()}
+    assert set(kinds) == {"lora", "rslora", "dora", "lora_fa", "ia3", "svf", "prefix", "soft_prompt"}
+    assert all(words["name"] == name and words["label"] and words["about"] for name, words in kinds.items())
+    assert sorted(kinds, key=lambda name: kinds[name]["place"])[:2] == ["lora", "rslora"]
+    assert [name for name, words in kinds.items() if words.get("needs_full_model")] == ["prefix", "soft_prompt"]
+    sets = {name: facts(path, "BIAS_SET") for name, path in items("llm_experts.bias", "BIAS_SET").items()}
+    assert [words["label"] for words in sets.values()] == ["BBQ", "CrowS-Pairs", "StereoSet", "WinoBias"]
+    assert all(len(column) == 4 for words in sets.values() for column in words["columns"].values())
