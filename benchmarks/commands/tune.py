@@ -49,9 +49,9 @@ def tune(
         console.print("\nInterrupted. Finished batches of trials are kept: run the same command again to go on.")
         raise typer.Exit(130) from None
     console.print(_table(tuned))
-    for tuning in tuned.best.values():
-        if tuning.note:
-            console.print(f"[bold yellow]NOTE[/] {tuning.role}: {tuning.note}", soft_wrap=True)
+    for chosen in tuned.best.values():
+        if chosen.note:
+            console.print(f"[bold yellow]NOTE[/] {chosen.role}: {chosen.note}", soft_wrap=True)
     _track(tuned.cells, console)
     console.print(f"results: {tuned.folder}\nnext: fairmoe bench quick --task {dataset}", soft_wrap=True)
 
@@ -62,11 +62,11 @@ def _table(tuned: TunedRoles) -> Table:
     table = Table(title=f"{tuned.name}: chosen on validation rows ({tuned.space} space)")
     for column in ("expert", "trial", "utility", "fair_res", "fair_proc", "parameters"):
         table.add_column(column)
-    for role, tuning in tuned.best.items():
-        metrics = [tuning.best_metrics.get(f"{m}@1") for m in ("utility", "fair_res", "fair_proc")]
+    for role, chosen in tuned.best.items():
+        metrics = [chosen.best_metrics.get(f"{m}@1") for m in ("utility", "fair_res", "fair_proc")]
         numbers = ["–" if m is None else f"{m:.4f}" for m in metrics]
-        params = ", ".join(f"{k} {v:.3g}" for k, v in tuning.best_params.items())
-        table.add_row(role, str(tuning.best_trial), *numbers, params)
+        params = ", ".join(f"{k} {v:.3g}" for k, v in chosen.best_params.items())
+        table.add_row(role, str(chosen.best_trial), *numbers, params)
     return table
 
 

@@ -48,8 +48,8 @@ code, reference, compared, levels
         Whether it belongs to the text half of a suite.
     edges : bool
         Whether it runs only where a task has edges.
-    role : str
-        Role of the expert that it is, or whose twin it is; "" for what is no expert.
+    role : Role or None
+        Role of the expert that it is, or whose twin it is.
     tuned : bool
         Whether it is a tuned network itself: its time is that of the network's own entry in the ledger.
     networks : tuple of (role, family)
@@ -85,7 +85,7 @@ code, reference, compared, levels
     recipe: str
     text: bool = False
     edges: bool = False
-    role: str = ""
+    role: Role | None = None
     tuned: bool = False
     networks: tuple[Network, ...] = ()
     pool: str = ""

@@ -122,10 +122,10 @@ def _row(method: Method) -> MethodRow:
 
 
 def bias_sets() -> dict[str, dict[str, Any]]:
-    """Words of the language bias sets: name and columns of each, as their files say them."""
+    """Words of the language bias sets as their files say them: label, and columns as lists, because keys get sorted."""
     found = {name: facts(path, "BIAS_SET") for name, path in items("llm_experts.bias", "BIAS_SET").items()}
     return {
-        name: {"label": said.get("label", name), "columns": {k: list(v) for k, v in said.get("columns", {}).items()}}
+        name: {"label": said["label"], "columns": [[metric, *words] for metric, words in said["columns"].items()]}
         for name, said in found.items()
     }
 

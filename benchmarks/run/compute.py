@@ -19,8 +19,8 @@ from benchmarks.run.notify import METHODS_SHARE, TUNING_SHARE, Notify
 from benchmarks.run.scoring import recorded, write_cells
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.maker import Maker
-from benchmarks.run.stages.networks import Tunings
 from benchmarks.run.stages.tabular import TabularSystem
+from benchmarks.run.stages.tuned_experts import TunedExperts
 from benchmarks.run.time_limit import time_limit
 from experts.expert import Expert
 from tasks.load import load_task
@@ -55,16 +55,16 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         with_edges=job.needs_edges(wanted),
     )  # fmt: skip
     view, ledger = task.view(), Ledger(home / "timing.json")
-    tunings = Tunings(job, view, home / "tune", ledger, notify)
+    tuned = TunedExperts(job, view, home / "tune", ledger, notify)
     networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
-    tunings.plan(networks)
+    tuned.plan(networks)
     if set(pool_networks(TABULAR, ())) <= set(networks):
-        tunings.summarise()
-    baselines = Baselines(job, view, home / "baselines", tunings, notify)
+        tuned.summarise()
+    baselines = Baselines(job, view, home / "baselines", tuned, notify)
     failures: list[Failure] = []
     for repeat in range(job.seeds):
         methods = [method for method, r in pending if r == repeat]
-        system = TabularSystem(job, view, tunings, baselines, repeat, ledger)
+        system = TabularSystem(job, view, tuned, baselines, repeat, ledger)
         for maker, own in _makers(job, system, methods, home, notify):
             failures += _compute(job, task, maker, repeat, own, folder, notify)
     return failures

@@ -13,7 +13,7 @@ from benchmarks.plan.suite import load_settings
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.curves import trial_columns, tuning_curves
-from benchmarks.run.stages.networks import Tunings
+from benchmarks.run.stages.tuned_experts import TunedExperts
 from experts.families.registry import PLAIN
 from experts.roles import ROLES, Role
 from foundation.files import atomic_path, write_json
@@ -66,15 +66,15 @@ def tune_roles(
         dataset, protocol=job.protocol, split=split, seed=job.suite_seed, use_sensitive=use_sensitive
     ).view()
     home = output / "jobs" / job.folder
-    tunings = Tunings(job, view, home / "tune", Ledger(home / "timing.json"), notify)
-    tunings.plan([(role, PLAIN) for role in ROLES])
-    tunings.summarise()
-    best = {role: tunings.of(role, 0) for role in ROLES}
-    cells = [_cell(job, view, role, tuning, home / "cells") for role, tuning in best.items()]
+    experts = TunedExperts(job, view, home / "tune", Ledger(home / "timing.json"), notify)
+    experts.plan([(role, PLAIN) for role in ROLES])
+    experts.summarise()
+    best = {role: experts.of(role, 0) for role in ROLES}
+    cells = [_cell(job, view, role, tuned, home / "cells") for role, tuned in best.items()]
     return TunedRoles(view.name, job.space, best, home / "tune", cells)
 
 
-def _cell(job: Job, view: TaskView, role: Role, tuning: Tuned, folder: Path) -> Path:
+def _cell(job: Job, view: TaskView, role: Role, tuned: Tuned, folder: Path) -> Path:
     """A tuned role as a cell with validation rows only: test rows stay untouched."""
     cell = Cell(
         hash_json([job.key, "tune", role])[:24],
@@ -83,11 +83,11 @@ def _cell(job: Job, view: TaskView, role: Role, tuning: Tuned, folder: Path) -> 
             "split_hash": view.split.hash, "use_sensitive": job.use_sensitive, "seed": 0, "method": role, "role": role,
             "family": PLAIN,
         },
-        params={**tuning.best_params, "trials": job.trials, "space": job.space, "best_trial": tuning.best_trial},
-        stages=tuning_curves(tuning),
+        params={**tuned.best_params, "trials": job.trials, "space": job.space, "best_trial": tuned.best_trial},
+        stages=tuning_curves(tuned),
     )  # fmt: skip
     nan = float("nan")
-    for metric, value in tuning.best_metrics.items():
+    for metric, value in tuned.best_metrics.items():
         row = {"estimate": nan if value is None else value, "low": nan, "high": nan, "null_p95": nan}
         status = (
             {"status": "ok", "reason": ""}
@@ -98,6 +98,6 @@ def _cell(job: Job, view: TaskView, role: Role, tuning: Tuned, folder: Path) -> 
     if not (folder / cell.key).is_dir():
         with atomic_path(folder / cell.key) as temporary:
             temporary.mkdir()
-            write_json(temporary / "trials.json", trial_columns(tuning))
+            write_json(temporary / "trials.json", trial_columns(tuned))
             cell.save(temporary)
     return folder / cell.key

@@ -44,7 +44,7 @@ class TunedNetwork(Recipe[TabularSystem]):
 
     @staticmethod
     def _tuned(system: TabularSystem, method: Method) -> Tuned:
-        return system.tuning(*method.networks[0])
+        return system.tuned(*method.networks[0])
 
 
 class Twin(TunedNetwork):
@@ -75,9 +75,9 @@ class Twin(TunedNetwork):
         """None: nothing was searched for."""
         return None
 
-    def role(self, method: Method, expert: Expert) -> str:  # noqa: ARG002
+    def role(self, method: Method, expert: Expert) -> str:
         """That of the expert it belongs to."""
-        return method.role
+        return method.role or expert.role
 
 
 NETWORK, TWIN = TunedNetwork(), Twin()

@@ -69,7 +69,7 @@ class FineTuned(Gated):
         """All stages: tuning, gate, fine-tuning."""
         curves: Curves = {}
         for network in () if system.repeat else system.pool_networks(method.pool):
-            curves |= tuning_curves(system.tuning(*network))
+            curves |= tuning_curves(system.tuned(*network))
         return curves | super().curves(system, method) | best_per_step("finetune", system.fine_tuning.history)
 
     def keep(self, system: TabularSystem, method: Method, expert: Expert, cell: Cell, folder: Path) -> None:  # noqa: ARG002

@@ -18,8 +18,8 @@ from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import Trained
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.curves import Curves, trial_columns
-from benchmarks.run.stages.networks import Tunings
 from benchmarks.run.stages.recipe import Recipe
+from benchmarks.run.stages.tuned_experts import TunedExperts
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
 from experts.families.registry import PLAIN
@@ -45,39 +45,39 @@ class TabularSystem:
     """The experts of one seed and everything that is built on them, each part made once, when it is asked for."""
 
     def __init__(
-        self, job: Job, view: TaskView, networks: Tunings, baselines: Baselines, repeat: int, ledger: Ledger
+        self, job: Job, view: TaskView, tuned: TunedExperts, baselines: Baselines, repeat: int, ledger: Ledger
     ) -> None:
         self.job, self.view, self.repeat, self.ledger = job, view, repeat, ledger
         self.seed, self.baselines = job.seed_of(repeat), baselines
-        self._tunings = networks
+        self._tuned = tuned
         self._gates: dict[tuple[str, str], GateFit] = {}
         self._outputs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
     # -- what methods share -------------------------------------------------------------------------------------------
 
-    def tuning(self, role: Role, family: str = PLAIN) -> Tuned:
+    def tuned(self, role: Role, family: str = PLAIN) -> Tuned:
         """A tuned expert of this seed."""
-        return self._tunings.of(role, self.repeat, family)
+        return self._tuned.of(role, self.repeat, family)
 
     def twin(self, network: Network) -> Expert:
         """The same expert without its fairness terms."""
         role, family = network
-        return self._tunings.twin(role, self.repeat, family)
+        return self._tuned.twin(role, self.repeat, family)
 
     def trial_probabilities(self, network: Network, rows: Tensor) -> Tensor:
         """[trials, r] probabilities by all trials of a study that were completed."""
         role, family = network
-        return self._tunings.trial_probabilities(role, rows, family)
+        return self._tuned.trial_probabilities(role, rows, family)
 
     @property
     def floor(self) -> float:
         """Validation utility that every fair choice must reach."""
-        return self._tunings.floor()
+        return self._tuned.floor()
 
     @property
     def unmitigated(self) -> float | None:
         """Validation gap fair_res@1 of the tuned utility expert, the same for every seed; None if not estimable."""
-        return self._tunings.of("utility", 0).best_metrics["fair_res@1"]
+        return self._tuned.of("utility", 0).best_metrics["fair_res@1"]
 
     def pool_networks(self, pool: str) -> tuple[Network, ...]:
         """The tuned networks among the members of a pool."""
@@ -85,13 +85,13 @@ class TabularSystem:
 
     def pool(self, name: str) -> tuple[Expert, ...]:
         """The experts that a pool's gates mix, with the weights they had when they were chosen."""
-        return tuple(self.tuning(role, family).expert for role, family in self.pool_networks(name))
+        return tuple(self.tuned(role, family).expert for role, family in self.pool_networks(name))
 
     def logits_oof(self, pool: str = TABULAR) -> Tensor:
         """[n_train, m] what experts say about training rows that they have not seen: what gates learn from."""
-        found = [self._tunings.logits_oof(PLAIN)]
+        found = [self._tuned.logits_oof(PLAIN)]
         if pool == GRAPH:
-            found += [self._tunings.logits_oof(kind) for kind in self.job.graph_kinds]
+            found += [self._tuned.logits_oof(kind) for kind in self.job.graph_kinds]
         return torch.cat(found, dim=1)
 
     def _expert_outputs(self, pool: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -90,7 +90,7 @@ class TextSystem:
         self.seed = derive_seed(tabular.seed, "text experts")
         self.folder, self._notify = folder / f"seed_{tabular.seed}", notify
         self._once: dict[str, Any] = {}
-        self._tunings: dict[tuple[Role, str], TunedAdapter] = {}
+        self._tuned: dict[tuple[Role, str], TunedAdapter] = {}
         self._gates: dict[tuple[str, str], GateFit] = {}
         self._texts: dict[int, TaskTexts] = {}
         self._bias = BiasSets(self.view, settings.bias_items, derive_seed(job.suite_seed, "bias"))
@@ -122,11 +122,11 @@ class TextSystem:
         """Reader of the three roles."""
         return self.texts(self.settings.kind).reader
 
-    def tuning(self, role: Role, kind: str | None = None) -> TunedAdapter:
+    def tuned(self, role: Role, kind: str | None = None) -> TunedAdapter:
         """Stage 1: a role's tuned adapter of a kind; fair roles under the floor that the utility adapter sets."""
         name = kind or self.settings.kind
-        if (role, name) not in self._tunings:
-            floor = None if role == "utility" else self.tuning("utility", name)
+        if (role, name) not in self._tuned:
+            floor = None if role == "utility" else self.tuned("utility", name)
             main = name == self.settings.kind
             part = f"tune text {role} {name}"
 
@@ -134,30 +134,30 @@ class TextSystem:
                 self._notify(self.job.name, part, 0.6 + 0.1 * done / total)
 
             with self.ledger.clock(part):
-                self._tunings[role, name] = tune(
+                self._tuned[role, name] = tune(
                     self.texts(name), role, seed=derive_seed(self.seed, "tune"), folder=self.folder, kind=name,
                     budget=Budget(**self.settings.budget),
                     trials=self.settings.trials if main else self.settings.kind_trials,
                     batch=self.settings.batch, utility_floor=floor, epsilon=None if floor is None else self.job.epsilon,
                     progress=progress,
                 )  # fmt: skip
-        return self._tunings[role, name]
+        return self._tuned[role, name]
 
     @cached_property
     def experts(self) -> tuple[LLMExpert, ...]:
         """The three tuned text experts."""
-        return tuple(self.tuning(role).expert for role in ROLES)
+        return tuple(self.tuned(role).expert for role in ROLES)
 
     @cached_property
     def floor(self) -> float:
         """Validation utility that every fair choice among text experts must reach."""
-        return self.tuning("utility").best_score - self.job.epsilon
+        return self.tuned("utility").best_score - self.job.epsilon
 
     @cached_property
     def logits_oof(self) -> Tensor:
         """[n_train, 3] what the text experts say about training rows that they have not seen; folds as for networks."""
         folds = fold_of_rows(self.view, self.job.folds, derive_seed(self.tabular.seed, "folds"))
-        recipes = [self.tuning(role).recipe for role in ROLES]
+        recipes = [self.tuned(role).recipe for role in ROLES]
         with self.ledger.clock("text out of fold"):
             return out_of_fold_logits(
                 self.texts(self.settings.kind), recipes, seed=derive_seed(self.seed, "folds"), assignment=folds
@@ -205,9 +205,7 @@ class TextSystem:
     @cached_property
     def _worded(self) -> list[Expert]:
         """Experts whose sensitivity to the template is measured: those that exist of base and roles."""
-        found: list[Expert] = [
-            self.tuning(role).expert for role in ROLES if (role, self.settings.kind) in self._tunings
-        ]
+        found: list[Expert] = [self.tuned(role).expert for role in ROLES if (role, self.settings.kind) in self._tuned]
         return [*found, self.asked_base]
 
     @cached_property

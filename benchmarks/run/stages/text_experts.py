@@ -18,7 +18,7 @@ class Adapter(Recipe[TextSystem]):
 
     def make(self, system: TextSystem, method: Method) -> Expert:
         """The expert with the weights that it had when it was chosen."""
-        return self._tuning(system, method).expert
+        return self._tuned(system, method).expert
 
     def entries(self, system: TextSystem, method: Method) -> tuple[str, ...]:
         """The study's."""
@@ -26,26 +26,25 @@ class Adapter(Recipe[TextSystem]):
 
     def chosen(self, system: TextSystem, method: Method) -> dict[str, Any]:
         """Parameters of the chosen trial, and the kind of adapter."""
-        tuning = self._tuning(system, method)
+        tuned = self._tuned(system, method)
         return {
-            **tuning.best_params, "kind": tuning.kind, "best_trial": tuning.best_trial, "feasible": tuning.feasible,
+            **tuned.best_params, "kind": tuned.kind, "best_trial": tuned.best_trial, "feasible": tuned.feasible,
         }  # fmt: skip
 
     def curves(self, system: TextSystem, method: Method) -> Curves:
         """Of the study."""
-        return tuning_curves(self._tuning(system, method))
+        return tuning_curves(self._tuned(system, method))
 
     def trials(self, system: TextSystem, method: Method) -> Searched | None:
         """Those of the study."""
-        return self._tuning(system, method)
+        return self._tuned(system, method)
 
     @staticmethod
     def _role(method: Method) -> Role:
-        role: Role = method.role or "utility"  # type: ignore[assignment]  # records hold roles and ""
-        return role
+        return method.role or "utility"
 
-    def _tuning(self, system: TextSystem, method: Method) -> TunedAdapter:
-        return system.tuning(self._role(method), method.adapter or None)
+    def _tuned(self, system: TextSystem, method: Method) -> TunedAdapter:
+        return system.tuned(self._role(method), method.adapter or None)
 
 
 class Twin(Adapter):
@@ -53,7 +52,7 @@ class Twin(Adapter):
 
     def make(self, system: TextSystem, method: Method) -> Expert:
         """λ = 0."""
-        return twin(system.texts(system.settings.kind), self._tuning(system, method))
+        return twin(system.texts(system.settings.kind), self._tuned(system, method))
 
     def entries(self, system: TextSystem, method: Method) -> tuple[str, ...]:
         """The study that chose the configuration, and the training without the terms."""
@@ -72,9 +71,9 @@ class Twin(Adapter):
         """None: nothing was searched for."""
         return None
 
-    def role(self, method: Method, expert: Expert) -> str:  # noqa: ARG002
+    def role(self, method: Method, expert: Expert) -> str:
         """That of the expert it belongs to."""
-        return method.role
+        return method.role or expert.role
 
 
 class OtherKind(Adapter):

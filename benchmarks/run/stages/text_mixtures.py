@@ -134,7 +134,7 @@ class Searched(Recipe[TextSystem]):
 
     @staticmethod
     def _experts(system: TextSystem, method: Method) -> tuple[LLMExpert, ...]:
-        return tuple(system.tuning(role, method.adapter).expert for role in ROLES)
+        return tuple(system.tuned(role, method.adapter).expert for role in ROLES)
 
     def _search(self, system: TextSystem, method: Method) -> SearchResult:
         return system.once(method.id, lambda: _searched(system, self._experts(system, method)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tasks.task import TaskView
 
 
-class Tunings:
+class TunedExperts:
     """The tuned experts of a job, each made when it is first asked for.
 
     The first seed (repetition 0) has one Optuna study per role; the chosen configuration is then trained again with
