@@ -9,8 +9,8 @@ import typer
 
 from benchmarks.commands import bench, compare, data, report, score, track, tune, ui
 from benchmarks.commands.llm.app import app as llm
-from benchmarks.plan.environment import limit_threads
 from benchmarks.run.failure import explain
+from benchmarks.run.threads import limit_threads
 
 app = typer.Typer(
     name="fairmoe",

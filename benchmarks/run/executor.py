@@ -124,7 +124,7 @@ def make_executor(workers: int) -> Executor:
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from benchmarks.plan.environment import limit_threads
+    from benchmarks.run.threads import limit_threads
 
     limit_threads()
 
