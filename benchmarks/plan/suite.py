@@ -7,9 +7,9 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from benchmarks.methods.baselines import baseline_names
@@ -68,6 +68,18 @@ def _checked(methods: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...
     return methods
 
 
+def _graph_family(name: str) -> str:
+    known = graph_families()
+    if name not in known:
+        *others, last = map(repr, known)
+        expected = f"{', '.join(others)} or {last}" if others else last
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+    return name
+
+
+GraphFamily = Annotated[str, AfterValidator(_graph_family)]
+
+
 class Suite(BaseModel):
     """What is compared on what, and with how much effort."""
 
@@ -94,7 +106,7 @@ class Suite(BaseModel):
     settings: Literal["tuned", "published"] = Field(
         default="tuned", description="published: methods that state the settings of their paper are not tuned"
     )
-    graph_kinds: tuple[str, ...] = Field(
+    graph_kinds: tuple[GraphFamily, ...] = Field(
         default=("gcn",), description="graph experts that mixtures hold beside the tabular ones"
     )
     graph_layers: Literal[1, 2] = 1
@@ -118,17 +130,6 @@ class Suite(BaseModel):
         if twice:
             raise ValueError(f"the method {twice[0]} is named twice; rename the function of your own method")
         return methods
-
-    @field_validator("graph_kinds")
-    @classmethod
-    def _graph_experts(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        *others, last = map(repr, graph_families())
-        for kind in kinds:
-            if kind not in graph_families():
-                raise PydanticCustomError(
-                    "literal_error", "Input should be {expected}", {"expected": f"{', '.join(others)} or {last}"}
-                )
-        return kinds
 
     @model_validator(mode="after")
     def _has_tasks(self) -> Suite:

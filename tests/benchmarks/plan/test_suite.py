@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods
-from benchmarks.plan.suite import Suite, SuiteError, load_suite, suite_names
+from benchmarks.plan.suite import Suite, SuiteError, load_settings, load_suite, suite_names
 from tasks.registry import names
 
 
@@ -76,3 +76,8 @@ def test_broken_toml_is_an_error_with_its_place(tmp_path: Path) -> None:
     path.write_text("name = \n")
     with pytest.raises(SuiteError, match="not valid TOML"):
         load_suite(str(path))
+
+
+def test_a_kind_of_graph_expert_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(SuiteError, match=r"graph_kinds\.0: Input should be 'gcn', 'gin' or 'sage'"):
+        load_settings("a test", {"name": "t", "tasks": ("scm",), "graph_kinds": ("gat",)})
