@@ -109,7 +109,7 @@ class Job:
         if found.text:
             graph = self.llm is not None and self.llm.with_graph and found.pool == CROSS
             return [self.llm_key, "with graph", self.graph_layers, *self.graph_kinds] if graph else self.llm_key
-        if found.edges:
+        if found.edges or any(family != PLAIN for _, family in found.networks):  # families that may have a depth
             return [self.graph_layers, *(self.graph_kinds if found.pool == GRAPH else ())]
         return ""
 
@@ -194,7 +194,8 @@ def needs_edges(method: str) -> bool:
 
 def baseline_code(suite: Suite) -> tuple[tuple[str, str], ...]:
     """Hash of all that determines each baseline and own method of a suite beside the job: its files, libraries."""
-    shipped = [(m, baseline_hash(m)) for m in suite.methods if m in baseline_names()]
+    known = baseline_names()
+    shipped = [(m, baseline_hash(m)) for m in suite.methods if m in known]
     own = [(method_id(m), own_hash(m)) for m in suite.methods if is_own(m)]
     libraries = baseline_library_versions()
     return tuple((name, hash_json([code, libraries])) for name, code in (*shipped, *own))
