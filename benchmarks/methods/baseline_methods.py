@@ -43,7 +43,7 @@ def _read(name: str, path: Path, _changed: int) -> Method:
 
 
 def _record(name: str, said: dict[str, Any]) -> Method:
-    graph, seconds = bool(said.get("graph", False)), said.get("seconds", (1.0, 1.0))
+    graph, (fixed, slope) = bool(said.get("graph", False)), said.get("seconds", (1.0, 1.0))
     words = {"label": name, "explainer": "shapley_sampling"} | {key: said[key] for key in WORDS if key in said}
     return Method(
         **words,
@@ -52,5 +52,5 @@ def _record(name: str, said: dict[str, Any]) -> Method:
         recipe="benchmarks.run.stages.baseline_recipe:BASELINE",
         edges=graph,
         networks=(("utility", PLAIN),),  # the floor of every fairness method
-        rate=Rate(*seconds, per_trial=any(seconds)),
+        rate=Rate(fixed, slope, per_trial=bool(fixed or slope)),
     )
