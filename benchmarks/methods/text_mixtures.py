@@ -24,7 +24,10 @@ FINE_TUNED = _mixture(
 )
 BANK = _mixture("llm_bank", "LLM adapter bank", "adapters mixed row by row inside the layers", "BANK", gate="dense")
 SEARCHED = _mixture(
-    "llm_svf_search", "LLM SVF search", "singular-value vectors, weights by evolution", "SEARCHED", kind="static", colour="sky",
-    family="llm", adapter="svf",
+    "llm_svf_search", "LLM SVF search", "singular-value vectors, weights by evolution", "SEARCHED", kind="static",
+    colour="sky", family="llm", adapter="svf",
 )  # fmt: skip
-DISPATCHED = _mixture("llm_dispatch", "LLM dispatch", "Bayesian dispatch by hidden state and keywords", "DISPATCHED")
+DISPATCHED = _mixture(
+    "llm_dispatch", "LLM dispatch", "Bayesian dispatch by hidden state and keywords", "DISPATCHED",
+    members=("llm_base",),
+)  # fmt: skip
