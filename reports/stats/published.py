@@ -1,7 +1,6 @@
 """What others have published for a method, beside what it reaches here.
 
-The published numbers lie in ``published.toml``: numbers, sources, caveats and explanations are data, so that a person
-who finds a misprint edits no code. The rules:
+The published numbers lie in ``published.toml`` (:mod:`reports.stats.published_numbers`). The rules:
 
 - Only results of the protocol "nifty" are compared, on test rows and with the sensitive column among the features:
   that is what the papers do. Ours is the mean over training seeds.
@@ -15,21 +14,15 @@ who finds a misprint edits no code. The rules:
 from __future__ import annotations
 
 import math
-import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import pandas as pd
 
-from reports.names import method_name, metric_symbol
-from reports.table import ReportError, Tables
+from reports.stats.published_numbers import METRICS, Printed, Row, Shipped, Source, load_published
+from reports.table import Tables
 
-NUMBERS = Path(__file__).resolve().parent.parent / "published.toml"
-METRICS = ("auc@1", "f1@1", "acc@1", "dp@1", "eopp@1")
 PROTOCOL = "nifty"
 WIDTH = 2.0
 """Standard deviations on either side of a mean that still count as the same number."""
@@ -38,71 +31,6 @@ WIDEST = 10.0
 """Widest half interval, in points, that our own seeds may give to one published run: beyond it everything is inside."""
 
 Verdict = Literal["inside", "outside", "no interval", "unchecked", "not measured"]
-_VALUE = re.compile(r"(\d+(?:\.(\d+))?)(?:±(\d+(?:\.\d+)?))?")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where numbers were printed, and how they were read.
-
-    Attributes
-    ----------
-    id : str
-    paper, where : str
-        Who, and which table.
-    read : str
-        "figure", "README", "leaderboard", "notebook", "arithmetic" or "from memory, unchecked".
-    checked : bool
-        Whether the number was seen in the source; False: it decides nothing.
-    exact : bool
-        Whether it follows by arithmetic, so that only rounding is allowed.
-    note : str
-        What else to know.
-    """
-
-    id: str
-    paper: str
-    where: str
-    read: str
-    checked: bool
-    exact: bool = False
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Printed:
-    """A published number as printed, ×100: ``std`` is nan without a spread, ``unit`` is that of the last digit."""
-
-    text: str
-    mean: float
-    std: float
-    unit: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one source says of one method on one data set."""
-
-    dataset: str
-    method: str
-    source: Source
-    values: Mapping[str, Printed]
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """Content of ``published.toml``."""
-
-    sources: Mapping[str, Source]
-    rows: tuple[Row, ...]
-    caveats: Mapping[str, tuple[str, ...]]
-    explanations: Mapping[tuple[str, str, str], str]
-    """(method, data set, metric) → why ours lies outside; metric "" for all of the method's."""
-
-    def explanation(self, method: str, dataset: str, metric: str) -> str:
-        """The words for a cell: its own, else those for all metrics of the method; empty without any."""
-        general = self.explanations.get((method, dataset, ""), "")
-        return self.explanations.get((method, dataset, metric), general)
 
 
 @dataclass(frozen=True)
@@ -184,12 +112,12 @@ class Board:
         return [cell for cell in self.cells.values() if cell.verdict == verdict]
 
     @property
-    def explained(self) -> list[tuple[str, str, str]]:
+    def explained(self) -> list[tuple[str, list[str], str]]:
         """(method, metrics, why) of the cells that lie outside; metrics with the same words stand together."""
         together: dict[tuple[str, str], list[str]] = {}
         for cell in self.of("outside"):
-            together.setdefault((cell.method, cell.explanation), []).append(metric_symbol(cell.metric))
-        return [(method_name(m).label, ", ".join(found), why) for (m, why), found in together.items()]
+            together.setdefault((cell.method, cell.explanation), []).append(cell.metric)
+        return [(method, metrics, why) for (method, why), metrics in together.items()]
 
     def _findings(self, method: str, metric: str) -> tuple[Finding, ...]:
         cell = self.cells.get((method, metric))
@@ -201,6 +129,8 @@ class Published:
     """The comparison of a run with what is published."""
 
     boards: tuple[Board, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Method → what it is called when a run does not hold it."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -238,7 +168,7 @@ def published(tables: Tables, shipped: Shipped | None = None) -> Published | Non
     asked = int(tables.suite["seeds"])
     boards = [_board(d, rows[rows["task"] == d], _order(tables, rows), asked, shipped) for d in datasets]
     boards = [board for board in boards if board.cells]
-    return Published(tuple(boards)) if boards else None
+    return Published(tuple(boards), shipped.labels) if boards else None
 
 
 def _order(tables: Tables, rows: pd.DataFrame) -> list[str]:
@@ -309,19 +239,6 @@ def judge(ours: Ours, source: Source, printed: Printed) -> Finding:
     return Finding(source, printed, low, high, basis, "inside" if low <= ours.mean <= high else "outside")
 
 
-MARKS: Mapping[Verdict, str] = {
-    "inside": "✓", "outside": "✗", "no interval": "·", "unchecked": "?", "not measured": "–",
-}  # fmt: skip
-"""Signs of the verdicts, so that none depends on colour."""
-
-
-def ours_text(ours: Ours) -> str:
-    """``73.44±1.09``; without a spread for one seed; "n/e" where there is no number."""
-    if math.isnan(ours.mean):
-        return "n/e"
-    return f"{ours.mean:.2f}" if math.isnan(ours.std) else f"{ours.mean:.2f}±{ours.std:.2f}"
-
-
 def _allowed(ours: Ours, source: Source, printed: Printed) -> tuple[float, str]:
     """How far ours may be from the printed mean, and whose spread that is; nan when nobody's is known."""
     if source.exact:
@@ -342,84 +259,3 @@ def overall(findings: Iterable[Finding], ours: Ours) -> Verdict:
     verdicts = {f.verdict for f in findings if f.source.checked}
     order: tuple[Verdict, ...] = ("inside", "outside", "no interval")
     return next((v for v in order if v in verdicts), "unchecked")
-
-
-COLUMNS = (
-    "dataset", "method", "metric", "ours", "ours_std", "seeds", "constant_seeds", "published", "published_std", "low",
-    "high", "basis", "verdict", "verdict_cell", "source", "read", "checked", "explanation",
-)  # fmt: skip
-"""Columns of ``published.csv``; numbers ×100."""
-
-
-def table(found: Published) -> pd.DataFrame:
-    """One row per cell × source: the content of ``published.csv``."""
-    return pd.DataFrame([dict(zip(COLUMNS, row, strict=True)) for row in _lines(found)], columns=list(COLUMNS))
-
-
-def _lines(found: Published) -> Iterator[tuple[Any, ...]]:
-    for c in found.cells:
-        for f in c.findings:
-            yield (
-                c.dataset, c.method, c.metric, c.ours.mean, c.ours.std, c.ours.seeds, c.ours.constant, f.printed.mean,
-                f.printed.std, f.low, f.high, f.basis, f.verdict, c.verdict, f"{f.source.paper}: {f.source.where}",
-                f.source.read, f.source.checked, c.explanation,
-            )  # fmt: skip
-
-
-@cache
-def load_published(path: Path = NUMBERS) -> Shipped:
-    """The published numbers.
-
-    Raises
-    ------
-    ReportError
-        If a number is not "mean" or "mean±std", or a row names an unknown source or metric, or a source says the same
-        twice.
-    """
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
-    sources = {name: Source(id=name, **facts) for name, facts in data["sources"].items()}
-    rows = tuple(_row(entry, sources, path) for entry in data["rows"])
-    keys = [(row.dataset, row.method, row.source.id) for row in rows]
-    twice = [key for key in keys if keys.count(key) > 1]
-    if twice:
-        raise ReportError(f"{path.name} has two rows for {' · '.join(twice[0])}. Put their values into one row.")
-    caveats: dict[str, tuple[str, ...]] = {}
-    for entry in data.get("caveats", ()):
-        caveats[entry["dataset"]] = (*caveats.get(entry["dataset"], ()), entry["text"])
-    explanations = {
-        (method, entry["dataset"], metric): entry["text"]
-        for entry in data.get("explanations", ())
-        for method in entry["methods"]
-        for metric in entry.get("metrics", [""])
-    }
-    return Shipped(sources, rows, caveats, explanations)
-
-
-def _row(entry: Mapping[str, Any], sources: Mapping[str, Source], path: Path) -> Row:
-    where = f"{path.name}, row {entry['dataset']} · {entry['method']}"
-    if entry["source"] not in sources:
-        raise ReportError(f"{where}: there is no source {entry['source']!r}. Add [sources.{entry['source']}].")
-    unknown = sorted(set(entry["values"]) - set(METRICS))
-    if unknown:
-        raise ReportError(f"{where}: the metric {unknown[0]!r} is not compared. Use {', '.join(METRICS)}.")
-    return Row(
-        dataset=entry["dataset"],
-        method=entry["method"],
-        source=sources[entry["source"]],
-        values={k: parse(v, where) for k, v in entry["values"].items()},
-    )
-
-
-def parse(text: str, where: str = "published.toml") -> Printed:
-    """A number as printed, such as "74.11±0.37" or "39.52".
-
-    Raises
-    ------
-    ReportError
-        If the text is anything else.
-    """
-    found = _VALUE.fullmatch(text)
-    if found is None:
-        raise ReportError(f"{where}: {text!r} is no number as printed. Write it as in the source: 74.11±0.37 or 39.52.")
-    mean, decimals, std = found.groups()
-    return Printed(text, float(mean), math.nan if std is None else float(std), 10.0 ** -len(decimals or ""))

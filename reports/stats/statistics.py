@@ -20,7 +20,8 @@ from scipy import special
 TEST_TRAIN_RATIO = 0.5
 """Rows of the test part per row of the training part: both protocols cut 50 % / 25 % / 25 %."""
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
+"""Level of every interval and test."""
 DRAWS = 10_000
 ROUNDING = 1e-12
 """Values that differ by less are the same number, summed in another order."""
@@ -79,7 +80,7 @@ def corrected_interval(values: Sequence[float] | Floats, ratio: float = TEST_TRA
 @lru_cache
 def _quantile(freedom: int) -> float:
     """Upper t quantile of the interval."""
-    return float(special.stdtrit(freedom, (1 + LEVEL) / 2))
+    return float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -196,7 +197,7 @@ def rank_interval(
     """
     sign = 1.0 if larger_is_better else -1.0
     tests = [corrected_interval(sign * (own - other), ratio) for other in others]
-    sure = [p < 1 - LEVEL for p in holm([test.p for test in tests])]
+    sure = [p < 1 - CONFIDENCE for p in holm([test.p for test in tests])]
     worse = sum(s and test.mean > 0 for s, test in zip(sure, tests, strict=True))
     better = sum(s and test.mean < 0 for s, test in zip(sure, tests, strict=True))
     return 1 + better, len(others) + 1 - worse

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.stats.levels import Contender, Id, Levels, Reached
-from reports.stats.statistics import LEVEL
+from reports.stats.contenders import Contender, Id
+from reports.stats.levels import Levels
+from reports.stats.reached import Reached
+from reports.stats.statistics import CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % interval for a share of n independent trials; nan for n = 0."""
     if n == 0:
         return math.nan, math.nan
-    z2 = float(special.ndtri((1 + LEVEL) / 2)) ** 2
+    z2 = float(special.ndtri((1 + CONFIDENCE) / 2)) ** 2
     centre = (share * n + z2 / 2) / (n + z2)
     half = math.sqrt(z2 * (n * share * (1 - share) + z2 / 4)) / (n + z2)
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.names import BLOCKS, larger_is_better
+from reports.blocks import Block, Pair
+from reports.caps import stands_back
+from reports.names import larger_is_better
 from reports.stats.statistics import (
-    LEVEL,
+    CONFIDENCE,
     ROUNDING,
     Interval,
     corrected_interval,
@@ -22,13 +23,12 @@ from reports.stats.statistics import (
 )
 
 Floats = NDArray[np.float64]
-Pair = tuple[str, str]
 Key = tuple[str, str, str]
 """(method, reference, metric)."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Contrast:
     """method − reference on the splits of one task.
 
     Attributes
@@ -36,7 +36,7 @@ class Comparison:
     interval : Interval
         Corrected resampled t interval of the paired differences (before Holm).
     p_holm : float
-        Holm-adjusted over the comparisons of one block, of the same metric on the same task.
+        Holm-adjusted over the contrasts of one block, of the same metric on the same task.
     verdict : str
         "better", "worse", "not separable", "identical", "one split" or "not estimable"; from ``p_holm``.
     differences : [J] float
@@ -69,13 +69,13 @@ def verdict(interval: Interval, p_holm: float, up: bool, few: str = "one split")
         return few
     if max(abs(interval.mean), abs(interval.low), abs(interval.high)) <= ROUNDING:
         return "identical"
-    if p_holm >= 1 - LEVEL:
+    if p_holm >= 1 - CONFIDENCE:
         return "not separable"
     return "better" if (interval.mean > 0) == up else "worse"
 
 
-def compare(metric: str, values: Mapping[tuple[str, str], Floats]) -> dict[Pair, Comparison]:
-    """All comparisons of one metric on one task, Holm-corrected within each of ``reports.names.BLOCKS``.
+def contrasts(metric: str, values: Mapping[tuple[str, str], Floats], blocks: Sequence[Block]) -> dict[Pair, Contrast]:
+    """All contrasts of one metric on one task, Holm-corrected within each block.
 
     A block asks one question, so that what is said of tabular methods does not depend on whether text experts stand
     beside them.
@@ -85,70 +85,55 @@ def compare(metric: str, values: Mapping[tuple[str, str], Floats]) -> dict[Pair,
     metric : str
     values : mapping
         (method, metric) → [J] float, one value per split, nan where there is none.
+    blocks : sequence of Block
 
     Returns
     -------
     dict
-        (method, reference) → Comparison, for the pairs of which both methods have the metric.
+        (method, reference) → Contrast, for the pairs of which both methods have the metric.
     """
     up = larger_is_better(metric)
-    found: dict[Pair, Comparison] = {}
-    for block in BLOCKS:
+    found: dict[Pair, Contrast] = {}
+    for block in blocks:
         pairs = [pair for pair in block.pairs if all((method, metric) in values for method in pair)]
         differences = [values[a, metric] - values[b, metric] for a, b in pairs]
         intervals = [corrected_interval(d) for d in differences]
         adjusted = holm([interval.p for interval in intervals])
         for pair, interval, p, d in zip(pairs, intervals, adjusted, differences, strict=True):
-            found[pair] = Comparison(interval, p, verdict(interval, p, up), d)
+            found[pair] = Contrast(interval, p, verdict(interval, p, up), d)
     return found
 
 
-CAP = re.compile(r"@(\d+)")
-"""What a task's name says when at most so many of its rows are used."""
-
-
-def cap_of(task: str) -> int | None:
-    """Largest number of rows that a task uses, None for all."""
-    found = CAP.search(task)
-    return int(found.group(1)) if found else None
-
-
-def uncapped(task: str) -> str:
-    """Name of the task on all of its rows."""
-    return CAP.sub("", task)
-
-
-def counted(tasks: Mapping[str, Mapping[Key, Comparison]], key: Key) -> list[Comparison]:
-    """The comparison on every task that counts: a task on fewer rows stands back where it is there in full too."""
+def counted(tasks: Mapping[str, Mapping[Key, Contrast]], key: Key) -> list[Contrast]:
+    """The contrast on every task that counts: a task on fewer rows stands back where it is there in full too."""
     having = {name for name, found in tasks.items() if key in found and found[key].interval.n}
-    copies = {name for name in having if cap_of(name) is not None and uncapped(name) in having}
+    copies = {name for name in having if stands_back(name, having)}
     return [found[key] for name, found in tasks.items() if key in found and name not in copies]
 
 
-def pool(metric: str, tasks: Mapping[str, Mapping[Key, Comparison]]) -> dict[Pair, Pooled]:
-    """All comparisons of one metric over tasks (see :func:`counted`), Holm-corrected within each block.
+def pool(metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], blocks: Sequence[Block]) -> dict[Pair, Pooled]:
+    """All contrasts of one metric over tasks (see :func:`counted`), Holm-corrected within each block.
 
     Parameters
     ----------
     metric : str
     tasks : mapping
-        Task → (method, reference, metric) → Comparison.
+        Task → (method, reference, metric) → Contrast.
+    blocks : sequence of Block
 
     Returns
     -------
     dict
         (method, reference) → Pooled, for the pairs that at least one task has.
     """
-    return {pair: pooled for block in BLOCKS for pair, pooled in _pool_block(metric, tasks, block.pairs).items()}
+    return {pair: pooled for block in blocks for pair, pooled in _pool_block(metric, tasks, block.pairs).items()}
 
 
-def _pool_block(
-    metric: str, tasks: Mapping[str, Mapping[Key, Comparison]], pairs: Sequence[Pair]
-) -> dict[Pair, Pooled]:
-    found = {pair: comparisons for pair in pairs if (comparisons := counted(tasks, (*pair, metric)))}
+def _pool_block(metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], pairs: Sequence[Pair]) -> dict[Pair, Pooled]:
+    found = {pair: own for pair in pairs if (own := counted(tasks, (*pair, metric)))}
     intervals = [
-        hierarchical_bootstrap([c.differences for c in comparisons], generator("pool", metric, *pair))
-        for pair, comparisons in found.items()
+        hierarchical_bootstrap([c.differences for c in own], generator("pool", metric, *pair))
+        for pair, own in found.items()
     ]
     adjusted = holm([interval.p for interval in intervals])
     up = larger_is_better(metric)
@@ -157,9 +142,9 @@ def _pool_block(
             interval,
             p,
             verdict(interval, p, up),
-            better=sum(c.verdict == "better" for c in comparisons),
-            worse=sum(c.verdict == "worse" for c in comparisons),
-            tasks=sum(c.interval.n > 0 for c in comparisons),
+            better=sum(c.verdict == "better" for c in own),
+            worse=sum(c.verdict == "worse" for c in own),
+            tasks=sum(c.interval.n > 0 for c in own),
         )
-        for (pair, comparisons), interval, p in zip(found.items(), intervals, adjusted, strict=True)
+        for (pair, own), interval, p in zip(found.items(), intervals, adjusted, strict=True)
     }

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from reports.render.format import count_text, estimate_text, half_text, interval_text, seconds_text, signed, value_text
+from reports.format import count_text, estimate_text, half_text, interval_text, seconds_text, signed, value_text
 
 
 @pytest.mark.parametrize(

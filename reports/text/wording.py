@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from metrics.registry import METRICS
+from reports.method import Method
 from reports.names import HEADLINE, OUTCOME
 from reports.stats.statistics import Interval, corrected_interval
-from reports.stats.winners import Method
 
 
 @dataclass(frozen=True)
-class PromptSpread:
+class WordingSpread:
     """One metric of one text expert under every template.
 
     Attributes
@@ -33,23 +33,23 @@ class PromptSpread:
 
 
 @dataclass(frozen=True)
-class Prompts:
-    """Prompt sensitivity on one task."""
+class Wording:
+    """Sensitivity to the wording on one task."""
 
     methods: tuple[Method, ...]
     metrics: tuple[str, ...]
     templates: tuple[str, ...]
-    spreads: dict[tuple[str, str], PromptSpread]
+    spreads: dict[tuple[str, str], WordingSpread]
     """(method, metric) → spread."""
     part: str
     """"test", or "validation" where the table has no test rows."""
 
-    def get(self, method: str, metric: str) -> PromptSpread | None:
+    def get(self, method: str, metric: str) -> WordingSpread | None:
         """Spread of a metric of a method, None when the table has no row for it."""
         return self.spreads.get((method, metric))
 
 
-def prompts(rows: pd.DataFrame, methods: Sequence[Method], trained: str = "") -> Prompts | None:
+def wording(rows: pd.DataFrame, methods: Sequence[Method], trained: str = "") -> Wording | None:
     """Spreads of one task, None when it has none.
 
     Parameters
@@ -77,12 +77,12 @@ def prompts(rows: pd.DataFrame, methods: Sequence[Method], trained: str = "") ->
         if method in by_id
     }
     have = {method for method, _ in spreads}
-    return Prompts(tuple(m for m in methods if m.id in have), metrics, templates, spreads, part_told)
+    return Wording(tuple(m for m in methods if m.id in have), metrics, templates, spreads, part_told)
 
 
-def _spread(method: Method, metric: str, table: pd.DataFrame) -> PromptSpread:
+def _spread(method: Method, metric: str, table: pd.DataFrame) -> WordingSpread:
     """``table``: splits × templates."""
     whole = table.notna().all(axis=1) & (table.shape[1] > 1)  # of fewer templates it would be another quantity
     spread = (table.max(axis=1) - table.min(axis=1)).where(whole)
     means = {str(name): float(value) for name, value in table.mean().items()}
-    return PromptSpread(method, metric, means, corrected_interval(spread.to_numpy(dtype=np.float64)))
+    return WordingSpread(method, metric, means, corrected_interval(spread.to_numpy(dtype=np.float64)))

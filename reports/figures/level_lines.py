@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from reports.figures import svg
+from reports.figures.figure import Figure
+from reports.format import interval_text, signed, value_text
 from reports.names import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
-from reports.render.format import interval_text, signed, value_text
-from reports.stats.levels import FIXED, PLAIN, THRESHOLDS, Contender, Id, Levels
+from reports.stats.contenders import PLAIN, THRESHOLDS, Contender, Id, mixtures_of, references_of, rivals_of
+from reports.stats.levels import Levels
+from reports.stats.reached import FIXED
 from reports.stats.statistics import Interval
 
-PREFERRED: tuple[Id, ...] = (
-    ("mixture", PLAIN), ("mixture", THRESHOLDS), ("lightgbm", THRESHOLDS), ("exponentiated_gradient", PLAIN),
-    ("fairgnn", PLAIN), ("graph_gate_dense", PLAIN), ("gradient_boosting", THRESHOLDS), ("utility", THRESHOLDS),
-    ("result", PLAIN), ("logistic_regression", THRESHOLDS),
-)  # fmt: skip
 MOST = 6
 """Lines of a panel; more cannot be told apart."""
 
@@ -32,9 +30,31 @@ STEP = (WIDTH - LEFT - 10) / len(FIXED)
 
 
 def drawn(found: Levels) -> tuple[Contender, ...]:
-    """Contenders that the figure shows: the same in every panel."""
-    have = {c.id: c for c in found.contenders}
-    return tuple(have[id] for id in PREFERRED if id in have)[:MOST]
+    """Contenders that the figure shows, the same in every panel: the mixture, and one of each sort of rival first."""
+    mixtures, rivals = mixtures_of(found.contenders), rivals_of(found.contenders)
+    with_thresholds = {c.method for c in mixtures if c.variant == THRESHOLDS}
+    wanted = [
+        *(c for c in mixtures if c.method == mixtures[0].method),
+        *_one_of_each_sort(rivals),
+        *(c for c in mixtures if c.method in with_thresholds and c.variant == PLAIN),
+        *(c for c in rivals if c.variant == THRESHOLDS),
+        *(c for c in found.contenders if c.method.row.landmark and _fair_expert(c, rivals)),
+        *references_of(found.contenders),
+    ]
+    return tuple(dict.fromkeys(wanted))[:MOST]
+
+
+def _one_of_each_sort(rivals: Sequence[Contender]) -> list[Contender]:
+    """The first rival of each variant and way of reading rows."""
+    first: dict[tuple[str, str], Contender] = {}
+    for rival in rivals:
+        first.setdefault((rival.variant, rival.method.reads), rival)
+    return list(first.values())
+
+
+def _fair_expert(contender: Contender, rivals: Sequence[Contender]) -> bool:
+    own = contender.method
+    return contender.variant == PLAIN and own.kind == "expert" and own not in {c.method for c in rivals}
 
 
 def line_key(found: Levels, contender: Contender) -> Markup:
@@ -44,7 +64,12 @@ def line_key(found: Levels, contender: Contender) -> Markup:
     return svg.element("svg", mark, viewBox="0 0 16 16", width=14, height=14, aria_hidden="true", class_="mark")
 
 
-def pooled_panel(found: Levels) -> Markup:
+def level_lines(found: Levels, task: str | None = None) -> Markup:
+    """The panel of a task; without one, that of all tasks together."""
+    return _pooled_panel(found) if task is None else _task_panel(found, task)
+
+
+def _pooled_panel(found: Levels) -> Markup:
     """Difference from the reference over all tasks, by allowed gap."""
     rows: dict[Id, Mapping[str, Interval]] = {
         c.id: {level: found.places[level, c.id].difference for level in FIXED if (level, c.id) in found.places}
@@ -55,7 +80,7 @@ def pooled_panel(found: Levels) -> Markup:
     return _panel(found, rows, label, zero=True)
 
 
-def task_panel(found: Levels, task: str) -> Markup:
+def _task_panel(found: Levels, task: str) -> Markup:
     """Test utility on one task, by allowed gap."""
     by_level = found.reached[task]
     rows: dict[Id, Mapping[str, Interval]] = {
@@ -129,3 +154,6 @@ def _in_words(contender: Contender, own: Mapping[str, Interval], zero: bool) -> 
     show = signed if zero else value_text
     values = ", ".join(f"{show(i.mean)} at {level}" for level, i in own.items())
     return f"{contender.label}: {values}"
+
+
+FIGURE = Figure("Utility against the allowed gap", "levels", level_lines, placed=True)

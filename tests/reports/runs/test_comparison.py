@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.render.run_words import as_json, sentences
 from reports.runs.changes import cell_changes, changes
-from reports.runs.compare import CompareError, RunComparison, as_json, compare_runs, sentences, unpaired_interval
+from reports.runs.comparison import CompareError, RunComparison, compare_runs, unpaired_interval
 from reports.stats.statistics import corrected_interval
 from reports.table import PROVENANCE, Tables, read_core, write_results
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from metrics.registry import spec
+from reports.caps import stands_back
 from reports.names import HEADLINE, larger_is_better
 from reports.runs.changes import CellChanges, Change, cell_changes, changes
-from reports.stats.comparison import cap_of, uncapped
 from reports.stats.statistics import (
-    LEVEL,
+    CONFIDENCE,
     ROUNDING,
     TEST_TRAIN_RATIO,
     Interval,
@@ -60,8 +60,8 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The change of one metric of one method: second minus first.
+class MetricChange:
+    """The change of one metric of one method between two runs: second minus first.
 
     Attributes
     ----------
@@ -102,17 +102,17 @@ class RunComparison:
     changes: tuple[Change, ...]
     cells: CellChanges
     refused: tuple[Refusal, ...]
-    tests: tuple[Difference, ...]
-    rows: tuple[Difference, ...] = ()
+    tests: tuple[MetricChange, ...]
+    rows: tuple[MetricChange, ...] = ()
     notes: tuple[str, ...] = ()
 
     @cached_property
-    def counting(self) -> tuple[Difference, ...]:
+    def counting(self) -> tuple[MetricChange, ...]:
         """Tests that decide: those over splits, and those over rows where a task has a single split."""
         single = {(t.task, t.use_sensitive) for t in self.tests if t.verdict == "one split"}
         return (*self.tests, *(t for t in self.rows if (t.task, t.use_sensitive) in single))
 
-    def of(self, verdict: Verdict) -> list[Difference]:
+    def of(self, verdict: Verdict) -> list[MetricChange]:
         """Tests that decide and have this verdict."""
         return [test for test in self.counting if test.verdict == verdict]
 
@@ -168,7 +168,7 @@ def compare_runs(
     )
 
 
-def judged(tests: Sequence[Difference]) -> tuple[Difference, ...]:
+def judged(tests: Sequence[MetricChange]) -> tuple[MetricChange, ...]:
     """The same tests with Holm-adjusted p-values over all of them, and verdicts."""
     p_values = [math.nan if _identical(test.interval) else test.interval.p for test in tests]
     return tuple(
@@ -176,7 +176,7 @@ def judged(tests: Sequence[Difference]) -> tuple[Difference, ...]:
     )
 
 
-def _verdict(test: Difference, p_holm: float) -> Verdict:
+def _verdict(test: MetricChange, p_holm: float) -> Verdict:
     interval = test.interval
     if math.isnan(interval.mean):
         return "not estimable"
@@ -184,7 +184,7 @@ def _verdict(test: Difference, p_holm: float) -> Verdict:
         return "identical"
     if math.isnan(p_holm):
         return "one split"
-    if p_holm >= 1 - LEVEL:
+    if p_holm >= 1 - CONFIDENCE:
         return "within noise"
     return "better" if (interval.mean > 0) == larger_is_better(test.metric) else "worse"
 
@@ -283,7 +283,7 @@ def _values(rows: pd.DataFrame, splits: Sequence[int]) -> dict[tuple[str, str], 
     return {(str(m), str(k)): v for (m, k), v in zip(table.index, table.to_numpy(dtype=np.float64), strict=True)}
 
 
-def _tests_of(scenario: _Scenario) -> Iterator[Difference]:
+def _tests_of(scenario: _Scenario) -> Iterator[MetricChange]:
     task, _, use = scenario.place
     for key in sorted(scenario.first.keys() & scenario.second.keys()):
         first, second = scenario.first[key], scenario.second[key]
@@ -293,7 +293,7 @@ def _tests_of(scenario: _Scenario) -> Iterator[Difference]:
             interval = corrected_interval(second - first)
         else:
             interval = unpaired_interval(first, second)
-        yield Difference(
+        yield MetricChange(
             task, use, *key, "paired" if scenario.paired else "unpaired", _mean(first), _mean(second), interval
         )
 
@@ -315,11 +315,11 @@ def unpaired_interval(first: Floats, second: Floats, ratio: float = TEST_TRAIN_R
     if error <= ROUNDING:
         return Interval(mean, mean, mean, 1.0 if abs(mean) <= ROUNDING else 0.0, n)
     freedom = sum(parts) ** 2 / sum(part**2 / (len(v) - 1) for part, v in zip(parts, known, strict=True))
-    half = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
     return Interval(mean, mean - half, mean + half, float(2 * special.stdtr(freedom, -abs(mean) / error)), n)
 
 
-def _pooled(scenarios: Sequence[_Scenario]) -> Iterator[Difference]:
+def _pooled(scenarios: Sequence[_Scenario]) -> Iterator[MetricChange]:
     """One test per method and metric over the tasks with paired splits, where there are two or more."""
     paired = [scenario for scenario in scenarios if scenario.paired]
     keys = sorted({key for s in paired for key in s.first.keys() & s.second.keys()})
@@ -328,7 +328,7 @@ def _pooled(scenarios: Sequence[_Scenario]) -> Iterator[Difference]:
         for key in keys:
             having = {task: s for task, s in here.items() if key in s.first and key in s.second}
             having = {task: s for task, s in having.items() if not np.isnan(s.differences(key)).all()}
-            tasks = [t for t in having if cap_of(t) is None or uncapped(t) not in having]
+            tasks = [t for t in having if not stands_back(t, having)]
             if len(tasks) < 2:
                 continue
             interval = hierarchical_bootstrap(
@@ -337,7 +337,7 @@ def _pooled(scenarios: Sequence[_Scenario]) -> Iterator[Difference]:
             means = [
                 float(np.mean([_mean(getattr(having[t], run)[key]) for t in tasks])) for run in ("first", "second")
             ]
-            yield Difference(f"all {len(tasks)} tasks", use, *key, "pooled", means[0], means[1], interval)
+            yield MetricChange(f"all {len(tasks)} tasks", use, *key, "pooled", means[0], means[1], interval)
 
 
 def _mean(values: Floats) -> float:
@@ -350,60 +350,3 @@ def _same_numbers(first: Tables, second: Tables) -> bool:
     keys = [key for key in RESULTS.keys if key != "suite"]
     tables = [t.results.drop(columns="suite").sort_values(keys, ignore_index=True) for t in (first, second)]
     return bool(tables[0].equals(tables[1]))
-
-
-def sentences(found: RunComparison) -> list[str]:
-    """What it comes to, in plain words; the first sentence is the answer."""
-    worse, better = found.of("worse"), found.of("better")
-    tried = sum(not math.isnan(test.p_holm) for test in found.counting)
-    if found.same_numbers:
-        said = ["The numbers of both runs are the same."]
-    elif worse or found.cells.broken:
-        said = [f"{_count(len(worse), 'established worsening', 'established worsenings')}."] if worse else []
-        if found.cells.broken:
-            said.append(f"{_count(len(found.cells.broken), 'cell', 'cells')} that finished before failed now.")
-    else:
-        said = ["No established worsening."]
-    if found.same_numbers:
-        return said
-    if better:
-        said.append(f"{_count(len(better), 'established improvement', 'established improvements')}.")
-    said.append(f"{_count(tried, 'test', 'tests')}, Holm-corrected together at {1 - LEVEL:.0%}.")
-    for verdict, words in (
-        ("identical", "identical to the last bit and needed no test"),
-        ("one split", "on a single split, where splits cannot say what is noise"),
-        ("not estimable", "not estimable in one of the runs"),
-    ):
-        if number := len(found.of(verdict)):  # type: ignore[arg-type]
-            said.append(f"{_count(number, 'change is', 'changes are')} {words}.")
-    if any(test.verdict == "one split" for test in found.tests) and not found.rows:
-        said.append("--rows compares the same test rows of single splits.")
-    if aside := [t for t in found.rows if t.verdict == "worse" and t not in found.counting]:
-        said.append(
-            f"Test rows alone would establish {_count(len(aside), 'worsening', 'worsenings')} of these trained models; "
-            "where there are several splits, the splits decide."
-        )
-    if any(test.how == "unpaired" for test in found.tests):
-        said.append(
-            "The runs have different splits: differences are not paired, and only large ones can be established."
-        )
-        said.append("Whether the data are the same cannot be told from runs on different splits.")
-    return said
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def as_json(found: RunComparison) -> dict[str, Any]:
-    """Everything, for machines; numbers that are not there are null."""
-    data = asdict(found) | {"worsened": found.worsened, "sentences": sentences(found)}
-    return {key: _finite(value) for key, value in data.items()}
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data

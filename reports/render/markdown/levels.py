@@ -2,39 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from reports.render.format import estimate_text, half_text, interval_text, signed
+from reports.format import estimate_text, half_text, interval_text, signed
+from reports.names import DISPARITY, UTILITY
+from reports.render.level_words import gained_sentences, level_words, standing_sentences
+from reports.render.markdown.cells import cell, pooled_cell, table
+from reports.scenario import Scenario
 from reports.stats.budget import Budget
-from reports.stats.comparison import Pooled
-from reports.stats.levels import (
-    Best,
-    Contender,
-    Levels,
-    Place,
-    gained_sentences,
-    level_words,
-    standing_sentences,
-)
+from reports.stats.contenders import Contender
+from reports.stats.contrasts import Pooled
+from reports.stats.level_winners import Best
+from reports.stats.levels import Levels
+from reports.stats.standing import Place
 from reports.stats.statistics import Interval
 from reports.stats.transfer import Share, Transfer
-
-Table = Callable[[list[str], list[list[str]]], str]
+from reports.stats.winners import Winner
+from reports.summary import Report
 
 NO_ROWS = (
     "`levels.csv` has no rows: nothing was searched at a level. The winners are those among the methods' chosen models."
 )
 
 
-def levels_text(found: Levels, transfer: Transfer, budget: Budget | None, table: Table) -> list[str]:
-    """Paragraphs and tables, in the order of the page.
+def levels_text(report: Report) -> str:
+    """Who wins at which level, and what else the section "levels" of the page says."""
+    found = report.levels
+    rows = []
+    for s in report.scenarios:
+        best = () if found is None else found.best.get(s.name, ())
+        rows += [_winner_at(s.name, b) for b in best]
+        rows += [_winner(s, w) for w in s.winners if w.level is None or not best]
+    head = [
+        "task",
+        "allowed gap (validation)",
+        "winner",
+        "utility (test)",
+        "result gap (test)",
+        "kept",
+        "not separable from it",
+    ]
+    more = [NO_ROWS]
+    if found is not None and report.transfer is not None:
+        more = _levels(found, report.transfer, report.budget)
+    return "\n\n".join(["## Who wins at which fairness level", table(head, rows), *more])
 
-    Parameters
-    ----------
-    found, transfer, budget : parts of a report
-    table : callable
-        (head, rows) → a table in Markdown.
-    """
+
+def _winner(scenario: Scenario, winner: Winner) -> list[str]:
+    level = "any" if winner.level is None else f"≤ {winner.level:.2f}"
+    if winner.method is None:
+        return [scenario.name, level, "none but a constant answer", "–", "–", "–", "–"]
+    tied = ": " + ", ".join(m.label for m in winner.tied) if 0 < len(winner.tied) <= 4 else ""
+    kept = "" if winner.level is None else f"{winner.kept}/{winner.splits}"
+    values = [cell(scenario, winner.method.id, metric) for metric in (UTILITY, DISPARITY)]
+    return [
+        scenario.name,
+        level,
+        winner.method.label,
+        *values,
+        kept,
+        f"{len(winner.tied)} of {len(winner.eligible) - 1}{tied}",
+    ]
+
+
+def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[str]:
+    """Paragraphs and tables, in the order of the page."""
     heads = [level_words(level) for level in found.levels]
     parts = [
         "Utility on test rows when the result gap may be at most so much on validation rows. Plain: the best of the "
@@ -62,10 +92,10 @@ def levels_text(found: Levels, transfer: Transfer, budget: Budget | None, table:
         parts.append(table(["method", *heads], rows))
     parts.append("Share of what kept the level on validation rows that keeps it on test rows too:")
     parts.append(table(["methods", *heads], [["all", *(_share(transfer.by_level[level]) for level in found.levels)]]))
-    return parts if budget is None else [*parts, *_budget(budget, table)]
+    return parts if budget is None else [*parts, *_budget(budget)]
 
 
-def winner_row(task: str, best: Best) -> list[str]:
+def _winner_at(task: str, best: Best) -> list[str]:
     """A row of the table of winners."""
     if best.winner is None or best.reached is None:
         return [task, level_words(best.level), "none but a constant answer", "–", "–", "–", "–"]
@@ -90,11 +120,7 @@ def _mean(interval: Interval) -> str:
 
 
 def _difference(d: Pooled | None) -> str:
-    if d is None:
-        return "–"
-    tally = f"{d.better}▲ {d.worse}▼ {d.tasks - d.better - d.worse}○"
-    ends = interval_text(d.interval.low, d.interval.high, 3)
-    return f"{signed(d.interval.mean)} {ends} **{d.verdict}** ({tally})"
+    return "–" if d is None else pooled_cell(d)
 
 
 def _place(place: Place | None) -> str:
@@ -112,9 +138,9 @@ def _share(share: Share) -> str:
     )
 
 
-def _budget(budget: Budget, table: Table) -> list[str]:
+def _budget(budget: Budget) -> list[str]:
     rows = [
-        [task, c.method.name.label, *("–" if k > c.trials else _mean(c.at(k)) for k in budget.shown)]
+        [task, c.method.label, *("–" if k > c.trials else _mean(c.at(k)) for k in budget.shown)]
         for task, own in budget.curves.items()
         for c in own
     ]

@@ -3,11 +3,10 @@ import math
 import pandas as pd
 import pytest
 
-from reports.names import method_name
-from reports.stats.winners import Method
-from reports.text.prompts import prompts
+from reports.text.wording import wording
+from tests.reports.conftest import method
 
-METHODS = (Method("llm_utility", 1, method_name("llm_utility"), "utility", "llm"),)
+METHODS = (method("llm_utility", 1, "utility", "llm"),)
 
 
 def rows(values):
@@ -31,7 +30,7 @@ def rows(values):
 
 def test_spread_is_taken_within_splits_and_then_averaged():
     table = rows({0: {"list": 0.7, "record": 0.8, "sentence": 0.6}, 1: {"list": 0.7, "record": 0.6, "sentence": 0.7}})
-    found = prompts(table, METHODS, trained="sentence")
+    found = wording(table, METHODS, trained="sentence")
     spread = found.get("llm_utility", "utility@1")
     assert spread.spread.mean == pytest.approx((0.2 + 0.1) / 2)  # not 0.05, the spread of the means
     assert spread.values == pytest.approx({"list": 0.7, "record": 0.7, "sentence": 0.65})
@@ -42,12 +41,12 @@ def test_spread_is_taken_within_splits_and_then_averaged():
 def test_seeds_are_averaged_first():
     once = rows({0: {"list": 0.7, "sentence": 0.6}})
     other = once.assign(estimate=once["estimate"] + [0.0, 0.1])
-    found = prompts(pd.concat([once, other]), METHODS)
+    found = wording(pd.concat([once, other]), METHODS)
     assert found.get("llm_utility", "utility@1").spread.mean == pytest.approx(0.05)
 
 
 def test_one_template_has_no_spread():
-    found = prompts(rows({0: {"sentence": 0.6}}), METHODS)
+    found = wording(rows({0: {"sentence": 0.6}}), METHODS)
     assert found.get("llm_utility", "utility@1").spread.n == 0
     assert found.get("llm_utility", "dp@1") is None
 
@@ -56,17 +55,17 @@ def test_a_template_that_cannot_be_estimated_leaves_no_spread():
     table = rows(
         {0: {"list": 0.7, "record": math.nan, "sentence": 0.6}, 1: {"list": 0.5, "record": 0.6, "sentence": 0.8}}
     )
-    found = prompts(table, METHODS)
+    found = wording(table, METHODS)
     assert found.get("llm_utility", "utility@1").spread.mean == pytest.approx(0.3)
 
 
 def test_validation_rows_are_told_where_there_are_no_test_rows():
     table = rows({0: {"list": 0.7, "sentence": 0.6}})
     other = table.assign(part="validation", estimate=[0.5, 0.9])
-    assert prompts(pd.concat([table, other]), METHODS).get("llm_utility", "utility@1").spread.mean == pytest.approx(0.1)
-    alone = prompts(other, METHODS)
+    assert wording(pd.concat([table, other]), METHODS).get("llm_utility", "utility@1").spread.mean == pytest.approx(0.1)
+    alone = wording(other, METHODS)
     assert (alone.part, alone.get("llm_utility", "utility@1").spread.mean) == ("validation", pytest.approx(0.4))
 
 
 def test_no_rows_no_panel():
-    assert prompts(rows({}), METHODS) is None
+    assert wording(rows({}), METHODS) is None
