@@ -17,7 +17,7 @@ def write_report(folder: Path) -> list[Path]:
     """Write ``leaderboard.html`` and ``leaderboard.md`` from the tables in ``folder``.
 
     The main tables lie beside them in ``tables/``, as CSV and as LaTeX (see :mod:`reports.render.downloads`). A run
-    that can be compared with published numbers (see :mod:`reports.stats.published`) gets ``published.csv`` too.
+    that can be compared with published numbers (see :mod:`reports.published.verdicts`) gets ``published.csv`` too.
 
     Parameters
     ----------

@@ -10,16 +10,16 @@ import pandas as pd
 
 from reports.blocks import Block, blocks_of
 from reports.caps import stands_back
+from reports.levels.levels import Levels, levels
+from reports.levels.transfer import Transfer, transfer
 from reports.method import Method, methods_of, row_in, rows_of
 from reports.methods import MethodRow
 from reports.names import HEADLINE, READS
+from reports.published.verdicts import Published, published
 from reports.scenario import Run, Scenario, scenarios_of
 from reports.stats.budget import Budget, budget
 from reports.stats.contrasts import Pooled, counted, pool
 from reports.stats.leaderboard import Leaderboard, leaderboard
-from reports.stats.levels import Levels, levels
-from reports.stats.published import Published, published
-from reports.stats.transfer import Transfer, transfer
 from reports.table import Tables, further_table, missing_cells, select
 
 

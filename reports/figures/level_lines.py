@@ -10,10 +10,10 @@ from markupsafe import Markup
 from reports.figures import svg
 from reports.figures.figure import Figure
 from reports.format import interval_text, signed, value_text
+from reports.levels.contenders import PLAIN, THRESHOLDS, Contender, Id, mixtures_of, references_of, rivals_of
+from reports.levels.levels import Levels
+from reports.levels.reached import FIXED
 from reports.names import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
-from reports.stats.contenders import PLAIN, THRESHOLDS, Contender, Id, mixtures_of, references_of, rivals_of
-from reports.stats.levels import Levels
-from reports.stats.reached import FIXED
 from reports.stats.statistics import Interval
 
 MOST = 6

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reports.stats.contenders import Contender
+from reports.levels.contenders import Contender
+from reports.levels.levels import Levels
 from reports.stats.contrasts import Pooled
-from reports.stats.levels import Levels
 
 WORDS = {"half": "≤ ½ unmitigated", "quarter": "≤ ¼ unmitigated"}
 

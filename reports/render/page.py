@@ -18,13 +18,13 @@ from reports.figures.marks import legend_mark
 from reports.figures.registry import figures
 from reports.figures.wording import template_key
 from reports.method import colour_of
+from reports.published.numbers import METRICS as PUBLISHED_METRICS
 from reports.render import level_words, published, ranking_words
 from reports.render.latex import SIGNS
 from reports.render.objectives import objectives
 from reports.render.sentences import UNNAMED, answers, first_layer, in_a_sentence
 from reports.scenario import Scenario
 from reports.stats.hypervolume import VERSION
-from reports.stats.published_numbers import METRICS as PUBLISHED_METRICS
 from reports.stats.statistics import DRAWS, TEST_TRAIN_RATIO
 from reports.summary import Report
 

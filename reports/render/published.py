@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from reports.names import metric_symbol
-from reports.stats.published import Board, Ours, Published, Verdict
+from reports.published.verdicts import Board, Ours, Published, Verdict
 from reports.summary import Report
 
 MARKS: Mapping[Verdict, str] = {

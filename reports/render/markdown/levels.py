@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from reports.format import estimate_text, half_text, interval_text, signed
+from reports.levels.best import Best
+from reports.levels.contenders import Contender
+from reports.levels.levels import Levels
+from reports.levels.standing import Place
+from reports.levels.transfer import Share, Transfer
 from reports.names import DISPARITY, UTILITY
 from reports.render.level_words import gained_sentences, level_words, standing_sentences
 from reports.render.markdown.cells import cell, pooled_cell, table
 from reports.scenario import Scenario
 from reports.stats.budget import Budget
-from reports.stats.contenders import Contender
 from reports.stats.contrasts import Pooled
-from reports.stats.level_winners import Best
-from reports.stats.levels import Levels
-from reports.stats.standing import Place
 from reports.stats.statistics import Interval
-from reports.stats.transfer import Share, Transfer
 from reports.stats.winners import Winner
 from reports.summary import Report
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reports.names import metric_symbol
+from reports.published.numbers import METRICS
+from reports.published.verdicts import Board, Finding
 from reports.render.markdown.cells import table
 from reports.render.published import MARKS, explained, ours_text
-from reports.stats.published import Board, Finding
-from reports.stats.published_numbers import METRICS
 from reports.summary import Report
 
 
@@ -42,8 +42,8 @@ def _board(report: Report, board: Board) -> str:
         rows.append([f"{report.label(row.method)}, not in this run [{board.number(row.source)}]", *values])
     parts = [f"### Published: {board.dataset}", "\n".join(f"- {text}" for text in board.caveats)]
     parts.append(table(["method", *map(metric_symbol, METRICS)], rows))
-    said = explained(report, board)
-    parts.append("\n".join(f"- outside: {name}, {which}: {why or 'NOT EXPLAINED'}" for name, which, why in said))
+    outside = explained(report, board)
+    parts.append("\n".join(f"- outside: {name}, {which}: {why or 'NOT EXPLAINED'}" for name, which, why in outside))
     parts.append("\n".join(f"{i}. {s.paper}: {s.where}. Read: {s.read}." for i, s in enumerate(board.sources, start=1)))
     return "\n\n".join(part for part in parts if part)
 

@@ -2,7 +2,7 @@ import pandas as pd
 
 from reports.figures.budget import curve_figure
 from reports.stats.budget import budget
-from tests.reports.stats.level_fixtures import made_trials
+from tests.reports.levels.level_fixtures import made_trials
 
 
 def test_curves_have_words_and_no_holes(report):

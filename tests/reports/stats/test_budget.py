@@ -8,7 +8,7 @@ import pytest
 from reports.stats.budget import best_of, budget
 from reports.summary import summarise
 from reports.table import read_results
-from tests.reports.stats.level_fixtures import made_trials
+from tests.reports.levels.level_fixtures import made_trials
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ import pytest
 
 from reports.build import write_report
 from reports.figures.level_lines import drawn
+from reports.levels.levels import levels
 from reports.render.level_words import gained_sentence, standing_sentences
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
-from reports.stats.levels import levels
 from reports.stats.pooled_intervals import pooled_intervals
 from reports.stats.statistics import corrected_interval, generator, hierarchical_bootstrap
 from reports.summary import summarise
 from reports.table import FURTHER, frame, read_results, write_csv
-from tests.reports.stats.level_fixtures import LEVELS, level_rows, made_levels, made_trials
+from tests.reports.levels.level_fixtures import LEVELS, level_rows, made_levels, made_trials
 
 METHODS = ("mixture", "result", "utility", "constant", "logistic_regression", "gradient_boosting")
 TASKS = ("german", "scm", "adult:sex")

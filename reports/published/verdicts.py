@@ -1,6 +1,6 @@
 """What others have published for a method, beside what it reaches here.
 
-The published numbers lie in ``published.toml`` (:mod:`reports.stats.published_numbers`). The rules:
+The published numbers lie in ``published.toml`` (:mod:`reports.published.numbers`). The rules:
 
 - Only results of the protocol "nifty" are compared, on test rows and with the sensitive column among the features:
   that is what the papers do. Ours is the mean over training seeds.
@@ -20,7 +20,7 @@ from typing import Literal
 
 import pandas as pd
 
-from reports.stats.published_numbers import METRICS, Printed, Row, Shipped, Source, load_published
+from reports.published.numbers import METRICS, Printed, Row, Shipped, Source, load_published
 from reports.table import Tables
 
 PROTOCOL = "nifty"

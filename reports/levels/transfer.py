@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.stats.contenders import Contender, Id
-from reports.stats.levels import Levels
-from reports.stats.reached import Reached
+from reports.levels.contenders import Contender, Id
+from reports.levels.levels import Levels
+from reports.levels.reached import Reached
 from reports.stats.statistics import CONFIDENCE
 
 

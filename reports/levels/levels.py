@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from reports.levels.best import Best, best_at
+from reports.levels.contenders import Contender, Id, contenders_of, mixtures_of, references_of, rivals_of
+from reports.levels.reached import LEVELS, ByTask, Reached, reached_by_task
+from reports.levels.standing import Place, gained_by, places_of, standing_of, utilities
 from reports.method import Method
-from reports.stats.contenders import Contender, Id, contenders_of, mixtures_of, references_of, rivals_of
 from reports.stats.contrasts import Pooled
-from reports.stats.level_winners import Best, best_at
-from reports.stats.reached import LEVELS, ByTask, Reached, reached_by_task
 from reports.stats.scores import TaskScores
-from reports.stats.standing import Place, gained_by, places_of, standing_of, utilities
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.caps import stands_back
-from reports.stats.contenders import PLAIN, THRESHOLDS, Contender, Id, mixtures_of, rivals_of
+from reports.levels.contenders import PLAIN, THRESHOLDS, Contender, Id, mixtures_of, rivals_of
+from reports.levels.reached import ByTask
 from reports.stats.contrasts import Pooled, verdict
 from reports.stats.pooled_intervals import interval_at, pooled_intervals
-from reports.stats.reached import ByTask
 from reports.stats.statistics import CONFIDENCE, Floats, Interval, corrected_interval, holm
 
 

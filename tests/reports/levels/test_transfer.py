@@ -3,11 +3,11 @@ import math
 import pandas as pd
 import pytest
 
-from reports.stats.levels import levels
-from reports.stats.transfer import transfer, wilson
+from reports.levels.levels import levels
+from reports.levels.transfer import transfer, wilson
 from reports.summary import summarise
 from reports.table import read_results
-from tests.reports.stats.level_fixtures import level_rows
+from tests.reports.levels.level_fixtures import level_rows
 
 
 @pytest.fixture(scope="module")

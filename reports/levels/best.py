@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.stats.contenders import Contender, Id
-from reports.stats.reached import Reached
+from reports.levels.contenders import Contender, Id
+from reports.levels.reached import Reached
 from reports.stats.statistics import CONFIDENCE, corrected_interval, holm
 
 

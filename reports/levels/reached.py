@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reports.levels.contenders import Id
 from reports.names import DISPARITY, UTILITY
-from reports.stats.contenders import Id
 from reports.stats.estimate import Floats
 from reports.stats.scores import TaskScores
 from reports.stats.statistics import Interval, corrected_interval

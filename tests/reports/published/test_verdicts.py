@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from reports.build import write_report
+from reports.published.numbers import METRICS, Source, load_published, parse
+from reports.published.verdicts import Ours, judge, overall, published
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
 from reports.render.published import COLUMNS, published_table
-from reports.stats.published import Ours, judge, overall, published
-from reports.stats.published_numbers import METRICS, Source, load_published, parse
 from reports.summary import summarise
 from reports.table import FURTHER, ReportError, read_results, write_results
 
