@@ -10,7 +10,7 @@ import pandas as pd
 from reports.method import Method, in_order
 from reports.methods import MethodRow
 from reports.names import READS
-from reports.stats.estimate import Floats
+from reports.stats.statistics import Floats
 
 
 @dataclass(frozen=True)

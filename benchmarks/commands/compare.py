@@ -11,7 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from reports.runs.comparison import MetricChange, RunComparison
+    from reports.runs.comparison import RunComparison
+    from reports.runs.metric_changes import MetricChange
 
 SHOWN = 12
 """Cells of one kind that are named on the console; --json has all."""

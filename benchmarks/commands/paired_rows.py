@@ -16,7 +16,7 @@ from foundation.seeding import numpy_generator
 from metrics.counts import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
 from metrics.registry import MIN_GROUP_ROWS
-from reports.runs.comparison import MetricChange, judged
+from reports.runs.metric_changes import MetricChange, judged
 from reports.stats.statistics import CONFIDENCE, ROUNDING, Interval
 from reports.table import LOST
 from tasks.card import CardError, DataError

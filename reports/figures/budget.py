@@ -15,7 +15,7 @@ from reports.figures.marks import marker
 from reports.format import value_text
 from reports.method import Method
 from reports.stats.budget import Curve
-from reports.stats.estimate import Floats
+from reports.stats.statistics import Floats
 
 WIDTH, LABEL = 360.0, 12.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 322.0, 8.0, 200.0

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from reports.levels.contenders import Id
 from reports.names import DISPARITY, UTILITY
-from reports.stats.estimate import Floats
 from reports.stats.scores import TaskScores
-from reports.stats.statistics import Interval, corrected_interval
+from reports.stats.statistics import Floats, Interval, corrected_interval
 from reports.table import select
 
 LEVELS = ("0.01", "0.02", "0.05", "0.10", "half", "quarter")

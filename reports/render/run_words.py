@@ -9,31 +9,42 @@ from typing import Any
 from reports.runs.comparison import RunComparison
 from reports.stats.statistics import CONFIDENCE
 
+UNTESTED = {
+    "identical": "identical to the last bit and needed no test",
+    "one split": "on a single split, where splits cannot say what is noise",
+    "not estimable": "not estimable in one of the runs",
+}
+"""Verdicts without a test, and how their sentences end."""
+
 
 def sentences(found: RunComparison) -> list[str]:
     """What it comes to, in plain words; the first sentence is the answer."""
-    worse, better = found.of("worse"), found.of("better")
-    tried = sum(not math.isnan(test.p_holm) for test in found.counting)
     if found.same_numbers:
-        said = ["The numbers of both runs are the same."]
-    elif worse or found.cells.broken:
-        said = [f"{_count(len(worse), 'established worsening', 'established worsenings')}."] if worse else []
-        if found.cells.broken:
-            said.append(f"{_count(len(found.cells.broken), 'cell', 'cells')} that finished before failed now.")
-    else:
-        said = ["No established worsening."]
-    if found.same_numbers:
-        return said
-    if better:
+        return ["The numbers of both runs are the same."]
+    said = _worsenings(found)
+    if better := found.of("better"):
         said.append(f"{_count(len(better), 'established improvement', 'established improvements')}.")
+    tried = sum(not math.isnan(test.p_holm) for test in found.counting)
     said.append(f"{_count(tried, 'test', 'tests')}, Holm-corrected together at {1 - CONFIDENCE:.0%}.")
-    for verdict, words in (
-        ("identical", "identical to the last bit and needed no test"),
-        ("one split", "on a single split, where splits cannot say what is noise"),
-        ("not estimable", "not estimable in one of the runs"),
-    ):
-        if number := len(found.of(verdict)):  # type: ignore[arg-type]
+    for verdict, words in UNTESTED.items():
+        if number := sum(test.verdict == verdict for test in found.counting):
             said.append(f"{_count(number, 'change is', 'changes are')} {words}.")
+    return [*said, *_reservations(found)]
+
+
+def _worsenings(found: RunComparison) -> list[str]:
+    worse, broken = found.of("worse"), found.cells.broken
+    if not worse and not broken:
+        return ["No established worsening."]
+    said = [f"{_count(len(worse), 'established worsening', 'established worsenings')}."] if worse else []
+    if broken:
+        said.append(f"{_count(len(broken), 'cell', 'cells')} that finished before failed now.")
+    return said
+
+
+def _reservations(found: RunComparison) -> list[str]:
+    """What splits, or their lack, leave open."""
+    said = []
     if any(test.verdict == "one split" for test in found.tests) and not found.rows:
         said.append("--rows compares the same test rows of single splits.")
     if aside := [t for t in found.rows if t.verdict == "worse" and t not in found.counting]:

@@ -17,9 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.method import Method
-from reports.stats.estimate import Floats
 from reports.stats.scores import TaskScores
-from reports.stats.statistics import Interval, corrected_interval
+from reports.stats.statistics import Floats, Interval, corrected_interval
 from reports.table import select
 
 

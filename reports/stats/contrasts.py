@@ -6,15 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reports.blocks import Block, Pair
 from reports.caps import stands_back
 from reports.names import larger_is_better
 from reports.stats.statistics import (
     CONFIDENCE,
     ROUNDING,
+    Floats,
     Interval,
     corrected_interval,
     generator,
@@ -22,7 +20,6 @@ from reports.stats.statistics import (
     holm,
 )
 
-Floats = NDArray[np.float64]
 Key = tuple[str, str, str]
 """(method, reference, metric)."""
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from reports.method import Method
 from reports.names import DISPARITY
-from reports.stats.estimate import Estimate, Floats, estimates, values_by_split
+from reports.stats.estimate import Estimate, estimates, values_by_split
+from reports.stats.statistics import Floats
 
 
 @dataclass(frozen=True)

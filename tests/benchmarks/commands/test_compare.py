@@ -22,7 +22,7 @@ from benchmarks.run.failure import explain
 from benchmarks.run.runner import RunSummary, run_suite
 from metrics.evidence import Evidence
 from metrics.score import score
-from reports.runs.comparison import MetricChange
+from reports.runs.metric_changes import MetricChange
 from reports.table import PROVENANCE, ReportError, Tables, read_core, write_results
 from tasks.load import load_task
 from tests.benchmarks.conftest import tiny_suite

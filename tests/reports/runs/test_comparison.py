@@ -14,7 +14,9 @@ import pytest
 
 from reports.render.run_words import as_json, sentences
 from reports.runs.changes import cell_changes, changes
-from reports.runs.comparison import CompareError, RunComparison, compare_runs, unpaired_interval
+from reports.runs.comparison import RunComparison, compare_runs
+from reports.runs.metric_changes import unpaired_interval
+from reports.runs.pairing import CompareError
 from reports.stats.statistics import corrected_interval
 from reports.table import PROVENANCE, Tables, read_core, write_results
 
