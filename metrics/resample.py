@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metrics.spec import Bias
 from metrics.value import Status, Value
-
-Bias = Literal["none", "up", "down"]
-"""Which way resampling shifts a statistic: "up" for gaps and divergences, "down" for minima and ratios."""
 
 _BLOCK_BYTES = 64 << 20  # of float32 weights alive at once
 

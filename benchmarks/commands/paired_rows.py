@@ -15,7 +15,7 @@ from scipy import special
 from foundation.seeding import numpy_generator
 from metrics.counts import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
-from metrics.registry import MIN_GROUP_ROWS
+from metrics.spec import MIN_GROUP_ROWS
 from reports.runs.compare import Difference, judged
 from reports.stats.statistics import LEVEL, ROUNDING, Interval
 from reports.table import LOST

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from metrics.registry import METRICS, MIN_GROUP_ROWS
+from metrics.registry import METRICS
+from metrics.spec import MIN_GROUP_ROWS
 from reports import names
 from reports.figures import figures, level_figures
 from reports.figures.marks import legend_mark
