@@ -20,8 +20,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from foundation.numbers import finite
-from foundation.seeding import named_generator
 from metrics.registry import spec
 from reports.names import HEADLINE, larger_is_better
 from reports.runs.changes import CellChanges, Change, cell_changes, changes
@@ -32,6 +30,7 @@ from reports.stats.statistics import (
     TEST_TRAIN_RATIO,
     Interval,
     corrected_interval,
+    generator,
     hierarchical_bootstrap,
     holm,
 )
@@ -333,7 +332,7 @@ def _pooled(scenarios: Sequence[_Scenario]) -> Iterator[Difference]:
             if len(tasks) < 2:
                 continue
             interval = hierarchical_bootstrap(
-                [having[t].differences(key) for t in tasks], named_generator("compare", use, *key)
+                [having[t].differences(key) for t in tasks], generator("compare", use, *key)
             )
             means = [
                 float(np.mean([_mean(getattr(having[t], run)[key]) for t in tasks])) for run in ("first", "second")
@@ -399,4 +398,12 @@ def _count(number: int, one: str, many: str) -> str:
 def as_json(found: RunComparison) -> dict[str, Any]:
     """Everything, for machines; numbers that are not there are null."""
     data = asdict(found) | {"worsened": found.worsened, "sentences": sentences(found)}
-    return {key: finite(value) for key, value in data.items()}
+    return {key: _finite(value) for key, value in data.items()}
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foundation.seeding import named_generator
 from reports.names import BLOCKS, larger_is_better
 from reports.stats.statistics import (
     LEVEL,
     ROUNDING,
     Interval,
     corrected_interval,
+    generator,
     hierarchical_bootstrap,
     holm,
 )
@@ -147,7 +147,7 @@ def _pool_block(
 ) -> dict[Pair, Pooled]:
     found = {pair: comparisons for pair in pairs if (comparisons := counted(tasks, (*pair, metric)))}
     intervals = [
-        hierarchical_bootstrap([c.differences for c in comparisons], named_generator("pool", metric, *pair))
+        hierarchical_bootstrap([c.differences for c in comparisons], generator("pool", metric, *pair))
         for pair, comparisons in found.items()
     ]
     adjusted = holm([interval.p for interval in intervals])

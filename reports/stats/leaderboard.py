@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from foundation.seeding import named_generator
 from reports.names import HEADLINE
 from reports.stats.comparison import cap_of, uncapped
 from reports.stats.critical_difference import RankTests, rank_tests
 from reports.stats.hypervolume import VERSION, by_method
 from reports.stats.ranking import Bools, Ranked, Ranking, rank_methods
 from reports.stats.resampling import FEW_TASKS, Resampling, resampling
-from reports.stats.statistics import Floats, hierarchical_bootstrap
+from reports.stats.statistics import Floats, generator, hierarchical_bootstrap
 from reports.stats.variance import Spread, spreads
 from reports.stats.winners import Method
 from reports.table import LOST
@@ -182,7 +181,7 @@ def _lost(test: pd.DataFrame) -> dict[tuple[str, str, str, int, str], str]:
 @lru_cache(maxsize=64)
 def draw(sizes: tuple[int, ...]) -> Resampling:
     """Draws for tasks with so many splits: the same for all metrics of a page."""
-    return resampling(sizes, named_generator("scenarios", *map(str, sizes)))
+    return resampling(sizes, generator("scenarios", *map(str, sizes)))
 
 
 def _pool(
@@ -304,7 +303,7 @@ def _columns(scenarios: Sequence[Scenario], methods: Sequence[Method], values: F
             ends = (float(mean[k]), float(mean[k] - half[k]), float(mean[k] + half[k]))
         else:
             parts = [values[owner == i, k] for i in range(len(scenarios))]
-            interval = hierarchical_bootstrap(parts, named_generator("column", metric, method.id))
+            interval = hierarchical_bootstrap(parts, generator("column", metric, method.id))
             ends = (interval.mean, interval.low, interval.high)
         found.append(Column(*ends, known, len(asked), sum(null), len(null)))
     return found

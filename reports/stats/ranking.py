@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from foundation.seeding import named_generator
 from reports.names import larger_is_better
 from reports.stats.resampling import Resampling
-from reports.stats.statistics import LEVEL, ROUNDING, Floats, holm
+from reports.stats.statistics import LEVEL, ROUNDING, Floats, generator, holm
 from reports.stats.winners import Method
 
 ROUNDED = 1 / 12
@@ -253,7 +252,7 @@ def _bootstrap(place: Floats, drawn: Resampling) -> tuple[Floats, Floats, list[t
     noise = drawn.variance_of_noise(ROUNDED)
     covariance = deviations.T @ deviations / len(deviations) + noise * np.eye(n)
     half = drawn.quantile * np.sqrt(np.diag(covariance))
-    rng = named_generator("places", str(n))
+    rng = generator("places", str(n))
     smooth = deviations + math.sqrt(noise) * rng.standard_normal(deviations.shape)
     return mean, half, _places(mean + smooth), _tied(mean, covariance, drawn.freedom)
 
