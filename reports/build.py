@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foundation.files import write_text
 from reports.render.downloads import write_tables
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
 from reports.stats.published import table
 from reports.summary import summarise
-from reports.table import read_results, write_csv
+from reports.table import read_results, write_csv, write_text
 
 
 def write_report(folder: Path) -> list[Path]:

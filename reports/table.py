@@ -22,14 +22,15 @@ the same bytes.
 from __future__ import annotations
 
 import json
+import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
-from foundation.files import atomic_path, write_text
 
 Row = Mapping[str, Any]
 
@@ -231,6 +232,24 @@ def write_results(
     return paths
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Temporary name beside ``path``, renamed when the body succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text; the file is whole or absent."""
+    with _whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV; the file is whole or absent."""
     # without float_format pandas writes the shortest decimal that reads back as the same double
@@ -238,7 +257,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
+    with _whole(path) as temporary:
         table.to_parquet(temporary, engine="pyarrow", compression="zstd", index=False)
 
 

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.files import write_text
 from reports.names import HEADLINE, OUTCOME, PROCEDURAL, method_name, metric_symbol
 from reports.render.format import estimate_text, half_text, signed, value_text
 from reports.render.latex import latex_table
@@ -16,6 +15,7 @@ from reports.stats.estimate import Estimate
 from reports.stats.leaderboard import Pool
 from reports.stats.winners import DISPARITY, UTILITY
 from reports.summary import Report, Scenario
+from reports.table import write_text
 
 FOLDER = "tables"
 
