@@ -64,7 +64,7 @@ def soft_counts(probability: Tensor, labels: Tensor, groups: Tensor, n_groups: i
     With probabilities 0 and 1 it is the table of :func:`count_table`.
     """
     members = torch.nn.functional.one_hot(groups * 2 + labels, 2 * n_groups).to(probability.dtype)
-    positive = (probability @ members).unflatten(-1, (n_groups, 2))
+    positive = (probability @ members).view(*probability.shape[:-1], n_groups, 2)
     return torch.stack((members.sum(0).view(n_groups, 2) - positive, positive), -1)
 
 

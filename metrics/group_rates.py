@@ -48,8 +48,7 @@ class GroupRates:
         """[...] a summary over the groups."""
         key = (summarise, rate)
         if key not in self._summaries:
-            value = summarise(self[rate])
-            self._summaries[key] = value if math.isnan(self._missing) else value.nan_to_num(nan=self._missing)
+            self._summaries[key] = self._known(summarise(self[rate]))
         return self._summaries[key]
 
     def overall(self, rate: Rate) -> Tensor:
@@ -62,8 +61,33 @@ class GroupRates:
         """
         if self._overall is None:
             raise TypeError(f"{rate.name} of all rows together cannot be had from the rates of groups")
-        value = self._overall(rate)
+        return self._known(self._overall(rate))
+
+    def _known(self, value: Tensor) -> Tensor:
         return value if math.isnan(self._missing) else value.nan_to_num(nan=self._missing)
+
+
+class StackedRates(GroupRates):
+    """Rates that come as one tensor: a summary is computed for all of them at once, which small batches need.
+
+    Parameters
+    ----------
+    rates : R rates
+    values : [..., R, g]
+    missing : float
+        See :class:`GroupRates`.
+    """
+
+    def __init__(self, rates: tuple[Rate, ...], values: Tensor, missing: float = math.nan) -> None:
+        super().__init__(lambda rate: values[..., rates.index(rate), :], missing=missing)
+        self._order, self._values = rates, values
+
+    def summary(self, summarise: Summary, rate: Rate) -> Tensor:
+        """[...] a summary over the groups."""
+        if (summarise, rate) not in self._summaries:
+            values = self._known(summarise(self._values)).unbind(-1)
+            self._summaries |= {(summarise, each): value for each, value in zip(self._order, values, strict=True)}
+        return self._summaries[summarise, rate]
 
 
 def rates_of_counts(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None) -> GroupRates:

@@ -23,6 +23,7 @@ Cells = tuple[tuple[float, float], tuple[float, float]]
 """Weights of the cells of a confusion matrix: ``cells[label][prediction]``."""
 
 ALL: Cells = ((1, 1), (1, 1))
+_LINEAR = (((0, 0), (0, 0)), ((0, 1), (1, 1)))  # (hits, among) of a label that is left out, or whose mean is taken
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,7 @@ class Rate:
     @property
     def is_linear(self) -> bool:
         """Whether it is a mean prediction over rows that their labels alone choose."""
-        return all(
-            (among == (0, 0) and hits == (0, 0)) or (among == (1, 1) and hits == (0, 1))
-            for hits, among in zip(self.hits, self.among, strict=True)
-        )
+        return all(row in _LINEAR for row in zip(self.hits, self.among, strict=True))
 
     def of_counts(self, counts: Tensor) -> Tensor:
         """[..., g] rates of count tables [..., g, label, prediction]; nan where a group has nothing to divide by."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from metrics.count_metric import CountMetric
 from metrics.count_metrics.fair_res import METRIC as FAIR_RES
 from metrics.counts import soft_counts
-from metrics.group_rates import GroupRates, rates_of_counts
+from metrics.group_rates import GroupRates, StackedRates, rates_of_counts
 from metrics.rates import Rate
 
 SHARPNESS = 5.0
@@ -88,9 +88,8 @@ def soft_gaps(margins: Tensor, rates: Tensor, known: Tensor, weights: Tensor | N
     rows) counts 0. Other parameters as in :func:`soft_rates`.
     """
     probabilities = torch.stack([torch.sigmoid(margins), torch.sigmoid(SHARPNESS * margins)])
-    by_rate = soft_rates(probabilities, rates, known, weights).unbind(-2)
-    soft = dict(zip(FAIR_RES.statistic.rates, by_rate, strict=True))
-    return FAIR_RES.statistic.value(GroupRates(soft.__getitem__, missing=0.0)).mean(0)
+    soft = StackedRates(FAIR_RES.statistic.rates, soft_rates(probabilities, rates, known, weights), missing=0.0)
+    return FAIR_RES.statistic.value(soft).mean(0)
 
 
 def centre_distance(centres: Tensor, known: Tensor) -> Tensor:
