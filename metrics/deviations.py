@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from metrics.group_rates import rates_of_counts
+from metrics.counts.group_rates import rates_of_counts
+from metrics.counts.statistics import Draws
 from metrics.registry import COUNTS
-from metrics.statistics import Draws
 
 
 def count_deviations(drawn: Tensor, table: Tensor, min_rows: int = 1) -> dict[str, Tensor]:
-    """Deviations of every metric of counts that knows them: gaps, ratios and minima (:mod:`metrics.statistics`).
+    """Deviations of every metric of counts that knows them: gaps, ratios and minima (:mod:`metrics.counts.statistics`).
 
     Parameters
     ----------

@@ -14,8 +14,8 @@ from torch import Tensor
 from metrics.auc import auc
 from metrics.calibration import brier, ece
 from metrics.composites import utility
-from metrics.counts import count_table
-from metrics.group_rates import rates_of_counts
+from metrics.counts.group_rates import rates_of_counts
+from metrics.counts.tables import count_table
 from metrics.registry import COUNTS, METRICS
 
 COUNT_METRICS = tuple(id for id in METRICS if id in COUNTS)
@@ -38,7 +38,7 @@ def count_values(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None)
     Parameters
     ----------
     tables : [..., g, 2, 2] float64
-        Rows per (group, label, prediction), as :func:`metrics.counts.count_table` gives them.
+        Rows per (group, label, prediction), as :func:`metrics.counts.tables.count_table` gives them.
     min_rows : int
         A group with fewer relevant rows (of the label that a rate conditions on) is left out of gaps, ratios, minima.
     sizes : [..., g, 2] or None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 
-from metrics.count_metric import find_count_metrics
+from metrics.counts.metric import find_count_metrics
 from metrics.spec import TWO_GROUPS, Bias, MetricSpec
 
 _UNIT = (0.0, 1.0)

@@ -2,7 +2,7 @@
 
 All parts of a score that need rows (AUC, calibration, procedural measures, composites) share one set of weights, so
 that draws of different metrics belong together: the interval of ``utility - fair_res - fair_proc`` keeps their
-correlation. Metrics of counts alone do not need rows at all: see :mod:`metrics.counts`.
+correlation. Metrics of counts alone do not need rows at all: see :mod:`metrics.counts.tables`.
 """
 
 from __future__ import annotations

@@ -19,13 +19,13 @@ from metrics import composites
 from metrics.auc import ONE_CLASS, auc_value, weighted_auc
 from metrics.calibration import BINS, bins_of, brier, calibration_gap, ece
 from metrics.composites import combine
-from metrics.counts import cell_totals, count_table, permute_counts, resample_counts
+from metrics.counts.rates import ACCURACY, FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RATE, Rate
+from metrics.counts.tables import cell_totals, count_table, permute_counts, resample_counts
 from metrics.deviations import count_deviations
 from metrics.evidence import Evidence
 from metrics.points import COUNT_METRICS, DEGENERATE_SHARE, count_values, rarer_share
 from metrics.procedural import procedural_draws
 from metrics.proportions import wilson
-from metrics.rates import ACCURACY, FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RATE, Rate
 from metrics.registry import CFA_METRICS, COUNTS, METRICS
 from metrics.resample import Resampled, row_weights, shuffled_groups, weighted_sums
 from metrics.spec import MIN_GROUP_ROWS, Condition, MetricSpec

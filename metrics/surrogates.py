@@ -11,11 +11,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from metrics.count_metric import CountMetric
 from metrics.count_metrics.fair_res import METRIC as FAIR_RES
-from metrics.counts import soft_counts
-from metrics.group_rates import GroupRates, StackedRates, rates_of_counts
-from metrics.rates import Rate
+from metrics.counts.group_rates import GroupRates, StackedRates, rates_of_counts
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import Rate
+from metrics.counts.tables import soft_counts
 
 SHARPNESS = 5.0
 """Factor on the margin of the sharpened probability, which stands in for the hard prediction."""

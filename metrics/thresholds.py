@@ -24,7 +24,7 @@ from torch import Tensor
 
 from metrics.auc import auc
 from metrics.composites import utility
-from metrics.counts import cell_totals
+from metrics.counts.tables import cell_totals
 from metrics.points import DEGENERATE_SHARE, count_values
 from metrics.spec import MIN_GROUP_ROWS
 

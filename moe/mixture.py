@@ -20,8 +20,8 @@ from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate, masked_features
 from gates.mixing import mixture_margin
 from gates.registry import load_gate, save_gate
-from metrics.occlusion import occlusion_columns
-from metrics.shapley import shapley_columns
+from metrics.explainers.occlusion import occlusion_columns
+from metrics.explainers.shapley import shapley_columns
 from moe.explain import mixture_integrated_gradients
 from moe.projection import Projection, projection_of
 from tasks.task import TaskView

@@ -13,7 +13,7 @@ import torch
 from scipy import special
 
 from foundation.seeding import numpy_generator
-from metrics.counts import paired_counts, resample_paired
+from metrics.counts.tables import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
 from metrics.spec import MIN_GROUP_ROWS
 from reports.runs.compare import Difference, judged

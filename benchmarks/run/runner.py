@@ -118,7 +118,7 @@ class _Record:
         cells = [job.cell_key(*cell) for job in jobs for cell in job.cells()]
         from benchmarks.tracking.mlflow_store import tracking_uri
 
-        code = source_hash("reports", "benchmarks/run/runner.py", "benchmarks/run/cell.py", "metrics/registry.py")
+        code = source_hash("reports", "benchmarks/run/runner.py", "benchmarks/run/cell.py", "metrics")
         self._path = path
         self._source = hash_json([suite.model_dump(mode="json"), cells, unavailable, code, tracking_uri()])
 

@@ -1,1 +1,1 @@
-"""Metrics of counts, one definition per file: :class:`metrics.count_metric.CountMetric`."""
+"""Metrics of counts, one definition per file: :class:`metrics.counts.metric.CountMetric`."""

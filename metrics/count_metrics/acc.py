@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.count_metric import CountMetric
-from metrics.rates import ACCURACY
-from metrics.statistics import Overall
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import ACCURACY
+from metrics.counts.statistics import Overall
 
 METRIC = CountMetric(
     id="acc@1",

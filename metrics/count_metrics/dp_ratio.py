@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.count_metric import CountMetric
-from metrics.rates import SELECTION_RATE
-from metrics.statistics import Ratio
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import SELECTION_RATE
+from metrics.counts.statistics import Ratio
 
 METRIC = CountMetric(
     id="dp_ratio@1",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.count_metric import CountMetric
-from metrics.rates import FALSE_POSITIVE_RATE, TRUE_POSITIVE_RATE
-from metrics.statistics import MeanGap
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import FALSE_POSITIVE_RATE, TRUE_POSITIVE_RATE
+from metrics.counts.statistics import MeanGap
 
 METRIC = CountMetric(
     id="eodds_mean@1",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.count_metric import CountMetric
-from metrics.rates import TRUE_POSITIVE_RATE
-from metrics.statistics import Gap
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import TRUE_POSITIVE_RATE
+from metrics.counts.statistics import Gap
 
 METRIC = CountMetric(
     id="eopp@1",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.count_metric import CountMetric
-from metrics.rates import F1
-from metrics.statistics import Overall
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import F1
+from metrics.counts.statistics import Overall
 
 METRIC = CountMetric(
     id="f1@1",

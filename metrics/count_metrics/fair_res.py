@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.count_metric import CountMetric
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE
-from metrics.statistics import MeanGap
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import SELECTION_RATE, TRUE_POSITIVE_RATE
+from metrics.counts.statistics import MeanGap
 
 METRIC = CountMetric(
     id="fair_res@1",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.count_metric import CountMetric
-from metrics.rates import ACCURACY
-from metrics.statistics import Worst
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import ACCURACY
+from metrics.counts.statistics import Worst
 
 METRIC = CountMetric(
     id="worst_acc@1",

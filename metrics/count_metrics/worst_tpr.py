@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metrics.count_metric import CountMetric
-from metrics.rates import TRUE_POSITIVE_RATE
-from metrics.statistics import Worst
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import TRUE_POSITIVE_RATE
+from metrics.counts.statistics import Worst
 
 METRIC = CountMetric(
     id="worst_tpr@1",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metrics.count_metrics.dp import METRIC as DP
 from metrics.count_metrics.eopp import METRIC as EOPP
-from metrics.counts import count_table, soft_counts
+from metrics.counts.tables import count_table, soft_counts
 from metrics.points import count_values
 from metrics.registry import COUNTS
 from metrics.surrogates import surrogate

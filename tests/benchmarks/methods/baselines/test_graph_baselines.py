@@ -18,7 +18,7 @@ from benchmarks.methods import graph_models
 from benchmarks.methods.baselines import _graph, fairgnn, load_baseline, nifty
 from benchmarks.methods.graph_models import GraphError, GraphModel
 from experts.evidence import collect_evidence
-from metrics.occlusion import occlusion_columns
+from metrics.explainers.occlusion import occlusion_columns
 from metrics.points import point_values
 from tasks.load import load_task
 from tasks.task import HIDDEN, Task, TaskView

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, ClassVar
 
-from metrics.group_rates import GroupRates
-from metrics.rates import Rate, gap, ratio, smallest
+from metrics.counts.group_rates import GroupRates
+from metrics.counts.rates import Rate, gap, ratio, smallest
 from metrics.spec import Bias, Direction, Kind
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from foundation import discovery
-from metrics.rates import Rate
+from metrics.counts.rates import Rate
+from metrics.counts.statistics import Statistic
 from metrics.spec import TWO_GROUPS, Condition, Kind, MetricSpec
-from metrics.statistics import Statistic
 
 ROOM = "metrics.count_metrics"
 _CONDITIONS: dict[tuple[int, ...], Condition] = {(0, 1): "all", (1,): "positive", (0,): "negative"}

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from foundation.discovery import PLUGINS, DiscoveryError
-from metrics.count_metric import CountMetric, find_count_metrics
+from foundation.discovery import PLUGINS, ROOT, DiscoveryError
+from metrics.counts.metric import CountMetric, find_count_metrics
+from metrics.counts.rates import SELECTION_RATE, Rate
+from metrics.counts.statistics import Gap, Overall, Ratio
 from metrics.points import COUNT_METRICS
-from metrics.rates import SELECTION_RATE, Rate
 from metrics.registry import COUNTS, METRICS
-from metrics.statistics import Gap, Overall, Ratio
 
 PREDICTIVE_PARITY = '''"""Predictive parity: are positive predictions right equally often in all groups?"""
 
-from metrics.count_metric import CountMetric
-from metrics.rates import Rate
-from metrics.statistics import Gap
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import Rate
+from metrics.counts.statistics import Gap
 
 PRECISION = Rate("precision", hits=((0, 0), (0, 1)), among=((0, 1), (0, 1)))
 
@@ -80,7 +80,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path.write_text(PREDICTIVE_PARITY, encoding="utf-8")
     found = subprocess.run(
         [sys.executable, "-W", "error", "-c", ASK],
-        env={**os.environ, PLUGINS: str(folder), "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, PLUGINS: str(folder), "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from metrics.rates import Rate
+from metrics.counts.rates import Rate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Summary = Callable[["Tensor"], "Tensor"]
-"""Rates of groups [..., g] -> [...], such as :func:`metrics.rates.gap`."""
+"""Rates of groups [..., g] -> [...], such as :func:`metrics.counts.rates.gap`."""
 
 
 class GroupRates:
@@ -96,7 +96,7 @@ def rates_of_counts(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = No
     Parameters
     ----------
     tables : [..., g, 2, 2] float64
-        Rows per (group, label, prediction), as :func:`metrics.counts.count_table` gives them.
+        Rows per (group, label, prediction), as :func:`metrics.counts.tables.count_table` gives them.
     min_rows : int
         A group with fewer relevant rows (of the labels that a rate speaks of) has no rate.
     sizes : [..., g, 2] or None

@@ -79,7 +79,7 @@ class Rate:
         import torch
 
         if not self.is_linear:
-            raise ValueError(f"{self.name} is no mean prediction over rows; use metrics.counts.soft_counts")
+            raise ValueError(f"{self.name} is no mean prediction over rows; use metrics.counts.tables.soft_counts")
         among = torch.isin(labels, torch.tensor(self.labels))
         members = torch.nn.functional.one_hot(groups, n_groups).to(torch.float32) * among[:, None]
         return members / members.sum(0).clamp(min=1.0)
