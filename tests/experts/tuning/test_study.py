@@ -99,7 +99,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_tuning import biased_view, run
+from test_study import biased_view, run
 calls = {"step": int(sys.argv[3])}
 def progress(done, total):
     if done >= calls["step"]:
