@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -19,23 +20,7 @@ from metrics.counts.statistics import Gap, Overall, Ratio
 from metrics.points import COUNT_METRICS
 from metrics.registry import COUNTS, METRICS
 
-PREDICTIVE_PARITY = '''"""Predictive parity: are positive predictions right equally often in all groups?"""
-
-from metrics.counts.metric import CountMetric
-from metrics.counts.rates import Rate
-from metrics.counts.statistics import Gap
-
-PRECISION = Rate("precision", hits=((0, 0), (0, 1)), among=((0, 1), (0, 1)))
-
-METRIC = CountMetric(
-    id="ppv_gap@1",
-    name="predictive parity difference",
-    symbol="ΔPPV",
-    source="largest minus smallest group rate of P(label = 1 | prediction = 1); Chouldechova, Big Data 2017",
-    statistic=Gap(PRECISION),
-    undefined="fewer than two groups have a positive prediction",
-)
-'''
+EXAMPLE = ROOT / "docs/examples/plugins/metrics/count_metrics/ppv_gap.py"
 
 ASK = """
 import json
@@ -77,7 +62,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("plugins")
     path = folder / "metrics" / "count_metrics" / "ppv_gap.py"
     path.parent.mkdir(parents=True)
-    path.write_text(PREDICTIVE_PARITY, encoding="utf-8")
+    shutil.copy(EXAMPLE, path)
     found = subprocess.run(
         [sys.executable, "-W", "error", "-c", ASK],
         env={**os.environ, PLUGINS: str(folder), "PYTHONPATH": str(ROOT)},
@@ -121,7 +106,7 @@ def test_a_value_that_no_prediction_allows_says_why(answers: dict[str, Any]) -> 
 def test_a_second_file_with_the_same_id_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "metrics" / "count_metrics" / "zz_dp_again.py"
     path.parent.mkdir(parents=True)
-    path.write_text(PREDICTIVE_PARITY.replace("ppv_gap@1", "dp@1"), encoding="utf-8")
+    path.write_text(EXAMPLE.read_text(encoding="utf-8").replace("ppv_gap@1", "dp@1"), encoding="utf-8")
     monkeypatch.setenv(PLUGINS, str(tmp_path))
     with pytest.raises(DiscoveryError, match=r"zz_dp_again\.py: there is a metric dp@1 already"):
         find_count_metrics()
