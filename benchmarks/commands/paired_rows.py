@@ -13,9 +13,9 @@ import torch
 from scipy import special
 
 from foundation.seeding import numpy_generator
-from metrics.counts import paired_counts, resample_paired
+from metrics.counts.tables import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
-from metrics.registry import MIN_GROUP_ROWS
+from metrics.spec import MIN_GROUP_ROWS
 from reports.runs.metric_changes import MetricChange, judged
 from reports.stats.statistics import CONFIDENCE, ROUNDING, Interval
 from reports.table import LOST

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.plan.job import Job, hash_json, plan
+from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import load_settings
 from benchmarks.run.cell import Cell
 from benchmarks.run.progress import show_progress
 from experts.expert import ROLES, Role
 from foundation.files import atomic_path, write_json
+from foundation.hashing import hash_json
 
 if TYPE_CHECKING:
     from experts.tuning.study import Tuning

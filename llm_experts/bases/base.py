@@ -133,11 +133,11 @@ def load_base(
 
 def hash_of(folder: Path) -> str:
     """sha256 over names and contents of a model's configuration, tokenizer and weight files."""
-    from tasks.fetch import sha256_of
+    from foundation.hashing import hash_file
 
     digest = hashlib.sha256()
     for path in _matching(folder, IDENTITY):
-        digest.update(f"{path.name}:{sha256_of(path)}\n".encode())
+        digest.update(f"{path.name}:{hash_file(path)}\n".encode())
     return digest.hexdigest()
 
 

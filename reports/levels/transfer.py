@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
+from metrics.proportions import wilson
 from reports.levels.contenders import Contender, Id
 from reports.levels.levels import Levels
 from reports.levels.reached import Reached
-from reports.stats.statistics import CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,6 @@ class Transfer:
         return [level for level, share in self.by_level.items() if share.cells]
 
 
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % interval for a share of n independent trials; nan for n = 0."""
-    if n == 0:
-        return math.nan, math.nan
-    z2 = float(special.ndtri((1 + CONFIDENCE) / 2)) ** 2
-    centre = (share * n + z2 / 2) / (n + z2)
-    half = math.sqrt(z2 * (n * share * (1 - share) + z2 / 4)) / (n + z2)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def transfer(found: Levels) -> Transfer:
     """Constraint transfer of every contender at every level, and of all of them together.
 
@@ -101,4 +90,5 @@ def _cells(found: Levels, level: str, contenders: Sequence[Contender]) -> list[t
 
 def _share(cells: Sequence[tuple[str, int, bool]]) -> Share:
     kept, scenarios = sum(k for _, _, k in cells), len({(task, split) for task, split, _ in cells})
-    return Share(kept, len(cells), scenarios, *wilson(kept / len(cells) if cells else math.nan, scenarios))
+    hits = scenarios * kept / len(cells) if cells else math.nan
+    return Share(kept, len(cells), scenarios, *wilson(hits, scenarios))

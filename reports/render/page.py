@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from metrics.registry import METRICS, MIN_GROUP_ROWS
+from metrics.registry import METRICS
+from metrics.spec import MIN_GROUP_ROWS
 from reports import format, names
 from reports.caps import cap_of
 from reports.figures import level_lines

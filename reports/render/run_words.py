@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from foundation.numbers import finite
 from reports.runs.comparison import RunComparison
 from reports.stats.statistics import CONFIDENCE
 
@@ -67,12 +68,4 @@ def _count(number: int, one: str, many: str) -> str:
 def as_json(found: RunComparison) -> dict[str, Any]:
     """Everything, for machines; numbers that are not there are null."""
     data = asdict(found) | {"worsened": found.worsened, "sentences": sentences(found)}
-    return {key: _finite(value) for key, value in data.items()}
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+    return {key: finite(value) for key, value in data.items()}

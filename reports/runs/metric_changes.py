@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
+from foundation.seeding import named_generator
 from reports.caps import stands_back
 from reports.names import larger_is_better
 from reports.runs.pairing import RunScenario
@@ -20,7 +21,6 @@ from reports.stats.statistics import (
     Floats,
     Interval,
     corrected_interval,
-    generator,
     hierarchical_bootstrap,
     holm,
 )
@@ -140,7 +140,7 @@ def pooled_tests(scenarios: Sequence[RunScenario]) -> Iterator[MetricChange]:
             if len(tasks) < 2:
                 continue
             interval = hierarchical_bootstrap(
-                [having[t].differences(key) for t in tasks], generator("compare", use, *key)
+                [having[t].differences(key) for t in tasks], named_generator("compare", use, *key)
             )
             means = [
                 float(np.mean([_mean(getattr(having[t], run)[key]) for t in tasks])) for run in ("first", "second")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from foundation.seeding import named_generator
 from reports.blocks import Block, Pair
 from reports.caps import stands_back
 from reports.names import larger_is_better
@@ -15,7 +16,6 @@ from reports.stats.statistics import (
     Floats,
     Interval,
     corrected_interval,
-    generator,
     hierarchical_bootstrap,
     holm,
 )
@@ -129,7 +129,7 @@ def pool(metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], blocks: Seque
 def _pool_block(metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], pairs: Sequence[Pair]) -> dict[Pair, Pooled]:
     found = {pair: own for pair in pairs if (own := counted(tasks, (*pair, metric)))}
     intervals = [
-        hierarchical_bootstrap([c.differences for c in own], generator("pool", metric, *pair))
+        hierarchical_bootstrap([c.differences for c in own], named_generator("pool", metric, *pair))
         for pair, own in found.items()
     ]
     adjusted = holm([interval.p for interval in intervals])

@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from foundation.seeding import named_generator
 from reports.method import Method
 from reports.names import larger_is_better
 from reports.stats.resampling import Resampling
-from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats, generator, holm
+from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats, holm
 
 ROUNDED = 1 / 12
 """Variance of a number that was rounded to the next whole one: ranks are. Without it a handful of scenarios on which
@@ -241,7 +242,7 @@ def _bootstrap(place: Floats, drawn: Resampling) -> tuple[Floats, Floats, list[t
     noise = drawn.variance_of_noise(ROUNDED)
     covariance = deviations.T @ deviations / len(deviations) + noise * np.eye(n)
     half = drawn.quantile * np.sqrt(np.diag(covariance))
-    rng = generator("places", str(n))
+    rng = named_generator("places", str(n))
     smooth = deviations + math.sqrt(noise) * rng.standard_normal(deviations.shape)
     return mean, half, _places(mean + smooth), _tied(mean, covariance, drawn.freedom)
 

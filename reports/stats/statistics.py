@@ -7,7 +7,6 @@ interval here uses the variance of Nadeau & Bengio, "Inference for the Generaliz
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,12 +94,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     factors = len(order) - np.arange(len(order))
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
     return adjusted.tolist()
-
-
-def generator(*words: str) -> np.random.Generator:
-    """Stream named by ``words``: the same page from the same table, whatever is drawn before it."""
-    seed = int.from_bytes(hashlib.sha256("\x1f".join(words).encode()).digest()[:8], "little")
-    return np.random.Generator(np.random.PCG64(seed))
 
 
 def hierarchical_bootstrap(

@@ -9,12 +9,13 @@ from functools import lru_cache
 
 import numpy as np
 
+from foundation.seeding import named_generator
 from reports.method import Method
 from reports.names import DISPARITY, UTILITY
 from reports.stats.hypervolume import VERSION
 from reports.stats.resampling import Resampling, resampling
 from reports.stats.scores import TaskScores
-from reports.stats.statistics import Floats, generator, hierarchical_bootstrap
+from reports.stats.statistics import Floats, hierarchical_bootstrap
 
 WORST = "worst_acc@1"
 MEANS = (UTILITY, DISPARITY, WORST, "fair_proc@1", VERSION)
@@ -43,7 +44,7 @@ class TaskMean:
 @lru_cache(maxsize=64)
 def draw(sizes: tuple[int, ...]) -> Resampling:
     """Draws for tasks with so many splits: the same for all metrics of a page."""
-    return resampling(sizes, generator("scenarios", *map(str, sizes)))
+    return resampling(sizes, named_generator("scenarios", *map(str, sizes)))
 
 
 def task_means(
@@ -78,7 +79,7 @@ def task_means(
             ends = (float(mean[k]), float(mean[k] - half[k]), float(mean[k] + half[k]))
         else:
             parts = [values[owner == i, k] for i in range(len(scenarios))]
-            interval = hierarchical_bootstrap(parts, generator("column", metric, method.id))
+            interval = hierarchical_bootstrap(parts, named_generator("column", metric, method.id))
             ends = (interval.mean, interval.low, interval.high)
         found.append(TaskMean(*ends, known, len(asked), sum(null), len(null)))
     return found

@@ -60,11 +60,19 @@ class BiasSet:
 
 
 def bias_sets(suite: Mapping[str, Any]) -> dict[str, BiasSet]:
-    """Words of the bias sets, as the run wrote them into its suite; empty for a run that wrote none."""
+    """Words of the bias sets, as the run wrote them into its suite; empty for a run that wrote none.
+
+    Columns are ``{metric: [symbol, ideal, about, digits]}``, or ``[[metric, symbol, …], …]`` where their order counts:
+    the keys of a JSON file are sorted.
+    """
     return {
-        name: BiasSet(facts["label"], {metric: BiasColumn(*words) for metric, words in facts["columns"].items()})
+        name: BiasSet(facts["label"], {metric: BiasColumn(*words) for metric, *words in _listed(facts["columns"])})
         for name, facts in (suite.get("bias_sets") or {}).items()
     }
+
+
+def _listed(columns: Mapping[str, Sequence[Any]] | Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    return [(metric, *words) for metric, words in columns.items()] if isinstance(columns, Mapping) else list(columns)
 
 
 @dataclass(frozen=True)

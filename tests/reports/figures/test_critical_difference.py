@@ -2,11 +2,11 @@ import re
 
 import numpy as np
 
+from foundation.seeding import named_generator
 from reports.figures.critical_difference import diagram
 from reports.stats.rank_tests import rank_tests
 from reports.stats.ranking import rank_methods
 from reports.stats.resampling import resampling
-from reports.stats.statistics import generator
 from tests.reports.conftest import KNOWN, method
 
 
@@ -16,7 +16,7 @@ def board(count, tasks, spread=0.02):
     names = [(f"t{t}", s) for t in range(tasks) for s in range(2)]
 
     def draw(sizes):
-        return resampling(sizes, generator("cd", *map(str, sizes)))
+        return resampling(sizes, named_generator("cd", *map(str, sizes)))
 
     return rank_methods("utility@1", own, values, [{}] * count, names, draw)
 

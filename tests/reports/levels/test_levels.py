@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from foundation.seeding import named_generator
 from reports.build import write_report
 from reports.figures.level_lines import drawn
 from reports.levels.levels import levels
@@ -12,7 +13,7 @@ from reports.render.level_words import gained_sentence, standing_sentences
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
 from reports.stats.pooled_intervals import pooled_intervals
-from reports.stats.statistics import corrected_interval, generator, hierarchical_bootstrap
+from reports.stats.statistics import corrected_interval, hierarchical_bootstrap
 from reports.summary import summarise
 from reports.table import FURTHER, frame, read_results, write_csv
 from tests.reports.levels.level_fixtures import LEVELS, level_rows, made_levels, made_trials
@@ -43,7 +44,7 @@ def test_pooled_intervals_are_those_of_the_bootstrap():
     rng = np.random.default_rng(0)
     tasks = [rng.normal(0.02 * t, 0.01, size=5) for t in range(6)]
     closed = pooled_intervals(np.stack(tasks))
-    drawn = hierarchical_bootstrap(tasks, generator("x"), draws=40_000)
+    drawn = hierarchical_bootstrap(tasks, named_generator("x"), draws=40_000)
     assert float(closed["mean"]) == pytest.approx(drawn.mean)
     for end in ("low", "high"):
         assert float(closed[end]) == pytest.approx(getattr(drawn, end), abs=0.03 * drawn.half)

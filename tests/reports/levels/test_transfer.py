@@ -3,8 +3,9 @@ import math
 import pandas as pd
 import pytest
 
+from metrics.proportions import wilson
 from reports.levels.levels import levels
-from reports.levels.transfer import transfer, wilson
+from reports.levels.transfer import transfer
 from reports.summary import summarise
 from reports.table import read_results
 from tests.reports.levels.level_fixtures import level_rows
@@ -20,13 +21,6 @@ def of(report, rows):
     return transfer(levels(pd.DataFrame(rows), report.methods, report.scenarios))
 
 
-def test_wilson_known_answers():
-    # Newcombe (1998), table I, method 3: 81 of 263, and 0 of 20
-    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(0.0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert all(math.isnan(v) for v in wilson(math.nan, 0))
-
-
 def test_counts_cells_that_kept_the_level_on_validation_rows(small):
     gaps = {"utility": (0.04, 0.06, 0.05, 0.2), "result": (0.01, 0.01, 0.01, 0.09)}
     rows = [
@@ -38,7 +32,7 @@ def test_counts_cells_that_kept_the_level_on_validation_rows(small):
     found = of(small, rows)
     every = found.by_level["0.05"]
     assert (every.kept, every.cells, every.scenarios) == (5, 8, 4)  # a gap of exactly the limit keeps it
-    assert (every.low, every.high) == pytest.approx(wilson(5 / 8, 4))  # methods of a split share its rows
+    assert (every.low, every.high) == pytest.approx(wilson(4 * 5 / 8, 4))  # methods of a split share its rows
     utility = found.by_contender["0.05", ("utility", "plain")]
     assert (utility.kept, utility.cells, utility.share) == (2, 4, 0.5)
     assert found.overall["result", "plain"].share == 0.75

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from foundation.seeding import named_generator
 from reports.stats.ranking import Unranked, cliques, rank_methods, ranks
 from reports.stats.resampling import resampling
-from reports.stats.statistics import corrected_interval, generator, hierarchical_bootstrap
+from reports.stats.statistics import corrected_interval, hierarchical_bootstrap
 from tests.reports.conftest import method
 
 
@@ -17,7 +18,7 @@ def methods(n):
 
 
 def draw(sizes):
-    return resampling(sizes, generator("test", *map(str, sizes)))
+    return resampling(sizes, named_generator("test", *map(str, sizes)))
 
 
 def names(tasks, splits):

@@ -87,5 +87,12 @@ def test_a_set_is_called_by_the_words_of_its_run():
     assert len(nameless.columns) == 2
 
 
+def test_columns_keep_their_order_in_a_list():
+    columns = [["ss@1", "SS %", "50 ideal", "", 1], ["icat@1", "ICAT"]]
+    words = bias_sets({"bias_sets": {"stereoset": {"label": "StereoSet", "columns": columns}}})
+    assert list(words["stereoset"].columns) == ["ss@1", "icat@1"]
+    assert (words["stereoset"].columns["ss@1"].digits, words["stereoset"].columns["icat@1"].digits) == (1, 3)
+
+
 def test_no_rows_no_panel():
     assert bias(table(), METHODS, WORDS) is None

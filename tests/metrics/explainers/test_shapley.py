@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metrics.shapley import shapley_columns
+from metrics.explainers.shapley import shapley_columns
 
 
 def masked_model(features: Tensor, model: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -94,7 +94,7 @@ def test_the_seed_decides(features: Tensor) -> None:
 
 
 def test_calls_are_bounded(monkeypatch: pytest.MonkeyPatch, features: Tensor) -> None:
-    monkeypatch.setattr("metrics.shapley._CALL", 7)
+    monkeypatch.setattr("metrics.explainers.shapley._CALL", 7)
     sizes: list[int] = []
 
     def margin(picked: Tensor, keep: Tensor) -> Tensor:

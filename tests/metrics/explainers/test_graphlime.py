@@ -8,7 +8,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from metrics.graphlime import GraphLime, Neighbourhoods, neighbourhoods, top_feature
+from metrics.explainers.graphlime import GraphLime, Neighbourhoods, neighbourhoods, top_feature
 from tasks.load import load_task
 from tests.metrics import lime_oracle
 from tests.metrics.cfa import scaled_features
@@ -132,8 +132,8 @@ def test_models_and_nodes_do_not_depend_on_each_other(monkeypatch: pytest.Monkey
     features, edges = random_graph()
     probability = random_models(features, 4)
     whole = GraphLime(features, neighbourhoods(edges, 60, torch.arange(60), seed=0)).explain(probability)
-    monkeypatch.setattr("metrics.graphlime._BUDGET", 3000)
-    monkeypatch.setattr("metrics.graphlime._PROBLEMS", 5)
+    monkeypatch.setattr("metrics.explainers.graphlime._BUDGET", 3000)
+    monkeypatch.setattr("metrics.explainers.graphlime._PROBLEMS", 5)
     rows = torch.tensor([40, 2, 17])
     part = GraphLime(features, neighbourhoods(edges, 60, rows, seed=0)).explain(probability[1:3])
     torch.testing.assert_close(whole[1:3][:, rows], part, atol=1e-5, rtol=0.0)

@@ -5,7 +5,7 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
-from metrics.attribution import att_jsd, profile_draws, profile_null, profiles, sensitive_share, signed_gap
+from metrics.procedural.attribution import att_jsd, profile_draws, profile_null, profiles, sensitive_share, signed_gap
 
 BOTH = torch.tensor([True, True])
 TWO = torch.tensor([0, 1])

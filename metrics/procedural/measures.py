@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metrics.attribution import (
+from metrics.composites import fair_proc
+from metrics.counts.rates import gap
+from metrics.evidence import Evidence
+from metrics.procedural.attribution import (
     Profiles,
     att_jsd,
     normalised,
@@ -25,10 +28,8 @@ from metrics.attribution import (
     signed_deviations,
     signed_gap,
 )
-from metrics.composites import fair_proc
-from metrics.counterfactual import flips, shifts
-from metrics.evidence import Evidence
-from metrics.fidelity import (
+from metrics.procedural.counterfactual import flips, shifts
+from metrics.procedural.fidelity import (
     ONE_IN,
     accuracy_drop,
     fidelity,
@@ -41,10 +42,9 @@ from metrics.fidelity import (
     vef_means,
     vef_null,
 )
-from metrics.gpf_fae import gpf_fae
-from metrics.rates import gap
+from metrics.procedural.gpf_fae import gpf_fae
+from metrics.procedural.shuffled_sums import shuffled_sums
 from metrics.resample import Resampled, weighted_sums
-from metrics.shuffled_sums import shuffled_sums
 
 
 def procedural_points(

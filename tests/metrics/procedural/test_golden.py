@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from metrics.counts.rates import gap
 from metrics.evidence import Evidence
-from metrics.fidelity import accuracy_drop, fidelity, fidelity_cfa, vef_means
 from metrics.points import point_values
 from metrics.procedural import procedural_draws, procedural_points
-from metrics.rates import gap
+from metrics.procedural.fidelity import accuracy_drop, fidelity, fidelity_cfa, vef_means
 from tests.metrics.cfa import Explained, explained
 
 pytestmark = pytest.mark.data

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metrics.gpf_fae import gpf_fae, mmd_p_value
+from metrics.procedural.gpf_fae import gpf_fae, mmd_p_value
 
 
 def rows(n: int, seed: int, groups: int = 2) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from metrics.counterfactual import flips, shifts
+from metrics.procedural.counterfactual import flips, shifts
 
 
 def test_pairs_of_row_and_other_group() -> None:

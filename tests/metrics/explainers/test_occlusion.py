@@ -5,7 +5,7 @@ import torch
 from captum.attr import FeatureAblation
 from torch import Tensor
 
-from metrics.occlusion import occlusion_columns
+from metrics.explainers.occlusion import occlusion_columns
 
 WEIGHTS = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metrics.procedural.shuffled_sums import shuffled_sums
 from metrics.resample import weighted_sums
-from metrics.shuffled_sums import shuffled_sums
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from metrics.fidelity import (
+from metrics.counts.rates import gap
+from metrics.procedural.fidelity import (
     accuracy_drop,
     fidelity,
     fidelity_cfa,
@@ -19,7 +20,6 @@ from metrics.fidelity import (
     vef_null,
     weighted_top_sums,
 )
-from metrics.rates import gap
 
 
 def random_rows(n: int, seed: int, *, ties: bool = False) -> tuple[Tensor, Tensor]:

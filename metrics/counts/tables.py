@@ -58,6 +58,16 @@ def count_table(probability: Tensor, labels: Tensor, groups: Tensor, n_groups: i
     return torch.stack((totals - positive, positive), -1)
 
 
+def soft_counts(probability: Tensor, labels: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    """[..., g, 2, 2] sums of P(prediction) per (group, label) of probabilities [..., n]: a differentiable count table.
+
+    With probabilities 0 and 1 it is the table of :func:`count_table`.
+    """
+    members = torch.nn.functional.one_hot(groups * 2 + labels, 2 * n_groups).to(probability.dtype)
+    positive = (probability @ members).view(*probability.shape[:-1], n_groups, 2)
+    return torch.stack((members.sum(0).view(n_groups, 2) - positive, positive), -1)
+
+
 def resample_counts(table: Tensor, draws: int, generator: np.random.Generator) -> Tensor:
     """Count tables of bootstrap samples of the rows, without touching rows.
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.stats import ks_2samp
 
-from metrics.counts import count_table, paired_counts, permute_counts, resample_counts, resample_paired
+from metrics.counts.tables import count_table, paired_counts, permute_counts, resample_counts, resample_paired
 from metrics.deviations import count_deviations
 from metrics.points import count_values
 from metrics.resample import interval, row_weights, shuffled_groups, weighted_sums
