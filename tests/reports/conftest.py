@@ -10,7 +10,7 @@ import pytest
 
 from reports.method import Method
 from reports.methods import MethodRow, read_methods, write_methods
-from reports.table import write_results
+from reports.table import FURTHER, frame, write_csv, write_results
 
 TASKS = {
     "german": ("female", "male"),
@@ -418,3 +418,28 @@ def text_report(text_run):
     from reports.table import read_results
 
     return summarise(read_results(text_run))
+
+
+LEVEL_METHODS = ("mixture", "result", "utility", "constant", "logistic_regression", "gradient_boosting")
+LEVEL_TASKS = ("german", "scm", "adult:sex")
+
+
+@pytest.fixture(scope="session")
+def level_run(tmp_path_factory):
+    """Three tasks, six methods, with the tables "levels" and "trials"."""
+    from tests.reports.levels.level_fixtures import made_levels, made_trials
+
+    folder = write_run(tmp_path_factory.mktemp("levels"), tasks=LEVEL_TASKS, methods=LEVEL_METHODS)
+    rows = made_levels(LEVEL_TASKS, LEVEL_METHODS)
+    write_csv(frame(rows, FURTHER["levels"], "levels"), folder / "levels.csv")
+    trials = made_trials(LEVEL_TASKS, ("result", "utility"))
+    write_csv(frame(trials, FURTHER["trials"], "trials"), folder / "trials.csv")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def level_report(level_run):
+    from reports.summary import summarise
+    from reports.table import read_results
+
+    return summarise(read_results(level_run))

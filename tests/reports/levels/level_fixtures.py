@@ -70,3 +70,15 @@ def made_trials(tasks, methods, splits=5, trials=12):
                         values = dict.fromkeys(values, math.nan)
                     rows.append({**head(task, method, split), "trial": trial, **values, "state": state})
     return rows
+
+
+WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
+
+
+def three_rows(mixture, boosting, validation=0.7, status="ok"):
+    """A mixture and thresholded boosted trees on five splits of one task, at one level."""
+    rows = []
+    for split in range(5):
+        rows += level_rows("german", "mixture", split, "plain", "0.05", mixture[split], 0.04, validation, status)
+        rows += level_rows("german", "gradient_boosting", split, "thresholds", "0.05", boosting[split], 0.06, 0.6)
+    return rows

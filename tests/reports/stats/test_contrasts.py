@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from reports.blocks import blocks_of
-from reports.caps import cap_of, uncapped
 from reports.stats.contrasts import contrasts, counted, pool, verdict
 from reports.stats.statistics import corrected_interval, holm
 from tests.reports.conftest import KNOWN
@@ -65,11 +64,6 @@ def test_holm_runs_within_a_block():
     )
     assert {pair: beside[pair].p_holm for pair in alone} == {pair: c.p_holm for pair, c in alone.items()}
     assert {("llm_utility", "llm_base"), ("llm_utility", "utility")} <= set(beside)
-
-
-def test_rows_of_a_task():
-    assert [cap_of(name) for name in ("adult:sex@1000", "german", "a@20 · sensitive keep")] == [1000, None, 20]
-    assert uncapped("adult:sex@1000 · sensitive keep") == "adult:sex · sensitive keep"
 
 
 def test_a_copy_on_fewer_rows_counts_only_alone():
