@@ -93,6 +93,10 @@ class LaneParameters:
         """Networks of the same shape with other weights, and as many as these are."""
         return replace(self, theta=theta)
 
+    def double(self) -> LaneParameters:
+        """The same networks in double precision."""
+        return self.with_theta(self.theta.double())
+
 
 def with_ones(features: Tensor) -> Tensor:
     """[n, d+1]: the features and a column of ones for the bias."""
