@@ -1,16 +1,15 @@
 """Gates and the static mixtures that they must beat."""
 
-from gates.gate import Gate, GateState, ProjectedGate
+from gates.definition import GateDefinition
+from gates.gate import Gate, GateState, ProjectedGate, TrainableGate
 from gates.mixing import mixture_log_probabilities, mixture_margin
-from gates.registry import GATES, load_gate, save_gate
 
 __all__ = [
-    "GATES",
     "Gate",
+    "GateDefinition",
     "GateState",
     "ProjectedGate",
-    "load_gate",
+    "TrainableGate",
     "mixture_log_probabilities",
     "mixture_margin",
-    "save_gate",
 ]

@@ -9,7 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gates.static import StaticWeights, corner
+from gates.candidates import GateFit
+from gates.definition import GateDefinition
+from gates.problem import GateProblem
+from gates.static import StaticWeights, corner, static_fit
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,6 @@ class BestSingleGate(StaticWeights):
     """Weight 1 for expert ``index`` of ``experts``."""
 
     name: ClassVar[str] = "best_single"
-    selectable: ClassVar[bool] = True
     index: int
     experts: int
 
@@ -31,7 +33,7 @@ class BestSingleGate(StaticWeights):
         return corner(self.index, self.experts)
 
 
-def fit_best_single(experts: int, score: Callable[[Tensor], Tensor]) -> BestSingleGate:
+def best_expert(experts: int, score: Callable[[Tensor], Tensor]) -> int:
     """The expert whose validation score is largest (the first one in a tie).
 
     Parameters
@@ -40,4 +42,23 @@ def fit_best_single(experts: int, score: Callable[[Tensor], Tensor]) -> BestSing
     score : callable
         [c, m] candidate weights -> [c] scores on validation rows, larger is better.
     """
-    return BestSingleGate(int(score(torch.eye(experts)).argmax()), experts)
+    return int(score(torch.eye(experts)).argmax())
+
+
+def fit(problem: GateProblem) -> GateFit:
+    """The expert that validation rows prefer."""
+    index = best_expert(problem.experts, problem.rank_points)
+    return static_fit(problem, BestSingleGate(index, problem.experts))
+
+
+GATE = GateDefinition(
+    label="Best single expert",
+    about="the expert that validation rows prefer",
+    gate=BestSingleGate,
+    fit=fit,
+    kind="static",
+    method="best_single",
+    pools=("tabular", "graph", "text", "cross"),
+    colour="sky",
+    place=50,
+)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from gates.candidates import GateFit
+from gates.definition import GateDefinition
 from gates.gate import GateState
+from gates.lanes import train_gate_lanes
+from gates.problem import GateProblem
 
 
 def opinion_features(logits: Tensor) -> Tensor:
@@ -53,7 +59,6 @@ class DenseGate:
     """
 
     name: ClassVar[str] = "dense"
-    selectable: ClassVar[bool] = True
     visible: Tensor
     feature_weight: Tensor
     opinion_weight: Tensor
@@ -132,3 +137,34 @@ def initial_tensors(
         "score_weight": normal(hidden, experts, scale=0.01),
         "score_bias": (lifted / lifted.sum()).log(),
     }
+
+
+def stacked_gates(
+    problem: GateProblem, make: Callable[..., DenseGate], start: Tensor, generator: torch.Generator
+) -> DenseGate:
+    """Untrained gates of all configurations as lanes; all begin at the same parameters, near ``start`` [m]."""
+    configs, features = problem.configs, len(problem.view.feature_names)
+    tensors = initial_tensors(features, problem.experts, problem.budget.hidden, start, generator)
+    temperature = torch.tensor([c.temperature for c in configs])
+    lanes = {name: t.expand(len(configs), *t.shape).clone() for name, t in tensors.items()}
+    lanes["score_bias"] = lanes["score_bias"] * temperature[:, None]  # the start holds at every temperature
+    lanes["score_weight"] = lanes["score_weight"] * temperature[:, None, None]
+    return make(problem.visible, **lanes, temperature=temperature)
+
+
+def fit(problem: GateProblem) -> GateFit:
+    """The best checkpoint of the configuration that validation rows prefer."""
+    return train_gate_lanes(problem, DenseGate.name, partial(stacked_gates, problem, DenseGate))
+
+
+GATE = GateDefinition(
+    label="Dense gate",
+    about="frozen experts, softmax weights row by row",
+    gate=DenseGate,
+    fit=fit,
+    kind="gate",
+    method="gate_dense",
+    pools=("tabular", "graph", "text", "cross"),
+    colour="blue",
+    place=10,
+)

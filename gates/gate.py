@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from tasks.task import TaskView
+from tasks.task import TaskView
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class GateState:
 
 @runtime_checkable
 class Gate(Protocol):
-    """Mixture weights on the simplex for each row."""
+    """Mixture weights on the simplex for each row; ``name`` is that of the file in ``gates/`` that defines it."""
 
     name: ClassVar[str]
 
@@ -52,6 +51,19 @@ class ProjectedGate(Gate, Protocol):
 
     def weights_of(self, projected: Tensor, logits: Tensor) -> Tensor:
         """[..., r, m] weights from [..., r, h] projections and [..., r, m] expert logits."""
+        ...
+
+
+@runtime_checkable
+class TrainableGate(ProjectedGate, Protocol):
+    """A gate with numbers that gradients may change, alone or together with the experts."""
+
+    def trainable(self) -> dict[str, Tensor]:
+        """The tensors that training may change, by name."""
+        ...
+
+    def replace(self, **tensors: Tensor) -> Self:
+        """A gate with some tensors replaced."""
         ...
 
 

@@ -15,11 +15,10 @@ from gates.gate import GateState
 class OracleGate:
     """One-hot weights on the expert with the largest probability of the row's own label.
 
-    It reads labels, so it can be neither selected nor saved nor used on other rows.
+    It reads labels, so it is in no registry: it can be neither fitted nor saved nor used on other rows.
     """
 
     name: ClassVar[str] = "oracle"
-    selectable: ClassVar[bool] = False
     labels: Tensor  # [r] int64 in {0, 1}, of exactly the rows that weights() is asked for
 
     def weights(self, state: GateState) -> Tensor:

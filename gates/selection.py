@@ -34,6 +34,11 @@ class ValidationScore:
     rarer: float = 0.5
 
     @property
+    def parts(self) -> dict[str, float]:
+        """What a history records of it, by name."""
+        return {"utility": self.utility, "fair_res": self.fair_res, "fair_proc": self.fair_proc}
+
+    @property
     def final(self) -> float:
         """Utility minus the known disparities."""
         return self.utility - sum(v for v in (self.fair_res, self.fair_proc) if not math.isnan(v))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from gates.candidates import GateFit
 from gates.gate import GateState
+from gates.problem import GateProblem
 
 
 class StaticWeights:
     """The same weights for every row; a subclass gives them as ``point``, [m]."""
+
+    name: ClassVar[str]
 
     @property
     def point(self) -> Tensor:
@@ -32,6 +38,11 @@ class StaticWeights:
     def weights(self, state: GateState) -> Tensor:
         """[r, m] the same point for every row."""
         return self.weights_of(self.project(state.features), state.logits)
+
+
+def static_fit(problem: GateProblem, gate: StaticWeights) -> GateFit:
+    """The fit of a gate whose weights are found, with its score."""
+    return GateFit(gate, None, problem.finish(gate, problem.score_points(gate.point[None])[0]))
 
 
 def on_simplex(point: Tensor) -> bool:

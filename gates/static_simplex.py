@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from gates.static import StaticWeights, on_simplex
-
-MAX_POINTS = 20_000
+from gates.candidates import GateFit
+from gates.definition import GateDefinition
+from gates.problem import GateProblem
+from gates.simplex import best_point
+from gates.static import StaticWeights, on_simplex, static_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +19,6 @@ class StaticSimplexGate(StaticWeights):
     """Fixed weights ``simplex`` [m] for every row."""
 
     name: ClassVar[str] = "static_simplex"
-    selectable: ClassVar[bool] = True
     simplex: Tensor
 
     def __post_init__(self) -> None:
@@ -34,53 +31,19 @@ class StaticSimplexGate(StaticWeights):
         return self.simplex
 
 
-def simplex_grid(experts: int, parts: int = 20) -> Tensor:
-    """[c, m] all points of the simplex whose coordinates are multiples of 1/parts, c = C(parts+m-1, m-1).
-
-    Raises
-    ------
-    ValueError
-        If there are more than ``MAX_POINTS`` of them.
-    """
-    count = math.comb(parts + experts - 1, experts - 1)
-    if count > MAX_POINTS:
-        raise ValueError(
-            f"a grid of step 1/{parts} over {experts} experts has {count} points, more than {MAX_POINTS}; "
-            "take fewer parts"
-        )
-    grid = np.zeros((1, 0), dtype=np.int64)
-    for _ in range(experts - 1):
-        left = parts - grid.sum(1)
-        rows = np.repeat(grid, left + 1, axis=0)
-        digits = np.concatenate([np.arange(n + 1) for n in left])
-        grid = np.column_stack((rows, digits))
-    full = np.column_stack((grid, parts - grid.sum(1)))
-    return torch.from_numpy(full).to(torch.float32) / parts
+def fit(problem: GateProblem) -> GateFit:
+    """The point of a grid that validation rows prefer."""
+    return static_fit(problem, StaticSimplexGate(best_point(problem.experts, problem.rank_points)))
 
 
-def default_parts(experts: int) -> int:
-    """The finest of 1/20, 1/10, 1/5, 1/4, 1/3, 1/2 that gives at most 2,000 points (1/20 up to four experts)."""
-    fine = (p for p in (20, 10, 5, 4, 3, 2) if math.comb(p + experts - 1, experts - 1) <= 2_000)
-    return next(fine, 1)
-
-
-def fit_static_simplex(
-    experts: int, score: Callable[[Tensor], Tensor], parts: int | None = None, chunk: int = 64
-) -> StaticSimplexGate:
-    """The grid point with the largest validation score; in a tie the one nearest to the uniform mixture.
-
-    Parameters
-    ----------
-    experts : int
-    score : callable
-        [c, m] candidate weights -> [c] scores on validation rows, larger is better.
-    parts : int, optional
-        The grid has step 1/parts; default :func:`default_parts`.
-    chunk : int
-        Candidates scored at once (memory is chunk × rows).
-    """
-    grid = simplex_grid(experts, parts or default_parts(experts))
-    order = grid.square().sum(1).argsort(stable=True)
-    grid = grid[order]
-    scores = torch.cat([score(part) for part in torch.split(grid, chunk)])
-    return StaticSimplexGate(grid[int(scores.argmax())].clone())
+GATE = GateDefinition(
+    label="Static weights",
+    about="one set of weights for all rows",
+    gate=StaticSimplexGate,
+    fit=fit,
+    kind="static",
+    method="static_simplex",
+    pools=("tabular", "graph", "text", "cross"),
+    colour="sky",
+    place=30,
+)

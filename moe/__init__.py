@@ -1,1 +1,1 @@
-"""The mixture: composition, gate training, joint fine-tuning, routing. Start at :class:`moe.mixture.Mixture`."""
+"""The mixture: composition, joint fine-tuning, explanation, routing, serving. Start at :class:`moe.mixture.Mixture`."""

@@ -19,8 +19,8 @@ from experts.networks.mlp import MLPExpert
 from experts.tuning.out_of_fold import Recipe, out_of_fold_logits
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate
+from gates.fitting import fit_gate
 from gates.gate import GateState
-from gates.lanes import train_gate
 from gates.mixing import mixture_margin
 from gates.uniform import UniformGate
 from moe.finetune import fine_tune
@@ -128,7 +128,7 @@ class FairMixtureClassifier(LaneClassifier):
         if not self.fairness_active_:
             return Mixture(tuple(experts), UniformGate(1)), steps, False
         train, validation = view.split.train, view.split.validation
-        fit = train_gate(
+        fit = fit_gate(
             view,
             out_of_fold_logits(
                 view, recipes, budget=self._budget(), seed=derive_seed(seed, "folds"), folds=min(self.folds, len(train))

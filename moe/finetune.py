@@ -14,17 +14,16 @@ from experts.networks.integrated_gradients import by_column, column_indicator
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from foundation.seeding import derive_seed
-from gates.dense import DenseGate
-from gates.gate import GateState, ProjectedGate
+from gates.flat import FlatGate
+from gates.gate import GateState, ProjectedGate, TrainableGate
 from gates.mixing import mixture_margin
 from gates.objective import attribution_gap, mixture_terms
+from gates.problem import EXPLAINED_ROWS
 from gates.selection import ValidationScore, validation_scores
+from gates.snapshots import best_snapshot
 from moe.mixture import Mixture
 from moe.projection import NetworkProjection
 from tasks.task import TaskView
-
-EXPLAINED_ROWS = 1024
-"""Validation rows on which ATT_JSD is measured when no other procedural score is given."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class FineTuneConfig:
     learning_rate : float > 0
         Small: the system starts from a chosen optimum.
     lambda_fair, lambda_attention, balance : float >= 0
-        As in :class:`gates.lanes.GateConfig`.
+        As in :class:`gates.settings.GateConfig`.
     steps : int
     batch : int
         Rows per step when the training rows do not fit in one batch.
@@ -125,26 +124,15 @@ def fine_tune(
         raise ValueError(
             f"experts of family {', '.join(others)} cannot be fine-tuned jointly; train only the gate of such a mixture"
         )
-    judge = _Judge(view, procedural or _default_procedural(view))
-    before = judge.score(mixture)
-    best = FineTuning(mixture, False, None, before, before)
-    history: list[dict[str, float | int]] = []
-    for index, config in enumerate(configs):
-        run_best, waited = before, 0
-        for step, snapshot in _run(view, mixture, config, seed):
-            score = judge.score(snapshot)
-            history.append({"config": index, "step": step, **vars_of(score)})
-            if score.better_than(best.after, utility_floor):
-                best = FineTuning(snapshot, True, config, before, score)
-            run_best, waited = (score, 0) if score.better_than(run_best, utility_floor) else (run_best, waited + 1)
-            if waited >= config.patience:
-                break
-    return replace(best, history=history)
-
-
-def vars_of(score: ValidationScore) -> dict[str, float]:
-    """The parts of a score by name."""
-    return {"utility": score.utility, "fair_res": score.fair_res, "fair_proc": score.fair_proc}
+    found = best_snapshot(
+        mixture,
+        configs,
+        lambda config: _run(view, mixture, config, seed),
+        judge=_Judge(view, procedural or _default_procedural(view)).score,
+        better=lambda one, other: one.better_than(other, utility_floor),
+    )
+    history = [{"config": index, "step": step, **score.parts} for index, step, score in found.history]
+    return FineTuning(found.system, found.config is not None, found.config, found.before, found.score, history)
 
 
 def _default_procedural(view: TaskView) -> Callable[[Mixture], float]:
@@ -178,9 +166,8 @@ class _System:
 
     def __init__(self, mixture: Mixture, experts: Sequence[MLPExpert]) -> None:
         self._mixture, self._experts = mixture, experts
-        gate = mixture.gate
-        self._gate_parts = gate.trainable() if isinstance(gate, DenseGate) else {}
-        parts = [*(e.parameters.theta for e in experts), *(t.reshape(1, -1) for t in self._gate_parts.values())]
+        self._flat = FlatGate(mixture.gate) if isinstance(mixture.gate, TrainableGate) else None
+        parts = [*(e.parameters.theta for e in experts), *([] if self._flat is None else [self._flat.theta])]
         self._sizes = [p.shape[1] for p in parts]
         self.theta = torch.cat([p.detach() for p in parts], 1)
 
@@ -191,12 +178,7 @@ class _System:
             LaneParameters(part, e.parameters.n_features, e.parameters.hidden)
             for part, e in zip(parts, self._experts, strict=False)
         ]
-        gate = self._mixture.gate
-        if not isinstance(gate, DenseGate):
-            return nets, gate
-        shapes = ((name, t.shape) for name, t in self._gate_parts.items())
-        tensors = {name: p.view(shape) for p, (name, shape) in zip(parts[len(nets) :], shapes, strict=True)}
-        return nets, gate.replace(**tensors)
+        return nets, self._mixture.gate if self._flat is None else self._flat.gate(parts[-1])
 
     def snapshot(self) -> Mixture:
         """The whole mixture as it is now; later steps do not change it."""

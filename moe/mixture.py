@@ -16,8 +16,7 @@ from experts.expert import Expert
 from experts.networks.integrated_gradients import by_column, column_indicator
 from experts.networks.mlp import MLPExpert
 from foundation.files import write_json
-from gates.dense import DenseGate
-from gates.gate import GateState, ProjectedGate, masked_features
+from gates.gate import GateState, ProjectedGate, TrainableGate, masked_features
 from gates.mixing import mixture_margin
 from gates.registry import load_gate, save_gate
 from metrics.occlusion import occlusion_columns
@@ -104,7 +103,7 @@ class Mixture:
     @property
     def parameter_count(self) -> int:
         """Numbers that were learnt, in the experts that are networks or adapters and in the gate."""
-        gate = self.gate.trainable() if isinstance(self.gate, DenseGate) else {}
+        gate = self.gate.trainable() if isinstance(self.gate, TrainableGate) else {}
         return sum(map(_learnt, self.experts)) + sum(t.numel() for t in gate.values())
 
     def save(self, folder: Path) -> None:

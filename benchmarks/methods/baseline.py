@@ -52,6 +52,26 @@ class Baseline:
     published : callable or None
         (name of the data set) → parameters of the method's paper, used instead of tuning where a suite says
         ``settings = "published"``; None: the method is tuned there too.
+    kind : str
+        A key of :data:`reports.names.KINDS`: "baseline", or "own" for a method of the user's own.
+    colour : str
+        Of its mark: blue, sky, green, orange, vermillion, purple, ink or grey.
+    explainer : str
+        How its reasons are found: "integrated_gradients", "shapley_sampling" or "occlusion"; both words where its
+        parameters decide.
+    seconds : (float, float)
+        What a trial takes on one core: fixed, and per 10,000 training rows.
+    secondary : bool
+        Whether it is there to explain others, so that long tables fold it.
+    landmark : bool
+        Whether diagrams that show the best few show it wherever it stands.
+    levels : tuple of (str, str)
+        (side, variant): where it stands in the comparison at fairness levels, as "rival" that a mixture has to beat or
+        as "reference" that utilities are measured from, "plain" or with "thresholds".
+    compared : tuple of (str, str)
+        (block, other method): differences that are told, this one minus the other.
+    place : int
+        Order on the pages, small first; equal ones by name. New methods stand last.
     """
 
     label: str
@@ -64,3 +84,12 @@ class Baseline:
     graph: bool = False
     sensitive_at_prediction: bool = False
     published: Callable[[str], Params] | None = None
+    kind: str = "baseline"
+    colour: str = "ink"
+    explainer: str = "shapley_sampling"
+    seconds: tuple[float, float] = (1.0, 1.0)
+    secondary: bool = False
+    landmark: bool = False
+    levels: tuple[tuple[str, str], ...] = ()
+    compared: tuple[tuple[str, str], ...] = ()
+    place: int = 1000

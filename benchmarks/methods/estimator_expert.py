@@ -117,7 +117,9 @@ class EstimatorExpert:
         write_json(folder / "expert.json", {**facts, "asked": self.answer, "settings": dict(self.settings)})
 
 
-def fit_estimator(factory: Callable[[], Any], view: TaskView, seed: int, *, name: str) -> EstimatorExpert:
+def fit_estimator(
+    factory: Callable[[], Any], view: TaskView, seed: int, *, name: str, family: str = "own"
+) -> EstimatorExpert:
     """Fit a scikit-learn-like estimator on the training rows.
 
     Parameters
@@ -128,6 +130,8 @@ def fit_estimator(factory: Callable[[], Any], view: TaskView, seed: int, *, name
     seed : int
     name : str
         Of the method, for errors.
+    family : str
+        What the model is.
 
     Returns
     -------
@@ -154,7 +158,7 @@ def fit_estimator(factory: Callable[[], Any], view: TaskView, seed: int, *, name
     further = {"sensitive_features": groups} if takes_groups(model.fit) else {}
     fitted = model.fit(_numbers(encoded(view, train)), view.labels[train].numpy(), **further)
     model = model if fitted is None else fitted
-    return EstimatorExpert(model, _answer(model, view, name), name, seed, settings=_settings(model))
+    return EstimatorExpert(model, _answer(model, view, name), name, seed, family, _settings(model))
 
 
 def _seed(model: Any, seed: int) -> None:

@@ -119,6 +119,7 @@ def load_own(name: str) -> Baseline:
         space=lambda: space,
         fair=bool(getattr(factory, "fair", False)),
         sensitive_at_prediction=_takes_sensitive(estimator),
+        kind="own",
     )
 
 

@@ -34,8 +34,10 @@ from experts.expert import ROLES, Expert, Role
 from experts.tuning.folds import fold_of_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed, torch_generator
-from gates.lanes import DEFAULT_CONFIGS, GateFit, train_gate
+from gates.candidates import GateFit
+from gates.fitting import fit_gate
 from gates.selection import ValidationScore, validation_scores
+from gates.settings import DEFAULT_CONFIGS
 from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.base import Base, load_base
 from llm_experts.mixtures.dispatch import BayesDispatcher
@@ -222,7 +224,7 @@ class LLMSystem:
             rows = self.view.split.validation
             probe(self.experts, self.view, rows)
             with self.ledger.clock(f"gate {families} {kind}"):
-                self._gates[families, kind] = train_gate(
+                self._gates[families, kind] = fit_gate(
                     self.view,
                     logits_oof,
                     kind,

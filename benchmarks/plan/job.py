@@ -28,7 +28,7 @@ from tasks.registry import resolve, task_name
 
 BASELINE_BASE = (
     "benchmarks/methods/baseline.py", "benchmarks/methods/baseline_tuning.py", "benchmarks/methods/estimator_expert.py",
-    "benchmarks/methods/graph_models.py",
+    "benchmarks/methods/graph_model.py",
 )  # fmt: skip
 """Files that baselines stand on."""
 

@@ -33,8 +33,9 @@ from experts.expert import ROLES, Expert, Role
 from experts.tuning.tuned import Tuned as TunedRole
 from foundation.files import write_json
 from foundation.seeding import derive_seed
+from gates.candidates import GateFit
+from gates.fitting import fit_gate
 from gates.gate import ProjectedGate
-from gates.lanes import GateFit, train_gate
 from metrics.procedural import procedural_points
 from moe.finetune import FineTuning, fine_tune
 from moe.mixture import Mixture
@@ -222,7 +223,7 @@ class System:
             logits_oof = self.logits_oof(pool)
             logits_validation, attributions_train, attributions_validation = self._expert_outputs(pool)
             with self.ledger.clock(gate_entry(pool, kind)):
-                self._gates[pool, kind] = train_gate(
+                self._gates[pool, kind] = fit_gate(
                     self.view,
                     logits_oof,
                     kind,

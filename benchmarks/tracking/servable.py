@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from experts.expert import Expert
     from tasks.task import TaskView
 
-PACKAGES = ("tasks", "metrics", "experts", "gates", "moe")
+PACKAGES = ("foundation", "tasks", "metrics", "experts", "gates", "moe")
 """Code that travels with the model, so that it loads where fairmoe is not installed."""
 
 SERVING_LIBRARIES = ("numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "scipy", "torch")
@@ -42,7 +42,7 @@ def log_model(run_id: str, folder: Path) -> None:
     with mlflow.start_run(run_id=run_id):
         mlflow.pyfunc.log_model(
             name="mixture",
-            python_model=str(ROOT / "benchmarks" / "mlflow_model.py"),
+            python_model=str(ROOT / "benchmarks" / "tracking" / "mlflow_model.py"),
             artifacts={"system": str(folder)},
             code_paths=[str(ROOT / name) for name in PACKAGES],
             pip_requirements=[f"{name}=={version.split('+')[0]}" for name, version in _versions().items()],

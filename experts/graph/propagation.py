@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experts.graph.adjacency import symmetric_weights
 from experts.graph.settings import KINDS, Kind
 from experts.graph.sparse import Csr, scipy_sparse
 from experts.networks.lane_expert import ExpertError
@@ -60,8 +61,15 @@ def _operators(edges: Tensor, n: int, kind: Kind) -> Operators:
     looped = adjacency + scipy_sparse.eye_array(n)
     if kind == "gin":
         return (_single(looped / np.sqrt(np.mean((1 + degree) ** 2))),)
-    root = scipy_sparse.diags_array((1 + degree) ** -0.5)
-    return (_single(root @ looped @ root),)
+    return (_single(_normalised(looped)),)
+
+
+def _normalised(matrix: Csr) -> Csr:
+    """D^-½ A D^-½ in the precision of A."""
+    places = matrix.tocoo()
+    ends = torch.from_numpy(np.stack([places.row, places.col]).astype(np.int64))
+    values = symmetric_weights(ends, torch.from_numpy(places.data), matrix.shape[0]).numpy()
+    return scipy_sparse.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _single(matrix: Csr) -> Csr:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,8 @@ import numpy as np
 import scipy.sparse
 import torch
 from torch import Tensor
+
+from experts.graph.adjacency import compressed
 
 scipy_sparse: Any = scipy.sparse
 Csr = Any
@@ -60,9 +61,7 @@ def _csr_tensor(matrix: Csr) -> Tensor:
     """Indices of 32 bits: the kernels want them, and would convert longer ones at every product."""
     starts, columns = (torch.from_numpy(part.astype(np.int32)) for part in (matrix.indptr, matrix.indices))
     values, shape = torch.from_numpy(matrix.data.astype(np.float32)), (int(matrix.shape[0]), int(matrix.shape[1]))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
-        return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
+    return compressed(starts, columns, values, shape)
 
 
 def _product(matrix: Tensor, values: Tensor) -> Tensor:

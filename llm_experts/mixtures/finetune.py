@@ -15,6 +15,7 @@ from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities
+from gates.snapshots import best_snapshot
 from llm_experts.adapters.kind import AdapterError
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.reading.calibration import calibrated
@@ -133,19 +134,16 @@ def fine_tune(
     """
     if any(expert.adapter is None for expert in experts):
         raise AdapterError("The base itself has nothing to fine-tune; leave it out, or train the gate alone.")
-    before = judge(tuple(experts), gate)
-    best = FineTuning(tuple(experts), gate, False, None, before, before)
-    for index, config in enumerate(configs):
-        run_best, waited = before, 0
-        for step, (tuned, tuned_gate) in _run(texts, experts, gate, config, seed, best.notes):
-            score = judge(tuned, tuned_gate)
-            best.history.append((index, step, score))
-            if better(score, best.after):
-                best = replace(best, experts=tuned, gate=tuned_gate, kept=True, config=config, after=score)
-            run_best, waited = (score, 0) if better(score, run_best) else (run_best, waited + 1)
-            if waited >= config.patience:
-                break
-    return best
+    notes: list[str] = []
+    found = best_snapshot(
+        (tuple(experts), gate),
+        configs,
+        lambda config: _run(texts, experts, gate, config, seed, notes),
+        judge=lambda system: judge(*system),
+        better=better,
+    )
+    kept = found.config is not None
+    return FineTuning(*found.system, kept, found.config, found.before, found.score, found.history, notes)
 
 
 def _run(

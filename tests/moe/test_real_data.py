@@ -13,7 +13,8 @@ from experts.expert import ROLES
 from experts.networks.trainer import Budget
 from experts.tuning.networks import tune
 from experts.tuning.out_of_fold import out_of_fold_logits
-from gates.lanes import GateBudget, train_gate
+from gates.fitting import fit_gate
+from gates.settings import GateBudget
 from moe.finetune import FineTuneConfig, fine_tune
 from moe.mixture import Mixture
 from moe.routing import routing_report
@@ -36,7 +37,7 @@ def test_german_from_experts_to_a_mixture(tmp_path: Path) -> None:
     floor = fair[0].floor
     assert floor is not None
     train, validation = view.split.train, view.split.validation
-    fit = train_gate(
+    fit = fit_gate(
         view,
         out_of_fold_logits(view, [t.recipe for t in (utility, *fair)], budget=BUDGET, seed=0, folds=3),
         "dense",

@@ -10,16 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.methods.baseline import Params
-from benchmarks.methods.graph_models import (
-    GraphModel,
-    Propagate,
-    adam,
-    adjacency_operator,
-    dropout,
-    gcn_operator,
-    seeded,
-    train,
-)
+from benchmarks.methods.baselines._graph_operators import adjacency_operator, gcn_operator
+from benchmarks.methods.baselines._graph_training import adam, dropout, seeded, train
+from benchmarks.methods.graph_model import GraphModel, Propagate
 from foundation.seeding import torch_generator
 from tasks.task import TaskView
 

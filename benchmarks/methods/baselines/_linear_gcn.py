@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.methods.graph_models import csr, from_sorted, positions, seeded, undirected, with_self_loops
+from benchmarks.methods.baselines._graph_operators import undirected
+from benchmarks.methods.baselines._graph_training import seeded
+from experts.graph.adjacency import normalised
 from tasks.task import TaskView
 
 HIDDEN = 16
@@ -51,9 +53,4 @@ class LinearGCN(nn.Module):
 
 def weighted_operator(view: TaskView, weights: Tensor) -> Tensor:
     """[n, n] CSR D^-1/2 (A + I) D^-1/2 of a task's graph with weights [m] ≥ 0 on its edges."""
-    nodes = len(view.features)
-    ends = with_self_loops(undirected(view), nodes)
-    adjacency = csr(ends, torch.cat((weights, weights, torch.ones(nodes))), (nodes, nodes))
-    places, values = positions(adjacency), adjacency.values()
-    root = torch.zeros(nodes).index_add_(0, places[0], values).rsqrt()
-    return from_sorted(places, values * root[places[0]] * root[places[1]], (nodes, nodes))
+    return normalised(undirected(view), len(view.features), weights.repeat(2))

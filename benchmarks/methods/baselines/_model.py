@@ -15,20 +15,24 @@ from foundation.files import write_json
 from tasks.task import TaskView
 
 
-class Model(Protocol):
-    """A fitted model: margins of feature rows, and what is needed to keep it."""
+class Fitted(Protocol):
+    """What is needed to keep a fitted model."""
 
     @property
     def parameter_count(self) -> int:
         """Number of fitted numbers (of trees: of nodes)."""
         ...
 
-    def margins(self, features: Tensor) -> Tensor:
-        """[r] float32 margins of class 1 of feature rows [r, d]."""
-        ...
-
     def write(self, folder: Path) -> None:
         """Write the weights where a safe format for them exists; never a pickle."""
+        ...
+
+
+class Model(Fitted, Protocol):
+    """A fitted model: margins of feature rows."""
+
+    def margins(self, features: Tensor) -> Tensor:
+        """[r] float32 margins of class 1 of feature rows [r, d]."""
         ...
 
 
@@ -41,20 +45,11 @@ class Additive(Protocol):
         ...
 
 
-class GroupModel(Protocol):
+class GroupModel(Fitted, Protocol):
     """A model that must know the group of a row."""
-
-    @property
-    def parameter_count(self) -> int:
-        """Number of fitted numbers (of trees: of nodes)."""
-        ...
 
     def margins(self, features: Tensor, groups: Tensor) -> Tensor:
         """[r] float32 margins of class 1 of feature rows [r, d] of members of groups [r]."""
-        ...
-
-    def write(self, folder: Path) -> None:
-        """Write the weights where a safe format for them exists; never a pickle."""
         ...
 
 

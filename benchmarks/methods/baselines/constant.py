@@ -47,8 +47,13 @@ def fit(view: TaskView, params: Params, seed: int) -> Constant:  # noqa: ARG001
 
 METHOD = Baseline(
     label="Constant predictor",
-    about="the share of class 1 among training rows, for everybody; perfectly equal and useless",
+    about="the same answer for everyone",
     family="constant",
     reference="the least that any method must beat",
     fit=fit,
+    colour="grey",
+    explainer="integrated_gradients",
+    place=10,
+    seconds=(0.0, 0.0),
+    landmark=True,
 )

@@ -21,8 +21,10 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as loss
 
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._graph_operators import gcn_operator, undirected
+from benchmarks.methods.baselines._graph_training import adam, train
 from benchmarks.methods.baselines._linear_gcn import LinearGCN, weighted_operator
-from benchmarks.methods.graph_models import GraphModel, adam, gcn_operator, train, undirected
+from benchmarks.methods.graph_model import GraphModel
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
@@ -203,7 +205,7 @@ def published(dataset: str) -> Params:  # noqa: ARG001
 
 METHOD = Baseline(
     label="EDITS",
-    about="attributes and edges are changed until groups look alike, then a GCN",
+    about="attributes and edges changed, then a GCN",
     family="gcn",
     reference="Dong, Liu, Jalaian, Li: EDITS: Modeling and Mitigating Data Bias for Graph Neural Networks, WWW 2022",
     fit=fit,
@@ -211,4 +213,8 @@ METHOD = Baseline(
     fair=True,
     graph=True,
     published=published,
+    colour="orange",
+    explainer="occlusion",
+    place=160,
+    levels=(("rival", "plain"),),
 )

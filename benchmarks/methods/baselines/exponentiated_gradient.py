@@ -40,10 +40,15 @@ def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
 
 METHOD = Baseline(
     label="ExponentiatedGradient (linear)",
-    about="a random choice among linear models that keeps the gap of every group to all rows small",
+    about="a random choice among reweighted linear models",
     family="reduction",
     reference="Agarwal et al., A Reductions Approach to Fair Classification, ICML 2018; fairlearn",
     fit=fit,
     space=space,
     fair=True,
+    colour="orange",
+    explainer="shapley_sampling",
+    place=60,
+    seconds=(0.45, 0.2),
+    levels=(("rival", "plain"),),
 )

@@ -51,11 +51,17 @@ def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
 
 METHOD = Baseline(
     label="ExponentiatedGradient (trees)",
-    about="a random choice among small boosted trees that keeps the gap of every group to all rows small",
+    about="a random choice among reweighted small trees",
     family="reduction",
     reference="Agarwal et al., A Reductions Approach to Fair Classification, ICML 2018, on LightGBM. Constrained "
     "boosting as in FairGBM (Cruz et al., ICLR 2023), whose package has had no release since 2023 and is not used",
     fit=fit,
     space=space,
     fair=True,
+    colour="orange",
+    explainer="shapley_sampling",
+    place=70,
+    seconds=(0.45, 0.75),
+    secondary=True,
+    levels=(("rival", "plain"),),
 )

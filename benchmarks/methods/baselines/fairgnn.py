@@ -17,7 +17,8 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, smoothed
-from benchmarks.methods.graph_models import GraphModel, adam, seeded, train
+from benchmarks.methods.baselines._graph_training import adam, seeded, train
+from benchmarks.methods.graph_model import GraphModel
 from foundation.seeding import torch_generator
 from metrics.points import point_values
 from tasks.task import TaskView
@@ -166,7 +167,7 @@ class _Choice:
 
 METHOD = Baseline(
     label="FairGNN",
-    about="GCN whose representations an adversary cannot read the group from",
+    about="GCN with an adversary on the group",
     family="gcn",
     reference="Dai and Wang, Say No to the Discrimination: Learning Fair Graph Neural Networks with Limited Sensitive "
     "Attribute Information, WSDM 2021",
@@ -175,4 +176,8 @@ METHOD = Baseline(
     fair=True,
     graph=True,
     published=published,
+    colour="orange",
+    explainer="occlusion",
+    place=150,
+    levels=(("rival", "plain"),),
 )

@@ -26,8 +26,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph import smoothed
+from benchmarks.methods.baselines._graph_training import seeded
 from benchmarks.methods.baselines._linear_gcn import HIDDEN, LinearGCN
-from benchmarks.methods.graph_models import GraphModel, seeded
+from benchmarks.methods.graph_model import GraphModel
 from foundation.seeding import torch_generator
 from metrics.points import point_values
 from tasks.task import TaskView
@@ -238,7 +239,7 @@ def published(dataset: str) -> Params:
 
 METHOD = Baseline(
     label="FairVGNN",
-    about="learnt masks hide attributes that tell an adversary the group, and bound their weights",
+    about="learnt masks of attributes that tell the group",
     family="gcn",
     reference="Wang, Zhao, Dong, Chen, Li, Derr: Improving Fairness in Graph Neural Networks via Mitigating Sensitive "
     "Attribute Leakage, KDD 2022",
@@ -247,4 +248,8 @@ METHOD = Baseline(
     fair=True,
     graph=True,
     published=published,
+    colour="orange",
+    explainer="occlusion",
+    place=170,
+    levels=(("rival", "plain"),),
 )

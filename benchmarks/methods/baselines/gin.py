@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph import fit_plain, published, space
-from benchmarks.methods.graph_models import GraphModel
+from benchmarks.methods.graph_model import GraphModel
 from tasks.task import TaskView
 
 
@@ -15,11 +15,14 @@ def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
 
 METHOD = Baseline(
     label="GIN",
-    about="graph isomorphism network, one layer, without any regard to groups",
+    about="plain graph isomorphism network",
     family="gin",
     reference="Xu et al., How Powerful are Graph Neural Networks?, ICLR 2019",
     fit=fit,
     space=space,
     graph=True,
     published=published,
+    colour="ink",
+    explainer="occlusion",
+    place=130,
 )

@@ -67,10 +67,16 @@ def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
 
 METHOD = Baseline(
     label="HistGradientBoosting",
-    about="gradient-boosted trees of scikit-learn, without any regard to groups",
+    about="plain trees, no fairness method",
     family="gbdt",
     reference="Friedman, Greedy Function Approximation, Annals of Statistics 2001; scikit-learn "
     "HistGradientBoostingClassifier",
     fit=fit,
     space=space,
+    colour="ink",
+    explainer="shapley_sampling",
+    place=30,
+    seconds=(0.1, 0.25),
+    landmark=True,
+    levels=(("rival", "thresholds"), ("reference", "thresholds")),
 )

@@ -81,11 +81,16 @@ def _quiet_fairlearn() -> Iterator[None]:
 
 METHOD = Baseline(
     label="GridSearch (linear)",
-    about="linear models under many fairness multipliers, and the best compromise among them",
+    about="the best of a grid of linear models",
     family="reduction",
     reference="Agarwal, Dudik and Wu, Fair Regression: Quantitative Definitions and Reduction-Based Algorithms, ICML "
     "2019; Agarwal et al., ICML 2018; fairlearn",
     fit=fit,
     space=space,
     fair=True,
+    colour="orange",
+    explainer="integrated_gradients",
+    place=80,
+    seconds=(0.07, 0.06),
+    secondary=True,
 )

@@ -37,9 +37,14 @@ def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
 
 METHOD = Baseline(
     label="LightGBM",
-    about="gradient-boosted trees, without any regard to groups",
+    about="plain trees, no fairness method",
     family="gbdt",
     reference="Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017",
     fit=fit,
     space=space,
+    colour="ink",
+    explainer="shapley_sampling",
+    place=40,
+    seconds=(0.02, 0.2),
+    levels=(("rival", "thresholds"), ("reference", "thresholds")),
 )

@@ -30,9 +30,15 @@ def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
 
 METHOD = Baseline(
     label="Logistic regression",
-    about="a linear model with an L2 penalty",
+    about="plain, without a fairness method",
     family="linear",
     reference="Cox, The Regression Analysis of Binary Sequences, JRSS B 1958; scikit-learn LogisticRegression",
     fit=fit,
     space=space,
+    colour="grey",
+    explainer="integrated_gradients",
+    place=20,
+    seconds=(0.01, 0.01),
+    landmark=True,
+    levels=(("reference", "thresholds"),),
 )

@@ -14,16 +14,10 @@ from torch.nn.functional import cosine_similarity
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph import PUBLISHED, TUNED, GCNLayer, NodeClassifier, loss_of, scales, smoothed
-from benchmarks.methods.graph_models import (
-    GraphModel,
-    adam,
-    from_sorted,
-    gcn_operator,
-    positions,
-    rows_of,
-    seeded,
-    train,
-)
+from benchmarks.methods.baselines._graph_operators import gcn_operator
+from benchmarks.methods.baselines._graph_training import adam, seeded, train
+from benchmarks.methods.graph_model import GraphModel
+from experts.graph.adjacency import from_sorted, positions, rows_of
 from foundation.seeding import torch_generator
 from tasks.task import TaskView
 
@@ -183,7 +177,7 @@ def _spectral(linear: nn.Linear) -> nn.Linear:
 
 METHOD = Baseline(
     label="NIFTY",
-    about="GCN that learns to represent a person alike when edges, features or the group change",
+    about="GCN alike under changed edges, features and groups",
     family="gcn",
     reference="Agarwal et al., Towards a Unified Framework for Fair and Stable Graph Representation Learning, UAI 2021",
     fit=fit,
@@ -191,4 +185,8 @@ METHOD = Baseline(
     fair=True,
     graph=True,
     published=published,
+    colour="orange",
+    explainer="occlusion",
+    place=140,
+    levels=(("rival", "plain"),),
 )

@@ -46,11 +46,15 @@ def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
 
 METHOD = Baseline(
     label="Reweighing",
-    about="training rows weighted so that group and label are independent",
+    about="row weights make group and label independent",
     family="reweighing",
     reference="Kamiran and Calders, Data Preprocessing Techniques for Classification without Discrimination, "
     "Knowledge and Information Systems 2012",
     fit=fit,
     space=space,
     fair=True,
+    colour="orange",
+    explainer="integrated_gradients or shapley_sampling",
+    place=50,
+    seconds=(0.01, 0.01),
 )

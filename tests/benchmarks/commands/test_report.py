@@ -1,10 +1,18 @@
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from benchmarks.commands.report import report
+from tests.reports.conftest import write_run
 
 app = typer.Typer()
 app.command()(report)
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_run(tmp_path / "run")
+    return tmp_path / "run"
 
 
 def test_says_where_the_pages_are(run):

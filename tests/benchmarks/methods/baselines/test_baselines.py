@@ -91,6 +91,7 @@ def test_is_an_expert(name: str) -> None:
     assert isinstance(expert, Expert)
     assert expert.role == "baseline"
     assert expert.family == load_baseline(name).family
+    assert expert.explainer in load_baseline(name).explainer.split(" or ")
     assert expert.parameter_count >= 1
     logits = expert.logits(VIEW, VIEW.split.test)
     assert logits.dtype == torch.float32

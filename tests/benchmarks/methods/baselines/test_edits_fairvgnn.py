@@ -6,8 +6,8 @@ import torch
 from scipy.stats import wasserstein_distance
 
 from benchmarks.methods.baselines import edits, fairvgnn
+from benchmarks.methods.baselines._graph_operators import gcn_operator, undirected
 from benchmarks.methods.baselines._linear_gcn import LinearGCN, weighted_operator
-from benchmarks.methods.graph_models import gcn_operator, undirected
 from metrics.points import point_values
 from tasks.load import load_task
 

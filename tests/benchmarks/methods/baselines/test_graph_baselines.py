@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from benchmarks.methods import graph_models
-from benchmarks.methods.baselines import _graph, fairgnn, load_baseline, nifty
-from benchmarks.methods.graph_models import GraphError, GraphModel
+from benchmarks.methods.baselines import _graph, _graph_operators, _graph_training, fairgnn, load_baseline, nifty
+from benchmarks.methods.graph_model import GraphError, GraphModel
 from experts.evidence import collect_evidence
 from metrics.occlusion import occlusion_columns
 from metrics.points import point_values
@@ -62,11 +61,6 @@ def dense_normalised(edges: Tensor, nodes: int) -> Tensor:
 # Operators
 
 
-def test_two_joined_nodes_and_a_lonely_one() -> None:
-    operator = graph_models.normalised(torch.tensor([[0, 1], [1, 0]]), 3)
-    torch.testing.assert_close(operator.to_dense(), torch.tensor([[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]]))
-
-
 def test_gcn_layer_is_that_of_torch_geometric() -> None:
     from torch_geometric.nn import GCNConv
 
@@ -75,8 +69,8 @@ def test_gcn_layer_is_that_of_torch_geometric() -> None:
     with torch.no_grad():
         torch_layer.bias.uniform_(-1, 1)
         ours.conv.load_state_dict(torch_layer.state_dict())
-        expected = torch_layer(VIEW.features, graph_models.undirected(VIEW))
-        operator = graph_models.gcn_operator(VIEW)
+        expected = torch_layer(VIEW.features, _graph_operators.undirected(VIEW))
+        operator = _graph_operators.gcn_operator(VIEW)
         torch.testing.assert_close(ours(operator @ VIEW.features), expected, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(ours.conv(VIEW.features, operator), expected, atol=1e-5, rtol=1e-5)
 
@@ -84,24 +78,14 @@ def test_gcn_layer_is_that_of_torch_geometric() -> None:
 def test_gin_layer_is_that_of_torch_geometric() -> None:
     ours: Any = _graph.GINLayer(VIEW.features.shape[1], 4).eval()
     with torch.no_grad():
-        expected = ours.conv(VIEW.features, graph_models.undirected(VIEW))
+        expected = ours.conv(VIEW.features, _graph_operators.undirected(VIEW))
         found = ours(_graph.summed(VIEW, _graph.TUNED)(VIEW.features))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_rows_of_an_operator() -> None:
-    operator, rows = graph_models.gcn_operator(VIEW), torch.tensor([7, 0, 299, 7])
-    torch.testing.assert_close(graph_models.rows_of(operator, rows).to_dense(), operator.to_dense()[rows])
-
-
-def test_csr_sums_what_stands_at_the_same_place() -> None:
-    matrix = graph_models.csr(torch.tensor([[1, 0, 1], [2, 1, 2]]), torch.tensor([1.0, 5, 2]), (2, 3))
-    torch.testing.assert_close(matrix.to_dense(), torch.tensor([[0, 5.0, 0], [0, 0, 3]]))
-
-
 def test_an_operator_is_made_once() -> None:
-    assert graph_models.gcn_operator(VIEW) is graph_models.gcn_operator(VIEW)
-    assert graph_models.gcn_operator(VIEW) is not graph_models.adjacency_operator(VIEW)
+    assert _graph_operators.gcn_operator(VIEW) is _graph_operators.gcn_operator(VIEW)
+    assert _graph_operators.gcn_operator(VIEW) is not _graph_operators.adjacency_operator(VIEW)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -127,18 +111,18 @@ def test_the_weights_of_the_best_checkpoint_stay() -> None:
     def step(epoch: int) -> None:
         nn.init.constant_(layer.weight, float(epoch))
 
-    assert graph_models.train([layer], 4, step, lambda: next(losses)) == 2
+    assert _graph_training.train([layer], 4, step, lambda: next(losses)) == 2
     assert layer.weight.item() == 2.0
     assert not layer.training
 
 
 def test_divergence_is_an_error() -> None:
     with pytest.raises(ArithmeticError, match="diverged"):
-        graph_models.train([nn.Linear(1, 1)], 3, lambda _: None, lambda: float("nan"))
+        _graph_training.train([nn.Linear(1, 1)], 3, lambda _: None, lambda: float("nan"))
 
 
 def test_dropout_keeps_the_mean() -> None:
-    dropped = graph_models.dropout(torch.ones(20_000), 0.25, torch.Generator().manual_seed(0))
+    dropped = _graph_training.dropout(torch.ones(20_000), 0.25, torch.Generator().manual_seed(0))
     assert torch.unique(dropped).tolist() == pytest.approx([0, 4 / 3])
     assert float(dropped.mean()) == pytest.approx(1, abs=0.02)
 
@@ -202,6 +186,7 @@ def test_saved_weights_are_those_of_prediction(method: str, tmp_path: Path) -> N
     model.save(tmp_path)
     facts = json.loads((tmp_path / "expert.json").read_text(encoding="utf-8"))
     assert facts["family"] == model.family == load_baseline(method).family
+    assert facts["explainer"] == model.explainer == load_baseline(method).explainer
     assert facts["settings"]["epochs"] == FEW["epochs"]
     weights = load_file(tmp_path / "weights.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in model.module.state_dict().items())

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from gates.fitting import fit_gate
 from gates.gate import GateState
-from gates.lanes import GateBudget, GateConfig, train_gate
 from gates.mixing import mixture_margin
+from gates.settings import GateBudget, GateConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +35,10 @@ def split(view: TaskView, logits: Tensor) -> dict[str, Tensor]:
     return {"logits_oof": logits[view.split.train], "logits_validation": logits[view.split.validation]}
 
 
-@pytest.mark.parametrize("kind", ["dense", "topk"])
-def test_a_trained_gate_routes_to_the_expert_that_is_right(planted: tuple[TaskView, Tensor], kind: str) -> None:
+@pytest.mark.parametrize("name", ["dense", "topk"])
+def test_a_trained_gate_routes_to_the_expert_that_is_right(planted: tuple[TaskView, Tensor], name: str) -> None:
     view, logits = planted
-    fit = train_gate(view, kind=kind, configs=CONFIGS, seed=1, utility_floor=0.0, budget=BUDGET, **split(view, logits))
+    fit = fit_gate(view, name=name, configs=CONFIGS, seed=1, utility_floor=0.0, budget=BUDGET, **split(view, logits))
     test = view.split.test
     weights = fit.gate.weights(GateState(view.features[test], logits[test]))
     right = view.features[test, 0] > 0
@@ -56,10 +57,10 @@ def test_trained_gates_are_never_worse_on_validation_than_the_static_simplex(
 ) -> None:
     view, logits = planted
     finals = {
-        kind: train_gate(
-            view, kind=kind, configs=CONFIGS, seed=1, utility_floor=0.0, budget=BUDGET, **split(view, logits)
+        name: fit_gate(
+            view, name=name, configs=CONFIGS, seed=1, utility_floor=0.0, budget=BUDGET, **split(view, logits)
         ).score.final
-        for kind in ("dense", "static_simplex", "best_single", "uniform")
+        for name in ("dense", "static_simplex", "best_single", "uniform")
     }
     assert finals["dense"] > finals["static_simplex"] >= max(finals["best_single"], finals["uniform"]) - 0.02
 
@@ -71,7 +72,7 @@ def test_training_depends_on_the_seed_alone(planted: tuple[TaskView, Tensor]) ->
     def history(seed: int) -> str:
         stored = split(view, logits)
         return str(
-            train_gate(view, kind="topk", configs=CONFIGS, seed=seed, utility_floor=0, budget=budget, **stored).history
+            fit_gate(view, name="topk", configs=CONFIGS, seed=seed, utility_floor=0, budget=budget, **stored).history
         )
 
     torch.manual_seed(0)
@@ -90,7 +91,7 @@ def test_every_setting_changes_the_gate(planted: tuple[TaskView, Tensor], name: 
     stored = split(view, logits) | {"attributions_train": attributions[view.split.train]}
     budget = GateBudget(steps=10, batch=256, evaluate_every=5)
     lanes = [GateConfig(), GateConfig(**{name: 3.0})]
-    fit = train_gate(view, kind="dense", configs=lanes, seed=1, utility_floor=0.0, budget=budget, **stored)
+    fit = fit_gate(view, name="dense", configs=lanes, seed=1, utility_floor=0.0, budget=budget, **stored)
     last = [row["utility"] for row in fit.history if row["step"] == 10]
     fair = [row["fair_res"] for row in fit.history if row["step"] == 10]
     assert (last[0], fair[0]) != (last[1], fair[1])
@@ -105,8 +106,8 @@ def test_the_costlier_procedural_score_decides_among_the_finalists(planted: tupl
         return calls[-1]
 
     stored = split(view, logits)
-    fit = train_gate(
-        view, kind="dense", configs=CONFIGS, seed=1, utility_floor=0.0, budget=BUDGET, procedural=procedural, **stored
+    fit = fit_gate(
+        view, name="dense", configs=CONFIGS, seed=1, utility_floor=0.0, budget=BUDGET, procedural=procedural, **stored
     )
     assert len(calls) == len(CONFIGS)
     assert fit.score.fair_proc in calls
@@ -118,8 +119,8 @@ def test_a_hidden_sensitive_column_does_not_steer_the_gate(make_view: Callable[.
     view = make_view(features, labels, (features[:, 1] > 0).long(), sensitive=1)
     logits = torch.randn(400, 2, generator=g)
     budget = GateBudget(steps=10, evaluate_every=10)
-    fit = train_gate(
-        view, kind="dense", seed=0, utility_floor=0.0, configs=CONFIGS, budget=budget, hide_sensitive=True,
+    fit = fit_gate(
+        view, name="dense", seed=0, utility_floor=0.0, configs=CONFIGS, budget=budget, hide_sensitive=True,
         **split(view, logits),
     )  # fmt: skip
     shifted = features + torch.tensor([0.0, 9.0, 0.0])
@@ -129,9 +130,9 @@ def test_a_hidden_sensitive_column_does_not_steer_the_gate(make_view: Callable[.
 def test_mistakes_are_named(planted: tuple[TaskView, Tensor]) -> None:
     view, logits = planted
     stored = split(view, logits)
-    with pytest.raises(ValueError, match="no gate of kind 'oracle'"):
-        train_gate(view, kind="oracle", seed=0, utility_floor=0.0, **stored)
+    with pytest.raises(ValueError, match="no gate 'oracle'"):
+        fit_gate(view, name="oracle", seed=0, utility_floor=0.0, **stored)
     with pytest.raises(ValueError, match="needs the experts' attributions"):
-        train_gate(view, kind="dense", seed=0, utility_floor=0.0, **stored)
+        fit_gate(view, name="dense", seed=0, utility_floor=0.0, **stored)
     with pytest.raises(ValueError, match="in the order of the split"):
-        train_gate(view, logits[:7], "dense", seed=0, utility_floor=0.0, logits_validation=stored["logits_validation"])
+        fit_gate(view, logits[:7], "dense", seed=0, utility_floor=0.0, logits_validation=stored["logits_validation"])
