@@ -1,5 +1,8 @@
 """The experts as scikit-learn classifiers."""
 
+# scikit-learn is not annotated.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 from typing import Any, ClassVar
