@@ -65,26 +65,6 @@ class LaneParameters:
         first, second, offset = torch.split(self.theta, sizes, dim=1)
         return first.reshape(len(self), self.hidden, self.n_features + 1), second, offset
 
-    @property
-    def w1(self) -> Tensor:
-        """[K, h, d] first layer."""
-        return self.split()[0][..., :-1]
-
-    @property
-    def b1(self) -> Tensor:
-        """[K, h] bias of the first layer."""
-        return self.split()[0][..., -1]
-
-    @property
-    def w2(self) -> Tensor:
-        """[K, t·h] second layer."""
-        return self.split()[1]
-
-    @property
-    def b2(self) -> Tensor:
-        """[K] bias of the second layer."""
-        return self.split()[2][:, 0]
-
     def select(self, lanes: Tensor | Sequence[int]) -> LaneParameters:
         """Copy of some lanes, in the given order."""
         return self.with_theta(self.theta[torch.as_tensor(lanes)].detach().clone())
