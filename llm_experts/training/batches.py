@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from experts.networks.batches import stratified_order
+from experts.networks.batches import RowStream, training_strata
 from foundation.seeding import torch_generator
 from llm_experts.training.objectives import TextBatch
 from llm_experts.training.text_blocks import TaskTexts, TextBlock
-from tasks.task import HIDDEN
 
 LEAST_BATCH = 8
 """Rows below which a batch that does not fit in memory is not halved any more."""
@@ -42,12 +41,8 @@ class TrainingTexts:
         self.train = view.split.train
         self.rows = min(rows, len(self.train))
         self._labels, self._groups = view.labels[self.train], view.groups[self.train]
-        if len(self.train) == 0 or bool((self._labels == HIDDEN).any()):
-            raise ValueError(f"Task {view.name} has no training rows, or some without a label; check its split.")
-        if weights is not None and weights.shape[1:] != self.train.shape:
-            raise ValueError(f"row_weights is {tuple(weights.shape)}, expected [lanes, {len(self.train)}].")
+        strata = training_strata(view, weights)
         self._n_groups, self._n_columns = len(view.group_names), len(view.columns)
-        self._strata = self._labels * self._n_groups + self._groups
         self._device = texts.stack.base.device
         self.weights = None if weights is None else weights.to(self._device)
         self.base: Tensor | None = None
@@ -56,15 +51,11 @@ class TrainingTexts:
         if moved:
             shift = torch.randint(1, self._n_groups, self._groups.shape, generator=torch_generator(seed, "moved"))
             self.moved = texts.moved(self.train, (self._groups + shift) % self._n_groups)
-        self._generator = torch_generator(seed, "text batches")
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._places = RowStream(strata, torch_generator(seed, "text batches"))
 
     def places(self) -> Tensor:
         """Positions, among the training rows, of the next batch."""
-        while len(self._order) < self.rows:
-            self._order = torch.cat([self._order, stratified_order(self._strata, self._generator)])
-        places, self._order = self._order[: self.rows], self._order[self.rows :]
-        return places
+        return self._places.take(self.rows)
 
     def take(self, places: Tensor) -> TextBatch:
         """The batch of some positions among the training rows."""
@@ -82,7 +73,7 @@ class TrainingTexts:
     def halve(self, places: Tensor) -> Tensor:
         """Half the rows from now on: the first half of a batch that did not fit; the rest comes next."""
         self.rows = max(LEAST_BATCH, len(places) // 2)
-        self._order = torch.cat([places[self.rows :], self._order])
+        self._places.put_back(places[self.rows :])
         return places[: self.rows]
 
     def select(self, lanes: Tensor) -> None:

@@ -13,9 +13,9 @@ import torch
 from experts.networks.mlp import MLPExpert
 from experts.networks.trainer import Budget
 from experts.networks.twin import train_fixed, twin
+from experts.tuning.networks import tune, tune_seeds
 from experts.tuning.results import write_summary
 from experts.tuning.search_space import ranges
-from experts.tuning.study import tune, tune_seeds
 from experts.tuning.trial_store import ResumeError
 from experts.tuning.trials import TuningError, choose, pareto_front
 from metrics.points import point_values
@@ -99,7 +99,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_study import biased_view, run
+from test_networks import biased_view, run
 calls = {"step": int(sys.argv[3])}
 def progress(done, total):
     if done >= calls["step"]:
