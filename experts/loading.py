@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experts.graph.expert import GraphExpert
-from experts.graph.settings import KINDS
-from experts.networks.mlp import DESCRIPTION, MLPExpert, read_description
+from experts.expert import Expert
+from experts.families.registry import family_named, family_names
+from experts.networks.lane_expert import DESCRIPTION, ExpertError, read_facts
 
 
-def load_expert(folder: Path) -> MLPExpert | GraphExpert:
-    """Read an MLP or a graph expert.
+def load_expert(folder: Path) -> Expert:
+    """Read an expert of any family.
 
     Raises
     ------
     ExpertError
-        If a file is missing, damaged, or of another family; the text names the file.
+        If a file is missing, damaged, or of a family that is not known or cannot be read; the text names the file.
     """
-    facts = read_description(folder / DESCRIPTION, ("mlp", *KINDS), "an MLP or graph expert")
-    return MLPExpert.load(folder) if facts["family"] == "mlp" else GraphExpert.load(folder)
+    path = folder / DESCRIPTION
+    facts, known = read_facts(path), family_names()
+    name = facts.get("family") if isinstance(facts, dict) else None
+    if name not in known:
+        raise ExpertError(
+            f"{path} does not describe an expert that can be read: its family is {name!r}; families are "
+            f"{', '.join(known)}."
+        )
+    load = family_named(name).load
+    if load is None:
+        raise ExpertError(f"{path} describes an expert of the family {name}, which does not say how it is read.")
+    return load(folder)

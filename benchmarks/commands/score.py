@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from foundation.numbers import finite
+
 
 def score(
     task: Annotated[str, typer.Option(help="Task, such as german or adult:sex+race, or the path of a card.")],
@@ -51,14 +53,10 @@ def score(
 
 def _print_json(facts: dict[str, object], scores: object) -> None:
     import json
-    import math
     from dataclasses import asdict
 
-    def finite(value: object) -> object:
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    values = {k: {f: finite(x) for f, x in asdict(v).items()} for k, v in scores.values.items()}  # type: ignore[attr-defined]
-    groups = [{f: finite(x) for f, x in asdict(row).items()} for row in scores.groups]  # type: ignore[attr-defined]
+    values = {k: finite(asdict(v)) for k, v in scores.values.items()}  # type: ignore[attr-defined]
+    groups = [finite(asdict(row)) for row in scores.groups]  # type: ignore[attr-defined]
     data = {**facts, "degenerate": scores.degenerate, "metrics": values, "groups": groups}  # type: ignore[attr-defined]
     typer.echo(json.dumps(data, indent=2))
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.plan.job import Job, hash_json, plan
+from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import load_settings
 from benchmarks.run.cell import Cell
 from benchmarks.run.progress import show_progress
 from experts.expert import ROLES, Role
 from foundation.files import atomic_path, write_json
+from foundation.hashing import hash_json
 
 if TYPE_CHECKING:
-    from experts.tuning.study import Tuning
+    from experts.tuning.tuned import Tuned
     from tasks.task import TaskView
 
 
@@ -52,7 +53,7 @@ def run_tuning(
         tunings.plan([(role, "mlp") for role in ROLES])
     tunings.summarise()
     best = {role: tunings.of(role, 0) for role in ROLES}
-    console.print(_table(view.name, best))
+    console.print(_table(view.name, job.space, best))
     for tuning in best.values():
         if tuning.note:
             console.print(f"[bold yellow]NOTE[/] {tuning.role}: {tuning.note}", soft_wrap=True)
@@ -61,8 +62,8 @@ def run_tuning(
     return home / "tune"
 
 
-def _table(name: str, tunings: dict[Role, Tuning]) -> Table:
-    table = Table(title=f"{name}: chosen on validation rows ({next(iter(tunings.values())).space} space)")
+def _table(name: str, space: str, tunings: dict[Role, Tuned]) -> Table:
+    table = Table(title=f"{name}: chosen on validation rows ({space} space)")
     for column in ("expert", "trial", "utility", "fair_res", "fair_proc", "parameters"):
         table.add_column(column)
     for role, tuning in tunings.items():
@@ -73,7 +74,7 @@ def _table(name: str, tunings: dict[Role, Tuning]) -> Table:
     return table
 
 
-def _track(job: Job, view: TaskView, tunings: dict[Role, Tuning], home: Path, console: Console) -> None:
+def _track(job: Job, view: TaskView, tunings: dict[Role, Tuned], home: Path, console: Console) -> None:
     from benchmarks.tracking.mlflow_store import TrackingError, open_tracker, send_all, unsent
 
     folders = [_validation_cell(job, view, role, tuning, home / "cells") for role, tuning in tunings.items()]
@@ -85,7 +86,7 @@ def _track(job: Job, view: TaskView, tunings: dict[Role, Tuning], home: Path, co
         console.print(f"[bold yellow]TRACKING[/] {error}", soft_wrap=True)
 
 
-def _validation_cell(job: Job, view: TaskView, role: Role, tuning: Tuning, folder: Path) -> Path:
+def _validation_cell(job: Job, view: TaskView, role: Role, tuning: Tuned, folder: Path) -> Path:
     """A tuned role as a cell with validation rows only: test rows stay untouched."""
     from benchmarks.run.stages import trial_columns, tuning_curves
 

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.methods.baseline import Baseline, Params
 from experts.expert import Role
-from experts.networks.lane_metrics import OUTCOME_METRICS, SCORES
+from experts.scores import OUTCOME_METRICS, SCORES
 from experts.tuning.sampler import batch_sampler
 from experts.tuning.trial_store import Row
 from experts.tuning.trials import EPSILON, UTILITY, choose, direction_of, quiet_optuna, tell_trial, trial_row

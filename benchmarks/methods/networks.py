@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.run.executor import Notify
 from benchmarks.run.ledger import Ledger
 from experts.expert import ROLES, Role
-from experts.graph.settings import GraphSettings
+from experts.families.registry import PLAIN, family_named
 from experts.networks.trainer import Budget
-from experts.tuning.out_of_fold import out_of_fold_logits
 from experts.tuning.results import write_summary
-from experts.tuning.study import Tuning, repeat_tuning, tune_seeds
+from experts.tuning.tuned import Tuned
 from foundation.seeding import derive_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmarks.plan.job import Job
+    from experts.expert import Expert
+    from experts.tuning.tuner import Tuner
     from tasks.task import TaskView
 
 TUNING_SHARE = 0.45
 """Of a job's time, roughly; only the progress bar looks at it."""
 
 Network = tuple[Role, str]
-"""A role and the family of its networks: "mlp" or a kind of graph expert."""
+"""A role and the family of its experts, of :mod:`experts.families`."""
 
 
 class Tunings:
-    """The tuned networks of a job, each made when it is first asked for.
+    """The tuned experts of a job, each made when it is first asked for.
 
     The first seed (repetition 0) has one Optuna study per role; the chosen configuration is then trained again with
     the other seeds, all of them lanes of one program, which is what tells split variance from seed variance. Fair
@@ -40,9 +41,10 @@ class Tunings:
     def __init__(self, job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: Notify) -> None:
         self.job, self.view, self.folder, self.ledger, self.notify = job, view, folder, ledger, notify
         self.budget = Budget(**dict(job.budget))
-        self._found: dict[Network, list[Tuning]] = {}
+        self._found: dict[Network, list[Tuned]] = {}
         self._out_of_fold: dict[str, Tensor] = {}
         self._planned: list[Network] = []
+        self._tuners: dict[str, Tuner[Any]] = {}
 
     def plan(self, networks: Iterable[Network]) -> None:
         """Tune all of these; the progress bar knows how many they are."""
@@ -50,13 +52,13 @@ class Tunings:
         for role, family in self._planned:
             self.of(role, 0, family)
 
-    def of(self, role: Role, repeat: int, family: str = "mlp") -> Tuning:
-        """A role's tuned network in one repetition."""
+    def of(self, role: Role, repeat: int, family: str = PLAIN) -> Tuned:
+        """A role's tuned expert in one repetition."""
         if (role, family) not in self._found:
             self._found[role, family] = self._tuned(role, family)
         return self._found[role, family][repeat]
 
-    def floor(self, family: str = "mlp") -> float:
+    def floor(self, family: str = PLAIN) -> float:
         """Validation utility that a fair choice must reach."""
         return self.of("utility", 0, family).best_score - self.job.epsilon
 
@@ -68,35 +70,48 @@ class Tunings:
         """
         if family not in self._out_of_fold:
             self.notify(self.job.name, f"out of fold {family}", TUNING_SHARE)
-            recipes = [self.of(role, 0, family).recipe for role in ROLES]
+            tuned = [self.of(role, 0, family) for role in ROLES]
             seed = derive_seed(self.job.seed_of(0), "folds")
             with self.ledger.clock(f"out of fold {family}"):
-                self._out_of_fold[family] = out_of_fold_logits(
-                    self.view, recipes, budget=self.budget, folds=self.job.folds, seed=seed
+                self._out_of_fold[family] = self._tuner(family).out_of_fold(
+                    self.view, tuned, budget=self.budget, folds=self.job.folds, seed=seed
                 )
         return self._out_of_fold[family]
 
-    def _tuned(self, role: Role, family: str) -> list[Tuning]:
+    def twin(self, role: Role, repeat: int, family: str = PLAIN) -> Expert:
+        """The same expert without its fairness terms."""
+        return self._tuner(family).twin(self.view, self.of(role, repeat, family))
+
+    def trial_probabilities(self, role: Role, rows: Tensor, family: str = PLAIN) -> Tensor:
+        """[trials, r] probabilities by all trials of a role that were completed."""
+        return self._tuner(family).trial_probabilities(self.view, self.of(role, 0, family), rows)
+
+    def _tuner(self, family: str) -> Tuner[Any]:
+        if family not in self._tuners:
+            self._tuners[family] = family_named(family).tuner()
+        return self._tuners[family]
+
+    def _tuned(self, role: Role, family: str) -> list[Tuned]:
         job, name = self.job, network_name(role, family)
 
         def progress(done: int, total: int) -> None:
             self.notify(job.name, f"tune {name}", self._share(role, family, done / total))
 
-        graph = None if family == "mlp" else GraphSettings(family, job.graph_layers)  # type: ignore[arg-type]
+        tuner = self._tuner(family)
         floor = None if role == "utility" else self.floor(family)
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.ledger.clock(f"tune {name}"):
-            first = tune_seeds(
+            first: Tuned = tuner.tune(
                 self.view, role, seeds=[job.seed_of(0)], folder=self.folder, budget=self.budget, trials=job.trials,
-                batch=job.batch, space=job.space, utility_floor=floor, epsilon=job.epsilon, graph=graph,
-                progress=progress,
+                batch=job.batch, space=job.space, utility_floor=floor, epsilon=job.epsilon,
+                layers=job.graph_layers, progress=progress,
             )[0]  # fmt: skip
         further = [job.seed_of(repeat) for repeat in range(1, job.seeds)]
         if not further:
             return [first]
         self.notify(job.name, f"repeat {name}", self._share(role, family, 1.0))
         with self.ledger.clock(f"repeat {name}"):
-            return [first, *repeat_tuning(self.view, first, further)]
+            return [first, *tuner.repeat(self.view, first, further)]
 
     def _share(self, role: Role, family: str, done: float) -> float:
         if (role, family) not in self._planned:
@@ -110,4 +125,4 @@ class Tunings:
 
 def network_name(role: Role, family: str) -> str:
     """Name of a tuned network, which is also that of its method."""
-    return role if family == "mlp" else f"{family}_{role}"
+    return role if family == PLAIN else f"{family}_{role}"

@@ -31,7 +31,7 @@ from benchmarks.run.stages import (
     tuning_curves,
 )
 from experts.expert import ROLES, Expert, Role
-from experts.tuning.out_of_fold import fold_of_rows
+from experts.tuning.folds import fold_of_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed, torch_generator
 from gates.candidates import GateFit
@@ -55,7 +55,7 @@ from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettin
 from llm_experts.training.out_of_fold import out_of_fold_logits
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget
-from llm_experts.training.tuning import Tuning, tune
+from llm_experts.training.tuning import TunedAdapter, tune
 from llm_experts.training.twin import twin
 from moe.mixture import Mixture
 
@@ -114,7 +114,7 @@ class LLMSystem:
         self.ledger = tabular.ledger
         self.seed = derive_seed(tabular.seed, "text experts")
         self._folder, self._notify = folder / f"seed_{tabular.seed}", notify
-        self._tunings: dict[tuple[Role, str], Tuning] = {}
+        self._tunings: dict[tuple[Role, str], TunedAdapter] = {}
         self._gates: dict[tuple[str, str], GateFit] = {}
         self._texts: dict[int, TaskTexts] = {}
         self._bias = BiasSets(self.view, settings.bias_items, derive_seed(job.suite_seed, "bias"))
@@ -140,7 +140,7 @@ class LLMSystem:
         """Reader of the three roles."""
         return self.texts(self.settings.kind).reader
 
-    def tuning(self, role: Role, kind: str | None = None) -> Tuning:
+    def tuning(self, role: Role, kind: str | None = None) -> TunedAdapter:
         """Stage 1: a role's tuned adapter of a kind; fair roles under the floor that the utility adapter sets."""
         name = kind or self.settings.kind
         if (role, name) not in self._tunings:
@@ -389,7 +389,7 @@ class LLMSystem:
             return self.gate("text", GATES[method])
         return self.gate("text", "dense") if method in ("llm_bank", "llm_mixture") else None
 
-    def _tuning_of(self, method: str) -> Tuning | None:
+    def _tuning_of(self, method: str) -> TunedAdapter | None:
         if method in KINDS:
             return self.tuning("utility", KINDS[method])
         role = TUNED.get(method) or TWINS.get(method)

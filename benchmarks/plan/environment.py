@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import resource
@@ -13,6 +12,8 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+
+from foundation.hashing import hash_json
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
@@ -59,7 +60,7 @@ def environment_hash() -> str:
         **baseline_library_versions(),
         **llm_library_versions(),
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return hash_json(facts)[:12]
 
 
 def source_hash(*names: str) -> str:

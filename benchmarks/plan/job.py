@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +21,7 @@ from benchmarks.plan.environment import (
     source_hash,
 )
 from benchmarks.plan.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, LLMSettings, Suite, SuiteError, method_id
+from foundation.hashing import hash_json
 from foundation.seeding import derive_seed
 from tasks.registry import resolve, task_name
 
@@ -31,11 +30,6 @@ BASELINE_BASE = (
     "benchmarks/methods/graph_model.py",
 )  # fmt: skip
 """Files that baselines stand on."""
-
-
-def hash_json(data: Any) -> str:
-    """sha256 of canonical JSON."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

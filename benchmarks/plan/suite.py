@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmarks.methods.baselines import BASELINES
 from benchmarks.methods.own_method import is_own, own_id
+from foundation.hashing import hash_json
 
 SUITES = Path(__file__).resolve().parent.parent / "suites"
 
@@ -169,7 +168,7 @@ class Suite(BaseModel):
     @property
     def hash(self) -> str:
         """sha256 of everything in the suite."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        return hash_json(self.model_dump(mode="json"))
 
 
 def suite_names() -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.files import write_json
+from foundation.numbers import finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ class Cell:
 
     def save(self, folder: Path) -> None:
         """Write ``cell.json``; infinities and nan become null."""
-        write_json(folder / "cell.json", _finite(asdict(self)))
+        write_json(folder / "cell.json", finite(asdict(self)))
 
     @classmethod
     def load(cls, folder: Path) -> Cell:
@@ -65,16 +66,6 @@ class Cell:
             for column in NUMBERS & row.keys():
                 row[column] = math.nan if row[column] is None else float(row[column])
         return cell
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    return data
 
 
 def predictions_frame(view: TaskView, parts: dict[str, tuple[torch.Tensor, Evidence]]) -> pd.DataFrame:

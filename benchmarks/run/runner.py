@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,13 +16,14 @@ from rich.console import Console
 from benchmarks.methods.baselines import BASELINES, load_baseline
 from benchmarks.methods.own_method import is_own, load_own
 from benchmarks.plan.environment import code_version, environment_hash, library_versions, source_hash
-from benchmarks.plan.job import Job, hash_json, plan
+from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite, method_id
 from benchmarks.run.cell import Cell
 from benchmarks.run.executor import Outcome, make_executor
 from benchmarks.run.progress import show_progress
 from benchmarks.run.time_limit import MethodTimeoutError
 from foundation.files import write_json
+from foundation.hashing import hash_file, hash_json
 
 
 class DataUnavailableError(RuntimeError):
@@ -118,7 +118,7 @@ class _Record:
         cells = [job.cell_key(*cell) for job in jobs for cell in job.cells()]
         from benchmarks.tracking.mlflow_store import tracking_uri
 
-        code = source_hash("reports", "benchmarks/run/runner.py", "benchmarks/run/cell.py", "metrics/registry.py")
+        code = source_hash("reports", "benchmarks/run/runner.py", "benchmarks/run/cell.py", "metrics")
         self._path = path
         self._source = hash_json([suite.model_dump(mode="json"), cells, unavailable, code, tracking_uri()])
 
@@ -141,7 +141,7 @@ class _Record:
 def _digests(output: Path, names: Iterable[str]) -> list[list[str]]:
     """Name and sha256 of every file, "" for one that is gone."""
     found = [(name, output / name) for name in names]
-    return [[name, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""] for name, path in found]
+    return [[name, hash_file(path) if path.is_file() else ""] for name, path in found]
 
 
 def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]:

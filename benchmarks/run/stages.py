@@ -30,8 +30,7 @@ from benchmarks.run.time_limit import time_limit
 from benchmarks.tracking.servable import save_servable
 from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert, Role
-from experts.networks.twin import twin
-from experts.tuning.study import Tuning, trial_probabilities
+from experts.tuning.tuned import Tuned as TunedRole
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 from gates.candidates import GateFit
@@ -158,7 +157,7 @@ class System:
         self._gates: dict[tuple[str, str], GateFit] = {}
         self._outputs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def tuning(self, role: Role, family: str = "mlp") -> Tuning:
+    def tuning(self, role: Role, family: str = "mlp") -> TunedRole:
         """A tuned network of this seed."""
         return self._tunings.of(role, self.repeat, family)
 
@@ -190,7 +189,8 @@ class System:
         if name in TUNED:
             return self.tuning(*TUNED[name]).expert
         if name in TWINS:
-            return twin(self.view, self.tuning(*TWINS[name]))
+            role, family = TWINS[name]
+            return self._tunings.twin(role, self.repeat, family)
         if name in GATES:
             pool, kind = GATES[name]
             return Mixture(self.pool(pool), self.gate(kind, pool).gate)
@@ -267,8 +267,8 @@ class System:
             return None
         parts = (self.view.split.validation, self.view.split.test)
         if method in TUNED:
-            tuning = self.tuning(*TUNED[method])
-            return Trained(*(trial_probabilities(self.view, tuning, rows) for rows in parts))
+            role, family = TUNED[method]
+            return Trained(*(self._tunings.trial_probabilities(role, rows, family) for rows in parts))
         if method in self._baselines.names:
             return self._baselines.trained(method)
         pool, kind = _gate_of(method)

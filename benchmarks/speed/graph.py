@@ -18,11 +18,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
 
 from benchmarks.speed.timing import interleaved
 from experts.expert import Role
-from experts.graph.inputs import lane_inputs
+from experts.graph.inputs import graph_inputs
 from experts.graph.settings import GraphSettings
 from experts.networks.lanes import SLOPE
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, LaneRun
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
+from metrics.counts.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
 from metrics.surrogates import SHARPNESS
 from tasks.load import load_task
 from tasks.task import TaskView
@@ -103,7 +103,7 @@ def lane_steps(view: TaskView, role: Role, layers: int, steps: int) -> Callable[
     rows = len(view.split.train)
     budget = Budget(steps, steps, steps, warm_up=0, batch_rows=rows, hidden=HIDDEN, rungs=())
     graph = GraphSettings("gcn", 1 if layers == 1 else 2)
-    run = LaneRun(lane_inputs(view, graph), role, configs, budget, 0, None, None, view.split.validation)
+    run = LaneRun(graph_inputs(view, graph), role, configs, budget, 0, None, None, view.split.validation)
 
     def work() -> None:
         for step in range(1, steps + 1):

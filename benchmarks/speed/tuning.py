@@ -22,9 +22,9 @@ from optuna.distributions import BaseDistribution
 from torch import Tensor
 
 from experts.networks.trainer import Budget, LaneConfig, train_lanes
+from experts.tuning.networks import tune
 from experts.tuning.sampler import batch_sampler
 from experts.tuning.search_space import search_space
-from experts.tuning.study import tune
 from foundation.seeding import derive_seed, numpy_generator
 from tasks.load import load_task
 from tasks.task import TaskView
@@ -76,7 +76,7 @@ def _one_tuning(view: TaskView, trials: int, batch: int, seed: int) -> tuple[flo
         return result
 
     settings: dict[str, Any] = {"trials": trials, "batch": batch, "budget": Budget(), "utility_floor": 0.5}
-    with tempfile.TemporaryDirectory() as folder, patch("experts.tuning.study.train_lanes", timed):
+    with tempfile.TemporaryDirectory() as folder, patch("experts.tuning.networks.train_lanes", timed):
         start = time.process_time()
         tune(view, "result", seed=seed, folder=Path(folder), **settings)
         return time.process_time() - start, spent

@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.graph.inputs import LaneInputs, lane_inputs
+from experts.graph.inputs import GraphInputs, graph_inputs
 from experts.graph.layers import column_attributions, graph_margins
 from experts.graph.settings import GraphSettings
 from experts.networks.group_profiles import indicator_or_none
 from experts.networks.integrated_gradients import path_slopes
-from experts.networks.lanes import LaneParameters, hidden
-from experts.networks.mlp import (
+from experts.networks.lane_expert import (
     DESCRIPTION,
     WEIGHTS,
     ExpertError,
-    MLPExpert,
     check_features,
     read_description,
     read_theta,
     save_lane,
 )
+from experts.networks.lanes import LaneParameters, hidden
+from experts.networks.mlp import MLPExpert
 from tasks.task import TaskView
 
 
@@ -85,7 +85,7 @@ class GraphExpert:
         return self._masked(inputs, rows, keep)
 
     @torch.no_grad()
-    def _masked(self, inputs: LaneInputs, rows: Tensor, keep: Tensor) -> Tensor:
+    def _masked(self, inputs: GraphInputs, rows: Tensor, keep: Tensor) -> Tensor:
         """[r] margins of two layers with columns unknown, one pass over the graph per distinct row of ``keep``."""
         nodes, places = torch.unique(rows, return_inverse=True)
         around = inputs.neighbourhood(nodes)
@@ -136,19 +136,10 @@ class GraphExpert:
         parameters = LaneParameters(theta, width, facts["hidden"], heads)
         return cls(facts["role"], settings, parameters, names, facts["task_hash"])
 
-    def _inputs(self, task: TaskView) -> LaneInputs:
+    def _inputs(self, task: TaskView) -> GraphInputs:
         check_features(self.role, self.feature_names, task)
-        return lane_inputs(task, self.settings)
+        return graph_inputs(task, self.settings)
 
-    def _first_layer(self, inputs: LaneInputs) -> MLPExpert:
+    def _first_layer(self, inputs: GraphInputs) -> MLPExpert:
         """The same network on propagated features."""
         return MLPExpert(self.role, self.parameters, inputs.view.feature_names, self.task_hash)
-
-
-def expert_of_lane(
-    view: TaskView, role: Role, graph: GraphSettings | None, parameters: LaneParameters, lane: int = 0
-) -> MLPExpert | GraphExpert:
-    """The expert of one lane, of whichever family it was trained."""
-    if graph is None:
-        return MLPExpert.of_lane(view, role, parameters, lane)
-    return GraphExpert.of_lane(view, role, graph, parameters, lane)

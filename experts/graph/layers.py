@@ -19,13 +19,18 @@ from torch.nn.functional import hardtanh, leaky_relu
 from experts.graph.neighbourhood import Neighbourhood
 from experts.networks.group_profiles import TINY
 from experts.networks.integrated_gradients import path_slopes
-from experts.networks.lanes import SLOPE, LaneParameters, Workspace, dropout_activations, dropout_backward, hidden
+from experts.networks.lanes import (
+    SLOPE,
+    LaneParameters,
+    Parts,
+    Workspace,
+    dropout_activations,
+    dropout_backward,
+    hidden,
+)
 
 LANES_AT_ONCE = 8
 """Lanes whose hidden layers of all nodes are held at once when nothing is trained."""
-
-Parts = tuple[Tensor, Tensor, Tensor]
-"""W1 with b1, w2 and b2, as :meth:`experts.networks.lanes.LaneParameters.split` gives them."""
 
 
 def heads(second: Tensor, hidden_units: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ class Neighbourhood:
     matrices: tuple[Csr, ...]
 
     @classmethod
-    def of(cls, features: Tensor, matrices: Sequence[Csr], rows: Tensor) -> Neighbourhood:
+    def of(cls, features: Tensor, matrices: Sequence[Csr], rows: Tensor) -> Self:
         """Neighbourhood of ``rows`` [n] of a graph with propagated ``features`` [N, d]."""
         ids = rows.numpy()
         nodes, parts = _cut([matrix[ids] for matrix in matrices], ids)
@@ -56,12 +57,12 @@ class Neighbourhood:
         """[d, m] features, contiguous, without the ones."""
         return self.features[:, :-1].T.contiguous()
 
-    def first(self, count: int) -> Neighbourhood:
+    def first(self, count: int) -> Self:
         """Neighbourhood of the first ``count`` rows."""
         ids = self.own[:count].numpy()
         nodes, parts = _cut([matrix[:count] for matrix in self.matrices], ids)
         place = np.searchsorted(nodes, ids)
-        return Neighbourhood(self.features[torch.from_numpy(nodes)], torch.from_numpy(place), parts)
+        return type(self)(self.features[torch.from_numpy(nodes)], torch.from_numpy(place), parts)
 
 
 def _cut(matrices: list[Csr], ids: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], tuple[Csr, ...]]:

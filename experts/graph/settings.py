@@ -27,7 +27,7 @@ class GraphSettings:
     """
 
     kind: Kind
-    layers: Literal[1, 2] = 1
+    layers: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what there is not."""

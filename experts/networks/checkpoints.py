@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from experts.networks.lane_metrics import HIGHER_IS_BETTER, RARER_SHARE
+from experts.scores import HIGHER_IS_BETTER, RARER_SHARE
 from metrics.points import DEGENERATE_SHARE
 
 

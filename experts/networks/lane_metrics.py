@@ -6,29 +6,14 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.graph.layers import graph_probabilities, graph_reasons
-from experts.graph.neighbourhood import Neighbourhood
 from experts.networks.group_profiles import indicator_or_none
 from experts.networks.integrated_gradients import path_slopes
 from experts.networks.lanes import LaneParameters, head, hidden, row_chunks, with_ones
+from experts.networks.second_layer import SecondLayer
+from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from tasks.task import TaskView
-
-OUTCOME_METRICS = ("acc@1", "f1@1", "auc@1", "utility@1", "dp@1", "eopp@1", "fair_res@1")
-REASON_METRICS = ("ref@1", "vef@1", "att_jsd@1", "fair_proc@1")
-FINAL = "final@1"
-RARER_SHARE = "rarer_share"
-SCORES: dict[Role, str] = {
-    "utility": "utility@1",
-    "result": "fair_res@1",
-    "procedural": "fair_proc@1",
-    "combined": FINAL,
-}
-"""The metric that a role is judged by."""
-
-HIGHER_IS_BETTER = ("utility@1", FINAL)
-"""Scores to maximise; the others are gaps."""
 
 LANE_FLOATS = 1 << 24
 """Floats of attributions held at once (64 MiB)."""
@@ -73,11 +58,11 @@ def _reasons(parameters: LaneParameters, rows: Tensor, indicator: Tensor | None)
 
 
 def outcome_metrics(
-    parameters: LaneParameters, view: TaskView, rows: Tensor, around: Neighbourhood | None = None
+    parameters: LaneParameters, view: TaskView, rows: Tensor, around: SecondLayer | None = None
 ) -> dict[str, Tensor]:
     """Metric id to [K] float64 values on rows, for what needs predictions only; nan where undefined.
 
-    ``around`` is what a second graph layer of the rows reads.
+    ``around`` is the second layer of the rows, if there is one.
     """
     probability = _probabilities(parameters, view.features[rows], around)
     labels, groups = view.labels[rows], view.groups[rows]
@@ -85,12 +70,12 @@ def outcome_metrics(
     return {**values, RARER_SHARE: rarer_share(probability)}
 
 
-def _probabilities(parameters: LaneParameters, features: Tensor, around: Neighbourhood | None) -> Tensor:
-    return lane_probabilities(parameters, features) if around is None else graph_probabilities(parameters, around)
+def _probabilities(parameters: LaneParameters, features: Tensor, around: SecondLayer | None) -> Tensor:
+    return lane_probabilities(parameters, features) if around is None else around.probabilities(parameters)
 
 
 def reason_metrics(
-    parameters: LaneParameters, view: TaskView, rows: Tensor, around: Neighbourhood | None = None
+    parameters: LaneParameters, view: TaskView, rows: Tensor, around: SecondLayer | None = None
 ) -> dict[str, Tensor]:
     """Metric id to [K] float64 values on rows, for the procedural metrics; lanes are taken a few at a time."""
     from metrics.procedural import procedural_points
@@ -103,9 +88,7 @@ def reason_metrics(
         if around is None:
             attributions, masked = lane_reasons(part, view, features)
         else:
-            attributions, masked = graph_reasons(
-                part, around, indicator_or_none(view.column_of_feature, len(view.columns))
-            )
+            attributions, masked = around.reasons(part, indicator_or_none(view.column_of_feature, len(view.columns)))
         probability = _probabilities(part, features, around)
         values = procedural_points(probability, masked, attributions, groups, len(view.group_names), labels)
         parts.append({name: values[name] for name in REASON_METRICS})
@@ -113,7 +96,7 @@ def reason_metrics(
 
 
 def lane_metrics(
-    parameters: LaneParameters, view: TaskView, rows: Tensor, role: Role, around: Neighbourhood | None = None
+    parameters: LaneParameters, view: TaskView, rows: Tensor, role: Role, around: SecondLayer | None = None
 ) -> dict[str, Tensor]:
     """What a role needs to judge a checkpoint: outcome metrics, and reasons where its score looks at them."""
     values = outcome_metrics(parameters, view, rows, around)

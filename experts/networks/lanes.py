@@ -20,6 +20,9 @@ from foundation.seeding import torch_generator
 SLOPE = 0.01
 """Slope of the leaky ReLU for negative inputs."""
 
+Parts = tuple[Tensor, Tensor, Tensor]
+"""W1 with b1, w2 and b2, as :meth:`LaneParameters.split` gives them."""
+
 CHUNK_FLOATS = 1 << 18
 """Floats of activations held at once when rows are worked through in chunks (1 MiB: they stay in cache)."""
 
@@ -56,31 +59,11 @@ class LaneParameters:
         """Number of lanes."""
         return len(self.theta)
 
-    def split(self) -> tuple[Tensor, Tensor, Tensor]:
+    def split(self) -> Parts:
         """W1 with b1 [K, h, d+1], w2 [K, t·h] and b2 [K, 1], differentiable views of theta."""
         sizes = [self.hidden * (self.n_features + 1), self.heads * self.hidden, 1]
         first, second, offset = torch.split(self.theta, sizes, dim=1)
         return first.reshape(len(self), self.hidden, self.n_features + 1), second, offset
-
-    @property
-    def w1(self) -> Tensor:
-        """[K, h, d] first layer."""
-        return self.split()[0][..., :-1]
-
-    @property
-    def b1(self) -> Tensor:
-        """[K, h] bias of the first layer."""
-        return self.split()[0][..., -1]
-
-    @property
-    def w2(self) -> Tensor:
-        """[K, t·h] second layer."""
-        return self.split()[1]
-
-    @property
-    def b2(self) -> Tensor:
-        """[K] bias of the second layer."""
-        return self.split()[2][:, 0]
 
     def select(self, lanes: Tensor | Sequence[int]) -> LaneParameters:
         """Copy of some lanes, in the given order."""
@@ -89,6 +72,10 @@ class LaneParameters:
     def with_theta(self, theta: Tensor) -> LaneParameters:
         """Networks of the same shape with other weights, and as many as these are."""
         return replace(self, theta=theta)
+
+    def double(self) -> LaneParameters:
+        """The same networks in double precision."""
+        return self.with_theta(self.theta.double())
 
 
 def with_ones(features: Tensor) -> Tensor:
@@ -139,9 +126,7 @@ class Workspace:
         return self._buffer[0, :size].view(shape), self._buffer[1, :size].view(shape)
 
 
-def dropout_forward(
-    parameters: tuple[Tensor, Tensor, Tensor], rows: Tensor, mask: Tensor, workspace: Workspace
-) -> tuple[Tensor, Tensor]:
+def dropout_forward(parameters: Parts, rows: Tensor, mask: Tensor, workspace: Workspace) -> tuple[Tensor, Tensor]:
     """Margins [K, n] under dropout, and the slopes [K, h, n] that :func:`dropout_backward` needs; builds no graph.
 
     Parameters as :meth:`LaneParameters.split` gives them; the others as :func:`dropout_activations` takes them.
@@ -172,9 +157,7 @@ def dropout_activations(first: Tensor, rows: Tensor, mask: Tensor, workspace: Wo
     return activations.mul_(slopes), slopes
 
 
-def dropout_backward(
-    upstream: Tensor, slopes: Tensor, parameters: tuple[Tensor, Tensor, Tensor], rows: Tensor, out: Tensor
-) -> None:
+def dropout_backward(upstream: Tensor, slopes: Tensor, parameters: Parts, rows: Tensor, out: Tensor) -> None:
     """Write the gradient of Σ upstream · margins into ``out`` [K, P], laid out like theta; overwrites the slopes.
 
     With S = mask ⊙ leaky_relu'(U) the activations are U ⊙ S (leaky ReLU is positively homogeneous), so for an

@@ -1,4 +1,4 @@
-"""Out-of-fold logits: what experts say about training rows that they have not seen.
+"""Out-of-fold logits of networks: what they say about training rows that they have not seen.
 
 A gate that learns from the experts' outputs on their own training rows learns to trust whoever memorised them.
 """
@@ -6,7 +6,6 @@ A gate that learns from the experts' outputs on their own training rows learns t
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,44 +13,19 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.graph.inputs import lane_inputs
-from experts.graph.settings import GraphSettings
+from experts.networks.network import MLP, Network
 from experts.networks.trainer import Budget, LaneConfig, train_lanes
+from experts.tuning.folds import fold_of_rows
 from tasks.task import TaskView
 
 
 class Recipe(NamedTuple):
-    """How an expert was trained: role, lane, optimiser step of its chosen checkpoint, graph network if it is one."""
+    """How an expert was trained: role, lane, optimiser step of its chosen checkpoint, kind of network."""
 
     role: Role
     lane: LaneConfig
     steps: int
-    graph: GraphSettings | None = None
-
-
-def fold_of_rows(view: TaskView, folds: int, seed: int) -> Tensor:
-    """[n_train] int64 fold of each training row, stratified by label × group.
-
-    Within a cell rows are dealt out in the order of a seeded hash of their position, and the next cell goes on where
-    the last one ended: cells and folds are as equal in size as they can be.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two folds, or fewer training rows than folds.
-    """
-    train = view.split.train
-    if not 2 <= folds <= len(train):
-        raise ValueError(f"{folds} folds of {len(train)} training rows cannot be made; use 2 to {len(train)} folds.")
-    cells = (view.labels[train] * len(view.group_names) + view.groups[train]).tolist()
-    order = sorted(range(len(train)), key=lambda i: (cells[i], _hash(seed, int(train[i]))))
-    fold = torch.empty(len(train), dtype=torch.int64)
-    fold[order] = torch.arange(len(train)) % folds
-    return fold
-
-
-def _hash(seed: int, row: int) -> bytes:
-    return hashlib.sha256(f"{seed}:fold:{row}".encode()).digest()
+    network: Network = MLP
 
 
 def out_of_fold_logits(
@@ -73,7 +47,7 @@ def out_of_fold_logits(
     ----------
     view : TaskView
     experts : sequence of Recipe
-        ``tuning.recipe`` of each tuned role, tabular and graph networks mixed.
+        ``recipe`` of each tuned role, tabular and graph networks mixed.
     budget : Budget
         As in tuning; steps, evaluations and halving are replaced.
     seed : int
@@ -106,16 +80,15 @@ def _held_out(view: TaskView, recipe: Recipe, fold: Tensor, budget: Budget, seed
         fixed_steps(budget, recipe.steps),
         seed=seed,
         row_weights=weights,
-        graph=recipe.graph,
+        network=recipe.network,
     )
-    for lane, (state, step) in enumerate(zip(result.state, result.step, strict=True)):
-        if state == "failed" or step == 0:
-            reason = result.reason[lane] or "its metrics are not estimable on the validation rows."
+    for lane in range(count):
+        if reason := result.failure(lane):
             raise RuntimeError(
                 f"Fold {lane} of the {recipe.role} expert on {view.name} failed: {reason} Tune with a smaller learning "
                 "rate, or use fewer folds."
             )
-    inputs, logits = lane_inputs(view, recipe.graph), torch.empty(len(fold))
+    inputs, logits = recipe.network.inputs(view), torch.empty(len(fold))
     for lane in range(count):
         held_out = fold == lane
         logits[held_out] = inputs.margins(result.parameters.select([lane]), view.split.train[held_out])[0]

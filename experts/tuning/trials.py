@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from torch import Tensor
 
 from experts.expert import ALIASES, Role
-from experts.networks.lane_metrics import HIGHER_IS_BETTER, SCORES
+from experts.scores import HIGHER_IS_BETTER, SCORES
 from experts.tuning.sampler import batch_sampler
 from experts.tuning.trial_store import Direction, Row, TrialStore
 from foundation.seeding import derive_seed
@@ -74,7 +74,7 @@ def floor_of(
     if given is None:
         raise ValueError(
             f"Tuning the {role} role needs utility_floor: without one the smallest gap wins, and a constant predictor "
-            "has none. Pass the Tuning of the utility role, or a number."
+            "has none. Pass the tuned utility expert, or a number."
         )
     return float(given), epsilon
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.tuning.out_of_fold import fold_of_rows
+from experts.tuning.folds import fold_of_rows
+from llm_experts.decoder.lanes import LANE_FLOATS
 from llm_experts.reading.calibration import calibrated
 from llm_experts.training.objectives import Options
-from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, train_lanes
-
-if TYPE_CHECKING:
-    from llm_experts.training.text_blocks import TaskTexts
+from llm_experts.training.text_blocks import TaskTexts
+from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, block_margins, train_lanes
 
 
 class Recipe(NamedTuple):
@@ -64,12 +63,12 @@ def out_of_fold_logits(
     ----------
     texts : TaskTexts
     experts : sequence of Recipe
-        ``tuning.recipe`` of each tuned role.
+        ``recipe`` of each tuned role.
     seed : int
         Of the folds and the batches.
     folds : int
     assignment : [n_train] int64, optional
-        Fold of each training row; default: :func:`experts.tuning.out_of_fold.fold_of_rows`. Experts of other families
+        Fold of each training row; default: :func:`experts.tuning.folds.fold_of_rows`. Experts of other families
         that are to stand in the same mixture take the same.
 
     Returns
@@ -116,9 +115,6 @@ def _held_out(texts: TaskTexts, recipe: Recipe, fold: Tensor, seed: int) -> Tens
 
 def _logits(texts: TaskTexts, result: LaneResult, lane: int, places: Tensor) -> Tensor:
     """Calibrated margins of one lane for some training rows."""
-    from llm_experts.decoder.lanes import LANE_FLOATS
-    from llm_experts.training.trainer import block_margins
-
     lanes, block = result.lanes.select(torch.tensor([lane])), texts.rows(texts.view.split.train)
     floats = LANE_FLOATS.get(texts.cut.base.device.type, LANE_FLOATS["cpu"])
     margins = block_margins(lanes, result.theta[lane : lane + 1], block, floats, places)[0]

@@ -15,8 +15,8 @@ from experts.expert import Role
 from experts.networks.adam import LaneAdam, clip_lanes
 from experts.networks.batches import stratified_order
 from experts.networks.checkpoints import Checkpoints
-from experts.networks.lane_metrics import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
-from experts.networks.trainer import LaneState
+from experts.networks.running import LaneOutcomes, RunningLanes, check_lanes, evaluation_rows, run_steps
+from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from foundation.seeding import derive_seed, torch_generator
 from llm_experts.bases.memory import until_it_fits
 from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
@@ -29,7 +29,6 @@ from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points
-from tasks.task import HIDDEN
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +107,9 @@ class Budget:
     final_rows: int = 128
 
 
-@dataclass
-class LaneResult:
-    """What came out of K lanes, in the order of the configurations.
+@dataclass(kw_only=True)
+class LaneResult(LaneOutcomes):
+    """What came out of K lanes, in the order of the configurations; metrics are of calibrated probabilities.
 
     Attributes
     ----------
@@ -121,10 +120,6 @@ class LaneResult:
         Of each lane there, fitted on the evaluation rows; [K].
     margins : [K, r] float64
         Of the evaluation rows there, before calibration.
-    metrics : list of dict
-        Metric id to value there, on the evaluation rows, of calibrated probabilities.
-    objective, feasible, state, reason, step, history
-        As in :class:`experts.networks.trainer.LaneResult`.
     notes : list of str
         What had to be given up, such as a batch that did not fit in memory.
     """
@@ -133,13 +128,6 @@ class LaneResult:
     theta: Tensor
     calibration: Calibration
     margins: Tensor
-    metrics: list[dict[str, float]]
-    objective: list[float]
-    feasible: list[bool]
-    state: list[LaneState]
-    reason: list[str]
-    step: list[int]
-    history: list[dict[str, float]]
     notes: list[str] = field(default_factory=list)
 
     def adapter(self, lane: int) -> Adapter:
@@ -206,29 +194,14 @@ def train_lanes(
     """
     view = texts.view
     check(role, configs, budget)
-    rows = view.split.validation if eval_rows is None else eval_rows
-    if len(rows) == 0 or bool((view.labels[rows] == HIDDEN).any()):
-        raise ValueError(
-            f"Task {view.name}: the evaluation rows are empty or hold hidden labels; pass labelled eval_rows."
-        )
+    rows = evaluation_rows(view, eval_rows)
     order = sorted(range(len(configs)), key=lambda lane: (configs[lane].rank is None, configs[lane].rank or 0))
     in_order = [configs[lane] for lane in order]
     weights = None if row_weights is None else row_weights[order].to(torch.float32)
-    run = _Run(
-        texts, role, in_order, budget, seed, kind, options or Options(), adapter_options, utility_floor, weights, rows
-    )
-    if studies is not None:
-        run.studies = torch.tensor([studies[lane] for lane in order])
-    for step in range(1, budget.steps + 1):
-        run.step(step)
-        if step == budget.steps and keep_last:
-            run.keep(step)
-        elif step == budget.steps or (step % budget.eval_every == 0 and not keep_last):
-            run.evaluate(step)
-        if progress is not None:
-            progress(step, budget.steps)
-        if not len(run.alive):
-            break
+    in_studies = None if studies is None else [studies[lane] for lane in order]
+    shared = (options or Options(), adapter_options, utility_floor, weights, rows, in_studies)
+    run = _Run(texts, role, in_order, budget, seed, kind, *shared)
+    run_steps(run, budget, progress, last=run.keep if keep_last else None)
     return run.result(order)
 
 
@@ -236,19 +209,9 @@ def check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
     """Raise ``ValueError`` for configurations and budgets that cannot be trained."""
     if role not in LAMBDAS:
         raise ValueError(f"There is no role {role!r}; roles are {', '.join(LAMBDAS)}.")
-    if not configs:
-        raise ValueError("There is no configuration to train; pass at least one LaneConfig.")
-    if budget.steps < 1 or budget.eval_every < 1 or budget.batch_rows < 2:
-        raise ValueError("Budget needs steps ≥ 1, eval_every ≥ 1 and batch_rows ≥ 2.")
+    check_lanes(role, LAMBDAS[role], configs, budget)
     if not 0 <= budget.warm_up < budget.steps:
         raise ValueError(f"warm_up = {budget.warm_up} leaves nothing of {budget.steps} steps; lower it or raise steps.")
-    for lane, config in enumerate(configs):
-        if unknown := set(config.lambdas) - set(LAMBDAS[role]):
-            raise ValueError(
-                f"Lane {lane} has {sorted(unknown)}, but the {role} role has {list(LAMBDAS[role]) or 'no weights'}."
-            )
-        if any(not (math.isfinite(value) and value >= 0) for value in config.lambdas.values()):
-            raise ValueError(f"Lane {lane} has a negative or infinite weight: {dict(config.lambdas)}.")
 
 
 class _Evaluator:
@@ -314,7 +277,7 @@ def block_margins(
 
 
 class _Run:
-    """The state of one call of :func:`train_lanes`; ``alive`` are the lanes that still train."""
+    """The state of one call of :func:`train_lanes`."""
 
     def __init__(
         self,
@@ -329,6 +292,7 @@ class _Run:
         floor: float | None,
         row_weights: Tensor | None,
         rows: Tensor,
+        studies: Sequence[int] | None,
     ) -> None:
         self.texts, self.role, self.budget = texts, role, budget
         view, base = texts.view, texts.cut.base
@@ -342,8 +306,7 @@ class _Run:
             [config.seed for config in configs],
             adapter_options,
         )
-        self.lanes, self.alive = self.every, torch.arange(len(configs))
-        self.studies = torch.zeros(len(configs), dtype=torch.int64)
+        self.lanes = self.every
         seeds = [derive_seed(seed, config.seed) for config in configs]
         sizes = (base.hidden_size, len(view.group_names))
         self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device)
@@ -359,11 +322,8 @@ class _Run:
             torch.tensor([config.weight_decay for config in configs], device=self.device),
         )
         self.decay = torch.tensor([config.weight_decay for config in configs], device=self.device)[:, None]
-        self.states: list[LaneState] = ["completed"] * len(configs)
-        self.reasons = [""] * len(configs)
-        self.history: list[dict[str, float]] = []
+        self.running = RunningLanes(self.checkpoints, budget, budget.warm_up, studies)
         self.notes: list[str] = []
-        self._rungs = sorted(max(math.ceil(f * budget.steps), budget.warm_up + 1) for f in budget.rungs)
 
     def _base_margins(self) -> Tensor:
         """[n_train] margins of the base itself."""
@@ -436,59 +396,23 @@ class _Run:
             values |= self.evaluator.reasons(self.lanes, theta, margins, self.budget.explained_rows)
         if self.role == "combined" and counts:
             values[FINAL] = final(values["utility@1"], values["fair_res@1"], values["fair_proc@1"])
-        self._record(step, values)
+        self.running.record(step, values)
         if counts:
-            self.checkpoints.offer(self.alive, theta, values, step)
-        stale = self.checkpoints.waited(self.alive) >= self.budget.patience
-        pruned = self._pruned(step, ~broken & ~stale)
-        text = f"at step {step}"
-        self._end(
-            broken, "failed", f"The loss or the weights became infinite or undefined {text}; lower the learning rate."
-        )
-        self._end(
-            stale & ~broken, "early_stopped", f"No better checkpoint in {self.budget.patience} evaluations {text}."
-        )
-        self._end(pruned, "pruned", f"Outside the best {self.budget.keep:.0%} of the running lanes {text}.")
-        self._select(~(broken | stale | pruned))
+            self.checkpoints.offer(self.running.alive, theta, values, step)
+        lanes = self.running.judge(step, broken)
+        if lanes is not None:
+            self._select(lanes)
 
     def keep(self, step: int) -> None:
         """Take the weights as they are, whatever they score."""
         theta = self.optimiser.theta
         margins = self.evaluator.margins(self.lanes, theta)
         values = self.evaluator.outcomes(margins)
-        self._record(step, values)
-        self.checkpoints.take(self.alive, theta, values, step)
-        broken = ~(margins.isfinite().all(1) & theta.isfinite().all(1).cpu())
-        self._end(broken, "failed", "The loss or the weights became infinite or undefined; lower the learning rate.")
+        self.running.record(step, values)
+        self.checkpoints.take(self.running.alive, theta, values, step)
+        self.running.fail(~(margins.isfinite().all(1) & theta.isfinite().all(1).cpu()))
 
-    def _record(self, step: int, values: dict[str, Tensor]) -> None:
-        names = list(values)
-        table = torch.stack([values[name] for name in names], 1).tolist()
-        for lane, row in zip(self.alive.tolist(), table, strict=True):
-            self.history.append({"lane": lane, "step": step, **dict(zip(names, row, strict=True))})
-
-    def _pruned(self, step: int, running: Tensor) -> Tensor:
-        """[alive] bool: lanes outside the kept share, when this evaluation is a rung (successive halving)."""
-        pruned = torch.zeros(len(self.alive), dtype=torch.bool)
-        if not self._rungs or step < self._rungs[0] or step >= self.budget.steps:
-            return pruned
-        while self._rungs and step >= self._rungs[0]:
-            self._rungs.pop(0)
-        for study in sorted(set(self.studies.tolist())):
-            places = torch.nonzero(running & (self.studies[self.alive] == study))[:, 0]
-            order = self.checkpoints.rank(self.alive[places])
-            pruned[places[order[math.ceil(self.budget.keep * len(places)) :]]] = True
-        return pruned
-
-    def _end(self, which: Tensor, state: LaneState, reason: str) -> None:
-        for lane in self.alive[which].tolist():
-            self.states[lane], self.reasons[lane] = state, reason
-
-    def _select(self, keep: Tensor) -> None:
-        if bool(keep.all()):
-            return
-        lanes = torch.nonzero(keep)[:, 0]
-        self.alive = self.alive[lanes]
+    def _select(self, lanes: Tensor) -> None:
         self.lanes = self.lanes.select(lanes)
         self.decay = self.decay[lanes]
         for part in (self.optimiser, self.objective, self.batches):
@@ -498,31 +422,20 @@ class _Run:
         """Every lane at its chosen checkpoint, in the order of the caller; a failed lane has no metrics."""
         best = self.checkpoints
         margins = self.evaluator.margins(self.every, best.theta)
-        values = self._final_values(margins)
-        names = list(values)
-        failed = torch.tensor([state == "failed" for state in self.states])
-        table = torch.stack([torch.where(failed, torch.nan, values[name]) for name in names], 1)
-        place = [order.index(lane) for lane in range(len(order))]
-        metrics = [dict(zip(names, row, strict=True)) for row in table[place].tolist()]
-        history = [{**row, "lane": order[int(row["lane"])]} for row in self.history]
+        outcomes = self.running.outcomes(self._final_values(margins), SCORES[self.role], order)
+        place = torch.argsort(torch.tensor(order))
         return LaneResult(
-            lanes=self.every.select(torch.tensor(place)),
+            **vars(outcomes),
+            lanes=self.every.select(place),
             theta=best.theta[place],
             calibration=Calibration(*(part[place] for part in self.evaluator.calibration(margins))),
             margins=margins[place],
-            metrics=metrics,
-            objective=[row[SCORES[self.role]] for row in metrics],
-            feasible=(best.feasible & ~failed)[place].tolist(),
-            state=[self.states[lane] for lane in place],
-            reason=[self.reasons[lane] for lane in place],
-            step=best.step[place].tolist(),
-            history=sorted(history, key=lambda row: (row["step"], row["lane"])),
             notes=self.notes,
         )
 
     def _final_values(self, margins: Tensor) -> dict[str, Tensor]:
         """Metrics of all checkpoints; reasons on ``final_rows`` rows for lanes that ran to their end."""
-        ended = torch.tensor([state in ("completed", "early_stopped") for state in self.states])
+        ended = self.running.ended
         lanes = torch.nonzero(ended)[:, 0]
         unknown = torch.full((len(ended),), torch.nan, dtype=torch.float64)
         names = (*OUTCOME_METRICS, *REASON_METRICS)

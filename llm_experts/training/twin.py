@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 from llm_experts.reading.expert import LLMExpert
 from llm_experts.training.out_of_fold import Recipe
+from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import train_lanes
-
-if TYPE_CHECKING:
-    from llm_experts.training.text_blocks import TaskTexts
-    from llm_experts.training.tuning import Tuning
+from llm_experts.training.tuning import TunedAdapter
 
 
 def train_fixed(texts: TaskTexts, recipe: Recipe, *, utility_floor: float | None = None) -> LLMExpert:
@@ -33,8 +30,7 @@ def train_fixed(texts: TaskTexts, recipe: Recipe, *, utility_floor: float | None
         adapter_options=recipe.adapter_options,
         utility_floor=utility_floor,
     )
-    if result.state[0] == "failed" or result.step[0] == 0:
-        reason = result.reason[0] or "its metrics are not estimable on the validation rows."
+    if reason := result.failure(0):
         raise RuntimeError(
             f"Training the {recipe.role} role ({recipe.kind}) on {texts.view.name} with lr {recipe.lane.lr:g} failed: "
             f"{reason}"
@@ -43,12 +39,12 @@ def train_fixed(texts: TaskTexts, recipe: Recipe, *, utility_floor: float | None
     return LLMExpert(recipe.role, texts.reader, result.adapter(0), temperature, bias)
 
 
-def twin(texts: TaskTexts, tuning: Tuning) -> LLMExpert:
+def twin(texts: TaskTexts, tuned: TunedAdapter) -> LLMExpert:
     """The chosen lane of a tuned role with every λ at 0.
 
     Learning rate, weight decay, rank, first weights, batches, budget and selector are those of the tuned expert, so
     that whatever differs is the work of the fairness terms and not of the selector.
     """
-    recipe = tuning.recipe
+    recipe = tuned.recipe
     lane = dataclasses.replace(recipe.lane, lambdas=dict.fromkeys(recipe.lane.lambdas, 0.0))
-    return train_fixed(texts, recipe._replace(lane=lane), utility_floor=tuning.floor)
+    return train_fixed(texts, recipe._replace(lane=lane), utility_floor=tuned.floor)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from experts.networks.lane_metrics import FINAL
 from experts.networks.mlp import MLPExpert
 from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
+from experts.scores import FINAL
+from experts.tuning.networks import tune
 from experts.tuning.search_space import ranges
-from experts.tuning.study import tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,10 @@ import torch
 
 from experts.evidence import collect_evidence
 from experts.graph.expert import GraphExpert
+from experts.graph.network import GraphNetwork
 from experts.graph.settings import GraphSettings
 from experts.loading import load_expert
+from experts.networks.network import MLP
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig
 from experts.networks.twin import train_fixed
 from gates.static_simplex import StaticSimplexGate
@@ -24,9 +26,9 @@ def test_three_tabular_and_three_graph_experts_are_one_expert(tmp_path, layers):
     experts = [
         train_fixed(
             view, role, LaneConfig(0.01, 1e-5, dict.fromkeys(OBJECTIVES[role].lambdas, 0.5), 1), BUDGET, seed=0,
-            graph=graph,
+            network=network,
         )
-        for graph in (None, GraphSettings("gcn", layers)) for role in ROLES
+        for network in (MLP, GraphNetwork(GraphSettings("gcn", layers))) for role in ROLES
     ]  # fmt: skip
     weights = torch.tensor([0.3, 0.1, 0.1, 0.3, 0.1, 0.1])
     mixture = Mixture(tuple(experts), StaticSimplexGate(weights))

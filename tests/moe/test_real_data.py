@@ -11,8 +11,8 @@ import torch
 from experts.evidence import collect_evidence
 from experts.expert import ROLES
 from experts.networks.trainer import Budget
+from experts.tuning.networks import tune
 from experts.tuning.out_of_fold import out_of_fold_logits
-from experts.tuning.study import tune
 from gates.fitting import fit_gate
 from gates.settings import GateBudget
 from moe.finetune import FineTuneConfig, fine_tune

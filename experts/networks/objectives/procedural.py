@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from experts.graph.layers import Explained, graph_profiles, head_margins
 from experts.networks.batches import Batch
 from experts.networks.group_profiles import ProfileRows, group_profiles, indicator_or_none
 from experts.networks.lanes import head, hidden
@@ -70,10 +69,7 @@ class ProceduralObjective:
         """The same with a second graph layer; the pre-activations are the rows' own, of the first layer."""
         assert sample.around is not None
         parts = (forward.first, forward.second, forward.offset)
-        pre_activations = hidden(forward.first, sample.around.features)
-        explained = Explained(sample.around, sample.members, sample.weights, self._indicator)
-        profiles = graph_profiles(pre_activations, parts, explained)
-        return pre_activations[..., sample.around.own], head_margins(pre_activations, parts, sample.around), profiles
+        return sample.around.explain(parts, sample.members, sample.weights, self._indicator)
 
     def _adversaries(self, pre_activations: Tensor, probability: Tensor, sample: Batch, lanes: slice) -> Tensor:
         others = (self._adv[lanes] / 2, group_targets(sample.groups, sample.n_groups), sample.relative_weights, lanes)

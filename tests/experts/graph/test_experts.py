@@ -8,17 +8,20 @@ import torch
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from experts.graph.expert import GraphExpert
-from experts.graph.inputs import lane_inputs
+from experts.graph.inputs import graph_inputs
 from experts.graph.layers import graph_backward, graph_forward, graph_margins, graph_reasons
+from experts.graph.network import GraphNetwork
 from experts.graph.settings import KINDS, GraphSettings
 from experts.loading import load_expert
 from experts.networks.group_profiles import indicator_or_none
+from experts.networks.lane_expert import ExpertError
 from experts.networks.lanes import Workspace
-from experts.networks.mlp import ExpertError, MLPExpert
+from experts.networks.mlp import MLPExpert
+from experts.networks.network import MLP
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, train_lanes
 from experts.networks.twin import train_fixed, twin
+from experts.tuning.networks import tune
 from experts.tuning.out_of_fold import Recipe, out_of_fold_logits
-from experts.tuning.study import tune
 
 BUDGET = Budget(steps=30, eval_every=10, patience=9, warm_up=5, hidden=5, rungs=(), attribution_rows=64)
 NETWORKS = [GraphSettings(kind, layers) for kind in KINDS for layers in (1, 2)]
@@ -30,7 +33,7 @@ def name_of(network):
 
 
 def random_expert(view, settings, hidden=6, seed=3, scale=3.0):
-    parameters = lane_inputs(view, settings).initial(hidden, [seed])
+    parameters = graph_inputs(view, settings).initial(hidden, [seed])
     return GraphExpert.of_lane(view, "utility", settings, parameters.with_theta(parameters.theta * scale))
 
 
@@ -45,7 +48,7 @@ def lane(role, seed=1, value=0.7):
 
 @pytest.mark.parametrize("network", DEEP, ids=name_of)
 def test_hand_written_gradient_is_that_of_autograd(view, network):
-    inputs = lane_inputs(view, network)
+    inputs = graph_inputs(view, network)
     around = inputs.neighbourhood(view.split.train[:50])
     parameters = inputs.initial(4, [1, 2, 3])
     mask = torch.ones(4, around.nodes)  # without dropout the margins are those of the tested forward pass
@@ -63,7 +66,7 @@ def test_hand_written_gradient_is_that_of_autograd(view, network):
 def test_attributions_are_integrated_gradients_by_quadrature(view, network):
     expert, rows = random_expert(view, network), view.split.validation[:4]
     total, steps = torch.zeros(len(rows), len(view.columns)), 150
-    inputs = lane_inputs(view, network)
+    inputs = graph_inputs(view, network)
     around = inputs.neighbourhood(rows)
     owner = inputs.view.column_of_feature
     for step in range(steps):
@@ -106,7 +109,7 @@ def test_a_masked_column_is_unknown_in_the_whole_graph(view, network):
 
 @pytest.mark.parametrize("network", DEEP, ids=name_of)
 def test_reasons_of_lanes_are_those_of_their_experts(view, network):
-    inputs, rows = lane_inputs(view, network), view.split.validation
+    inputs, rows = graph_inputs(view, network), view.split.validation
     parameters = inputs.initial(5, list(range(11)))
     indicator = indicator_or_none(inputs.view.column_of_feature, len(view.columns))
     attributions, masked = graph_reasons(parameters, inputs.neighbourhood(rows), indicator)
@@ -130,7 +133,10 @@ def test_permuted_node_ids_change_nothing(view, network):
     )  # fmt: skip
     # two layers drop out hidden units of nodes, which are laid out in the order of their ids
     budget = dataclasses.replace(BUDGET, dropout=0.0)
-    results = [train_lanes(v, "procedural", [lane("procedural")], budget, seed=4, graph=network) for v in (view, moved)]
+    results = [
+        train_lanes(v, "procedural", [lane("procedural")], budget, seed=4, network=GraphNetwork(network))
+        for v in (view, moved)
+    ]
     thetas = [result.parameters.theta for result in results]
     torch.testing.assert_close(*thetas, atol=1e-4, rtol=1e-4)
 
@@ -143,7 +149,7 @@ def test_every_lambda_moves_a_parameter_and_none_is_the_utility_lane(view, role,
     budget = dataclasses.replace(BUDGET, steps=8, eval_every=8)
 
     def trained(as_role, configs):
-        return train_lanes(view, as_role, configs, budget, seed=4, graph=network).parameters.theta
+        return train_lanes(view, as_role, configs, budget, seed=4, network=GraphNetwork(network)).parameters.theta
 
     configs = [none, *(dataclasses.replace(none, lambdas={**none.lambdas, name: 1.0}) for name in names)]
     thetas = trained(role, configs)
@@ -159,9 +165,9 @@ def test_lanes_equal_separate_runs(make_graph_view, monkeypatch, network, batch_
     monkeypatch.setattr("experts.networks.batches.FULL_BATCH_ROWS", 16)  # so that 60 rows are a mini-batch
     budget = dataclasses.replace(BUDGET, batch_rows=batch_rows)
     configs = [lane("combined", seed, 0.2 * seed) for seed in range(3)]
-    together = train_lanes(view, "combined", configs, budget, seed=2, graph=network)
+    together = train_lanes(view, "combined", configs, budget, seed=2, network=GraphNetwork(network))
     for place, config in enumerate(configs):
-        alone = train_lanes(view, "combined", [config], budget, seed=2, graph=network)
+        alone = train_lanes(view, "combined", [config], budget, seed=2, network=GraphNetwork(network))
         torch.testing.assert_close(together.parameters.theta[place], alone.parameters.theta[0], atol=1e-5, rtol=1e-4)
         assert together.step[place] == alone.step[0]
 
@@ -171,14 +177,14 @@ def test_a_graph_lane_learns_what_only_neighbours_tell(make_graph_view):
     signal = torch.randn(300, generator=torch.Generator().manual_seed(9))
     features = torch.zeros_like(view.features)
     features[:, -1] = signal
-    (_, mean) = (torch.tensor(m.toarray()) for m in lane_inputs(view, GraphSettings("sage", 2)).second)
+    (_, mean) = (torch.tensor(m.toarray()) for m in graph_inputs(view, GraphSettings("sage", 2)).second)
     labels = ((mean @ signal) > 0).long()
     view = dataclasses.replace(view, features=features, labels=labels)
     budget = dataclasses.replace(BUDGET, steps=200, eval_every=50, dropout=0.0)
     config = LaneConfig(0.05, 0.0, {}, 1)
     graph, tabular = (
-        train_lanes(view, "utility", [config], budget, seed=1, graph=g).metrics[0]["auc@1"]
-        for g in (GraphSettings("sage"), None)
+        train_lanes(view, "utility", [config], budget, seed=1, network=g).metrics[0]["auc@1"]
+        for g in (GraphNetwork(GraphSettings("sage")), MLP)
     )
     assert graph > 0.97
     assert tabular < 0.7
@@ -216,8 +222,8 @@ def test_other_features_and_missing_edges_are_refused(view, make_view):
 def test_out_of_fold_of_tabular_and_graph_recipes_sees_no_held_out_label(view):
     recipes = [
         Recipe("utility", lane("utility"), 20),
-        Recipe("result", lane("result"), 20, GraphSettings("gcn")),
-        Recipe("utility", lane("utility"), 20, GraphSettings("sage", 2)),
+        Recipe("result", lane("result"), 20, GraphNetwork(GraphSettings("gcn"))),
+        Recipe("utility", lane("utility"), 20, GraphNetwork(GraphSettings("sage", 2))),
     ]
     fold = torch.arange(len(view.split.train)) % 3
     budget = dataclasses.replace(BUDGET, dropout=0.0)  # the order of rows, hence the noise, is stratified by label
@@ -236,14 +242,20 @@ def test_tuned_graph_roles_lie_beside_tabular_ones(view, tmp_path):
     settings = {"seed": 1, "folder": tmp_path, "budget": BUDGET, "trials": 4, "batch": 2, "space": "wide"}
     network = GraphSettings("gin", 2)
     floor = tune(view, "utility", **settings)
-    tuning = tune(view, "result", **settings, utility_floor=floor, graph=network)
+    tuning = tune(view, "result", **settings, utility_floor=floor, network=GraphNetwork(network))
     assert (tmp_path / "synthetic_utility_tuning_results.json").exists()
     assert (tmp_path / "synthetic_gin2_result_tuning_results.json").exists()
     loaded = load_expert(tmp_path / "synthetic_gin2_result_best")
     rows = view.split.validation
     assert torch.equal(loaded.logits(view, rows), tuning.expert.logits(view, rows))
     again = train_fixed(
-        view, "result", tuning.lane, tuning.budget, seed=tuning.train_seed, utility_floor=tuning.floor, graph=network
+        view,
+        "result",
+        tuning.lane,
+        tuning.budget,
+        seed=tuning.train_seed,
+        utility_floor=tuning.floor,
+        network=GraphNetwork(network),
     )
     torch.testing.assert_close(again.parameters.theta, tuning.expert.parameters.theta, atol=1e-5, rtol=1e-4)
     plain = twin(view, tuning)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from experts.graph.expert import GraphExpert
-from experts.graph.inputs import lane_inputs
+from experts.graph.inputs import graph_inputs
 from experts.graph.neighbourhood import Neighbourhood
 from experts.graph.propagation import operators, propagated
 from experts.graph.settings import KINDS, GraphSettings
 from experts.graph.sparse import Sparse
+from experts.networks.lane_expert import ExpertError
 from experts.networks.lanes import SLOPE
-from experts.networks.mlp import ExpertError
 from tasks.load import load_task
 
 PATH = torch.tensor([[0, 1], [1, 2]])  # 0 - 1 - 2, and 3 alone
@@ -138,7 +138,7 @@ def geometric_network(expert, view):
 
 def random_expert(view, kind, layers, hidden=8, seed=3):
     settings = GraphSettings(kind, layers)
-    parameters = lane_inputs(view, settings).initial(hidden, [seed])
+    parameters = graph_inputs(view, settings).initial(hidden, [seed])
     return GraphExpert.of_lane(view, "utility", settings, parameters.with_theta(parameters.theta * 3))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from experts.networks.checkpoints import Checkpoints
-from experts.networks.lane_metrics import RARER_SHARE
+from experts.scores import RARER_SHARE
 
 
 def values(utility: float, gap: float, rarer: float) -> dict[str, torch.Tensor]:

@@ -9,9 +9,9 @@ import torch
 
 from experts.expert import Role
 from experts.networks import batches, trainer
-from experts.networks.lane_metrics import OUTCOME_METRICS, REASON_METRICS
 from experts.networks.lanes import LaneParameters, margins
 from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
+from experts.scores import OUTCOME_METRICS, REASON_METRICS
 from metrics.points import point_values
 from tasks.task import HIDDEN, TaskView
 

@@ -6,7 +6,8 @@ import torch
 
 from experts.networks.lanes import margins
 from experts.networks.trainer import Budget, LaneConfig, train_lanes
-from experts.tuning.out_of_fold import Recipe, fixed_steps, fold_of_rows, out_of_fold_logits
+from experts.tuning.folds import fold_of_rows
+from experts.tuning.out_of_fold import Recipe, fixed_steps, out_of_fold_logits
 from tasks.arrays import view_of_arrays
 
 BUDGET = Budget(steps=60, eval_every=20, patience=3, warm_up=10, hidden=4, rungs=(0.5,))

@@ -6,11 +6,14 @@ import math
 import pytest
 import torch
 
+from experts.graph.network import GraphNetwork
 from experts.graph.settings import GraphSettings
+from experts.networks.network import MLP
 from experts.networks.trainer import Budget
 from experts.networks.twin import train_fixed, twin
+from experts.tuning.networks import trial_probabilities, tune
 from experts.tuning.out_of_fold import out_of_fold_logits
-from experts.tuning.study import repeat_tuning, trial_probabilities, tune
+from experts.tuning.repeats import repeat
 from experts.tuning.trials import TuningError
 from metrics.points import point_values
 
@@ -26,48 +29,50 @@ def view():
 
 
 @pytest.fixture(
-    scope="module", params=[None, GraphSettings("gcn"), GraphSettings("sage", 2)], ids=["mlp", "gcn", "sage2"]
+    scope="module",
+    params=[MLP, GraphNetwork(GraphSettings("gcn")), GraphNetwork(GraphSettings("sage", 2))],
+    ids=["mlp", "gcn", "sage2"],
 )
 def tuning(request, view, tmp_path_factory):
     return tune(
         view, "result", seed=1, folder=tmp_path_factory.mktemp("tuned"), budget=BUDGET, trials=6, batch=3,
-        space="wide", utility_floor=0.5, graph=request.param,
+        space="wide", utility_floor=0.5, network=request.param,
     )  # fmt: skip
 
 
 def test_repeats_are_the_configuration_with_their_own_seeds(view, tuning):
-    repeats = repeat_tuning(view, tuning, SEEDS)
-    assert [repeat.seed for repeat in repeats] == SEEDS
-    assert {repeat.train_seed for repeat in repeats} == {repeat_tuning(view, tuning, SEEDS[:1])[0].train_seed}
-    assert len({repeat.lane.seed for repeat in repeats}) == 3
+    repeats = repeat(view, tuning, SEEDS)
+    assert [found.seed for found in repeats] == SEEDS
+    assert {found.train_seed for found in repeats} == {repeat(view, tuning, SEEDS[:1])[0].train_seed}
+    assert len({found.lane.seed for found in repeats}) == 3
     rows = view.split.validation
-    for repeat in repeats:
-        assert dataclasses.replace(repeat.lane, seed=0) == dataclasses.replace(tuning.lane, seed=0)
-        assert repeat.best_params == tuning.best_params and repeat.graph == tuning.graph
-        assert not torch.allclose(repeat.expert.parameters.theta, tuning.expert.parameters.theta, atol=1e-2)
-        probability = repeat.expert.logits(view, rows).sigmoid()[None]
+    for found in repeats:
+        assert dataclasses.replace(found.lane, seed=0) == dataclasses.replace(tuning.lane, seed=0)
+        assert found.best_params == tuning.best_params and found.network == tuning.network
+        assert not torch.allclose(found.expert.parameters.theta, tuning.expert.parameters.theta, atol=1e-2)
+        probability = found.expert.logits(view, rows).sigmoid()[None]
         values = point_values(probability, view.labels[rows], view.groups[rows], 2)
-        assert math.isclose(repeat.best_score, float(values["fair_res@1"]), rel_tol=1e-5, abs_tol=1e-6)
-        assert repeat.best_metrics["fair_res@1"] == repeat.best_score
-        assert repeat.feasible == (repeat.note == "")
+        assert math.isclose(found.best_score, float(values["fair_res@1"]), rel_tol=1e-5, abs_tol=1e-6)
+        assert found.best_metrics["fair_res@1"] == found.best_score
+        assert found.feasible == (found.note == "")
 
 
 def test_a_repeat_trains_again_to_the_same_expert(view, tuning):
-    for repeat in repeat_tuning(view, tuning, SEEDS)[1:]:
+    for found in repeat(view, tuning, SEEDS)[1:]:
         again = train_fixed(
-            view, repeat.role, repeat.lane, repeat.budget, seed=repeat.train_seed, utility_floor=repeat.floor,
-            graph=repeat.graph,
+            view, found.role, found.lane, found.budget, seed=found.train_seed, utility_floor=found.floor,
+            network=found.network,
         )  # fmt: skip
-        torch.testing.assert_close(again.parameters.theta, repeat.expert.parameters.theta, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(again.parameters.theta, found.expert.parameters.theta, atol=1e-4, rtol=1e-3)
 
 
 def test_twin_and_out_of_fold_of_a_repeat_are_its_own(view, tuning):
-    first, second = repeat_tuning(view, tuning, SEEDS[:2])
-    twins = [twin(view, repeat).parameters.theta for repeat in (first, second)]
+    first, second = repeat(view, tuning, SEEDS[:2])
+    twins = [twin(view, found).parameters.theta for found in (first, second)]
     assert not torch.allclose(*twins, atol=1e-2)
     none = dataclasses.replace(first.lane, lambdas=dict.fromkeys(first.lane.lambdas, 0.0))
     untold = dataclasses.replace(tuning, lane=none)
-    again = repeat_tuning(view, untold, SEEDS[:1])[0]  # the repeat of a tuning without fairness terms is the twin
+    again = repeat(view, untold, SEEDS[:1])[0]  # the repeat of a tuning without fairness terms is the twin
     torch.testing.assert_close(again.expert.parameters.theta, twins[0], atol=1e-5, rtol=1e-4)
     logits = out_of_fold_logits(view, [first.recipe, second.recipe], budget=BUDGET, seed=0, folds=2)
     assert logits.isfinite().all() and not torch.allclose(logits[:, 0], logits[:, 1], atol=1e-2)
@@ -75,15 +80,15 @@ def test_twin_and_out_of_fold_of_a_repeat_are_its_own(view, tuning):
 
 def test_repeats_of_another_view_or_without_seeds_are_refused(view, tuning):
     with pytest.raises(ValueError, match="Repeats need seeds"):
-        repeat_tuning(view, tuning, [])
+        repeat(view, tuning, [])
     with pytest.raises(ValueError, match="Repeats need seeds"):
-        repeat_tuning(dataclasses.replace(view, hash="other"), tuning, SEEDS)
+        repeat(dataclasses.replace(view, hash="other"), tuning, SEEDS)
 
 
 def test_a_repeat_that_fails_says_which(view, tuning):
     wild = dataclasses.replace(tuning, lane=dataclasses.replace(tuning.lane, lr=float("inf")))
     with pytest.raises(TuningError, match=r"trained again with seed 7, failed: .*lower the learning rate"):
-        repeat_tuning(view, wild, SEEDS)
+        repeat(view, wild, SEEDS)
 
 
 def test_probabilities_of_all_completed_trials(view, tuning):

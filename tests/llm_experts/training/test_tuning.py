@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from experts.tuning.results import save_tuned
 from experts.tuning.trial_store import ResumeError
 from llm_experts.reading.expert import load_llm_expert
 from llm_experts.training import tuning as module
@@ -17,7 +18,7 @@ from llm_experts.training.out_of_fold import out_of_fold_logits
 from llm_experts.training.search_space import describe, search_space
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget, train_lanes
-from llm_experts.training.tuning import Tuning, tune, tune_seeds
+from llm_experts.training.tuning import TunedAdapter, tune, tune_seeds
 from llm_experts.training.twin import twin
 from tests.llm_experts.lane_fixtures import make_texts
 
@@ -30,18 +31,18 @@ def texts() -> TaskTexts:
 
 
 @pytest.fixture(scope="module")
-def utility(texts: TaskTexts, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+def utility(texts: TaskTexts, tmp_path_factory: pytest.TempPathFactory) -> TunedAdapter:
     folder = tmp_path_factory.mktemp("utility")
     return tune(texts, "utility", seed=0, folder=folder, budget=SHORT, trials=6, batch=3)
 
 
 @pytest.fixture(scope="module")
-def fair(texts: TaskTexts, utility: Tuning, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+def fair(texts: TaskTexts, utility: TunedAdapter, tmp_path_factory: pytest.TempPathFactory) -> TunedAdapter:
     folder = tmp_path_factory.mktemp("fair")
     return tune(texts, "expert3", seed=0, folder=folder, budget=SHORT, trials=4, batch=2, utility_floor=utility)
 
 
-def test_the_chosen_expert_is_the_trial_itself(texts: TaskTexts, utility: Tuning) -> None:
+def test_the_chosen_expert_is_the_trial_itself(texts: TaskTexts, utility: TunedAdapter) -> None:
     """Its recipe trains the same weights again, and its predictions have the metrics of the table."""
     assert utility.best_score == max(r["objective"] for r in utility.trials if r["state"] == "COMPLETE")
     rows = texts.view.split.validation
@@ -50,7 +51,7 @@ def test_the_chosen_expert_is_the_trial_itself(texts: TaskTexts, utility: Tuning
     assert utility.kind == utility.expert.kind == "lora" and utility.expert.role == "utility"
 
 
-def test_fair_roles_stay_above_the_floor(utility: Tuning, fair: Tuning) -> None:
+def test_fair_roles_stay_above_the_floor(utility: TunedAdapter, fair: TunedAdapter) -> None:
     assert fair.floor == pytest.approx(utility.best_score - 0.02)
     assert fair.role == "procedural" and set(fair.recipe.lane.lambdas) == {
         "lambda_cf",
@@ -63,7 +64,7 @@ def test_fair_roles_stay_above_the_floor(utility: Tuning, fair: Tuning) -> None:
         assert "not tuned for fairness" in fair.note
 
 
-def test_the_first_fair_trials_start_from_the_utility_expert(utility: Tuning, fair: Tuning) -> None:
+def test_the_first_fair_trials_start_from_the_utility_expert(utility: TunedAdapter, fair: TunedAdapter) -> None:
     """Half of the first batch differs from it by the fairness terms alone."""
     shared = ("lr", "weight_decay", "rank")
     first = [row["params"] for row in fair.trials if row["number"] == 0]
@@ -77,7 +78,7 @@ def test_a_fair_role_needs_a_floor(texts: TaskTexts, tmp_path: Path) -> None:
 
 
 def test_a_killed_study_goes_on_to_the_same_numbers(
-    texts: TaskTexts, utility: Tuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    texts: TaskTexts, utility: TunedAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
@@ -104,8 +105,26 @@ def test_a_folder_of_other_settings_is_refused(texts: TaskTexts, tmp_path: Path)
         tune(texts, "utility", budget=dataclasses.replace(SHORT, steps=20), **settings)  # type: ignore[arg-type]
 
 
-def test_files_give_the_expert_back(texts: TaskTexts, utility: Tuning, tmp_path: Path) -> None:
-    module.save_tuning(utility, tmp_path)
+@pytest.mark.parametrize("change", ["dtype", "quantisation", "device"])
+def test_a_base_of_other_numbers_does_not_take_over_trials(
+    texts: TaskTexts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The same files give other numbers in another precision, quantisation or on another class of device."""
+    settings = {"seed": 0, "folder": tmp_path, "trials": 2, "batch": 2, "budget": SHORT}
+    tune(texts, "utility", **settings)  # type: ignore[arg-type]
+    other = make_texts(200)
+    if change == "dtype":
+        other.cut.base.model.to(torch.bfloat16)  # type: ignore[call-overload]
+    elif change == "quantisation":
+        object.__setattr__(other.reader.base, "quantisation", "nf4")
+    else:
+        monkeypatch.setattr(type(other.reader.base), "device", torch.device("cuda"))
+    with pytest.raises(ResumeError, match=change):
+        tune(other, "utility", **settings)  # type: ignore[arg-type]
+
+
+def test_files_give_the_expert_back(texts: TaskTexts, utility: TunedAdapter, tmp_path: Path) -> None:
+    save_tuned(utility, tmp_path)
     name = "synthetic_llm_lora_utility"
     facts = json.loads((tmp_path / f"{name}_tuning_results.json").read_text(encoding="utf-8"))
     assert facts["best_params"] == utility.best_params and facts["space"]["rank"]["choices"] == [4, 8, 16]
@@ -115,7 +134,7 @@ def test_files_give_the_expert_back(texts: TaskTexts, utility: Tuning, tmp_path:
     assert torch.equal(loaded.logits(texts.view, rows), utility.expert.logits(texts.view, rows))
 
 
-def test_the_twin_differs_by_the_weights_alone(texts: TaskTexts, fair: Tuning) -> None:
+def test_the_twin_differs_by_the_weights_alone(texts: TaskTexts, fair: TunedAdapter) -> None:
     """A twin of a role whose weights are 0 already is the expert."""
     lane = dataclasses.replace(fair.recipe.lane, lambdas=dict.fromkeys(fair.recipe.lane.lambdas, 0.0))
     plain = dataclasses.replace(fair, recipe=fair.recipe._replace(lane=lane))
@@ -126,7 +145,7 @@ def test_the_twin_differs_by_the_weights_alone(texts: TaskTexts, fair: Tuning) -
 
 
 def test_out_of_fold_logits_come_from_lanes_that_did_not_see_the_row(
-    texts: TaskTexts, utility: Tuning, fair: Tuning
+    texts: TaskTexts, utility: TunedAdapter, fair: TunedAdapter
 ) -> None:
     train = texts.view.split.train
     fold = torch.arange(len(train)) % 3
