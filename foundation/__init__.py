@@ -1,1 +1,1 @@
-"""What every floor may use: atomic files, seeding, finite checks."""
+"""What every floor may use: atomic files, hashes, seeding, missing numbers, rooms whose files are found."""

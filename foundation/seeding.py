@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def derive_seed(seed: int, *words: str | int) -> int:
     """63-bit seed of the part that ``words`` name; changes with the seed and with every word."""
-    text = "\x1f".join(map(str, (seed, *words)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+    return _digest(seed, *words) >> 1  # torch takes 63 bits
 
 
 def numpy_generator(seed: int, *words: str | int) -> np.random.Generator:
@@ -22,8 +21,19 @@ def numpy_generator(seed: int, *words: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(derive_seed(seed, *words)))
 
 
+def named_generator(*words: str) -> np.random.Generator:
+    """NumPy generator of words alone: the same page from the same table, whatever the seed of its run was."""
+    return np.random.Generator(np.random.PCG64(_digest(*words)))
+
+
 def torch_generator(seed: int, *words: str | int) -> torch.Generator:
     """CPU torch generator of a named part."""
     import torch  # seconds, which planning a run need not take
 
     return torch.Generator().manual_seed(derive_seed(seed, *words))
+
+
+def _digest(*words: str | int) -> int:
+    """64 bits of the words' sha256."""
+    text = "\x1f".join(map(str, words))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")

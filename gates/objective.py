@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_log_probabilities, mixture_margin
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, Rate, gap
-from metrics.surrogates import jensen_shannon
+from metrics.count_metrics.fair_res import METRIC as FAIR_RES
+from metrics.surrogates import jensen_shannon, surrogate
 
 _TINY = 1e-8
 
@@ -39,21 +39,6 @@ class MixtureTerms:
     decision: Tensor
 
 
-def soft_gap(probability: Tensor, rate: Rate, labels: Tensor, groups: Tensor, n_groups: int) -> Tensor:
-    """[...] largest minus smallest soft rate over the groups present; 0 when fewer than two are (no gradient).
-
-    Parameters
-    ----------
-    probability : [..., n]
-    rate : Rate
-        Which rate; see :mod:`metrics.rates`.
-    labels, groups : [n] int64
-    """
-    weights = rate.weights(labels, groups, n_groups).to(probability.dtype)
-    rates = (probability @ weights).masked_fill(weights.sum(0) == 0, torch.nan)
-    return gap(rates).nan_to_num(nan=0.0)
-
-
 def _entropy(weights: Tensor) -> Tensor:
     """[...] entropy over the last dimension divided by log m, in [0, 1] (0 for a single expert)."""
     experts = weights.shape[-1]
@@ -76,10 +61,9 @@ def mixture_terms(weights: Tensor, logits: Tensor, labels: Tensor, groups: Tenso
     """
     positive, negative = mixture_log_probabilities(weights, logits)
     probability = positive.exp()
-    gaps = [soft_gap(probability, r, labels, groups, n_groups) for r in (SELECTION_RATE, TRUE_POSITIVE_RATE)]
     return MixtureTerms(
         utility=-torch.where(labels == 1, positive, negative).mean(-1),
-        fair=(gaps[0] + gaps[1]) / 2,
+        fair=surrogate(FAIR_RES, probability, labels, groups, n_groups),
         balance=1 - _entropy(weights.mean(-2)),
         decision=_entropy(weights).mean(-1),
     )

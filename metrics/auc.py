@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metrics.proportions import Z
 from metrics.value import Value
 
 _CHUNK = 1 << 17  # scores sorted at once: keys and their masks stay in cache
 _CACHE = 1 << 18  # weights handled at once: 1 MiB, so that the passes over them stay in cache
-_Z = 1.959963984540054  # 97.5 % quantile of the standard normal
 ONE_CLASS = "all rows have the same label, AUC compares rows of both"
 
 
@@ -73,7 +73,7 @@ def auc_value(probability: Tensor, labels: Tensor) -> Value:
         return Value(estimate, bound, 1.0) if estimate else Value(estimate, 0.0, 1 - bound)
     error = math.sqrt(delong_variance(probability, labels)) / (estimate * (1 - estimate))
     centre = math.log(estimate / (1 - estimate))
-    low, high = (1 / (1 + math.exp(-(centre + sign * _Z * error))) for sign in (-1, 1))
+    low, high = (1 / (1 + math.exp(-(centre + sign * Z * error))) for sign in (-1, 1))
     return Value(estimate, low, high)
 
 

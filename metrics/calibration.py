@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from metrics.rates import gap
+from metrics.counts.rates import gap
 
 BINS = 15  # equal-width bins (lower, upper] of [0, 1]; 0 belongs to the first
 

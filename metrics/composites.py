@@ -17,11 +17,6 @@ def utility(accuracy: Number, f1: Number, area: Number) -> Number:
     return (accuracy + f1 + area) / 3
 
 
-def fair_res(dp: Number, eopp: Number) -> Number:
-    """Result unfairness (gap of selection rates + gap of true positive rates)/2 in [0, 1], lower is better."""
-    return (dp + eopp) / 2
-
-
 def fair_proc(ref: Number, vef: Number, att_jsd: Number) -> Number:
     """Procedural unfairness (REF + VEF + ATT_JSD)/3 in [0, 4/3], lower is better."""
     return (ref + vef + att_jsd) / 3

@@ -7,40 +7,18 @@ Undefined values are nan: see :func:`point_values`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from metrics.auc import auc
 from metrics.calibration import brier, ece
-from metrics.composites import fair_res, utility
-from metrics.counts import count_table
-from metrics.rates import (
-    FALSE_POSITIVE_RATE,
-    SELECTION_RATE,
-    TRUE_POSITIVE_RATE,
-    gap,
-    group_accuracy,
-    ratio,
-    rows_among,
-)
+from metrics.composites import utility
+from metrics.counts.group_rates import rates_of_counts
+from metrics.counts.tables import count_table
+from metrics.registry import COUNTS, METRICS
 
-COUNT_METRICS = (
-    "acc@1",
-    "f1@1",
-    "dp@1",
-    "eopp@1",
-    "eodds@1",
-    "eodds_mean@1",
-    "dp_ratio@1",
-    "eopp_ratio@1",
-    "eodds_ratio@1",
-    "worst_acc@1",
-    "worst_tpr@1",
-    "acc_gap@1",
-    "fair_res@1",
-)
+COUNT_METRICS = tuple(id for id in METRICS if id in COUNTS)
 POINT_METRICS = (*COUNT_METRICS, "auc@1", "utility@1", "brier@1", "ece@1")
 
 
@@ -60,7 +38,7 @@ def count_values(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None)
     Parameters
     ----------
     tables : [..., g, 2, 2] float64
-        Rows per (group, label, prediction), as :func:`metrics.counts.count_table` gives them.
+        Rows per (group, label, prediction), as :func:`metrics.counts.tables.count_table` gives them.
     min_rows : int
         A group with fewer relevant rows (of the label that a rate conditions on) is left out of gaps, ratios, minima.
     sizes : [..., g, 2] or None
@@ -72,51 +50,8 @@ def count_values(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None)
     dict of id -> [...] float64 with the ids ``COUNT_METRICS``; nan where not estimable (fewer than two groups left;
     no rows; F1 without a positive label).
     """
-    rates = group_rates(tables, min_rows, sizes)
-    selection, tpr, fpr, _ = rates
-    eopp_ratio = ratio(tpr)
-    return {
-        **_utility_counts(tables),
-        **gap_values(rates),
-        "dp_ratio@1": ratio(selection),
-        "eopp_ratio@1": eopp_ratio,
-        "eodds_ratio@1": torch.minimum(eopp_ratio, ratio(fpr)),
-        "worst_acc@1": _worst(rates.accuracy),
-        "worst_tpr@1": _worst(tpr),
-    }
-
-
-class GroupRates(NamedTuple):
-    """Rates of every group, [..., g] each; nan for a group without enough relevant rows."""
-
-    selection: Tensor
-    tpr: Tensor
-    fpr: Tensor
-    accuracy: Tensor
-
-
-def group_rates(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None) -> GroupRates:
-    """Rates of every group; parameters as in :func:`count_values`."""
-    sizes = tables.sum(-1) if sizes is None else sizes
-    selection, tpr, fpr = (
-        torch.where(rows_among(rate, sizes[..., None]) >= min_rows, rate.of_counts(tables), torch.nan)
-        for rate in (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE)
-    )
-    accuracy = torch.where(sizes.sum(-1) >= min_rows, group_accuracy(tables), torch.nan)
-    return GroupRates(selection, tpr, fpr, accuracy)
-
-
-def gap_values(rates: GroupRates) -> dict[str, Tensor]:
-    """The metrics that are gaps of rates, [...] each; all are seminorms of the rates."""
-    dp, eopp, fpr_gap = gap(rates.selection), gap(rates.tpr), gap(rates.fpr)
-    return {
-        "dp@1": dp,
-        "eopp@1": eopp,
-        "eodds@1": torch.maximum(eopp, fpr_gap),
-        "eodds_mean@1": (eopp + fpr_gap) / 2,
-        "acc_gap@1": gap(rates.accuracy),
-        "fair_res@1": fair_res(dp, eopp),
-    }
+    rates = rates_of_counts(tables, min_rows, sizes)
+    return {id: COUNTS[id].statistic.value(rates) for id in COUNT_METRICS}
 
 
 def point_values(
@@ -194,20 +129,3 @@ def _broken(probability: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
             "pass probabilities of class 1, not logits: torch.sigmoid(margin)"
         )
     return torch.isnan(low)
-
-
-def _utility_counts(tables: Tensor) -> dict[str, Tensor]:
-    """Accuracy and F1 of class 1 from the tables summed over groups."""
-    total = tables.sum(-3)
-    true_positive, errors = total[..., 1, 1], total[..., 0, 1] + total[..., 1, 0]
-    f1 = 2 * true_positive / (2 * true_positive + errors)
-    return {
-        "acc@1": (total[..., 0, 0] + true_positive) / total.sum((-2, -1)),
-        "f1@1": torch.where(total[..., 1, :].sum(-1) > 0, f1, torch.nan),
-    }
-
-
-def _worst(rates: Tensor) -> Tensor:
-    """Smallest rate over the last dimension; nan if fewer than two groups are known."""
-    known = ~torch.isnan(rates)
-    return torch.where(known.sum(-1) >= 2, rates.nan_to_num(nan=torch.inf).amin(-1), torch.nan)

@@ -8,95 +8,16 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:  # resampling needs torch; reports read the registry without it
-    from metrics.resample import Bias
+from metrics.counts.metric import find_count_metrics
+from metrics.spec import TWO_GROUPS, Bias, MetricSpec
 
-Kind = Literal["utility", "result", "procedural", "calibration", "composite"]
-Condition = Literal["all", "positive", "negative"]
-
-MIN_GROUP_ROWS = 10
-"""A group with fewer relevant rows is left out of gaps, ratios and minima of final scores.
-
-One row moves the rate of a smaller group by more than 0.1, so max - min over groups would report the smallest group's
-luck. Which groups are left out follows from labels and groups alone, hence is the same for every method; the reason of
-the value names them, and the group table shows their rates with their wide intervals. With fewer than two groups left
-the metric is not estimable.
-"""
-
-INTERVALS = {
-    "counts": "percentile interval of 10,000 resampled count tables (same law as resampling rows)",
-    "delong": "DeLong's variance on the logit scale",
-    "rows": "percentile interval of bootstrap samples of rows, shared by all metrics of a score",
-    "none": "no interval",
-}
-"""How the 95 % interval is made; for a metric with ``bias`` see :func:`metrics.resample.interval`."""
-
-
-@dataclass(frozen=True)
-class MetricSpec:
-    """One fixed metric.
-
-    Attributes
-    ----------
-    id, name, symbol : str
-        Versioned id, name in words, usual symbol in papers.
-    kind : {"utility", "result", "procedural", "calibration", "composite"}
-    direction : {"higher", "lower"}
-        Which way is better.
-    target : float
-        The best value.
-    range : (float, float)
-        Smallest and largest possible value.
-    interval : key of ``INTERVALS``
-    bias : {"none", "up", "down"}
-        Which way resampling shifts the statistic; decides about the end of the interval.
-    null : bool
-        Whether the 95th percentile under shuffled groups is given.
-    estimable : str
-        What makes it not estimable.
-    source : str
-        Equation and citation.
-    conditions : tuple of {"all", "positive", "negative"}
-        The rows of a group that count against ``MIN_GROUP_ROWS``; empty for metrics without group gaps of counts.
-    """
-
-    id: str
-    name: str
-    symbol: str
-    kind: Kind
-    direction: Literal["higher", "lower"]
-    target: float
-    range: tuple[float, float]
-    interval: str
-    bias: Bias
-    null: bool
-    estimable: str
-    source: str
-    conditions: tuple[Condition, ...] = ()
-
-
-_TWO_GROUPS = "needs two groups with at least 10 relevant rows"
 _UNIT = (0.0, 1.0)
 _ROW_PAIR = "rows of both labels"
 
 
 def _utility(id: str, name: str, symbol: str, interval: str, estimable: str, source: str) -> MetricSpec:
     return MetricSpec(id, name, symbol, "utility", "higher", 1.0, _UNIT, interval, "none", False, estimable, source)
-
-
-def _gap(id: str, name: str, symbol: str, source: str, *conditions: Condition) -> MetricSpec:
-    return MetricSpec(
-        id, name, symbol, "result", "lower", 0.0, _UNIT, "counts", "up", True, _TWO_GROUPS, source, conditions
-    )
-
-
-def _floor(id: str, name: str, symbol: str, source: str, *conditions: Condition) -> MetricSpec:
-    return MetricSpec(
-        id, name, symbol, "result", "higher", 1.0, _UNIT, "counts", "down", False, _TWO_GROUPS, source, conditions
-    )
 
 
 def _procedural(
@@ -114,14 +35,11 @@ def _procedural(
 
 
 _CFA = "Zhao, Wang, Derr, 'Fairness and explainability: bridging the gap towards fair model explanations', AAAI 2023"
-_GAP = "largest minus smallest group rate"
 _MASKED = "needs probabilities with the top column masked, and 1/0.2 rows per group"
 _ATTRIBUTIONS = "needs attributions, and rows in two groups"
 _FLIPPED = "needs counterfactual probabilities: the sensitive columns are features"
 
 _SPECS = (
-    _utility("acc@1", "accuracy", "ACC", "counts", "needs rows", "P(prediction = label)"),
-    _utility("f1@1", "F1 score of class 1", "F1", "counts", "needs a row with label 1", "2TP/(2TP + FP + FN)"),
     _utility(
         "auc@1",
         "area under the ROC curve",
@@ -131,49 +49,6 @@ _SPECS = (
         "P(p+ > p-) + P(p+ = p-)/2; DeLong, DeLong & Clarke-Pearson, Biometrics 1988",
     ),
     _utility("utility@1", "utility", "U", "rows", f"needs {_ROW_PAIR}", "(ACC + F1 + AUC)/3"),
-    _gap(
-        "dp@1",
-        "demographic parity difference",
-        "ΔDP",
-        f"{_GAP} of P(prediction = 1); Dwork et al., ITCS 2012",
-        "all",
-    ),
-    _gap(
-        "eopp@1",
-        "equal opportunity difference",
-        "ΔEO",
-        f"{_GAP} of P(prediction = 1 | label = 1); Hardt, Price & Srebro, NeurIPS 2016",
-        "positive",
-    ),
-    _gap(
-        "eodds@1",
-        "equalised odds difference (worst)",
-        "ΔEOdds",
-        "larger of the TPR and the FPR gap; Hardt, Price & Srebro, NeurIPS 2016",
-        "positive",
-        "negative",
-    ),
-    _gap(
-        "eodds_mean@1",
-        "equalised odds difference (mean)",
-        "ΔEOdds mean",
-        "mean of the TPR and the FPR gap",
-        "positive",
-        "negative",
-    ),
-    _gap("acc_gap@1", "accuracy gap", "ΔACC", f"{_GAP} of P(prediction = label)", "all"),
-    _floor("dp_ratio@1", "demographic parity ratio", "DP ratio", "smallest over largest selection rate", "all"),
-    _floor("eopp_ratio@1", "equal opportunity ratio", "EO ratio", "smallest over largest TPR", "positive"),
-    _floor(
-        "eodds_ratio@1",
-        "equalised odds ratio",
-        "EOdds ratio",
-        "smaller of the TPR and the FPR ratio",
-        "positive",
-        "negative",
-    ),
-    _floor("worst_acc@1", "worst-group accuracy", "worst ACC", "smallest group accuracy", "all"),
-    _floor("worst_tpr@1", "worst-group true positive rate", "worst TPR", "smallest group TPR", "positive"),
     MetricSpec(
         "brier@1",
         "Brier score",
@@ -213,8 +88,8 @@ _SPECS = (
         "rows",
         "up",
         False,
-        _TWO_GROUPS,
-        f"{_GAP.replace('rate', 'mean')} of p - y (calibration in the large, by group)",
+        TWO_GROUPS,
+        "largest minus smallest group mean of p - y (calibration in the large, by group)",
         ("all",),
     ),
     _procedural(
@@ -318,21 +193,6 @@ _SPECS = (
         "p-value of the MMD between attributions of matched rows; Wang, Huang, Tang & Yao, arXiv 2404.01877",
     ),
     MetricSpec(
-        "fair_res@1",
-        "result unfairness",
-        "fair_res",
-        "composite",
-        "lower",
-        0.0,
-        _UNIT,
-        "counts",
-        "up",
-        True,
-        _TWO_GROUPS,
-        "(ΔDP + ΔEO)/2",
-        ("all", "positive"),
-    ),
-    MetricSpec(
         "fair_proc@1",
         "procedural unfairness",
         "fair_proc",
@@ -362,7 +222,23 @@ _SPECS = (
     ),
 )
 
-METRICS: dict[str, MetricSpec] = {metric.id: metric for metric in _SPECS}
+_FIRST = (
+    "acc@1", "f1@1", "auc@1", "utility@1", "dp@1", "eopp@1", "eodds@1", "eodds_mean@1", "acc_gap@1", "dp_ratio@1",
+    "eopp_ratio@1", "eodds_ratio@1", "worst_acc@1", "worst_tpr@1",
+)  # fmt: skip
+_LAST = ("fair_res@1", "fair_proc@1", "final@1")
+
+
+def _in_order(specs: dict[str, MetricSpec]) -> dict[str, MetricSpec]:
+    """Specs in the order of tables: one that is not named here stands before the composites, plug-ins behind others."""
+    between = [id for id in specs if id not in (*_FIRST, *_LAST)]
+    return {id: specs[id] for id in (*_FIRST, *between, *_LAST)}
+
+
+COUNTS = find_count_metrics()
+"""Definitions of the metrics of counts by id."""
+
+METRICS = _in_order({metric.id: metric for metric in (*_SPECS, *(count.spec for count in COUNTS.values()))})
 """All fixed metrics by id, in the order of tables."""
 
 CFA_METRICS = ("ref_cfa@1", "vef_cfa@1")

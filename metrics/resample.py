@@ -2,24 +2,21 @@
 
 All parts of a score that need rows (AUC, calibration, procedural measures, composites) share one set of weights, so
 that draws of different metrics belong together: the interval of ``utility - fair_res - fair_proc`` keeps their
-correlation. Metrics of counts alone do not need rows at all: see :mod:`metrics.counts`.
+correlation. Metrics of counts alone do not need rows at all: see :mod:`metrics.counts.tables`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metrics.spec import Bias
 from metrics.value import Status, Value
-
-Bias = Literal["none", "up", "down"]
-"""Which way resampling shifts a statistic: "up" for gaps and divergences, "down" for minima and ratios."""
 
 _BLOCK_BYTES = 64 << 20  # of float32 weights alive at once
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,24 +19,25 @@ from metrics import composites
 from metrics.auc import ONE_CLASS, auc_value, weighted_auc
 from metrics.calibration import BINS, bins_of, brier, calibration_gap, ece
 from metrics.composites import combine
-from metrics.counts import cell_totals, count_table, permute_counts, resample_counts
+from metrics.counts.rates import ACCURACY, FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RATE, Rate
+from metrics.counts.tables import cell_totals, count_table, permute_counts, resample_counts
 from metrics.deviations import count_deviations
 from metrics.evidence import Evidence
 from metrics.points import COUNT_METRICS, DEGENERATE_SHARE, count_values, rarer_share
 from metrics.procedural import procedural_draws
-from metrics.rates import FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RATE
-from metrics.registry import CFA_METRICS, METRICS, MIN_GROUP_ROWS, Condition, MetricSpec
+from metrics.proportions import wilson
+from metrics.registry import CFA_METRICS, COUNTS, METRICS
 from metrics.resample import Resampled, row_weights, shuffled_groups, weighted_sums
+from metrics.spec import MIN_GROUP_ROWS, Condition, MetricSpec
 from metrics.value import Value
 
 COUNT_DRAWS = 10_000
-Statistic = Literal["count", "positives", "selection_rate", "tpr", "fpr", "accuracy"]
+_GROUP_RATES = (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE, ACCURACY)
 _CONDITION_WORDS: dict[Condition, str] = {
     "all": "rows",
     "positive": "rows with label 1",
     "negative": "rows with label 0",
 }
-_Z2 = 1.959963984540054**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class GroupRow:
     """One statistic of one group; rates with Wilson's 95 % interval, counts without (nan)."""
 
     group: str
-    statistic: Statistic
+    statistic: str  # count, positives, or the name of a rate
     estimate: float
     low: float
     high: float
@@ -274,20 +274,19 @@ def _resampled(
     """A metric of counts; not estimable, with the sizes of the groups as reason, where the estimate is nan."""
     if not math.isnan(estimate):
         return Resampled(estimate, draws, null, deviations=deviations)
-    if not METRICS[id].conditions:
-        return Resampled(estimate, status="not_estimable", reason="no row has label 1")
-    return Resampled(estimate, status="not_estimable", reason=_too_few(METRICS[id], rows))
+    reason = _too_few(METRICS[id], rows) or COUNTS[id].undefined
+    return Resampled(estimate, status="not_estimable", reason=reason)
 
 
 def _too_few(metric: MetricSpec, rows: _Rows) -> str:
-    """Why a gap is not estimable: for the first condition that leaves fewer than two groups, the groups' rows."""
+    """Groups' rows by the first condition that leaves fewer than two groups; empty if there are rows enough."""
     for condition in metric.conditions:
         sizes = _relevant(condition, rows.sizes)
         if int((sizes >= MIN_GROUP_ROWS).sum()) < 2:
             listed = ", ".join(f"{name} {int(size)}" for name, size in zip(rows.names, sizes, strict=True))
             words = _CONDITION_WORDS[condition]
             return f"needs two groups with at least {MIN_GROUP_ROWS} {words}; there are {listed}"
-    raise AssertionError(f"{metric.id} is nan although two groups have enough rows")
+    return ""
 
 
 def _left_out(metric: MetricSpec, rows: _Rows) -> str:
@@ -335,17 +334,14 @@ def _group_rows(table: Tensor, names: tuple[str, ...]) -> list[GroupRow]:
             GroupRow(name, "count", float(counts.sum()), math.nan, math.nan),
             GroupRow(name, "positives", float(positives), math.nan, math.nan),
         ]
-        for rate in (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE):
-            among = counts[list(rate.labels)].sum(0)
-            rows.append(_rate_row(name, rate.name, float(among[1]), float(among.sum())))
-        rows.append(_rate_row(name, "accuracy", float(counts.diagonal().sum()), float(counts.sum())))
+        rows += [_rate_row(name, rate, counts) for rate in _GROUP_RATES]
     return rows
 
 
-def _rate_row(group: str, statistic: str, hits: float, n: float) -> GroupRow:
-    """A proportion with Wilson's score interval (JASA 1927); nan without rows."""
+def _rate_row(group: str, rate: Rate, counts: Tensor) -> GroupRow:
+    """A rate of one group from its counts [2, 2]; nan without rows."""
+    n = float(rate.rows(counts))
     if n == 0:
-        return GroupRow(group, statistic, math.nan, math.nan, math.nan)  # type: ignore[arg-type]
-    centre = (hits + _Z2 / 2) / (n + _Z2)
-    half = math.sqrt(_Z2 * (hits * (n - hits) / n + _Z2 / 4)) / (n + _Z2)
-    return GroupRow(group, statistic, hits / n, max(0.0, centre - half), min(1.0, centre + half))  # type: ignore[arg-type]
+        return GroupRow(group, rate.name, math.nan, math.nan, math.nan)
+    hits = float(rate.hits_of(counts))
+    return GroupRow(group, rate.name, hits / n, *wilson(hits, n))

@@ -6,19 +6,43 @@ attribution profiles, and what an adversary is asked to guess.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
+from metrics.count_metrics.fair_res import METRIC as FAIR_RES
+from metrics.counts.group_rates import GroupRates, StackedRates, rates_of_counts
+from metrics.counts.metric import CountMetric
+from metrics.counts.rates import Rate
+from metrics.counts.tables import soft_counts
 
 SHARPNESS = 5.0
 """Factor on the margin of the sharpened probability, which stands in for the hard prediction."""
 
 
+def surrogate(metric: CountMetric, probability: Tensor, labels: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    """[...] a metric of counts on soft counts, differentiable in probabilities [..., n]; at 0 and 1 it is the metric.
+
+    What the rows cannot give (a gap of fewer than two groups with such rows) counts 0 and has no gradient.
+    """
+
+    @cache
+    def soft() -> GroupRates:
+        return rates_of_counts(soft_counts(probability, labels, groups, n_groups))
+
+    def find(rate: Rate) -> Tensor:
+        if not rate.is_linear:
+            return soft()[rate]
+        weights = rate.weights(labels, groups, n_groups).to(probability.dtype)
+        return (probability @ weights).masked_fill(weights.sum(0) == 0, torch.nan)
+
+    return metric.statistic.value(GroupRates(find, lambda rate: soft().overall(rate), missing=0.0))
+
+
 def rate_weights(labels: Tensor, groups: Tensor, n_groups: int) -> Tensor:
-    """[n, 2·g]: ``Rate.weights`` of the selection rate, then of the true positive rate."""
-    rates = (SELECTION_RATE, TRUE_POSITIVE_RATE)
-    return torch.cat([rate.weights(labels, groups, n_groups) for rate in rates], dim=1)
+    """[n, 2·g]: ``Rate.weights`` of the rates of ``fair_res@1``: selection rate, then true positive rate."""
+    return torch.cat([rate.weights(labels, groups, n_groups) for rate in FAIR_RES.statistic.rates], dim=1)
 
 
 def known_rates(rates: Tensor, weights: Tensor | None) -> Tensor:
@@ -56,15 +80,16 @@ def soft_rates(probabilities: Tensor, rates: Tensor, known: Tensor, weights: Ten
 
 
 def soft_gaps(margins: Tensor, rates: Tensor, known: Tensor, weights: Tensor | None = None) -> Tensor:
-    """[K] ½ (DP gap + EO gap), each the mean of its plain and its sharpened form; differentiable in margins [K, n].
+    """[K] ``fair_res@1``, the mean of its plain and its sharpened form; differentiable in margins [K, n].
 
-    The gaps are the metric's definition (largest minus smallest group rate) on probabilities. Mean probabilities can
-    agree while hard decisions do not, and hard decisions have no gradient; so each gap is the mean of two, one on
+    It is the metric's definition on probabilities, for many lanes by one product. Mean probabilities can
+    agree while hard decisions do not, and hard decisions have no gradient; so it is the mean of two, one on
     σ(margin) and one on the sharpened σ(5 · margin). A gap that the rows cannot give (fewer than two groups with such
     rows) counts 0. Other parameters as in :func:`soft_rates`.
     """
     probabilities = torch.stack([torch.sigmoid(margins), torch.sigmoid(SHARPNESS * margins)])
-    return gap(soft_rates(probabilities, rates, known, weights)).nan_to_num(nan=0.0).mean((0, 2))
+    soft = StackedRates(FAIR_RES.statistic.rates, soft_rates(probabilities, rates, known, weights), missing=0.0)
+    return FAIR_RES.statistic.value(soft).mean(0)
 
 
 def centre_distance(centres: Tensor, known: Tensor) -> Tensor:

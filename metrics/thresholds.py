@@ -24,9 +24,9 @@ from torch import Tensor
 
 from metrics.auc import auc
 from metrics.composites import utility
-from metrics.counts import cell_totals
+from metrics.counts.tables import cell_totals
 from metrics.points import DEGENERATE_SHARE, count_values
-from metrics.registry import MIN_GROUP_ROWS
+from metrics.spec import MIN_GROUP_ROWS
 
 RATES = 36
 """Common thresholds of the pool, at evenly spaced selection rates (beside the model's own, 0.5)."""

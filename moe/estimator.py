@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils._param_validation import Interval
+from torch import Tensor
 
-from experts.estimator import Floats, LaneClassifier, split_rows
+from experts.classifier import NOT_NEGATIVE, LaneClassifier
 from experts.expert import ROLES, Role
-from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
-from experts.networks.objectives.procedural import ProceduralObjective
-from experts.networks.objectives.result import ResultObjective
-from experts.networks.trainer import LaneConfig, train_lanes
 from experts.tuning.out_of_fold import Recipe, out_of_fold_logits
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate
@@ -29,14 +26,7 @@ from gates.uniform import UniformGate
 from moe.finetune import fine_tune
 from moe.mixture import Mixture
 from moe.projection import NetworkProjection
-from tasks.arrays import frame_of, view_of_arrays
 from tasks.task import TaskView
-
-LAMBDAS: dict[Role, tuple[str, ...]] = {
-    "utility": (),
-    "result": ResultObjective.lambdas,
-    "procedural": ProceduralObjective.lambdas,
-}
 
 
 class FairMixtureClassifier(LaneClassifier):
@@ -71,6 +61,14 @@ class FairMixtureClassifier(LaneClassifier):
     """
 
     _role: ClassVar[Role] = "combined"  # a fair classifier: it warns when it gets no groups
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **LaneClassifier._parameter_constraints,
+        **LaneClassifier._fair_constraints,
+        "gate": [str],
+        "fine_tune": ["boolean"],
+        "folds": [Interval(Integral, 2, None, closed="left")],
+        **{name: [NOT_NEGATIVE] for name in ("lambda_rep", "lambda_fair", "lambda_attention", "lambda_adv")},
+    }
 
     def __init__(
         self,
@@ -109,42 +107,16 @@ class FairMixtureClassifier(LaneClassifier):
         self.validation_fraction = validation_fraction
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sensitive_features: Any = None) -> FairMixtureClassifier:
-        """Fit on rows with binary labels.
-
-        Parameters
-        ----------
-        X : [n, d] array-like of finite numbers
-        y : [n] array-like of two classes; the second in sorted order is class 1
-        sensitive_features : [n] or [n, a] array-like of hashables, optional
-            Group of each row; rows of several columns are intersections. Used in ``fit`` only.
-
-        Raises
-        ------
-        ValueError
-            If the labels are not of exactly two classes, lengths differ, or an expert cannot be trained.
-        """
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        labels = self._encode_labels(y)
-        groups = self._encode_groups(sensitive_features, len(y))
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        train, validation = split_rows(labels, groups, self.validation_fraction, seed)
-        view = view_of_arrays(X, labels, groups, train, validation)
-        self.encoder_ = view.encoder
+    def _fit_view(self, view: TaskView, seed: int) -> None:
         self.mixture_, self.n_iter_, self.fine_tuned_ = self._system(view, seed)
-        return self
 
-    def decision_function(self, X: Any) -> Floats:
-        """[n] logit of the mixed probability of class 1."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        # In double precision a row's margin does not depend on how many rows are asked for.
-        features = self.encoder_.encode(frame_of(X)).double()
-        logits = torch.stack([_precise(e).margin_of(_precise(e).project(features)) for e in self._networks()], -1)
+    def _margins(self, features: Tensor) -> Tensor:
+        """[n] logits of the mixed probability of class 1."""
+        networks = [NetworkProjection(expert.parameters.double()) for expert in self._networks()]
+        logits = torch.stack([network.margin_of(network.project(features)) for network in networks], -1)
         gate = self.mixture_.gate
         gate = gate.to(torch.float64) if isinstance(gate, DenseGate) else gate
-        margins: Floats = mixture_margin(gate.weights(GateState(features, logits)), logits).numpy()
-        return margins
+        return mixture_margin(gate.weights(GateState(features, logits)), logits)
 
     def _networks(self) -> list[MLPExpert]:
         return [expert for expert in self.mixture_.experts if isinstance(expert, MLPExpert)]
@@ -180,24 +152,8 @@ class FairMixtureClassifier(LaneClassifier):
         experts: list[MLPExpert] = []
         floor = -np.inf
         for role in ROLES if self.fairness_active_ else ROLES[:1]:
-            lambdas = {name: float(getattr(self, name)) for name in LAMBDAS[role]}
-            lane = LaneConfig(self.lr, self.weight_decay, lambdas, derive_seed(seed, "lane"))
-            given = None if role == "utility" else floor
-            result = train_lanes(
-                view, role, [lane], self._budget(), seed=derive_seed(seed, "lanes"), utility_floor=given
-            )
-            if result.state[0] == "failed" or result.step[0] == 0:
-                reason = result.reason[0] or "no checkpoint could be evaluated."
-                raise ValueError(
-                    f"Training the {role} expert failed: {reason} Use a smaller lr, or check X for extreme values."
-                )
+            lane, result = self._lane(view, role, seed, None if role == "utility" else floor)
             recipes.append(Recipe(role, lane, result.step[0]))
             experts.append(MLPExpert.of_lane(view, role, result.parameters))
             floor = result.metrics[0]["utility@1"] - self.epsilon if role == "utility" else floor
         return recipes, experts, floor
-
-
-def _precise(expert: MLPExpert) -> NetworkProjection:
-    """The expert's network in double precision."""
-    single = expert.parameters
-    return NetworkProjection(LaneParameters(single.theta.double(), single.n_features, single.hidden))

@@ -19,8 +19,8 @@ from foundation.files import write_json
 from gates.gate import GateState, ProjectedGate, TrainableGate, masked_features
 from gates.mixing import mixture_margin
 from gates.registry import load_gate, save_gate
-from metrics.occlusion import occlusion_columns
-from metrics.shapley import shapley_columns
+from metrics.explainers.occlusion import occlusion_columns
+from metrics.explainers.shapley import shapley_columns
 from moe.explain import mixture_integrated_gradients
 from moe.projection import Projection, projection_of
 from tasks.task import TaskView

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from foundation.files import write_text
 from reports.render.downloads import write_tables
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
-from reports.stats.published import table
+from reports.render.published import published_table
 from reports.summary import summarise
-from reports.table import read_results, write_csv, write_text
+from reports.table import read_results, write_csv
 
 
 def write_report(folder: Path) -> list[Path]:
     """Write ``leaderboard.html`` and ``leaderboard.md`` from the tables in ``folder``.
 
     The main tables lie beside them in ``tables/``, as CSV and as LaTeX (see :mod:`reports.render.downloads`). A run
-    that can be compared with published numbers (see :mod:`reports.stats.published`) gets ``published.csv`` too.
+    that can be compared with published numbers (see :mod:`reports.published.verdicts`) gets ``published.csv`` too.
 
     Parameters
     ----------
@@ -40,5 +41,5 @@ def write_report(folder: Path) -> list[Path]:
     paths = [*pages, *write_tables(report, folder)]
     if report.published is None:
         return paths
-    write_csv(table(report.published), folder / "published.csv")
+    write_csv(published_table(report.published), folder / "published.csv")
     return [*paths, folder / "published.csv"]

@@ -43,10 +43,12 @@ class MethodRow:
         Whether it is there to explain others, so that long tables fold it.
     landmark : bool
         Whether diagrams that show the best few show it wherever it stands.
+    untrained : bool
+        Whether nothing of it was trained on the task: a base model as it is. Figures do not stretch their axes to it.
     code : str
         One to three letters for it as a member in the gate panel; "" for a method that is no member.
     compared : tuple of (str, str)
-        (block of :data:`reports.names.BLOCKS`, other method): differences that are told, this one minus the other.
+        (block of :data:`reports.blocks.BLOCKS`, other method): differences that are told, this one minus the other.
     levels : tuple of (str, str)
         (side, variant): where it stands in the comparison at fairness levels; the side is "mixture", "rival" or
         "reference", the variant "plain" or "thresholds".
@@ -63,6 +65,7 @@ class MethodRow:
     sensitive_at_prediction: bool = False
     secondary: bool = False
     landmark: bool = False
+    untrained: bool = False
     code: str = ""
     reference: str = ""
     compared: tuple[tuple[str, str], ...] = ()

@@ -13,24 +13,26 @@ Everything a report says is read from the files of one output folder:
 ``trials.csv``         one row per cell × trained configuration
 ``provenance.csv``     one row per cell: where it came from and what it cost; never deterministic
 ``suite.json``         what was to be compared, and the tasks that could not be had
+``methods.json``       what pages must know of the methods (:mod:`reports.methods`); earlier versions wrote none
 ===================== =========================================================================================
 
-All but the last two hold deterministic columns only and are sorted by all their key columns, so the same numbers are
-the same bytes.
+All tables but provenance hold deterministic columns only and are sorted by all their key columns, so the same numbers
+are the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from foundation.files import atomic_path, write_text
+from reports.methods import MethodRow, read_methods
 
 Row = Mapping[str, Any]
 
@@ -148,6 +150,9 @@ class Tables:
         See ``FURTHER``.
     suite : dict
         Content of ``suite.json``.
+    methods : dict
+        Records of the methods and of the members that mixtures name, by id, in the order of the run; empty for a run
+        that was written before there were any.
     """
 
     results: pd.DataFrame
@@ -156,6 +161,7 @@ class Tables:
     provenance: pd.DataFrame
     suite: dict[str, Any]
     further: dict[str, pd.DataFrame] = field(default_factory=dict)
+    methods: dict[str, MethodRow] = field(default_factory=dict)
 
 
 def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
@@ -232,24 +238,6 @@ def write_results(
     return paths
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Temporary name beside ``path``, renamed when the body succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text; the file is whole or absent."""
-    with _whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV; the file is whole or absent."""
     # without float_format pandas writes the shortest decimal that reads back as the same double
@@ -257,7 +245,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    with _whole(path) as temporary:
+    with atomic_path(path) as temporary:
         table.to_parquet(temporary, engine="pyarrow", compression="zstd", index=False)
 
 
@@ -291,6 +279,7 @@ def read_core(folder: Path) -> Tables:
         routing=frame([], ROUTING, "routing"),
         provenance=_read_csv(folder / "provenance.csv", PROVENANCE),
         suite=json.loads(_present(folder / "suite.json").read_text(encoding="utf-8")),
+        methods=read_methods(folder),
     )
 
 
@@ -322,6 +311,19 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
     for column in NUMBERS & set(table.columns):
         table[column] = table[column].replace("", "nan")
     return _typed(table)
+
+
+def further_table(tables: Tables, name: str) -> pd.DataFrame:
+    """A table that only some runs have; without it, an empty one."""
+    return tables.further[name] if name in tables.further else pd.DataFrame(columns=list(FURTHER[name].columns))
+
+
+def select(table: pd.DataFrame, **equal: str) -> pd.DataFrame:
+    """Rows whose columns have these values."""
+    keep = np.ones(len(table), dtype=bool)
+    for column, value in equal.items():
+        keep &= (table[column] == value).to_numpy()
+    return table[keep]
 
 
 def missing_cells(tables: Tables) -> list[str]:

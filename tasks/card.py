@@ -8,13 +8,13 @@ the parts that act on it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from foundation.hashing import hash_json
 
 
 class CardError(ValueError):
@@ -228,8 +228,7 @@ class Card(_Strict):
     @property
     def hash(self) -> str:
         """sha256 of the card's canonical JSON: part of every task hash."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hash_json(self.model_dump(mode="json"))
 
 
 def load_card(path: Path) -> Card:

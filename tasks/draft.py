@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
+from foundation.hashing import hash_file
 from tasks.card import Card, DataError
-from tasks.fetch import sha256_of
 from tasks.values import is_numeric, sort_key, word
 
 MISSING_WORDS = ("?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
@@ -185,7 +185,7 @@ def _file(path: Path, folder: Path, found: _Found) -> str:
     names = "" if found.header else f"names = {_list(found.table.columns)}  # CHECK: give the columns real names\n"
     return f"""[[file]]
 name = {_quoted(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())}  # relative to this card
-sha256 = "{sha256_of(path)}"
+sha256 = "{hash_file(path)}"
 bytes = {path.stat().st_size}
 url = ""  # CHECK: where others can get the file
 

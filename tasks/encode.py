@@ -19,8 +19,8 @@ from torch import Tensor
 
 from tasks.bins import binned
 from tasks.card import Card, ColumnSpec, DataError
+from tasks.columns import Column, Flip
 from tasks.frame import RawData
-from tasks.task import Column, Flip
 from tasks.values import as_numbers, as_words
 
 CLIP = 5.0

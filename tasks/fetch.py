@@ -11,6 +11,7 @@ from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from foundation.files import atomic_path
+from foundation.hashing import hash_file
 from tasks.archive import MOST, ArchiveError, open_member
 from tasks.card import DataError, SourceFile
 
@@ -92,12 +93,6 @@ def available(card: Published) -> bool:
     return all(_local(card, file) is not None for file in card.file if file.role == "table")
 
 
-def sha256_of(path: Path) -> str:
-    """Lower-case hex sha256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _mirror_path(file: SourceFile) -> Path | None:
     folder = os.environ.get(MIRROR)
     if not folder or not file.mirror:
@@ -133,7 +128,7 @@ def _fetch_file(card: Published, file: SourceFile, progress: bool, retries: int)
 
 def _unpack_mirrored(card: Published, file: SourceFile, mirrored: Path) -> Path:
     cached = cache_path(file)
-    if cached.is_file() and sha256_of(cached) == file.sha256:  # the same bytes: no need to unpack them again
+    if cached.is_file() and hash_file(cached) == file.sha256:  # the same bytes: no need to unpack them again
         return cached
     try:
         with gzip.open(mirrored) as stream:
@@ -143,7 +138,7 @@ def _unpack_mirrored(card: Published, file: SourceFile, mirrored: Path) -> Path:
 
 
 def _verified(card: Published, file: SourceFile, path: Path) -> Path:
-    found = sha256_of(path)
+    found = hash_file(path)
     if found != file.sha256:
         raise _refusal(card, file, f"{path} ({path.stat().st_size} bytes) has sha256 {found}")
     return path

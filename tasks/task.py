@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -12,29 +11,17 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from tasks.card import DataError
+from tasks.card import Card, DataError
+from tasks.columns import Column, Flip
+from tasks.encode import Encoder
+from tasks.text import sentences
 from tasks.values import constant
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.card import Card
-    from tasks.encode import Encoder
-
 HIDDEN = -1
 """Label of a row that a method may not see."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A source column and the encoded features that carry it."""
-
-    name: str
-    kind: str  # "numeric", "binary" or "categorical"
-    features: tuple[int, ...]
-    text: str
-    unit: str
-    sensitive: bool
 
 
 @dataclass(frozen=True)
@@ -55,20 +42,6 @@ class Split:
             digest.update(len(part).to_bytes(8, "little"))
             digest.update(part.to(torch.int64).numpy().tobytes())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Flip:
-    """What it takes to move rows to another group: which features to set, and to which values.
-
-    ``mask`` is [d] bool (features of the sensitive columns); ``values`` is [g, d] float32 (row k: the
-    encoded values typical of group k, zero outside ``mask``). ``typical`` has one mapping per group: sensitive column
-    to its raw value (a word of the column's categories, or a number), nan where the group has no training row.
-    """
-
-    mask: Tensor
-    values: Tensor
-    typical: tuple[Mapping[str, str | float], ...]
 
 
 @dataclass(frozen=True)
@@ -148,8 +121,6 @@ class TaskView:
 
     def text(self, rows: Tensor, keep: Tensor | None = None) -> list[str]:
         """Rows as sentences; ``keep`` [r, columns] bool, a column not kept is written as unknown."""
-        from tasks.text import sentences
-
         return sentences(self, rows, keep)
 
 

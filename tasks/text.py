@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from tasks.bins import binned
-from tasks.card import DataError
+from tasks.card import Card, DataError
+from tasks.columns import Column
 from tasks.templates import UNKNOWN, format_of
 from tasks.values import as_words
 
-if TYPE_CHECKING:
-    from tasks.task import TaskView
+
+class Table(Protocol):
+    """What is written of a task: its columns, their raw values, and the words of its card."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Source columns that are features."""
+        ...
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Raw values of these columns."""
+        ...
+
+    @property
+    def card(self) -> Card:
+        """Words of the columns and of what is asked."""
+        ...
 
 
 class Written(NamedTuple):
@@ -31,7 +48,7 @@ class Phrases(NamedTuple):
     codes: np.ndarray  # [r] int64
 
 
-def render(view: TaskView, rows: Tensor, keep: Tensor | None = None, template: str = "sentence") -> list[Written]:
+def render(view: Table, rows: Tensor, keep: Tensor | None = None, template: str = "sentence") -> list[Written]:
     """Write rows as text, such as "The applicant's age is 23 years. The applicant's sex is female."
 
     A missing value and a masked column read the same, *unknown*, as both are 0 among the features. Columns that are not
@@ -66,14 +83,12 @@ def render(view: TaskView, rows: Tensor, keep: Tensor | None = None, template: s
     return [Written(text, span) for text, span in zip(written, spans, strict=True)]
 
 
-def sentences(view: TaskView, rows: Tensor, keep: Tensor | None = None) -> list[str]:
+def sentences(view: Table, rows: Tensor, keep: Tensor | None = None) -> list[str]:
     """Rows [r] as plain sentences; see :func:`render`."""
     return [written.text for written in render(view, rows, keep)]
 
 
-def column_phrases(
-    view: TaskView, rows: Tensor, keep: Tensor | None = None, template: str = "sentence"
-) -> list[Phrases]:
+def column_phrases(view: Table, rows: Tensor, keep: Tensor | None = None, template: str = "sentence") -> list[Phrases]:
     """The phrases that rows are made of, each different one once; one entry per column of the view.
 
     Parameters and errors are those of :func:`render`.
@@ -91,7 +106,7 @@ def column_phrases(
     return found
 
 
-def _values(view: TaskView, series: pd.Series, unit: str) -> tuple[list[str], np.ndarray]:
+def _values(view: Table, series: pd.Series, unit: str) -> tuple[list[str], np.ndarray]:
     """Words of a column's values (the card's, numbers with their unit; last: unknown), and which of them a row has."""
     spec = next(c for c in view.card.column if c.name == series.name)
     words, suffix = spec.values, f" {unit}" if unit else ""

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tasks.task import Column, Split, TaskView
+from tasks.columns import Column
+from tasks.task import Split, TaskView
 
 MakeView = Callable[..., TaskView]
 

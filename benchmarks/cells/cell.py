@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.files import write_json
+from foundation.numbers import finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,17 +50,7 @@ class Cell:
 
     def save(self, folder: Path) -> None:
         """Write ``cell.json``; infinities and nan become null."""
-        write_json(folder / "cell.json", _finite(asdict(self)))
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    return data
+        write_json(folder / "cell.json", finite(asdict(self)))
 
 
 def predictions_frame(view: TaskView, parts: dict[str, tuple[torch.Tensor, Evidence]]) -> pd.DataFrame:

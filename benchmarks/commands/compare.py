@@ -11,7 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from reports.runs.compare import Difference, RunComparison
+    from reports.runs.comparison import RunComparison
+    from reports.runs.metric_changes import MetricChange
 
 SHOWN = 12
 """Cells of one kind that are named on the console; --json has all."""
@@ -43,7 +44,8 @@ def compare(
     """
     from rich.console import Console
 
-    from reports.runs.compare import as_json, compare_runs
+    from reports.render.run_words import as_json
+    from reports.runs.comparison import compare_runs
     from reports.table import read_core
 
     folders = (run_a, run_b)
@@ -66,7 +68,7 @@ def compare(
 
 
 def _show(found: RunComparison, folders: tuple[Path, Path], console: Console, everything: bool) -> None:
-    from reports.runs.compare import sentences
+    from reports.render.run_words import sentences
 
     _show_changes(found, folders, console)
     _show_cells(found, console)
@@ -137,9 +139,9 @@ def _show_tests(found: RunComparison, console: Console, everything: bool) -> Non
     console.print(table)
 
 
-def _cells(test: Difference) -> list[str]:
+def _cells(test: MetricChange) -> list[str]:
+    from reports.format import interval_text, signed, value_text
     from reports.names import metric_symbol
-    from reports.render.format import interval_text, signed, value_text
 
     interval = test.interval
     over = {

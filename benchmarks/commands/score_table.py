@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from foundation.numbers import finite
+
 if TYPE_CHECKING:
     from metrics.score import Scores
 
@@ -13,14 +15,10 @@ if TYPE_CHECKING:
 def print_json(facts: dict[str, object], scores: Scores) -> None:
     """Print every metric and group as JSON; infinities and nan become null."""
     import json
-    import math
     from dataclasses import asdict
 
-    def finite(value: object) -> object:
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    values = {k: {f: finite(x) for f, x in asdict(v).items()} for k, v in scores.values.items()}
-    groups = [{f: finite(x) for f, x in asdict(row).items()} for row in scores.groups]
+    values = {k: finite(asdict(v)) for k, v in scores.values.items()}
+    groups = [finite(asdict(row)) for row in scores.groups]
     data = {**facts, "degenerate": scores.degenerate, "metrics": values, "groups": groups}
     typer.echo(json.dumps(data, indent=2))
 

@@ -19,7 +19,7 @@ from scipy.special import logit
 from torch import Tensor
 
 from foundation.files import write_json
-from metrics.shapley import shapley_columns
+from metrics.explainers.shapley import shapley_columns
 from tasks.task import TaskView
 
 Floats = npt.NDArray[np.float64]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import resource
@@ -15,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from foundation.discovery import ROOT
+from foundation.hashing import hash_json
 
 LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
 BASELINE_LIBRARIES = ("fairlearn", "lightgbm", "torch-geometric")
@@ -50,7 +49,7 @@ def environment_hash() -> str:
         **baseline_library_versions(),
         **llm_library_versions(),
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return hash_json(facts)[:12]
 
 
 @cache

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -20,16 +18,12 @@ from benchmarks.plan.code import baseline_hash, computing_hash, text_hash
 from benchmarks.plan.environment import baseline_library_versions, library_versions, llm_library_versions
 from benchmarks.plan.suite import LLMSettings, Suite, SuiteError
 from experts.families.registry import PLAIN
+from foundation.hashing import hash_json
 from foundation.seeding import derive_seed
 from tasks.registry import resolve, task_name
 
 FLOOR: Network = ("utility", PLAIN)
 """The network whose validation utility every fair choice must nearly reach."""
-
-
-def hash_json(data: Any) -> str:
-    """sha256 of canonical JSON."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

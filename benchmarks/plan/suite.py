@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +14,7 @@ from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.families import graph_families
 from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods, text_methods
+from foundation.hashing import hash_json
 
 SUITES = Path(__file__).resolve().parent.parent / "suites"
 
@@ -160,7 +159,7 @@ class Suite(BaseModel):
     @property
     def hash(self) -> str:
         """sha256 of everything in the suite."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        return hash_json(self.model_dump(mode="json"))
 
 
 def suite_names() -> list[str]:

@@ -13,11 +13,11 @@ import torch
 from scipy import special
 
 from foundation.seeding import numpy_generator
-from metrics.counts import paired_counts, resample_paired
+from metrics.counts.tables import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
-from metrics.registry import MIN_GROUP_ROWS
-from reports.runs.compare import Difference, judged
-from reports.stats.statistics import LEVEL, ROUNDING, Interval
+from metrics.spec import MIN_GROUP_ROWS
+from reports.runs.metric_changes import MetricChange, judged
+from reports.stats.statistics import CONFIDENCE, ROUNDING, Interval
 from reports.table import LOST
 from tasks.card import CardError, DataError
 from tasks.load import load_task
@@ -40,7 +40,7 @@ CELL = ["task", "use_sensitive", "split", "seed", "method"]
 class RowComparison:
     """Tests over rows, and why some cells have none."""
 
-    tests: tuple[Difference, ...] = ()
+    tests: tuple[MetricChange, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -77,7 +77,7 @@ def compare_rows(
     cells = _common_cells(tables)
     if methods:
         cells = cells[cells["method"].isin(methods)]
-    tests: list[Difference] = []
+    tests: list[MetricChange] = []
     for place, group in cells.groupby(["task", "protocol", "use_sensitive", "split"], sort=True):
         task = _task(tables, place, group["task_hash"].iloc[0], found.notes)
         if task is not None:
@@ -119,7 +119,7 @@ def _task(tables: tuple[Tables, Tables], place: Any, task_hash: str, notes: list
 
 def _tests(
     folders: tuple[Path, Path], task: Task, cell: dict[str, Any], metrics: Sequence[str], found: RowComparison
-) -> Iterator[Difference]:
+) -> Iterator[MetricChange]:
     name = f"{cell['task']} · {cell['method']} · split {cell['split']} · seed {cell['seed']}"
     rows = task.split.test
     sides = [
@@ -138,7 +138,7 @@ def _tests(
     for metric in metrics:
         values = [float(side[metric]) for side in point]
         interval = _interval(values[1] - values[0], draws[1][metric] - draws[0][metric], len(rows))
-        yield Difference(
+        yield MetricChange(
             cell["task"], cell["use_sensitive"], cell["method"], metric, "rows", values[0], values[1], interval,
             split=int(cell["split"]), seed=int(cell["seed"]),
         )  # fmt: skip
@@ -167,5 +167,5 @@ def _interval(observed: float, draws: Tensor, n: int) -> Interval:
     error = float(deviations.std())
     if error <= ROUNDING:
         return Interval(observed, observed, observed, 1.0 if abs(observed) <= ROUNDING else 0.0, n)
-    low, high = (float(deviations.quantile(q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = (float(deviations.quantile(q)) for q in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return Interval(observed, observed + low, observed + high, float(2 * special.ndtr(-abs(observed) / error)), n)

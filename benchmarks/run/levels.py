@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
-from metrics.registry import MIN_GROUP_ROWS
+from metrics.spec import MIN_GROUP_ROWS
 from metrics.thresholds import fit_thresholds
 from tasks.task import Task
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.cells.cell import Cell
-from benchmarks.plan.job import Job, hash_json, plan
+from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import load_settings
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.notify import Notify
@@ -17,6 +17,7 @@ from benchmarks.run.stages.tuned_experts import TunedExperts
 from experts.families.registry import PLAIN
 from experts.roles import ROLES, Role
 from foundation.files import atomic_path, write_json
+from foundation.hashing import hash_json
 from tasks.load import load_task
 from tasks.registry import resolve
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.plan.code import source_hash
-from benchmarks.plan.job import Job, hash_json
+from benchmarks.plan.job import Job
 from benchmarks.plan.suite import Suite
 from benchmarks.tracking.mlflow_store import tracking_uri
 from foundation.files import write_json
+from foundation.hashing import hash_file, hash_json
 
 RESULTS = "results.parquet"
 FILE = "written.json"
 SOURCES = (
     "reports", "benchmarks/cells", "benchmarks/methods", "benchmarks/run/collect.py", "benchmarks/run/runner.py",
-    "benchmarks/run/written.py", "metrics/registry.py",
+    "benchmarks/run/written.py", "metrics",
 )  # fmt: skip
 """Code that decides what tables and pages say of the same cells."""
 
@@ -50,4 +50,4 @@ class Written:
 def _digests(output: Path, names: Iterable[str]) -> list[list[str]]:
     """Name and sha256 of every file, "" for one that is gone."""
     found = [(name, output / name) for name in names]
-    return [[name, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""] for name, path in found]
+    return [[name, hash_file(path) if path.is_file() else ""] for name, path in found]

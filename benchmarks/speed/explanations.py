@@ -25,9 +25,9 @@ from torch import Tensor
 
 from benchmarks.speed.timing import interleaved
 from foundation.files import write_json
-from metrics.fidelity import fidelity, ref_shares, vef_means
-from metrics.graphlime import GraphLime, Neighbourhoods, neighbourhoods, top_feature
-from metrics.rates import gap
+from metrics.counts.rates import gap
+from metrics.explainers.graphlime import GraphLime, Neighbourhoods, neighbourhoods, top_feature
+from metrics.procedural.fidelity import fidelity, ref_shares, vef_means
 from tasks.load import load_task
 
 MODELS, HIDDEN = 50, 8

@@ -22,7 +22,7 @@ from experts.graph.inputs import graph_inputs
 from experts.graph.settings import GraphSettings
 from experts.networks.lanes import SLOPE
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, LaneRun
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
+from metrics.counts.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
 from metrics.surrogates import SHARPNESS
 from tasks.load import load_task
 from tasks.task import TaskView

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from benchmarks.speed.timing import seconds
 from reports.build import write_report
-from reports.names import METHOD_NAMES
+from reports.methods import MethodRow, write_methods
 from reports.stats.statistics import DRAWS
 from reports.table import write_results
 
@@ -30,6 +30,15 @@ METRICS = (
     "utility@1", "acc@1", "f1@1", "auc@1", "fair_res@1", "dp@1", "eopp@1", "fair_proc@1", "final@1", "worst_acc@1",
 )  # fmt: skip
 LEVELS = ("0.01", "0.02", "0.05", "0.10", "half", "quarter")
+
+
+def made_methods(count: int) -> list[MethodRow]:
+    """Records of made-up methods; the first is compared with all others."""
+    names = ["mixture", "constant", "utility", *(f"method_{i:02}" for i in range(3, count))][:count]
+    compared = tuple(("tabular", name) for name in names[1:])
+    return [
+        MethodRow(n, n, kind="baseline" if i else "gate", compared=() if i else compared) for i, n in enumerate(names)
+    ]
 
 
 def heads(tasks: int, splits: int, methods: list[str]) -> Iterator[dict[str, Any]]:
@@ -79,10 +88,12 @@ def _provenance(head: dict[str, Any]) -> dict[str, Any]:
 
 def write_run(folder: Path, rows: int, methods: int, splits: int) -> int:
     """Write the output folder of a made-up run with at least so many rows of results; returns how many."""
-    names = list(METHOD_NAMES)[:methods]
+    records = made_methods(methods)
+    names = [record.id for record in records]
     tasks = -(-rows // (len(names) * splits * len(METRICS) * 2))
     made = tables(tasks, splits, names)
     write_results(folder, **made)
+    write_methods(records, folder)
     titles = [f"task-{task:02}" for task in range(tasks)]
     asked = [
         {"task": t, "protocol": "robust", "use_sensitive": "keep", "split": s, "cells": {"0": names}}

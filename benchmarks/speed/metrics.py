@@ -26,7 +26,7 @@ from torch import Tensor
 
 from benchmarks.speed.timing import Ratio, interleaved
 from foundation.files import write_json
-from metrics.counts import count_table, resample_counts
+from metrics.counts.tables import count_table, resample_counts
 from metrics.points import count_values, point_values
 
 VECTORS = 50

@@ -29,9 +29,9 @@ from experts.networks.lanes import SLOPE, LaneParameters
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, train_lanes
 from experts.scores import OUTCOME_METRICS
 from foundation.seeding import numpy_generator
-from metrics.attribution import att_jsd, profiles
+from metrics.counts.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
 from metrics.points import point_values
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
+from metrics.procedural.attribution import att_jsd, profiles
 from metrics.surrogates import SHARPNESS, jensen_shannon
 from tasks.arrays import view_of_arrays
 from tasks.load import load_task

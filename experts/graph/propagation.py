@@ -18,8 +18,9 @@ from experts.graph.adjacency import symmetric_weights
 from experts.graph.settings import KINDS, Kind
 from experts.graph.sparse import Csr, scipy_sparse
 from experts.networks.lane_expert import ExpertError
+from tasks.columns import Column
 from tasks.registry import cards
-from tasks.task import Column, TaskView
+from tasks.task import TaskView
 
 Operators = tuple[Csr, ...]
 """Sparse [n, n] float32 matrices of one kind; a layer has weights of its own for each of them."""

@@ -126,6 +126,50 @@ def stratified_order(strata: Tensor, generator: torch.Generator) -> Tensor:
     return by_stratum[torch.argsort(place / sizes[owner])]
 
 
+class RowStream:
+    """Positions of rows, without end, in which every stretch holds the strata in proportion.
+
+    Parameters
+    ----------
+    strata : [n] int64
+    generator : torch.Generator
+    """
+
+    def __init__(self, strata: Tensor, generator: torch.Generator) -> None:
+        self._strata, self._generator = strata, generator
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def take(self, count: int) -> Tensor:
+        """[count] the next positions."""
+        while len(self._order) < count:
+            self._order = torch.cat([self._order, stratified_order(self._strata, self._generator)])
+        places, self._order = self._order[:count], self._order[count:]
+        return places
+
+    def put_back(self, places: Tensor) -> None:
+        """Positions that come next again."""
+        self._order = torch.cat([places, self._order])
+
+
+def training_strata(view: TaskView, weights: Tensor | None) -> Tensor:
+    """[n_train] int64 cell (label, group) of each training row, checked for what batches need.
+
+    Raises
+    ------
+    ValueError
+        If a training label is hidden, or the weights [lanes, n_train] do not fit.
+    """
+    rows = view.split.train
+    labels = view.labels[rows]
+    if len(labels) == 0 or bool((labels == HIDDEN).any()):
+        raise ValueError(f"Task {view.name} has no training rows, or training rows without a label; check its split.")
+    if weights is not None and weights.shape[1:] != labels.shape:
+        raise ValueError(
+            f"row_weights has shape {tuple(weights.shape)}, expected [lanes, {len(labels)}] training rows."
+        )
+    return labels * len(view.group_names) + view.groups[rows]
+
+
 class TrainingRows:
     """The training rows of a task as an endless stream of batches that depends on the seed alone.
 
@@ -161,19 +205,9 @@ class TrainingRows:
         self._sample_rows = sample_rows
         self._rows = view.split.train
         self._n_groups = len(view.group_names)
-        labels = view.labels[self._rows]
-        if len(labels) == 0 or bool((labels == HIDDEN).any()):
-            raise ValueError(
-                f"Task {view.name} has no training rows, or training rows without a label; check its split."
-            )
-        if weights is not None and weights.shape[1:] != labels.shape:
-            raise ValueError(
-                f"row_weights has shape {tuple(weights.shape)}, expected [lanes, {len(labels)}] training rows."
-            )
-        self._strata = labels * self._n_groups + view.groups[self._rows]
-        self._generator = torch_generator(seed, "batches")
-        self.full = len(labels) <= max(FULL_BATCH_ROWS, batch_rows)
-        self.batch_rows = len(labels) if self.full else batch_rows
+        self._places = RowStream(training_strata(view, weights), torch_generator(seed, "batches"))
+        self.full = len(self._rows) <= max(FULL_BATCH_ROWS, batch_rows)
+        self.batch_rows = len(self._rows) if self.full else batch_rows
         self.weights = None if weights is None else weights.to(torch.float32)
         self._stream = self._full() if self.full else self._slices()
 
@@ -196,16 +230,12 @@ class TrainingRows:
         return Batch(features, labels, groups, self._n_groups, weights, self._sample_rows, around)
 
     def _full(self) -> Iterator[Batch]:
-        places = stratified_order(self._strata, self._generator)
+        places = self._places.take(self.batch_rows)
         while True:
             batch, lanes = self._take(places), self.weights
             while self.weights is lanes:
                 yield batch
 
     def _slices(self) -> Iterator[Batch]:
-        order = torch.empty(0, dtype=torch.int64)
         while True:
-            while len(order) >= self.batch_rows:
-                yield self._take(order[: self.batch_rows])
-                order = order[self.batch_rows :]
-            order = torch.cat([order, stratified_order(self._strata, self._generator)])
+            yield self._take(self._places.take(self.batch_rows))

@@ -65,26 +65,6 @@ class LaneParameters:
         first, second, offset = torch.split(self.theta, sizes, dim=1)
         return first.reshape(len(self), self.hidden, self.n_features + 1), second, offset
 
-    @property
-    def w1(self) -> Tensor:
-        """[K, h, d] first layer."""
-        return self.split()[0][..., :-1]
-
-    @property
-    def b1(self) -> Tensor:
-        """[K, h] bias of the first layer."""
-        return self.split()[0][..., -1]
-
-    @property
-    def w2(self) -> Tensor:
-        """[K, t·h] second layer."""
-        return self.split()[1]
-
-    @property
-    def b2(self) -> Tensor:
-        """[K] bias of the second layer."""
-        return self.split()[2][:, 0]
-
     def select(self, lanes: Tensor | Sequence[int]) -> LaneParameters:
         """Copy of some lanes, in the given order."""
         return self.with_theta(self.theta[torch.as_tensor(lanes)].detach().clone())
@@ -92,6 +72,10 @@ class LaneParameters:
     def with_theta(self, theta: Tensor) -> LaneParameters:
         """Networks of the same shape with other weights, and as many as these are."""
         return replace(self, theta=theta)
+
+    def double(self) -> LaneParameters:
+        """The same networks in double precision."""
+        return self.with_theta(self.theta.double())
 
 
 def with_ones(features: Tensor) -> Tensor:

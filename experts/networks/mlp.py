@@ -18,7 +18,7 @@ from experts.networks.lane_expert import (
     read_theta,
     save_lane,
 )
-from experts.networks.lanes import LaneParameters, hidden, margins, row_chunks, with_ones
+from experts.networks.lanes import LaneParameters, margins, row_chunks
 from tasks.task import TaskView
 
 
@@ -69,11 +69,6 @@ class MLPExpert:
         chunks = row_chunks(len(rows), max(self.parameters.hidden, self.parameters.n_features))
         parts = [by_column(lane_attributions(self.parameters, task.features[rows[c]])[0], indicator) for c in chunks]
         return torch.cat(parts) if parts else torch.zeros(0, len(task.columns))
-
-    def hidden(self, task: TaskView, rows: Tensor) -> Tensor:
-        """[r, h] hidden pre-activations."""
-        check_features(self.role, self.feature_names, task)
-        return hidden(self.parameters.split()[0], with_ones(task.features[rows]))[0].T
 
     def save(self, folder: Path) -> None:
         """Write ``weights.safetensors`` and ``expert.json`` into an existing folder."""

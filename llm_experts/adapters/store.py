@@ -6,7 +6,6 @@ A folder holds ``adapter_config.json`` and ``adapter_model.safetensors``, which 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from foundation.files import atomic_path, write_json
+from foundation.hashing import hash_file
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.injection import inject, own_copy
 from llm_experts.adapters.registry import kind_named, kind_of
@@ -100,7 +100,7 @@ def save_adapter(
                 "kind": kind_of(config).name,
                 "base": {"id": base.id, "hash": base.hash, "quantisation": base.quantisation},
                 "libraries": {name: version(name) for name in LIBRARIES},
-                "sha256": {name: sha256(made / name) for name in (CONFIG, WEIGHTS)},
+                "sha256": {name: hash_file(made / name) for name in (CONFIG, WEIGHTS)},
                 "facts": dict(facts or {}),
             },
         )
@@ -110,11 +110,6 @@ def config_fields(config: PeftConfig, base: Base) -> dict[str, Any]:
     """The fields of PEFT's configuration file; sets are sorted, so the same adapter has the same bytes."""
     fields = {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
     return fields | {"inference_mode": True, "base_model_name_or_path": base.id}
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_finite(state: Mapping[str, Tensor], what: str) -> None:
@@ -149,7 +144,7 @@ def read_adapter(folder: Path) -> SavedAdapter:
         found = SavedAdapter(
             kind, _config(folder, kind), {}, base["id"], base["hash"], written["libraries"], written["facts"]
         )
-        changed = [name for name in (CONFIG, WEIGHTS) if sums[name] != sha256(folder / name)]
+        changed = [name for name in (CONFIG, WEIGHTS) if sums[name] != hash_file(folder / name)]
     except (KeyError, TypeError) as error:
         raise AdapterError(
             f"{folder / FACTS} lacks or garbles {error}; it was changed. Save the adapter again."

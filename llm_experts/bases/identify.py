@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foundation.hashing import hash_file
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.nano import nano_hash
 
@@ -29,11 +30,9 @@ IDENTITY = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZ
 
 def hash_of(folder: Path) -> str:
     """sha256 over names and contents of a model's configuration, tokenizer and weight files."""
-    from tasks.fetch import sha256_of
-
     digest = hashlib.sha256()
     for path in files_in(folder, IDENTITY):
-        digest.update(f"{path.name}:{sha256_of(path)}\n".encode())
+        digest.update(f"{path.name}:{hash_file(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from foundation.seeding import numpy_generator
-from metrics.resample import Bias, Resampled
+from metrics.resample import Resampled
+from metrics.spec import Bias
 from metrics.value import Value
 
 Array = NDArray[np.float64]

@@ -27,7 +27,7 @@ from llm_experts.mixtures.routers import Router
 from llm_experts.reading.calibration import calibrated, fit_calibration
 from llm_experts.reading.expert import LLMExpert
 from llm_experts.reading.margin_memory import MarginMemory
-from metrics.occlusion import occlusion_columns
+from metrics.explainers.occlusion import occlusion_columns
 
 if TYPE_CHECKING:
     from llm_experts.prompts.prompts import Packed

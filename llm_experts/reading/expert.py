@@ -28,7 +28,7 @@ from llm_experts.prompts.prompts import Packed, pad
 from llm_experts.reading.calibration import calibrated, fit_calibration
 from llm_experts.reading.margin_memory import MarginMemory
 from llm_experts.reading.reader import Reader
-from metrics.occlusion import occlusion_columns
+from metrics.explainers.occlusion import occlusion_columns
 from tasks.task import TaskView
 
 log = logging.getLogger(__name__)

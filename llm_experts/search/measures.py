@@ -11,9 +11,9 @@ from torch import Tensor
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
 from llm_experts.search.mixture import SearchRows
 from llm_experts.search.settings import FLIP_METRICS, LATENCY, Constraint, Objective, SearchSettings
-from metrics.counterfactual import flips, shifts
 from metrics.points import DEGENERATE_SHARE, POINT_METRICS, point_values, rarer_share
-from metrics.registry import MIN_GROUP_ROWS
+from metrics.procedural.counterfactual import flips, shifts
+from metrics.spec import MIN_GROUP_ROWS
 
 TOLERANCE = 1e-9
 """A constraint on a ratio of counts is met although rounding says otherwise."""

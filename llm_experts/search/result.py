@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from foundation.files import write_json, write_text
+from foundation.numbers import finite
 from llm_experts.search.guidance import AdviceSummary, Guidance
 from llm_experts.search.rounds import Generation
 from llm_experts.search.surrogate import Error
@@ -131,9 +131,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return finite(value)
 
 
 def _candidate_row(candidate: Candidate) -> dict[str, Any]:

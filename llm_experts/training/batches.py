@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from experts.networks.batches import stratified_order
+from experts.networks.batches import RowStream, training_strata
 from foundation.seeding import torch_generator
 from llm_experts.training.objectives import TextBatch
 from llm_experts.training.text_blocks import TaskTexts, TextBlock
-from tasks.task import HIDDEN
 
 LEAST_BATCH = 8
 """Rows below which a batch that does not fit in memory is not halved any more."""
@@ -47,12 +46,8 @@ class TrainingTexts:
         self.train = view.split.train
         self.rows = min(rows, len(self.train))
         self._labels, self._groups = view.labels[self.train], view.groups[self.train]
-        if len(self.train) == 0 or bool((self._labels == HIDDEN).any()):
-            raise ValueError(f"Task {view.name} has no training rows, or some without a label; check its split.")
-        if weights is not None and weights.shape[1:] != self.train.shape:
-            raise ValueError(f"row_weights is {tuple(weights.shape)}, expected [lanes, {len(self.train)}].")
+        strata = training_strata(view, weights)
         self._n_groups, self._n_columns = len(view.group_names), len(view.columns)
-        self._strata = self._labels * self._n_groups + self._groups
         self._device = texts.cut.base.device
         self.weights = None if weights is None else weights.to(self._device)
         self.base: Tensor | None = None
@@ -61,14 +56,12 @@ class TrainingTexts:
         if moved:
             shift = torch.randint(1, self._n_groups, self._groups.shape, generator=torch_generator(seed, "moved"))
             self.moved = texts.moved(self.train, (self._groups + shift) % self._n_groups)
-        self._generator = torch_generator(seed, "text batches")
-        self.places = self._order = torch.empty(0, dtype=torch.int64)
+        self._stream = RowStream(strata, torch_generator(seed, "text batches"))
+        self.places = torch.empty(0, dtype=torch.int64)
 
     def draw(self) -> None:
         """Go on to the next batch."""
-        while len(self._order) < self.rows:
-            self._order = torch.cat([self._order, stratified_order(self._strata, self._generator)])
-        self.places, self._order = self._order[: self.rows], self._order[self.rows :]
+        self.places = self._stream.take(self.rows)
 
     def batch(self) -> TextBatch:
         """The batch of :attr:`places`."""
@@ -92,7 +85,7 @@ class TrainingTexts:
         if len(self.places) <= LEAST_BATCH:
             return False
         self.rows = max(LEAST_BATCH, len(self.places) // 2)
-        self._order = torch.cat([self.places[self.rows :], self._order])
+        self._stream.put_back(self.places[self.rows :])
         self.places = self.places[: self.rows]
         return True
 

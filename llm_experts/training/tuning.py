@@ -22,7 +22,7 @@ from experts.tuning.trials import Asked, Weights
 from experts.tuning.tuned import Choice, Tuned, file_stem
 from foundation.seeding import derive_seed
 from llm_experts.adapters.registry import kind_named
-from llm_experts.bases.base import Base
+from llm_experts.bases.identify import base_key
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.reading.expert import LLMExpert
 from llm_experts.training.objectives import Options
@@ -188,7 +188,7 @@ class _Adapters:
         reader = self.texts.reader
         return {
             "kind": self.kind,
-            **numbers_of(reader.base),
+            **base_key(reader.base),
             "template": reader.template,
             "start": reader.start,
             "adapter_options": repr(dict(self.adapter_options)),
@@ -236,12 +236,6 @@ class _Adapters:
         lanes = AdapterLanes.fresh(texts.cut, ids, self.kind, [lane.rank], [lane.seed], self.adapter_options)
         adapter = lanes.adapter(0, weights["theta"].to(texts.cut.base.device))
         return LLMExpert(self.plan.role, texts.reader, adapter, float(weights["temperature"]), float(weights["bias"]))
-
-
-def numbers_of(base: Base) -> dict[str, str]:
-    """What decides the numbers that a base gives: its files, precision, quantisation and class of device."""
-    dtype = str(base.model.dtype).removeprefix("torch.")
-    return {"base": base.hash, "dtype": dtype, "quantisation": base.quantisation, "device": base.device.type}
 
 
 def owner(dataset: str, kind: str) -> str:

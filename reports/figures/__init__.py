@@ -1,1 +1,1 @@
-"""Figures as SVG."""
+"""Figures as SVG: one file each, found by the name ``FIGURE``."""

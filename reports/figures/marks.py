@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from reports.figures import svg
-from reports.stats.winners import Method
+from reports.method import Method
 
 SHAPES = {
     "gate": "circle", "static": "diamond", "expert": "square", "twin": "square", "baseline": "triangle", "own": "star",
@@ -14,9 +14,9 @@ SHAPES = {
 
 def marker(method: Method, x: float, y: float, size: float = 5) -> Markup:
     """The mark of a method at (x, y); twins are hollow; a pip: text, a slit: graph, a bar: both families."""
-    hollow = method.name.kind == "twin"
-    paint = method.name.colour if hollow else "#fff"
-    whole = svg.mark(SHAPES[method.name.kind], x, y, size, method.name.colour, hollow=hollow)
+    hollow = method.kind == "twin"
+    paint = method.colour if hollow else "#fff"
+    whole = svg.mark(SHAPES[method.kind], x, y, size, method.colour, hollow=hollow)
     if method.reads == "text":
         return whole + svg.element("circle", cx=x, cy=y, r=size * 0.36, fill=paint)
     if method.reads == "graph":

@@ -10,14 +10,15 @@ import numpy as np
 from markupsafe import Markup
 
 from reports.figures import svg
+from reports.figures.figure import Figure
 from reports.figures.labels import Box, place_labels
 from reports.figures.marks import marker
-from reports.names import BASE
-from reports.render.format import value_text
+from reports.format import value_text
+from reports.method import Method
+from reports.names import DISPARITY, UTILITY
+from reports.scenario import Scenario, Section
 from reports.stats.estimate import Estimate
 from reports.stats.pareto import front
-from reports.stats.winners import DISPARITY, UTILITY, Method
-from reports.summary import Scenario, Section
 
 AREA = Box(254, 177, 396, 314)  # where points may lie
 LEFT, RIGHT = AREA.x - AREA.width / 2, AREA.x + AREA.width / 2
@@ -45,13 +46,13 @@ class Point:
     @property
     def classes(self) -> str:
         """What the page's filter hides it by."""
-        return f"of-{self.method.name.kind}{' secondary' if self.method.secondary else ''}"
+        return f"of-{self.method.kind}{' secondary' if self.method.secondary else ''}"
 
     @property
     def hint(self) -> str:
         """Words for the pointer."""
         values = f"utility {value_text(self.utility.mean)}, result gap {value_text(self.disparity.mean)}"
-        return f"{self.label} {self.method.name.label}: {values}{' (off the scale)' if self.arrow else ''}"
+        return f"{self.label} {self.method.label}: {values}{' (off the scale)' if self.arrow else ''}"
 
 
 def scatter(scenario: Scenario, section: Section | None = None) -> Markup:
@@ -73,7 +74,7 @@ def scatter(scenario: Scenario, section: Section | None = None) -> Markup:
     parts += [_cross(p, x_axis, y_axis) for p in points]
     parts.append(_front_line(scenario, every))
     parts += [_spot(point, box) for point, box in zip(points, _label_boxes(points), strict=True)]
-    members = ", ".join(p.method.name.label for p in points if p.ringed) or "none"
+    members = ", ".join(p.method.label for p in points if p.ringed) or "none"
     where = "" if section is None else f", {section.title[0].lower()}{section.title[1:]}"
     label = f"Utility against result gap on {scenario.name}{where}; on the front: {members}. The table has the numbers."
     return svg.figure(460, 378, label, parts)
@@ -92,7 +93,7 @@ def _drawable(scenario: Scenario, method: Method) -> bool:
 
 def _axes(scenario: Scenario, known: Sequence[Method]) -> tuple[svg.Axis, svg.Axis]:
     """Axes for the methods that learnt something; a constant one or an untrained base is drawn at the edge."""
-    able = [m for m in known if not scenario.degenerate(m.id) and m.id != BASE] or list(known)
+    able = [m for m in known if not scenario.degenerate(m.id) and not m.row.untrained] or list(known)
     x_low, x_high = _range([scenario.test[m.id, DISPARITY] for m in able])
     y_low, y_high = _range([scenario.test[m.id, UTILITY] for m in able])
     # a gap cannot be negative: the axis ends just below 0, so that a mark at 0 is whole; and 0 is worth showing if near
@@ -144,7 +145,7 @@ def _cross(point: Point, x_axis: svg.Axis, y_axis: svg.Axis) -> Markup:
         ends = [svg.number(y_axis(v)) for v in (point.utility.low, point.utility.high)]
         path += f"M{svg.number(point.x)} {ends[0]}V{ends[1]}"
     classes = f"bar {point.classes}"
-    return svg.element("path", d=path, class_=classes, stroke=point.method.name.colour) if path else Markup("")
+    return svg.element("path", d=path, class_=classes, stroke=point.method.colour) if path else Markup("")
 
 
 def _front_line(scenario: Scenario, points: Sequence[Point]) -> Markup:
@@ -182,3 +183,6 @@ def _spot(point: Point, box: Box) -> Markup:
     parts.append(svg.rect(box.x - box.width / 2, box.y - box.height / 2, box.width, box.height, class_="plate"))
     parts.append(svg.text(box.x, box.y + 4, point.label, "number", "middle"))
     return svg.group(parts, point.hint, class_=point.classes)
+
+
+FIGURE = Figure("Utility against result gap", "task", scatter, placed=True)

@@ -162,3 +162,11 @@ def horizontal_axis(axis: Axis, y: float, top: float, label: str, signed: bool =
     if label:
         parts.append(text((axis.start + axis.end) / 2, y + 29, label, "axis", "middle"))
     return join(parts)
+
+
+def whisker(axis: Axis, low: float, high: float, y: float, colour: str, width: str = "2.2", **paint: str) -> Markup:
+    """Interval as a horizontal line; nothing where an end is unknown."""
+    if math.isnan(low) or math.isnan(high):
+        return Markup("")
+    path = f"M{number(axis(low))} {number(y)}H{number(axis(high))}"
+    return element("path", d=path, stroke=colour, stroke_width=width, **paint)

@@ -8,14 +8,15 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.names import HEADLINE, OUTCOME, PROCEDURAL, method_name, metric_symbol
-from reports.render.format import estimate_text, half_text, signed, value_text
+from foundation.files import write_text
+from reports.format import estimate_text, half_text, signed, value_text
+from reports.names import DISPARITY, HEADLINE, OUTCOME, PROCEDURAL, UTILITY, metric_symbol
 from reports.render.latex import latex_table
+from reports.render.ranking_words import unranked_words
+from reports.scenario import Scenario
 from reports.stats.estimate import Estimate
 from reports.stats.leaderboard import Pool
-from reports.stats.winners import DISPARITY, UTILITY
-from reports.summary import Report, Scenario
-from reports.table import write_text
+from reports.summary import Report
 
 FOLDER = "tables"
 
@@ -101,7 +102,7 @@ def _comparisons(report: Report) -> Table:
                 rows.append((block.id, a, b, metric, i.mean, i.low, i.high, p.p_holm, p.verdict, p.tasks, p.better,
                              p.worse))  # fmt: skip
                 cells.append(f"{signed(i.mean)} ({p.verdict})")
-            lines.append((f"{method_name(a).label} − {method_name(b).label}", *cells))
+            lines.append((f"{report.label(a)} − {report.label(b)}", *cells))
     caption = "Paired differences pooled over tasks, verdict at the 95 % level after Holm's correction."
     heads = ("Comparison", *map(metric_symbol, HEADLINE))
     return Table("comparisons", caption, columns, tuple(rows), heads, tuple(lines))
@@ -117,13 +118,13 @@ def _ranks(number: int, pool: Pool) -> Table:
         for metric in HEADLINE:
             r = pool.ranked(line.method.id, metric)
             if r is None:
-                why = pool.unranked_words(line.method.id, metric)
+                why = unranked_words(pool.unranked(line.method.id, metric))
                 rows.append((line.method.id, metric, math.nan, math.nan, math.nan, "", "", "", "", why))
                 cells.append("–")
             else:
                 rows.append((line.method.id, metric, r.mean, r.low, r.high, r.best, r.worst, r.first, r.last, "ok"))
                 cells.append(f"{r.mean:.1f} ({r.place})")
-        lines.append((line.method.name.label, *cells))
+        lines.append((line.method.label, *cells))
     caption = f"Mean rank over {pool.scenarios} scenarios of {len(pool.tasks)} tasks, in brackets the places taken."
     heads = ("Method", *map(metric_symbol, HEADLINE))
     return Table(f"ranks-{number}", caption, columns, tuple(rows), heads, tuple(lines))
@@ -144,7 +145,7 @@ def _winners(report: Report) -> Table:
             values = [s.test[w.method.id, metric].mean for metric in (UTILITY, DISPARITY)]
             tied = " ".join(m.id for m in w.tied)
             rows.append((s.name, level, w.method.id, *values, w.kept, w.splits, tied))
-            lines.append((s.name, shown, w.method.name.label, *map(value_text, values)))
+            lines.append((s.name, shown, w.method.label, *map(value_text, values)))
     caption = "Highest utility among the methods whose chosen model keeps the allowed gap on validation rows."
     heads = ("Task", "Allowed gap", "Winner", metric_symbol(UTILITY), metric_symbol(DISPARITY))
     return Table("winners", caption, columns, tuple(rows), heads, tuple(lines))
@@ -161,9 +162,9 @@ def _methods(scenario: Scenario) -> Table:
             if e is not None:
                 numbers = (e.mean, e.low, e.high, e.inner_low, e.inner_high, e.null_p95, e.known, e.asked)
                 words = (status(e), "; ".join(e.reasons + e.notes))
-                rows.append((scenario.name, m.id, m.name.label, m.reads, metric, *numbers, *words, *size))
+                rows.append((scenario.name, m.id, m.label, m.reads, metric, *numbers, *words, *size))
     shown = [metric for metric in (*HEADLINE, *OUTCOME[:3]) if metric in scenario.metrics]
-    lines = tuple((m.name.label, *(_short(scenario, m.id, metric) for metric in shown)) for m in scenario.methods)
+    lines = tuple((m.label, *(_short(scenario, m.id, metric) for metric in shown)) for m in scenario.methods)
     sizes = ", ".join(f"{g.name} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
     caption = (
         f"Methods on {scenario.name}: mean over {len(scenario.splits)} test splits ± 95 % interval. Rows: {sizes}."

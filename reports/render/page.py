@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from metrics.registry import METRICS, MIN_GROUP_ROWS
-from reports import names
-from reports.figures import figures, level_figures
+from metrics.registry import METRICS
+from metrics.spec import MIN_GROUP_ROWS
+from reports import format, names
+from reports.caps import cap_of
+from reports.figures import level_lines
+from reports.figures.figure import Figure
 from reports.figures.marks import legend_mark
-from reports.figures.scatter import scatter
-from reports.figures.text_figures import search_front, template_key, templates
-from reports.render import format, ranking_words
+from reports.figures.registry import figures
+from reports.figures.wording import template_key
+from reports.method import colour_of
+from reports.published.numbers import METRICS as PUBLISHED_METRICS
+from reports.render import level_words, published, ranking_words
 from reports.render.latex import SIGNS
-from reports.render.sentences import answers, first_layer, in_a_sentence
-from reports.stats import published
-from reports.stats.budget import curve_figure
-from reports.stats.comparison import cap_of
-from reports.stats.critical_difference import diagram, sentence
+from reports.render.objectives import objectives
+from reports.render.sentences import UNNAMED, answers, first_layer, in_a_sentence
+from reports.scenario import Scenario
 from reports.stats.hypervolume import VERSION
-from reports.stats.levels import gained_sentences, level_words, standing_sentences
 from reports.stats.statistics import DRAWS, TEST_TRAIN_RATIO
-from reports.stats.winners import DISPARITY, UTILITY
-from reports.summary import Report, Scenario
-from reports.text.objectives import objectives
+from reports.summary import Report
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 SYMBOLS = {"better": "▲", "worse": "▼", "not separable": "○", "identical": "=", "one split": "·", "not estimable": "–"}
@@ -43,23 +45,22 @@ def render_page(report: Report) -> str:
     str
         One document; style, script and figures are inline, and a content policy forbids every request.
     """
-    return _environment().get_template("leaderboard.html.j2").render(
+    shown = {key: value for key, value in report.suite.items() if key != "bias_sets"}  # words, no settings
+    return _environment(figures()).get_template("leaderboard.html.j2").render(
         report=report,
-        figures=figures,
         names=names,
         registry=METRICS,
-        utility=UTILITY,
-        disparity=DISPARITY,
+        utility=names.UTILITY,
+        disparity=names.DISPARITY,
         ratio=TEST_TRAIN_RATIO,
         draws=DRAWS,
         few_rows=MIN_GROUP_ROWS,
         latex_signs=SIGNS,
-        answers=answers,
-        settings=json.dumps(report.suite, indent=2, sort_keys=True, ensure_ascii=False),
+        settings=json.dumps(shown, indent=2, sort_keys=True, ensure_ascii=False),
     )  # fmt: skip
 
 
-def _environment() -> Environment:
+def _environment(known: Mapping[str, Figure]) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -76,42 +77,61 @@ def _environment() -> Environment:
         task_words=task_words,
         slug=lambda text: text.replace(" ", "-"),
     )
-    environment.globals.update(
-        interval=format.interval_text,
-        half=format.half_text,
-        seconds=format.seconds_text,
-        count=format.count_text,
-        kib=format.kib_text,
-        words_of=lambda method: in_a_sentence(names.method_name(method).label),
-        first_layer=first_layer,
-        objectives=objectives,
-        template_key=template_key,
-        template_figure=templates,
-        search_figure=search_front,
-        legend_mark=legend_mark,
-        scatter=scatter,
-        estimate=format.estimate_text,
-        headline_metrics=headline_metrics,
-        outcome_metrics=outcome_metrics,
-        procedural_metrics=procedural_metrics,
-        routing_metrics=routing_metrics,
-        level_figures=level_figures,
-        level_words=level_words,
-        standing_sentences=standing_sentences,
-        gained_sentences=gained_sentences,
-        curve_figure=curve_figure,
-        rank_columns=ranking_words.RANKS,
-        few_tasks=ranking_words.few_tasks,
-        ranking_notes=ranking_words.notes,
-        seeds_words=ranking_words.seeds_words,
-        critical_difference=diagram,
-        rank_sentence=sentence,
-        hv=VERSION,
-        published_metrics=published.METRICS,
-        published_ours=published.ours_text,
-        published_mark=published.MARKS.__getitem__,
-    )
+    environment.globals.update(_numbers() | _words() | _pictures(known))
     return environment
+
+
+def _numbers() -> dict[str, Any]:
+    """Numbers in words, and the columns of tables."""
+    return {
+        "interval": format.interval_text,
+        "half": format.half_text,
+        "seconds": format.seconds_text,
+        "count": format.count_text,
+        "kib": format.kib_text,
+        "estimate": format.estimate_text,
+        "headline_metrics": headline_metrics,
+        "outcome_metrics": outcome_metrics,
+        "procedural_metrics": procedural_metrics,
+        "routing_metrics": routing_metrics,
+        "rank_columns": ranking_words.RANKS,
+        "hv": VERSION,
+        "published_metrics": PUBLISHED_METRICS,
+    }
+
+
+def _words() -> dict[str, Any]:
+    """Sentences."""
+    return {
+        "answers": answers,
+        "in_a_sentence": in_a_sentence,
+        "first_layer": first_layer,
+        "unnamed": UNNAMED,
+        "objectives": objectives,
+        "level_words": level_words.level_words,
+        "standing_sentences": level_words.standing_sentences,
+        "gained_sentences": level_words.gained_sentences,
+        "few_tasks": ranking_words.few_tasks,
+        "ranking_notes": ranking_words.notes,
+        "seeds_words": ranking_words.seeds_words,
+        "unranked_words": ranking_words.unranked_words,
+        "rank_sentence": ranking_words.friedman_sentence,
+        "published_ours": published.ours_text,
+        "published_mark": published.MARKS.__getitem__,
+        "published_explained": published.explained,
+    }
+
+
+def _pictures(known: Mapping[str, Figure]) -> dict[str, Any]:
+    """Figures by id as ``draw.scatter``, those that no template places, and the marks of legends."""
+    return {
+        "draw": {id: figure.draw for id, figure in known.items()},
+        "added_figures": {id: figure for id, figure in known.items() if not figure.placed},
+        "level_lines": level_lines,
+        "legend_mark": legend_mark,
+        "template_key": template_key,
+        "colour_of": colour_of,
+    }
 
 
 def headline_metrics(scenario: Scenario) -> list[str]:

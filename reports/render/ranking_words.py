@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 from reports.names import HEADLINE, metric_symbol
-from reports.render.format import estimate_text, half_text, interval_text, seconds_text
-from reports.stats.critical_difference import bars_sentence
-from reports.stats.hypervolume import VERSION
-from reports.stats.leaderboard import Column, Leaderboard, Line, Pool
-from reports.stats.ranking import Ranking
+from reports.stats.leaderboard import Leaderboard, Pool
+from reports.stats.rank_tests import FEWEST_TASKS, RankTests
+from reports.stats.ranking import LACKS, Ranking, Unranked
 
 RANKS = HEADLINE[:2]
 """Metrics whose ranks stand in the headline table: utility and result gap."""
+
+
+WORDS = {"timeout": "ran out of time", "not_estimable": "not estimable"}
+"""Why a scenario has no number of a method, where the status itself is no word."""
+
+
+def unranked_words(row: Unranked | None) -> str:
+    """``not ranked: missing 2 of 30 scenarios (1 failed, 1 not estimable)``; empty for a method with a rank."""
+    if row is None:
+        return ""
+    why = ", ".join(f"{row.lacking[status]} {WORDS.get(status, status)}" for status in LACKS if row.lacking.get(status))
+    return f"not ranked: missing {row.missing} of {row.asked} scenarios ({why})"
 
 
 def few_tasks(pool: Pool) -> str:
@@ -43,7 +55,7 @@ def _lacks(ranking: Ranking) -> list[tuple[str, str]]:
     """Who or what is left out, and in which words."""
     by_words: dict[str, list[str]] = {}
     for row in ranking.unranked:
-        by_words.setdefault(row.words, []).append(row.method.name.label)
+        by_words.setdefault(unranked_words(row), []).append(row.method.label)
     lacks = [(", ".join(labels), words) for words, labels in by_words.items()]
     if ranking.left_out:
         lacks.append(("; ".join(ranking.left_out), "not counted, most methods have no number there"))
@@ -58,30 +70,33 @@ def seeds_words(board: Leaderboard) -> str:
     return f"{one}: how far the numbers would move with another seed is not known."
 
 
-def markdown_table(pool: Pool) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the headline table."""
-    ranked = [word for metric in RANKS for word in (f"rank {metric_symbol(metric)}", "group")]
-    columns = pool.columns
-    head = ["method", *ranked, *(VERSION if c == VERSION else metric_symbol(c) for c in columns), "wall s"]
-    return head, [_row(pool, line, columns) for line in pool.best_first]
+def friedman_sentence(tests: RankTests) -> str:
+    """What the Friedman test says, in words."""
+    unit = f"{tests.tasks} task{'s' if tests.tasks != 1 else ''}"
+    if math.isnan(tests.p):
+        return f"A Friedman test is not possible with {unit} and {tests.methods} methods."
+    return f"Friedman test over {unit}: χ² = {tests.statistic:.1f}, p {_p_text(tests.p)}."
 
 
-def _row(pool: Pool, line: Line, columns: list[str]) -> list[str]:
-    label = line.method.name.label + (" (constant)" if line.degenerate else "")
-    cells = [text for metric in RANKS for text in _rank(pool, line.method.id, metric)]
-    return [label, *cells, *(_column(line.columns[metric]) for metric in columns), seconds_text(line.wall_s)]
+def bars_sentence(tests: RankTests) -> str:
+    """Where the bars of the diagram come from, and why."""
+    if tests.powerful:
+        return (
+            "Tests over tasks use one value per task, its mean over splits. Bars join methods that Wilcoxon "
+            "signed-rank tests, Holm-corrected over all pairs, cannot separate."
+        )
+    if tests.tasks < FEWEST_TASKS:
+        why = f"with fewer than {FEWEST_TASKS} tasks no pair can reach p < 0.05"
+    else:
+        why = (
+            f"of {tests.methods} methods on {tests.tasks} tasks: if all tasks agreed on a pair, p after Holm would "
+            f"still be {tests.smallest:.2f}"
+        )
+    return (
+        "Tests over tasks use one value per task, its mean over splits. Wilcoxon signed-rank tests have no power here "
+        f"({why}), so the bars join methods that the bootstrap over scenarios cannot separate."
+    )
 
 
-def _rank(pool: Pool, method: str, metric: str) -> tuple[str, str]:
-    found = pool.ranked(method, metric)
-    if found is None:
-        return "not ranked", "–"
-    return f"{found.mean:.1f} {interval_text(found.low, found.high, 1)}, places {found.place}", found.group
-
-
-def _column(column: Column) -> str:
-    if not column.known:
-        return "n/e"
-    null = f" ○ {column.within_null}/{column.tasks}" if column.within_null else ""
-    known = f" ({column.known}/{column.asked})" if column.known < column.asked else ""
-    return f"{estimate_text(column.mean, column.half)} {half_text(column.mean, column.half)}{null}{known}".strip()
+def _p_text(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

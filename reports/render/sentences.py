@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.names import HEADLINE, method_name, metric_name
+from reports.names import HEADLINE, metric_name
 from reports.summary import Report
+
+UNNAMED = "This run wrote no methods.json, because it is older than it: methods are called by their ids."
 
 PHRASES = {
     "better": "surely better than",
@@ -26,14 +28,15 @@ def answers(report: Report, mixture: str = "mixture") -> list[tuple[str, str]]:
     found = []
     for metric in HEADLINE:
         verdicts = {b: p.verdict for (a, b, m), p in report.pooled.items() if a == mixture and m == metric}
-        parts = [f"{words} {_listing(verdicts, word)}" for word, words in PHRASES.items() if word in verdicts.values()]
+        said = [(word, words) for word, words in PHRASES.items() if word in verdicts.values()]
+        parts = [f"{words} {_listing(report, verdicts, word)}" for word, words in said]
         if parts:
             found.append((metric_name(metric), "; ".join(parts)))
     return found
 
 
-def _listing(verdicts: dict[str, str], word: str) -> str:
-    return _join([method_name(reference).label for reference, verdict in verdicts.items() if verdict == word])
+def _listing(report: Report, verdicts: dict[str, str], word: str) -> str:
+    return _join([report.label(reference) for reference, verdict in verdicts.items() if verdict == word])
 
 
 def _join(names: Sequence[str]) -> str:

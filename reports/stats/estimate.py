@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from reports.stats.statistics import corrected_interval
+from reports.stats.statistics import Floats, corrected_interval
 from reports.table import LOST
 
-Floats = NDArray[np.float64]
 Key = tuple[str, str]
 """(method, metric)."""
 

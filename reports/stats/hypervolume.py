@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from reports.names import DISPARITY, UTILITY
+from reports.stats.scores import TaskScores
 from reports.stats.statistics import Floats
-from reports.stats.winners import DISPARITY, UTILITY
-
-if TYPE_CHECKING:
-    from reports.summary import Scenario
 
 VERSION = "hv@1"
 REFERENCE = ("constant", "utility")
@@ -57,7 +54,7 @@ def hypervolume(points: Floats, reference: tuple[float, float]) -> float:
     return float((tops * (right - np.append(right[1:], 0.0))).sum())
 
 
-def by_method(scenario: Scenario, levels: pd.DataFrame) -> dict[str, Floats]:
+def by_method(scores: TaskScores, levels: pd.DataFrame) -> dict[str, Floats]:
     """Method → [J] hypervolume on each split of a task; nan where it is not defined.
 
     The points of a method are its headline point and what it reaches at each allowed gap with its own trained
@@ -66,23 +63,23 @@ def by_method(scenario: Scenario, levels: pd.DataFrame) -> dict[str, Floats]:
 
     Parameters
     ----------
-    scenario : reports.summary.Scenario
+    scores : TaskScores
     levels : DataFrame
         Rows of the table ``levels`` of this task.
     """
-    missing = np.full(len(scenario.splits), np.nan)
-    floor = scenario.values.get((REFERENCE[0], UTILITY), missing)
-    gap = scenario.values.get((REFERENCE[1], DISPARITY), missing)
+    missing = np.full(len(scores.splits), np.nan)
+    floor = scores.values.get((REFERENCE[0], UTILITY), missing)
+    gap = scores.values.get((REFERENCE[1], DISPARITY), missing)
     plain = _points(levels)
     found = {}
-    for method in scenario.methods:
-        own = [scenario.values.get((method.id, metric), missing) for metric in (UTILITY, DISPARITY)]
+    for method in scores.methods:
+        own = [scores.values.get((method.id, metric), missing) for metric in (UTILITY, DISPARITY)]
         if np.isnan(own[0]).all():
             continue
         found[method.id] = np.array(
             [
                 _on_split(np.array([own[0][j], own[1][j]]), plain.get((method.id, split), ()), (floor[j], gap[j]))
-                for j, split in enumerate(scenario.splits)
+                for j, split in enumerate(scores.splits)
             ]
         )
     return found

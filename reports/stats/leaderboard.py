@@ -5,49 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from reports.caps import stands_back
+from reports.method import Method
 from reports.names import HEADLINE
-from reports.stats.comparison import cap_of, uncapped
-from reports.stats.critical_difference import RankTests, rank_tests
 from reports.stats.hypervolume import VERSION, by_method
-from reports.stats.ranking import Bools, Ranked, Ranking, rank_methods
-from reports.stats.resampling import FEW_TASKS, Resampling, resampling
-from reports.stats.statistics import Floats, generator, hierarchical_bootstrap
+from reports.stats.rank_tests import RankTests, rank_tests
+from reports.stats.ranking import Bools, Ranked, Ranking, Unranked, rank_methods
+from reports.stats.resampling import FEW_TASKS
+from reports.stats.scores import TaskScores
+from reports.stats.statistics import Floats
+from reports.stats.task_means import MEANS, TaskMean, draw, task_means
 from reports.stats.variance import Spread, spreads
-from reports.stats.winners import Method
-from reports.table import LOST
-
-if TYPE_CHECKING:
-    from reports.summary import Scenario
-    from reports.table import Tables
-
-WORST = "worst_acc@1"
-COLUMNS = ("utility@1", "fair_res@1", WORST, "fair_proc@1", VERSION)
-"""Means over tasks in the headline table."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A mean over tasks with its 95 % interval; ``known`` of ``asked`` scenarios have a number."""
-
-    mean: float
-    low: float
-    high: float
-    known: int
-    asked: int
-    within_null: int = 0
-    """Tasks on which shuffled groups give as much."""
-    tasks: int = 0
-
-    @property
-    def half(self) -> float:
-        """Half the length of the interval."""
-        return (self.high - self.low) / 2
+from reports.table import LOST, Tables
 
 
 @dataclass(frozen=True)
@@ -55,7 +29,7 @@ class Line:
     """A method's row of the headline table."""
 
     method: Method
-    columns: Mapping[str, Column]
+    columns: Mapping[str, TaskMean]
     wall_s: float
     constant: int
     """Tasks on which it is (nearly) constant."""
@@ -99,7 +73,7 @@ class Pool:
     @property
     def columns(self) -> list[str]:
         """Columns in which any method has a number."""
-        return [column for column in COLUMNS if any(line.columns[column].known for line in self.lines)]
+        return [column for column in MEANS if any(line.columns[column].known for line in self.lines)]
 
     @property
     def best_first(self) -> list[Line]:
@@ -113,10 +87,10 @@ class Pool:
         found = self.rankings[metric].of(method)
         return found if isinstance(found, Ranked) else None
 
-    def unranked_words(self, method: str, metric: str) -> str:
-        """Why a method has no rank."""
+    def unranked(self, method: str, metric: str) -> Unranked | None:
+        """What a method lacks for a rank; None when it has one, or was not asked for."""
         found = self.rankings[metric].of(method)
-        return "" if found is None or isinstance(found, Ranked) else found.words
+        return found if isinstance(found, Unranked) else None
 
 
 @dataclass(frozen=True)
@@ -129,13 +103,13 @@ class Leaderboard:
     seeds: int
 
 
-def leaderboard(tables: Tables, scenarios: Sequence[Scenario], levels: Mapping[str, pd.DataFrame]) -> Leaderboard:
+def leaderboard(tables: Tables, scenarios: Sequence[TaskScores], levels: Mapping[str, pd.DataFrame]) -> Leaderboard:
     """Rankings and headline tables of a run.
 
     Parameters
     ----------
     tables : Tables
-    scenarios : sequence of Scenario
+    scenarios : sequence of TaskScores
         All tasks of the report.
     levels : mapping
         Task's name → its rows of the table ``levels``.
@@ -153,7 +127,7 @@ def leaderboard(tables: Tables, scenarios: Sequence[Scenario], levels: Mapping[s
     return Leaderboard(tuple(pools), spreads(test, HEADLINE), int(test["seed"].nunique()))
 
 
-def _asked(jobs: Iterable[Mapping[str, Any]], scenarios: Sequence[Scenario]) -> dict[str, frozenset[str]]:
+def _asked(jobs: Iterable[Mapping[str, Any]], scenarios: Sequence[TaskScores]) -> dict[str, frozenset[str]]:
     """Method → names of the tasks that it was asked for, or has rows in."""
     names = {(s.task, s.protocol, s.use_sensitive): s.name for s in scenarios}
     found = {m.id: {s.name for s in scenarios if m in s.methods} for s in scenarios for m in s.methods}
@@ -167,7 +141,7 @@ def _asked(jobs: Iterable[Mapping[str, Any]], scenarios: Sequence[Scenario]) -> 
 
 def _task_sets(asked: Iterable[frozenset[str]]) -> list[frozenset[str]]:
     """Different sets of tasks, largest first; a task on fewer rows is dropped where it is there in full too."""
-    whole = {frozenset(t for t in tasks if cap_of(t) is None or uncapped(t) not in tasks) for tasks in asked}
+    whole = {frozenset(t for t in tasks if not stands_back(t, tasks)) for tasks in asked}
     return sorted(whole, key=lambda tasks: (-len(tasks), sorted(tasks)))
 
 
@@ -178,14 +152,8 @@ def _lost(test: pd.DataFrame) -> dict[tuple[str, str, str, int, str], str]:
     return dict(zip(keys, rows["status"], strict=True))
 
 
-@lru_cache(maxsize=64)
-def draw(sizes: tuple[int, ...]) -> Resampling:
-    """Draws for tasks with so many splits: the same for all metrics of a page."""
-    return resampling(sizes, generator("scenarios", *map(str, sizes)))
-
-
 def _pool(
-    scenarios: Sequence[Scenario],
+    scenarios: Sequence[TaskScores],
     methods: Sequence[Method],
     volumes: Mapping[str, Mapping[str, Floats]],
     lost: Mapping[tuple[str, str, str, int, str], str],
@@ -193,14 +161,7 @@ def _pool(
     names = [(s.name, split) for s in scenarios for split in s.splits]
     statuses = _statuses(scenarios, methods, lost)
     rankings = {
-        metric: rank_methods(
-            metric,
-            methods,
-            _values(scenarios, methods, metric),
-            statuses,
-            names,
-            draw,
-        )
+        metric: rank_methods(metric, methods, _values(scenarios, methods, metric), statuses, names, draw)
         for metric in HEADLINE
     }
     tests = {metric: rank_tests(metric, found.task_values) for metric, found in rankings.items() if found.rows}
@@ -213,7 +174,7 @@ def _pool(
     )
 
 
-def _values(scenarios: Sequence[Scenario], methods: Sequence[Method], metric: str) -> Floats:
+def _values(scenarios: Sequence[TaskScores], methods: Sequence[Method], metric: str) -> Floats:
     """[S, M] test values."""
     return np.vstack(
         [
@@ -224,7 +185,7 @@ def _values(scenarios: Sequence[Scenario], methods: Sequence[Method], metric: st
 
 
 def _statuses(
-    scenarios: Sequence[Scenario],
+    scenarios: Sequence[TaskScores],
     methods: Sequence[Method],
     lost: Mapping[tuple[str, str, str, int, str], str],
 ) -> list[dict[int, str]]:
@@ -245,7 +206,7 @@ def _statuses(
     return found
 
 
-def _computed(scenario: Scenario) -> dict[str, Bools]:
+def _computed(scenario: TaskScores) -> dict[str, Bools]:
     """Method → [J] whether any metric has a number on a split."""
     found: dict[str, Bools] = {}
     for (method, _), values in scenario.values.items():
@@ -255,10 +216,10 @@ def _computed(scenario: Scenario) -> dict[str, Bools]:
 
 
 def _lines(
-    scenarios: Sequence[Scenario], methods: Sequence[Method], volumes: Mapping[str, Mapping[str, Floats]]
+    scenarios: Sequence[TaskScores], methods: Sequence[Method], volumes: Mapping[str, Mapping[str, Floats]]
 ) -> list[Line]:
     columns = {
-        metric: _columns(scenarios, methods, _values(scenarios, methods, metric), metric) for metric in COLUMNS[:-1]
+        metric: task_means(scenarios, methods, _values(scenarios, methods, metric), metric) for metric in MEANS[:-1]
     }
     volume = np.vstack(
         [
@@ -266,7 +227,7 @@ def _lines(
             for s in scenarios
         ]
     )
-    columns[VERSION] = _columns(scenarios, methods, volume, VERSION)
+    columns[VERSION] = task_means(scenarios, methods, volume, VERSION)
     return [
         Line(
             method,
@@ -281,29 +242,3 @@ def _lines(
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
-
-
-def _columns(scenarios: Sequence[Scenario], methods: Sequence[Method], values: Floats, metric: str) -> list[Column]:
-    """Mean over tasks of each method, with its interval: all complete columns in one product."""
-    asked = np.flatnonzero(~np.isnan(values).all(axis=1))
-    if not len(asked):
-        return [Column(math.nan, math.nan, math.nan, 0, len(values)) for _ in methods]
-    owner = np.repeat(np.arange(len(scenarios)), [len(s.splits) for s in scenarios])
-    sizes = tuple(np.unique(owner[asked], return_counts=True)[1].tolist())
-    drawn, here = draw(sizes), values[asked]
-    dense = np.asarray(~np.isnan(here).any(axis=0), dtype=np.bool_)
-    filled = np.where(dense, here, 0.0)
-    half = drawn.quantile * drawn.deviations(filled).std(axis=0) if drawn.freedom > 0 else np.full(len(dense), np.nan)
-    mean = drawn.means(filled)
-    found = []
-    for k, method in enumerate(methods):
-        known = int((~np.isnan(here[:, k])).sum())
-        null = [s.test[method.id, metric].within_null for s in scenarios if (method.id, metric) in s.test]
-        if dense[k]:
-            ends = (float(mean[k]), float(mean[k] - half[k]), float(mean[k] + half[k]))
-        else:
-            parts = [values[owner == i, k] for i in range(len(scenarios))]
-            interval = hierarchical_bootstrap(parts, generator("column", metric, method.id))
-            ends = (interval.mean, interval.low, interval.high)
-        found.append(Column(*ends, known, len(asked), sum(null), len(null)))
-    return found

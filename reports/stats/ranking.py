@@ -20,21 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from foundation.seeding import named_generator
+from reports.method import Method
 from reports.names import larger_is_better
 from reports.stats.resampling import Resampling
-from reports.stats.statistics import LEVEL, ROUNDING, Floats, generator, holm
-from reports.stats.winners import Method
+from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats, holm
 
 ROUNDED = 1 / 12
 """Variance of a number that was rounded to the next whole one: ranks are. Without it a handful of scenarios on which
 two methods keep their order would have no spread, and any order would be sure."""
 
-WORDS = {
-    "failed": "failed",
-    "timeout": "ran out of time",
-    "not_estimable": "not estimable",
-    "absent": "absent",
-}
+LACKS = ("failed", "timeout", "not_estimable", "absent")
 """Why a scenario has no number of a method."""
 
 Bools = NDArray[np.bool_]
@@ -78,7 +74,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Unranked:
-    """A method without a number on some scenarios; ``lacking`` counts them by status, a key of ``WORDS``."""
+    """A method without a number on some scenarios; ``lacking`` counts them by status, one of ``LACKS``."""
 
     method: Method
     lacking: Mapping[str, int]
@@ -88,12 +84,6 @@ class Unranked:
     def missing(self) -> int:
         """Scenarios without a number."""
         return sum(self.lacking.values())
-
-    @property
-    def words(self) -> str:
-        """``not ranked: missing 2 of 30 scenarios (1 failed, 1 not estimable)``."""
-        why = ", ".join(f"{self.lacking[status]} {WORDS[status]}" for status in WORDS if self.lacking.get(status))
-        return f"not ranked: missing {self.missing} of {self.asked} scenarios ({why})"
 
 
 @dataclass(frozen=True)
@@ -252,7 +242,7 @@ def _bootstrap(place: Floats, drawn: Resampling) -> tuple[Floats, Floats, list[t
     noise = drawn.variance_of_noise(ROUNDED)
     covariance = deviations.T @ deviations / len(deviations) + noise * np.eye(n)
     half = drawn.quantile * np.sqrt(np.diag(covariance))
-    rng = generator("places", str(n))
+    rng = named_generator("places", str(n))
     smooth = deviations + math.sqrt(noise) * rng.standard_normal(deviations.shape)
     return mean, half, _places(mean + smooth), _tied(mean, covariance, drawn.freedom)
 
@@ -266,7 +256,7 @@ def _places(draws: Floats) -> list[tuple[int, int]]:
     for k in range(n):
         taken[:, k] = np.bincount(order[:, k], minlength=n)
     share = taken.cumsum(axis=1) / count
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE) / 2
     best, worst = (share > tail).argmax(axis=1), (share >= 1 - tail).argmax(axis=1)
     own = np.arange(n)
     spans = zip(np.minimum(best, own).tolist(), np.maximum(worst, own).tolist(), strict=True)
@@ -281,7 +271,7 @@ def _tied(mean: Floats, covariance: Floats, freedom: int) -> Bools:
     error = np.sqrt(variance[a] + variance[b] - 2 * covariance[a, b])
     p = 2 * special.stdtr(freedom, -np.abs(mean[a] - mean[b]) / error)
     tied = np.ones((n, n), dtype=bool)
-    tied[a, b] = tied[b, a] = np.array(holm(p), dtype=np.float64) >= 1 - LEVEL
+    tied[a, b] = tied[b, a] = np.array(holm(p), dtype=np.float64) >= 1 - CONFIDENCE
     return tied
 
 

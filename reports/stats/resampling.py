@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.stats.statistics import DRAWS, LEVEL, TEST_TRAIN_RATIO, Floats
+from reports.stats.statistics import CONFIDENCE, DRAWS, TEST_TRAIN_RATIO, Floats
 
 FEW_TASKS = 5
 """With fewer tasks the page says that intervals are wide."""
@@ -46,7 +46,7 @@ class Resampling:
     @property
     def quantile(self) -> float:
         """Upper t quantile of a 95 % interval; nan without a degree of freedom."""
-        return float(special.stdtrit(self.freedom, (1 + LEVEL) / 2)) if self.freedom > 0 else math.nan
+        return float(special.stdtrit(self.freedom, (1 + CONFIDENCE) / 2)) if self.freedom > 0 else math.nan
 
     def task_means(self, values: Floats) -> Floats:
         """[T, K] means over the splits of each task of [S, K] values."""

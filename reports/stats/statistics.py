@@ -7,7 +7,6 @@ interval here uses the variance of Nadeau & Bengio, "Inference for the Generaliz
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from scipy import special
 TEST_TRAIN_RATIO = 0.5
 """Rows of the test part per row of the training part: both protocols cut 50 % / 25 % / 25 %."""
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
+"""Level of every interval and test."""
 DRAWS = 10_000
 ROUNDING = 1e-12
 """Values that differ by less are the same number, summed in another order."""
@@ -79,7 +79,7 @@ def corrected_interval(values: Sequence[float] | Floats, ratio: float = TEST_TRA
 @lru_cache
 def _quantile(freedom: int) -> float:
     """Upper t quantile of the interval."""
-    return float(special.stdtrit(freedom, (1 + LEVEL) / 2))
+    return float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -94,12 +94,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     factors = len(order) - np.arange(len(order))
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
     return adjusted.tolist()
-
-
-def generator(*words: str) -> np.random.Generator:
-    """Stream named by ``words``: the same page from the same table, whatever is drawn before it."""
-    seed = int.from_bytes(hashlib.sha256("\x1f".join(words).encode()).digest()[:8], "little")
-    return np.random.Generator(np.random.PCG64(seed))
 
 
 def hierarchical_bootstrap(
@@ -196,7 +190,7 @@ def rank_interval(
     """
     sign = 1.0 if larger_is_better else -1.0
     tests = [corrected_interval(sign * (own - other), ratio) for other in others]
-    sure = [p < 1 - LEVEL for p in holm([test.p for test in tests])]
+    sure = [p < 1 - CONFIDENCE for p in holm([test.p for test in tests])]
     worse = sum(s and test.mean > 0 for s, test in zip(sure, tests, strict=True))
     better = sum(s and test.mean < 0 for s, test in zip(sure, tests, strict=True))
     return 1 + better, len(others) + 1 - worse

@@ -8,42 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports import names
-from reports.names import HEADLINE, MethodName, larger_is_better
-from reports.stats.estimate import Estimate, Floats, Key
+from reports.method import Method
+from reports.names import DISPARITY, HEADLINE, UTILITY, larger_is_better
+from reports.stats.estimate import Estimate, Key
 from reports.stats.pareto import front
-from reports.stats.statistics import LEVEL, corrected_interval, holm, rank_interval
+from reports.stats.statistics import CONFIDENCE, Floats, corrected_interval, holm, rank_interval
 
-LEVELS: tuple[float | None, ...] = (0.02, 0.05, 0.10, None)
+ALLOWED_GAPS: tuple[float | None, ...] = (0.02, 0.05, 0.10, None)
 """Fairness levels of the overview: largest fair_res@1 allowed on validation rows; None: any."""
-
-UTILITY, DISPARITY = "utility@1", "fair_res@1"
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method in the order of the suite; ``number`` is its mark in every figure."""
-
-    id: str
-    number: int
-    name: MethodName
-    role: str
-    family: str
-
-    @property
-    def reads(self) -> str:
-        """What it reads a row as: a key of :data:`reports.names.READS`."""
-        return self.name.reads or names.reads(self.id, self.family)
-
-    @property
-    def section(self) -> str:
-        """Part of the tables and figures that it stands in: see :data:`reports.names.SECTIONS`."""
-        return names.section(self.id, self.family, self.name)
-
-    @property
-    def secondary(self) -> bool:
-        """Whether tables of many methods fold it."""
-        return names.secondary(self.id)
 
 
 @dataclass(frozen=True)
@@ -117,7 +89,7 @@ def winner(
     others = [m for m in eligible if m is not best]
     tests = [corrected_interval(values[best.id, UTILITY] - values[m.id, UTILITY]) for m in others]
     sure = holm([test.p for test in tests])
-    tied = [m for m, test, p in zip(others, tests, sure, strict=True) if not (p < 1 - LEVEL and test.mean > 0)]
+    tied = [m for m, test, p in zip(others, tests, sure, strict=True) if not (p < 1 - CONFIDENCE and test.mean > 0)]
     reached = values[best.id, DISPARITY]
     kept = int((reached <= (math.inf if level is None else level)).sum())
     return Winner(level, best, kept, int((~np.isnan(reached)).sum()), tuple(tied), tuple(eligible))

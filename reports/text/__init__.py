@@ -1,1 +1,1 @@
-"""Tables that only text experts have: language bias, wordings, objectives, fronts."""
+"""Tables that only text experts have: language bias, sensitivity to the wording, fronts of mixture searches."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from reports.names import METHOD_NAMES
-from reports.stats.winners import DISPARITY, UTILITY, Method
+from reports.method import Method, in_order
+from reports.methods import MethodRow
+from reports.names import DISPARITY, UTILITY
 
 WEIGHT = "alpha."
 WORDS = ("winner", "front", "rejected")
@@ -73,32 +74,32 @@ class MixtureFront:
         return max((d for m in self.members if not math.isnan(d := m.off(metric))), default=math.nan)
 
 
-def fronts(rows: pd.DataFrame, methods: Sequence[Method]) -> tuple[MixtureFront, ...]:
+def fronts(table: pd.DataFrame, methods: Sequence[Method], rows: Mapping[str, MethodRow]) -> tuple[MixtureFront, ...]:
     """Fronts of one task, one per searched mixture: that of the last split and the last seed.
 
     Parameters
     ----------
-    rows : DataFrame
+    table : DataFrame
         Rows of ``fronts.csv`` of one task: see ``reports.table.FURTHER``.
     methods : sequence of Method
         Methods of the task, in order.
+    rows : mapping
+        Records of the experts, for their order.
     """
-    return tuple(_front(part, m) for m in methods if not (part := rows[rows["method"] == m.id]).empty)
+    return tuple(_front(part, m, rows) for m in methods if not (part := table[table["method"] == m.id]).empty)
 
 
-def _front(rows: pd.DataFrame, method: Method) -> MixtureFront:
+def _front(rows: pd.DataFrame, method: Method, records: Mapping[str, MethodRow]) -> MixtureFront:
     split, splits = int(rows["split"].max()), int(rows["split"].nunique())
     rows = rows[rows["split"] == split]
     rows = rows[rows["seed"] == rows["seed"].max()]
     quantities = list(dict.fromkeys(rows["quantity"]))
     metrics = [q for q in quantities if not q.startswith(WEIGHT)]
     metrics.sort(key=lambda q: (q != UTILITY, q != DISPARITY, q))
-    known = list(METHOD_NAMES)
-    experts = [q.removeprefix(WEIGHT) for q in quantities if q.startswith(WEIGHT)]
-    experts.sort(key=lambda e: (known.index(e) if e in known else len(known), e))
+    experts = in_order((q.removeprefix(WEIGHT) for q in quantities if q.startswith(WEIGHT)), records)
     members = [_member(n, rows[rows["member"] == n]) for n in rows["member"].unique().tolist()]
     members.sort(key=lambda m: (m.word != "winner", not m.word, m.at(DISPARITY), m.number))
-    return MixtureFront(method, split, splits, tuple(metrics), tuple(experts), tuple(members))
+    return MixtureFront(method, split, splits, tuple(metrics), experts, tuple(members))
 
 
 def _member(number: int, rows: pd.DataFrame) -> Member:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tasks.card import Card, ColumnSpec, Group, Label, Rule, Sensitive
-from tasks.task import HIDDEN, Column, Flip, Split, TaskView
+from tasks.columns import Column, Flip
+from tasks.task import HIDDEN, Split, TaskView
 
 
 def _card(rows: int, columns: list[str], n_groups: int) -> Card:

@@ -9,12 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from experts.estimator import (
-    FairnessInactiveWarning,
-    ProceduralFairClassifier,
-    ResultFairClassifier,
-    UtilityClassifier,
-)
+from experts.classifier import FairnessInactiveWarning
+from experts.estimator import ProceduralFairClassifier, ResultFairClassifier, UtilityClassifier
 
 CLASSIFIERS = (UtilityClassifier, ResultFairClassifier, ProceduralFairClassifier)
 FAIR = (ResultFairClassifier, ProceduralFairClassifier)
@@ -33,7 +29,7 @@ def parity_gap(predictions, groups):
 
 
 # The checks fit without groups, which the fair classifiers warn about; that warning has its own test.
-@pytest.mark.filterwarnings("ignore::experts.estimator.FairnessInactiveWarning")
+@pytest.mark.filterwarnings("ignore::experts.classifier.FairnessInactiveWarning")
 @parametrize_with_checks([make(steps=60, lr=0.05) for make in CLASSIFIERS])
 def test_scikit_learn_estimator_checks(estimator, check):
     check(estimator)
@@ -105,6 +101,15 @@ def test_lengths_must_agree():
     x, y, groups = biased_data()
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         ResultFairClassifier(steps=10).fit(x, y, sensitive_features=groups[:-1])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lr": 0.0}, {"steps": 0}, {"dropout": 1.0}, {"lambda_fair": -1.0}, {"random_state": "seed"}]
+)
+def test_parameters_out_of_range_are_refused_by_name(wrong):
+    x, y, groups = biased_data(40)
+    with pytest.raises(ValueError, match=f"'{next(iter(wrong))}' parameter of ResultFairClassifier"):
+        ResultFairClassifier(**wrong).fit(x, y, sensitive_features=groups)
 
 
 def test_one_class_is_refused():

@@ -11,8 +11,7 @@ from torch import Tensor
 from gates.dense import DenseGate, initial_tensors
 from gates.gate import GateState
 from gates.mixing import mixture_margin
-from gates.objective import attribution_gap, chained_attributions, mixture_terms, pairwise_jsd, soft_gap
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE
+from gates.objective import attribution_gap, chained_attributions, mixture_terms, pairwise_jsd
 
 
 def generator(seed: int) -> torch.Generator:
@@ -40,21 +39,6 @@ def test_terms_of_a_known_batch() -> None:
     mean = (0.75, 0.25)
     assert float(terms.balance) == pytest.approx(1 + sum(p * math.log2(p) for p in mean))
     assert float(terms.decision) == pytest.approx(0.5)
-
-
-def test_soft_gap_with_hard_predictions_is_the_metric() -> None:
-    _, labels, groups = data()
-    hard = torch.randint(0, 2, (60,), generator=generator(5)).float()
-    for rate, among in ((SELECTION_RATE, labels >= 0), (TRUE_POSITIVE_RATE, labels == 1)):
-        means = [float(hard[(groups == s) & among].mean()) for s in (0, 1)]
-        assert float(soft_gap(hard, rate, labels, groups, 2)) == pytest.approx(abs(means[0] - means[1]), abs=1e-6)
-
-
-def test_a_batch_of_one_group_has_no_gap_and_no_gradient() -> None:
-    probability = torch.rand(5, generator=generator(0)).requires_grad_()
-    gap = soft_gap(probability, SELECTION_RATE, torch.ones(5, dtype=torch.int64), torch.zeros(5, dtype=torch.int64), 2)
-    assert float(gap.detach()) == 0
-    assert torch.equal(torch.autograd.grad(gap, probability)[0], torch.zeros(5))
 
 
 @pytest.mark.parametrize("term", ["utility", "fair", "balance", "decision", "attention"])

@@ -12,7 +12,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from metrics import Evidence, point_values, score
+from metrics.evidence import Evidence
+from metrics.points import point_values
+from metrics.score import score
 
 GOLDEN = {  # data, labels: ACC, F1, AUC, gap of selection rates, gap of true positive rates
     ("german", 100): (0.6120, 0.6840, 0.6917, 0.5393, 0.4884),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from metrics import CFA_METRICS, METRICS, POINT_METRICS, PROCEDURAL_METRICS, better, spec
-from metrics.registry import INTERVALS
+from metrics.points import POINT_METRICS
+from metrics.registry import CFA_METRICS, METRICS, PROCEDURAL_METRICS, better, spec
+from metrics.spec import INTERVALS
 
 
 def test_ids_are_versioned_and_fields_are_filled() -> None:

@@ -9,9 +9,12 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from metrics import METRICS, Evidence, Resampled, Scores, point_values, score, score_many, spec
-from metrics.composites import combine, fair_res, final
-from metrics.resample import interval
+from metrics.composites import combine, final
+from metrics.evidence import Evidence
+from metrics.points import point_values
+from metrics.registry import METRICS, spec
+from metrics.resample import Resampled, interval
+from metrics.score import Scores, score, score_many
 
 NAMES = ("men", "women")
 
@@ -77,7 +80,7 @@ def test_joint_draws_keep_the_correlation() -> None:
     same = combine(final, Resampled(0.0, draws), Resampled(0.0, draws), Resampled(0.0, torch.zeros(4000)))
     assert same.draws is not None
     assert float(same.draws.abs().max()) == 0.0
-    assert combine(fair_res, Resampled(0.2, draws), Resampled(0.4)).draws is None
+    assert combine(final, Resampled(0.2, draws), Resampled(0.4), Resampled(0.0, draws)).draws is None
 
 
 def test_predictions_alone_leave_reasons_open() -> None:

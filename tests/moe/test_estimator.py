@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from experts.estimator import FairnessInactiveWarning, UtilityClassifier
+from experts.classifier import FairnessInactiveWarning
+from experts.estimator import UtilityClassifier
 from moe.estimator import FairMixtureClassifier
 
 
@@ -23,7 +24,7 @@ def parity_gap(predictions: Any, groups: Any) -> float:
 
 
 # The checks fit without groups, which the classifier warns about; that warning has its own test.
-@pytest.mark.filterwarnings("ignore::experts.estimator.FairnessInactiveWarning")
+@pytest.mark.filterwarnings("ignore::experts.classifier.FairnessInactiveWarning")
 @parametrize_with_checks([FairMixtureClassifier(steps=60, lr=0.05)])
 def test_scikit_learn_estimator_checks(estimator: Any, check: Any) -> None:
     check(estimator)

@@ -2,11 +2,15 @@
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reports.table import write_results
+from reports.method import Method
+from reports.methods import MethodRow, read_methods, write_methods
+from reports.table import FURTHER, frame, write_csv, write_results
 
 TASKS = {
     "german": ("female", "male"),
@@ -82,6 +86,12 @@ BASELINES = {
     "adversarial_mitigation": ("baseline", "adversarial"),
     "my_method": ("baseline", "mine"),
 }
+KNOWN = read_methods(Path(__file__).parent)
+"""Records of all methods and members, as runs write them."""
+
+BIAS_SETS = json.loads((Path(__file__).parent / "bias_sets.json").read_text(encoding="utf-8"))
+"""Words of the language bias sets in suite.json."""
+
 ALL_METHODS = METHODS | LLM_METHODS | GRAPH_METHODS | BASELINES
 TEXT = {
     "tasks": ["german", "adult:sex@1000"], "splits": 3, "base": "nano", "dtype": "auto", "quantisation": "none",
@@ -302,6 +312,23 @@ def cost_row(rng, head, splits):
     }  # fmt: skip
 
 
+def method(id, number=1, role="baseline", family="linear"):
+    """A method of a page by the words that it has in a run; an unknown one by its id."""
+    return Method(KNOWN.get(id) or MethodRow(id, id), number, role, family)
+
+
+def records(methods, infos):
+    """Records of the methods of a run in its order, and of the members of its mixtures."""
+    own = {id: MethodRow(id, **{k: v for k, v in info.items() if k != "family"}) for id, info in infos.items()}
+    known = KNOWN | own
+    members = [e for m in methods if m in MIXTURES for e in experts_of(m)]
+    return [
+        replace(known[m], family=ALL_METHODS.get(m, ("", "llm"))[1])
+        for m in dict.fromkeys([*methods, *members])
+        if m in known
+    ]
+
+
 def write_run(folder, tasks=tuple(TASKS)[:6], splits=5, methods=tuple(METHODS), drop=(), text=None, **suite_changes):
     """Write the tables of a made-up run without the cells in ``drop``: (task, method, split); ``text``: see TEXT."""
     tables = {"results": [], "groups": [], "routing": [], "provenance": []}
@@ -335,8 +362,10 @@ def write_run(folder, tasks=tuple(TASKS)[:6], splits=5, methods=tuple(METHODS), 
     }  # fmt: skip
     suite["asked"] = asked(suite | suite_changes)
     if text:
+        suite["bias_sets"] = BIAS_SETS
         suite["llm_base"] = {"id": text["base"], "hash": "ab12" * 16}
     (folder / "suite.json").write_text(json.dumps(suite | suite_changes))
+    write_methods(records([*methods, *(text["methods"] if text else ())], suite_changes.get("infos", {})), folder)
     return folder
 
 
@@ -389,3 +418,28 @@ def text_report(text_run):
     from reports.table import read_results
 
     return summarise(read_results(text_run))
+
+
+LEVEL_METHODS = ("mixture", "result", "utility", "constant", "logistic_regression", "gradient_boosting")
+LEVEL_TASKS = ("german", "scm", "adult:sex")
+
+
+@pytest.fixture(scope="session")
+def level_run(tmp_path_factory):
+    """Three tasks, six methods, with the tables "levels" and "trials"."""
+    from tests.reports.levels.level_fixtures import made_levels, made_trials
+
+    folder = write_run(tmp_path_factory.mktemp("levels"), tasks=LEVEL_TASKS, methods=LEVEL_METHODS)
+    rows = made_levels(LEVEL_TASKS, LEVEL_METHODS)
+    write_csv(frame(rows, FURTHER["levels"], "levels"), folder / "levels.csv")
+    trials = made_trials(LEVEL_TASKS, ("result", "utility"))
+    write_csv(frame(trials, FURTHER["trials"], "trials"), folder / "trials.csv")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def level_report(level_run):
+    from reports.summary import summarise
+    from reports.table import read_results
+
+    return summarise(read_results(level_run))

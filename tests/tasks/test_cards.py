@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from foundation.hashing import hash_file
 from tasks.card import Card, SourceFile, load_card
-from tasks.fetch import fetch, sha256_of
+from tasks.fetch import fetch
 from tasks.frame import read_frame, read_tables
 from tasks.registry import CARDS
 from tasks.values import matches
@@ -233,7 +234,7 @@ def test_bytes_and_columns_are_those_of_the_card(name: str) -> None:
     paths = fetch(card, progress=False)
     skips = (*card.read.skip_rows, 0, 0)
     for file, skip in zip([file for file in card.file if file.role == "table"], skips, strict=False):
-        assert sha256_of(paths[file.name]) == file.sha256
+        assert hash_file(paths[file.name]) == file.sha256
         columns = set(published_columns(card, paths[file.name], skip))
         assert columns == {c.name for c in card.column} | {card.label.column} | set(card.drop)
 

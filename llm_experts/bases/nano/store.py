@@ -125,11 +125,11 @@ def nano_facts(folder: Path) -> dict[str, Any]:
 
 def is_whole(folder: Path) -> bool:
     """Whether a folder has every file that was written, unchanged."""
-    from tasks.fetch import sha256_of
+    from foundation.hashing import hash_file
 
     try:
         files = json.loads((folder / FACTS).read_text(encoding="utf-8"))["files"]
-        return all(sha256_of(folder / name) == digest for name, digest in files.items())
+        return all(hash_file(folder / name) == digest for name, digest in files.items())
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError):
         return False
 
@@ -143,14 +143,14 @@ def _make(
     progress: Callable[[Report], None] | None,
 ) -> None:
     from foundation.files import atomic_path, write_json
+    from foundation.hashing import hash_file
     from llm_experts.bases.nano.pretrain import pretrain
-    from tasks.fetch import sha256_of
 
     log.info("Pretraining nano into %s", folder)
     work = folder.with_suffix(".work")
     with atomic_path(folder) as temporary:
         facts = pretrain(settings, temporary, subjects, corpora=corpora, work=work, progress=progress)
-        files = {p.name: sha256_of(p) for p in sorted(temporary.iterdir()) if p.name != FACTS}
+        files = {p.name: hash_file(p) for p in sorted(temporary.iterdir()) if p.name != FACTS}
         write_json(temporary / FACTS, {**facts, "hash": identity, "files": files})
     shutil.rmtree(work, ignore_errors=True)
 
@@ -170,7 +170,7 @@ def _corpora(files: Sequence[str | Path]) -> tuple[Path, ...]:
 
 
 def _identity(settings: Settings, subjects: tuple[Subject, ...], corpora: Sequence[Path]) -> str:
-    from tasks.fetch import sha256_of
+    from foundation.hashing import hash_file
     from tasks.templates import FORMATS, UNKNOWN
 
     digest = hashlib.sha256()
@@ -178,7 +178,7 @@ def _identity(settings: Settings, subjects: tuple[Subject, ...], corpora: Sequen
     for name in SOURCES:
         digest.update((here / name).read_bytes())
     templates = {name: dataclasses.astuple(style) for name, style in FORMATS.items()}
-    words = [dataclasses.asdict(settings), templates, UNKNOWN, [sha256_of(path) for path in corpora]]
+    words = [dataclasses.asdict(settings), templates, UNKNOWN, [hash_file(path) for path in corpora]]
     digest.update(json.dumps(words, sort_keys=True).encode())
     digest.update(as_json(subjects).encode())
     return digest.hexdigest()

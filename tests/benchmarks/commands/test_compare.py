@@ -22,7 +22,7 @@ from benchmarks.run.failure import explain
 from benchmarks.run.runner import RunSummary, run_suite
 from metrics.evidence import Evidence
 from metrics.score import score
-from reports.runs.compare import Difference
+from reports.runs.metric_changes import MetricChange
 from reports.table import PROVENANCE, ReportError, Tables, read_core, write_results
 from tasks.load import load_task
 from tests.benchmarks.conftest import tiny_suite
@@ -65,7 +65,7 @@ def make_run(folder: Path, probability: torch.Tensor, task_hash: str = TASK.hash
     return read_core(folder)
 
 
-def by_row(folders: tuple[Path, Path], tables: tuple[Tables, Tables]) -> dict[str, Difference]:
+def by_row(folders: tuple[Path, Path], tables: tuple[Tables, Tables]) -> dict[str, MetricChange]:
     found = compare_rows(folders, tables, METRICS)
     assert not found.notes
     return {test.metric: test for test in found.tests}

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.run.levels import LEVELS, REPORTED, Trained, level_rows, limits, trial_rows
 from metrics.points import point_values
-from metrics.registry import MIN_GROUP_ROWS
+from metrics.spec import MIN_GROUP_ROWS
 from reports.table import FURTHER
 from tasks.load import load_task
 

@@ -16,7 +16,7 @@ from experts.networks.integrated_gradients import (
     lane_attributions,
 )
 from experts.networks.lanes import LaneParameters, margins
-from metrics.attribution import att_jsd, profiles
+from metrics.procedural.attribution import att_jsd, profiles
 
 
 def case(

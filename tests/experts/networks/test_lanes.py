@@ -19,7 +19,8 @@ def module_of(parameters: LaneParameters, lane: int) -> nn.Sequential:
     net = nn.Sequential(
         nn.Linear(parameters.n_features, parameters.hidden), nn.LeakyReLU(0.01), nn.Linear(parameters.hidden, 1)
     )
-    values = (parameters.w1[lane], parameters.b1[lane], parameters.w2[lane][None], parameters.b2[lane][None])
+    first, second, offset = (part[lane] for part in parameters.split())
+    values = (first[:, :-1], first[:, -1], second[None], offset)
     with torch.no_grad():
         for own, value in zip(net.parameters(), values, strict=True):
             own.copy_(value)
@@ -40,8 +41,9 @@ def test_initial_weights_depend_on_the_lanes_own_seed() -> None:
     together, alone = LaneParameters.initial(5, 4, [7, 8]), LaneParameters.initial(5, 4, [8])
     assert torch.equal(together.theta[1], alone.theta[0])
     assert not torch.equal(together.theta[0], together.theta[1])
-    assert float(together.w1.abs().max()) <= 5**-0.5
-    assert float(together.w2.abs().max()) <= 4**-0.5
+    first, second, _ = together.split()
+    assert float(first[..., :-1].abs().max()) <= 5**-0.5
+    assert float(second.abs().max()) <= 4**-0.5
 
 
 def test_dropout_margins_and_their_gradients_equal_automatic_differentiation() -> None:

@@ -28,7 +28,6 @@ def test_is_an_expert_with_the_lanes_margins(make_view: Views) -> None:
     assert isinstance(expert, Expert)
     expected = margins(LaneParameters.initial(view.features.shape[1], 5, [2]), view.features)[0]
     torch.testing.assert_close(expert.logits(view, torch.arange(100)), expected)
-    assert expert.hidden(view, torch.arange(7)).shape == (7, 5)
 
 
 def test_masked_columns_are_unknown(make_view: Views) -> None:

@@ -12,17 +12,12 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from foundation.hashing import hash_file
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.injection import inject, own_copy
 from llm_experts.adapters.registry import ADAPTERS, KINDS
 from llm_experts.adapters.state import adapter_state, set_adapter_state
-from llm_experts.adapters.store import (
-    adapter_bytes,
-    load_adapter,
-    read_adapter,
-    save_adapter,
-    sha256,
-)
+from llm_experts.adapters.store import adapter_bytes, load_adapter, read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from tests.llm_experts.conftest import make_tiny_base
 
@@ -108,7 +103,7 @@ def forge(folder: Path, change) -> None:
     """Change fairmoe.json so that its checksums are right again."""
     written = json.loads((folder / "fairmoe.json").read_text())
     change(written)
-    written["sha256"] = {name: sha256(folder / name) for name in written["sha256"]}
+    written["sha256"] = {name: hash_file(folder / name) for name in written["sha256"]}
     (folder / "fairmoe.json").write_text(json.dumps(written))
 
 

@@ -18,8 +18,8 @@ from llm_experts.training.objectives.attribution import by_column
 from llm_experts.training.objectives.counterfactual import margin_divergence
 from llm_experts.training.objectives.utility import bernoulli_kl, expected_reward
 from llm_experts.training.text_blocks import TaskTexts
-from metrics.attribution import att_jsd, profiles
 from metrics.points import point_values
+from metrics.procedural.attribution import att_jsd, profiles
 from tests.llm_experts.lane_fixtures import NO, YES, make_texts
 
 ALL = slice(0, 2)

@@ -193,7 +193,7 @@ def test_rows_of_weight_zero_teach_nothing() -> None:
     flipped = dataclasses.replace(texts.view, labels=texts.view.labels.clone())
     flipped.labels[left_out] = 1 - flipped.labels[left_out]
     other = TaskTexts(flipped, texts.reader)
-    from llm_experts.training import batches
+    from experts.networks import batches
 
     original = batches.stratified_order
     groups, train = texts.view.groups[texts.view.split.train], texts.view.split.train

@@ -114,7 +114,7 @@ def test_a_base_of_other_numbers_does_not_take_over_trials(
     tune(texts, "utility", **settings)  # type: ignore[arg-type]
     other = make_texts(200)
     if change == "dtype":
-        other.stack.base.model.to(torch.bfloat16)  # type: ignore[call-overload]
+        other.cut.base.model.to(torch.bfloat16)  # type: ignore[call-overload]
     elif change == "quantisation":
         object.__setattr__(other.reader.base, "quantisation", "nf4")
     else:

@@ -24,7 +24,7 @@ from moe.routing import (
     routing_table,
     specialisation,
 )
-from tasks.task import Flip
+from tasks.columns import Flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable

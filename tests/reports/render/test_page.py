@@ -113,7 +113,7 @@ def test_few_splits(tmp_path, make_run, splits):
     folder = make_run(tmp_path, tasks=("german",), splits=splits)
     report = summarise(read_results(folder))
     assert outline(render_page(report))
-    verdicts = {c.verdict for c in report.scenarios[0].comparisons.values()}
+    verdicts = {c.verdict for c in report.scenarios[0].contrasts.values()}
     assert ("one split" in verdicts) == (splits == 1)
 
 

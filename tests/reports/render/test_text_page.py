@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import pytest
 
 from reports.render.markdown import render_markdown
+from reports.render.objectives import objectives
 from reports.render.page import render_page
 from reports.render.sentences import answers, first_layer
-from reports.text.objectives import objectives
 from tests.reports.render.test_page import outline
 
 PANELS = ("What each objective of the text experts bought", "Prompt sensitivity", "Mixture search", "Language bias of")
@@ -108,11 +108,11 @@ def test_a_task_on_fewer_rows_does_not_count_twice(text_report):
 
 def test_objectives_name_what_was_bought_and_what_it_cost(text_report):
     german = next(s for s in text_report.scenarios if s.name == "german")
-    found = {a.question.title: a for a in objectives(german)}
+    found = {a.question.title: a for a in objectives(text_report, german)}
     assert "LLM result expert against LLM result, λ = 0: result gap −0." in found["The result objective"].sentence
     assert "; beside it utility" in found["The result objective"].sentence
     assert len(found) == 6
-    assert objectives(next(s for s in text_report.scenarios if s.name == "credit")) == []
+    assert objectives(text_report, next(s for s in text_report.scenarios if s.name == "credit")) == []
 
 
 def test_sentences_for_every_mixture(text_report):

@@ -4,7 +4,7 @@ import pytest
 
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
-from reports.render.ranking_words import few_tasks, notes
+from reports.render.ranking_words import few_tasks, notes, unranked_words
 from reports.stats.statistics import hierarchical_bootstrap
 from reports.summary import summarise
 from reports.table import read_results
@@ -46,8 +46,11 @@ def test_the_constant_predictor_is_ranked_and_flagged(report):
 def test_missing_cells_are_named_by_status(holed):
     (pool,) = holed.ranking.pools
     assert pool.ranked("result", "utility@1") is None and pool.ranked("mixture", "utility@1") is not None
-    assert pool.unranked_words("result", "utility@1") == "not ranked: missing 1 of 6 scenarios (1 absent)"
-    assert pool.unranked_words("uniform", "fair_res@1") == "not ranked: missing 1 of 6 scenarios (1 ran out of time)"
+    assert unranked_words(pool.unranked("result", "utility@1")) == "not ranked: missing 1 of 6 scenarios (1 absent)"
+    assert (
+        unranked_words(pool.unranked("uniform", "fair_res@1"))
+        == "not ranked: missing 1 of 6 scenarios (1 ran out of time)"
+    )
     assert any("Uniform mixture" in note and "ran out of time" in note for note in notes(pool))
     column = next(line for line in pool.lines if line.method.id == "result").columns["utility@1"]
     assert (column.known, column.asked) == (5, 6)

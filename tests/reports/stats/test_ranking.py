@@ -6,19 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.names import method_name
+from foundation.seeding import named_generator
 from reports.stats.ranking import Unranked, cliques, rank_methods, ranks
 from reports.stats.resampling import resampling
-from reports.stats.statistics import corrected_interval, generator, hierarchical_bootstrap
-from reports.stats.winners import Method
+from reports.stats.statistics import corrected_interval, hierarchical_bootstrap
+from tests.reports.conftest import method
 
 
 def methods(n):
-    return [Method(f"m{i}", i + 1, method_name(f"m{i}"), "baseline", "linear") for i in range(n)]
+    return [method(f"m{i}", i + 1) for i in range(n)]
 
 
 def draw(sizes):
-    return resampling(sizes, generator("test", *map(str, sizes)))
+    return resampling(sizes, named_generator("test", *map(str, sizes)))
 
 
 def names(tasks, splits):
@@ -114,8 +114,8 @@ def test_a_missing_cell_is_named_and_never_ranked():
     found = ranking(values, 5, 2, [{}, {0: "not_estimable"}, {3: "failed"}, {}])
     assert {row.method.id for row in found.rows} == {"m0", "m3"}
     assert isinstance(found.of("m2"), Unranked)
-    assert found.of("m2").words == "not ranked: missing 2 of 10 scenarios (1 failed, 1 absent)"
-    assert found.of("m1").words == "not ranked: missing 1 of 10 scenarios (1 not estimable)"
+    assert (found.of("m2").lacking, found.of("m2").missing) == ({"failed": 1, "absent": 1}, 2)
+    assert (found.of("m1").lacking, found.of("m1").asked) == ({"not_estimable": 1}, 10)
 
 
 def test_a_scenario_that_nobody_can_answer_is_left_out_by_name():

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.stats.statistics import corrected_interval, generator, hierarchical_bootstrap, holm, rank_interval
+from foundation.seeding import named_generator
+from reports.stats.statistics import corrected_interval, hierarchical_bootstrap, holm, rank_interval
 
 VALUES = [0.013, -0.004, 0.021, 0.010, 0.006]
 
@@ -65,7 +66,7 @@ def test_holm_is_between_the_raw_p_value_and_bonferroni_and_keeps_the_order(p):
 
 
 def test_bootstrap_of_one_task_is_the_corrected_interval():
-    drawn, known = hierarchical_bootstrap([VALUES], generator("test"), draws=40_000), corrected_interval(VALUES)
+    drawn, known = hierarchical_bootstrap([VALUES], named_generator("test"), draws=40_000), corrected_interval(VALUES)
     assert drawn.mean == known.mean
     assert drawn.half == pytest.approx(known.half, rel=0.02)
     assert drawn.p == pytest.approx(known.p, rel=0.05)
@@ -74,7 +75,7 @@ def test_bootstrap_of_one_task_is_the_corrected_interval():
 @pytest.mark.parametrize("n", [3, 6, 40])
 def test_bootstrap_of_tasks_without_split_noise_is_the_t_interval_over_tasks(n):
     tasks = np.random.default_rng(1).normal(0.3, 1.0, size=n)
-    drawn = hierarchical_bootstrap([np.full(3, t) for t in tasks], generator("test"), draws=40_000)
+    drawn = hierarchical_bootstrap([np.full(3, t) for t in tasks], named_generator("test"), draws=40_000)
     theirs = stats.ttest_1samp(tasks, 0.0)
     assert (drawn.low, drawn.high) == pytest.approx(theirs.confidence_interval(0.95), rel=0.02, abs=0.02)
     assert drawn.p == pytest.approx(theirs.pvalue, rel=0.05)
@@ -82,13 +83,13 @@ def test_bootstrap_of_tasks_without_split_noise_is_the_t_interval_over_tasks(n):
 
 def test_a_few_tasks_with_the_same_sign_are_no_proof():
     same_sign = [[0.01, 0.012], [0.02, 0.019], [0.05, 0.052]]
-    assert hierarchical_bootstrap(same_sign, generator("test")).p > 0.05
+    assert hierarchical_bootstrap(same_sign, named_generator("test")).p > 0.05
 
 
 def test_split_noise_adds_to_the_spread_of_tasks():
     tasks = np.random.default_rng(2).normal(0.0, 1.0, size=30)
     calm, noisy = (
-        hierarchical_bootstrap([t + wobble * np.array([-1, 0, 1]) for t in tasks], generator("test"), ratio=0.5)
+        hierarchical_bootstrap([t + wobble * np.array([-1, 0, 1]) for t in tasks], named_generator("test"), ratio=0.5)
         for wobble in (0.0, 2.0)
     )
     # variance of a task's mean: (1/3 + 1/2) · 4; of the tasks: s²; both over 30
@@ -97,21 +98,21 @@ def test_split_noise_adds_to_the_spread_of_tasks():
 
 
 def test_bootstrap_weighs_tasks_equally_and_leaves_out_empty_ones():
-    drawn = hierarchical_bootstrap([[1.0] * 9, [0.0], [math.nan]], generator("test"), draws=200)
+    drawn = hierarchical_bootstrap([[1.0] * 9, [0.0], [math.nan]], named_generator("test"), draws=200)
     assert drawn.mean == 0.5 and drawn.n == 2
-    assert math.isnan(hierarchical_bootstrap([[1.0]], generator("test")).p)
-    assert math.isnan(hierarchical_bootstrap([], generator("test")).mean)
+    assert math.isnan(hierarchical_bootstrap([[1.0]], named_generator("test")).p)
+    assert math.isnan(hierarchical_bootstrap([], named_generator("test")).mean)
 
 
 def test_bootstrap_without_spread():
-    assert hierarchical_bootstrap([[0.0, 0.0], [0.0, 0.0]], generator("test"), draws=99).p == 1
-    assert hierarchical_bootstrap([[0.5, 0.5], [0.5, 0.5]], generator("test"), draws=99).p == 0
+    assert hierarchical_bootstrap([[0.0, 0.0], [0.0, 0.0]], named_generator("test"), draws=99).p == 1
+    assert hierarchical_bootstrap([[0.5, 0.5], [0.5, 0.5]], named_generator("test"), draws=99).p == 0
 
 
 def test_bootstrap_is_reproducible_and_streams_are_named():
-    one, two = (hierarchical_bootstrap([VALUES, VALUES], generator("a"), draws=200) for _ in range(2))
+    one, two = (hierarchical_bootstrap([VALUES, VALUES], named_generator("a"), draws=200) for _ in range(2))
     assert one == two
-    assert one != hierarchical_bootstrap([VALUES, VALUES], generator("b"), draws=200)
+    assert one != hierarchical_bootstrap([VALUES, VALUES], named_generator("b"), draws=200)
 
 
 def test_rank_interval():

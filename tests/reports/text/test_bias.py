@@ -3,12 +3,12 @@ import math
 import pandas as pd
 import pytest
 
-from reports.names import method_name
-from reports.stats.winners import Method
-from reports.text.bias import bias
+from reports.text.bias import bias, bias_sets
+from tests.reports.conftest import BIAS_SETS, method
 
 ROLES = {"llm_svf_search": "mixture", "llm_utility": "utility", "llm_base": "baseline"}
-METHODS = tuple(Method(m, i, method_name(m), role, "llm") for i, (m, role) in enumerate(ROLES.items(), start=1))
+METHODS = tuple(method(m, i, role, "llm") for i, (m, role) in enumerate(ROLES.items(), start=1))
+WORDS = bias_sets({"bias_sets": BIAS_SETS})
 COLUMNS = ["method", "split", "set", "metric", "category", "estimate", "low", "high", "items", "status", "reason"]
 
 
@@ -22,7 +22,7 @@ def table(*rows):
 
 def test_base_first_then_adapters_then_mixtures_and_sets_in_their_order():
     rows = [row(m, s, k, "all", 1.0) for m in ROLES for s, k in (("winobias", "gap@1"), ("stereoset", "ss@1"))]
-    found = bias(table(*rows), METHODS)
+    found = bias(table(*rows), METHODS, WORDS)
     assert [m.id for m in found.methods] == ["llm_base", "llm_utility", "llm_svf_search"]
     assert found.columns == (("stereoset", "ss@1"), ("winobias", "gap@1"))
     assert found.sets == (("stereoset", 1), ("winobias", 1))
@@ -37,6 +37,7 @@ def test_whole_sets_are_apart_from_categories():
             row("llm_base", "crows_pairs", "total_delta@1", "all", 2.5),
         ),
         METHODS,
+        WORDS,
     )
     assert found.get("llm_base", ("bbq", "acc_amb@1")).estimate == 0.4
     assert found.get("llm_base", ("bbq", "acc_amb@1"), "Age").items == 4
@@ -54,6 +55,7 @@ def test_what_is_not_estimable_or_vacuous_keeps_its_reason():
             row("llm_base", "winobias", "gap@1", "all", 0.0, "degenerate", "the pronoun is not looked at"),
         ),
         METHODS,
+        WORDS,
     )
     missing, vacuous = found.get("llm_base", ("bbq", "s_amb@1")), found.get("llm_base", ("winobias", "gap@1"))
     assert not missing.known and missing.reason == "u is 0"
@@ -64,11 +66,33 @@ def test_what_is_not_estimable_or_vacuous_keeps_its_reason():
 
 def test_splits_are_averaged():
     found = bias(
-        table(*(row("llm_base", "winobias", "gap@1", "all", v, split=i) for i, v in enumerate((1.0, 3.0)))), METHODS
+        table(*(row("llm_base", "winobias", "gap@1", "all", v, split=i) for i, v in enumerate((1.0, 3.0)))),
+        METHODS,
+        WORDS,
     )
     value = found.get("llm_base", ("winobias", "gap@1"))
     assert (value.estimate, value.low, value.high, found.splits) == pytest.approx((2.0, 1.0, 3.0, 2))
 
 
+def test_a_set_is_called_by_the_words_of_its_run():
+    rows = table(row("llm_base", "mine", "gap@1", "all", 0.1), row("llm_base", "mine", "other_part@1", "all", 0.2))
+    words = bias_sets(
+        {"bias_sets": {"mine": {"label": "My set", "columns": {"gap@1": ["gap", "0 ideal", "a gap", 2]}}}}
+    )
+    found = bias(rows, METHODS, words)
+    assert (found.label("mine"), found.head("mine", "gap@1").digits) == ("My set", 2)
+    assert found.columns == (("mine", "gap@1"),)  # the other metric stands in the fold
+    nameless = bias(rows, METHODS, {})
+    assert (nameless.label("mine"), nameless.head("mine", "other_part@1").symbol) == ("mine", "other part")
+    assert len(nameless.columns) == 2
+
+
+def test_columns_keep_their_order_in_a_list():
+    columns = [["ss@1", "SS %", "50 ideal", "", 1], ["icat@1", "ICAT"]]
+    words = bias_sets({"bias_sets": {"stereoset": {"label": "StereoSet", "columns": columns}}})
+    assert list(words["stereoset"].columns) == ["ss@1", "icat@1"]
+    assert (words["stereoset"].columns["ss@1"].digits, words["stereoset"].columns["icat@1"].digits) == (1, 3)
+
+
 def test_no_rows_no_panel():
-    assert bias(table(), METHODS) is None
+    assert bias(table(), METHODS, WORDS) is None

@@ -3,11 +3,10 @@ import math
 import pandas as pd
 import pytest
 
-from reports.names import method_name
-from reports.stats.winners import Method
 from reports.text.fronts import fronts
+from tests.reports.conftest import KNOWN, method
 
-METHODS = (Method("llm_svf_search", 1, method_name("llm_svf_search"), "mixture", "mixture"),)
+METHODS = (method("llm_svf_search", 1, "mixture", "mixture"),)
 COLUMNS = ["method", "split", "seed", "member", "quantity", "estimate", "surrogate", "status"]
 
 
@@ -31,7 +30,7 @@ def test_the_last_split_is_told_and_members_have_their_words():
         member(2, 1, utility=0.6, fair_res=0.15, status="base"),
         member(3, 1, utility=0.6, fair_res=0.05, status="front"),
     )  # fmt: skip
-    (front,) = fronts(rows, METHODS)
+    (front,) = fronts(rows, METHODS, KNOWN)
     assert (front.split, front.splits, front.experts) == (1, 2, ("utility",))
     assert front.metrics == ("utility@1", "fair_res@1")
     words = [(m.number, m.word, m.remark) for m in front.members]
@@ -43,9 +42,9 @@ def test_the_last_split_is_told_and_members_have_their_words():
 
 
 def test_what_lacks_an_axis_is_not_drawn():
-    (front,) = fronts(table(member(0, utility=0.5), member(1, utility=0.5, fair_res=0.1)), METHODS)
+    (front,) = fronts(table(member(0, utility=0.5), member(1, utility=0.5, fair_res=0.1)), METHODS, KNOWN)
     assert [m.number for m in front.drawable] == [1]
 
 
 def test_no_rows_no_panel():
-    assert fronts(table(), METHODS) == ()
+    assert fronts(table(), METHODS, KNOWN) == ()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from benchmarks.methods.baselines import _graph, _graph_operators, _graph_training, fairgnn, load_baseline, nifty
 from benchmarks.methods.graph_model import GraphError, GraphModel
 from experts.evidence import collect_evidence
-from metrics.occlusion import occlusion_columns
+from metrics.explainers.occlusion import occlusion_columns
 from metrics.points import point_values
 from tasks.load import load_task
 from tasks.task import HIDDEN, Task, TaskView

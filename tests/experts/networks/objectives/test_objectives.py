@@ -15,8 +15,8 @@ from experts.networks.objectives.adversary import Adversary
 from experts.networks.objectives.objective import Forward, cross_entropy_gradient
 from experts.networks.objectives.result import representation_distance
 from experts.networks.trainer import OBJECTIVES, LaneConfig, make_objective
-from metrics.attribution import att_jsd, profiles
-from metrics.rates import SELECTION_RATE, TRUE_POSITIVE_RATE
+from metrics.counts.rates import SELECTION_RATE, TRUE_POSITIVE_RATE
+from metrics.procedural.attribution import att_jsd, profiles
 from metrics.surrogates import group_targets, profile_divergence, soft_rates
 from tasks.task import TaskView
 

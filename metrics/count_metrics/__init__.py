@@ -1,0 +1,1 @@
+"""Metrics of counts, one definition per file: :class:`metrics.counts.metric.CountMetric`."""

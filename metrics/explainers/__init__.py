@@ -1,0 +1,1 @@
+"""Explainers of any model: attributions to source columns from answers alone."""

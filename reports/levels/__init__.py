@@ -1,0 +1,1 @@
+"""Utility at fairness levels: who reaches what, who wins, what transfers to test rows."""

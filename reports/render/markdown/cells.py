@@ -1,0 +1,60 @@
+"""Tables in Markdown, and the cells that several of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from reports.format import estimate_text, half_text, interval_text, signed
+from reports.names import metric_symbol
+from reports.scenario import Scenario
+from reports.stats.contrasts import Contrast, Pooled
+from reports.summary import Report
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown: names to the left, numbers to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def pair(report: Report, method: str, reference: str) -> str:
+    """Two methods whose difference is told."""
+    return f"{report.label(method)} − {report.label(reference)}"
+
+
+def cell(scenario: Scenario, method: str, metric: str) -> str:
+    """Test estimate of one metric of a method, with its interval and ○ within the null."""
+    e = scenario.estimate(method, metric)
+    if e is None:
+        return "–"
+    if not e.known:
+        return "n/e"
+    spread = half_text(e.mean, e.half) if e.known > 1 else interval_text(e.inner_low, e.inner_high)
+    return f"{estimate_text(e.mean, e.half)} {spread}".strip() + (" ○" if e.within_null else "")
+
+
+def difference(c: Contrast | None) -> str:
+    """A paired difference on one task with its verdict."""
+    if c is None or c.interval.n == 0:
+        return "–"
+    return f"{signed(c.interval.mean)} {half_text(c.interval.mean, c.interval.half)} **{c.verdict}**"
+
+
+def metric_table(scenario: Scenario, metrics: tuple[str, ...], only: Collection[str]) -> str:
+    """Methods of a task, a column per metric."""
+    shown = [metric for metric in metrics if metric in scenario.metrics]
+    rows = [
+        [
+            m.label + (" (constant)" if scenario.degenerate(m.id) else ""),
+            *(cell(scenario, m.id, metric) for metric in shown),
+        ]
+        for m in scenario.methods
+        if m.id in only
+    ]
+    return table(["method", *map(metric_symbol, shown)], rows)
+
+
+def pooled_cell(d: Pooled) -> str:
+    """A difference over tasks: interval, verdict, and single tasks."""
+    tally = f"{d.better}▲ {d.worse}▼ {d.tasks - d.better - d.worse}○"
+    return f"{signed(d.interval.mean)} {interval_text(d.interval.low, d.interval.high, 3)} **{d.verdict}** ({tally})"

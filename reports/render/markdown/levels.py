@@ -1,0 +1,148 @@
+"""The part of ``leaderboard.md`` on fairness levels: what the section "levels" of the page says, as compact tables."""
+
+from __future__ import annotations
+
+from reports.format import estimate_text, half_text, interval_text, signed
+from reports.levels.best import Best
+from reports.levels.contenders import Contender
+from reports.levels.levels import Levels
+from reports.levels.standing import Place
+from reports.levels.transfer import Share, Transfer
+from reports.names import DISPARITY, UTILITY
+from reports.render.level_words import gained_sentences, level_words, standing_sentences
+from reports.render.markdown.cells import cell, pooled_cell, table
+from reports.scenario import Scenario
+from reports.stats.budget import Budget
+from reports.stats.contrasts import Pooled
+from reports.stats.statistics import Interval
+from reports.stats.winners import Winner
+from reports.summary import Report
+
+NO_ROWS = (
+    "`levels.csv` has no rows: nothing was searched at a level. The winners are those among the methods' chosen models."
+)
+
+
+def levels_text(report: Report) -> str:
+    """Who wins at which level, and what else the section "levels" of the page says."""
+    found = report.levels
+    rows = []
+    for s in report.scenarios:
+        best = () if found is None else found.best.get(s.name, ())
+        rows += [_winner_at(s.name, b) for b in best]
+        rows += [_winner(s, w) for w in s.winners if w.level is None or not best]
+    head = [
+        "task",
+        "allowed gap (validation)",
+        "winner",
+        "utility (test)",
+        "result gap (test)",
+        "kept",
+        "not separable from it",
+    ]
+    more = [NO_ROWS]
+    if found is not None and report.transfer is not None:
+        more = _levels(found, report.transfer, report.budget)
+    return "\n\n".join(["## Who wins at which fairness level", table(head, rows), *more])
+
+
+def _winner(scenario: Scenario, winner: Winner) -> list[str]:
+    level = "any" if winner.level is None else f"≤ {winner.level:.2f}"
+    if winner.method is None:
+        return [scenario.name, level, "none but a constant answer", "–", "–", "–", "–"]
+    tied = ": " + ", ".join(m.label for m in winner.tied) if 0 < len(winner.tied) <= 4 else ""
+    kept = "" if winner.level is None else f"{winner.kept}/{winner.splits}"
+    values = [cell(scenario, winner.method.id, metric) for metric in (UTILITY, DISPARITY)]
+    return [
+        scenario.name,
+        level,
+        winner.method.label,
+        *values,
+        kept,
+        f"{len(winner.tied)} of {len(winner.eligible) - 1}{tied}",
+    ]
+
+
+def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[str]:
+    """Paragraphs and tables, in the order of the page."""
+    heads = [level_words(level) for level in found.levels]
+    parts = [
+        "Utility on test rows when the result gap may be at most so much on validation rows. Plain: the best of the "
+        "method's own trained configurations; + thresholds: its chosen model with one threshold per group. Imputed: "
+        "nothing keeps the level, the constant predictor stands in."
+    ]
+    for mixture in found.mixtures:
+        lines = [f"- **{level}**: {sentence}" for level, sentence in standing_sentences(found, mixture)]
+        parts += [f"{mixture.label}, in utility, over all tasks where both are:", "\n".join(lines)]
+        rows = [
+            [r.label, *(_difference(found.standing.get((mixture.id, r.id, level))) for level in found.levels)]
+            for r in found.rivals(mixture)
+        ]
+        parts.append(table([f"{mixture.label} minus", *heads], rows))
+    said = [f"{level}: {sentence}" for level, sentence in gained_sentences(found)]
+    parts.append("Thresholds on top of each method: " + "; ".join(said) + ".")
+    if found.reference is not None:
+        parts.append(
+            f"Utility minus {found.reference.label} over the tasks that both have; ranks that the data cannot rule "
+            "out; imputed splits."
+        )
+        rows = [
+            [c.label, *(_place(found.places.get((level, c.id))) for level in found.levels)] for c in found.contenders
+        ]
+        parts.append(table(["method", *heads], rows))
+    parts.append("Share of what kept the level on validation rows that keeps it on test rows too:")
+    parts.append(table(["methods", *heads], [["all", *(_share(transfer.by_level[level]) for level in found.levels)]]))
+    return parts if budget is None else [*parts, *_budget(budget)]
+
+
+def _winner_at(task: str, best: Best) -> list[str]:
+    """A row of the table of winners."""
+    if best.winner is None or best.reached is None:
+        return [task, level_words(best.level), "none but a constant answer", "–", "–", "–", "–"]
+    reached = best.reached
+    return [
+        task,
+        level_words(best.level),
+        best.winner.label,
+        _mean(reached.interval),
+        _mean(reached.gap_interval),
+        f"{reached.kept}/{reached.splits}",
+        f"{len(best.tied)} of {best.eligible - 1}{_names(best.tied)}",
+    ]
+
+
+def _names(tied: tuple[Contender, ...]) -> str:
+    return ": " + ", ".join(c.label for c in tied) if 0 < len(tied) <= 4 else ""
+
+
+def _mean(interval: Interval) -> str:
+    return f"{estimate_text(interval.mean, interval.half)} {half_text(interval.mean, interval.half)}".strip()
+
+
+def _difference(d: Pooled | None) -> str:
+    return "–" if d is None else pooled_cell(d)
+
+
+def _place(place: Place | None) -> str:
+    if place is None:
+        return "–"
+    imputed = f", imputed {place.imputed}/{place.cells}" if place.imputed else ""
+    return f"{signed(place.difference.mean)}, rank {place.ranks[0]}–{place.ranks[1]}{imputed}"
+
+
+def _share(share: Share) -> str:
+    return (
+        f"{share.share:.0%} {interval_text(share.low, share.high, 2)} ({share.kept}/{share.cells})"
+        if share.cells
+        else "–"
+    )
+
+
+def _budget(budget: Budget) -> list[str]:
+    rows = [
+        [task, c.method.label, *("–" if k > c.trials else _mean(c.at(k)) for k in budget.shown)]
+        for task, own in budget.curves.items()
+        for c in own
+    ]
+    text = "Budget curves: expected test utility of the best of k trials, chosen by validation utility."
+    return [text, table(["task", "method", *(f"k = {k}" for k in budget.shown)], rows)]

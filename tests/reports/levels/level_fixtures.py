@@ -1,0 +1,84 @@
+"""Made-up rows of the tables "levels" and "trials": numbers of a known structure, for tests only."""
+
+import math
+
+import numpy as np
+
+LEVELS = {"0.01": 0.01, "0.02": 0.02, "0.05": 0.05, "0.10": 0.1, "half": 0.06, "quarter": 0.03}
+METRICS = ("utility@1", "fair_res@1", "limit")
+
+
+def head(task, method, split):
+    return {
+        "suite": "made-up", "task": task, "task_hash": f"{task}-hash", "protocol": "robust", "split": split,
+        "split_hash": f"{split}-hash", "use_sensitive": "keep", "seed": 0, "method": method, "role": "baseline",
+        "family": "mlp",
+    }  # fmt: skip
+
+
+def level_rows(task, method, split, variant, level, utility, gap=0.0, validation=None, status="ok", limit=None):
+    """Rows of one contender at one level of one split."""
+    limit = LEVELS[level] if limit is None else limit
+    values = {
+        "utility@1": (utility, utility if validation is None else validation),
+        "fair_res@1": (gap, min(gap, limit)),
+        "limit": (limit, limit),
+    }
+    facts = {"variant": variant, "level": level, "status": status}
+    return [
+        {**head(task, method, split), **facts, "metric": m, "estimate": e, "validation": v}
+        for m, (e, v) in values.items()
+    ]
+
+
+def made_levels(tasks, methods, splits=5):
+    """Every method loses utility with the allowed gap, thresholds lose less; the constant predictor is imputed."""
+    rows = []
+    for t, task in enumerate(tasks):
+        for split in range(splits):
+            shared = np.random.default_rng([1, t, split]).normal(0, 0.01)
+            for m, method in enumerate(methods):
+                rng = np.random.default_rng([2, t, split, m])
+                for variant in ("plain", "thresholds"):
+                    for level, limit in LEVELS.items():
+                        imputed = method == "constant" or (variant == "plain" and limit < 0.015 and m % 3 == 0)
+                        loss = (0.2 if variant == "plain" else 0.12) * (0.1 - limit) / 0.1
+                        utility = 0.5 if imputed else 0.75 - 0.002 * m + shared - loss + rng.normal(0, 0.004)
+                        rows += level_rows(
+                            task, method, split, variant, level, utility,
+                            0.0 if imputed else abs(limit + rng.normal(-0.005, 0.02)),
+                            status="imputed" if imputed else "ok",
+                        )  # fmt: skip
+    return rows
+
+
+def made_trials(tasks, methods, splits=5, trials=12):
+    """Trials of every method: the first failed, the second constant."""
+    rows = []
+    for t, task in enumerate(tasks):
+        for split in range(splits):
+            for m, method in enumerate(methods):
+                rng = np.random.default_rng([3, t, split, m])
+                for trial in range(trials):
+                    state = ("failed", "constant")[trial] if trial < 2 else "ok"
+                    true = rng.normal(0.7, 0.03)
+                    values = {
+                        "utility_validation": true + rng.normal(0, 0.01), "fair_res_validation": 0.1,
+                        "utility_test": true, "fair_res_test": 0.1,
+                    }  # fmt: skip
+                    if state == "failed":
+                        values = dict.fromkeys(values, math.nan)
+                    rows.append({**head(task, method, split), "trial": trial, **values, "state": state})
+    return rows
+
+
+WOBBLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
+
+
+def three_rows(mixture, boosting, validation=0.7, status="ok"):
+    """A mixture and thresholded boosted trees on five splits of one task, at one level."""
+    rows = []
+    for split in range(5):
+        rows += level_rows("german", "mixture", split, "plain", "0.05", mixture[split], 0.04, validation, status)
+        rows += level_rows("german", "gradient_boosting", split, "thresholds", "0.05", boosting[split], 0.06, 0.6)
+    return rows
