@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tasks.task import TaskView
 
 
-BIAS_COLUMNS = ("set", "metric", "category", "estimate", "low", "high", "status", "reason")
-"""What ``bias.csv`` takes over from a scored row as it is."""
+BIAS_COLUMNS = ("set", "metric", "category", "estimate", "low", "high", "status", "reason", "seed")
+"""What ``bias.csv`` takes over from a scored row as it is; its seed is that of the drawn items, not the cell's."""
 
 
 def leaves_of(expert: Expert) -> list[LLMExpert]:
