@@ -16,7 +16,7 @@ from typing import Any, Literal
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -54,6 +54,18 @@ def drop_torn_line(journal: Path) -> None:
     with journal.open("rb+") as file:
         data = file.read()
         file.truncate(data.rfind(b"\n") + 1)
+
+
+def journal_lock(journal: Path) -> JournalFileOpenLock:
+    """Lock of a journal; what a killed writer left is freed after three seconds without a sign of life.
+
+    The lock is a file: Optuna's default one is a link, which leads nowhere if the journal's path was relative or its
+    folder was moved, and a link that leads nowhere is never found stale (optuna#5921). One that lies here is removed.
+    """
+    lock = journal.with_name(f"{journal.name}.lock")
+    if lock.is_symlink() and not lock.exists():
+        lock.unlink(missing_ok=True)
+    return JournalFileOpenLock(str(journal.absolute()), grace_period=3)
 
 
 class TrialStore:
@@ -100,9 +112,7 @@ class TrialStore:
 
     def _open_journal(self, path: Path) -> None:
         drop_torn_line(path)
-        # A killed writer leaves its lock behind; three seconds without a sign of life free it.
-        backend = JournalFileBackend(str(path), JournalFileSymlinkLock(str(path), grace_period=3))
-        storage = JournalStorage(backend)
+        storage = JournalStorage(JournalFileBackend(str(path.absolute()), journal_lock(path)))
         self._studies = {seed: self._study(storage, seed) for seed in self.rows}
         for seed, study in self._studies.items():
             known, rows = len(study.trials), self.rows[seed]

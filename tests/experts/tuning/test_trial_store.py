@@ -1,4 +1,8 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import optuna
 import pytest
@@ -8,10 +12,11 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from experts.tuning.search_space import search_space
-from experts.tuning.trial_store import ResumeError, TrialStore, drop_torn_line, frozen_trial
+from experts.tuning.trial_store import ResumeError, TrialStore, drop_torn_line, frozen_trial, journal_lock
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+ROOT = Path(__file__).resolve().parents[3]
 SPACE = search_space("result")
 SEEDS = (3, 4)
 SETTINGS = {"role": "result", "seeds": SEEDS, "floor": 0.61}
@@ -114,6 +119,34 @@ def test_a_stale_lock_does_not_block_for_long(tmp_path):
     (tmp_path / "journal.log.lock").symlink_to(tmp_path / "journal.log")
     add_batch(open_store(tmp_path), [1])
     assert open_store(tmp_path).count == 2
+
+
+LOCKED = """
+import sys
+from pathlib import Path
+from tests.experts.tuning.test_trial_store import add_batch, open_store
+add_batch(open_store(Path(sys.argv[1])), [1])
+"""
+
+
+@pytest.mark.parametrize("target", ["results/study/journal.log", "/no/such/folder/journal.log"])
+def test_a_stale_lock_of_a_relative_or_moved_folder_does_not_block_for_ever(tmp_path, target):
+    folder = tmp_path / "results" / "study"
+    add_batch(open_store(folder), [0])
+    (folder / "journal.log.lock").symlink_to(target)  # what a killed process left: it leads nowhere
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", LOCKED, "results/study"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
+    assert open_store(folder).count == 2
+
+
+def test_a_process_killed_in_a_relative_folder_while_it_held_the_lock_does_not_block_the_next(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("study")
+    add_batch(open_store(folder), [0])
+    journal_lock(folder / "journal.log").acquire()  # and never released
+    add_batch(open_store(folder), [1])
+    assert open_store(folder).count == 2
 
 
 def test_other_settings_are_refused_by_name(tmp_path):
