@@ -8,8 +8,9 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from benchmarks.run.failure import Failure
 
 ATTEMPTS = 3  # a worker that dies (out of memory, killed) takes its job with it; the job resumes from its stages
+
+DIED = (
+    f"The worker process of this job died {ATTEMPTS} times, the last {ATTEMPTS - 1} while no other job ran: it needs "
+    "more memory than there is, or a library crashes on it. What it had finished is kept; the same command tries again."
+)
 
 
 @dataclass(frozen=True)
@@ -70,50 +76,80 @@ class InProcess:
 
 
 class Processes:
-    """Several worker processes of this machine, one thread each."""
+    """Several worker processes of this machine, one thread each.
+
+    No more jobs than workers are handed out at a time, so that when a worker dies, the jobs under way are the only
+    suspects. They run again at the end, each alone: whoever is innocent finishes, whoever is not fails alone.
+    """
 
     def __init__(self, workers: int, work: Work = attempt) -> None:
         self.workers, self.work = workers, work
 
     def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
-        """See :class:`Executor`; jobs of a worker that died are tried again in a new pool."""
-        left = list(jobs)
-        for _ in range(ATTEMPTS):
-            broken: list[Job] = []
-            for job, outcome in self._pool(left, folder, notify):
-                if outcome is None:
-                    broken.append(job)
-                else:
-                    yield outcome
-            if not broken:
-                return
-            left = broken
-        for job in left:
-            yield Outcome(job, f"The worker process died {ATTEMPTS} times (out of memory?). Try --jobs 1.")
-
-    def _pool(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[tuple[Job, Outcome | None]]:
+        """See :class:`Executor`; a job whose worker died is tried again, up to ``ATTEMPTS`` times in all."""
         context = multiprocessing.get_context("spawn")
         with context.Manager() as manager:
             messages = manager.Queue()
             listener = threading.Thread(target=_listen, args=(messages, notify), daemon=True)
             listener.start()
-            pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start_worker)
-            futures: dict[Future[Outcome], Job] = {
-                pool.submit(_in_worker, self.work, job, folder, messages): job for job in jobs
-            }
             try:
-                for future in as_completed(futures):
-                    try:
-                        yield futures[future], future.result()
-                    except BrokenProcessPool:
-                        yield futures[future], None
-            except (KeyboardInterrupt, GeneratorExit):
-                _kill(pool)
-                raise
+                yield from self._all(jobs, lambda job: (self.work, job, folder, messages))
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
                 messages.put(None)
                 listener.join()
+
+    def _all(self, jobs: Sequence[Job], call: Call) -> Iterator[Outcome]:
+        left = deque(jobs)
+        suspects: list[Job] = []
+        while left:
+            suspects += yield from _pool(self.workers, left, call)
+        deaths = Counter(job.name for job in suspects)
+        again = deque(suspects)
+        while again:  # one at a time: who dies now is the one
+            for job in (yield from _pool(1, again, call)):
+                deaths[job.name] += 1
+                if deaths[job.name] < ATTEMPTS:
+                    again.append(job)
+                else:
+                    yield Outcome(job, DIED)
+
+
+Call = Callable[["Job"], tuple[Any, ...]]
+"""Arguments of a worker for a job."""
+
+
+def _pool(workers: int, left: deque[Job], call: Call) -> Generator[Outcome, None, list[Job]]:
+    """Take jobs from ``left`` until none is left or a worker dies; return those that were under way when it died."""
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    under_way: dict[Future[Outcome], Job] = {}
+    died: list[Job] = []
+    try:
+        while (left and not died) or under_way:
+            while left and not died and len(under_way) < workers:
+                future = pool.submit(_in_worker, *call(left[0]))
+                under_way[future] = left.popleft()
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                job = under_way.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    died.append(job)
+                else:
+                    yield _outcome(job, future)
+    except BrokenProcessPool:  # nothing more is taken: a job that was not handed out stays in ``left``
+        died += under_way.values()
+    except (KeyboardInterrupt, GeneratorExit):
+        _kill(pool)
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return died
+
+
+def _outcome(job: Job, future: Future[Outcome]) -> Outcome:
+    """What a worker handed back; what could not be handed back is the job's error."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return Outcome(job, "".join(traceback.format_exception(error)))
 
 
 def make_executor(workers: int) -> Executor:

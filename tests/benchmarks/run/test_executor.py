@@ -54,6 +54,47 @@ def test_a_worker_that_dies_is_replaced_and_its_job_run_again(tmp_path: Path) ->
     assert outcomes == {0: "", 1: "", 2: ""}
 
 
+def poison_on_split_0(job: Job, folder: Path, notify: Notify) -> Outcome:
+    (folder / f"{job.split}.{os.getpid()}.try").touch()
+    if job.split == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return leave_a_mark(job, folder, notify)
+
+
+def test_one_job_that_kills_its_worker_fails_alone(tmp_path: Path) -> None:
+    outcomes = list(Processes(2, poison_on_split_0).run(jobs(21), tmp_path, lambda *_: None))
+    assert sorted(outcome.job.split for outcome in outcomes) == list(range(21))
+    assert {o.job.split for o in outcomes if o.error} == {0}
+    (error,) = [o.error for o in outcomes if o.error]
+    assert "died 3 times" in error and "\n" not in error
+    assert len(list(tmp_path.glob("0.*.try"))) == 3
+
+
+def two_poisons(job: Job, folder: Path, notify: Notify) -> Outcome:
+    if job.split in (1, 2):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return leave_a_mark(job, folder, notify)
+
+
+def test_two_jobs_that_kill_their_workers_fail_and_the_others_finish(tmp_path: Path) -> None:
+    outcomes = list(Processes(2, two_poisons).run(jobs(5), tmp_path, lambda *_: None))
+    assert {o.job.split: bool(o.error) for o in outcomes} == {0: False, 1: True, 2: True, 3: False, 4: False}
+
+
+def raise_what_cannot_be_sent(job: Job, folder: Path, notify: Notify) -> Outcome:
+    if job.split == 0:
+        return Outcome(job, failures=(lambda: None,))  # type: ignore[arg-type]
+    if job.split == 1:
+        raise SystemExit(3)
+    return leave_a_mark(job, folder, notify)
+
+
+def test_what_a_worker_cannot_hand_back_is_its_jobs_error(tmp_path: Path) -> None:
+    executor = Processes(2, raise_what_cannot_be_sent)
+    outcomes = {o.job.split: o.error for o in executor.run(jobs(3), tmp_path, lambda *_: None)}
+    assert "pickle" in outcomes[0] and "SystemExit" in outcomes[1] and outcomes[2] == ""
+
+
 ORPHANS = """
 import sys
 from pathlib import Path
