@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +18,12 @@ def report(
 
     Example: fairmoe report results/quick
     """
+    from foundation.folder_lock import folder_lock
     from reports.build import write_report
 
-    for page in write_report(folder):
+    with folder_lock(folder, "fairmoe report") if folder.is_dir() else nullcontext():
+        pages = write_report(folder)
+    for page in pages:
         if page.parent == folder:
             typer.echo(f"written: {page}")
     typer.echo(f"tables as CSV and LaTeX: {folder / 'tables'}")

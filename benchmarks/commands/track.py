@@ -25,9 +25,12 @@ def sync(
 
     Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fairmoe track sync results/default
     """
+    from contextlib import ExitStack
+
     from rich.progress import Progress
 
     from benchmarks.tracking.mlflow_store import TrackingError, finished_cells, open_tracker, send_all
+    from foundation.folder_lock import folder_lock
 
     cells = list(finished_cells(folder)) or [cell for sub in sorted(folder.glob("*")) for cell in finished_cells(sub)]
     if not cells:
@@ -35,7 +38,10 @@ def sync(
             f"No finished cells under {folder}. Give the output folder of 'fairmoe bench', such as results/quick."
         )
     tracker = open_tracker()
-    with Progress() as bars:
+    with ExitStack() as stack:
+        for output in sorted({cell.parents[3] for cell in cells}):  # output/jobs/job/cells/cell
+            stack.enter_context(folder_lock(output, "fairmoe track sync"))
+        bars = stack.enter_context(Progress())
         bar = bars.add_task("sending", total=len(cells))
         send_all(tracker, cells, lambda: bars.advance(bar))
     typer.echo(f"{len(cells)} cells are in {tracker.uri}. Browse them with: fairmoe ui")

@@ -37,10 +37,11 @@ def tune(
 
     from benchmarks.run.progress import show_progress
     from benchmarks.run.roles import tune_roles
+    from foundation.folder_lock import folder_lock
 
     console = Console()
     try:
-        with show_progress(1, console) as progress:
+        with folder_lock(output, f"fairmoe tune --dataset {dataset}"), show_progress(1, console) as progress:
             tuned = tune_roles(
                 dataset, output, progress.notify, trials=trials, batch=batch, space=space, epsilon=epsilon,
                 protocol=protocol, split=split, seed=seed, use_sensitive=use_sensitive,

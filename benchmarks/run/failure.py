@@ -9,6 +9,7 @@ KNOWN = {
     "DataUnavailableError",
     "DataError",
     "FetchError",
+    "FolderLockError",
     "SuiteError",
     "PredictionError",
     "TrackingError",

@@ -14,6 +14,7 @@ from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.executor import Outcome, make_executor
 from benchmarks.run.progress import show_progress
 from benchmarks.run.written import Written
+from foundation.folder_lock import folder_lock
 
 
 class DataUnavailableError(RuntimeError):
@@ -35,7 +36,8 @@ def run_suite(
     ----------
     suite : Suite
     output : Path
-        Finished cells found here are kept; the same command goes on where a run was interrupted.
+        Finished cells found here are kept; the same command goes on where a run was interrupted. One run at a time
+        may write to it.
     workers : int
         Worker processes; 1 runs in this process.
     strict : bool
@@ -52,6 +54,20 @@ def run_suite(
             f"({', '.join(g['task'] for g in unavailable)}); "
             "the reasons are above. Put the files where they say, or run without --strict."
         )
+    with folder_lock(output, f"fairmoe bench {suite.name}"):
+        return _run(suite, cards, unavailable, output, workers, console, prepare)
+
+
+def _run(
+    suite: Suite,
+    cards: dict[str, str],
+    unavailable: list[dict[str, str]],
+    output: Path,
+    workers: int,
+    console: Console,
+    prepare: Callable[[], None] | None,
+) -> RunSummary:
+    """The run itself, in a folder that is its own."""
     jobs = list(plan(suite, cards))
     todo = [job for job in jobs if len(finished_cells([job], output)) < len(job.cells())]
     console.print(

@@ -106,6 +106,7 @@ class TrialStore:
             shutil.rmtree(leftover)
         self.rows: dict[int, list[Row]] = {seed: [] for seed in seeds}
         self._place: dict[int, Path] = {}
+        self._known = 0  # batches
         for batch in sorted(self._batches.iterdir()):
             self._remember(batch, json.loads((batch / "trials.json").read_text(encoding="utf-8")))
         self._open_journal(folder / "journal.log")
@@ -129,6 +130,7 @@ class TrialStore:
         )
 
     def _remember(self, batch: Path, rows: Mapping[str, list[Row]]) -> None:
+        self._known += 1
         for seed, new in rows.items():
             self.rows[int(seed)].extend(new)
             self._place.update((row["number"], batch / "weights.safetensors") for row in new)
@@ -144,7 +146,12 @@ class TrialStore:
 
     def append(self, rows: Mapping[int, list[Row]], weights: Mapping[tuple[int, int], Mapping[str, Tensor]]) -> None:
         """Store a batch: ``rows`` by seed, ``weights`` by (seed, trial number); first the batch, then the journal."""
-        batch = self._batches / f"{sum(1 for _ in self._batches.iterdir()):04d}"
+        batch = self._batches / f"{self._known:04d}"
+        if batch.exists():
+            raise ResumeError(
+                f"{batch} was written by another process since this one began: two runs tune into "
+                f"{self._batches.parent}. End one of them; the same command then goes on from the trials that are there."
+            )
         tensors = {
             f"{seed}/{number}/{name}": tensor.detach().contiguous()
             for (seed, number), parameters in weights.items()

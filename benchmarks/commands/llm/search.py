@@ -41,6 +41,7 @@ def search(
     from rich.console import Console
 
     from benchmarks.run.stages.text_mixtures import halves
+    from foundation.folder_lock import folder_lock
     from llm_experts.mixtures.svf_mixtures import SVFMixtures
     from llm_experts.search import Constraint, Objective, SearchRows, SearchSettings, search_mixtures
     from tasks.load import load_task
@@ -55,12 +56,12 @@ def search(
     view = load_task(task, split=split, seed=seed).view()
     parts = [SVFMixtures(found, view, rows) for rows in halves(view, seed)]
     rows = [SearchRows(view.labels[p.rows], view.groups[p.rows], view.group_names) for p in parts]
-    with steps_shown("search", console) as progress:
+    with folder_lock(output, f"fairmoe llm search --task {task}"), steps_shown("search", console) as progress:
         result = search_mixtures(
             parts[0], rows[0], settings, held_out=(parts[1], rows[1]), folder=output,
             progress=lambda done, total, _: progress(done, total),
         )  # fmt: skip
-    result.save(output)
+        result.save(output)
     print_facts("winner", {**result.winner.alphas, **result.winner.search}, console)
     console.print(result.winner.statement)
     console.print(f"written: {output / 'search.json'}", soft_wrap=True)

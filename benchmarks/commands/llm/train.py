@@ -42,6 +42,7 @@ def train(
     from rich.console import Console
 
     from experts.expert import Role
+    from foundation.folder_lock import folder_lock
     from llm_experts.adapters.registry import kind_named
     from llm_experts.reading.reader import Reader
     from llm_experts.training.text_blocks import TaskTexts
@@ -63,13 +64,14 @@ def train(
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
     tuned: dict[str, Any] = {}
     try:
-        for name in dict.fromkeys(("utility", role)):
-            with steps_shown(f"tune {name} {kind}", console) as progress:
-                tuned[name] = tune(
-                    texts, name, seed=seed, folder=folder, kind=kind, budget=budget, trials=trials, batch=batch,
-                    utility_floor=None if name == "utility" else tuned["utility"],
-                    epsilon=None if name == "utility" else epsilon, progress=progress,
-                )  # fmt: skip
+        with folder_lock(folder, f"fairmoe llm train --task {task} --role {role}"):
+            for name in dict.fromkeys(("utility", role)):
+                with steps_shown(f"tune {name} {kind}", console) as progress:
+                    tuned[name] = tune(
+                        texts, name, seed=seed, folder=folder, kind=kind, budget=budget, trials=trials, batch=batch,
+                        utility_floor=None if name == "utility" else tuned["utility"],
+                        epsilon=None if name == "utility" else epsilon, progress=progress,
+                    )  # fmt: skip
     except KeyboardInterrupt:
         console.print("\nInterrupted. Finished batches of trials are kept: run the same command again to go on.")
         raise typer.Exit(130) from None

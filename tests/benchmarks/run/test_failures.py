@@ -18,6 +18,7 @@ from benchmarks.run.executor import Outcome
 from benchmarks.run.failure import explain
 from benchmarks.run.runner import DataUnavailableError, cell_failures
 from experts.expert import Expert
+from foundation.folder_lock import LOCK, folder_lock
 from tasks.registry import CARDS
 from tasks.task import TaskView
 
@@ -98,3 +99,12 @@ def test_strict_makes_it_an_error_of_one_paragraph(tmp_path: Path, lost: str) ->
     text = explain(done.exception)
     assert text is not None and "1 of 2 tasks" in text and "\n" not in text
     assert not (tmp_path / "out").exists()
+
+
+def test_a_second_bench_in_the_same_folder_is_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "out", "fairmoe bench other"):
+        done = bench(tmp_path, '"scm"')
+        text = explain(done.exception) if isinstance(done.exception, Exception) else None
+        assert text is not None and "in use by 'fairmoe bench other'" in text, done.output
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [LOCK]
+    assert bench(tmp_path, '"scm"').exit_code == 0

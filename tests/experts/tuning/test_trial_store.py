@@ -149,6 +149,14 @@ def test_a_process_killed_in_a_relative_folder_while_it_held_the_lock_does_not_b
     assert open_store(folder).count == 2
 
 
+def test_two_writers_are_noticed_and_the_second_spoils_nothing(tmp_path):
+    one, two = open_store(tmp_path), open_store(tmp_path)
+    add_batch(one, [0])
+    with pytest.raises(ResumeError, match=r"0000 was written by another process .*End one of them"):
+        add_batch(two, [0], ["FAIL"])
+    assert open_store(tmp_path).rows == one.rows
+
+
 def test_other_settings_are_refused_by_name(tmp_path):
     open_store(tmp_path)
     with pytest.raises(ResumeError, match=r"floor: 0\.61 there, 0\.5 now.*delete"):
