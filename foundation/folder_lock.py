@@ -55,6 +55,15 @@ def folder_lock(folder: Path, what: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait until no other process is in the body with the same path, a file that is made if absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _acquire(file: IO[str], path: Path) -> None:
     folder = path.parent
     try:

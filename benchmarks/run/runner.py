@@ -140,10 +140,10 @@ def cell_failures(outcome: Outcome, output: Path) -> list[dict[str, Any]]:
 def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary) -> None:
     from benchmarks.tracking.mlflow_store import TrackingError, open_tracker, send_all, unsent
 
-    folders = unsent(finished_cells(jobs, output))
-    if not folders:
-        return
     try:
+        folders = unsent(finished_cells(jobs, output))
+        if not folders:
+            return
         with console.status(f"sending {len(folders)} cells to MLflow"):
             send_all(open_tracker(), folders)
     except TrackingError as error:

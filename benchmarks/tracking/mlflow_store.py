@@ -9,17 +9,22 @@ from __future__ import annotations
 import json
 import math
 import os
+import sqlite3
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from benchmarks.cells.cell import Cell
 from benchmarks.cells.reading import read_cell
 from benchmarks.plan.environment import code_version, environment_hash
-from foundation.files import write_json
+from foundation.files import write_json, write_text
+from foundation.folder_lock import turn
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,9 +34,16 @@ EXPERIMENT = "fairmoe"
 RECEIPT = "mlflow.json"
 WHOLE = "fairmoe.whole"  # tag of a run that has all its numbers
 SQLITE = "sqlite:///"
+SQLITE_DRIVER = "sqlite+pysqlite:///"
 BATCH = 800  # metrics of one request; a server takes 1000 numbers, params and tags together
 BATCH_PARAMS = 100
 PARAM_LENGTH = 6000
+PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in "%?#")
+"""What stands for itself in the path of an address; the rest would be decoded, or end it."""
+
+OUTPUT = "fairmoe.output"  # tag: which output folder a run comes from
+OUTPUT_LEVEL = 3  # parents of a cell's folder: output/jobs/job/cells/cell
+OUTPUT_ID = ".id"  # file of an output folder; its name would not do: folders move, and servers have many clients
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the defaults keep a command waiting for minutes when a server is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -58,7 +70,25 @@ def home() -> Path:
 
 def tracking_uri() -> str:
     """``MLFLOW_TRACKING_URI`` if set, else the embedded SQLite store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{home() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_uri(home() / "mlflow.db")
+
+
+def _sqlite_uri(database: Path) -> str:
+    """Address of a file; one with characters that mean something in addresses names its driver.
+
+    Without the driver's name MLflow would also make a folder of the undecoded name.
+    """
+    path = str(database)
+    quoted = quote(path, safe=PLAIN)
+    return f"{SQLITE if quoted == path else SQLITE_DRIVER}{quoted}"
+
+
+def database_of(uri: str) -> Path | None:
+    """File of an SQLite store; None for a server."""
+    for prefix in (SQLITE, SQLITE_DRIVER):
+        if uri.startswith(prefix):
+            return Path(unquote(uri.removeprefix(prefix).partition("?")[0]))
+    return None
 
 
 @contextmanager
@@ -71,6 +101,30 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         yield
+
+
+@dataclass(frozen=True)
+class StoreRuns:
+    """Runs of a store.
+
+    Attributes
+    ----------
+    finished : dict
+        Cell key → run id.
+    half : dict
+        (Cell key, output folder's id) → run ids of sendings that have not ended, or never will.
+    """
+
+    finished: dict[str, str]
+    half: dict[tuple[str, str], list[str]]
+
+
+def output_id(output: Path) -> str:
+    """The lasting id of an output folder, made when it is first asked for; a folder that is moved keeps it."""
+    path = output / OUTPUT_ID
+    if not path.exists():
+        write_text(path, uuid.uuid4().hex + "\n")
+    return path.read_text(encoding="utf-8").strip()
 
 
 class Tracker:
@@ -86,33 +140,49 @@ class Tracker:
             return known
         with quiet():
             cell = read_cell(folder)
-            run_id = self._finished_runs.get(cell.key) or self._create(cell, folder)
+            with self._alone():
+                run_id = self._runs.finished.get(cell.key) or self._send_whole(cell, folder)
         write_json(folder / RECEIPT, {"uri": self.uri, "experiment": self.experiment, "run_id": run_id})
         return run_id
 
-    @cached_property
-    def _finished_runs(self) -> dict[str, str]:
-        """Cell key → run id of everything in the store, asked for once.
+    def _alone(self) -> AbstractContextManager[None]:
+        """One writer at a time where the store is a file; a server orders its clients itself."""
+        database = database_of(self.uri)
+        return nullcontext() if database is None else turn(_lock_of(database))
 
-        A run that a broken sending left half-way is deleted: its cell is sent again as a whole.
+    def _send_whole(self, cell: Cell, folder: Path) -> str:
+        """A new run; one of the same output folder that a broken sending left half-way is deleted.
+
+        Those of other folders are left alone: somebody may be sending them right now.
         """
-        runs: dict[str, str] = {}
+        output = output_id(folder.parents[OUTPUT_LEVEL])
+        for run_id in self._runs.half.pop((cell.key, output), []):
+            self.client.delete_run(run_id)
+        return self._create(cell, folder, output)
+
+    @cached_property
+    def _runs(self) -> StoreRuns:
+        """What the store has, asked for once."""
+        runs = StoreRuns({}, {})
         token: str | None = ""
         while token is not None:
             page = self.client.search_runs(
                 [self.experiment], "tags.`fairmoe.kind` = 'cell'", max_results=1000, page_token=token or None
             )
             for run in page:
-                if run.info.status == "FINISHED" and WHOLE in run.data.tags:
-                    runs[run.data.tags["fairmoe.cell"]] = str(run.info.run_id)
+                tags, run_id = run.data.tags, str(run.info.run_id)
+                if run.info.status == "FINISHED" and WHOLE in tags:
+                    runs.finished[tags["fairmoe.cell"]] = run_id
                 else:
-                    self.client.delete_run(run.info.run_id)
+                    runs.half.setdefault((tags["fairmoe.cell"], tags.get(OUTPUT, "")), []).append(run_id)
             token = page.token or None
         return runs
 
-    def _create(self, cell: Cell, folder: Path) -> str:
+    def _create(self, cell: Cell, folder: Path, output: str) -> str:
         name = f"{cell.head['method']} {cell.head['task']} split {cell.head['split']} seed {cell.head['seed']}"
-        run_id = str(self.client.create_run(self.experiment, tags=_tags(cell), run_name=name).info.run_id)
+        run_id = str(
+            self.client.create_run(self.experiment, tags={**_tags(cell), OUTPUT: output}, run_name=name).info.run_id
+        )
         self._log_artifacts(run_id, folder)  # before the metrics: MLflow copies a run's metrics to its model one by one
         self._log_inputs(run_id, cell)
         self._log_numbers(run_id, cell)
@@ -160,39 +230,67 @@ def open_tracker() -> Tracker:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     uri = tracking_uri()
-    if uri.startswith(SQLITE):
-        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _open(uri)
+    except Exception as error:  # drivers, migrations, servers and file systems raise what they like
+        raise TrackingError(
+            f"The tracking store {uri} does not answer ({_reason(error)}). Results stay in the output folder; start "
+            "the server (or unset MLFLOW_TRACKING_URI, or give another FAIRMOE_HOME) and send them with "
+            "'fairmoe track sync FOLDER'."
+        ) from error
+
+
+def _open(uri: str) -> Tracker:
+    database = database_of(uri)
+    if database is None:
+        return _connect(uri)
+    with turn(_lock_of(database)):  # the tables of a new store are made by one process
+        _try_database(database)
+        return _connect(uri)
+
+
+def _connect(uri: str) -> Tracker:
     with quiet():
         import mlflow
         import mlflow.pyfunc
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
-    try:
         client = mlflow.MlflowClient(uri)
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None and found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         experiment = found.experiment_id if found else _create_experiment(client, uri)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(
-            f"The tracking store {uri} does not answer ({_reason(error)}). Results stay in the output "
-            "folder; start the server (or unset MLFLOW_TRACKING_URI) and send them with 'fairmoe track sync FOLDER'."
-        ) from error
-    mlflow.set_tracking_uri(uri)
+        mlflow.set_tracking_uri(uri)
     return Tracker(uri, client, str(experiment))
 
 
+def _lock_of(database: Path) -> Path:
+    return database.with_name(f".{database.name}.lock")
+
+
+def _try_database(database: Path) -> None:
+    """Open the file once: MLflow would try again for minutes before it says that it cannot be opened."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA schema_version").fetchone()
+
+
 def _create_experiment(client: MlflowClient, uri: str) -> str:
+    from mlflow.exceptions import MlflowException
+
     # The embedded store's default artifact folder follows the working directory: pin it. A server has its own.
-    location = (home() / "artifacts").as_uri() if uri.startswith(SQLITE) else None
+    location = (home() / "artifacts").as_uri() if database_of(uri) else None
     tags = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
+    try:
+        return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
+    except MlflowException:  # another client of the server made it a moment ago
+        found = client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            raise
+        return str(found.experiment_id)
 
 
 def _reason(error: Exception) -> str:
     """The innermost cause in one line: the outer ones repeat addresses and retries."""
-    text = str(error).splitlines()[0]
+    text = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     return text.rsplit(": ", 1)[-1].strip("()'\" ") if "Max retries exceeded" in text else text
 
 
@@ -214,16 +312,13 @@ def send_all(tracker: Tracker, folders: Iterable[Path], sent: Callable[[], objec
     TrackingError
         If the store breaks half-way: it is not hammered with the rest. What was sent has its receipt.
     """
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     left = list(folders)
     try:
         while left:
             tracker.send(left[-1])
             left.pop()
             sent()
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except Exception as error:
         raise TrackingError(
             f"The tracking store {tracker.uri} failed ({_reason(error)}); {len(left)} cells are not sent. They "
             "are safe in the output folder: send them with 'fairmoe track sync FOLDER'."

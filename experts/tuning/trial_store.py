@@ -149,8 +149,8 @@ class TrialStore:
         batch = self._batches / f"{self._known:04d}"
         if batch.exists():
             raise ResumeError(
-                f"{batch} was written by another process since this one began: two runs tune into "
-                f"{self._batches.parent}. End one of them; the same command then goes on from the trials that are there."
+                f"{batch} was written by another process since this one began: two runs tune "
+                f"into {self._batches.parent}. End one of them; the same command then goes on from what is there."
             )
         tensors = {
             f"{seed}/{number}/{name}": tensor.detach().contiguous()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import mlflow
@@ -22,10 +24,12 @@ from rich.console import Console
 
 from benchmarks.run.runner import RunSummary, run_suite
 from benchmarks.tracking.mlflow_store import (
+    OUTPUT,
     RECEIPT,
     TrackingError,
     finished_cells,
     open_tracker,
+    output_id,
     send_all,
     tracking_uri,
     unsent,
@@ -133,12 +137,81 @@ def test_a_run_that_was_sent_half_way_is_replaced(finished: Finished) -> None:
     (folder,) = list(finished_cells(finished[0]))[:1]
     receipt = folder / RECEIPT
     receipt.unlink(missing_ok=True)
-    tags = {"fairmoe.kind": "cell", "fairmoe.cell": folder.name}
+    tags = {"fairmoe.kind": "cell", "fairmoe.cell": folder.name, OUTPUT: output_id(finished[0])}
     half = tracker.client.create_run(tracker.experiment, tags=tags).info.run_id
     whole = tracker.send(folder)
     receipt.unlink()
     assert whole != half
     assert [run.info.run_id for run in tracker.client.search_runs([tracker.experiment])] == [whole]
+
+
+def test_runs_that_others_are_sending_are_left_alone(finished: Finished) -> None:
+    tracker = open_tracker()
+    (folder,) = list(finished_cells(finished[0]))[:1]
+    (folder / RECEIPT).unlink(missing_ok=True)
+    tags = {"fairmoe.kind": "cell", "fairmoe.cell": folder.name}
+    others = [{**tags, OUTPUT: "another folder"}, {**tags, "fairmoe.cell": "another cell"}, tags]
+    running = {tracker.client.create_run(tracker.experiment, tags=other).info.run_id for other in others}
+    whole = tracker.send(folder)
+    (folder / RECEIPT).unlink()
+    assert {run.info.run_id for run in tracker.client.search_runs([tracker.experiment])} == {*running, whole}
+
+
+@pytest.mark.parametrize("name", ["a%20b", "what?x=1", "h#sh ü"])
+def test_the_store_lies_in_its_home_whatever_that_is_called(
+    tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    home = tmp_path / name
+    home.mkdir()
+    shutil.copyfile(empty_store, home / "mlflow.db")
+    monkeypatch.setenv("FAIRMOE_HOME", str(home))
+    tracker = open_tracker()
+    run = tracker.client.create_run(tracker.experiment).info.run_id
+    tracker.client.log_table(run, {"a": [1]}, "table.json")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(list((home / "artifacts").rglob("table.json"))) == 1
+    with closing(sqlite3.connect(home / "mlflow.db")) as database:
+        assert database.execute("select name from experiments where name = 'fairmoe'").fetchall() == [("fairmoe",)]
+
+
+def test_a_store_that_cannot_be_is_one_line_and_the_pages_are_written(
+    tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "mlflow.db").write_bytes(b"no database " * 500)
+    suite = tiny_suite(methods=("constant",), trials=2)
+    for home, uri, reason in (
+        ("file", "", "exists"),
+        ("torn", "", "not a database"),
+        ("ok", "postgresql://nobody@127.0.0.1:9/none", "psycopg"),
+        ("ok", "nonsense://x", "nonsense"),
+    ):
+        monkeypatch.setenv("FAIRMOE_HOME", str(tmp_path / home))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        summary = run_suite(suite, tmp_path / "run", workers=1, strict=True, console=quiet)
+        assert reason in summary.tracking_error.lower() and "\n" not in summary.tracking_error, summary.tracking_error
+        assert "fairmoe track sync" in summary.tracking_error
+        assert summary.pages and all(page.exists() for page in summary.pages)
+
+
+FRESH = """
+import sys
+from benchmarks.tracking.mlflow_store import open_tracker
+print(open_tracker().experiment)
+"""
+
+
+@pytest.mark.slow
+def test_three_processes_make_one_store(tmp_path: Path) -> None:
+    environment = {**os.environ, "FAIRMOE_HOME": str(tmp_path / "new"), "PYTHONPATH": str(ROOT)}
+    started = [
+        subprocess.Popen([sys.executable, "-c", FRESH], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=300)[0].strip() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(set(said)) == 1
 
 
 def test_a_server_that_is_down_warns_and_sync_sends_later(
