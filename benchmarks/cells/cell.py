@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
     from tasks.task import TaskView
 
 Row = dict[str, Any]
+
+NO_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 @dataclass
@@ -37,6 +44,23 @@ class Cell:
     stages: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     cost: Row = field(default_factory=dict)
     tables: dict[str, list[Row]] = field(default_factory=dict)
+    lost: list[Row] = field(default_factory=list)  # extras that failed: step, reason, error
+
+    @contextmanager
+    def extra(self, step: str, *files: Path) -> Iterator[None]:
+        """A step that the cell can do without: what goes wrong is noted in ``lost``, and ``files`` are taken back.
+
+        A disk that is full or read-only is not the step's fault, and would spoil the rest: that is raised.
+        """
+        try:
+            yield
+        except Exception as error:
+            for path in files:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in NO_PLACE:
+                raise
+            reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+            self.lost.append({"step": step, "reason": reason, "error": traceback.format_exc()})
 
     def add_scores(self, part: str, scores: Scores) -> None:
         """Append the rows of one scored part."""

@@ -37,6 +37,7 @@ class RunSummary:
     failures: list[dict[str, Any]] = field(default_factory=list)
     tracking_error: str = ""
     pages: list[Path] = field(default_factory=list)
+    lost: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -53,6 +54,7 @@ def finished_cells(jobs: Iterable[Job], output: Path) -> list[Path]:
 def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) -> None:
     """Write the tables of all finished cells: deterministic results, and their provenance apart."""
     cells = [read_cell(folder) for folder in finished_cells(jobs, output)]
+    summary.lost = [_lost(cell, lost) for cell in cells for lost in cell.lost]
     ids = run_ids(output)
     failed = [_failure_row(failure, jobs) for failure in summary.failures]
     provenance = [_provenance(cell, ids) for cell in cells]
@@ -67,6 +69,12 @@ def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) ->
     _link_predictions(jobs, output)
     write_json(output / "suite.json", _suite_facts(suite, jobs, summary))
     write_methods(method_rows(suite), output)
+
+
+def _lost(cell: Cell, lost: dict[str, Any]) -> dict[str, Any]:
+    """An extra that a finished cell is without."""
+    head = {name: cell.head[name] for name in ("task", "method", "split", "seed")}
+    return {"cell": cell.key, **head, "step": lost["step"], "reason": lost["reason"]}
 
 
 def _failure_row(failure: dict[str, Any], jobs: list[Job]) -> dict[str, Any]:
@@ -101,6 +109,7 @@ def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str
         "llm_base": _base_hash(suite),
         "unavailable": summary.unavailable,
         "failures": summary.failures,
+        "lost": summary.lost,
         "tracking_error": summary.tracking_error,
         "code_version": code_version(),
         "environment_hash": environment_hash(),

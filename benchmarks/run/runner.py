@@ -86,6 +86,13 @@ def _run(
     _run_jobs(todo, output, workers, console, summary)
     _track(jobs, output, console, summary)
     collect(suite, jobs, output, summary)
+    for lost in summary.lost:
+        console.print(
+            f"[bold yellow]WITHOUT[/] {lost['task']} split {lost['split']} {lost['method']} (seed {lost['seed']}): its "
+            f"scores are there, its {lost['step']} failed ({lost['reason']}). To try again, delete the cell folder "
+            f"{lost['cell']} under {output / 'jobs'} and run the same command.",
+            soft_wrap=True,
+        )
     from reports.build import write_report
 
     summary.pages = write_report(output)

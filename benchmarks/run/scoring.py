@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.cells.cell import Cell, predictions_frame
+from benchmarks.cells.cell import Cell, Row, predictions_frame
 from benchmarks.plan.environment import code_version, environment_hash, peak_memory_mib
 from benchmarks.plan.job import Job
 from benchmarks.run.failure import Failure
@@ -58,8 +58,7 @@ def write_cells(
     failures: list[Failure] = []
     if not experts:
         return failures
-    for rows in parts.values():
-        maker.prepare(experts, rows)
+    unready = _prepare(maker, experts, parts)
     for method, expert in experts.items():
         notify(job.name, f"explain {method}", EXPLAIN_SHARE)
         with recorded(failures, method, repeat):
@@ -76,24 +75,44 @@ def write_cells(
             evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
         )
     for method in evidence["test"]:
-        expert = experts[method]
-        cell = Cell(job.cell_key(method, repeat), _head(job, task, maker, repeat, method, expert))
-        for part in parts:
-            cell.add_scores(part, scores[part][method])
-        if isinstance(expert, Routed):
-            _add_routing(cell, task, expert)
-        if repeat == 0:
-            chosen = {part: evidence[part][method].probability for part in parts}
-            _add_levels(cell, task, maker, method, chosen, searched=not isinstance(expert, Routed))
-        cell.params, cell.stages = maker.params(method), maker.curves(method)
-        cell.cost = _cost(job, maker, method, expert)
-        with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
-            temporary.mkdir()
-            both = {part: (parts[part], evidence[part][method]) for part in parts}
-            predictions_frame(maker.view, both).to_parquet(temporary / "predictions.parquet", index=False)
-            maker.extras(cell, temporary, method, expert)
-            cell.save(temporary)
+        with recorded(failures, method, repeat):
+            expert = experts[method]
+            cell = Cell(job.cell_key(method, repeat), _head(job, task, maker, repeat, method, expert), lost=[*unready])
+            for part in parts:
+                cell.add_scores(part, scores[part][method])
+            found = {part: evidence[part][method] for part in parts}
+            _add_extras(cell, task, maker, repeat, method, expert, found)
+            cell.params, cell.stages = maker.params(method), maker.curves(method)
+            cell.cost = _cost(job, maker, method, expert)
+            with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
+                temporary.mkdir()
+                both = {part: (parts[part], found[part]) for part in parts}
+                predictions_frame(maker.view, both).to_parquet(temporary / "predictions.parquet", index=False)
+                maker.extras(cell, temporary, method, expert)
+                cell.save(temporary)
     return failures
+
+
+def _add_extras(
+    cell: Cell, task: Task, maker: Maker, repeat: int, method: str, expert: Expert, evidence: dict[str, Evidence]
+) -> None:
+    """What there is to say beside the scores; each part may fail alone."""
+    if isinstance(expert, Routed):
+        with cell.extra("routing"):
+            _add_routing(cell, task, expert)
+    if repeat == 0:
+        with cell.extra("levels"):
+            chosen = {part: found.probability for part, found in evidence.items()}
+            _add_levels(cell, task, maker, method, chosen, searched=not isinstance(expert, Routed))
+
+
+def _prepare(maker: Maker, experts: dict[str, Expert], parts: dict[str, Tensor]) -> list[Row]:
+    """Ask all models together; where that fails, each is asked alone, and whose fault it was fails alone."""
+    record = Cell("", {})
+    with record.extra("asking all models together"):
+        for rows in parts.values():
+            maker.prepare(experts, rows)
+    return record.lost
 
 
 def _add_levels(

@@ -218,10 +218,12 @@ class TabularSystem:
     def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:
         """The trials of a tuned method as a table, in the repetition that was tuned; what its recipe keeps."""
         known, recipe = self._known(method)
-        trials = None if self.repeat else recipe.trials(self, known)
-        if trials is not None:
-            write_json(folder / "trials.json", trial_columns(trials))
-        recipe.keep(self, known, expert, cell, folder)
+        with cell.extra("trials", folder / "trials.json"):
+            trials = None if self.repeat else recipe.trials(self, known)
+            if trials is not None:
+                write_json(folder / "trials.json", trial_columns(trials))
+        with cell.extra("model", folder / "model"):
+            recipe.keep(self, known, expert, cell, folder)
 
 
 def gate_entry(pool: str, kind: str) -> str:

@@ -291,18 +291,24 @@ class TextSystem:
     def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:
         """Trials, the adapter itself, and what else there is to say of a method."""
         if expert in self._worded:
-            cell.add_table("templates", template_rows(self._templates[self._worded.index(expert)]))
+            with cell.extra("templates"):
+                cell.add_table("templates", template_rows(self._templates[self._worded.index(expert)]))
         known, recipe = self._known(method)
-        trials = recipe.trials(self, known)
-        if trials is not None:
-            write_json(folder / "trials.json", trial_columns(trials))
+        with cell.extra("trials", folder / "trials.json"):
+            trials = recipe.trials(self, known)
+            if trials is not None:
+                write_json(folder / "trials.json", trial_columns(trials))
         if isinstance(expert, LLMExpert):
-            cell.params |= self._reading(expert)
-            (folder / "expert").mkdir()
-            expert.save(folder / "expert")
-        recipe.keep(self, known, expert, cell, folder)
+            with cell.extra("reading"):
+                cell.params |= self._reading(expert)
+            with cell.extra("expert", folder / "expert"):
+                (folder / "expert").mkdir()
+                expert.save(folder / "expert")
+        with cell.extra("search", folder / "search"):
+            recipe.keep(self, known, expert, cell, folder)
         if self.settings.bias_items and self.job.split == 0:
-            cell.add_table("bias", self._bias.rows(expert))
+            with cell.extra("bias"):
+                cell.add_table("bias", self._bias.rows(expert))
 
     def _reading(self, expert: LLMExpert) -> dict[str, float]:
         """How trustworthy the answers are on validation rows: answer mass, and calibration error before and after."""
