@@ -183,17 +183,45 @@ def test_killed_between_two_seeds_and_resumed_gives_the_same_bytes(tmp_path: Pat
     assert (tmp_path / "run" / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
 
 
+WAITS = """
+import time
+from pathlib import Path
+
+from sklearn.linear_model import LogisticRegression
+
+HERE = Path(__file__).parent
+
+
+class Waits(LogisticRegression):
+    def fit(self, X, y):
+        (HERE / "started").touch()
+        while not (HERE / "go").exists():
+            time.sleep(0.05)
+        return super().fit(X, y)
+"""
+
+
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(WAITS)
     command = [sys.executable, "-m", "benchmarks", "bench", "quick", "--task", "scm", "--output", str(tmp_path / "run")]
-    command += ["--splits", "1", "--trials", "4", "--jobs", "1"]
+    command += ["--splits", "1", "--trials", "4", "--jobs", "1", "--method", "constant"]
+    command += ["--method", f"{tmp_path / 'own.py'}:Waits"]
     environment = {**os.environ, "FAIRMOE_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(tmp_path.glob("run/jobs/*/tune/*")):
+    while not (tmp_path / "started").exists():  # in the middle of a method, which waits for a file that is not there
+        assert process.poll() is None
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=120)
+    text, _ = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "run the same command again" in " ".join(text.split())
+    tuned = sorted(tmp_path.glob("run/jobs/*/tune/**/*.safetensors"))
+    times = [path.stat().st_mtime_ns for path in tuned]
+    assert tuned
+    (tmp_path / "go").touch()
     again = subprocess.run(command, env=environment, check=False)
     assert again.returncode == 0
+    assert [path.stat().st_mtime_ns for path in tuned if "batches" in path.parts] == [
+        time for path, time in zip(tuned, times, strict=True) if "batches" in path.parts
+    ]

@@ -1,0 +1,177 @@
+"""Fault campaign: kill a small run at random instants, resume it, and compare its results with an undisturbed run.
+
+Run it with ``tox -e faults``; it takes minutes and is no part of the tests. Further faults: two runs at once, an
+output folder on a full disk, one that cannot be written, a clock that is set back.
+
+    python tests/campaign/faults.py --kills 50 --seed 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TABLES = """
+name = "tables"
+tasks = ["scm@400"]
+splits = 1
+trials = 4
+batch = 2
+folds = 2
+methods = ["mixture", "lightgbm", "constant"]
+budget = { steps = 120, eval_every = 40, warm_up = 40, rungs = [] }
+"""
+
+TEXTS = """
+name = "texts"
+tasks = ["german@200"]
+splits = 1
+trials = 2
+batch = 1
+folds = 2
+methods = ["constant"]
+budget = { steps = 20, eval_every = 20, warm_up = 0, rungs = [] }
+
+[llm]
+base = "nano"
+methods = ["llm_utility", "llm_base"]
+trials = 2
+batch = 1
+budget = { steps = 12, eval_every = 6, warm_up = 2 }
+"""
+
+CLOCK_BACK = "import time; real = time.time; time.time = lambda: real() - 86400; "
+"""A day earlier for everything that asks Python for the time."""
+
+
+class Campaign:
+    """Runs of one suite in a folder of its own."""
+
+    def __init__(self, folder: Path, suite: str) -> None:
+        self.folder = folder
+        self.file = folder / "suite.toml"
+        folder.mkdir(parents=True)
+        self.file.write_text(suite, encoding="utf-8")
+
+    def start(self, output: str, before: str = "") -> subprocess.Popen[str]:
+        """A bench with a relative output folder, as most people run it."""
+        code = f"{before}import sys; from benchmarks.cli import main; main()"
+        command = [sys.executable, "-c", code, "bench", str(self.file), "--output", output, "--jobs", "1"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "FAIRMOE_HOME": str(self.folder / "home")}
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def finish(self, output: str, before: str = "") -> tuple[int, str]:
+        """Exit code and text of a bench that nobody disturbs."""
+        process = self.start(output, before)
+        text = process.communicate(timeout=1200)[0]
+        return process.returncode, text
+
+    def digest(self, output: str) -> str:
+        """What its results.csv is, by hash."""
+        return hashlib.sha256((self.folder / output / "results.csv").read_bytes()).hexdigest()
+
+
+def kills(campaign: Campaign, count: int, seconds: float, chance: random.Random) -> int:
+    """Kill runs at random instants, several in a row in one folder, until ``count`` kills; how many hit a live run."""
+    expected, hits, runs = campaign.digest("whole"), 0, 0
+    while hits < count:
+        runs += 1
+        output = f"killed{runs}"
+        for _ in range(5):
+            process = campaign.start(output)
+            try:
+                process.wait(timeout=chance.uniform(0.2, 1.0) * seconds)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                hits += 1
+        code, text = campaign.finish(output)
+        assert code == 0, text
+        assert campaign.digest(output) == expected, f"{output} has other results after {hits} kills"
+        shutil.rmtree(campaign.folder / output)
+    return hits
+
+
+def two_at_once(campaign: Campaign) -> str:
+    """The second is refused or finds all finished; the first is not disturbed."""
+    started = [campaign.start("both"), campaign.start("both")]
+    texts = [process.communicate(timeout=1200)[0] for process in started]
+    codes = sorted(process.returncode for process in started)
+    assert codes in ([0, 2], [0, 0]), texts
+    assert campaign.digest("both") == campaign.digest("whole")
+    return "one refused" if codes == [0, 2] else "one after the other"
+
+
+def not_writable(campaign: Campaign) -> str:
+    """An output folder under a file: one paragraph, no traceback (a mode would not stop root)."""
+    (campaign.folder / "file").touch()
+    code, text = campaign.finish("file/out")
+    assert code == 2 and "cannot be written" in text and "Traceback" not in text, text
+    return "one paragraph"
+
+
+def clock_back(campaign: Campaign) -> str:
+    """A day earlier after a kill."""
+    process = campaign.start("clock")
+    time.sleep(15)
+    process.kill()
+    process.communicate()
+    code, text = campaign.finish("clock", CLOCK_BACK)
+    assert code == 0, text
+    assert campaign.digest("clock") == campaign.digest("whole")
+    return "same results"
+
+
+def full_disk(campaign: Campaign, small: Path) -> str:
+    """A run on a small file system ends without a finished cell that is not whole, and goes on when there is room."""
+    output = str(small / "out")
+    code, text = campaign.finish(output)
+    assert code != 0, "the file system is too large for this check"
+    for filler in small.glob("filler*"):
+        filler.unlink()
+    code, text = campaign.finish(output)
+    assert code == 0, text
+    assert campaign.digest(output) == campaign.digest("whole")
+    return "same results after room was made"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the campaign and print one line per fault."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--kills", type=int, default=25, help="of each suite")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--suites", nargs="*", default=["tables", "texts"], choices=["tables", "texts"])
+    parser.add_argument("--small", type=Path, help="a small mounted file system, nearly filled by files named filler*")
+    options = parser.parse_args(arguments)
+    chance = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.suites:
+            campaign = Campaign(Path(folder) / name, {"tables": TABLES, "texts": TEXTS}[name])
+            begun = time.monotonic()
+            code, text = campaign.finish("whole")
+            assert code == 0, text
+            seconds = time.monotonic() - begun
+            print(f"{name}: undisturbed {seconds:.0f} s", flush=True)
+            print(f"{name}: {kills(campaign, options.kills, seconds, chance)} kills, same results", flush=True)
+            for fault in (two_at_once, not_writable, clock_back):
+                print(f"{name}: {fault.__name__}: {fault(campaign)}", flush=True)
+            if options.small:
+                print(f"{name}: full_disk: {full_disk(campaign, options.small)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
