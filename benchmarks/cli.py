@@ -7,9 +7,10 @@ import sys
 
 import typer
 
-from benchmarks.commands import bench, compare, data, llm, report, score, track, tune, ui
-from benchmarks.plan.environment import limit_threads
+from benchmarks.commands import bench, compare, data, report, score, track, tune, ui
+from benchmarks.commands.llm.app import app as llm
 from benchmarks.run.failure import explain
+from benchmarks.run.threads import limit_threads
 
 app = typer.Typer(
     name="fairmoe",
@@ -29,7 +30,7 @@ app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
-app.add_typer(llm.app, name="llm")
+app.add_typer(llm, name="llm")
 app.add_typer(track.app, name="track")
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from experts.roles import ALIASES, ROLES, Role
 from tasks.task import TaskView
 
-Role = Literal["utility", "result", "procedural", "combined"]
-ROLES: tuple[Role, ...] = ("utility", "result", "procedural")
-"""The experts of a mixture; "combined" is the one network with all their losses that a mixture has to beat."""
-ALIASES: dict[str, Role] = {"expert1": "utility", "expert2": "result", "expert3": "procedural"}
+__all__ = ["ALIASES", "ROLES", "Expert", "Role"]
 
 
 @runtime_checkable

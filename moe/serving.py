@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from experts.expert import Expert
 from experts.networks.mlp import MLPExpert
+from foundation.files import write_json, write_text
 from moe.mixture import Mixture, load_mixture
 from tasks.card import Card
 from tasks.encode import Encoder
@@ -75,8 +77,19 @@ class ServableMixture:
         )  # fmt: skip
 
 
+def save_servable(mixture: Expert, view: TaskView, folder: Path) -> None:
+    """Write the system, the encoder and the card: all that raw rows need to become predictions."""
+    system = folder / "mixture"
+    system.mkdir(parents=True)
+    mixture.save(system)
+    write_text(folder / "encoder.json", view.encoder.to_json())
+    write_text(folder / "card.json", view.card.model_dump_json(indent=2))
+    facts = {"task": view.name, "task_hash": view.hash, "use_sensitive": view.use_sensitive}
+    write_json(folder / "model.json", {**facts, "positive": view.card.label.meaning, "groups": list(view.group_names)})
+
+
 def load_servable(folder: Path) -> ServableMixture:
-    """Read what the harness saved: ``mixture/``, ``encoder.json``, ``card.json`` and ``model.json``."""
+    """Read what :func:`save_servable` wrote: ``mixture/``, ``encoder.json``, ``card.json`` and ``model.json``."""
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     return ServableMixture(
         mixture=load_mixture(folder / "mixture", MLPExpert.load),

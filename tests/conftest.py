@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.plan.environment import limit_threads
+from benchmarks.run.threads import limit_threads
 
 limit_threads()  # before torch is imported: tiny programs are many times slower with more threads
 

@@ -82,7 +82,7 @@ def bench(
     from benchmarks.run.runner import run_suite
 
     def prepare() -> None:
-        from benchmarks.commands.llm import prepare_base
+        from benchmarks.commands.llm.loading import prepare_base
 
         if plan.llm is not None:
             prepare_base(plan.llm, console)

@@ -54,7 +54,7 @@ def compare(
     if rows and not found.same_numbers:
         from dataclasses import replace
 
-        from benchmarks.commands.paired_rows import compare_rows
+        from benchmarks.predictions.paired_rows import compare_rows
 
         by_row = compare_rows(folders, tables, metric or (), method or ())
         found = replace(found, rows=by_row.tests, notes=tuple(by_row.notes))

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from foundation.numbers import finite
-
 
 def score(
     task: Annotated[str, typer.Option(help="Task, such as german or adult:sex+race, or the path of a card.")],
@@ -26,7 +24,8 @@ def score(
 
     Example: fairmoe score --task german --protocol nifty --predictions mine.csv
     """
-    from benchmarks.commands.predictions import read_predictions
+    from benchmarks.commands.score_table import print_json, print_table
+    from benchmarks.predictions.reading import read_predictions
     from metrics.evidence import Evidence
     from metrics.score import score as score_evidence
     from tasks.load import load_task
@@ -46,44 +45,6 @@ def score(
         "rows": len(rows),
     }
     if as_json:
-        _print_json(facts, scores)
+        print_json(facts, scores)
     else:
         print_table(facts, scores)
-
-
-def _print_json(facts: dict[str, object], scores: object) -> None:
-    import json
-    from dataclasses import asdict
-
-    values = {k: finite(asdict(v)) for k, v in scores.values.items()}  # type: ignore[attr-defined]
-    groups = [finite(asdict(row)) for row in scores.groups]  # type: ignore[attr-defined]
-    data = {**facts, "degenerate": scores.degenerate, "metrics": values, "groups": groups}  # type: ignore[attr-defined]
-    typer.echo(json.dumps(data, indent=2))
-
-
-def print_table(facts: dict[str, object], scores: object) -> None:
-    """Print every metric of a scored part."""
-    import math
-
-    from rich.console import Console
-    from rich.table import Table
-
-    from metrics.registry import spec
-
-    table = Table(title=f"{facts['task']} · {facts['protocol']} split {facts['split']} · {facts['rows']} test rows")
-    for name, justify in (
-        ("metric", "left"),
-        ("estimate", "right"),
-        ("95 % interval", "right"),
-        ("null p95", "right"),
-        ("better", "left"),
-        ("status", "left"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=name != "status")  # type: ignore[arg-type]
-    for metric, value in scores.values.items():  # type: ignore[attr-defined]
-        interval = f"{value.low:.4f} … {value.high:.4f}" if math.isfinite(value.low) else "–"
-        null = f"{value.null_p95:.4f}" if math.isfinite(value.null_p95) else "–"
-        estimate = f"{value.estimate:.4f}" if math.isfinite(value.estimate) else "–"
-        status = value.status if value.status == "ok" else f"{value.status}: {value.reason}"
-        table.add_row(metric, estimate, interval, null, spec(metric).direction, status)
-    Console().print(table)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchmarks.run.roles import TunedRoles
 
 
 def tune(
@@ -29,14 +35,47 @@ def tune(
     """
     from rich.console import Console
 
-    from benchmarks.commands.tune_roles import run_tuning
+    from benchmarks.run.progress import show_progress
+    from benchmarks.run.roles import tune_roles
 
     console = Console()
     try:
-        run_tuning(
-            dataset, output, console, trials=trials, batch=batch, space=space, epsilon=epsilon, protocol=protocol,
-            split=split, seed=seed, use_sensitive=use_sensitive,
-        )  # fmt: skip
+        with show_progress(1, console) as progress:
+            tuned = tune_roles(
+                dataset, output, progress.notify, trials=trials, batch=batch, space=space, epsilon=epsilon,
+                protocol=protocol, split=split, seed=seed, use_sensitive=use_sensitive,
+            )  # fmt: skip
     except KeyboardInterrupt:
         console.print("\nInterrupted. Finished batches of trials are kept: run the same command again to go on.")
         raise typer.Exit(130) from None
+    console.print(_table(tuned))
+    for chosen in tuned.best.values():
+        if chosen.note:
+            console.print(f"[bold yellow]NOTE[/] {chosen.role}: {chosen.note}", soft_wrap=True)
+    _track(tuned.cells, console)
+    console.print(f"results: {tuned.folder}\nnext: fairmoe bench quick --task {dataset}", soft_wrap=True)
+
+
+def _table(tuned: TunedRoles) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{tuned.name}: chosen on validation rows ({tuned.space} space)")
+    for column in ("expert", "trial", "utility", "fair_res", "fair_proc", "parameters"):
+        table.add_column(column)
+    for role, chosen in tuned.best.items():
+        metrics = [chosen.best_metrics.get(f"{m}@1") for m in ("utility", "fair_res", "fair_proc")]
+        numbers = ["–" if m is None else f"{m:.4f}" for m in metrics]
+        params = ", ".join(f"{k} {v:.3g}" for k, v in chosen.best_params.items())
+        table.add_row(role, str(chosen.best_trial), *numbers, params)
+    return table
+
+
+def _track(cells: list[Path], console: Console) -> None:
+    from benchmarks.tracking.mlflow_store import TrackingError, open_tracker, send_all, unsent
+
+    try:
+        left = unsent(cells)
+        if left:
+            send_all(open_tracker(), left)
+    except TrackingError as error:
+        console.print(f"[bold yellow]TRACKING[/] {error}", soft_wrap=True)

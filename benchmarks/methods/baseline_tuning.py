@@ -30,7 +30,7 @@ STARTUP = 10
 
 
 @dataclass(frozen=True)
-class BaselineTuning:
+class TunedBaseline:
     """A tuned baseline.
 
     Attributes
@@ -70,7 +70,7 @@ def tune_baseline(
     epsilon: float = EPSILON,
     published: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> BaselineTuning:
+) -> TunedBaseline:
     """Fit trials of a baseline on training rows and let the validation rows choose.
 
     Plain methods are chosen by ``utility@1``; fairness methods by the smallest ``fair_res@1`` among trials that reach
@@ -102,7 +102,7 @@ def tune_baseline(
     fixed = baseline.published(view.card.name) if published and baseline.published is not None else None
     space = {} if fixed is not None else baseline.space()
     if not space:
-        return BaselineTuning(role, baseline.fit(view, fixed or {}, seed), fixed or {})
+        return TunedBaseline(role, baseline.fit(view, fixed or {}, seed), fixed or {})
     rows: list[Row] = []
     experts: list[Expert | None] = []
     with quiet_optuna():
@@ -121,7 +121,7 @@ def tune_baseline(
         best, note = _within_own_reach(rows, role, best, floor, epsilon)
     chosen = experts[best["number"]]
     assert chosen is not None  # only completed trials are chosen
-    return BaselineTuning(role, chosen, best["params"], best["number"], feasible, note, rows, experts)
+    return TunedBaseline(role, chosen, best["params"], best["number"], feasible, note, rows, experts)
 
 
 def _within_own_reach(rows: list[Row], role: Role, best: Row, floor: float, epsilon: float) -> tuple[Row, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -13,22 +12,12 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from foundation.discovery import ROOT
 from foundation.hashing import hash_json
 
-ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
 BASELINE_LIBRARIES = ("fairlearn", "lightgbm", "torch-geometric")
 LLM_LIBRARIES = ("bitsandbytes", "peft", "tokenizers", "transformers")
-COMPUTING = ("tasks", "metrics", "experts", "gates", "moe")
-
-
-def limit_threads(count: int = 1) -> None:
-    """Use ``count`` threads per process: small tensor programs on busy cores are far slower with more.
-
-    Must run before torch or scikit-learn are imported; values that the user set are kept.
-    """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, str(count))
 
 
 @cache
@@ -61,31 +50,6 @@ def environment_hash() -> str:
         **llm_library_versions(),
     }
     return hash_json(facts)[:12]
-
-
-def source_hash(*names: str) -> str:
-    """Hash of the sources of files or folders under the project's root."""
-    digest = hashlib.sha256()
-    for name in names:
-        path = ROOT / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(ROOT).as_posix().encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def computing_hash() -> str:
-    """Hash of the code that turns a task into experts and scores; part of every job key."""
-    return source_hash(
-        *COMPUTING,
-        *(
-            "benchmarks/run/stages.py",
-            "benchmarks/methods/networks.py",
-            "benchmarks/run/scoring.py",
-            "benchmarks/run/levels.py",
-        ),
-    )
 
 
 @cache

@@ -6,30 +6,24 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.methods import baselines
-from benchmarks.methods.baselines import BASELINE_FOLDER, BASELINES
+from benchmarks.methods.baselines import baseline_names
+from benchmarks.methods.method import CROSS, GRAPH, TABULAR, Network
 from benchmarks.methods.own_method import is_own, own_hash, own_path
-from benchmarks.plan.environment import (
-    baseline_library_versions,
-    computing_hash,
-    library_versions,
-    llm_library_versions,
-    source_hash,
-)
-from benchmarks.plan.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, LLMSettings, Suite, SuiteError, method_id
+from benchmarks.methods.registry import all_methods, method_id, pool_networks
+from benchmarks.plan.code import baseline_hash, computing_hash, text_hash
+from benchmarks.plan.environment import baseline_library_versions, library_versions, llm_library_versions
+from benchmarks.plan.suite import LLMSettings, Suite, SuiteError
+from experts.families.registry import PLAIN
 from foundation.hashing import hash_json
 from foundation.seeding import derive_seed
 from tasks.registry import resolve, task_name
 
-BASELINE_BASE = (
-    "benchmarks/methods/baseline.py", "benchmarks/methods/baseline_tuning.py", "benchmarks/methods/estimator_expert.py",
-    "benchmarks/methods/graph_model.py",
-)  # fmt: skip
-"""Files that baselines stand on."""
+FLOOR: Network = ("utility", PLAIN)
+"""The network whose validation utility every fair choice must nearly reach."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +96,16 @@ class Job:
 
     def _own_facts(self, method: str) -> Any:
         """What determines a method's cells beside the job."""
-        if method in LLM_METHODS:
-            graph = self.llm is not None and self.llm.with_graph and method.startswith("cross_")
+        baseline = dict(self.baseline_code).get(method)
+        if baseline is not None:
+            return baseline
+        found = all_methods()[method]
+        if found.text:
+            graph = self.llm is not None and self.llm.with_graph and found.pool == CROSS
             return [self.llm_key, "with graph", self.graph_layers, *self.graph_kinds] if graph else self.llm_key
-        if method in GRAPH_METHODS:
-            return [self.graph_layers, *(self.graph_kinds if method in GRAPH_MIXTURES else ())]
-        return dict(self.baseline_code).get(method, "")
+        if found.edges or any(family != PLAIN for _, family in found.networks):  # families that may have a depth
+            return [self.graph_layers, *(self.graph_kinds if found.pool == GRAPH else ())]
+        return ""
 
     def cell_folder(self, jobs: Path, method: str, repeat: int) -> Path:
         """Where a cell is when it is finished, below the folder of all jobs."""
@@ -126,24 +124,29 @@ class Job:
     def needs_edges(self, methods: Iterable[str]) -> bool:
         """Whether the task must be loaded with its edges for these methods."""
         crossed = self.llm is not None and self.llm.with_graph and resolve(self.task).card.edges is not None
-        return any(needs_edges(m) or (crossed and m.startswith("cross_")) for m in methods)
+        known = all_methods()
+        return any(needs_edges(m) or (crossed and m in known and known[m].pool == CROSS) for m in methods)
+
+    def networks_of(self, methods: Iterable[str]) -> tuple[Network, ...]:
+        """Tuned networks that methods are, are made of or stand on, the one that sets the floor first."""
+        known = all_methods()
+        found: dict[Network, None] = {}
+        for name in methods:
+            method = known.get(name)
+            found |= dict.fromkeys((FLOOR,) if method is None else method.networks)  # one's own stands on the floor
+            if method is not None and method.pool in (TABULAR, GRAPH):
+                found |= dict.fromkeys(pool_networks(method.pool, self.graph_kinds))
+        return tuple(sorted(found, key=lambda network: network != FLOOR))
 
 
 def llm_hash(settings: LLMSettings) -> str:
-    """Hash of all that determines text experts: base (of a folder its files), settings, code and libraries."""
-    apart = {"tasks", "splits", "seeds", "methods", "device", "with_graph"}
+    """Hash of all that determines text experts: the base and its numbers, settings, code and libraries."""
+    from llm_experts.bases.identify import base_key_of
+
+    apart = {"tasks", "splits", "seeds", "methods", "base", "dtype", "quantisation", "device", "with_graph"}
     facts = settings.model_dump(mode="json", exclude=apart)
-    folder = Path(settings.base).expanduser()
-    base = settings.base
-    if settings.base == "nano":
-        from llm_experts.bases.nano import nano_hash
-
-        base = nano_hash()
-    elif folder.is_dir():
-        from llm_experts.bases.identify import hash_of
-
-        base = hash_of(folder)
-    return hash_json([facts, base, source_hash("llm_experts", "benchmarks/methods/text.py"), llm_library_versions()])
+    base = base_key_of(settings.base, settings.dtype, settings.quantisation, settings.device)
+    return hash_json([facts, base, text_hash(), llm_library_versions()])
 
 
 def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
@@ -177,16 +180,16 @@ def methods_of(suite: Suite, task: str) -> tuple[str, ...]:
     return tuple(method_id(m) for m in suite.methods if graph or not needs_edges(m))
 
 
-@cache
 def needs_edges(method: str) -> bool:
     """Whether a method is one of graphs."""
-    return method in GRAPH_METHODS or (method in BASELINES and baselines.needs_edges(method))
+    found = all_methods().get(method)
+    return found is not None and found.edges
 
 
 def baseline_code(suite: Suite) -> tuple[tuple[str, str], ...]:
-    """Hash of all that determines each baseline and own method of a suite: its file, what it stands on, libraries."""
-    helpers = sorted(f"benchmarks/methods/baselines/{path.name}" for path in BASELINE_FOLDER.glob("_*.py"))
-    shared = [source_hash(*BASELINE_BASE, *helpers), baseline_library_versions()]
-    shipped = [(m, source_hash(f"benchmarks/methods/baselines/{m}.py")) for m in suite.methods if m in BASELINES]
+    """Hash of all that determines each baseline and own method of a suite beside the job: its files, libraries."""
+    known = baseline_names()
+    shipped = [(m, baseline_hash(m)) for m in suite.methods if m in known]
     own = [(method_id(m), own_hash(m)) for m in suite.methods if is_own(m)]
-    return tuple((name, hash_json([code, *shared])) for name, code in (*shipped, *own))
+    libraries = baseline_library_versions()
+    return tuple((name, hash_json([code, libraries])) for name, code in (*shipped, *own))

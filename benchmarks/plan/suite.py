@@ -5,39 +5,18 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from benchmarks.methods.baselines import BASELINES
-from benchmarks.methods.own_method import is_own, own_id
+from benchmarks.methods.baselines import baseline_names
+from benchmarks.methods.families import graph_families
+from benchmarks.methods.own_method import is_own
+from benchmarks.methods.registry import graph_methods, method_id, tabular_methods, text_methods
 from foundation.hashing import hash_json
 
 SUITES = Path(__file__).resolve().parent.parent / "suites"
-
-METHODS = (
-    "mixture", "gate_dense", "gate_top2", "static_simplex", "uniform", "best_single",
-    "utility", "result", "procedural", "result_lambda0", "procedural_lambda0", "combined_mlp",
-)  # fmt: skip
-"""The tabular experts, their mixtures and what these must beat, in the order of the leaderboard."""
-
-GRAPH_KINDS = ("gcn", "gin", "sage")
-GRAPH_MIXTURES = ("graph_gate_dense", "graph_static_simplex", "graph_uniform", "graph_best_single")
-GRAPH_METHODS = (
-    *GRAPH_MIXTURES,
-    *(f"{kind}_{role}" for kind in GRAPH_KINDS for role in ("utility", "result", "procedural")),
-    *(f"{kind}_{role}_lambda0" for kind in GRAPH_KINDS for role in ("result", "procedural")),
-)
-"""Graph experts and their mixtures with the tabular experts; only on tasks with edges."""
-
-LLM_METHODS = (
-    "llm_mixture", "llm_gate_dense", "llm_static_simplex", "llm_uniform", "llm_best_single",
-    "llm_bank", "llm_svf_search", "llm_dispatch",
-    "llm_utility", "llm_result", "llm_procedural", "llm_result_lambda0", "llm_procedural_lambda0",
-    "llm_rslora", "llm_dora", "llm_lora_fa", "llm_ia3", "llm_svf", "llm_prefix", "llm_soft_prompt", "llm_base",
-    "cross_gate_dense", "cross_static_simplex", "cross_uniform", "cross_best_single",
-)  # fmt: skip
-"""Methods that read rows as text, and mixtures of them with tabular experts, in the order of the leaderboard."""
 
 
 class SuiteError(ValueError):
@@ -68,17 +47,17 @@ class LLMSettings(BaseModel):
         default=False, description="mixtures of both families hold the suite's graph experts too, where there are edges"
     )
     bias_items: int = Field(default=0, ge=0, description="items of each language bias set, on the first split; 0: none")
-    methods: tuple[str, ...] = Field(default=LLM_METHODS, min_length=1)
+    methods: tuple[str, ...] = Field(default_factory=text_methods, min_length=1)
 
     @field_validator("methods")
     @classmethod
     def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        return _checked(methods, LLM_METHODS)
+        return _checked(methods, text_methods())
 
 
-def method_id(method: str) -> str:
-    """Name of a method in tables: an own one goes by the name of its function, wherever its file lies."""
-    return own_id(method) if is_own(method) else method
+def table_methods() -> tuple[str, ...]:
+    """Methods of the tabular half of a suite, in the order of the leaderboard."""
+    return (*tabular_methods(), *graph_methods(), *baseline_names())
 
 
 def _checked(methods: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,6 +65,18 @@ def _checked(methods: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...
     if unknown:
         raise ValueError(f"there is no method {', '.join(unknown)}; known are {', '.join(known)}")
     return methods
+
+
+def _graph_family(name: str) -> str:
+    known = graph_families()
+    if name not in known:
+        *others, last = map(repr, known)
+        expected = f"{', '.join(others)} or {last}" if others else last
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+    return name
+
+
+GraphFamily = Annotated[str, AfterValidator(_graph_family)]
 
 
 class Suite(BaseModel):
@@ -108,13 +99,13 @@ class Suite(BaseModel):
     folds: int = Field(default=5, ge=2, description="folds of the out-of-fold outputs that gates learn from")
     use_sensitive: tuple[Literal["keep", "drop"], ...] = ("keep",)
     methods: tuple[str, ...] = Field(
-        default=(*METHODS, *GRAPH_METHODS, *BASELINES),
+        default_factory=table_methods,
         description="built-in methods, baselines, and own ones as path/to/file.py:factory",
     )
     settings: Literal["tuned", "published"] = Field(
         default="tuned", description="published: methods that state the settings of their paper are not tuned"
     )
-    graph_kinds: tuple[Literal["gcn", "gin", "sage"], ...] = Field(
+    graph_kinds: tuple[GraphFamily, ...] = Field(
         default=("gcn",), description="graph experts that mixtures hold beside the tabular ones"
     )
     graph_layers: Literal[1, 2] = 1
@@ -132,7 +123,7 @@ class Suite(BaseModel):
     @field_validator("methods")
     @classmethod
     def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        _checked(tuple(m for m in methods if not is_own(m)), (*METHODS, *GRAPH_METHODS, *BASELINES))
+        _checked(tuple(m for m in methods if not is_own(m)), table_methods())
         ids = [method_id(m) for m in methods]
         twice = [name for name in dict.fromkeys(ids) if ids.count(name) > 1]
         if twice:
@@ -211,11 +202,12 @@ def load_suite(name: str, *, text: bool = True, **overrides: Any) -> Suite:
 def _text_half(half: dict[str, Any] | None, settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any] | None:
     """The text half of a suite after overrides; None when nothing is left of it. Moves its methods out of ``given``."""
     asked = tuple(given.get("methods", ()))
-    chosen = tuple(method for method in asked if method in LLM_METHODS)
+    known = text_methods()
+    chosen = tuple(method for method in asked if method in known)
     if half is None:
         return None
     if asked:
-        given["methods"] = tuple(method for method in asked if method not in LLM_METHODS)
+        given["methods"] = tuple(method for method in asked if method not in known)
     tasks = [task for task in half["tasks"] if task in given["tasks"]] if "tasks" in given else half["tasks"]
     if not tasks or (asked and not chosen):
         return None

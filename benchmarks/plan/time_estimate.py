@@ -13,11 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from benchmarks.methods.baselines import BASELINES
+from benchmarks.methods.baselines import baseline_names
+from benchmarks.methods.experts import network_rate
+from benchmarks.methods.families import families
+from benchmarks.methods.method import Rate, network_name
+from benchmarks.methods.registry import all_methods
 from benchmarks.plan.job import Job
-from benchmarks.plan.suite import GRAPH_METHODS, GRAPH_MIXTURES, LLM_METHODS, METHODS
+from experts.roles import Role
 from tasks.card import CardError
 from tasks.registry import resolve, row_cap, task_name
 
@@ -30,45 +34,12 @@ STEPS = 1500
 FOLDER = re.compile(r"(?P<place>.+)_split\d+_[0-9a-f]{12}")
 
 
-@dataclass(frozen=True)
-class Rate:
-    """Measured reference seconds: ``fixed + slope · training rows / 10,000``, per trial where ``per_trial``."""
+SCORE = Rate(0.2, 0.6)
+"""Per cell: reasons, intervals and nulls."""
 
-    fixed: float
-    slope: float
-    per_trial: bool = False
+OWN = Rate(1.0, 1.0, per_trial=True)
+"""A method of the user's own."""
 
-    def seconds(self, rows: float, trials: int) -> float:
-        """Seconds at a number of training rows and trials."""
-        return (self.fixed + self.slope * rows / 10_000) * (trials if self.per_trial else 1)
-
-
-RATES = {
-    "network": Rate(0.15, 0.10, per_trial=True),
-    "graph": Rate(0.2, 0.3, per_trial=True),
-    "mixture": Rate(1.5, 2.0),
-    "twin": Rate(1.0, 0.8),
-    "text": Rate(8.0, 30.0),
-    "score": Rate(0.2, 0.6),
-    "constant": Rate(0.0, 0.0),
-    "logistic_regression": Rate(0.01, 0.01, per_trial=True),
-    "reweighing": Rate(0.01, 0.01, per_trial=True),
-    "correlation_remover": Rate(0.15, 0.02, per_trial=True),
-    "threshold_optimizer": Rate(0.05, 0.15, per_trial=True),
-    "lightgbm": Rate(0.02, 0.2, per_trial=True),
-    "gradient_boosting": Rate(0.1, 0.25, per_trial=True),
-    "grid_search": Rate(0.07, 0.06, per_trial=True),
-    "exponentiated_gradient": Rate(0.45, 0.2, per_trial=True),
-    "exponentiated_gradient_trees": Rate(0.45, 0.75, per_trial=True),
-    "adversarial_mitigation": Rate(1.2, 0.2, per_trial=True),
-}
-"""By kind of part, or by baseline; ``score`` is per cell: reasons, intervals and nulls."""
-
-OTHER = Rate(1.0, 1.0, per_trial=True)
-"""Any other baseline, and own methods."""
-
-TWINS = ("result_lambda0", "procedural_lambda0")
-NETWORKS = {"utility": "utility", "result": "result", "procedural": "procedural", "combined_mlp": "combined"}
 ROWS_POWER = 0.35
 """Time of fixed numbers of steps grows slowly with rows: measured between 500 and 24,000 training rows."""
 
@@ -166,7 +137,7 @@ class Clock:
             if not (part.startswith("tune ") and part in done):
                 total += self._part(part, job)
         rows = rows_of(job.task)
-        score = RATES["score"].seconds(rows, 1) * len(pending)
+        score = SCORE.seconds(rows, 1) * len(pending)
         return total + Span(score / SPREAD["rates"], score, score * SPREAD["rates"])
 
     def _part(self, part: str, job: Job) -> Span:
@@ -188,14 +159,7 @@ class Clock:
 
 def networks_of(job: Job, methods: Sequence[str]) -> list[str]:
     """Ledger entries of the networks that methods need."""
-    mixtures = [m for m in methods if m in METHODS and m not in NETWORKS and m not in TWINS]
-    mixed = mixtures or any(m in GRAPH_MIXTURES or m in LLM_METHODS for m in methods)
-    roles = ["utility"] if any(m in BASELINES or m in dict(job.own) for m in methods) else []
-    roles += [NETWORKS[m] for m in methods if m in NETWORKS]
-    roles += [m.removesuffix("_lambda0") for m in methods if m in TWINS]
-    roles += ["utility", "result", "procedural"] if mixed else []
-    graph = [m.removesuffix("_lambda0") for m in methods if m in GRAPH_METHODS and m not in GRAPH_MIXTURES]
-    return [f"tune {name}" for name in dict.fromkeys([*roles, *graph])]
+    return [f"tune {network_name(*network)}" for network in job.networks_of(methods)]
 
 
 def _scaled(earlier: Earlier, part: str, job: Job) -> float:
@@ -203,7 +167,7 @@ def _scaled(earlier: Earlier, part: str, job: Job) -> float:
     effort = 1.0
     if part.startswith("tune "):
         effort = job.trials / earlier.trials * _steps(job) / earlier.steps
-    elif part.removeprefix("method ") in BASELINES:
+    elif part.removeprefix("method ") in baseline_names():
         effort = job.trials / earlier.trials
     seconds: float = earlier.seconds[part] * effort * (rows_of(job.task) / earlier.rows) ** ROWS_POWER
     return seconds
@@ -212,20 +176,18 @@ def _scaled(earlier: Earlier, part: str, job: Job) -> float:
 def _built_in(part: str, job: Job) -> float:
     rows, (what, _, name) = rows_of(job.task), part.partition(" ")
     if what == "tune":
-        kind = "graph" if name.startswith(("gcn", "gin", "sage")) else "network"
-        return RATES[kind].seconds(rows, job.trials) * _steps(job) / STEPS
-    if name in NETWORKS or (name in GRAPH_METHODS and name not in GRAPH_MIXTURES and not name.endswith("_lambda0")):
+        return _network_rates()[name].seconds(rows, job.trials) * _steps(job) / STEPS
+    method = all_methods().get(name)
+    if method is not None and method.tuned:
         return 0.0  # tuned already: that is the network's own entry
-    rate = _rate(name)
+    rate = OWN if method is None else method.rate
     return rate.seconds(rows, job.trials) * (1 if rate.per_trial else job.seeds)
 
 
-def _rate(method: str) -> Rate:
-    if method in LLM_METHODS:
-        return RATES["text"]
-    if method in METHODS or method in GRAPH_METHODS:
-        return RATES["twin" if method.endswith("_lambda0") else "mixture"]
-    return RATES.get(method, OTHER)
+def _network_rates() -> dict[str, Rate]:
+    """By name of a tuned network."""
+    roles = get_args(Role)
+    return {network_name(role, f.name): network_rate(f) for f in families().values() for role in roles}
 
 
 def _steps(job: Job) -> int:

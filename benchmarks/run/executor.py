@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmarks.run.notify import Notify
+
 if TYPE_CHECKING:
     from benchmarks.plan.job import Job
     from benchmarks.run.failure import Failure
-
-Notify = Callable[[str, str, float], None]
-"""(job name, stage, share of the job that is done) → shown as progress."""
 
 ATTEMPTS = 3  # a worker that dies (out of memory, killed) takes its job with it; the job resumes from its stages
 
@@ -47,7 +46,7 @@ class Executor(Protocol):
 
 def attempt(job: Job, folder: Path, notify: Notify) -> Outcome:
     """Run one job; what goes wrong inside becomes the outcome's error."""
-    from benchmarks.run.stages import run_job
+    from benchmarks.run.compute import run_job
 
     try:
         return Outcome(job, failures=tuple(run_job(job, folder, notify)))
@@ -125,7 +124,7 @@ def make_executor(workers: int) -> Executor:
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from benchmarks.plan.environment import limit_threads
+    from benchmarks.run.threads import limit_threads
 
     limit_threads()
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime
+import math
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.cells.cell import Cell, predictions_frame
 from benchmarks.plan.environment import code_version, environment_hash, peak_memory_mib
 from benchmarks.plan.job import Job
-from benchmarks.run.cell import Cell, predictions_frame
-from benchmarks.run.executor import Notify
 from benchmarks.run.failure import Failure
-from benchmarks.run.ledger import Ledger
-from benchmarks.run.levels import Trained, level_rows, trial_rows
+from benchmarks.run.levels import level_rows, trial_rows
+from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
+from benchmarks.run.stages.maker import Maker
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from experts.networks.mlp import MLPExpert
@@ -29,63 +30,13 @@ from metrics.evidence import Evidence
 from metrics.score import score_many
 from moe.mixture import Mixture
 from moe.routing import Routed, routing_report
-from tasks.task import Task, TaskView
+from tasks.task import Task
 
 RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}
 """Bootstrap samples and shuffles of each part; validation rows choose, and only their estimates are looked at."""
 
 REPEATED = (200, 100)
 """The same for further seeds, which are there for their estimates: intervals on the pages are those over splits."""
-
-EXPLAIN_SHARE, SCORE_SHARE = 0.85, 0.95  # of a job's time, roughly; only the progress bar looks at them
-
-
-class Maker(Protocol):
-    """Fits methods, and knows what is to be said of each in its cell."""
-
-    view: TaskView
-    ledger: Ledger
-
-    def method(self, name: str) -> Expert:
-        """The fitted model of a method."""
-        ...
-
-    @property
-    def unmitigated(self) -> float | None:
-        """Validation gap fair_res@1 of the utility expert; None if not estimable."""
-        ...
-
-    def trained(self, method: str) -> Trained | None:
-        """Probabilities of every trained configuration of a method; None where there is only the chosen one."""
-        ...
-
-    def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
-        """Compute at once what the metrics will ask of several models on rows."""
-        ...
-
-    def role(self, method: str, expert: Expert) -> str:
-        """The role under which a method is listed."""
-        ...
-
-    def params(self, method: str) -> dict[str, Any]:
-        """What was chosen, for the tracker's parameter table."""
-        ...
-
-    def curves(self, method: str) -> dict[str, list[tuple[int, float]]]:
-        """Curves by stage: metric name → (step, value); trials are steps of the tuning stage."""
-        ...
-
-    def parts_of(self, method: str) -> tuple[str, ...]:
-        """Ledger entries that a method's model is made of."""
-        ...
-
-    def cost(self, method: str, expert: Expert) -> dict[str, Any]:
-        """Costs beside time and memory."""
-        ...
-
-    def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:
-        """Further tables of the cell, and files beside it."""
-        ...
 
 
 @contextmanager
@@ -198,14 +149,14 @@ def _cost(job: Job, maker: Maker, method: str, expert: Expert) -> dict[str, Any]
     }
 
 
-def parameter_count(expert: Expert) -> int:
-    """Fitted numbers of a model: network weights, a mixture's experts and gate, a baseline's own count."""
+def parameter_count(expert: Expert) -> float:
+    """Fitted numbers of a model: network weights, a mixture's experts and gate, others' own count; nan if unknown."""
     if isinstance(expert, Mixture):
         tensors = [value for value in vars(expert.gate).values() if isinstance(value, torch.Tensor)]
         return sum(parameter_count(e) for e in expert.experts) + sum(t.numel() for t in tensors)
     if isinstance(expert, MLPExpert):
         return expert.parameters.theta.numel()
-    return int(expert.parameter_count)  # type: ignore[attr-defined]
+    return getattr(expert, "parameter_count", math.nan)
 
 
 def _add_routing(cell: Cell, task: Task, mixture: Routed) -> None:

@@ -16,8 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.cells.cell import Cell
+from benchmarks.cells.reading import read_cell
 from benchmarks.plan.environment import code_version, environment_hash
-from benchmarks.run.cell import Cell
 from foundation.files import write_json
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Tracker:
         if known:
             return known
         with quiet():
-            cell = Cell.load(folder)
+            cell = read_cell(folder)
             run_id = self._finished_runs.get(cell.key) or self._create(cell, folder)
         write_json(folder / RECEIPT, {"uri": self.uri, "experiment": self.experiment, "run_id": run_id})
         return run_id

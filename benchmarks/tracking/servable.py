@@ -7,30 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.plan.environment import ROOT
-from foundation.files import write_json, write_text
+from foundation.discovery import ROOT
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
-
-    from experts.expert import Expert
-    from tasks.task import TaskView
 
 PACKAGES = ("foundation", "tasks", "metrics", "experts", "gates", "moe")
 """Code that travels with the model, so that it loads where fairmoe is not installed."""
 
 SERVING_LIBRARIES = ("numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "scipy", "torch")
-
-
-def save_servable(mixture: Expert, view: TaskView, folder: Path) -> None:
-    """Write the system, the encoder and the card: all that raw rows need to become predictions."""
-    system = folder / "mixture"
-    system.mkdir(parents=True)
-    mixture.save(system)
-    write_text(folder / "encoder.json", view.encoder.to_json())
-    write_text(folder / "card.json", view.card.model_dump_json(indent=2))
-    facts = {"task": view.name, "task_hash": view.hash, "use_sensitive": view.use_sensitive}
-    write_json(folder / "model.json", {**facts, "positive": view.card.label.meaning, "groups": list(view.group_names)})
 
 
 def log_model(run_id: str, folder: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.plan.suite import METHODS, Suite
+from benchmarks.methods.registry import tabular_methods
+from benchmarks.plan.suite import Suite
 from benchmarks.run.runner import RunSummary, run_suite
 from benchmarks.tracking.mlflow_store import quiet as quiet_mlflow
 
-TINY_METHODS = (*METHODS, "constant", "logistic_regression", "lightgbm", "reweighing")
+TINY_METHODS = (*tabular_methods(), "constant", "logistic_regression", "lightgbm", "reweighing")
 TINY = {"steps": 120, "eval_every": 40, "warm_up": 40, "rungs": ()}
 
 

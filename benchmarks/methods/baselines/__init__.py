@@ -6,13 +6,10 @@ A file ``benchmarks/methods/baselines/<method>.py``, here or in a plug-in folder
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from benchmarks.methods.baseline import Baseline
 from foundation.discovery import facts, items, load
 
 ROOM, ITEM = "benchmarks.methods.baselines", "METHOD"
-BASELINE_FOLDER = Path(__file__).parent
 
 
 def baseline_names() -> tuple[str, ...]:
@@ -35,7 +32,3 @@ def load_baseline(name: str) -> Baseline:
     """
     method: Baseline = load(ROOM, ITEM, name)
     return method
-
-
-BASELINES = baseline_names()
-"""Names of the baselines when the process began."""

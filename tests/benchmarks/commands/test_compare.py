@@ -17,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app
-from benchmarks.commands.paired_rows import compare_rows
+from benchmarks.predictions.paired_rows import compare_rows
 from benchmarks.run.failure import explain
 from benchmarks.run.runner import RunSummary, run_suite
 from metrics.evidence import Evidence

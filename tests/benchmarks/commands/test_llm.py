@@ -13,7 +13,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app
-from benchmarks.commands.llm import _constraint, _names, _overall
+from benchmarks.commands.llm.bias import _overall
+from benchmarks.commands.llm.loading import names_of
+from benchmarks.commands.llm.search import _constraint
 from benchmarks.run.failure import explain
 from llm_experts.adapters.registry import KINDS
 from llm_experts.bases.load import load_base
@@ -166,7 +168,7 @@ def test_a_mixture_of_less_than_two_experts_is_refused(expert: str) -> None:
 
 def test_experts_that_are_called_alike_are_told_apart() -> None:
     folders = [Path("x/german_split0/best"), Path("x/german_split1/best"), Path("x/german_split0/other")]
-    assert _names(folders) == ["german_split0/best", "german_split1/best", "other"]
+    assert names_of(folders) == ["german_split0/best", "german_split1/best", "other"]
 
 
 def test_examples_keep_their_asterisks() -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from benchmarks.cli import app
 from benchmarks.methods.baseline_tuning import tune_baseline
 from benchmarks.methods.own_method import OwnMethodError, is_own, load_own, own_hash, own_id, own_path
-from benchmarks.plan.suite import METHODS
+from benchmarks.methods.registry import tabular_methods
 from benchmarks.run.failure import explain
 from tasks.load import load_task
 
@@ -32,7 +32,7 @@ def write(folder: Path, text: str, name: str = "model.py") -> str:
 
 def test_what_is_an_own_method_and_what_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_own("my/model.py:make") and is_own("model.py") and not is_own("lightgbm")
-    assert not any(is_own(method) for method in METHODS)
+    assert not any(is_own(method) for method in tabular_methods())
     assert own_id("my/model.py:make") == own_id("/elsewhere/model.py:make") == "model.make"
     assert own_id("my model (2).py:Make") == "my-model-2-.Make"
     monkeypatch.chdir(tmp_path)

@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from benchmarks.methods.registry import tabular_methods, text_methods
 from benchmarks.plan.job import Job, llm_hash, needs_edges, plan
-from benchmarks.plan.suite import LLM_METHODS, METHODS, LLMSettings, Suite, SuiteError, load_settings, load_suite
-from benchmarks.run.runner import asked_cells
+from benchmarks.plan.suite import LLMSettings, Suite, SuiteError, load_settings, load_suite
+from benchmarks.run.collect import asked_cells
 from reports.table import RESULTS, Tables, missing_cells
 
+METHODS, LLM_METHODS = tabular_methods(), text_methods()
 CARDS = {"scm": "0" * 64, "german": "1" * 64, "compas:race": "2" * 64}
 
 
@@ -93,7 +95,7 @@ def test_an_llm_section_changes_no_tabular_key() -> None:
     [
         {"base": "some/model"}, {"dtype": "bfloat16"}, {"quantisation": "nf4"}, {"template": "list"}, {"start": 0},
         {"kind": "dora"}, {"trials": 3}, {"batch": 3}, {"kind_trials": 3}, {"budget": {"steps": 7}},
-        {"search": {"generations": 7}}, {"bias_items": 7},
+        {"search": {"generations": 7}}, {"bias_items": 7}, {"device": "cuda"},
     ],
 )  # fmt: skip
 def test_each_llm_setting_changes_the_keys_of_text_cells(change: dict[str, Any]) -> None:
@@ -102,9 +104,9 @@ def test_each_llm_setting_changes_the_keys_of_text_cells(change: dict[str, Any])
 
 
 @pytest.mark.parametrize(
-    "change", [{"tasks": ("german",)}, {"splits": 9}, {"methods": ("llm_base",)}, {"device": "cuda"}]
+    "change", [{"tasks": ("german",)}, {"splits": 9}, {"methods": ("llm_base",)}, {"dtype": "float32"}]
 )
-def test_where_and_how_many_do_not_change_the_keys_of_text_cells(change: dict[str, Any]) -> None:
+def test_where_how_many_and_what_is_meant_anyway_do_not_change_the_keys_of_text_cells(change: dict[str, Any]) -> None:
     one, other = jobs(suite())["german", 0], jobs(suite(change))["german", 0]
     assert one.cell_key("llm_base", 0) == other.cell_key("llm_base", 0)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.methods.baselines import BASELINES
-from benchmarks.plan.suite import GRAPH_METHODS, METHODS, Suite, SuiteError, load_suite, method_id, suite_names
+from benchmarks.methods.baselines import baseline_names
+from benchmarks.methods.registry import graph_methods, method_id, tabular_methods
+from benchmarks.plan.suite import Suite, SuiteError, load_settings, load_suite, suite_names
 from tasks.registry import names
 
 
@@ -26,7 +27,7 @@ def test_default_suite_is_the_promised_one() -> None:
 def test_full_suite_has_every_card_and_every_method() -> None:
     suite = load_suite("full")
     assert {task.split(":")[0] for task in suite.tasks} == set(names())
-    assert set(suite.methods) == {*METHODS, *GRAPH_METHODS, *BASELINES}
+    assert set(suite.methods) == {*tabular_methods(), *graph_methods(), *baseline_names()}
     assert (suite.splits, suite.seeds) == (10, 3)
 
 
@@ -75,3 +76,8 @@ def test_broken_toml_is_an_error_with_its_place(tmp_path: Path) -> None:
     path.write_text("name = \n")
     with pytest.raises(SuiteError, match="not valid TOML"):
         load_suite(str(path))
+
+
+def test_a_kind_of_graph_expert_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(SuiteError, match=r"graph_kinds\.0: Input should be 'gcn', 'gin' or 'sage'"):
+        load_settings("a test", {"name": "t", "tasks": ("scm",), "graph_kinds": ("gat",)})

@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
-from benchmarks.run.executor import Executor, InProcess, Notify, Outcome, Processes
+from benchmarks.run.executor import Executor, InProcess, Outcome, Processes
+from benchmarks.run.notify import Notify
 
 
 def jobs(count: int) -> list[Job]:

@@ -132,7 +132,7 @@ KILLER = """
 import os, signal, sys
 from pathlib import Path
 from rich.console import Console
-from benchmarks.run import stages
+from benchmarks.run.compute import run_job
 from benchmarks.run.executor import InProcess
 from benchmarks.plan.job import plan
 from tasks.registry import resolve
@@ -143,7 +143,7 @@ def notify(job, stage, share):
     if stage == target and (stage.split()[0] != "tune" or share >= float(sys.argv[3])):
         os.kill(os.getpid(), signal.SIGKILL)
 (job,) = plan(tiny_suite(seeds=int(sys.argv[4])), {"scm": resolve("scm").card.hash})
-stages.run_job(job, Path(sys.argv[1]) / "jobs", notify)
+run_job(job, Path(sys.argv[1]) / "jobs", notify)
 """
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.methods.baselines import BASELINES, adversarial_mitigation, load_baseline, needs_edges
+from benchmarks.methods.baselines import adversarial_mitigation, baseline_names, load_baseline, needs_edges
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from metrics.points import point_values
 from tasks.load import load_task
 from tasks.task import TaskView
 
+BASELINES = baseline_names()
 TABULAR = tuple(name for name in BASELINES if not load_baseline(name).graph)
 LIBRARIES = {"exponentiated_gradient", "exponentiated_gradient_trees", "grid_search", "threshold_optimizer"}
 SCM = load_task("scm", rows=600)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from benchmarks.run.cell import Row
+from benchmarks.cells.cell import Row
 from llm_experts.bias import LMScorer, MixtureScorer, RememberingScorer, Scorer, dispatched, score_bias
 from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture
 from llm_experts.reading.expert import LLMExpert
 from moe.mixture import Mixture
-from reports.table import FURTHER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +21,10 @@ if TYPE_CHECKING:
     from llm_experts.reading.template_spread import TemplateSpread
     from llm_experts.search import SearchResult
     from tasks.task import TaskView
+
+
+BIAS_COLUMNS = ("set", "metric", "category", "estimate", "low", "high", "status", "reason", "seed")
+"""What ``bias.csv`` takes over from a scored row as it is; its seed is that of the drawn items, not the cell's."""
 
 
 def leaves_of(expert: Expert) -> list[LLMExpert]:
@@ -62,8 +65,7 @@ class BiasSets:
 
     def _scored(self, scorer: Scorer) -> list[Row]:
         rows = score_bias(scorer, limit=self._items, seed=self._seed)
-        columns = (*FURTHER["bias"].columns,)
-        return [{**{c: row[c] for c in columns if c in row}, "items": row["n"]} for row in rows]
+        return [{**{column: row[column] for column in BIAS_COLUMNS}, "items": row["n"]} for row in rows]
 
     def _scorer(self, expert: Expert) -> Scorer | None:
         if isinstance(expert, LLMExpert):

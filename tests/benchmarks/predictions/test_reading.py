@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.commands.predictions import PredictionError, read_predictions
+from benchmarks.predictions.reading import PredictionError, read_predictions
 from tasks.load import load_task
 from tasks.task import Task
 from tests.benchmarks.test_cli import fairmoe

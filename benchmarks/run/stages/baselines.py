@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from benchmarks.methods.baseline_tuning import BaselineTuning, tune_baseline
-from benchmarks.methods.baselines import BASELINES, load_baseline
-from benchmarks.methods.networks import Tunings
+from benchmarks.methods.baseline_tuning import TunedBaseline, tune_baseline
+from benchmarks.methods.baselines import baseline_names, load_baseline
 from benchmarks.methods.own_method import load_own
-from benchmarks.run.executor import Notify
 from benchmarks.run.levels import Trained
+from benchmarks.run.notify import Notify
+from benchmarks.run.stages.tuned_experts import TunedExperts
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 
@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 class Baselines:
     """Methods that are neither experts nor mixtures of them, each made when it is first asked for."""
 
-    def __init__(self, job: Job, view: TaskView, folder: Path, tunings: Tunings, notify: Notify) -> None:
-        self.job, self.view, self._folder, self._tunings, self._notify = job, view, folder, tunings, notify
+    def __init__(self, job: Job, view: TaskView, folder: Path, experts: TunedExperts, notify: Notify) -> None:
+        self.job, self.view, self._folder, self._experts, self._notify = job, view, folder, experts, notify
         self._own = dict(job.own)
-        self._found: dict[tuple[str, int], BaselineTuning] = {}
+        self._found: dict[tuple[str, int], TunedBaseline] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the job's baselines and own methods."""
-        return tuple(method for method in self.job.methods if method in BASELINES or method in self._own)
+        known = baseline_names()
+        return tuple(method for method in self.job.methods if method in known or method in self._own)
 
-    def of(self, method: str, repeat: int) -> BaselineTuning:
+    def of(self, method: str, repeat: int) -> TunedBaseline:
         """The tuned method; in further repetitions its chosen parameters, fitted with another seed."""
         if (method, repeat) not in self._found:
             self._found[method, repeat] = self._tuned(method) if repeat == 0 else self._again(method, repeat)
@@ -61,18 +62,18 @@ class Baselines:
     def _baseline(self, method: str) -> Baseline:
         return load_own(self._own[method]) if method in self._own else load_baseline(method)
 
-    def _tuned(self, method: str) -> BaselineTuning:
+    def _tuned(self, method: str) -> TunedBaseline:
         baseline = self._baseline(method)
         found = tune_baseline(
             baseline, self.view, seed=self._seed(method, 0), trials=self.job.trials,
-            floor=self._tunings.floor(), epsilon=self.job.epsilon,
+            floor=self._experts.floor(), epsilon=self.job.epsilon,
             published=self.job.settings == "published",
             progress=lambda done, total: self._notify(self.job.name, f"{method} {done}/{total}", 0.6),
         )  # fmt: skip
         write_json(self._path(method), {"params": dict(found.params), "best_trial": found.best_trial})
         return found
 
-    def _again(self, method: str, repeat: int) -> BaselineTuning:
+    def _again(self, method: str, repeat: int) -> TunedBaseline:
         """The chosen parameters with another seed; they are on disk when the first repetition was finished before."""
         path = self._path(method)
         if (method, 0) not in self._found and path.exists():
@@ -82,7 +83,7 @@ class Baselines:
             facts = {"params": first.params, "best_trial": first.best_trial}
         baseline = self._baseline(method)
         expert = baseline.fit(self.view, facts["params"], self._seed(method, repeat))
-        return BaselineTuning("result" if baseline.fair else "utility", expert, facts["params"], facts["best_trial"])
+        return TunedBaseline("result" if baseline.fair else "utility", expert, facts["params"], facts["best_trial"])
 
     def _seed(self, method: str, repeat: int) -> int:
         return derive_seed(self.job.seed_of(repeat), method)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.run.executor import Notify
+from benchmarks.methods.method import Network, network_name
 from benchmarks.run.ledger import Ledger
+from benchmarks.run.notify import TUNING_SHARE, Notify
 from experts.expert import ROLES, Role
 from experts.families.registry import PLAIN, family_named
 from experts.networks.trainer import Budget
@@ -23,14 +24,8 @@ if TYPE_CHECKING:
     from experts.tuning.tuner import Tuner
     from tasks.task import TaskView
 
-TUNING_SHARE = 0.45
-"""Of a job's time, roughly; only the progress bar looks at it."""
 
-Network = tuple[Role, str]
-"""A role and the family of its experts, of :mod:`experts.families`."""
-
-
-class Tunings:
+class TunedExperts:
     """The tuned experts of a job, each made when it is first asked for.
 
     The first seed (repetition 0) has one Optuna study per role; the chosen configuration is then trained again with
@@ -121,8 +116,3 @@ class Tunings:
     def summarise(self) -> None:
         """Write the summary of the three roles of the tabular experts."""
         write_summary([self.of(role, 0) for role in ROLES], self.folder)
-
-
-def network_name(role: Role, family: str) -> str:
-    """Name of a tuned network, which is also that of its method."""
-    return role if family == PLAIN else f"{family}_{role}"

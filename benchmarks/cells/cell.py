@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,18 +51,6 @@ class Cell:
     def save(self, folder: Path) -> None:
         """Write ``cell.json``; infinities and nan become null."""
         write_json(folder / "cell.json", finite(asdict(self)))
-
-    @classmethod
-    def load(cls, folder: Path) -> Cell:
-        """Read a finished cell; null becomes nan in number columns."""
-        from reports.table import NUMBERS
-
-        data = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
-        cell = cls(**data)
-        for row in itertools.chain(cell.results, cell.groups, cell.routing, *cell.tables.values()):
-            for column in NUMBERS & row.keys():
-                row[column] = math.nan if row[column] is None else float(row[column])
-        return cell
 
 
 def predictions_frame(view: TaskView, parts: dict[str, tuple[torch.Tensor, Evidence]]) -> pd.DataFrame:

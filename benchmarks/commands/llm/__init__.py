@@ -1,0 +1,1 @@
+"""Verbs of ``fairmoe llm``, one file each."""

@@ -1,0 +1,15 @@
+"""``fairmoe llm``: base models, adapter experts on rows written as text, their language bias, searched mixtures."""
+
+from __future__ import annotations
+
+import typer
+
+from benchmarks.commands.llm import adapters, base, bias, evaluate, search, train
+
+app = typer.Typer(no_args_is_help=True, help="Text experts: adapters on a frozen language model, on the same rows.")
+app.command("base")(base.base)
+app.command("adapters")(adapters.adapters)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("bias")(bias.bias)
+app.command("search")(search.search)

@@ -1,0 +1,50 @@
+"""``fairmoe llm base``: load a base model and say what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.commands.llm.loading import load
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation
+from benchmarks.commands.llm.showing import pretraining, print_facts
+
+
+def base(
+    base: BaseName = "nano",
+    dtype: Dtype = "auto",
+    quantisation: Quantisation = "none",
+    device: Device = "auto",
+    corpus: Annotated[
+        list[Path] | None, typer.Option(help="Text file that nano reads beside the generated texts (repeatable).")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Cache folder of nano; a new one pretrains it anew.")] = None,
+) -> None:
+    """Load a base model, pretraining nano if it is not in the cache, and say what it is.
+
+    Examples: fairmoe llm base · fairmoe llm base --base Qwen/Qwen3-0.6B --dtype bfloat16 --quantisation nf4
+    """
+    from rich.console import Console
+
+    console = Console()
+    facts: dict[str, Any] = {}
+    name = base
+    if base == "nano":
+        from llm_experts.bases.nano import ensure_nano, nano_facts
+
+        with pretraining(console) as progress:
+            folder = ensure_nano(cache, progress, tuple(corpus or ()))
+        facts, name = nano_facts(folder), str(folder)
+    elif corpus or cache:
+        raise typer.BadParameter("--corpus and --cache belong to nano, which is pretrained here.")
+    loaded = load(name, dtype, quantisation, device, console)
+    facts = {
+        **facts, "weights": loaded.hash, "layers": loaded.n_layers, "hidden size": loaded.hidden_size,
+        "context": loaded.context, "dtype": str(loaded.model.dtype).removeprefix("torch."),
+        "device": str(loaded.device), "quantisation": loaded.quantisation,
+        "parameters": sum(p.numel() for p in loaded.model.parameters()),
+    }  # fmt: skip
+    print_facts(f"base {base}", facts, console)
+    console.print("Next: fairmoe llm train --task german --role utility")

@@ -1,0 +1,83 @@
+"""``fairmoe llm bias``: language bias sets of a base, adapters and their mixture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmarks.commands.llm.loading import experts_of, load, names_of
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def bias(
+    experts: Annotated[list[Path] | None, typer.Argument(help="Folders of experts; the base is always scored.")] = None,
+    base: BaseName = "nano",
+    dtype: Dtype = "auto",
+    quantisation: Quantisation = "none",
+    device: Device = "auto",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only these sets: bbq, crows_pairs, stereoset, winobias.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items of each set (drawn by strata); default: all.")] = None,
+    mixture: Annotated[bool, typer.Option(help="Also score the uniform mixture of the experts.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the items that are drawn and of the intervals.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="Also write all rows as CSV.")] = None,
+) -> None:
+    """Score BBQ, CrowS-Pairs, StereoSet and WinoBias for a base, adapters and their mixture, with intervals.
+
+    Examples: fairmoe llm bias --limit 200 · `fairmoe llm bias results/llm/*/*_best --mixture`
+    """
+    import pandas as pd
+    import torch
+    from rich.console import Console
+
+    from foundation.files import write_text
+    from llm_experts.bias import SETS, LMScorer, MixtureScorer, RememberingScorer, score_bias
+
+    console, folders = Console(), experts or []
+    if mixture and len(folders) < 2:
+        raise typer.BadParameter(f"--mixture needs at least two experts, {len(folders)} given; name their folders.")
+    loaded = load(base, dtype, quantisation, device, console)
+    scorers: dict[str, Any] = {base: LMScorer.of(loaded)}
+    for name, expert in zip(names_of(folders), experts_of(folders, loaded), strict=True):
+        adapter = expert.adapter
+        made = LMScorer.of(loaded) if adapter is None else LMScorer.with_adapter(loaded, adapter)
+        scorers[name] = RememberingScorer(made)
+    if mixture:
+        members = list(scorers.values())[1:]
+        scorers["uniform mixture"] = MixtureScorer(members, torch.full((len(members),), 1 / len(members)))
+    rows = []
+    for name, scorer in scorers.items():
+        with console.status(f"scoring {name}"):
+            rows += [{"model": name, **row} for row in score_bias(scorer, tuple(only or SETS), limit, seed)]
+    _print_bias(_overall(rows), console)
+    if output is not None:
+        write_text(output, pd.DataFrame(rows).to_csv(index=False))
+        console.print(f"written: {output}", soft_wrap=True)
+
+
+def _overall(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of whole sets: BBQ's is the mean over its categories, the others' are all their items."""
+    return [row for row in rows if row["category"] in ("macro", "all")]
+
+
+def _print_bias(rows: list[dict[str, Any]], console: Console) -> None:
+    import math
+
+    from rich.table import Table
+
+    table = Table(title="language bias sets")
+    for column in ("model", "set", "metric", "estimate", "95 % interval", "items", "status"):
+        table.add_column(column)
+    for row in rows:
+        known = math.isfinite(row["estimate"])
+        interval = f"{row['low']:.3f} … {row['high']:.3f}" if math.isfinite(row["low"]) else "–"
+        status = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
+        estimate = f"{row['estimate']:.3f}" if known else "–"
+        table.add_row(row["model"], row["set"], row["metric"], estimate, interval, f"{row['items']}", status)
+    console.print(table)

@@ -1,0 +1,44 @@
+"""``fairmoe llm evaluate``: score an expert on test rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.commands.llm.loading import experts_of, load
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName
+
+
+def evaluate(
+    expert: Annotated[Path, typer.Argument(help="Folder of an expert that 'fairmoe llm train' wrote.")],
+    task: TaskName,
+    base: BaseName = "nano",
+    dtype: Dtype = "auto",
+    quantisation: Quantisation = "none",
+    device: Device = "auto",
+    split: Split = 0,
+    seed: Seed = 0,
+) -> None:
+    """Score an expert on the test rows of a task: every fixed metric with its interval.
+
+    Example: fairmoe llm evaluate results/llm/german_split0_seed0/german_llm_lora_utility_best --task german
+    """
+    from rich.console import Console
+
+    from benchmarks.commands.score_table import print_table
+    from experts.evidence import collect_evidence
+    from metrics.score import score
+    from tasks.load import load_task
+
+    console = Console()
+    found = experts_of([expert], load(base, dtype, quantisation, device, console))[0]
+    loaded = load_task(task, split=split, seed=seed)
+    rows = loaded.split.test
+    with console.status(f"reading {len(rows)} test rows, each column left out once"):
+        evidence = collect_evidence(found, loaded.view(), rows)
+    scores = score(evidence, loaded.labels[rows], loaded.groups[rows], loaded.group_names, seed=seed)
+    print_table({"task": loaded.name, "protocol": "robust", "split": split, "rows": len(rows)}, scores)
+    mass = found.answer_mass(loaded.view(), loaded.split.validation)
+    console.print(f"answer mass on validation rows: mean {mass.mean:.3f}, below 0.1 on {mass.low:.0%} of them")

@@ -1,0 +1,46 @@
+"""The base and the experts that a command names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.commands.llm.showing import pretraining
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmarks.plan.suite import LLMSettings
+    from llm_experts.bases.base import Base
+    from llm_experts.reading.expert import LLMExpert
+
+
+def prepare_base(settings: LLMSettings, console: Console) -> None:
+    """Have the base of a suite ready before its jobs start: an error comes at once, and nano is pretrained once."""
+    load(settings.base, settings.dtype, settings.quantisation, settings.device, console)
+
+
+def load(name: str, dtype: str, quantisation: str, device: str, console: Console) -> Base:
+    """The base that a command names; nano is pretrained now if it never was."""
+    from benchmarks.run.stages.text import device_of
+    from llm_experts.bases.load import load_base
+
+    with pretraining(console) as progress:
+        return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device), progress=progress)
+
+
+def experts_of(folders: list[Path], base: Base) -> list[LLMExpert]:
+    """Experts of folders; those that read alike share a reader."""
+    from llm_experts.reading.expert import load_llm_expert
+
+    found: list[LLMExpert] = []
+    for folder in folders:
+        found.append(load_llm_expert(folder, base, [expert.reader for expert in found]))
+    return found
+
+
+def names_of(folders: list[Path]) -> list[str]:
+    """Names of experts in tables: their folders', with those that they lie in where two are called alike."""
+    found = [folder.resolve() for folder in folders]
+    short = [path.name for path in found]
+    return [n if short.count(n) == 1 else f"{p.parent.name}/{n}" for n, p in zip(short, found, strict=True)]

@@ -1,0 +1,15 @@
+"""Options that several verbs of ``fairmoe llm`` have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+BaseName = Annotated[str, typer.Option(help="nano (pretrained here, once), a Hugging Face id or a folder.")]
+Dtype = Annotated[str, typer.Option(help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16 or float16.")]
+Quantisation = Annotated[str, typer.Option(help="none, nf4 or int8 (bitsandbytes, on CPU and GPU).")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="Seed of split, trials and weights.")]
+TaskName = Annotated[str, typer.Option(help="Task, such as german or adult:sex@1000 (at most 1000 rows), or a card.")]
+Split = Annotated[int, typer.Option(min=0, help="Which repetition of the robust split.")]

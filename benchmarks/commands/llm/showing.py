@@ -1,0 +1,68 @@
+"""What the verbs of ``fairmoe llm`` show: progress, and facts as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def pretraining(console: Console) -> Any:
+    """Progress of a pretraining: appears with its first report."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def shown() -> Any:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("pretraining nano"), BarColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
+        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+            task: list[Any] = []
+
+            def report(now: Any) -> None:
+                if not task:
+                    task.append(bar.add_task("", total=1.0, loss=now.loss))
+                bar.update(task[0], completed=now.share, loss=now.loss)
+
+            yield report
+
+    return shown()
+
+
+def steps_shown(words: str, console: Console) -> Any:
+    """Progress of so many steps."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def shown() -> Any:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    return shown()
+
+
+def print_facts(title: str, facts: dict[str, Any], console: Console) -> None:
+    """Print names and values."""
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    table.add_column("what")
+    table.add_column("value", overflow="fold")
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            for key, item in value.items():
+                table.add_row(f"{name}: {key}", _word(item))
+        else:
+            table.add_row(name, _word(value))
+    console.print(table)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

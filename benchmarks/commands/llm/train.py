@@ -1,0 +1,82 @@
+"""``fairmoe llm train``: tune an adapter of one role."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from benchmarks.commands.llm.loading import load
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName
+from benchmarks.commands.llm.showing import print_facts, steps_shown
+
+
+def train(
+    task: TaskName,
+    role: Annotated[str, typer.Option(help="utility, result, procedural or combined.")] = "utility",
+    kind: Annotated[str, typer.Option(help="Kind of adapter; 'fairmoe llm adapters' lists them.")] = "lora",
+    base: BaseName = "nano",
+    dtype: Dtype = "auto",
+    quantisation: Quantisation = "none",
+    device: Device = "auto",
+    template: Annotated[str, typer.Option(help="How rows are written: sentence, list or record.")] = "sentence",
+    start: Annotated[
+        int | None, typer.Option(help="First layer that adapters change; default: the last of nano, 0 of others.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Tuning trials.")] = 12,
+    batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 6,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a trial; default: as in suites.")] = None,
+    epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
+    split: Split = 0,
+    seed: Seed = 0,
+    output: Annotated[Path, typer.Option(help="Output folder; trials found in it are kept.")] = Path("results/llm"),
+) -> None:
+    """Tune an adapter of one role on validation rows and save it in PEFT's format; test rows are not touched.
+
+    A fair role is tuned under the utility of the utility adapter, which is tuned first. Interrupt it at any time: the
+    same command goes on.
+
+    Examples: fairmoe llm train --task german · fairmoe llm train --task adult:sex@1000 --role result --kind svf
+    """
+    from rich.console import Console
+
+    from experts.expert import Role
+    from llm_experts.adapters.registry import kind_named
+    from llm_experts.reading.reader import Reader
+    from llm_experts.training.text_blocks import TaskTexts
+    from llm_experts.training.trainer import Budget
+    from llm_experts.training.tuning import stem, tune
+    from tasks.load import load_task
+    from tasks.templates import format_of
+
+    console = Console()
+    everywhere = kind_named(kind).needs_full_model
+    if role not in get_args(Role):
+        raise typer.BadParameter(f"There is no role {role!r}; choose one of {', '.join(get_args(Role))}.")
+    format_of(template)
+    loaded = load(base, dtype, quantisation, device, console)
+    view = load_task(task, split=split, seed=seed).view()
+    first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
+    texts = TaskTexts(view, Reader(loaded, template, first))
+    folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
+    budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
+    tuned: dict[str, Any] = {}
+    try:
+        for name in dict.fromkeys(("utility", role)):
+            with steps_shown(f"tune {name} {kind}", console) as progress:
+                tuned[name] = tune(
+                    texts, name, seed=seed, folder=folder, kind=kind, budget=budget, trials=trials, batch=batch,
+                    utility_floor=None if name == "utility" else tuned["utility"],
+                    epsilon=None if name == "utility" else epsilon, progress=progress,
+                )  # fmt: skip
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Finished batches of trials are kept: run the same command again to go on.")
+        raise typer.Exit(130) from None
+    chosen = tuned[role]
+    metrics = {k: v for k, v in chosen.best_metrics.items() if k in ("utility@1", "fair_res@1", "fair_proc@1")}
+    facts = {**chosen.best_params, **metrics, "parameters": chosen.expert.parameter_count, "feasible": chosen.feasible}
+    print_facts(f"{view.name}: {role} expert ({kind}), chosen on validation rows", facts, console)
+    place = folder / f"{stem(view.name, kind, role)}_best"
+    console.print(f"written: {place}", soft_wrap=True)
+    console.print(f"Next: fairmoe llm evaluate {place} --task {task} --split {split}", soft_wrap=True, highlight=False)

@@ -1,0 +1,100 @@
+"""What makes something a method: one record that suites, jobs, estimates, stages and pages read.
+
+A record is data: reading all of them imports no model library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experts.families.registry import PLAIN
+from experts.roles import Role
+
+Network = tuple[Role, str]
+"""A tuned role and the family of its experts, such as ("utility", "mlp")."""
+
+TABULAR, GRAPH, TEXT, CROSS = "tabular", "graph", "text", "cross"
+"""Pools of experts that gates mix: tabular ones; these and the suite's graph experts; those that read text; both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Seconds of a part of a job: ``fixed + slope · training rows / 10,000``, per trial where ``per_trial``."""
+
+    fixed: float
+    slope: float
+    per_trial: bool = False
+
+    def seconds(self, rows: float, trials: int) -> float:
+        """Seconds at a number of training rows and trials."""
+        return (self.fixed + self.slope * rows / 10_000) * (trials if self.per_trial else 1)
+
+
+FREE = Rate(0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A method: its words, what it needs, how it is made, what it costs.
+
+    Attributes
+    ----------
+    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, secondary, landmark, untrained, \
+code, reference, compared, levels
+        What pages say and draw: see :class:`reports.methods.MethodRow`, whose fields these are.
+    recipe : str
+        ``module:name`` of the :class:`benchmarks.run.stages.recipe.Recipe` that makes it; imported when it is made.
+    text : bool
+        Whether it belongs to the text half of a suite.
+    edges : bool
+        Whether it runs only where a task has edges.
+    role : Role or None
+        Role of the expert that it is, or whose twin it is.
+    tuned : bool
+        Whether it is a tuned network itself: its time is that of the network's own entry in the ledger.
+    networks : tuple of (role, family)
+        Tuned networks that it is or stands on, beside the members of its pool.
+    pool : str
+        "tabular", "graph", "text" or "cross": the experts that it mixes; "" for what is no mixture.
+    gate : str
+        Name of the gate that its weights come from.
+    adapter : str
+        Kind of its adapters; "" stands for that of the suite's three roles.
+    members : tuple of str
+        Further experts that it weighs, beside those of its pool.
+    rate : Rate
+        Time of its own entry in the ledger, where earlier jobs tell nothing.
+    """
+
+    id: str
+    label: str
+    about: str = ""
+    kind: str = "baseline"
+    family: str = ""
+    reads: str = "tabular"
+    colour: str = "ink"
+    explainer: str = ""
+    sensitive_at_prediction: bool = False
+    secondary: bool = False
+    landmark: bool = False
+    untrained: bool = False
+    code: str = ""
+    reference: str = ""
+    compared: tuple[tuple[str, str], ...] = ()
+    levels: tuple[tuple[str, str], ...] = ()
+    recipe: str
+    text: bool = False
+    edges: bool = False
+    role: Role | None = None
+    tuned: bool = False
+    networks: tuple[Network, ...] = ()
+    pool: str = ""
+    gate: str = ""
+    adapter: str = ""
+    members: tuple[str, ...] = ()
+    rate: Rate = FREE
+
+
+def network_name(role: Role, family: str) -> str:
+    """Name of a tuned network, which is also that of its method."""
+    return role if family == PLAIN else f"{family}_{role}"

@@ -1,0 +1,97 @@
+"""The staged harness on one job: tune → gate → fine-tune → score.
+
+Stages are pure functions of task, settings and seed, so an interrupted stage is simply run again; the long one,
+tuning, also keeps its finished batches of trials. What is finished for good is a *cell*: a folder that appears
+whole, by a rename, or not at all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.methods.method import TABULAR
+from benchmarks.methods.registry import pool_networks, text_methods
+from benchmarks.plan.environment import reset_peak_memory
+from benchmarks.plan.job import FLOOR, Job
+from benchmarks.run.failure import Failure
+from benchmarks.run.ledger import Ledger
+from benchmarks.run.notify import METHODS_SHARE, TUNING_SHARE, Notify
+from benchmarks.run.scoring import recorded, write_cells
+from benchmarks.run.stages.baselines import Baselines
+from benchmarks.run.stages.maker import Maker
+from benchmarks.run.stages.tabular import TabularSystem
+from benchmarks.run.stages.tuned_experts import TunedExperts
+from benchmarks.run.time_limit import time_limit
+from experts.expert import Expert
+from tasks.load import load_task
+from tasks.task import Task
+
+
+def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
+    """Compute the job's missing cells; a method that fails does not stop the others.
+
+    Parameters
+    ----------
+    job : Job
+    folder : Path
+        The job gets a sub-folder here: ``tune/`` with trials and weights, ``cells/<key>/`` for finished cells.
+    notify : callable
+        Called with (job name, stage, share done).
+
+    Returns
+    -------
+    list of Failure
+        Cells that are still missing. What all methods stand on (data, tuning) raises instead.
+    """
+    home = folder / job.folder
+    pending = [cell for cell in job.cells() if not job.cell_folder(folder, *cell).is_dir()]
+    if not pending:
+        return []
+    reset_peak_memory()
+    notify(job.name, "load", 0.0)
+    wanted = [method for method, _ in pending]
+    task = load_task(
+        job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive,
+        with_edges=job.needs_edges(wanted),
+    )  # fmt: skip
+    view, ledger = task.view(), Ledger(home / "timing.json")
+    tuned = TunedExperts(job, view, home / "tune", ledger, notify)
+    networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
+    tuned.plan(networks)
+    if set(pool_networks(TABULAR, ())) <= set(networks):
+        tuned.summarise()
+    baselines = Baselines(job, view, home / "baselines", tuned, notify)
+    failures: list[Failure] = []
+    for repeat in range(job.seeds):
+        methods = [method for method, r in pending if r == repeat]
+        system = TabularSystem(job, view, tuned, baselines, repeat, ledger)
+        for maker, own in _makers(job, system, methods, home, notify):
+            failures += _compute(job, task, maker, repeat, own, folder, notify)
+    return failures
+
+
+def _makers(
+    job: Job, system: TabularSystem, methods: list[str], home: Path, notify: Notify
+) -> list[tuple[Maker, list[str]]]:
+    """The halves of a job and what each makes; that of the texts stands on the tabular one."""
+    text = text_methods()
+    makers: list[tuple[Maker, list[str]]] = [(system, [m for m in methods if m not in text])]
+    if job.llm is not None:
+        from benchmarks.run.stages.text import TextSystem  # heavy libraries: only where rows are read as text
+
+        makers.append((TextSystem(job, job.llm, system, home / "llm", notify), [m for m in methods if m in text]))
+    return makers
+
+
+def _compute(
+    job: Job, task: Task, maker: Maker, repeat: int, methods: list[str], folder: Path, notify: Notify
+) -> list[Failure]:
+    """Cells of one half in one repetition."""
+    failures: list[Failure] = []
+    experts: dict[str, Expert] = {}
+    for index, method in enumerate(methods):
+        notify(job.name, method, TUNING_SHARE + METHODS_SHARE * (repeat + index / len(methods)) / job.seeds)
+        with recorded(failures, method, repeat), time_limit(job.method_seconds):
+            experts[method] = maker.method(method)
+    # Everything is chosen by now: only here are test rows looked at, once.
+    return failures + write_cells(job, task, maker, repeat, experts, folder, notify)

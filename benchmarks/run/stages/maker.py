@@ -1,0 +1,63 @@
+"""What scoring asks of the half of a job that makes its methods: one contract for tables and texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmarks.cells.cell import Cell
+    from benchmarks.run.ledger import Ledger
+    from benchmarks.run.levels import Trained
+    from experts.expert import Expert
+    from tasks.task import TaskView
+
+
+class Maker(Protocol):
+    """Fits methods, and knows what is to be said of each in its cell."""
+
+    view: TaskView
+    ledger: Ledger
+
+    def method(self, name: str) -> Expert:
+        """The fitted model of a method."""
+        ...
+
+    @property
+    def unmitigated(self) -> float | None:
+        """Validation gap fair_res@1 of the utility expert; None if not estimable."""
+        ...
+
+    def trained(self, method: str) -> Trained | None:
+        """Probabilities of every trained configuration of a method; None where there is only the chosen one."""
+        ...
+
+    def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
+        """Compute at once what the metrics will ask of several models on rows."""
+        ...
+
+    def role(self, method: str, expert: Expert) -> str:
+        """The role under which a method is listed."""
+        ...
+
+    def params(self, method: str) -> dict[str, Any]:
+        """What was chosen, for the tracker's parameter table."""
+        ...
+
+    def curves(self, method: str) -> dict[str, list[tuple[int, float]]]:
+        """Curves by stage: metric name → (step, value); trials are steps of the tuning stage."""
+        ...
+
+    def parts_of(self, method: str) -> tuple[str, ...]:
+        """Ledger entries that a method's model is made of."""
+        ...
+
+    def cost(self, method: str, expert: Expert) -> dict[str, Any]:
+        """Costs beside time and memory."""
+        ...
+
+    def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:
+        """Further tables of the cell, and files beside it."""
+        ...

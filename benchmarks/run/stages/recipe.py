@@ -1,0 +1,53 @@
+"""How methods of one kind are made, and what their cells say of them: one recipe per kind, named by the records."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from benchmarks.run.stages.curves import Curves, Searched
+
+if TYPE_CHECKING:
+    from benchmarks.cells.cell import Cell
+    from benchmarks.methods.method import Method
+    from benchmarks.run.levels import Trained
+    from experts.expert import Expert
+
+System = TypeVar("System")
+"""The half of a job that a recipe builds from: what methods share is made once there."""
+
+
+class Recipe(ABC, Generic[System]):
+    """Answers that are the same for every method of a kind; a kind overrides what it knows more of."""
+
+    @abstractmethod
+    def make(self, system: System, method: Method) -> Expert:
+        """The fitted model."""
+
+    def trained(self, system: System, method: Method) -> Trained | None:  # noqa: ARG002
+        """Probabilities of every trained configuration; None where there is only the chosen one."""
+        return None
+
+    def entries(self, system: System, method: Method) -> tuple[str, ...]:  # noqa: ARG002
+        """Ledger entries that the model is made of."""
+        return (f"method {method.id}",)
+
+    def chosen(self, system: System, method: Method) -> dict[str, Any]:  # noqa: ARG002
+        """What validation rows chose."""
+        return {}
+
+    def curves(self, system: System, method: Method) -> Curves:  # noqa: ARG002
+        """Curves by stage."""
+        return {}
+
+    def trials(self, system: System, method: Method) -> Searched | None:  # noqa: ARG002
+        """The record of the trials that were made for this method."""
+        return None
+
+    def role(self, method: Method, expert: Expert) -> str:  # noqa: ARG002
+        """The role under which it is listed."""
+        return expert.role
+
+    def keep(self, system: System, method: Method, expert: Expert, cell: Cell, folder: Path) -> None:
+        """Write what else there is beside the cell, or add tables to it."""
