@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_experts.bases.base import Base
+from llm_experts.bases.eight_bit import keep_inputs_whole
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, plain_dtype
 from llm_experts.bases.nano import ensure_nano
@@ -170,6 +171,7 @@ def _load_model(
         )
     if quantisation == "none":
         model = model.to(device)
+    keep_inputs_whole(model, dtype)
     _keep_layout(model)
     loaded: PreTrainedModel = model.eval().requires_grad_(False)
     return loaded
