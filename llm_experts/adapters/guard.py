@@ -10,8 +10,6 @@
   right, and says how much a lower rank costs.
 - Several active adapters: ``PeftModel.set_adapter(list)`` raises ``unhashable type``; of DoRA the second rescales what
   the first added. ``set_adapters`` sums where PEFT sums, and refuses elsewhere.
-- IA³ on 4-bit and 8-bit weights of bitsandbytes hands out float32 whatever came in, and what follows in bfloat16 fails.
-  A hook gives back the dtype of the input.
 
 Models of this project (:func:`llm_experts.adapters.injection.inject`) refuse PEFT's own ways into these
 (:func:`guard`); the right ways are in :mod:`llm_experts.adapters.composition`.
@@ -21,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from torch import Tensor, nn
+from torch import nn
 
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import kind_of
@@ -67,24 +65,12 @@ def _refuse_ignored_names(module: nn.Module, _args: tuple[Any, ...], kwargs: dic
         )
 
 
-def _keep_dtype(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-    """Hook of PEFT's IA³ layers on quantised weights: what goes out is of the dtype of what came in."""
-    return output.to(args[0].dtype)
-
-
-def _keep_dtypes(model: nn.Module) -> None:
-    for layer in model.modules():
-        if type(layer).__module__ == "peft.tuners.ia3.bnb" and _keep_dtype not in layer._forward_hooks.values():
-            layer.register_forward_hook(_keep_dtype)
-
-
 def guard(peft_model: PeftModel) -> PeftModel:
     """Make a PEFT model refuse what it would get wrong; a second call does nothing.
 
     The hook and the method are plain functions: copies of the model refuse as well.
     """
     model: Any = peft_model
-    _keep_dtypes(model)
     if _refuse_ignored_names not in model._forward_pre_hooks.values():
         model.register_forward_pre_hook(_refuse_ignored_names, with_kwargs=True)
         model.add_weighted_adapter = refuse_add_weighted_adapter

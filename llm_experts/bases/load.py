@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_experts.bases.base import Base
-from llm_experts.bases.eight_bit import keep_inputs_whole
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, plain_dtype
 from llm_experts.bases.nano import ensure_nano
 from llm_experts.bases.pickles import pickles_in
+from llm_experts.bases.quantised import make_differentiable
 
 if TYPE_CHECKING:
     import torch
@@ -171,21 +171,9 @@ def _load_model(
         )
     if quantisation == "none":
         model = model.to(device)
-    keep_inputs_whole(model, dtype)
-    _keep_layout(model)
+    make_differentiable(model, dtype)
     loaded: PreTrainedModel = model.eval().requires_grad_(False)
     return loaded
-
-
-def _keep_layout(model: Any) -> None:
-    """Keep bitsandbytes from rearranging 4-bit weights in place on CPUs with AVX512-BF16.
-
-    It would do so in the first pass: outputs then depend on whether a pass with gradient came before, ``state_dict()``
-    changes the weights, and dequantising them gives another matrix.
-    """
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
 
 
 def _quantised(quantisation: str, dtype: torch.dtype) -> Any:
