@@ -151,7 +151,8 @@ def _check_numbers(id: str, folder: Path) -> None:
     for path in files_in(folder, ("*.safetensors",)):
         try:
             with safe_open(path, "pt") as weights:
-                broken = [name for name in weights.keys() if not _finite(weights.get_tensor(name), torch.float32)]
+                names = list(weights.keys())
+                broken = [name for name in names if not _finite(weights.get_tensor(name), torch.float32)]
         except (OSError, SafetensorError) as error:
             raise BaseError(f"{path} cannot be loaded ({error}); copy the whole model, or fetch it again.") from error
         if broken:

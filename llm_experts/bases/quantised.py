@@ -33,7 +33,7 @@ class QuantisedLinear(nn.Linear):
     def __init__(self, shape: tuple[int, int], bias: Tensor | None, dtype: torch.dtype) -> None:
         nn.Module.__init__(self)
         self.out_features, self.in_features = shape
-        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach(), requires_grad=False))
         self.dtype = dtype
 
     @property

@@ -1,4 +1,4 @@
-"""New tensors are made where their inputs are: a device that has no numbers finds those that are not, on any machine."""
+"""New tensors are made where their inputs are: a device without numbers finds those that are not, on any machine."""
 
 from __future__ import annotations
 
