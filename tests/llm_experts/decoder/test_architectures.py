@@ -54,7 +54,13 @@ OTHERS = {
     "Mamba": ("MambaForCausalLM", {"hidden_size": 64, "num_hidden_layers": 2}),
     "OPT": (
         "OPTForCausalLM",
-        {"hidden_size": 64, "ffn_dim": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "word_embed_proj_dim": 64},
+        {
+            "hidden_size": 64,
+            "ffn_dim": 128,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "word_embed_proj_dim": 64,
+        },
     ),
     "Falcon": ("FalconForCausalLM", {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}),
     "GPTNeoX": ("GPTNeoXForCausalLM", COMMON),
