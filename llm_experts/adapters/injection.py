@@ -41,6 +41,15 @@ def _check_foreign(config: Any) -> None:
         raise AdapterError(
             f"init_lora_weights={start!r} changes the base's weights, which all adapters share; leave it out."
         )
+    if getattr(config, "prompt_tuning_init", None) == "TEXT":
+        raise AdapterError(
+            "prompt_tuning_init='TEXT' makes PEFT load the tokenizer that the configuration names, from anywhere: "
+            "refused. Make the configuration with text= and tokenizer=, which starts the same way."
+        )
+    if getattr(config, "megatron_config", None):
+        raise AdapterError(
+            "megatron_config makes PEFT import the module that the configuration names: refused. Leave it out."
+        )
     set_ones = [option for option in FOREIGN if getattr(config, option, None)]
     if getattr(config, "bias", "none") != "none":
         set_ones.append("bias")

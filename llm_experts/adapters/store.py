@@ -216,7 +216,7 @@ def _config(folder: Path, kind: str) -> PeftConfig:
     from peft import PeftConfig
 
     read: Any = PeftConfig.from_peft_type
-    fields = _read_json(folder / CONFIG)
+    fields = _without_text_start(_read_json(folder / CONFIG))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -232,6 +232,17 @@ def _config(folder: Path, kind: str) -> PeftConfig:
         raise AdapterError(f"{folder}: {FACTS} says kind {kind}, {CONFIG} says {implied}; copy the adapter again.")
     config.fairmoe_kind = kind
     return config  # type: ignore[no-any-return]
+
+
+def _without_text_start(fields: dict[str, Any]) -> dict[str, Any]:
+    """A configuration whose virtual tokens do not start as a text: their weights are read, and are all that counts.
+
+    For a start as a text PEFT would load the tokenizer that the file names, from anywhere, and with any options.
+    """
+    if fields.get("prompt_tuning_init") != "TEXT":
+        return fields
+    named = ("prompt_tuning_init_text", "tokenizer_name_or_path", "tokenizer_kwargs")
+    return {key: value for key, value in fields.items() if key not in named} | {"prompt_tuning_init": "RANDOM"}
 
 
 def _weights(path: Path) -> State:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llm_experts.bases.error import BaseError
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -34,19 +36,42 @@ class Base:
     quantisation: str = "none"
 
     @property
+    def architecture(self) -> str:
+        """Name of the model's class, such as ``LlamaForCausalLM``."""
+        return type(self.model).__name__
+
+    @property
     def hidden_size(self) -> int:
         """Width of the hidden states."""
-        return int(self.model.config.hidden_size)
+        return self._setting("hidden_size")
 
     @property
     def n_layers(self) -> int:
         """Number of decoder layers."""
-        return int(self.model.config.num_hidden_layers)
+        return self._setting("num_hidden_layers")
 
     @property
     def context(self) -> int:
-        """Most tokens of a text."""
-        return int(self.model.config.max_position_embeddings)
+        """Most tokens of a text; a sliding window ends it, as a token behind the window does not see all of a text."""
+        longest, window = self._setting("max_position_embeddings"), self.window
+        return longest if window is None else min(longest, window)
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that a token of a layer with a sliding window sees, itself included; None without such a layer."""
+        config = self.model.config
+        window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+        slides = window is not None and (kinds is None or "sliding_attention" in kinds)
+        return int(window) if slides and getattr(config, "use_sliding_window", True) else None
+
+    def _setting(self, name: str) -> int:
+        value = getattr(self.model.config, name, None)
+        if value is None:
+            raise BaseError(
+                f"{self.id} ({self.architecture}) is no base for experts on texts: its configuration has no {name}. "
+                "Choose one of the Llama, Mistral or Qwen family."
+            )
+        return int(value)
 
     @property
     def device(self) -> torch.device:

@@ -12,6 +12,7 @@ from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, plain_dtype
 from llm_experts.bases.nano import ensure_nano
 from llm_experts.bases.pickles import pickles_in
+from llm_experts.bases.quantised import make_differentiable
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +72,7 @@ def load_base(
     _one_of("attention", attention, ATTENTIONS)
     folder = ensure_nano(cache, progress) if id == NANO else _folder(id, revision)
     _check_files(id, folder)
+    _check_numbers(id, folder)
     model = _load_model(id, folder, chosen, quantisation, device, attention)
     return Base(id, model, _load_tokenizer(id, folder), hash_of(folder), quantisation)
 
@@ -141,6 +143,32 @@ def _check_files(id: str, folder: Path) -> None:
     raise BaseError(f"{folder} has no weights (*.safetensors); copy the whole model, or fetch it again.")
 
 
+def _check_numbers(id: str, folder: Path) -> None:
+    """Every weight must be a number, in the files: what quantisation makes of others does not show it."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    for path in files_in(folder, ("*.safetensors",)):
+        try:
+            with safe_open(path, "pt") as weights:
+                names = list(weights.keys())
+                broken = [name for name in names if not _finite(weights.get_tensor(name), torch.float32)]
+        except (OSError, SafetensorError) as error:
+            raise BaseError(f"{path} cannot be loaded ({error}); copy the whole model, or fetch it again.") from error
+        if broken:
+            raise BaseError(
+                f"{id} has weights that are not finite: {len(broken)} of the tensors in {path.name}, the first is "
+                f"{broken[0]}. What it answers is no score; fetch the model again, or choose another."
+            )
+
+
+def _finite(weight: torch.Tensor, wide: torch.dtype) -> bool:
+    if not weight.is_floating_point() or not weight.numel():
+        return True
+    some = weight.to(wide) if weight.element_size() == 1 else weight  # 8-bit floats have no minimum
+    return all(bool(end.isfinite()) for end in some.aminmax())
+
+
 def _load_model(
     id: str, folder: Path, dtype: torch.dtype, quantisation: str, device: str, attention: str
 ) -> PreTrainedModel:
@@ -154,7 +182,12 @@ def _load_model(
         with _quiet():
             loader: Any = AutoModelForCausalLM
             model, info = loader.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **options,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -170,20 +203,9 @@ def _load_model(
         )
     if quantisation == "none":
         model = model.to(device)
-    _keep_layout(model)
+    make_differentiable(model, dtype)
     loaded: PreTrainedModel = model.eval().requires_grad_(False)
     return loaded
-
-
-def _keep_layout(model: Any) -> None:
-    """Keep bitsandbytes from rearranging 4-bit weights in place on CPUs with AVX512-BF16.
-
-    It would do so in the first pass: outputs then depend on whether a pass with gradient came before, ``state_dict()``
-    changes the weights, and dequantising them gives another matrix.
-    """
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
 
 
 def _quantised(quantisation: str, dtype: torch.dtype) -> Any:
@@ -202,7 +224,9 @@ def _load_tokenizer(id: str, folder: Path) -> PreTrainedTokenizerFast:
 
     try:
         loader: Any = AutoTokenizer
-        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(folder, local_files_only=True)
+        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]
         raise BaseError(

@@ -3,7 +3,7 @@
 Experts change the layers from ``start`` on, *the top*. What lies below is the same for every expert, lane and trial:
 its output for a text is computed once (:meth:`CutBase.lower`). In the last layer only the answer tokens ask. Both
 are exact, and :class:`CutBase` compares itself with the library's own
-forward pass before it is used.
+forward pass before it is used, and again before it reads longer texts than it was compared on.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from torch import Tensor, nn
 
 from llm_experts.bases.base import Base
 from llm_experts.bases.error import BaseError
+from llm_experts.bases.memory import out_of_memory
 from llm_experts.bases.sharing import shared_copy
 from llm_experts.decoder.layout import Answers, Layout, Pair
 from llm_experts.decoder.shared_prefix import Branches
 from llm_experts.decoder.walk import as_blocked, fused, run_last_layer, run_layer, written_out
 
 PROBE_TOKENS = 24
+"""Tokens of the first comparison with the library; longer texts are compared at their own length."""
+PARTS = ("embed_tokens", "layers", "norm", "rotary_emb")
+"""What a plain decoder is made of."""
+FAMILIES = "choose a base of the Llama, Mistral or Qwen family"
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 """Largest difference from the library's forward pass, relative to the largest logit."""
 
@@ -107,9 +112,45 @@ def _parts(
     return at.layout, [at.past(pair) for pair in past or ()]
 
 
+def longest_text(base: Base, at: Layout | Branches, virtual: int = 0) -> int:
+    """Tokens of the longest text, an upper bound where that is enough to see that the base can read it.
+
+    Raises
+    ------
+    BaseError
+        If a text with its virtual tokens is longer than the base's context.
+    """
+    layout, before = (at, 0) if isinstance(at, Layout) else (at.layout, at.reach)
+    bound = virtual + before + layout.positions.shape[1]
+    if bound <= base.context:
+        return bound
+    length = int(layout.positions.max()) + 1 + virtual  # a tail beside another, or padding, makes no text longer
+    if length > base.context:
+        ends = "" if base.window is None else f", as its sliding window is {base.window} tokens"
+        ahead = f", {virtual} virtual ones included," if virtual else ""
+        raise BaseError(
+            f"A text of {length} tokens{ahead} does not fit: {base.id} ({base.architecture}) reads {base.context} at "
+            f"most{ends}. Take a shorter template, fewer columns or fewer virtual tokens, or another base."
+        )
+    return length
+
+
 def decoder_of(base: Base) -> Any:
-    """Embeddings, layers, final norm and rotary embedding of a base."""
-    return base.model.get_decoder()  # type: ignore[no-untyped-call]
+    """Embeddings, layers, final norm and rotary embedding of a base.
+
+    Raises
+    ------
+    BaseError
+        If it has no such parts.
+    """
+    decoder: Any = base.model.get_decoder()  # type: ignore[no-untyped-call]
+    lacking = [part for part in PARTS if not hasattr(decoder, part)]
+    if lacking:
+        raise BaseError(
+            f"{base.id} ({base.architecture}) is not built like a plain decoder: it has no {', '.join(lacking)}; "
+            f"{FAMILIES}."
+        )
+    return decoder
 
 
 class CutBase:
@@ -133,7 +174,8 @@ class CutBase:
         if not 0 <= self.start < base.n_layers:
             raise BaseError(f"{base.id} has {base.n_layers} layers; adapters cannot start at layer {start}.")
         self._decoder = decoder_of(base)
-        self._check()
+        self._compared = 0
+        self._compare(PROBE_TOKENS)
 
     def top(self, answer_ids: tuple[int, int]) -> Top:
         """The layers that experts change."""
@@ -158,7 +200,22 @@ class CutBase:
             Of the layers below the top.
         remember : list, optional
             Gets the keys and values of these layers.
+
+        Raises
+        ------
+        BaseError
+            If a text is too long for the base, or the base computes something else on texts of this length.
         """
+        self._compare(longest_text(self.base, at))
+        return self._lower(ids, at, past, remember)
+
+    def _lower(
+        self,
+        ids: Tensor,
+        at: Layout | Branches,
+        past: Sequence[Pair] | None = None,
+        remember: list[Pair] | None = None,
+    ) -> Tensor:
         hidden: Tensor = self._decoder.embed_tokens(ids)
         if not self.start:
             return hidden
@@ -170,31 +227,54 @@ class CutBase:
                 remember.append(pair)
         return hidden
 
-    @torch.no_grad()
-    def _check(self) -> None:
-        """Compare with the library's own forward pass on one text, packed and not."""
-        base, device = self.base, self.base.device
-        length = min(PROBE_TOKENS, base.context)
-        size = self._decoder.embed_tokens.num_embeddings
-        ids = (torch.arange(length, device=device) * 7919 % size)[None]
-        segment = torch.zeros_like(ids, dtype=torch.int8)
-        segment[:, -2], segment[:, -1] = 1, 2  # two one-token tails behind the same text
-        positions = torch.arange(length, device=device)[None].clone()
-        positions[:, -1] -= 1
-        layout = Layout(positions, segment, torch.tensor([[length - 2, length - 1]], device=device))
-        try:
-            found = self.top((0, 1))(self.lower(ids, layout), layout).logits[0]
-        except AttributeError as error:
+    def _compare(self, tokens: int) -> None:
+        """Compare with the library's own forward pass on texts of at least so many tokens, once for each length."""
+        context = self.base.context
+        if min(tokens, context) <= self._compared:
+            return
+        length = min(1 << (tokens - 1).bit_length(), context)  # powers of two: few comparisons, whatever is read
+        difference, limit = self._difference(length)
+        if not difference <= limit:  # NaN is no agreement
             raise BaseError(
-                f"{base.id} ({type(base.model).__name__}) is not built like a plain decoder ({error}); "
-                "choose a base of the Llama, Mistral or Qwen family."
+                f"{self.base.id} ({self.base.architecture}) computes something that a plain decoder does not (logits "
+                f"of a text of {length} tokens differ by {difference:.2g} of their size); {FAMILIES}."
+            )
+        self._compared = length
+
+    @torch.no_grad()
+    def _difference(self, length: int) -> tuple[float, float]:
+        """Largest difference from the library on a text, packed and not, relative to its largest logit; its limit."""
+        ids, layout = self._probe(length)
+        try:
+            found = self.top((0, 1))(self._lower(ids, layout), layout).logits[0]
+        except (AttributeError, TypeError, ValueError, IndexError, KeyError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and out_of_memory(error):
+                raise
+            raise BaseError(
+                f"{self.base.id} ({self.base.architecture}) is not built like a plain decoder "
+                f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); {FAMILIES}."
             ) from error
         texts = (ids[:, :-1], torch.cat([ids[:, :-2], ids[:, -1:]], 1))
-        whole = [base.model(input_ids=text, logits_to_keep=1).logits[0, -1, :2] for text in texts]
+        whole = [self.base.model(input_ids=text, logits_to_keep=1).logits[0, -1, :2] for text in texts]
         expected = torch.stack(whole)
+        _check_numbers(self.base, expected)
         difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6))
-        if difference > TOLERANCE[expected.dtype]:
-            raise BaseError(
-                f"{base.id} ({type(base.model).__name__}) computes something that a plain decoder does not "
-                f"(logits differ by {difference:.2g} of their size); choose one of the Llama, Mistral or Qwen family."
-            )
+        return difference, TOLERANCE[expected.dtype]
+
+    def _probe(self, length: int) -> tuple[Tensor, Layout]:
+        """A text with two one-token tails; each order of the options has ``length`` tokens."""
+        device, size = self.base.device, self._decoder.embed_tokens.num_embeddings
+        ids = (torch.arange(length + 1, device=device) * 7919 % size)[None]
+        segment = torch.zeros_like(ids, dtype=torch.int8)
+        segment[:, -2], segment[:, -1] = 1, 2
+        positions = torch.arange(length + 1, device=device)[None].clone()
+        positions[:, -1] -= 1
+        return ids, Layout(positions, segment, torch.tensor([[length - 1, length]], device=device))
+
+
+def _check_numbers(base: Base, logits: Tensor) -> None:
+    if not bool(torch.isfinite(logits).all()):
+        raise BaseError(
+            f"{base.id} ({base.architecture}) answers with numbers that are not finite: a weight is broken, or the "
+            "precision is too small for it. Fetch the model again, or load it with --dtype float32."
+        )

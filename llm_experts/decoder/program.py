@@ -19,7 +19,8 @@ from llm_experts.adapters.registry import kind_of
 from llm_experts.adapters.soft_prompt import KEY as PROMPT_KEY
 from llm_experts.adapters.state import parameter_names, stack_states
 from llm_experts.bases.base import Base
-from llm_experts.decoder.cut import Top
+from llm_experts.bases.error import BaseError
+from llm_experts.decoder.cut import Top, longest_text
 from llm_experts.decoder.layout import Answers, Layout, Pair
 from llm_experts.decoder.shared_prefix import Branches
 
@@ -102,6 +103,7 @@ class AttachedTop:
     """
 
     def __init__(self, base: Base, start: int, answer_ids: tuple[int, int], config: PeftConfig | None) -> None:
+        self._base = base
         self.config: Any = config
         self.peft_model: Any = None
         self._virtual = config is not None and config.is_prompt_learning
@@ -148,6 +150,7 @@ class AttachedTop:
         replaced, prefix, ahead = {self._names[key]: value for key, value in state.items() if self._names}, None, 0
         if self._virtual:
             tokens = state[PROMPT_KEY].to(hidden.dtype)
+            longest_text(self._base, at, len(tokens))
             learnt = kind_of(self.config).keys_and_values
             if isinstance(at, Branches):
                 at = at.shifted(len(tokens))
@@ -158,6 +161,18 @@ class AttachedTop:
                 hidden, at = torch.cat([tokens.expand(len(hidden), -1, -1), hidden], 1), at.shifted(ahead)
         found: Answers = functional_call(self.top, {**replaced, **(words or {})}, (hidden, at, prefix, past, remember))
         return found._replace(attention=found.attention[:, ahead:])
+
+    def _check_numbers(self, found: Answers) -> Answers:
+        """The answers, unless one is not finite: that is never a score."""
+        broken = ~found.logits.isfinite().flatten(2).all(-1)
+        if not bool(broken.any()):
+            return found
+        who = "The base" if self.config is None else f"An adapter of kind {kind_of(self.config).name} on the base"
+        raise BaseError(
+            f"{who} {self._base.id} ({self._base.architecture}) answers {int(broken.sum())} of {broken.numel()} texts "
+            "with numbers that are not finite. A weight is broken, or too large for this precision: load the base with "
+            "--dtype float32, fetch it again, or train the adapter with a smaller learning rate."
+        )
 
     def lanes(self, states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """K states stacked, on the top's device; of the base nothing."""
@@ -179,6 +194,11 @@ class AttachedTop:
 
         With ``remember`` the lanes' keys and values are in :attr:`Answers.pairs`: what branches of the texts take as
         ``past``. A single lane goes without the machinery of many.
+
+        Raises
+        ------
+        BaseError
+            If an answer is not finite.
         """
         words = {} if head is None else {"head": head}
 
@@ -188,8 +208,8 @@ class AttachedTop:
         if len(next(iter(lanes.values()), [None])) > 1:
             call: Any = torch.vmap(one, in_dims=(0, None if past is None else 0))
             together: Answers = call(dict(lanes), past)
-            return together
+            return self._check_numbers(together)
         before = None if past is None else [Pair(*(part[0] for part in pair)) for pair in past]
         found = one({key: value[0] for key, value in lanes.items()}, before)
         alone: Answers = tree_map(lambda part: part[None], found)
-        return alone
+        return self._check_numbers(alone)

@@ -96,7 +96,7 @@ def branch_off(plain: Packed, texts: Packed, source: Tensor) -> Branches:
     same = (texts.ids[:, :width] == plain.ids[source, :width]) & (texts.segment[:, :width] == 0)
     shared = (same & (plain.segment[source, :width] == 0)).long().cumprod(1).sum(1)
     rest = texts.lengths - shared
-    index = shared[:, None] + torch.arange(int(rest.max()))
+    index = shared[:, None] + torch.arange(int(rest.max()), device=rest.device)
     padding = index >= texts.lengths[:, None]
     index = index.clamp(max=texts.ids.shape[1] - 1)
 

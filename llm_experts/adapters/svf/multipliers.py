@@ -57,4 +57,4 @@ def mixed_z(zs: Tensor | Sequence[Tensor], alpha: Tensor) -> Tensor:
         Differentiable in both.
     """
     stacked = zs if isinstance(zs, Tensor) else torch.stack(list(zs))
-    return 1 + mixed_offsets(stacked - 1, alpha.to(stacked.dtype))
+    return 1 + mixed_offsets(stacked - 1, alpha.to(stacked))

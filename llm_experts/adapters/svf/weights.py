@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from transformers.pytorch_utils import Conv1D
 
 from llm_experts.adapters.error import AdapterError
+from llm_experts.bases.quantised import QuantisedLinear
 
 TERNARY_PER_BYTE = 4
 CPU_TILE = 32
@@ -31,6 +32,8 @@ def dense_weight(module: nn.Module) -> Tensor:
         return _ternary_weight(module)
     if isinstance(module, Conv1D):
         return module.weight.detach().T
+    if isinstance(module, QuantisedLinear):
+        return module.weight
     quantised = _dequantised(module)
     if quantised is not None:
         return quantised.detach()

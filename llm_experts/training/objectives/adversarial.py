@@ -21,7 +21,8 @@ def add(step: Step, weight: Tensor) -> Tensor:
     batch, lanes = step.batch, step.lanes
     weights = batch.of(batch.relative_weights, lanes)
     adversary = cast(Adversary, step.state)
-    return adversary.reversed_loss(step.answers.pooled.mT, weight, batch.group_targets, weights, lanes)
+    pooled = step.answers.pooled.float()  # adversaries are float32, whatever the base
+    return adversary.reversed_loss(pooled.mT, weight, batch.group_targets, weights, lanes)
 
 
 TERM = Term(name="lambda_adv", roles=("procedural", "combined"), bounds=(0.01, 1.0), order=4, add=add, state=state)

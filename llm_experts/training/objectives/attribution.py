@@ -26,7 +26,7 @@ def _attributions(step: Step) -> Tensor:
     # summed with its sign over the hidden units it is 0: behind a normalisation the margin has no slope along a
     # token's own state (Euler's identity for functions of degree 0)
     (slope,) = torch.autograd.grad(answers.margin.sum(), given.hidden, create_graph=True)
-    return by_column((slope * given.hidden).abs().sum(-1), given.columns, columns)
+    return by_column((slope * given.hidden).float().abs().sum(-1), given.columns, columns)
 
 
 def by_column(values: Tensor, columns: Tensor, n_columns: int) -> Tensor:

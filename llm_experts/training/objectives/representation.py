@@ -11,7 +11,7 @@ from metrics.surrogates import centre_distance
 
 def add(step: Step, weight: Tensor) -> Tensor:
     """Weighted distances [k] of the centres of the groups."""
-    batch, lanes, pooled = step.batch, step.lanes, step.answers.pooled
+    batch, lanes, pooled = step.batch, step.lanes, step.answers.pooled.float()
     sums = batch.group_sums(pooled, lanes)
     sizes = batch.group_sums(torch.ones_like(pooled[..., :1]), lanes)
     centres = (sums / sizes.clamp_min(TINY)).mT

@@ -194,3 +194,34 @@ def test_pickles_are_refused(tiny_base: Base, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(AdapterError, match="is no adapter of this project"):
         read_adapter(tmp_path / "empty")
+
+
+def reconfigure(folder: Path, **fields: object) -> None:
+    """Change a saved configuration as somebody would who hands adapters out: its sha256 is that of the change."""
+    config = folder / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | fields))
+    forge(folder, lambda _: None)
+
+
+def test_a_start_as_a_text_loads_no_tokenizer(tiny_base: Base, tmp_path: Path) -> None:
+    """PEFT would load the tokenizer that the adapter names; the weights say all that there is to know."""
+    model = trained(tiny_base, "soft_prompt")
+    save_adapter(tmp_path / "a", tiny_base, model.peft_config["default"], adapter_state(model))
+    named = {"tokenizer_name_or_path": str(tmp_path / "nowhere"), "tokenizer_kwargs": {"use_fast": True}}
+    reconfigure(tmp_path / "a", prompt_tuning_init="TEXT", prompt_tuning_init_text="Is it good?", **named)
+    assert torch.equal(logits(load_adapter(tiny_base, tmp_path / "a")), logits(model))
+    config = read_adapter(tmp_path / "a").config.to_dict()
+    assert config["prompt_tuning_init"] == "RANDOM" and config["tokenizer_name_or_path"] is None
+
+
+def test_configurations_that_load_code_or_tokenizers_are_not_injected(tiny_base: Base, tmp_path: Path) -> None:
+    config = ADAPTERS["soft_prompt"].make_config(4, None, tiny_base.model)
+    config.prompt_tuning_init, config.tokenizer_name_or_path = "TEXT", str(tmp_path / "nowhere")
+    config.prompt_tuning_init_text = "Is it good?"
+    with pytest.raises(AdapterError, match="makes PEFT load the tokenizer"):
+        inject(own_copy(tiny_base).model, config, 0)
+    model = trained(tiny_base, "lora")
+    save_adapter(tmp_path / "a", tiny_base, model.peft_config["default"], adapter_state(model))
+    reconfigure(tmp_path / "a", megatron_config={"hidden_size": 64}, megatron_core="nowhere.to.be.found")
+    with pytest.raises(AdapterError, match="makes PEFT import the module"):
+        load_adapter(tiny_base, tmp_path / "a")

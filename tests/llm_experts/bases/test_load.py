@@ -1,5 +1,7 @@
 """Loading bases: folders written by save_pretrained stand for real models; each way to fail has its own text."""
 
+import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -156,3 +158,75 @@ def test_settings_that_do_not_fit(folder: Path, options: dict[str, str], expecte
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there(folder: Path) -> None:
     assert "torch finds no GPU" in refusal(str(folder), device="cuda")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("quantisation", ["none", "nf4", "int8"])
+def test_a_weight_that_is_no_number_is_found_whatever_is_made_of_it(own: Path, value: float, quantisation: str) -> None:
+    weights = load_file(own / "model.safetensors")
+    weights["model.layers.1.mlp.up_proj.weight"][3, 5] = value
+    save_file(weights, own / "model.safetensors", metadata={"format": "pt"})
+    text = refusal(str(own), quantisation=quantisation)
+    assert "not finite" in text and "model.layers.1.mlp.up_proj.weight" in text
+
+
+CODE = """
+from pathlib import Path
+Path({mark!r}).write_text("ran")
+from transformers import Qwen3Config as Own
+"""
+
+
+def test_code_in_the_folder_never_runs_and_nobody_is_asked(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a word on it the library asks on the console, and a y would run the code."""
+
+    asked: list[object] = []
+
+    def yes(*args: object) -> str:
+        asked.extend(args)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", yes)
+    mark = own / "mark"
+    (own / "configuration_own.py").write_text(CODE.format(mark=str(mark)))
+    config = json.loads((own / "config.json").read_text())
+    own_classes = {"AutoConfig": "configuration_own.Own", "AutoModelForCausalLM": "configuration_own.Own"}
+    changed = config | {"model_type": "own", "auto_map": own_classes}
+    (own / "config.json").write_text(json.dumps(changed))
+    assert "bring their own code" in refusal(str(own))
+    (own / "config.json").write_text(json.dumps(config))
+    tokenizer = json.loads((own / "tokenizer_config.json").read_text())
+    tokenizer |= {"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": ["configuration_own.Own", None]}}
+    (own / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    assert torch.equal(logits(load_base(str(own))), logits(make_tiny_base()))  # read as what it is without the code
+    assert not mark.exists() and not asked
+
+
+def test_quantised_products_take_any_shape_and_do_not_meet_other_rows(folder: Path) -> None:
+    """What bitsandbytes' own modules fail at: four dimensions, lanes, slopes, a row whatever stands beside it."""
+    for quantisation in ("nf4", "int8"):
+        module = load_base(str(folder), quantisation=quantisation).model.model.layers[1].mlp.down_proj
+        x = torch.randn(2, 3, 4, 128, generator=torch.Generator().manual_seed(0))
+        x[0, 0, 0, 7] = 50.0  # an outlier, for which INT8 modules compute a column of all rows in another precision
+        expected = x @ module.weight.T
+        torch.testing.assert_close(module(x), expected)
+        assert torch.equal(module(x[1]), torch.vmap(module)(x)[1])
+        (slope,) = torch.autograd.grad(torch.vmap(module)(x.requires_grad_()).square().sum(), x)
+        torch.testing.assert_close(slope, 2 * expected @ module.weight, atol=1e-3, rtol=1e-4)
+
+
+def test_quantised_weights_are_those_that_the_library_dequantises(folder: Path) -> None:
+    from bitsandbytes.functional import int8_vectorwise_dequant, int8_vectorwise_quant
+
+    plain = load_base(str(folder)).model.model.layers[1].mlp.down_proj.weight
+    codes, scales, _ = int8_vectorwise_quant(plain.half())
+    found = load_base(str(folder), quantisation="int8").model.model.layers[1].mlp.down_proj.weight
+    torch.testing.assert_close(found, int8_vectorwise_dequant(codes, scales), rtol=1e-6, atol=0)
+    assert float((found - plain).abs().max()) < float(plain.abs().max()) / 127
+
+
+def test_a_kernel_that_is_not_installed_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    spoken = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    spoken.warning("Failed to load CPU gemm_4bit_forward from kernels-community: No module named 'kernels'.")
+    spoken.warning("Something else.")
+    assert caplog.messages == ["Something else."]

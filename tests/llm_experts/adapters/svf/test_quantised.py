@@ -260,3 +260,9 @@ def test_gradients_reach_p_on_a_four_bit_base(trained):
     model = get_peft_model(quantised(trained, "nf4"), SVFConfig()).train()
     model(input_ids=ids, labels=ids).loss.backward()
     assert all(float(layer.svf_p["default"].grad.abs().max()) > 0 for layer in svf_layers(model))
+
+
+def test_dora_on_8_bit_modules_of_bitsandbytes_on_a_cpu_is_refused(trained):
+    model = quantised(trained, "int8")
+    with pytest.raises(AdapterError, match="cannot run DoRA on INT8"):
+        inject(model, ADAPTERS["dora"].make_config(4, None, model), 0)
