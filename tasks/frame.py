@@ -138,14 +138,14 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
 
 
 def _read_parquet(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
-    import pyarrow as pa
     import pyarrow.parquet as pq
+    from pyarrow import types
 
     schema = pq.read_schema(path)  # type: ignore[no-untyped-call]
     used = _present(card, file, list(schema.names))
     for name in used:
         kind = schema.field(name).type
-        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
             raise DataError(
                 f"Column {name!r} of {file.name} of {card.name!r} holds {kind}, which is neither a number nor a text; "
                 "leave it out of the card, or write it as text."
