@@ -139,7 +139,7 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
 
 def _read_parquet(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
-    from pyarrow import types
+    from pyarrow import types  # type: ignore[attr-defined]
 
     schema = pq.read_schema(path)  # type: ignore[no-untyped-call]
     used = _present(card, file, list(schema.names))

@@ -155,14 +155,14 @@ def _of_csv(path: Path) -> Iterator[_Line]:
 
 
 def _of_parquet(path: Path) -> Iterator[_Line]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
+    from pyarrow.lib import ArrowException
 
     try:
         names = list(pq.read_schema(path).names)  # type: ignore[no-untyped-call]
         columns = list(_columns(path, names))
         table = pq.read_table(path, columns=columns)  # type: ignore[no-untyped-call]
-    except (pa.ArrowException, NotImplementedError) as error:
+    except (ArrowException, NotImplementedError) as error:
         raise PredictionError(f"{path} is not a parquet file ({' '.join(str(error).split())}).") from error
     cells = [[_text(cell) for cell in table.column(name).to_pylist()] for name in (*COLUMNS, *columns[2:])]
     for number, (row, probability, *part) in enumerate(zip(*cells, strict=True), start=1):
