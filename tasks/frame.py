@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def _used_columns(card: Card) -> list[str]:
 def _read_one(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFrame:
     try:
         table = _read_parquet(card, file, path) if card.read.format == "parquet" else _read_csv(card, file, path, index)
-    except (ValueError, OSError, NotImplementedError, pd.errors.ParserError) as error:
+    except (ValueError, OSError, NotImplementedError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
@@ -120,7 +121,9 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
         "encoding": "utf-8-sig",
         "skipinitialspace": read.strip,
     }
-    found = list(pd.read_csv(path, nrows=5, index_col=False, **options).columns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the names would be cut
+        found = list(pd.read_csv(path, nrows=5, index_col=False, **options).columns)
     names = list(read.names) or [str(name) for name in found]
     if len(names) != len(found):
         raise DataError(

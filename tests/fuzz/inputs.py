@@ -172,6 +172,7 @@ TABLES = (*(table(40, separator) for separator in ",;\t|"), table(40, header=Fal
 STRATEGIES: dict[str, st.SearchStrategy[bytes]] = {
     "tables": edited(TABLES, EDITS) | st.binary(max_size=300),
     "cards": edited((CARD,), TOML_EDITS) | st.binary(max_size=100),
+    "rows": edited((table(),), (_CELL,)) | edited((table(),), EDITS),
     "predictions": edited((predictions(), predictions(5), predictions(60)), EDITS) | st.binary(max_size=300),
     "suites": edited(tuple(path.read_text(encoding="utf-8") for path in sorted(SUITES.glob("*.toml"))), TOML_EDITS)
     | st.binary(max_size=100),

@@ -46,12 +46,26 @@ def read_table(data: bytes, folder: Path) -> None:
 
 def read_card(data: bytes, folder: Path) -> None:
     """Make a task of a card beside its CSV."""
-    people = table().encode()
+    _load(data, table().encode(), folder)
+
+
+def read_rows(data: bytes, folder: Path) -> None:
+    """Make a task of a CSV whose card is good."""
+    _load(CARD.encode(), data or b"sex", folder)
+
+
+def _load(data: bytes, people: bytes, folder: Path) -> None:
     (folder / "people.csv").write_bytes(people)
     data = data.replace(b"{sha256}", hashlib.sha256(people).hexdigest().encode())
     data = data.replace(b"{size}", str(len(people)).encode()).replace(b"{{", b"{").replace(b"}}", b"}")
     (folder / "card.toml").write_bytes(data)
     load_task(str(folder / "card.toml"), progress=False)
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """One folder for all inputs: every target writes its files anew."""
+    return tempfile.TemporaryDirectory()
 
 
 @functools.cache
@@ -80,6 +94,7 @@ def read_suite(data: bytes, folder: Path) -> None:
 TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "tables": read_table,
     "cards": read_card,
+    "rows": read_rows,
     "predictions": read_scores,
     "suites": read_suite,
 }
@@ -93,11 +108,11 @@ def judge(target: Callable[[bytes, Path], None], data: bytes) -> str:
     Broken
         If the refusal is a traceback, no paragraph, longer than a paragraph, or took longer than ``LONGEST``.
     """
-    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings(), _alarm():
+    with warnings.catch_warnings(), _alarm():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         try:
-            target(data, Path(name))
+            target(data, Path(_folder().name))
         except Broken:
             raise
         except Hang:

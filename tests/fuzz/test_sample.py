@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from tests.fuzz.inputs import CARD, STRATEGIES, predictions, table
 from tests.fuzz.targets import TARGETS, Broken, judge
 
-EXAMPLES = {"tables": 25, "cards": 40, "predictions": 60, "suites": 40}
+EXAMPLES = {"tables": 25, "cards": 40, "rows": 25, "predictions": 60, "suites": 40}
 
 
 @pytest.mark.parametrize("kind", sorted(TARGETS))

@@ -85,6 +85,12 @@ def test_a_missing_column_is_named_with_what_is_there(tmp_path: Path) -> None:
         read(tmp_path, csv().replace("race", "colour"))
 
 
+def test_rows_longer_than_the_names_are_refused_not_cut(tmp_path: Path) -> None:
+    first, *lines = csv().splitlines()
+    with pytest.raises(DataError, match=r"own.csv of 'toy' cannot be read as csv: .*loss of data"):
+        read(tmp_path, "\n".join([first, *(f"{line},7" for line in lines)]) + "\n")
+
+
 def test_a_wrong_number_of_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="have 40 rows, the card says 41"):
         read(tmp_path, csv(), rows=41)
