@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from tasks.card import Card, ColumnSpec, Group, Label, Rule, Sensitive
+from tasks.card import Card, ColumnSpec, DataError, Group, Label, Rule, Sensitive
 from tasks.encode import ColumnEncoder, Encoder
 from tasks.task import Split, TaskView
+from tasks.values import LARGEST
 
 Numbers = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -51,6 +52,11 @@ def view_of_arrays(
     """
     frame = frame_of(x, feature_names)
     labels = tuple(group_names) or tuple(map(str, range(max(2, int(groups.max()) + 1))))
+    if (np.abs(x) > LARGEST).any():
+        raise DataError(
+            f"The features hold numbers beyond {LARGEST:.2g}, such as {x[np.abs(x) > LARGEST][0]!r}; a feature cannot. "
+            "Such a number is mostly a code for missing: replace it by nan."
+        )
     rows = torch.as_tensor(train, dtype=torch.int64)
     card = _card(name, len(x), list(frame.columns), labels)
     encoder = _standardise(card, frame.iloc[np.asarray(train)])

@@ -137,6 +137,13 @@ class Sensitive(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _names_differ(self) -> Sensitive:
+        names = [" ".join(name.split()) for name in (*(group.name for group in self.groups), self.other) if name]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two groups of {self.name!r} print alike: {', '.join(map(repr, twice))}")
+        return self
+
+    @model_validator(mode="after")
     def _other_has_a_name(self) -> Sensitive:
         if self.missing == "other" and not self.other:
             raise ValueError('missing = "other" needs the name of that group in other')
@@ -215,6 +222,8 @@ class Card(_Strict):
         if self.label.column in names:
             raise ValueError(f"the label {self.label.column!r} is listed as a feature")
         attributes = [s.name for s in self.sensitive]
+        if twice := sorted({name for name in attributes if attributes.count(name) > 1}):
+            raise ValueError(f"two sensitive attributes have the name {', '.join(map(repr, twice))}")
         missing = [a for a in self.default_sensitive.split("+") if a not in attributes]
         if missing:
             raise ValueError(f"default_sensitive names {missing}, known are {attributes}")
@@ -243,8 +252,10 @@ def load_card(path: Path) -> Card:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CardError(f"no card at {path}; write one with 'fairmoe data card my.csv'") from None
-    except tomllib.TOMLDecodeError as error:
-        raise CardError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise CardError(f"{path} cannot be read as a card: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of thousands of digits
+        raise CardError(f"{path} is not valid TOML: {' '.join(str(error).split())}") from error
     try:
         card = Card.model_validate(data)
     except ValidationError as error:

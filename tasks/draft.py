@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -15,29 +13,22 @@ from pydantic import ValidationError
 
 from foundation.hashing import hash_file
 from tasks.card import Card, DataError
+from tasks.guesses import (
+    SUFFIX,
+    guess_label,
+    guess_sensitive,
+    named_like_a_label,
+    no_features,
+    two_classes,
+    without_suffix,
+    words_of,
+)
+from tasks.survey import Cells, Survey, is_number, survey
 from tasks.values import is_numeric, sort_key, word
 
-MISSING_WORDS = ("?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
-_LABEL = re.compile(
-    r"label|target|class|outcome|result|good|default|approv|hired|admit|pass|income|risk|recid|^y$|churn", re.I
-)
-_SENSITIVE = re.compile(
-    r"sex|gender|race|ethnic|\bage\b|^age|age$|relig|marital|nation|foreign|disab|birth|skin|minority", re.I
-)
 _POSITIVE = re.compile(r"^(1|yes|y|true|t|good|pass|passed|approved|accepted|hired|>.*|high)$", re.I)
-_IDENTIFIER = re.compile(r"(^|[_\W])(id|key|uuid|index|name|email|phone)$|^(id|index|(?i:unnamed))\b|\bid$|Id$|ID$")
 MOST_GROUPS = 6
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What was found in the file."""
-
-    separator: str
-    header: bool
-    strip: bool
-    missing: tuple[str, ...]
-    table: pd.DataFrame
+MOST_CLASSES = 20
 
 
 def draft_card(csv_path: Path, folder: Path | None = None) -> str:
@@ -58,160 +49,120 @@ def draft_card(csv_path: Path, folder: Path | None = None) -> str:
     DataError
         If the file is missing, is no table, or holds no column that could be a label or a sensitive attribute.
     """
-    found = _look(csv_path)
-    dropped = _dropped(found.table)
+    found = survey(csv_path)
+    dropped = no_features(found.table)
     rest = [name for name in found.table.columns if name not in dropped]
     if not rest:
         raise DataError(f"No column of {csv_path} can be a feature ({dropped}).")
-    label = _label(found.table, rest)
-    sensitive = _sensitive(found.table, [name for name in rest if name != label])
+    label = guess_label(found.table, rest)
+    classes = without_suffix(found.table[label])
+    sensitive = guess_sensitive(found.table, [name for name in rest if name != label], MOST_GROUPS)
+    shorts = _shorts(sensitive)
+    others = [n for n in rest if n != label and named_like_a_label(n) and found.table[n].nunique() <= MOST_CLASSES]
     text = "\n".join(
         [
-            _head(csv_path, found, sensitive[0]),
-            _file(csv_path, folder or csv_path.parent, found),
-            _label_block(found.table[label]),
-            _text_block(found.table[label]),
-            _sensitive_blocks(found.table, sensitive),
+            _head(csv_path, found, shorts[sensitive[0]]),
+            _file(csv_path, folder or csv_path.parent),
+            _read_block(found, suffix=classes is not found.table[label]),
+            _label_block(classes, found.wild.get(label, {}), others),
+            _text_block(classes),
+            *(_sensitive_block(found.table[name], shorts[name]) for name in sensitive),
             _drop_block(dropped),
-            *(_column_block(found.table[name]) for name in rest if name != label),
+            *(_column_block(found.table[name], found.wild.get(name, {})) for name in rest if name != label),
         ]
     )
     try:
         Card.model_validate(tomllib.loads(text))
     except (ValidationError, tomllib.TOMLDecodeError) as error:
+        reason = " ".join(str(error).split())
         raise DataError(
-            f"No card can be drafted for {csv_path}: its columns or values have names that break it ({error})."
+            f"No card can be drafted for {csv_path}: its columns or values have names that break it ({reason})."
         ) from error
     return text
 
 
-def _look(path: Path) -> _Found:
-    if not path.is_file():
-        raise DataError(f"There is no file {path}; give the path of a CSV.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            sample = stream.read(1 << 18)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error}); convert it first.") from error
-    separator = _separator(sample, path)
-    lines = list(csv.reader(sample.splitlines()[:200], delimiter=separator))
-    body = any(_is_number(cell) for line in lines[1:] for cell in line)
-    header = not any(_is_number(cell) for cell in lines[0]) and (body or len(set(lines[0])) == len(lines[0]))
-    strip = sum(cell.startswith(" ") for line in lines[1:] for cell in line[1:]) > len(lines) / 2
-    options = {"sep": separator, "header": 0 if header else None, "skipinitialspace": strip, "encoding": "utf-8-sig"}
-    try:
-        text = pd.read_csv(path, dtype=str, keep_default_na=False, **options)  # type: ignore[call-overload]
-        missing = tuple(w for w in MISSING_WORDS if (text == w).to_numpy().any())
-        table = pd.read_csv(path, keep_default_na=False, na_values=["", *missing], low_memory=False, **options)  # type: ignore[call-overload]
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} cannot be read as a table separated by {separator!r} ({error}).") from error
-    table.columns = [str(name) if header else f"column_{name}" for name in table.columns]
-    if len(table) < 20 or table.shape[1] < 3:
-        raise DataError(
-            f"{path} has {len(table)} rows and {table.shape[1]} columns; a task needs 20 rows and 3 columns at least."
-        )
-    return _Found(separator, header, strip, missing, table)
+def _shorts(names: list[str]) -> dict[str, str]:
+    """A short name for every attribute, no two alike."""
+    shorts: dict[str, str] = {}
+    for name in names:
+        short, number = _short(name), 2
+        while short in shorts.values():
+            short, number = f"{_short(name)}_{number}", number + 1
+        shorts[name] = short
+    return shorts
 
 
-def _separator(sample: str, path: Path) -> str:
-    """The separator that cuts the first lines into the same number of cells, as many as possible."""
-    lines = [line for line in sample.splitlines()[:50] if line][:-1] or sample.splitlines()
-    best, cells = ",", 1
-    for separator in (",", ";", "\t", "|"):
-        counts = {len(line) for line in csv.reader(lines, delimiter=separator, skipinitialspace=True)}
-        if len(counts) == 1 and min(counts) > cells:
-            best, cells = separator, min(counts)
-    if cells == 1:
-        raise DataError(f"{path} is not a table: its lines do not hold the same number of cells with any of , ; tab |.")
-    return best
-
-
-def _dropped(table: pd.DataFrame) -> dict[str, str]:
-    """Columns that cannot be features, with the reason."""
-    reasons = {}
-    for name in table.columns:
-        values, distinct = table[name], table[name].nunique()
-        if distinct <= 1:
-            reasons[name] = "constant"
-        elif distinct == len(values) and (_IDENTIFIER.search(name) or not is_numeric(values)):
-            reasons[name] = "CHECK: looks like an identifier, every row has another value"
-        elif not is_numeric(values) and distinct > max(100, len(values) // 20):
-            reasons[name] = f"CHECK: {distinct} different texts, too many for categories"
-    return reasons
-
-
-def _label(table: pd.DataFrame, names: list[str]) -> str:
-    two = [name for name in names if table[name].nunique() == 2 and not _SENSITIVE.search(name)]
-    named = [name for name in two if _LABEL.search(name)]
-    numbers = [name for name in names if is_numeric(table[name]) and not _SENSITIVE.search(name)]
-    ends = [name for name in (names[-1], names[0]) if name in two]
-    guesses = (
-        named[-1:] or ends[:1] or two[-1:] or [name for name in numbers if _LABEL.search(name)][-1:] or numbers[-1:]
-    )
-    if not guesses:
-        raise DataError(
-            "No column could be a label: none has two values or holds numbers. Add one and draft the card again."
-        )
-    return guesses[0]
-
-
-def _sensitive(table: pd.DataFrame, names: list[str]) -> list[str]:
-    named = [name for name in names if _SENSITIVE.search(_words(name).replace(" ", "_")) or _SENSITIVE.search(name)]
-    named.sort(
-        key=lambda name: 0 if re.search("sex|gender", name, re.I) else 1 if re.search("race|ethnic", name, re.I) else 2
-    )
-    few = [name for name in names if table[name].nunique() <= MOST_GROUPS]
-    chosen = named or few[:1] or names[:1]
-    if not chosen:
-        raise DataError("No column is left that could be a sensitive attribute. Add one and draft the card again.")
-    return chosen
-
-
-def _head(path: Path, found: _Found, default: str) -> str:
+def _head(path: Path, found: Survey, default: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", path.name.split(".")[0].lower()).strip("_") or "data"
     name = name if name[0].isalpha() else f"data_{name}"
-    return f"""# Drafted from {path.name}. Read every line marked CHECK: the card works, but guesses may be wrong.
+    return f"""# Drafted from {_quoted(path.name)}.
+# Read every line marked CHECK: the card works, but guesses may be wrong.
 name = {_quoted(name)}
-title = {_quoted(_words(path.name.split(".")[0]))}
+title = {_quoted(words_of(path.name.split(".")[0]))}
 description = "CHECK: what a row is, where and when the data were collected"
 licence = "CHECK: unknown"
 citation = "CHECK: unknown"
 rows = {len(found.table)}
-default_sensitive = {_quoted(_short(default))}
+default_sensitive = {_quoted(default)}
 """
 
 
-def _file(path: Path, folder: Path, found: _Found) -> str:
-    names = "" if found.header else f"names = {_list(found.table.columns)}  # CHECK: give the columns real names\n"
+def _file(path: Path, folder: Path) -> str:
     return f"""[[file]]
 name = {_quoted(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())}  # relative to this card
 sha256 = "{hash_file(path)}"
 bytes = {path.stat().st_size}
 url = ""  # CHECK: where others can get the file
-
-[read]
-separator = {_quoted(found.separator)}
-header = {str(found.header).lower()}
-{names}strip = {str(found.strip).lower()}
-missing = {_list(found.missing)}  # text that means missing; empty cells always do
 """
 
 
-def _label_block(column: pd.Series) -> str:
+def _read_block(found: Survey, suffix: bool) -> str:
+    first = ", ".join(_quoted(cell) for cell in found.first[:6])
+    held = "names" if found.header else "values, so that the file has no names"
+    unsure = "" if found.header_sure else f"  # CHECK: does the first line hold {held}? It is {first}"
+    names = "" if found.header else f"names = {_list(found.table.columns)}  # CHECK: give the columns real names\n"
+    blanks = f"  # CHECK: blanks are cut, {_where(found.blanks)}" if found.blanks else ""
+    emptied = "; ".join(f"{_quoted(w)}: {_where(cells)}" for w, cells in found.missing.items())
+    missing = (
+        f"CHECK: do these mean missing? {emptied}" if emptied else "text that means missing; empty cells always do"
+    )
+    kept = "".join(
+        f"# CHECK: {_quoted(w)} is a value like others, {_where(cells)}; if it means missing, add it to missing\n"
+        for w, cells in found.kept.items()
+    )
+    cut = f'strip_suffix = "{SUFFIX}"  # CHECK: some labels end in {SUFFIX}, which is cut\n' if suffix else ""
+    return f"""[read]
+separator = {_quoted(found.separator)}
+header = {str(found.header).lower()}{unsure}
+{names}strip = {str(found.strip).lower()}{blanks}
+{cut}missing = {_list(found.missing)}  # {missing}
+{kept}"""
+
+
+def _where(cells: Cells) -> str:
+    """3 cells of "age" and 1 of "job"."""
+    parts = [f"{count} {'cells ' if not i else ''}of {_quoted(name)}" for i, (name, count) in enumerate(cells.items())]
+    return ", ".join(parts[:6]) + (f" and more in {len(parts) - 6} columns" if len(parts) > 6 else "")
+
+
+def _label_block(column: pd.Series, wild: Cells, others: list[str]) -> str:
     rule, meaning, other = _classes(column)
-    unlabelled = 'unlabelled = [""]  # rows without a label leave the task\n' if column.isna().any() else ""
+    gone = ([""] if int(column.isna().sum()) > sum(wild.values()) else []) + list(wild)
+    count = int(column.isna().sum())
+    unlabelled = f"unlabelled = {_list(gone)}  # CHECK: {count} rows without a label leave the task\n" if gone else ""
+    also = f" Not {', '.join(map(_quoted, others[:6]))}?" if others else ""
     return f"""[label]
-column = {_quoted(str(column.name))}  # CHECK: is this what is to be predicted?
+column = {_quoted(str(column.name))}  # CHECK: is this what is to be predicted?{also}
 positive = {{ {rule} }}  # CHECK: which values are class 1?
-meaning = {_quoted(f"{_words(str(column.name))} is {meaning}")}
-negative_meaning = {_quoted(f"{_words(str(column.name))} is {other}")}
+meaning = {_quoted(f"{words_of(str(column.name))} is {meaning}")}
+negative_meaning = {_quoted(f"{words_of(str(column.name))} is {other}")}
 {unlabelled}"""
 
 
 def _classes(column: pd.Series) -> tuple[str, str, str]:
     """Rule of class 1, and words for class 1 and class 0."""
     values = sorted((word(v) for v in column.dropna().unique()), key=sort_key)
-    if len(values) == 2:
+    if two_classes(column):
         positive = next((v for v in values if _POSITIVE.match(v)), values[-1])
         return f"equals = [{_quoted(positive)}]", positive, next(v for v in values if v != positive)
     middle = float(column.median())
@@ -220,7 +171,7 @@ def _classes(column: pd.Series) -> tuple[str, str, str]:
 
 def _text_block(column: pd.Series) -> str:
     """Words for language models; the answers stay yes and no."""
-    question = f"Is {_words(str(column.name))} {_classes(column)[1]}?"
+    question = f"Is {words_of(str(column.name))} {_classes(column)[1]}?"
     return f"""# Rows as text: "The person's age is 23 years." and then the question.
 [text]
 subject = "the person"  # CHECK: what a row is, such as the applicant
@@ -228,35 +179,54 @@ question = {_quoted(question)}  # CHECK: in plain words; yes means class 1
 """
 
 
-def _sensitive_blocks(table: pd.DataFrame, names: list[str]) -> str:
-    return "\n".join(_sensitive_block(table[name]) for name in names)
-
-
-def _sensitive_block(column: pd.Series) -> str:
+def _sensitive_block(column: pd.Series, short: str) -> str:
     name = str(column.name)
     counts = column.dropna().map(word).value_counts()
     if is_numeric(column) and len(counts) > MOST_GROUPS:
-        middle = float(column.median())
-        if not (column < middle).any():
-            middle = float(column[column > column.min()].min())
-        groups = [
-            f'{{ name = "below {middle:g}", below = {middle!r} }}',
-            f'{{ name = "{middle:g} or more", at_least = {middle!r} }}',
-        ]
-        other = ""
+        groups, other, alike = _ranges(column), "", ""
     else:
         kept = sorted(counts.index[:MOST_GROUPS], key=sort_key)
-        called = [f"{_words(name)} {v}" if _is_number(v) else v for v in kept]
+        called = [f"{words_of(name)} {v}" if is_number(v) else v for v in kept]
         groups = [f"{{ name = {_quoted(c)}, equals = [{_quoted(v)}] }}" for c, v in zip(called, kept, strict=True)]
-        other = 'other = "all others"\n' if len(counts) > MOST_GROUPS else ""
-    missing = 'missing = "leave"  # CHECK: rows without a value leave the task\n' if column.isna().any() else ""
+        other = _other(counts, called) if len(counts) > MOST_GROUPS else ""
+        alike = _alike(list(counts.index))
+    empty = int(column.isna().sum())
+    missing = f'missing = "leave"  # CHECK: {empty} rows without a value leave the task\n' if empty else ""
     lines = "".join(f"    {group},\n" for group in groups)
     return f"""[[sensitive]]  # CHECK: is fairness to be measured for these groups?
-name = {_quoted(_short(name))}
+name = {_quoted(short)}
 column = {_quoted(name)}
-groups = [
+{alike}groups = [
 {lines}]
 {other}{missing}"""
+
+
+def _ranges(column: pd.Series) -> list[str]:
+    """Two groups of numbers, cut at the median."""
+    middle = float(column.median())
+    if not (column < middle).any():
+        middle = float(column[column > column.min()].min())
+    return [
+        f'{{ name = "below {middle:g}", below = {middle!r} }}',
+        f'{{ name = "{middle:g} or more", at_least = {middle!r} }}',
+    ]
+
+
+def _other(counts: pd.Series, called: list[str]) -> str:
+    name = "all others"
+    while name in called:
+        name += " too"
+    rare = counts.iloc[MOST_GROUPS:]
+    return f"other = {_quoted(name)}  # CHECK: {len(rare)} rarer values, {int(rare.sum())} rows\n"
+
+
+def _alike(values: list[str]) -> str:
+    """A line for values that differ in capitals or blanks alone."""
+    seen: dict[str, list[str]] = {}
+    for value in sorted(values):
+        seen.setdefault(" ".join(value.casefold().split()), []).append(value)
+    twins = [" and ".join(map(_quoted, each)) for each in seen.values() if len(each) > 1]
+    return f"# CHECK: one group or several? {'; '.join(twins[:6])}\n" if twins else ""
 
 
 def _drop_block(dropped: dict[str, str]) -> str:
@@ -264,20 +234,18 @@ def _drop_block(dropped: dict[str, str]) -> str:
     return f"# Columns that are no features. CHECK: move what gives the label away here.\n[drop]\n{lines}"
 
 
-def _column_block(column: pd.Series) -> str:
-    distinct = column.nunique()
-    kind = "binary" if distinct == 2 else "numeric" if is_numeric(column) else "categorical"
-    few = "  # CHECK: numbers, or codes of categories?" if kind == "numeric" and distinct <= 12 else ""
+def _column_block(column: pd.Series, wild: Cells) -> str:
+    distinct, empty = column.nunique(), int(column.isna().sum())
+    kind = "binary" if distinct == 2 else "numeric" if is_numeric(column) and distinct > 1 else "categorical"
+    check = "  # CHECK: numbers, or codes of categories?" if kind == "numeric" and distinct <= 12 else ""
+    if distinct == 1:
+        check = f"  # CHECK: one value, and {empty} empty cells: does empty mean no?"
+    codes = f"missing = {_list(wild)}  # CHECK: {sum(wild.values())} cells that no feature can hold\n" if wild else ""
     return f"""[[column]]
 name = {_quoted(str(column.name))}
-kind = "{kind}"{few}
-text = {_quoted(_words(str(column.name)))}
-"""
-
-
-def _words(name: str) -> str:
-    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
-    return re.sub(r"[^0-9A-Za-z]+", " ", spaced).strip().lower() or name
+kind = "{kind}"{check}
+text = {_quoted(words_of(str(column.name)))}
+{codes}"""
 
 
 def _short(name: str) -> str:
@@ -291,11 +259,3 @@ def _quoted(text: str) -> str:
 
 def _list(texts: object) -> str:
     return "[" + ", ".join(_quoted(str(text)) for text in texts) + "]"  # type: ignore[attr-defined]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -271,11 +271,17 @@ def _fit_numeric(base: ColumnEncoder, spec: ColumnSpec, train: pd.Series, protoc
     if not len(values) or values.min() == values.max():
         return dataclasses.replace(base, log=log, shift=float(values[0]) if len(values) else 0.0, scale=0.0)
     if protocol == "robust":
-        return dataclasses.replace(base, log=log, shift=_stable(values.mean()), scale=_stable(values.std()))
+        return dataclasses.replace(base, log=log, shift=_stable(values.mean()), scale=_stable(_deviation(values)))
     if not scale:
         return dataclasses.replace(base, clip=None)
     low, high = float(values.min()), float(values.max())
     return dataclasses.replace(base, shift=(low + high) / 2, scale=(high - low) / 2)
+
+
+def _deviation(values: np.ndarray) -> float:
+    """Standard deviation; also that of numbers so small that their squares are 0 in float64."""
+    plain, size = float(values.std()), float(np.abs(values).max())
+    return plain or size * float((values / size).std())
 
 
 def _stable(value: float) -> float:

@@ -117,9 +117,11 @@ def _fetch_file(card: Published, file: SourceFile, progress: bool, retries: int)
     mirrored = _mirror_path(file)
     if mirrored is not None and mirrored.suffix == ".gz" and not file.name.endswith(".gz"):
         return _unpack_mirrored(card, file, mirrored)
-    own = mirrored or _beside_card(card, file)
+    if mirrored is not None:
+        return _verified(card, file, mirrored)
+    own = _beside_card(card, file)
     if own is not None:
-        return _verified(card, file, own)
+        return _unchanged(card, file, own)
     cached = cache_path(file)
     if cached.is_file():
         return _verified(card, file, cached)
@@ -141,6 +143,19 @@ def _verified(card: Published, file: SourceFile, path: Path) -> Path:
     found = hash_file(path)
     if found != file.sha256:
         raise _refusal(card, file, f"{path} ({path.stat().st_size} bytes) has sha256 {found}")
+    return path
+
+
+def _unchanged(card: Published, file: SourceFile, path: Path) -> Path:
+    """A file of the user's own, which lies beside its card: whoever edits it means to."""
+    found, size = hash_file(path), path.stat().st_size
+    if found != file.sha256:
+        raise FetchError(
+            f"{card.name}: {path} is not the file that the card describes: it has sha256 {found} and {size} bytes, the "
+            f"card says sha256 {file.sha256} and {file.bytes} bytes. If it was changed on purpose, write sha256 = "
+            f'"{found}", bytes = {size} and the number of its rows into the card, or draft the card again '
+            f"(fairmoe data card {path.name} --force); otherwise put the earlier file back."
+        )
     return path
 
 

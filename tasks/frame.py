@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 
 from tasks.bins import binned
 from tasks.card import Card, DataError, Sensitive, SourceFile
-from tasks.values import as_numbers, as_words, is_numeric, matches, word
+from tasks.values import as_numbers, as_words, exact_integers, is_numeric, matches, word, words_in
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _used_columns(card: Card) -> list[str]:
 def _read_one(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFrame:
     try:
         table = _read_parquet(card, file, path) if card.read.format == "parquet" else _read_csv(card, file, path, index)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
+    except (ValueError, OSError, NotImplementedError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
@@ -120,7 +121,9 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
         "encoding": "utf-8-sig",
         "skipinitialspace": read.strip,
     }
-    found = list(pd.read_csv(path, nrows=5, index_col=False, **options).columns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the names would be cut
+        found = list(pd.read_csv(path, nrows=5, index_col=False, **options).columns)
     names = list(read.names) or [str(name) for name in found]
     if len(names) != len(found):
         raise DataError(
@@ -128,27 +131,41 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
             "Correct names in [read]."
         )
     used = _present(card, file, names)
-    table: pd.DataFrame = pd.read_csv(
-        path,
-        names=names,
-        usecols=[names.index(name) for name in used],
-        na_values=["", *read.missing],
-        keep_default_na=False,
-        low_memory=False,
-        **options,
-    )
-    return table[used]
+    options |= {"names": names, "na_values": ["", *read.missing], "keep_default_na": False, "low_memory": False}
+
+    def cells(columns: list[str], **kind: Any) -> pd.DataFrame:
+        table: pd.DataFrame = pd.read_csv(path, usecols=[names.index(name) for name in columns], **options, **kind)
+        return table
+
+    return exact_integers(cells(used), lambda columns: cells(columns, dtype=str))[used]
 
 
 def _read_parquet(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
+    from pyarrow import types  # type: ignore[attr-defined]
 
-    used = _present(card, file, list(pq.read_schema(path).names))  # type: ignore[no-untyped-call]
+    schema = pq.read_schema(path)  # type: ignore[no-untyped-call]
+    used = _present(card, file, list(schema.names))
+    for name in used:
+        kind = schema.field(name).type
+        if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+            raise DataError(
+                f"Column {name!r} of {file.name} of {card.name!r} holds {kind}, which is neither a number nor a text; "
+                "leave it out of the card, or write it as text."
+            )
     arrow = pq.read_table(path, columns=used)  # type: ignore[no-untyped-call]
     table: pd.DataFrame = arrow.to_pandas(ignore_metadata=True)
-    if card.read.missing:
-        table = table.replace(list(card.read.missing), np.nan)
+    table = exact_integers(table, lambda columns: arrow.select(columns).to_pandas(integer_object_nulls=True))
+    for name in table.columns if card.read.missing else ():
+        table[name] = table[name].mask(_holds_one_of(table[name], card.read.missing))
     return table
+
+
+def _holds_one_of(column: pd.Series, values: tuple[Any, ...]) -> np.ndarray:
+    """[n] bool: which cells hold one of a card's values, however the file types them; an empty cell is ""."""
+    wanted = words_in(column, values)
+    codes, uniques = pd.factorize(column, use_na_sentinel=True)
+    return np.array([word(value) in wanted for value in uniques] + ["" in wanted], dtype=bool)[codes]
 
 
 def _present(card: Card, file: SourceFile, names: list[str]) -> list[str]:
@@ -210,7 +227,7 @@ def assemble(card: Card, attributes: tuple[str, ...], table: pd.DataFrame) -> Ra
 
     for rule in card.keep:
         leave(rule.why, ~matches(table[rule.column], rule))
-    leave("no label", _unlabelled(card, table))
+    leave("no label", _holds_one_of(table[card.label.column], card.label.unlabelled))
     for attribute in sensitive:
         leave(f"in no group of {attribute.name}", _outside(card, attribute, table, stay))
     rows = np.flatnonzero(stay).astype(np.int64)
@@ -238,13 +255,6 @@ def assemble(card: Card, attributes: tuple[str, ...], table: pd.DataFrame) -> Ra
         keys=table[card.edges.key].to_numpy() if card.edges and card.edges.key else None,
         left=left,
     )
-
-
-def _unlabelled(card: Card, table: pd.DataFrame) -> np.ndarray:
-    column, values = table[card.label.column], card.label.unlabelled
-    wanted = {word(value) for value in values}
-    codes, uniques = pd.factorize(column, use_na_sentinel=True)
-    return np.array([word(value) in wanted for value in uniques] + ["" in wanted], dtype=bool)[codes]
 
 
 def _labels(card: Card, table: pd.DataFrame) -> np.ndarray:
@@ -287,9 +297,10 @@ def _names(attribute: Sensitive) -> tuple[str, ...]:
 def _values(card: Card, attribute: Sensitive, table: pd.DataFrame) -> pd.Series:
     """A sensitive column in which the codes that its column spec calls missing are empty, unless a group names them."""
     values = table[attribute.column]
-    named = {word(value) for group in attribute.groups for value in group.equals}
-    codes = {word(code) for column in card.column if column.name == attribute.column for code in column.missing}
-    return values.where(~values.map(word).isin(codes - named)) if codes - named else values
+    named = words_in(values, [value for group in attribute.groups for value in group.equals])
+    missing = [code for column in card.column if column.name == attribute.column for code in column.missing]
+    codes = words_in(values, missing) - named
+    return values.where(~values.map(word).isin(codes)) if codes else values
 
 
 def _group_codes(card: Card, attribute: Sensitive, table: pd.DataFrame) -> np.ndarray:

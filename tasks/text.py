@@ -12,7 +12,7 @@ from tasks.bins import binned
 from tasks.card import Card, DataError
 from tasks.columns import Column
 from tasks.templates import UNKNOWN, format_of
-from tasks.values import as_words
+from tasks.values import as_words, number_word
 
 
 class Table(Protocol):
@@ -109,7 +109,8 @@ def column_phrases(view: Table, rows: Tensor, keep: Tensor | None = None, templa
 def _values(view: Table, series: pd.Series, unit: str) -> tuple[list[str], np.ndarray]:
     """Words of a column's values (the card's, numbers with their unit; last: unknown), and which of them a row has."""
     spec = next(c for c in view.card.column if c.name == series.name)
-    words, suffix = spec.values, f" {unit}" if unit else ""
+    words = {number_word(value): text for value, text in spec.values.items()} | spec.values  # "True" is the word 1
+    suffix = f" {unit}" if unit else ""
     if series.dtype != "category" and spec.kind != "numeric":  # a table as a user hands it over
         series = as_words(binned(series, spec) if spec.bins else series, spec.missing)
     if series.dtype == "category":

@@ -6,7 +6,9 @@ Numbers are float64 with NaN for *missing*. Words are text: the whole number 3, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -14,12 +16,18 @@ import pandas as pd
 from tasks.card import DataError, Rule
 
 Raw = str | int | float
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest number that a feature can hold: features are float32."""
+FLOAT_DIGITS = 2.0**53
+"""From here on a float64 does not hold every whole number."""
 
 
 def word(value: object) -> str:
-    """Canonical text of one raw value; a whole number has no decimal point."""
+    """Canonical text of one raw value; a whole number has no decimal point, whatever type the file gave it."""
     if isinstance(value, (bool, np.bool_)):
         return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
     if isinstance(value, (float, np.floating)) and math.isfinite(value) and float(value).is_integer():
         return str(int(value))
     return str(value)
@@ -30,11 +38,31 @@ def is_numeric(series: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(series.dtype))
 
 
+def words_in(series: pd.Series, values: Iterable[Raw]) -> set[str]:
+    """Words of a card's values as they occur in this column: where it holds numbers, "1.0" and "True" are the word 1.
+
+    A column of truth values with an empty cell, of decimals or of very long whole numbers has no numeric type of its
+    own, but holds numbers all the same.
+    """
+    listed = list(values)
+    words = {word(value) for value in listed}
+    return words | {number_word(value) for value in listed} if listed and _holds_numbers(series) else words
+
+
+def _holds_numbers(series: pd.Series) -> bool:
+    if is_numeric(series):
+        return True
+    if series.dtype != object:
+        return False
+    held = series.dropna().unique()
+    return bool(len(held)) and all(isinstance(value, (Number, np.bool_)) for value in held)
+
+
 def as_words(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
     """[n] categorical text with sorted categories; codes in ``missing`` become missing."""
     codes, uniques = pd.factorize(series, use_na_sentinel=True)
     texts = np.array([word(value) for value in uniques], dtype=object)
-    absent = {word(code) for code in missing}
+    absent = words_in(series, missing)
     kept = sorted({text for text in texts if text not in absent}, key=sort_key)
     position = {text: index for index, text in enumerate(kept)}
     table = np.array([position.get(text, -1) for text in texts] + [-1], dtype=np.int64)
@@ -51,7 +79,7 @@ def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
     Raises
     ------
     DataError
-        If the column holds text that is no number, or infinite values.
+        If the column holds text that is no number, infinite values, or numbers too large for a feature.
     """
     absent = list(missing)
     values = series
@@ -65,13 +93,49 @@ def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
             f"({int(wrong.sum())} such cells). "
             "Name the value in the column's missing = [...] in the card, or declare the column categorical."
         )
-    codes = [float(code) for code in absent if _is_number(code)]
+    codes = [float(code) for code in absent if _is_number(code) or _is_infinite(code)]
     numbers = numbers.mask(numbers.isin(codes)) if codes else numbers
-    if np.isinf(numbers.to_numpy()).any():
-        raise DataError(
-            f"Column {series.name!r} holds infinite values; name them in the column's missing = [...] in the card."
-        )
+    _refuse_too_large(numbers)
     return numbers
+
+
+def _refuse_too_large(values: pd.Series) -> None:
+    """Refuse what would make every other value of the column alike: inf, 1e200, the largest double as a code."""
+    large = values[(values.abs() > LARGEST).to_numpy()]
+    if not len(large):
+        return
+    held = ", ".join(f'"{value!r}"' for value in large.unique()[:6].tolist())
+    what = "infinite values" if np.isinf(large.to_numpy()).all() else f"numbers beyond {LARGEST:.2g}"
+    raise DataError(
+        f"Column {values.name!r} holds {what} in {len(large)} cells ({held}). If they mean that nothing is known, name "
+        f"them in the card: missing = [{held}] in the [[column]] {values.name!r}, or, as the file writes them, missing "
+        "in [read], which empties such cells of every column. Otherwise correct the file."
+    )
+
+
+def exact_integers(table: pd.DataFrame, texts: Callable[[list[str]], pd.DataFrame]) -> pd.DataFrame:
+    """The table with long whole numbers in full where an empty cell had made them floats, which hold 15 digits.
+
+    Two persons whose ids differ in the eighteenth digit stay two persons.
+
+    Parameters
+    ----------
+    table : [n] DataFrame
+        As a reader typed it; changed in place.
+    texts : callable
+        The same rows of the named columns as text or Python integers, with NaN for an empty cell.
+    """
+    long = [c for c in table.columns if table[c].dtype == np.float64 and (table[c].abs() >= FLOAT_DIGITS).any()]
+    if not long:
+        return table
+    again = texts(long)
+    for name in long:
+        held = again[name].dropna().map(str)
+        if held.str.fullmatch(r"\s*[-+]?[0-9]{1,400}\s*").all():
+            cells = np.full(len(table), np.nan, dtype=object)
+            cells[again[name].notna().to_numpy()] = [int(text) for text in held]
+            table[name] = pd.Series(cells, index=table.index, dtype=object)
+    return table
 
 
 def constant(series: pd.Series, value: Raw) -> pd.Series:
@@ -97,9 +161,7 @@ def matches(series: pd.Series, rule: Rule) -> np.ndarray:
     """
     if rule.equals:
         codes, uniques = pd.factorize(series, use_na_sentinel=True)
-        wanted = {word(value) for value in rule.equals} | {
-            _number_word(value) for value in rule.equals if is_numeric(series)
-        }
+        wanted = words_in(series, rule.equals)
         return np.array([word(value) in wanted for value in uniques] + [False], dtype=bool)[codes]
     numbers = as_numbers(series).to_numpy()
     passed: np.ndarray = ~np.isnan(numbers)
@@ -120,17 +182,36 @@ def sort_key(text: str) -> tuple[int, float, str]:
     return (0, float(text), text) if _is_number(text) else (1, 0.0, text)
 
 
-def _number_word(value: Raw) -> str:
-    """The word of "1.0" or "True" where the column holds numbers."""
+def number_word(value: Raw) -> str:
+    """The word of "1.0", "True" or "Infinity" where the column holds numbers."""
     if isinstance(value, str):
         if value.lower() in ("true", "false"):
             return str(int(value.lower() == "true"))
-        return word(float(value)) if _is_number(value) else value
+        return word(_number(value)) if _is_number(value) or _is_infinite(value) else value
     return word(value)
+
+
+def _number(text: str) -> int | float:
+    """A whole number keeps all its digits."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _is_number(value: Raw) -> bool:
     try:
         return math.isfinite(float(value))
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
+
+
+def _is_infinite(value: Raw) -> bool:
+    try:
+        return math.isinf(float(value))
+    except (ValueError, OverflowError):
+        return False
+
+
+def _in_card(held: str) -> str:
+    return f'"{held}"'

@@ -112,6 +112,7 @@ def check(names: NAMES = None, every: ALL = False) -> None:
             for sensitive in card.sensitive:
                 raw = _read(card, (sensitive.name,))
                 counts = ", ".join(f"{g} {c:,}" for g, c in _counts(raw))
+                counts += "".join(f"; {count:,} rows left: {reason}" for reason, count in raw.left.items())
                 console.print(
                     f"[green]ok[/] {card.name}:{sensitive.name}: {len(raw.labels):,} rows, "
                     f"{raw.labels.mean():.1%} class 1, {counts}",
@@ -131,7 +132,7 @@ def draft(
     ] = None,
     force: Annotated[bool, typer.Option(help="Overwrite a card that exists.")] = False,
 ) -> None:
-    """Draft a card from a CSV; what was guessed is marked CHECK.
+    """Draft a card from a CSV; what was guessed is marked CHECK, with the rows and cells that it touches.
 
     Example: fairmoe data card loans.csv, then edit loans.card.toml, then fairmoe data check loans.card.toml
     """
@@ -143,7 +144,7 @@ def draft(
     if target.exists() and not force:
         raise CardError(f"{target} exists; give --force to overwrite it, or another --output.")
     write_text(target, draft_card(csv, target.parent))
-    checks = sum("CHECK" in line for line in target.read_text(encoding="utf-8").splitlines())
+    checks = sum("CHECK" in line for line in target.read_text(encoding="utf-8").split("\n"))
     typer.echo(
         f"{target}: drafted, {checks} lines are marked CHECK.\n"
         f"next: edit it, then fairmoe data check {target}, then fairmoe tune --dataset {target}"

@@ -11,7 +11,11 @@ import typer
 def score(
     task: Annotated[str, typer.Option(help="Task, such as german or adult:sex+race, or the path of a card.")],
     predictions: Annotated[
-        Path, typer.Option(help="CSV with the columns row (0-based, of the published file) and probability.")
+        Path,
+        typer.Option(
+            help="CSV, .csv.gz or a benchmark's .parquet with the columns row (0-based, of the published file) and "
+            "probability (of class 1). Other columns and rows that are no test rows are ignored."
+        ),
     ],
     protocol: Annotated[
         str, typer.Option(help="nifty (the published split) or robust (repeated stratified splits).")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,6 +11,8 @@ from foundation.numbers import finite
 
 if TYPE_CHECKING:
     from metrics.score import Scores
+
+NUMBERS = ("estimate", "95 % interval", "null p95")
 
 
 def print_json(facts: dict[str, object], scores: Scores) -> None:
@@ -24,28 +27,30 @@ def print_json(facts: dict[str, object], scores: Scores) -> None:
 
 
 def print_table(facts: dict[str, object], scores: Scores) -> None:
-    """Print every metric of a scored part."""
-    import math
-
+    """Print every metric that can be estimated, and below it what cannot, by reason; it fits 80 columns."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from metrics.registry import spec
 
-    table = Table(title=f"{facts['task']} · {facts['protocol']} split {facts['split']} · {facts['rows']} test rows")
-    for name, justify in (
-        ("metric", "left"),
-        ("estimate", "right"),
-        ("95 % interval", "right"),
-        ("null p95", "right"),
-        ("better", "left"),
-        ("status", "left"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=name != "status")  # type: ignore[arg-type]
+    title = f"{facts['task']} · {facts['protocol']} split {facts['split']} · {facts['rows']} test rows"
+    table = Table(title=Text(title))
+    for name in ("metric", "estimate", "95 % interval", "null p95", "better", "status"):
+        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=True)
+    notes: dict[str, list[str]] = {}
     for metric, value in scores.values.items():
-        interval = f"{value.low:.4f} … {value.high:.4f}" if math.isfinite(value.low) else "–"
-        null = f"{value.null_p95:.4f}" if math.isfinite(value.null_p95) else "–"
-        estimate = f"{value.estimate:.4f}" if math.isfinite(value.estimate) else "–"
-        status = value.status if value.status == "ok" else f"{value.status}: {value.reason}"
-        table.add_row(metric, estimate, interval, null, spec(metric).direction, status)
-    Console().print(table)
+        if value.status != "ok":
+            notes.setdefault(f"{value.status.replace('_', ' ')}, {value.reason}", []).append(metric)
+        if value.status != "not_estimable":
+            interval = " … ".join(map(_digits, (value.low, value.high))) if math.isfinite(value.low) else "–"
+            numbers = (_digits(value.estimate), interval, _digits(value.null_p95))
+            table.add_row(metric, *numbers, spec(metric).direction, value.status)
+    console = Console()
+    console.print(table)
+    for reason, metrics in notes.items():
+        console.print(Text(f"{', '.join(metrics)}: {reason}"))
+
+
+def _digits(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "–"

@@ -188,13 +188,17 @@ def load_suite(name: str, *, text: bool = True, **overrides: Any) -> Suite:
             f"There is no suite {name!r}. {hint}Known suites: {', '.join(suite_names())}; "
             "or give the path of a .toml file."
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read as a suite: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of thousands of digits
         raise SuiteError(f"{path} is not valid TOML: {error}. Mend the file and run again.") from error
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = {key: value for key, value in given.pop("llm", {}).items() if value is not None}
     if settings and "llm" not in data:
         raise SuiteError(f"Suite {name!r} has no text experts, so {', '.join(settings)} cannot be set; try 'llm'.")
     half = data.pop("llm", None)
+    if half is not None and not (isinstance(half, dict) and isinstance(half.get("tasks"), list)):
+        raise SuiteError(f"The settings of suite {name!r} cannot be used: [llm] needs tasks = [...]. Add them.")
     half = _text_half(half if text else None, settings, given)
     return load_settings(f"suite {name!r}", data | given | ({"llm": half} if half else {}))
 

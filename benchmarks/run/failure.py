@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST = 2_000
+"""Most characters of a paragraph; the middle of a longer one is left out."""
 KNOWN = {
     "CardError",
     "DataUnavailableError",
@@ -36,8 +38,15 @@ KNOWN = {
 def explain(error: Exception) -> str | None:
     """The paragraph for a known error, None for one that deserves its traceback."""
     if any(cls.__name__ in KNOWN for cls in type(error).__mro__):
-        return str(error)
+        return _paragraph(str(error))
     return None
+
+
+def _paragraph(text: str) -> str:
+    """One line of what a console can show: names and cells of users may hold line ends, controls, or a whole file."""
+    words = " ".join(text.split())
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in words)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 500]} ... {shown[-490:]}"
 
 
 @dataclass(frozen=True)

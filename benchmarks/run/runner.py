@@ -54,6 +54,11 @@ def run_suite(
             f"({', '.join(g['task'] for g in unavailable)}); "
             "the reasons are above. Put the files where they say, or run without --strict."
         )
+    if unavailable and not cards:
+        raise DataUnavailableError(
+            f"None of the tasks of {suite.name} can be had ({', '.join(g['task'] for g in unavailable)}): nothing was "
+            "run or written. The reasons are above."
+        )
     with folder_lock(output, f"fairmoe bench {suite.name}"):
         return _run(suite, cards, unavailable, output, workers, console, prepare)
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from tasks.arrays import frame_of, view_of_arrays
+from tasks.card import DataError
 
 N = 40
 
@@ -59,3 +60,10 @@ def test_the_hash_changes_with_every_array(part):
     if part == 1:
         other[part][3] = 1 - first[part][3]
     assert view_of_arrays(*first).hash != view_of_arrays(*other).hash
+
+
+def test_numbers_that_no_feature_can_hold_are_refused():
+    x, *rest = arrays()
+    x[3, 1] = 1e200
+    with pytest.raises(DataError, match=r"beyond 3.4e\+38, such as .*1e\+200.*nan"):
+        view_of_arrays(x, *rest)

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 
 from foundation.hashing import hash_file
-from tasks.card import Card, SourceFile, load_card
+from tasks.card import Card, CardError, SourceFile, load_card
 from tasks.fetch import fetch
 from tasks.frame import read_frame, read_tables
 from tasks.registry import CARDS
 from tasks.values import matches
+from tests.tasks.toys import toy_card
 
 MIRROR = "FAIRMOE_DATA_MIRROR"
 
@@ -318,3 +319,31 @@ def test_card_hash_follows_its_content() -> None:
     card = card_of("german")
     assert card.hash == card_of("german").hash != card_of("credit").hash
     assert card.model_copy(update={"rows": 999}).hash != card.hash
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"name = \xff", "is not valid TOML: 'utf-8' codec"),
+        (b"rows = 1" + b"0" * 5000, "is not valid TOML: Exceeds the limit"),
+        (b"a = " + b"[" * 5000, "is not valid TOML"),
+        (None, "cannot be read as a card: Is a directory"),
+    ],
+)
+def test_what_is_no_card_is_refused_in_one_paragraph(tmp_path: Path, data: bytes | None, reason: str) -> None:
+    path = tmp_path / "card.toml"
+    path.write_bytes(data) if data is not None else path.mkdir()
+    with pytest.raises(CardError, match=reason) as error:
+        load_card(path)
+    assert "\n" not in str(error.value)
+
+
+def test_names_that_could_not_be_told_apart_are_refused() -> None:
+    sensitive = [s.model_dump() for s in toy_card().sensitive]
+    with pytest.raises(ValueError, match="two sensitive attributes have the name 'sex'"):
+        toy_card(sensitive=[*sensitive, {**sensitive[1], "name": "sex"}])
+    groups = [{"name": "Male", "equals": ["M"]}, {"name": "Male ", "equals": ["M "]}, {"name": "f", "equals": ["F"]}]
+    with pytest.raises(ValueError, match="two groups of 'sex' print alike: 'Male'"):
+        toy_card(sensitive=[{**sensitive[0], "groups": groups}])
+    with pytest.raises(ValueError, match="two groups of 'race' print alike: 'white'"):
+        toy_card(sensitive=[sensitive[0], {**sensitive[1], "other": "white"}])

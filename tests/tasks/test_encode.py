@@ -223,3 +223,16 @@ def test_statistics_do_not_depend_on_the_order_of_addition() -> None:
     raw = toy_raw()
     flipped = dataclasses.replace(raw, frame=raw.frame.iloc[::-1].reset_index(drop=True))
     assert Encoder.fit(raw, np.arange(200)) == Encoder.fit(flipped, np.arange(200))
+
+
+def test_numbers_whose_squares_vanish_are_standardised_all_the_same() -> None:
+    table = toy_table()
+    tiny = assemble(toy_card(), ("sex",), table.assign(hours=(table["hours"] + 1) * 1e-300))
+    usual = assemble(toy_card(), ("sex",), table.assign(hours=table["hours"] + 1))
+    plain = [column.model_copy(update={"log": False}) for column in toy_card().column]
+    features = []
+    for raw in (tiny, usual):
+        raw = dataclasses.replace(raw, card=toy_card(column=[column.model_dump() for column in plain]))
+        encoder = Encoder.fit(raw, TRAIN)
+        features.append(feature(encoder, encoder.encode(raw.frame), "hours"))
+    assert np.allclose(features[0], features[1], atol=1e-5) and features[0].std() > 0.5

@@ -19,6 +19,7 @@ import pytest
 from tasks.archive import ArchiveError, open_member
 from tasks.card import Card
 from tasks.fetch import FetchError, available, cache_path, fetch
+from tests.tasks.toys import own_card, toy_table
 
 BYTES = b"x,sex,y\n" + b"".join(b"%d,%s,%d\n" % (i, b"fm"[i % 2 : i % 2 + 1], i % 3 == 0) for i in range(60))
 SHA = hashlib.sha256(BYTES).hexdigest()
@@ -262,3 +263,20 @@ def test_links_in_archives_are_no_members(tmp_path: Path) -> None:
     path.write_bytes(out.getvalue())
     with pytest.raises(ArchiveError, match="not a plain file"), open_member(path, "toy.csv", 1):
         pass
+
+
+def test_an_own_file_that_was_edited_is_told_how_to_update_the_card(tmp_path: Path) -> None:
+    card_of_mine = own_card(tmp_path, toy_table(40).to_csv(index=False))
+    edited = toy_table(40).assign(hours=1.0).to_csv(index=False).encode()
+    (tmp_path / "own.csv").write_bytes(edited)
+    with pytest.raises(FetchError) as error:
+        fetch(card_of_mine)
+    for word in (
+        hashlib.sha256(edited).hexdigest(),
+        f"bytes = {len(edited)}",
+        "rows",
+        "draft the card again",
+        "--force",
+    ):
+        assert word in str(error.value)
+    assert "Delete" not in str(error.value) and "\n" not in str(error.value)

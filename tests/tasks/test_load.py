@@ -44,7 +44,7 @@ def test_cards_of_ones_own_by_path(tmp_path: Path) -> None:
     assert task.name == "toy:sex+race" and len(task.group_names) == 6
     assert len(task.labels) == 200 and abs(len(task.split.train) - 100) <= 6
     (tmp_path / "own.csv").write_text("forged")
-    with pytest.raises(DataError, match=r"own\.csv cannot be used.*beside the card"):
+    with pytest.raises(DataError, match=r"own\.csv is not the file that the card describes.*draft the card again"):
         load_task(path, progress=False)
 
 

@@ -167,3 +167,18 @@ def test_tables_of_users_are_moved_in_their_own_type(toy: Task) -> None:
 def test_without_sensitive_features_rows_cannot_be_moved() -> None:
     with pytest.raises(DataError, match=r"cannot be moved.*use_sensitive = keep"):
         load_task("scm", rows=400, use_sensitive="drop").moved_to(0)
+
+
+def test_the_words_of_truth_values_are_found(tmp_path: Path) -> None:
+    columns = [
+        {"name": "member", "kind": "binary", "text": "state", "values": {"True": "a member", "False": "no member"}},
+        {"name": "sex", "kind": "binary", "text": "sex"},
+    ]
+    table = toy_table(200)
+    table["member"] = table["age"] > 40
+    own_card(tmp_path, table.to_csv(index=False), column=columns)
+    task = load_task(str(tmp_path / "card.toml"), progress=False)
+    texts = sentences(task, torch.arange(200))
+    assert all(
+        ("is a member" if old else "is no member") in text for old, text in zip(table["age"] > 40, texts, strict=True)
+    )

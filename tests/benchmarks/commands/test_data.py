@@ -42,6 +42,8 @@ def test_check_reads_everything_and_fails_loudly(tmp_path: Path) -> None:
     card = str(tmp_path / "card.toml")
     text = run("check", "scm", card)
     assert "ok scm:sex: 4,000 rows" in text and "ok toy:race: 200 rows" in text
+    gone = int((toy_table(200)["age"] == -9).sum())
+    assert f"ok toy:age: {200 - gone} rows" in text and f"; {gone} rows left: in no group of age" in text
     (tmp_path / "own.csv").write_text("forged")
     text = run("check", "scm", card, code=1)
     assert "failed toy" in text and "has sha256" in text and "1 failed: toy" in text

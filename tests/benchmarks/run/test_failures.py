@@ -93,6 +93,14 @@ def test_data_that_cannot_be_had_are_listed_and_the_rest_runs(tmp_path: Path, lo
     assert "lost.card.toml" in (tmp_path / "out" / "leaderboard.md").read_text()
 
 
+def test_a_run_of_which_no_task_can_be_had_is_an_error(tmp_path: Path, lost: str) -> None:
+    done = bench(tmp_path, f'"{lost}"')
+    assert isinstance(done.exception, DataUnavailableError)
+    text = explain(done.exception)
+    assert text is not None and "None of the tasks" in text and "lost.card.toml" in text and "\n" not in text
+    assert not (tmp_path / "out").exists()
+
+
 def test_strict_makes_it_an_error_of_one_paragraph(tmp_path: Path, lost: str) -> None:
     done = bench(tmp_path, f'"{lost}", "scm"', "--strict")
     assert isinstance(done.exception, DataUnavailableError)
