@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.stats.statistics import Floats, corrected_interval
+from reports.stats.statistics import Floats, level_interval
 from reports.table import LOST
 
 Key = tuple[str, str]
@@ -22,7 +22,8 @@ class Estimate:
     Attributes
     ----------
     mean, low, high : float
-        Mean over splits with the corrected interval over splits (nan with one split).
+        Mean over splits with the corrected interval over splits (nan with one split, and where all splits agree:
+        :func:`reports.stats.statistics.level_interval`).
     inner_low, inner_high : float
         Sampling interval within a split, its ends averaged over splits.
     null_p95 : float
@@ -121,7 +122,7 @@ def _estimate(
     notes: tuple[str, ...],
     lost: tuple[tuple[str, int], ...],
 ) -> Estimate:
-    over_splits = corrected_interval(values)
+    over_splits = level_interval(values)
     low, high, null = (float(v) for v in inner)
     return Estimate(
         over_splits.mean,

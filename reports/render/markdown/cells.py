@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from reports.format import estimate_text, half_text, interval_text, signed
@@ -29,7 +30,7 @@ def cell(scenario: Scenario, method: str, metric: str) -> str:
         return "–"
     if not e.known:
         return "n/e"
-    spread = half_text(e.mean, e.half) if e.known > 1 else interval_text(e.inner_low, e.inner_high)
+    spread = interval_text(e.inner_low, e.inner_high) if math.isnan(e.half) else half_text(e.mean, e.half)
     return f"{estimate_text(e.mean, e.half)} {spread}".strip() + (" ○" if e.within_null else "")
 
 
