@@ -47,12 +47,13 @@ class Resampled:
     deviations: Tensor | None = None
 
     def value(self, bias: Bias = "none", bounds: tuple[float, float] = (-math.inf, math.inf)) -> Value:
-        """The value with its 95 % interval (:func:`interval`) and the 95th percentile of its null."""
+        """The value with its 95 % interval (:func:`interval`), and the 95th percentile and moments of its null."""
         if self.status == "not_estimable" or math.isnan(self.estimate):
             return Value.not_estimable(self.reason or "the metric is not defined on these rows")
         low, high = interval(self.estimate, self.draws, bias, bounds, self.deviations)
         (null_p95,) = _quantiles(self.null, 0.95)
-        return Value(self.estimate, low, high, null_p95, self.status, self.reason)
+        null_mean, null_sd = _moments(self.null)
+        return Value(self.estimate, low, high, null_p95, self.status, self.reason, null_mean, null_sd)
 
 
 def interval(
@@ -144,9 +145,20 @@ def _clip(end: float, bounds: tuple[float, float]) -> float:
     return end if math.isnan(end) else min(max(end, bounds[0]), bounds[1])
 
 
+def _finite(draws: Tensor | None) -> NDArray[np.float64]:
+    """The draws that are numbers."""
+    return np.empty(0) if draws is None else draws[torch.isfinite(draws)].to(torch.float64).numpy()
+
+
+def _moments(draws: Tensor | None) -> tuple[float, float]:
+    """Mean and standard deviation of the finite draws; nan where there are none."""
+    finite = _finite(draws)
+    return (float(finite.mean()), float(finite.std())) if finite.size else (math.nan, math.nan)
+
+
 def _quantiles(draws: Tensor | None, *levels: float) -> tuple[float, ...]:
     """Quantiles of the finite draws; nan where there are none."""
-    finite = np.empty(0) if draws is None else draws[torch.isfinite(draws)].to(torch.float64).numpy()
+    finite = _finite(draws)
     if finite.size == 0:
         return (math.nan,) * len(levels)
     return tuple(float(q) for q in np.quantile(finite, levels))

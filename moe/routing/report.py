@@ -70,13 +70,19 @@ def routing_report(mixture: Routed, task: TaskView, rows: Tensor, *, seed: int, 
 _ONE_GROUP = "fewer than two groups have such rows"
 
 
-def _known(estimate: float, reason: str, null_p95: float = math.nan) -> Value:
-    return Value.not_estimable(reason) if math.isnan(estimate) else Value(estimate, null_p95=null_p95)
+def _known(estimate: float, reason: str, **null: float) -> Value:
+    return Value.not_estimable(reason) if math.isnan(estimate) else Value(estimate, **null)
 
 
 def _disparity_values(disparity: RoutingDisparity) -> dict[str, Value]:
     return {
-        "routing_jsd@1": _known(disparity.jsd, _ONE_GROUP, disparity.null_p95),
+        "routing_jsd@1": _known(
+            disparity.jsd,
+            _ONE_GROUP,
+            null_p95=disparity.null_p95,
+            null_mean=disparity.null_mean,
+            null_sd=disparity.null_sd,
+        ),
         "routing_tv@1": _known(disparity.tv, _ONE_GROUP),
         "routing_top1_tv@1": _known(disparity.top1_tv, _ONE_GROUP),
     }
