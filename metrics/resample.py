@@ -37,6 +37,9 @@ class Resampled:
         As in :class:`metrics.value.Value`.
     deviations : [B] float64 or None
         How far the draws' group values lie from the observed ones in the metric's norm (:mod:`metrics.deviations`).
+    exact : (float, float) or None
+        Bounds that hold where resampling does not see the spread (:mod:`metrics.counts.exact`); the interval reaches at
+        least as far.
     """
 
     estimate: float
@@ -45,12 +48,15 @@ class Resampled:
     status: Status = "ok"
     reason: str = ""
     deviations: Tensor | None = None
+    exact: tuple[float, float] | None = None
 
     def value(self, bias: Bias = "none", bounds: tuple[float, float] = (-math.inf, math.inf)) -> Value:
         """The value with its 95 % interval (:func:`interval`), and the 95th percentile and moments of its null."""
         if self.status == "not_estimable" or math.isnan(self.estimate):
             return Value.not_estimable(self.reason or "the metric is not defined on these rows")
         low, high = interval(self.estimate, self.draws, bias, bounds, self.deviations)
+        if self.exact is not None and not math.isnan(low):
+            low, high = min(low, self.exact[0]), max(high, self.exact[1])
         (null_p95,) = _quantiles(self.null, 0.95)
         null_mean, null_sd = _moments(self.null)
         return Value(self.estimate, low, high, null_p95, self.status, self.reason, null_mean, null_sd)
@@ -73,8 +79,8 @@ def interval(
     percentile of ``deviations`` where these are known (valid for any number of groups), else ``q.975 - estimate`` (the
     basic, reflected interval: right for two groups, too short for many). A statistic that is shifted *down* (minimum,
     ratio) gets the mirror image. Ends are clipped to the metric's range. For two groups this is the interval of the
-    signed gap folded at 0; for more it is conservative where one gap is far larger than the others. No interval sees
-    what the rows do not show: a rate of exactly 0 or 1 has no spread under resampling.
+    signed gap folded at 0; for more it is conservative where one gap is far larger than the others. A rate of exactly 0
+    or 1 has no spread under resampling: there the bounds of :mod:`metrics.counts.exact` widen what is found here.
     """
     low, high = _quantiles(draws, 0.025, 0.975)
     (reach,) = _quantiles(deviations, 0.95)

@@ -126,13 +126,14 @@ def _estimate(
 ) -> Estimate:
     over_splits = level_interval(values)
     low, high, *null = (float(v) for v in inner)
+    null_p95 = null_of_mean(null[0], null[1], null[2], over_splits.n)
     return Estimate(
         over_splits.mean,
         over_splits.low,
         over_splits.high,
         low,
         high,
-        null_of_mean(*null, over_splits.n),
+        null_p95,
         over_splits.n,
         asked,
         degenerate,

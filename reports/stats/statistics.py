@@ -100,7 +100,7 @@ def rounding_variance(mean: float) -> float:
 
 
 def t_interval(mean: float, error: float, freedom: float, n: int) -> Interval:
-    """mean ± t · error, and the two-sided p-value of "the mean is 0"; ``n`` is what the interval counts."""
+    """Mean ± t · error, and the two-sided p-value of "the mean is 0"; ``n`` is what the interval counts."""
     if error <= ROUNDING:
         return Interval(mean, mean, mean, 1.0 if abs(mean) <= ROUNDING else math.nan, n)
     half = _quantile(freedom) * error
