@@ -137,6 +137,16 @@ class Sensitive(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _distinct_names(self) -> Sensitive:
+        names = [group.name for group in self.groups] + ([self.other] if self.other else [])
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"sensitive attribute {self.name!r} has two groups called {twice[0]!r} (the name in other counts); "
+                "give every group a name of its own"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _other_has_a_name(self) -> Sensitive:
         if self.missing == "other" and not self.other:
             raise ValueError('missing = "other" needs the name of that group in other')

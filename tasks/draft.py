@@ -27,6 +27,8 @@ _SENSITIVE = re.compile(
 _POSITIVE = re.compile(r"^(1|yes|y|true|t|good|pass|passed|approved|accepted|hired|>.*|high)$", re.I)
 _IDENTIFIER = re.compile(r"(^|[_\W])(id|key|uuid|index|name|email|phone)$|^(id|index|(?i:unnamed))\b|\bid$|Id$|ID$")
 MOST_GROUPS = 6
+OTHERS = ("all others", *(f"all others ({k})" for k in range(2, MOST_GROUPS + 2)))
+"""Names of the group of all other values: the first that is no value itself."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,8 @@ def _sensitive_block(column: pd.Series) -> str:
         kept = sorted(counts.index[:MOST_GROUPS], key=sort_key)
         called = [f"{_words(name)} {v}" if _is_number(v) else v for v in kept]
         groups = [f"{{ name = {_quoted(c)}, equals = [{_quoted(v)}] }}" for c, v in zip(called, kept, strict=True)]
-        other = 'other = "all others"\n' if len(counts) > MOST_GROUPS else ""
+        free = next(words for words in OTHERS if words not in called)
+        other = f"other = {_quoted(free)}\n" if len(counts) > MOST_GROUPS else ""
     missing = 'missing = "leave"  # CHECK: rows without a value leave the task\n' if column.isna().any() else ""
     lines = "".join(f"    {group},\n" for group in groups)
     return f"""[[sensitive]]  # CHECK: is fairness to be measured for these groups?

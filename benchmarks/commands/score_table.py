@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from foundation.console import plain_console
 from foundation.numbers import finite
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ def print_table(facts: dict[str, object], scores: Scores) -> None:
     """Print every metric of a scored part."""
     import math
 
-    from rich.console import Console
     from rich.table import Table
 
     from metrics.registry import spec
@@ -48,4 +48,4 @@ def print_table(facts: dict[str, object], scores: Scores) -> None:
         estimate = f"{value.estimate:.4f}" if math.isfinite(value.estimate) else "–"
         status = value.status if value.status == "ok" else f"{value.status}: {value.reason}"
         table.add_row(metric, estimate, interval, null, spec(metric).direction, status)
-    Console().print(table)
+    plain_console().print(table)

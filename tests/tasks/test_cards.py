@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from foundation.hashing import hash_file
-from tasks.card import Card, SourceFile, load_card
+from tasks.card import Card, Sensitive, SourceFile, load_card
 from tasks.fetch import fetch
 from tasks.frame import read_frame, read_tables
 from tasks.registry import CARDS
@@ -318,3 +319,12 @@ def test_card_hash_follows_its_content() -> None:
     card = card_of("german")
     assert card.hash == card_of("german").hash != card_of("credit").hash
     assert card.model_copy(update={"rows": 999}).hash != card.hash
+
+
+def test_two_groups_of_one_name_are_refused() -> None:
+    """Also the group of all others: its rows would be those of another group in every table."""
+    groups = [{"name": "all others", "equals": ["all others"]}, {"name": "p", "equals": ["P"]}]
+    with pytest.raises(ValidationError, match=r"'race' has two groups called 'all others'"):
+        Sensitive(name="race", column="race", groups=groups, other="all others")
+    with pytest.raises(ValidationError, match=r"two groups called 'p'"):
+        Sensitive(name="race", column="race", groups=[groups[1], groups[1]])

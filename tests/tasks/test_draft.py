@@ -105,3 +105,23 @@ def test_what_is_no_table_is_refused(tmp_path: Path, text: str, reason: str) -> 
         draft_card(tmp_path / "a.csv")
     with pytest.raises(DataError, match="no file"):
         draft_card(tmp_path / "b.csv")
+
+
+def test_the_group_of_all_others_gets_a_name_that_is_no_value(tmp_path: Path) -> None:
+    table = people(240)
+    table["ethnicity"] = numpy_generator(1, "draft").choice(["all others", *"PQRSTUV"], len(table))
+    table.loc[:120, "ethnicity"] = "all others"  # so that it is among the groups that are kept
+    card = drafted(tmp_path, table.to_csv(index=False))
+    (ethnicity,) = [s for s in card.sensitive if s.column == "ethnicity"]
+    assert "all others" in [g.name for g in ethnicity.groups] and ethnicity.other == "all others (2)"
+    task = load_task(f"{tmp_path / 'card.toml'}:ethnicity", progress=False)
+    assert len(set(task.group_names)) == len(task.group_names) == 7
+
+
+def test_combined_groups_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = people(160)
+    table["Gender"] = numpy_generator(2, "draft").choice(["a", "a & b"], len(table))
+    table["ethnicity"] = numpy_generator(3, "draft").choice(["b & c", "c"], len(table))
+    drafted(tmp_path, table.to_csv(index=False))
+    with pytest.raises(DataError, match="Two groups of 'my_loans_2' are both called 'a & b & c'"):
+        load_task(f"{tmp_path / 'card.toml'}:gender+ethnicity", progress=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foundation.escaping import markdown
 from reports.format import estimate_text, half_text, interval_text, signed
 from reports.levels.contenders import Contender
 from reports.levels.levels import Levels
@@ -57,8 +58,8 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
         "nothing keeps the level, the constant predictor stands in."
     ]
     for mixture in found.mixtures:
-        lines = [f"- **{level}**: {sentence}" for level, sentence in standing_sentences(found, mixture)]
-        parts += [f"{mixture.label}, in utility, over all tasks where both are:", "\n".join(lines)]
+        lines = [f"- **{level}**: {markdown(sentence)}" for level, sentence in standing_sentences(found, mixture)]
+        parts += [f"{markdown(mixture.label)}, in utility, over all tasks where both are:", "\n".join(lines)]
         rows = [
             [r.label, *(_difference(found.standing.get((mixture.id, r.id, level))) for level in found.levels)]
             for r in found.rivals(mixture)
@@ -68,7 +69,7 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
     parts.append("Thresholds on top of each method: " + "; ".join(said) + ".")
     if found.reference is not None:
         parts.append(
-            f"Utility minus {found.reference.label} over the tasks that both have; ranks that the data cannot rule "
+            f"Utility minus {markdown(found.reference.label)} over the tasks that both have; ranks that the data cannot rule "
             "out; imputed splits."
         )
         rows = [
