@@ -26,7 +26,13 @@ def test_brackets_are_text() -> None:
     table.add_column("[red]head")
     table.add_row("[label] :smile:")
     text = printed("no column [label] in [/data/a.csv]", table, styled("FAILED", "bold red", " [/x] [label]"))
-    for words in ("[label] in [/data/a.csv]", "of [/data/a.csv]", "[red]head", "[label] :smile:", "FAILED [/x] [label]"):
+    for words in (
+        "[label] in [/data/a.csv]",
+        "of [/data/a.csv]",
+        "[red]head",
+        "[label] :smile:",
+        "FAILED [/x] [label]",
+    ):
         assert words in text
 
 

@@ -16,7 +16,11 @@ def pretraining(console: Console) -> Any:
     def shown() -> Any:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("pretraining nano"), BarColumn(), TextColumn("loss {task.fields[loss]:.3f}", markup=False))
+        columns = (
+            TextColumn("pretraining nano"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}", markup=False),
+        )
         with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
             task: list[Any] = []
 

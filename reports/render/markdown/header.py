@@ -21,7 +21,10 @@ def header(report: Report) -> str:
         lines.append(UNNAMED)
     if report.text:
         lines.append(_text_settings(report))
-    lines += [f"> **UNAVAILABLE: {markdown(gap['task'])}**: {markdown(' '.join(gap['reason'].split()))}" for gap in report.unavailable]
+    lines += [
+        f"> **UNAVAILABLE: {markdown(gap['task'])}**: {markdown(' '.join(gap['reason'].split()))}"
+        for gap in report.unavailable
+    ]
     lines += [
         f"> **FAILED: {markdown(f['job'])}, {markdown(f['method'])}** (seed {f['seed']}): "
         + markdown(f["error"].strip().splitlines()[-1])
@@ -36,8 +39,9 @@ def _text_settings(report: Report) -> str:
     text = report.text
     weights = f" (weights `{report.base_hash[:12]}`)" if report.base_hash else ""
     caps = [f"{markdown(s.name)}: at most {s.cap:,} rows" for s in report.scenarios if s.cap is not None]
+    tasks = markdown(", ".join(text["tasks"]))
     return (
-        f"Text experts on {markdown(', '.join(text['tasks']))}: base {markdown(text['base'])}{weights}, template “{markdown(text['template'])}”, "
+        f"Text experts on {tasks}: base {markdown(text['base'])}{weights}, template “{markdown(text['template'])}”, "
         f"first adapted layer {first_layer(text['start'])}, {text['kind']}, {text['trials']} trials per role. "
         + "".join(f"{cap}. " for cap in caps)
     ).strip()

@@ -44,7 +44,11 @@ def _board(report: Report, board: Board) -> str:
     parts = [f"### Published: {markdown(board.dataset)}", "\n".join(f"- {markdown(text)}" for text in board.caveats)]
     parts.append(table(["method", *map(metric_symbol, METRICS)], rows))
     outside = explained(report, board)
-    parts.append("\n".join(f"- outside: {markdown(name)}, {which}: {markdown(why or 'NOT EXPLAINED')}" for name, which, why in outside))
+    parts.append(
+        "\n".join(
+            f"- outside: {markdown(name)}, {which}: {markdown(why or 'NOT EXPLAINED')}" for name, which, why in outside
+        )
+    )
     parts.append("\n".join(f"{i}. {s.paper}: {s.where}. Read: {s.read}." for i, s in enumerate(board.sources, start=1)))
     return "\n\n".join(part for part in parts if part)
 

@@ -19,7 +19,9 @@ def task_text(report: Report, scenario: Scenario) -> str:
     """Everything about one task."""
     sizes = ", ".join(f"{markdown(g.name)} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
     cap = f" At most {scenario.cap:,} rows, for all methods." if scenario.cap is not None else ""
-    left = "".join(f" {count:,} rows of the data left the task: {markdown(why)}." for why, count in scenario.left.items())
+    left = "".join(
+        f" {count:,} rows of the data left the task: {markdown(why)}." for why, count in scenario.left.items()
+    )
     parts = [
         f"## {markdown(scenario.name)}",
         f"Test rows per split: {sizes}.{cap}{left} Pareto front (validation): {_front(scenario)}.",

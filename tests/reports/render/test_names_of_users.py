@@ -60,7 +60,9 @@ def test_the_page_has_no_tag_of_a_name(report):
 def test_markdown_reads_as_the_names_are(report):
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(render_markdown(report))
     inner = [child for token in tokens for child in token.children or ()]
-    assert not [t for t in [*tokens, *inner] if t.type.startswith("html") or t.type in ("link_open", "em_open", "image")]
+    assert not [
+        t for t in [*tokens, *inner] if t.type.startswith("html") or t.type in ("link_open", "em_open", "image")
+    ]
     text = "".join(t.content for t in inner)
     for name in (*GROUPS, *MORE):
         assert name.replace("\n", "↵") in text
