@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metrics.proportions import Z
+from metrics.proportions import Z, unseen_share
 from metrics.value import Value
 
 _CHUNK = 1 << 17  # scores sorted at once: keys and their masks stay in cache
@@ -68,9 +68,9 @@ def auc_value(probability: Tensor, labels: Tensor) -> Value:
         return Value.not_estimable(ONE_CLASS)
     positives = int(labels.sum())
     pairs = min(positives, labels.numel() - positives)
-    bound = 0.025 ** (1 / pairs)
     if estimate in (0.0, 1.0):
-        return Value(estimate, bound, 1.0) if estimate else Value(estimate, 0.0, 1 - bound)
+        open_end = unseen_share(pairs)
+        return Value(estimate, 1 - open_end, 1.0) if estimate else Value(estimate, 0.0, open_end)
     error = math.sqrt(delong_variance(probability, labels)) / (estimate * (1 - estimate))
     centre = math.log(estimate / (1 - estimate))
     low, high = (1 / (1 + math.exp(-(centre + sign * Z * error))) for sign in (-1, 1))

@@ -1,4 +1,4 @@
-"""Proportions of independent trials, with Wilson's interval."""
+"""Proportions of independent trials: Wilson's interval, and what trials without exception leave open."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def wilson(hits: float, n: float) -> tuple[float, float]:
     centre = (hits + z2 / 2) / (n + z2)
     half = math.sqrt(z2 * (hits * (n - hits) / n + z2 / 4)) / (n + z2)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def unseen_share(trials: float) -> float:
+    """Largest share of exceptions that ``trials`` trials without one leave open, at 95 % (two-sided Clopper-Pearson).
+
+    3.7 / trials for many trials; one-sided it is the "rule of three".
+    """
+    return float(1 - 0.025 ** (1 / trials))

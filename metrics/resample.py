@@ -37,6 +37,9 @@ class Resampled:
         As in :class:`metrics.value.Value`.
     deviations : [B] float64 or None
         How far the draws' group values lie from the observed ones in the metric's norm (:mod:`metrics.deviations`).
+    exact : (float, float) or None
+        Bounds that hold where resampling does not see the spread (:mod:`metrics.counts.exact`); the interval reaches at
+        least as far.
     """
 
     estimate: float
@@ -45,14 +48,18 @@ class Resampled:
     status: Status = "ok"
     reason: str = ""
     deviations: Tensor | None = None
+    exact: tuple[float, float] | None = None
 
     def value(self, bias: Bias = "none", bounds: tuple[float, float] = (-math.inf, math.inf)) -> Value:
-        """The value with its 95 % interval (:func:`interval`) and the 95th percentile of its null."""
+        """The value with its 95 % interval (:func:`interval`), and the 95th percentile and moments of its null."""
         if self.status == "not_estimable" or math.isnan(self.estimate):
             return Value.not_estimable(self.reason or "the metric is not defined on these rows")
         low, high = interval(self.estimate, self.draws, bias, bounds, self.deviations)
+        if self.exact is not None and not math.isnan(low):
+            low, high = min(low, self.exact[0]), max(high, self.exact[1])
         (null_p95,) = _quantiles(self.null, 0.95)
-        return Value(self.estimate, low, high, null_p95, self.status, self.reason)
+        null_mean, null_sd = _moments(self.null)
+        return Value(self.estimate, low, high, null_p95, self.status, self.reason, null_mean, null_sd)
 
 
 def interval(
@@ -72,8 +79,8 @@ def interval(
     percentile of ``deviations`` where these are known (valid for any number of groups), else ``q.975 - estimate`` (the
     basic, reflected interval: right for two groups, too short for many). A statistic that is shifted *down* (minimum,
     ratio) gets the mirror image. Ends are clipped to the metric's range. For two groups this is the interval of the
-    signed gap folded at 0; for more it is conservative where one gap is far larger than the others. No interval sees
-    what the rows do not show: a rate of exactly 0 or 1 has no spread under resampling.
+    signed gap folded at 0; for more it is conservative where one gap is far larger than the others. A rate of exactly 0
+    or 1 has no spread under resampling: there the bounds of :mod:`metrics.counts.exact` widen what is found here.
     """
     low, high = _quantiles(draws, 0.025, 0.975)
     (reach,) = _quantiles(deviations, 0.95)
@@ -144,9 +151,20 @@ def _clip(end: float, bounds: tuple[float, float]) -> float:
     return end if math.isnan(end) else min(max(end, bounds[0]), bounds[1])
 
 
+def _finite(draws: Tensor | None) -> NDArray[np.float64]:
+    """The draws that are numbers."""
+    return np.empty(0) if draws is None else draws[torch.isfinite(draws)].to(torch.float64).numpy()
+
+
+def _moments(draws: Tensor | None) -> tuple[float, float]:
+    """Mean and standard deviation of the finite draws; nan where there are none."""
+    finite = _finite(draws)
+    return (float(finite.mean()), float(finite.std())) if finite.size else (math.nan, math.nan)
+
+
 def _quantiles(draws: Tensor | None, *levels: float) -> tuple[float, ...]:
     """Quantiles of the finite draws; nan where there are none."""
-    finite = np.empty(0) if draws is None else draws[torch.isfinite(draws)].to(torch.float64).numpy()
+    finite = _finite(draws)
     if finite.size == 0:
         return (math.nan,) * len(levels)
     return tuple(float(q) for q in np.quantile(finite, levels))

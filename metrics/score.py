@@ -25,7 +25,7 @@ from metrics.deviations import count_deviations
 from metrics.evidence import Evidence
 from metrics.points import COUNT_METRICS, DEGENERATE_SHARE, count_values, rarer_share
 from metrics.procedural import procedural_draws
-from metrics.proportions import wilson
+from metrics.proportions import unseen_share, wilson
 from metrics.registry import CFA_METRICS, COUNTS, METRICS
 from metrics.resample import Resampled, row_weights, shuffled_groups, weighted_sums
 from metrics.spec import MIN_GROUP_ROWS, Condition, MetricSpec
@@ -180,7 +180,7 @@ def _ids(rows: _Rows) -> list[str]:
 
 def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resampled]:
     """Every metric with its draws and null."""
-    by_counts = _count_metrics(table, rows)
+    by_counts = _count_metrics(table, rows, is_constant=_constant(evidence.probability))
     joint = _row_metrics(evidence.probability, by_counts, rows)
     procedural = procedural_draws(
         evidence,
@@ -204,8 +204,12 @@ def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resample
     }
 
 
-def _count_metrics(table: Tensor, rows: _Rows) -> dict[str, Resampled]:
-    """Metrics of counts from resampled and shuffled count tables."""
+def _count_metrics(table: Tensor, rows: _Rows, *, is_constant: bool) -> dict[str, Resampled]:
+    """Metrics of counts from resampled and shuffled count tables.
+
+    The rates of a constant prediction are 0 or 1 by what it is, not by what the rows happen to show.
+    """
+    exact = {} if is_constant else {id: COUNTS[id].statistic.exact(table[0], MIN_GROUP_ROWS) for id in COUNT_METRICS}
     estimate = count_values(table, MIN_GROUP_ROWS)
     tables = resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts"))[0]
     shuffled = permute_counts(table, len(rows.shuffled), numpy_generator(rows.seed, "shuffled counts"))[0]
@@ -214,7 +218,13 @@ def _count_metrics(table: Tensor, rows: _Rows) -> dict[str, Resampled]:
     deviations = count_deviations(tables, table[0], MIN_GROUP_ROWS)
     return {
         id: _resampled(
-            id, float(estimate[id]), drawn[id], rows, null[id] if METRICS[id].null else None, deviations.get(id)
+            id,
+            float(estimate[id]),
+            drawn[id],
+            rows,
+            null[id] if METRICS[id].null else None,
+            deviations.get(id),
+            exact.get(id),
         )
         for id in COUNT_METRICS
     }
@@ -238,29 +248,39 @@ def _row_metrics(probability: Tensor, by_counts: dict[str, Resampled], rows: _Ro
     total = (member * excess[:, None]).sum(0)
     shift = by_group / drawn_size - total / size  # how far each group's mean p - y moves
     gap = calibration_gap(total, size, MIN_GROUP_ROWS)
+    # probabilities that are the labels: resampling does not see the rows that may be otherwise
+    flawless = None if bool(excess.any()) else (0.0, unseen_share(n))
     return {
         **{
             id: replace(by_counts[id], draws=counts[id], null=None, deviations=None)
             for id in ("acc@1", "f1@1", "fair_res@1")
         },
         "auc@1": _area(probability, rows),
-        "brier@1": Resampled(float(brier(p, y)[0]), sums[:, -1] / n),
-        "ece@1": Resampled(float(ece(p, y)[0]), bins.abs().sum(1) / n),
+        "brier@1": Resampled(float(brier(p, y)[0]), sums[:, -1] / n, exact=flawless),
+        "ece@1": Resampled(float(ece(p, y)[0]), bins.abs().sum(1) / n, exact=flawless),
         "cal_gap@1": _resampled(
             "cal_gap@1",
             float(gap),
             calibration_gap(by_group, drawn_size),
             rows,
             deviations=calibration_gap(shift * drawn_size, drawn_size),
+            exact=_flawless_gap(size) if flawless else None,
         ),
     }
+
+
+def _flawless_gap(sizes: Tensor) -> tuple[float, float] | None:
+    """Bounds of the calibration gap of groups whose probabilities are their labels."""
+    open_ends = sorted(unseen_share(size) for size in sizes.tolist() if size >= MIN_GROUP_ROWS)
+    return (0.0, math.hypot(*open_ends[-2:])) if len(open_ends) > 1 else None
 
 
 def _area(probability: Tensor, rows: _Rows) -> Resampled:
     area = auc_value(probability, rows.labels)
     if area.status != "ok":
         return Resampled(math.nan, status="not_estimable", reason=ONE_CLASS)
-    return Resampled(area.estimate, weighted_auc(probability, rows.labels, rows.weights))
+    exact = (area.low, area.high) if area.estimate in (0.0, 1.0) else None
+    return Resampled(area.estimate, weighted_auc(probability, rows.labels, rows.weights), exact=exact)
 
 
 def _resampled(
@@ -270,10 +290,11 @@ def _resampled(
     rows: _Rows,
     null: Tensor | None = None,
     deviations: Tensor | None = None,
+    exact: tuple[float, float] | None = None,
 ) -> Resampled:
     """A metric of counts; not estimable, with the sizes of the groups as reason, where the estimate is nan."""
     if not math.isnan(estimate):
-        return Resampled(estimate, draws, null, deviations=deviations)
+        return Resampled(estimate, draws, null, deviations=deviations, exact=exact)
     reason = _too_few(METRICS[id], rows) or COUNTS[id].undefined
     return Resampled(estimate, status="not_estimable", reason=reason)
 
@@ -315,9 +336,14 @@ def _value(metric: MetricSpec, part: Resampled, rows: _Rows, constant: str) -> V
     return replace(value, reason=value.reason or _left_out(metric, rows))
 
 
+def _constant(probability: Tensor) -> bool:
+    """Whether all rows have the same probability."""
+    return bool((probability == probability[0]).all())
+
+
 def _degenerate(probability: Tensor) -> str:
     """Why a prediction counts as degenerate; empty if it does not."""
-    if bool((probability == probability[0]).all()):
+    if _constant(probability):
         return f"every row has the probability {float(probability[0]):.4g}"
     share = float((probability > 0.5).to(torch.float64).mean())
     if float(rarer_share(probability)) >= DEGENERATE_SHARE:

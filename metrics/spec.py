@@ -25,7 +25,8 @@ TWO_GROUPS = f"needs two groups with at least {MIN_GROUP_ROWS} relevant rows"
 """What makes a gap between groups not estimable."""
 
 INTERVALS = {
-    "counts": "percentile interval of 10,000 resampled count tables (same law as resampling rows)",
+    "counts": "percentile interval of 10,000 resampled count tables (same law as resampling rows); exact bounds "
+    "where a rate is 0 or 1",
     "delong": "DeLong's variance on the logit scale",
     "rows": "percentile interval of bootstrap samples of rows, shared by all metrics of a score",
     "none": "no interval",

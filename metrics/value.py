@@ -23,6 +23,9 @@ class Value:
         "degenerate": the number is right but the prediction is (nearly) constant.
     reason : str
         Why, when status is not "ok".
+    null_mean, null_sd : float
+        Mean and standard deviation of the metric when group membership is shuffled: with them the null of a mean over
+        splits follows (:mod:`reports.stats.null`).
     """
 
     estimate: float
@@ -31,6 +34,8 @@ class Value:
     null_p95: float = math.nan
     status: Status = "ok"
     reason: str = ""
+    null_mean: float = math.nan
+    null_sd: float = math.nan
 
     @classmethod
     def not_estimable(cls, reason: str) -> Value:

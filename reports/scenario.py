@@ -67,6 +67,8 @@ class Scenario(TaskScores):
     wording: Wording | None
     fronts: tuple[MixtureFront, ...]
     bias: Bias | None
+    left: dict[str, int]
+    """Why rows of the data are not in the task → how many."""
 
     @property
     def cap(self) -> int | None:
@@ -154,6 +156,7 @@ def _scenario(run: Run, task: str, protocol: str, use_sensitive: str) -> Scenari
         routing=found,
         gates=gates(found, run.rows),
         provenance=_records(_cells(run, where)),
+        left=run.tables.suite.get("left", {}).get(task, {}),
         **_of_texts(run, where, here),
     )
 

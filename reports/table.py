@@ -23,6 +23,7 @@ are the same bytes.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,10 +49,14 @@ CELL = ("task", "protocol", "use_sensitive", "split", "seed", "method")
 
 @dataclass(frozen=True)
 class Schema:
-    """Columns of one table: keys (unique together, sort order), then values."""
+    """Columns of one table: keys (unique together, sort order), then values.
+
+    Numbers that are ``optional`` may be absent, in rows and in the files of earlier versions; they are nan then.
+    """
 
     keys: tuple[str, ...]
     values: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -59,7 +64,11 @@ class Schema:
         return self.keys + self.values
 
 
-RESULTS = Schema((*HEAD, "part", "metric"), ("estimate", "low", "high", "null_p95", "status", "reason"))
+NULL = ("null_mean", "null_sd")
+"""Moments of a metric under shuffled groups, beside their 95th percentile."""
+RESULTS = Schema(
+    (*HEAD, "part", "metric"), ("estimate", "low", "high", "null_p95", *NULL, "status", "reason"), optional=NULL
+)
 GROUPS = Schema((*HEAD, "part", "group", "statistic"), ("estimate", "low", "high"))
 ROUTING = Schema((*HEAD, "part", "group", "expert"), ("weight", "top1", "expert_rate"))
 FURTHER = {
@@ -115,6 +124,7 @@ NUMBERS = frozenset(
         "low",
         "high",
         "null_p95",
+        *NULL,
         "weight",
         "top1",
         "expert_rate",
@@ -172,7 +182,7 @@ def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
     ReportError
         If a column is missing or unknown, or if two rows share all keys.
     """
-    records = list(rows)
+    records = [{**dict.fromkeys(schema.optional, math.nan), **row} for row in rows]
     known = set(schema.columns)
     for record in records:
         if record.keys() != known:
@@ -292,7 +302,7 @@ def _present(path: Path) -> Path:
 
 
 def _check_columns(columns: Sequence[str], schema: Schema, path: Path) -> None:
-    if tuple(columns) != schema.columns:
+    if tuple(columns) not in (schema.columns, tuple(c for c in schema.columns if c not in schema.optional)):
         raise ReportError(
             f"{path} has the columns {list(columns)}; expected {list(schema.columns)}. "
             "It was written by another version: run the bench again with the same command, finished cells are kept."
@@ -302,7 +312,7 @@ def _check_columns(columns: Sequence[str], schema: Schema, path: Path) -> None:
 def _read_parquet(path: Path) -> pd.DataFrame:
     table = pd.read_parquet(_present(path), engine="pyarrow")
     _check_columns(list(table.columns), RESULTS, path)
-    return _typed(table)
+    return _typed(table.reindex(columns=list(RESULTS.columns)))
 
 
 def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:

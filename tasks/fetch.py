@@ -250,7 +250,7 @@ class _Downloader:
         import requests
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
         with (
             requests.get(url, stream=True, timeout=60) as response,
             Progress(*columns, transient=True, disable=not self._label) as progress,

@@ -326,6 +326,11 @@ def _combine(
         " & ".join(n[i] for n, i in zip(part_names, np.unravel_index(k, sizes), strict=True))
         for k in range(np.prod(sizes))
     ]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(
+            f"Two groups of {card.name!r} are both called {twice[0]!r} when the attributes are put together; "
+            "give one of them another name in the card."
+        )
     if len(seen) < 2:
         raise DataError(
             f"All rows of {card.name!r} are in one group, {names[seen[0]]!r}: there is nothing to compare. "

@@ -84,6 +84,7 @@ def load_task(
         use_sensitive=use_sensitive,
         flip=make_flip(encoder, raw, train),
         hash=_task_hash(raw, parts, encoder, use_sensitive),
+        left=raw.left,
     )
 
 

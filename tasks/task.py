@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -60,6 +61,8 @@ class TaskView:
         0-based row of the published file (of the stacked files, in the order of the card).
     flip : Flip or None
         None when the sensitive columns are not among the features.
+    left : mapping
+        Why rows of the files are not in the task ("no label", "in no group of race") → how many.
     """
 
     name: str
@@ -78,6 +81,7 @@ class TaskView:
     use_sensitive: str  # "keep" or "drop"
     flip: Flip | None
     hash: str
+    left: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def sensitive_columns(self) -> tuple[int, ...]:

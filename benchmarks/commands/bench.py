@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from foundation.console import plain_console, styled
+
 
 def bench(
     suite: Annotated[
@@ -58,8 +60,6 @@ def bench(
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
     fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda
     """
-    from rich.console import Console
-
     from benchmarks.methods.own_method import check_own
     from benchmarks.plan.environment import available_cores
     from benchmarks.plan.suite import load_suite
@@ -70,7 +70,7 @@ def bench(
         method_seconds=method_seconds,
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
-    console = Console()
+    console = plain_console()
     folder = output or Path("results") / plan.name
     workers = jobs or available_cores()
     check_own(plan.methods)
@@ -100,6 +100,10 @@ def bench(
     if not summary.ok:
         failed = f"{len(summary.failures)} cells failed"
         console.print(
-            f"[bold red]{failed}[/]; they are rows with status 'failed' or 'timeout'. Run again to retry only them."
+            styled(
+                failed,
+                "bold red",
+                "; they are rows with status 'failed' or 'timeout'. Run again to retry only them.",
+            )
         )
         raise typer.Exit(1)

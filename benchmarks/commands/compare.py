@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foundation.console import plain_console, styled
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from reports.runs.comparison import RunComparison
     from reports.runs.metric_changes import MetricChange
@@ -42,8 +45,6 @@ def compare(
 
     Examples: fairmoe compare results/before results/after · fairmoe compare A B --metric fair_res@1 --method mixture
     """
-    from rich.console import Console
-
     from reports.render.run_words import as_json
     from reports.runs.comparison import compare_runs
     from reports.table import read_core
@@ -62,7 +63,7 @@ def compare(
         from foundation.files import write_json
 
         write_json(json, {"first": str(run_a), "second": str(run_b), **as_json(found)})
-    _show(found, folders, Console(), everything)
+    _show(found, folders, plain_console(), everything)
     if found.worsened:
         raise typer.Exit(1)
 
@@ -75,12 +76,15 @@ def _show(found: RunComparison, folders: tuple[Path, Path], console: Console, ev
     for refusal in found.refused:
         splits = ", ".join(map(str, refusal.splits))
         console.print(
-            f"[bold yellow]NOT COMPARED[/] {refusal.task} (sensitive {refusal.use_sensitive}), splits {splits}: "
-            f"{refusal.reason}.",
+            styled(
+                "NOT COMPARED",
+                "bold yellow",
+                f" {refusal.task} (sensitive {refusal.use_sensitive}), splits {splits}: {refusal.reason}.",
+            ),
             soft_wrap=True,
         )
     for note in found.notes:
-        console.print(f"[bold yellow]NOTE[/] {note}", soft_wrap=True, highlight=False)
+        console.print(styled("NOTE", "bold yellow", f" {note}"), soft_wrap=True, highlight=False)
     _show_tests(found, console, everything)
     console.print()
     for sentence in sentences(found):
@@ -106,7 +110,7 @@ def _show_cells(found: RunComparison, console: Console) -> None:
     cells = found.cells
     console.print(f"{cells.both} cells are finished in both runs.", highlight=False)
     for names, words in (
-        (cells.broken, "[bold red]FAILED NOW[/], finished before"),
+        (cells.broken, "FAILED NOW, finished before"),
         (cells.mended, "failed before, finished now"),
         (cells.only_first, "only in the first run"),
         (cells.only_second, "only in the second run"),
@@ -114,7 +118,8 @@ def _show_cells(found: RunComparison, console: Console) -> None:
         (cells.missing_second, "missing in the second run"),
     ):
         if names:
-            console.print(f"{len(names)} cells {words}:", highlight=False)
+            style = "bold red" if names is cells.broken else ""
+            console.print(styled(f"{len(names)} cells {words}:", style), highlight=False)
             for name in names[:SHOWN]:
                 console.print(f"  {name}", soft_wrap=True, highlight=False)
             if len(names) > SHOWN:
@@ -139,7 +144,7 @@ def _show_tests(found: RunComparison, console: Console, everything: bool) -> Non
     console.print(table)
 
 
-def _cells(test: MetricChange) -> list[str]:
+def _cells(test: MetricChange) -> list[str | Text]:
     from reports.format import interval_text, signed, value_text
     from reports.names import metric_symbol
 
@@ -149,8 +154,8 @@ def _cells(test: MetricChange) -> list[str]:
         "rows": f"rows of {test.split}/{test.seed}",
     }[test.how]  # fmt: skip
     where = [test.task, "sensitive dropped" if test.use_sensitive == "drop" else "", over]
-    colour = {"worse": "[bold red]worse[/]", "better": "[bold green]better[/]"}.get(test.verdict, test.verdict)
+    verdict = styled(test.verdict, {"worse": "bold red", "better": "bold green"}.get(test.verdict, ""))
     p = "–" if math.isnan(test.p_holm) else "<.001" if test.p_holm < 0.001 else f"{test.p_holm:.3f}"
     change = f"{signed(interval.mean)} {interval_text(interval.low, interval.high, 3)}".strip()
     values = f"{value_text(test.first, 3)} → {value_text(test.second, 3)}"
-    return [", ".join(filter(None, where)), test.method, metric_symbol(test.metric), values, change, p, colour]
+    return [", ".join(filter(None, where)), test.method, metric_symbol(test.metric), values, change, p, verdict]

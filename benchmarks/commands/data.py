@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from foundation.console import plain_console, styled
+
 if TYPE_CHECKING:
     from tasks.card import Card
     from tasks.frame import RawData
@@ -42,7 +44,7 @@ def list_cards() -> None:
     for card in cards():
         here = "not needed" if not card.file else "yes" if available(card) else "no"
         table.add_row(card.name, f"{card.rows:,}", card.label.meaning, _attributes(card), _brief(card.licence), here)
-    Console().print(table)
+    plain_console().print(table)
 
 
 @app.command()
@@ -58,7 +60,7 @@ def show(
     from tasks.fetch import available
     from tasks.registry import resolve
 
-    console = Console()
+    console = plain_console()
     card, attributes = resolve(name)
     _print_head(console, card)
     _print_sensitive(console, card)
@@ -81,19 +83,19 @@ def fetch_files(
     """
     from tasks.fetch import FetchError, fetch
 
-    console = Console()
+    console = plain_console()
     failed = []
     for card in _chosen(names, every):
         try:
             paths = fetch(card, roles=("table", "edges") if edges else ("table",))
         except FetchError as error:
             failed.append(card.name)
-            console.print(f"[red]failed[/] {error}", soft_wrap=True)
+            console.print(styled("failed", "red", f" {error}"), soft_wrap=True)
             continue
         for path in paths.values():
-            console.print(f"[green]ok[/] {card.name}: {path}", soft_wrap=True)
+            console.print(styled("ok", "green", f" {card.name}: {path}"), soft_wrap=True)
         if not paths:
-            console.print(f"[green]ok[/] {card.name}: simulated, needs no file")
+            console.print(styled("ok", "green", f" {card.name}: simulated, needs no file"))
     _finish(console, failed)
 
 
@@ -105,7 +107,7 @@ def check(names: NAMES = None, every: ALL = False) -> None:
 
     Examples: fairmoe data check german; fairmoe data check --all
     """
-    console = Console()
+    console = plain_console()
     failed = []
     for card in _chosen(names, every):
         try:
@@ -114,13 +116,17 @@ def check(names: NAMES = None, every: ALL = False) -> None:
                 counts = ", ".join(f"{g} {c:,}" for g, c in _counts(raw))
                 counts += "".join(f"; {count:,} rows left: {reason}" for reason, count in raw.left.items())
                 console.print(
-                    f"[green]ok[/] {card.name}:{sensitive.name}: {len(raw.labels):,} rows, "
-                    f"{raw.labels.mean():.1%} class 1, {counts}",
+                    styled(
+                        "ok",
+                        "green",
+                        f" {card.name}:{sensitive.name}: {len(raw.labels):,} rows, {raw.labels.mean():.1%} class 1, "
+                        f"{counts}",
+                    ),
                     soft_wrap=True,
                 )
         except ValueError as error:  # CardError, DataError and FetchError: each says what to do
             failed.append(card.name)
-            console.print(f"[red]failed[/] {card.name}: {error}", soft_wrap=True)
+            console.print(styled("failed", "red", f" {card.name}: {error}"), soft_wrap=True)
     _finish(console, failed)
 
 
@@ -190,7 +196,7 @@ def _brief(licence: str) -> str:
 
 
 def _print_head(console: Console, card: Card) -> None:
-    console.print(f"[bold]{card.name}[/] {card.title} (version {card.version}, {card.modality})", soft_wrap=True)
+    console.print(styled(card.name, "bold", f" {card.title} (version {card.version}, {card.modality})"), soft_wrap=True)
     console.print(" ".join(card.description.split()), soft_wrap=True)
     facts = {
         "homepage": card.homepage,
@@ -205,14 +211,14 @@ def _print_head(console: Console, card: Card) -> None:
     table = Table.grid(padding=(0, 2))
     for key, value in facts.items():
         if value:
-            table.add_row(f"[dim]{key}[/]", value)
+            table.add_row(styled(key, "dim"), value)
     for rule in card.keep:
-        table.add_row("[dim]rows kept by[/]", f"{rule.column}: {rule.why}")
+        table.add_row(styled("rows kept by", "dim"), f"{rule.column}: {rule.why}")
     for file in card.file:
         source = file.url + (f" ({file.member})" if file.member else "") if file.url else "local file"
-        table.add_row(f"[dim]{file.role}[/]", f"{file.name}, {file.bytes:,} bytes, sha256 {file.sha256}\n{source}")
+        table.add_row(styled(file.role, "dim"), f"{file.name}, {file.bytes:,} bytes, sha256 {file.sha256}\n{source}")
     for defect in card.defects:
-        table.add_row("[yellow]defect[/]", defect)
+        table.add_row(styled("defect", "yellow"), defect)
     console.print(table)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from foundation.console import plain_console
 from foundation.numbers import finite
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ def print_json(facts: dict[str, object], scores: Scores) -> None:
 
 def print_table(facts: dict[str, object], scores: Scores) -> None:
     """Print every metric that can be estimated, and below it what cannot, by reason; it fits 80 columns."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -46,7 +46,7 @@ def print_table(facts: dict[str, object], scores: Scores) -> None:
             interval = " … ".join(map(_digits, (value.low, value.high))) if math.isfinite(value.low) else "–"
             numbers = (_digits(value.estimate), interval, _digits(value.null_p95))
             table.add_row(metric, *numbers, spec(metric).direction, value.status)
-    console = Console()
+    console = plain_console()
     console.print(table)
     for reason, metrics in notes.items():
         console.print(Text(f"{', '.join(metrics)}: {reason}"))

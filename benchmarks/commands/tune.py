@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foundation.console import plain_console, styled
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -33,13 +35,11 @@ def tune(
 
     Examples: fairmoe tune --dataset bail --trials 50 · fairmoe tune --dataset german --space wide
     """
-    from rich.console import Console
-
     from benchmarks.run.progress import show_progress
     from benchmarks.run.roles import tune_roles
     from foundation.folder_lock import folder_lock
 
-    console = Console()
+    console = plain_console()
     try:
         with folder_lock(output, f"fairmoe tune --dataset {dataset}"), show_progress(1, console) as progress:
             tuned = tune_roles(
@@ -52,7 +52,7 @@ def tune(
     console.print(_table(tuned))
     for chosen in tuned.best.values():
         if chosen.note:
-            console.print(f"[bold yellow]NOTE[/] {chosen.role}: {chosen.note}", soft_wrap=True)
+            console.print(styled("NOTE", "bold yellow", f" {chosen.role}: {chosen.note}"), soft_wrap=True)
     _track(tuned.cells, console)
     console.print(f"results: {tuned.folder}\nnext: fairmoe bench quick --task {dataset}", soft_wrap=True)
 
@@ -79,4 +79,4 @@ def _track(cells: list[Path], console: Console) -> None:
         if left:
             send_all(open_tracker(), left)
     except TrackingError as error:
-        console.print(f"[bold yellow]TRACKING[/] {error}", soft_wrap=True)
+        console.print(styled("TRACKING", "bold yellow", f" {error}"), soft_wrap=True)

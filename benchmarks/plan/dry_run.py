@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.plan.time_estimate import MACHINE, Clock, Span, earlier_jobs
+from foundation.console import styled
 from tasks.card import Card
 from tasks.fetch import available
 from tasks.registry import resolve
@@ -127,7 +128,8 @@ def _print_downloads(cards: Sequence[Card], console: Console) -> None:
         size = bytes_text(sum(file.bytes for file in files))
         by_hand = [file.name for file in files if not file.url]
         how = f"to be put in place by hand: {', '.join(by_hand)}" if by_hand else "to download"
-        console.print(f"[bold yellow]NOT HERE YET[/] {card.name}: {size} {how}", highlight=False, soft_wrap=True)
+        words = styled("NOT HERE YET", "bold yellow", f" {card.name}: {size} {how}")
+        console.print(words, highlight=False, soft_wrap=True)
     if not missing:
         console.print("All data are on this machine.")
 

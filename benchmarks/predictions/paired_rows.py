@@ -15,6 +15,7 @@ from scipy import special
 from foundation.seeding import numpy_generator
 from metrics.counts.tables import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
+from metrics.proportions import unseen_share
 from metrics.spec import MIN_GROUP_ROWS
 from reports.runs.metric_changes import MetricChange, judged
 from reports.stats.statistics import CONFIDENCE, ROUNDING, Interval
@@ -158,7 +159,9 @@ def _interval(observed: float, draws: Tensor, n: int) -> Interval:
     """Interval of a difference: the draws' deviations from their mean, around what was observed.
 
     Resampling pushes gaps of both models up; the deviations leave that out. The p-value is that of a normal with the
-    draws' standard deviation.
+    draws' standard deviation. A difference that no draw moves is exact only as far as n rows show it: up to a share
+    :func:`metrics.proportions.unseen_share` of the rows may differ otherwise, and the standard deviation is that of
+    half a row.
     """
     known = draws[~draws.isnan()]
     if math.isnan(observed) or len(known) < DRAWS // 2:
@@ -166,6 +169,10 @@ def _interval(observed: float, draws: Tensor, n: int) -> Interval:
     deviations = known - known.mean()
     error = float(deviations.std())
     if error <= ROUNDING:
-        return Interval(observed, observed, observed, 1.0 if abs(observed) <= ROUNDING else 0.0, n)
+        if abs(observed) <= ROUNDING:
+            return Interval(observed, observed, observed, 1.0, n)
+        reach = abs(observed) * unseen_share(n)
+        p = float(2 * special.ndtr(-math.sqrt(2 * n)))
+        return Interval(observed, observed - reach, observed + reach, p, n)
     low, high = (float(deviations.quantile(q)) for q in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return Interval(observed, observed + low, observed + high, float(2 * special.ndtr(-abs(observed) / error)), n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -107,6 +108,7 @@ def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str
         "bias_sets": bias_sets(),
         "asked": asked_cells(jobs),
         "llm_base": _base_hash(suite),
+        "left": _rows_that_left(jobs, summary.output),
         "unavailable": summary.unavailable,
         "failures": summary.failures,
         "lost": summary.lost,
@@ -116,6 +118,16 @@ def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str
         "libraries": library_versions(),
         "python": sys.version.split()[0],
     }
+
+
+def _rows_that_left(jobs: list[Job], output: Path) -> dict[str, dict[str, int]]:
+    """Task → why rows of its files are not in it → how many; tasks that lost none are left out."""
+    left: dict[str, dict[str, int]] = {}
+    for job in jobs:
+        told = output / "jobs" / job.folder / "rows.json"
+        if job.title not in left and told.is_file():
+            left[job.title] = json.loads(told.read_text(encoding="utf-8"))["left"]
+    return {task: reasons for task, reasons in left.items() if reasons}
 
 
 def method_rows(suite: Suite) -> list[MethodRow]:

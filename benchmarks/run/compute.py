@@ -23,6 +23,7 @@ from benchmarks.run.stages.tabular import TabularSystem
 from benchmarks.run.stages.tuned_experts import TunedExperts
 from benchmarks.run.time_limit import time_limit
 from experts.expert import Expert
+from foundation.files import write_json
 from tasks.load import load_task
 from tasks.task import Task
 
@@ -54,6 +55,7 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive,
         with_edges=job.needs_edges(wanted),
     )  # fmt: skip
+    write_json(home / "rows.json", {"used": len(task.rows), "left": dict(task.left)})
     view, ledger = task.view(), Ledger(home / "timing.json")
     tuned = TunedExperts(job, view, home / "tune", ledger, notify)
     networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method

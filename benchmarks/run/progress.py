@@ -73,10 +73,10 @@ class TimeLeft(ProgressColumn):
 def show_progress(total: int, console: Console) -> Iterator[JobProgress]:
     """Progress of ``total`` jobs on the console."""
     columns = (
-        TextColumn("{task.description}", table_column=Column(min_width=22, no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(min_width=22, no_wrap=True)),
         BarColumn(bar_width=30),
         TaskProgressColumn(),
-        TextColumn("{task.fields[stage]}", table_column=Column(min_width=28, no_wrap=True)),
+        TextColumn("{task.fields[stage]}", markup=False, table_column=Column(min_width=28, no_wrap=True)),
         TimeElapsedColumn(),
         TimeLeft(),
     )

@@ -14,6 +14,7 @@ from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.executor import Outcome, make_executor
 from benchmarks.run.progress import show_progress
 from benchmarks.run.written import Written
+from foundation.console import styled
 from foundation.folder_lock import folder_lock
 
 
@@ -47,7 +48,7 @@ def run_suite(
     """
     cards, unavailable = available_tasks(suite)
     for gap in unavailable:
-        console.print(f"[bold red]UNAVAILABLE[/] {gap['task']}: {gap['reason']}", soft_wrap=True)
+        console.print(styled("UNAVAILABLE", "bold red", f" {gap['task']}: {gap['reason']}"), soft_wrap=True)
     if strict and unavailable:
         raise DataUnavailableError(
             f"--strict: {len(unavailable)} of {len(suite.all_tasks)} tasks cannot be had "
@@ -135,7 +136,7 @@ def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, sum
             for failure in failures:
                 what = f"{failure['job']} {failure['method']} (seed {failure['seed']})"
                 reason = failure["error"].strip().splitlines()[-1]
-                console.print(f"[bold red]FAILED[/] {what}: {reason}", soft_wrap=True)
+                console.print(styled("FAILED", "bold red", f" {what}: {reason}"), soft_wrap=True)
 
 
 def cell_failures(outcome: Outcome, output: Path) -> list[dict[str, Any]]:
@@ -160,4 +161,4 @@ def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary)
             send_all(open_tracker(), folders)
     except TrackingError as error:
         summary.tracking_error = str(error)
-        console.print(f"[bold yellow]TRACKING[/] {error}", soft_wrap=True)
+        console.print(styled("TRACKING", "bold yellow", f" {error}"), soft_wrap=True)

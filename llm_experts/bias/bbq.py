@@ -225,7 +225,7 @@ def _metric_rows(
         own = [k for k, q in enumerate(questions) if q.category == category and q.ambiguous == ambiguous]
         why = f"none of the {len(own)} questions is answered with a group, so b / u has denominator 0"
         generator = generator_of(seed, "bbq", metric.id, category)
-        value = resampled(table[own], [questions[k].unit for k in own], formula, generator, why, draws)
+        value = resampled(table[own], [questions[k].unit for k in own], formula, generator, why, draws, metric.bounds)
         vacuous = formula in (s_amb, s_dis) and not any(bound[k] for k in own)
         parts[category] = flagged(value, vacuous, "answers are the same for the negative and the other question")
         made.append(row(metric, category, parts[category], len(own)))

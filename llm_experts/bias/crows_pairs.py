@@ -116,7 +116,7 @@ def rows(pairs: list[Pair], shared: Array, total: Array, seed: int, draws: int =
         for metric, formula in ((preferences, percentage), (differences, mean_delta)):
             for category, own in subsets.items():
                 generator = generator_of(seed, "crows_pairs", metric.id, category)
-                value = resampled(table[own], own, formula, generator, "there are no pairs", draws)
+                value = resampled(table[own], own, formula, generator, "there are no pairs", draws, metric.bounds)
                 made.append(row(metric, category, value, len(own)))
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from foundation.seeding import numpy_generator
+from metrics.composites import exact_ends
+from metrics.proportions import unseen_share
 from metrics.resample import Resampled
 from metrics.spec import Bias
 from metrics.value import Value
@@ -20,6 +23,8 @@ Array = NDArray[np.float64]
 Formula = Callable[[Array], Array]
 """[..., c] sums of c columns -> [...] values; nan where a denominator is 0."""
 DRAWS = 1000
+SPREAD = 1e-9
+"""Draws that differ by less show no spread."""
 TIE = 1e-6
 """Log-probabilities that differ by less are equal: rounding of one pass against another."""
 
@@ -35,6 +40,11 @@ class BiasMetric:
     ideal: float
     meaning: str
     shifted: Bias = "none"  # by resampling, see metrics.resample.interval
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest possible value."""
+        return self.low, self.high
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
@@ -65,6 +75,7 @@ def resampled(
     generator: np.random.Generator,
     why: str,
     draws: int = DRAWS,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Resampled:
     """A function of column sums, with draws of the cluster bootstrap.
 
@@ -78,11 +89,15 @@ def resampled(
         Sums to value.
     why : str
         Reason given when the value is not estimable.
+    bounds : (float, float)
+        Smallest and largest possible value.
 
     Returns
     -------
     Resampled
-        Without draws (so without an interval) when there is only one unit: its spread cannot be seen.
+        Without draws (so without an interval) when there is only one unit: its spread cannot be seen. Neither can that
+        of units that all give the same: up to a share :func:`metrics.proportions.unseen_share` of units may be
+        otherwise, each as far as the bounds go; without bounds there is no interval.
     """
     names = {unit: index for index, unit in enumerate(dict.fromkeys(units))}
     if not names:
@@ -95,7 +110,14 @@ def resampled(
     if len(names) == 1:
         return Resampled(estimate)
     counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    return Resampled(estimate, torch.from_numpy(np.asarray(formula(counts @ sums))))
+    drawn = np.asarray(formula(counts @ sums))
+    if np.nanmax(drawn) - np.nanmin(drawn) > SPREAD:
+        return Resampled(estimate, torch.from_numpy(drawn))
+    if not all(map(math.isfinite, bounds)):
+        return Resampled(estimate)
+    otherwise = unseen_share(len(names))
+    low, high = (estimate + otherwise * (end - estimate) for end in bounds)
+    return Resampled(estimate, torch.from_numpy(drawn), exact=(low, high))
 
 
 def macro(parts: dict[str, Resampled]) -> Resampled:
@@ -109,7 +131,11 @@ def macro(parts: dict[str, Resampled]) -> Resampled:
     estimate = float(np.mean([part.estimate for part in parts.values()]))
     draws = [part.draws for part in parts.values()]
     known = [d for d in draws if d is not None]
-    mean = Resampled(estimate, torch.stack(known).mean(dim=0) if len(known) == len(draws) else None)
+    mean = Resampled(
+        estimate,
+        torch.stack(known).mean(dim=0) if len(known) == len(draws) else None,
+        exact=exact_ends(lambda *values: sum(values) / len(values), list(parts.values())),
+    )
     reasons = [part.reason for part in parts.values()]
     return flagged(mean, all(part.status == "degenerate" for part in parts.values()), reasons[0])
 
@@ -126,7 +152,7 @@ def generator_of(seed: int, *words: str | int) -> np.random.Generator:
 
 def row(metric: BiasMetric, category: str, value: Resampled, n: int) -> dict[str, Any]:
     """One row of the result table; not estimable values have estimate, low and high nan, with a reason."""
-    v: Value = value.value(metric.shifted, bounds=(metric.low, metric.high))
+    v: Value = value.value(metric.shifted, bounds=metric.bounds)
     return {
         "set": metric.set,
         "metric": metric.id,

@@ -163,7 +163,7 @@ def _subset_rows(
     made = []
     for metric, formula in _METRICS:
         generator = generator_of(seed, "stereoset", category)  # the same draws for the three: icat fits lms and ss
-        value = resampled(table, names, formula, generator, "there are no items", draws)
+        value = resampled(table, names, formula, generator, "there are no items", draws, metric.bounds)
         made.append(row(metric, category, value, len(own)))
     return made
 

@@ -151,7 +151,7 @@ def rows(pairs: list[Counterparts], scores: Array, seed: int, draws: int = DRAWS
     for category, own in subsets.items():
         for metric, formula in _METRICS:
             generator = generator_of(seed, "winobias", category)  # the same draws: the gap fits the accuracies
-            value = resampled(table[own], own, formula, generator, "there are no sentences", draws)
+            value = resampled(table[own], own, formula, generator, "there are no sentences", draws, metric.bounds)
             vacuous = formula is gap and bool((table[own, 1] == table[own, 2]).all())
             value = flagged(value, vacuous, "answers are the same whatever the pronoun")
             made.append(row(metric, category, value, 2 * len(own)))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, ClassVar
 
+from metrics.counts.exact import Ends, Proportion, any_blind, gap_ends, proportions, quotient_ends, smallest_ends
 from metrics.counts.group_rates import GroupRates
 from metrics.counts.rates import Rate, gap, ratio, smallest
 from metrics.spec import Bias, Direction, Kind
@@ -82,6 +83,15 @@ class Statistic(ABC):
         """[B] how far the draws lie from what was observed, on the scale of the number, at least 0; None: unknown."""
         return None
 
+    def exact(self, table: Tensor, min_rows: int = 1) -> Ends | None:  # noqa: ARG002
+        """Bounds from the counts [g, 2, 2] where resampling does not see the spread of a rate; None: it does."""
+        return None
+
+    def _proportions(self, table: Tensor, min_rows: int) -> list[list[Proportion]] | None:
+        """The groups' proportions by rate; None unless resampling misses the spread of one."""
+        found = [proportions(rate, table, min_rows) for rate in self.rates]
+        return found if any_blind(found) else None
+
 
 class Gap(Statistic):
     """Largest minus smallest rate over groups; of several rates the largest gap."""
@@ -96,6 +106,14 @@ class Gap(Statistic):
         """[B] the gap of the change of the rates."""
         return self.value(draws.moved)
 
+    def exact(self, table: Tensor, min_rows: int = 1) -> Ends | None:
+        """Bounds of the gaps, put together as the gaps are."""
+        found = self._proportions(table, min_rows)
+        return self._together([gap_ends(groups) for groups in found]) if found else None
+
+    def _together(self, gaps: list[Ends]) -> Ends:
+        return max(low for low, _ in gaps), max(high for _, high in gaps)
+
 
 class MeanGap(Gap):
     """Mean of the gaps of several rates."""
@@ -103,6 +121,9 @@ class MeanGap(Gap):
     def value(self, rates: GroupRates) -> Tensor:
         """[...] in [0, 1]."""
         return reduce(operator.add, [rates.summary(gap, rate) for rate in self.rates]) / len(self.rates)
+
+    def _together(self, gaps: list[Ends]) -> Ends:
+        return sum(low for low, _ in gaps) / len(gaps), sum(high for _, high in gaps) / len(gaps)
 
 
 class Ratio(Statistic):
@@ -118,6 +139,11 @@ class Ratio(Statistic):
         """[B] by how much the gap of the log rates stretches the ratio."""
         return self.value(draws.observed) * _largest(map(draws.log_gap, self.rates)).expm1()
 
+    def exact(self, table: Tensor, min_rows: int = 1) -> Ends | None:
+        """Bounds of the smallest ratio."""
+        found = self._proportions(table, min_rows)
+        return _smallest_ends([quotient_ends(groups) for groups in found]) if found else None
+
 
 class Worst(Statistic):
     """Smallest rate over groups; of several rates the smallest."""
@@ -132,6 +158,11 @@ class Worst(Statistic):
         """[B] the largest change of a rate; groups without one do not count."""
         return _largest(draws.moved[rate].abs().nan_to_num(nan=0.0).amax(-1) for rate in self.rates)
 
+    def exact(self, table: Tensor, min_rows: int = 1) -> Ends | None:
+        """Bounds of the smallest rate."""
+        found = self._proportions(table, min_rows)
+        return _smallest_ends([smallest_ends(groups) for groups in found]) if found else None
+
 
 class Overall(Statistic):
     """One rate of all rows together."""
@@ -143,6 +174,16 @@ class Overall(Statistic):
         """[...] in [0, 1]."""
         (rate,) = self.rates
         return rates.overall(rate)
+
+    def exact(self, table: Tensor, min_rows: int = 1) -> Ends | None:  # noqa: ARG002
+        """Clopper-Pearson bounds of a rate of 0 or 1."""
+        (rate,) = self.rates
+        found = proportions(rate, table.sum(-3, keepdim=True))
+        return found[0].exact if found and found[0].is_blind else None
+
+
+def _smallest_ends(ends: list[Ends]) -> Ends:
+    return min(low for low, _ in ends), min(high for _, high in ends)
 
 
 def _largest(values: Iterable[Tensor]) -> Tensor:

@@ -28,6 +28,8 @@ class RoutingDisparity:
         Total variation of the groups' shares of top-1 experts.
     null_p95 : float
         95th percentile of ``jsd`` when group membership is shuffled.
+    null_mean, null_sd : float
+        Mean and standard deviation of ``jsd`` then.
     p_value : float
         (1 + shuffles with at least the observed ``jsd``) / (1 + shuffles).
     """
@@ -36,6 +38,8 @@ class RoutingDisparity:
     tv: float
     top1_tv: float
     null_p95: float
+    null_mean: float
+    null_sd: float
     p_value: float
 
 
@@ -66,7 +70,7 @@ def routing_disparity(
     values = weights.double()
     profiles = _profiles(values, groups, n_groups)
     if len(profiles) < 2:
-        return RoutingDisparity(*(math.nan,) * 5)
+        return RoutingDisparity(*(math.nan,) * 7)
     observed = float(pairwise_jsd(profiles))
     generator = torch_generator(seed, "routing disparity")
     null = torch.stack([
@@ -79,5 +83,7 @@ def routing_disparity(
         tv=_largest_tv(profiles),
         top1_tv=_largest_tv(_profiles(top1, groups, n_groups)),
         null_p95=float(torch.quantile(null, 0.95)),
+        null_mean=float(null.mean()),
+        null_sd=float(null.std(correction=0)),
         p_value=(1 + int((null >= observed - 1e-15).sum())) / (1 + shuffles),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -70,13 +70,18 @@ def routing_report(mixture: Routed, task: TaskView, rows: Tensor, *, seed: int, 
 _ONE_GROUP = "fewer than two groups have such rows"
 
 
-def _known(estimate: float, reason: str, null_p95: float = math.nan) -> Value:
-    return Value.not_estimable(reason) if math.isnan(estimate) else Value(estimate, null_p95=null_p95)
+def _known(estimate: float, reason: str) -> Value:
+    return Value.not_estimable(reason) if math.isnan(estimate) else Value(estimate)
 
 
 def _disparity_values(disparity: RoutingDisparity) -> dict[str, Value]:
     return {
-        "routing_jsd@1": _known(disparity.jsd, _ONE_GROUP, disparity.null_p95),
+        "routing_jsd@1": replace(
+            _known(disparity.jsd, _ONE_GROUP),
+            null_p95=disparity.null_p95,
+            null_mean=disparity.null_mean,
+            null_sd=disparity.null_sd,
+        ),
         "routing_tv@1": _known(disparity.tv, _ONE_GROUP),
         "routing_top1_tv@1": _known(disparity.top1_tv, _ONE_GROUP),
     }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reports.levels.contenders import Id
 from reports.names import DISPARITY, UTILITY
 from reports.stats.scores import TaskScores
-from reports.stats.statistics import Floats, Interval, corrected_interval
+from reports.stats.statistics import Floats, Interval, level_interval
 from reports.table import select
 
 LEVELS = ("0.01", "0.02", "0.05", "0.10", "half", "quarter")
@@ -48,12 +48,12 @@ class Reached:
     @cached_property
     def interval(self) -> Interval:
         """Mean test utility with the corrected interval over splits."""
-        return corrected_interval(self.test)
+        return level_interval(self.test)
 
     @cached_property
     def gap_interval(self) -> Interval:
         """Mean test gap with the corrected interval over splits."""
-        return corrected_interval(self.gap)
+        return level_interval(self.gap)
 
     @property
     def splits(self) -> int:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.files import write_text
-from reports.format import estimate_text, half_text, signed, value_text
+from reports.format import estimate_text, half_text, signed
+from reports.levels.contenders import THRESHOLDS
 from reports.names import DISPARITY, HEADLINE, OUTCOME, PROCEDURAL, UTILITY, metric_symbol
 from reports.render.latex import latex_table
 from reports.render.ranking_words import unranked_words
+from reports.render.winner_rows import WinnerRow, value_and_spread, winner_rows
 from reports.scenario import Scenario
 from reports.stats.estimate import Estimate
 from reports.stats.leaderboard import Pool
@@ -131,24 +133,26 @@ def _ranks(number: int, pool: Pool) -> Table:
 
 
 def _winners(report: Report) -> Table:
-    columns = ("task", "level", "winner", "utility", "fair_res", "splits_kept", "splits", "not_separable")
-    rows: list[tuple[Value, ...]] = []
-    lines: list[tuple[str, ...]] = []
-    for s in report.scenarios:
-        for w in s.winners:
-            level = "any" if w.level is None else f"{w.level:.2f}"
-            shown = level if w.level is None else f"≤ {level}"
-            if w.method is None:
-                rows.append((s.name, level, "", math.nan, math.nan, w.kept, w.splits, ""))
-                lines.append((s.name, shown, "none", "–", "–"))
-                continue
-            values = [s.test[w.method.id, metric].mean for metric in (UTILITY, DISPARITY)]
-            tied = " ".join(m.id for m in w.tied)
-            rows.append((s.name, level, w.method.id, *values, w.kept, w.splits, tied))
-            lines.append((s.name, shown, w.method.label, *map(value_text, values)))
-    caption = "Highest utility among the methods whose chosen model keeps the allowed gap on validation rows."
+    columns = ("task", "level", "winner", "variant", "utility", "utility_low", "utility_high", "fair_res",
+               "fair_res_low", "fair_res_high", "splits_kept", "splits", "not_separable", "others")  # fmt: skip
+    found = winner_rows(report)
+    lines = tuple(
+        (r.scenario.name, r.words, "none", "–", "–")
+        if r.winner is None
+        else (r.scenario.name, r.words, r.winner.label, value_and_spread(r.utility), value_and_spread(r.gap))
+        for r in found
+    )
+    caption = "Highest utility among the methods that keep the allowed gap on validation rows."
     heads = ("Task", "Allowed gap", "Winner", metric_symbol(UTILITY), metric_symbol(DISPARITY))
-    return Table("winners", caption, columns, tuple(rows), heads, tuple(lines))
+    return Table("winners", caption, columns, tuple(map(_winner, found)), heads, lines)
+
+
+def _winner(row: WinnerRow) -> tuple[Value, ...]:
+    name, variant = ("", "") if row.winner is None else row.winner.id
+    numbers = [(math.nan,) * 3 if v is None else (v.mean, v.low, v.high) for v in (row.utility, row.gap)]
+    kept = (row.kept, row.splits) if row.splits else ("", "")
+    tied = " ".join("+".join(c.id) if c.variant == THRESHOLDS else c.method.id for c in row.tied)
+    return (row.scenario.name, row.level, name, variant, *numbers[0], *numbers[1], *kept, tied, row.others)
 
 
 def _methods(scenario: Scenario) -> Table:

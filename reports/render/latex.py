@@ -13,6 +13,7 @@ SIGNS = {
     "¼": r"$\frac{1}{4}$", "▲": r"$\uparrow$", "▼": r"$\downarrow$", "○": r"$\circ$", "●": r"$\bullet$",
     "◆": r"$\diamond$", "→": r"$\rightarrow$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "Δ": r"$\Delta$",
     "ε": r"$\varepsilon$", "–": "--", "—": "---", "…": r"\ldots{}", "“": "``", "”": "''", "’": "'", "‘": "`",
+    "\n": " ", "\r": " ", "\t": " ", "\v": " ", "\f": " ",
     "\u00a0": "~", "\u202f": r"\,", "\u2009": r"\,", "\u200b": "", "✓": "yes", "✗": "no", "▁": r"\_",
 }  # fmt: skip
 """What stands for a sign. Latin letters with accents are left alone: LaTeX reads UTF-8."""

@@ -20,7 +20,7 @@ from reports.figures.registry import figures
 from reports.figures.wording import template_key
 from reports.method import colour_of
 from reports.published.numbers import METRICS as PUBLISHED_METRICS
-from reports.render import level_words, published, ranking_words
+from reports.render import level_words, published, ranking_words, winner_rows
 from reports.render.latex import SIGNS
 from reports.render.objectives import objectives
 from reports.render.sentences import UNNAMED, answers, first_layer, in_a_sentence
@@ -109,6 +109,8 @@ def _words() -> dict[str, Any]:
         "unnamed": UNNAMED,
         "objectives": objectives,
         "level_words": level_words.level_words,
+        "winner_rows": winner_rows.winner_rows,
+        "spread_text": winner_rows.spread_text,
         "standing_sentences": level_words.standing_sentences,
         "gained_sentences": level_words.gained_sentences,
         "few_tasks": ranking_words.few_tasks,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
 from foundation.seeding import named_generator
 from reports.caps import stands_back
@@ -23,6 +22,8 @@ from reports.stats.statistics import (
     corrected_interval,
     hierarchical_bootstrap,
     holm,
+    rounding_variance,
+    t_interval,
 )
 
 Verdict = Literal["better", "worse", "within noise", "identical", "one split", "not estimable"]
@@ -111,7 +112,8 @@ def unpaired_interval(first: Floats, second: Floats, ratio: float = TEST_TRAIN_R
 
     The variance of a mean of J splits is ``(1/J + ratio) · s²`` as in
     :func:`reports.stats.statistics.corrected_interval`; degrees of freedom after Welch and Satterthwaite. ``n`` is the
-    smaller number of splits.
+    smaller number of splits. Runs without spread have that of rounding
+    (:func:`reports.stats.statistics.rounding_variance`).
     """
     known = [values[~np.isnan(values)] for values in (first, second)]
     n = min(map(len, known))
@@ -119,12 +121,13 @@ def unpaired_interval(first: Floats, second: Floats, ratio: float = TEST_TRAIN_R
     if n < 2:
         return Interval(mean, math.nan, math.nan, math.nan, n)
     parts = [(1 / len(values) + ratio) * float(values.var(ddof=1)) for values in known]
-    error = math.sqrt(sum(parts))
-    if error <= ROUNDING:
-        return Interval(mean, mean, mean, 1.0 if abs(mean) <= ROUNDING else 0.0, n)
-    freedom = sum(parts) ** 2 / sum(part**2 / (len(v) - 1) for part, v in zip(parts, known, strict=True))
-    half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
-    return Interval(mean, mean - half, mean + half, float(2 * special.stdtr(freedom, -abs(mean) / error)), n)
+    if math.sqrt(sum(parts)) <= ROUNDING:
+        parts = [(1 / len(values) + ratio) * rounding_variance(mean) for values in known]
+    total = sum(parts)
+    if math.sqrt(total) <= ROUNDING:
+        return t_interval(mean, 0.0, n - 1, n)
+    freedom = total**2 / sum(part**2 / (len(v) - 1) for part, v in zip(parts, known, strict=True))
+    return t_interval(mean, math.sqrt(total), freedom, n)
 
 
 def pooled_tests(scenarios: Sequence[RunScenario]) -> Iterator[MetricChange]:

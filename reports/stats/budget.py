@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from reports.method import Method
 from reports.stats.scores import TaskScores
-from reports.stats.statistics import Floats, Interval, corrected_interval
+from reports.stats.statistics import Floats, Interval, level_interval
 from reports.table import select
 
 
@@ -47,7 +47,7 @@ class Curve:
 
     def at(self, k: int) -> Interval:
         """Mean and corrected interval over splits with k trials (all, if there are fewer)."""
-        return corrected_interval(self.values[:, min(k, self.trials) - 1])
+        return level_interval(self.values[:, min(k, self.trials) - 1])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.stats.statistics import Floats, corrected_interval
+from reports.stats.null import null_of_mean
+from reports.stats.statistics import Floats, level_interval
 from reports.table import LOST
 
 Key = tuple[str, str]
@@ -22,11 +23,13 @@ class Estimate:
     Attributes
     ----------
     mean, low, high : float
-        Mean over splits with the corrected interval over splits (nan with one split).
+        Mean over splits with the corrected interval over splits (nan with one split, and where all splits agree:
+        :func:`reports.stats.statistics.level_interval`).
     inner_low, inner_high : float
         Sampling interval within a split, its ends averaged over splits.
     null_p95 : float
-        Permutation null, averaged over splits; nan when the metric has none.
+        95th percentile of the mean over splits when groups are shuffled (:mod:`reports.stats.null`); nan when the
+        metric has none.
     known, asked : int
         Splits with a number; splits in the table.
     degenerate : int
@@ -89,7 +92,7 @@ def estimates(rows: pd.DataFrame, values: dict[Key, Floats], asked: int) -> dict
         Splits in the table.
     """
     keys = ["method", "metric"]
-    means = rows.groupby(keys)[["low", "high", "null_p95"]].mean()
+    means = rows.groupby(keys)[["low", "high", "null_p95", "null_mean", "null_sd"]].mean()
     inner = dict(zip(means.index, means.to_numpy(), strict=True))
     degenerate = rows[rows["status"] == "degenerate"].groupby(keys)["split"].nunique().to_dict()
     said = rows[rows["reason"] != ""].groupby([*keys, rows["status"].isin(["ok", "degenerate"])])["reason"]
@@ -121,15 +124,16 @@ def _estimate(
     notes: tuple[str, ...],
     lost: tuple[tuple[str, int], ...],
 ) -> Estimate:
-    over_splits = corrected_interval(values)
-    low, high, null = (float(v) for v in inner)
+    over_splits = level_interval(values)
+    low, high, *null = (float(v) for v in inner)
+    null_p95 = null_of_mean(null[0], null[1], null[2], over_splits.n)
     return Estimate(
         over_splits.mean,
         over_splits.low,
         over_splits.high,
         low,
         high,
-        null,
+        null_p95,
         over_splits.n,
         asked,
         degenerate,

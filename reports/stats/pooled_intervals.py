@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import special
 
-from reports.stats.statistics import CONFIDENCE, ROUNDING, TEST_TRAIN_RATIO, Floats, Interval
+from reports.stats.statistics import CONFIDENCE, ROUNDED, ROUNDING, TEST_TRAIN_RATIO, Floats, Interval
 
 
 def pooled_intervals(values: Floats, ratio: float = TEST_TRAIN_RATIO) -> dict[str, Floats]:
@@ -15,7 +15,7 @@ def pooled_intervals(values: Floats, ratio: float = TEST_TRAIN_RATIO) -> dict[st
 
     The variance that :func:`reports.stats.statistics.hierarchical_bootstrap` draws is (s² + mean of the tasks'
     corrected split variances) / T, with the variance s² of the T task means; so all pairs of methods can be had at
-    once.
+    once. Differences without spread have that of rounding, as there.
 
     Parameters
     ----------
@@ -42,10 +42,12 @@ def pooled_intervals(values: Floats, ratio: float = TEST_TRAIN_RATIO) -> dict[st
     variance = (np.where(n > 1, between, 0.0) + np.where(has, noise, 0.0).sum(-1) / tasks) / tasks
     freedom = np.where(n > 1, n - 1, count.sum(-1) - 1)
     error = np.where((n > 0) & (freedom > 0), np.sqrt(variance), np.nan)
+    rounded = ROUNDED * mean**2 * np.where(has, 1 / np.maximum(count, 1) + ratio, 0.0).sum(-1) / tasks**2
+    error = np.where(error <= ROUNDING, np.sqrt(rounded), error)
     flat = error <= ROUNDING
     degrees = np.maximum(freedom, 1)
     t = np.abs(mean) / np.where(flat | np.isnan(error), 1.0, error)
-    p = np.where(flat, np.where(np.abs(mean) <= ROUNDING, 1.0, 0.0), 2 * special.stdtr(degrees, -t))
+    p = np.where(flat, 1.0, 2 * special.stdtr(degrees, -t))
     half = special.stdtrit(degrees, (1 + CONFIDENCE) / 2) * error
     return {"mean": mean, "low": mean - half, "high": mean + half, "p": np.where(np.isnan(error), np.nan, p), "n": n}
 

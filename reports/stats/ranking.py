@@ -24,11 +24,7 @@ from foundation.seeding import named_generator
 from reports.method import Method
 from reports.names import larger_is_better
 from reports.stats.resampling import Resampling
-from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats, holm
-
-ROUNDED = 1 / 12
-"""Variance of a number that was rounded to the next whole one: ranks are. Without it a handful of scenarios on which
-two methods keep their order would have no spread, and any order would be sure."""
+from reports.stats.statistics import CONFIDENCE, ROUNDED, ROUNDING, Floats, holm
 
 LACKS = ("failed", "timeout", "not_estimable", "absent")
 """Why a scenario has no number of a method."""
@@ -239,6 +235,7 @@ def _bootstrap(place: Floats, drawn: Resampling) -> tuple[Floats, Floats, list[t
     if drawn.freedom < 1:
         return mean, np.full(n, math.nan), [(1, n)] * n, np.ones((n, n), dtype=bool)
     deviations = drawn.deviations(place)
+    # ranks are whole numbers: without this, scenarios on which two methods keep their order would make any order sure
     noise = drawn.variance_of_noise(ROUNDED)
     covariance = deviations.T @ deviations / len(deviations) + noise * np.eye(n)
     half = drawn.quantile * np.sqrt(np.diag(covariance))

@@ -24,6 +24,8 @@ CONFIDENCE = 0.95
 DRAWS = 10_000
 ROUNDING = 1e-12
 """Values that differ by less are the same number, summed in another order."""
+ROUNDED = 1 / 12
+"""Variance of a number that was rounded to the next whole one, in squared steps."""
 
 Floats = NDArray[np.float64]
 
@@ -60,8 +62,8 @@ def corrected_interval(values: Sequence[float] | Floats, ratio: float = TEST_TRA
     Returns
     -------
     Interval
-        t quantiles with J − 1 degrees of freedom. Without spread the interval has length 0; p is then 1 if the mean is
-        0, else 0.
+        t quantiles with J − 1 degrees of freedom. Values without spread have the spread of rounding: see
+        :func:`rounding_variance`; only values that are all 0 have an interval of length 0 (p = 1).
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]
@@ -69,15 +71,44 @@ def corrected_interval(values: Sequence[float] | Floats, ratio: float = TEST_TRA
     mean = float(known.mean()) if n else math.nan
     if n < 2:
         return Interval(mean, math.nan, math.nan, math.nan, n)
-    if np.ptp(known) <= ROUNDING:
-        return Interval(mean, mean, mean, 1.0 if abs(mean) <= ROUNDING else 0.0, n)
-    error = math.sqrt((1 / n + ratio) * float(known.var(ddof=1)))
-    half = _quantile(n - 1) * error
-    return Interval(mean, mean - half, mean + half, float(2 * special.stdtr(n - 1, -abs(mean) / error)), n)
+    spread = float(known.var(ddof=1)) if np.ptp(known) > ROUNDING else rounding_variance(mean)
+    return t_interval(mean, math.sqrt((1 / n + ratio) * spread), n - 1, n)
+
+
+def level_interval(values: Sequence[float] | Floats, ratio: float = TEST_TRAIN_RATIO) -> Interval:
+    """:func:`corrected_interval` of values that are no differences, such as accuracies.
+
+    Values that agree to the last digit show no spread, and how coarsely they are rounded does not follow from their
+    size: they have a mean and no interval.
+    """
+    found = corrected_interval(values, ratio)
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    if len(known) < 2 or np.ptp(known) > ROUNDING:
+        return found
+    return Interval(found.mean, math.nan, math.nan, math.nan, found.n)
+
+
+def rounding_variance(mean: float) -> float:
+    """Variance that differences without spread must be granted.
+
+    Rows are counted, so differences are whole steps. All equal to ``mean``, they say that a step is at most
+    ``|mean|``, and what is rounded to a step has the variance ``ROUNDED`` · step². Two splits that agree are thus never
+    sure; without this they always were, whatever they agree on.
+    """
+    return ROUNDED * mean**2 if abs(mean) > ROUNDING else 0.0
+
+
+def t_interval(mean: float, error: float, freedom: float, n: int) -> Interval:
+    """Mean ± t · error, and the two-sided p-value of "the mean is 0"; ``n`` is what the interval counts."""
+    if error <= ROUNDING:
+        return Interval(mean, mean, mean, 1.0 if abs(mean) <= ROUNDING else math.nan, n)
+    half = _quantile(freedom) * error
+    return Interval(mean, mean - half, mean + half, float(2 * special.stdtr(freedom, -abs(mean) / error)), n)
 
 
 @lru_cache
-def _quantile(freedom: int) -> float:
+def _quantile(freedom: float) -> float:
     """Upper t quantile of the interval."""
     return float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
@@ -124,7 +155,8 @@ def hierarchical_bootstrap(
     -------
     Interval
         ``n`` is the number of tasks; nan ends with fewer than two values in all. Split noise is part of the spread of
-        tasks too and thus counted twice: the interval is rather too long than too short.
+        tasks too and thus counted twice: the interval is rather too long than too short. Differences without spread
+        have that of rounding: see :func:`rounding_variance`.
     """
     known = [row[~np.isnan(row)] for row in (np.asarray(v, dtype=np.float64) for v in values)]
     known = [row for row in known if len(row)]
@@ -134,10 +166,8 @@ def hierarchical_bootstrap(
         return Interval(mean, math.nan, math.nan, math.nan, n)
     error = float(_bootstrap_means(known, rng, ratio, draws).std())
     if error <= ROUNDING:
-        return Interval(mean, mean, mean, 1.0 if abs(mean) <= ROUNDING else 0.0, n)
-    freedom = n - 1 if n > 1 else len(known[0]) - 1
-    half = _quantile(freedom) * error
-    return Interval(mean, mean - half, mean + half, float(2 * special.stdtr(freedom, -abs(mean) / error)), n)
+        error = math.sqrt(rounding_variance(mean) * float(np.mean([1 / len(row) + ratio for row in known])) / n)
+    return t_interval(mean, error, n - 1 if n > 1 else len(known[0]) - 1, n)
 
 
 def _bootstrap_means(tasks: Sequence[Floats], rng: np.random.Generator, ratio: float, draws: int) -> Floats:

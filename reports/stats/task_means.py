@@ -15,7 +15,7 @@ from reports.names import DISPARITY, UTILITY
 from reports.stats.hypervolume import VERSION
 from reports.stats.resampling import Resampling, resampling
 from reports.stats.scores import TaskScores
-from reports.stats.statistics import Floats, hierarchical_bootstrap
+from reports.stats.statistics import ROUNDING, Floats, hierarchical_bootstrap
 
 WORST = "worst_acc@1"
 MEANS = (UTILITY, DISPARITY, WORST, "fair_proc@1", VERSION)
@@ -70,6 +70,7 @@ def task_means(
     dense = np.asarray(~np.isnan(here).any(axis=0), dtype=np.bool_)
     filled = np.where(dense, here, 0.0)
     half = drawn.quantile * drawn.deviations(filled).std(axis=0) if drawn.freedom > 0 else np.full(len(dense), np.nan)
+    half = np.where(half <= ROUNDING, np.nan, half)  # scenarios that all agree show no spread
     mean = drawn.means(filled)
     found = []
     for k, method in enumerate(methods):
@@ -80,6 +81,7 @@ def task_means(
         else:
             parts = [values[owner == i, k] for i in range(len(scenarios))]
             interval = hierarchical_bootstrap(parts, named_generator("column", metric, method.id))
-            ends = (interval.mean, interval.low, interval.high)
+            flat = known > 0 and np.nanmax(here[:, k]) - np.nanmin(here[:, k]) <= ROUNDING
+            ends = (interval.mean, *((math.nan, math.nan) if flat else (interval.low, interval.high)))
         found.append(TaskMean(*ends, known, len(asked), sum(null), len(null)))
     return found

@@ -11,7 +11,7 @@ import pandas as pd
 from metrics.registry import METRICS
 from reports.method import Method
 from reports.names import HEADLINE, OUTCOME
-from reports.stats.statistics import Interval, corrected_interval
+from reports.stats.statistics import Interval, level_interval
 
 
 @dataclass(frozen=True)
@@ -85,4 +85,4 @@ def _spread(method: Method, metric: str, table: pd.DataFrame) -> WordingSpread:
     whole = table.notna().all(axis=1) & (table.shape[1] > 1)  # of fewer templates it would be another quantity
     spread = (table.max(axis=1) - table.min(axis=1)).where(whole)
     means = {str(name): float(value) for name, value in table.mean().items()}
-    return WordingSpread(method, metric, means, corrected_interval(spread.to_numpy(dtype=np.float64)))
+    return WordingSpread(method, metric, means, level_interval(spread.to_numpy(dtype=np.float64)))

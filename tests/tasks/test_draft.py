@@ -252,3 +252,21 @@ def test_long_ids_are_told_as_such(tmp_path: Path, holed: bool) -> None:
     person = [str(900719925474099300 + i // 2) for i in range(60)]
     card, _ = checks(tmp_path, rows(person=["" if holed and i < 2 else p for i, p in enumerate(person)]))
     assert f"{29 if holed else 30} different ones" in card.drop["person"] and "split_unit" in card.drop["person"]
+def test_the_group_of_all_others_gets_a_name_that_is_no_value(tmp_path: Path) -> None:
+    table = people(240)
+    table["ethnicity"] = numpy_generator(1, "draft").choice(["all others", *"PQRSTUV"], len(table))
+    table.loc[:120, "ethnicity"] = "all others"  # so that it is among the groups that are kept
+    card = drafted(tmp_path, table.to_csv(index=False))
+    (ethnicity,) = [s for s in card.sensitive if s.column == "ethnicity"]
+    assert "all others" in [g.name for g in ethnicity.groups] and ethnicity.other == "all others too"
+    task = load_task(f"{tmp_path / 'card.toml'}:ethnicity", progress=False)
+    assert len(set(task.group_names)) == len(task.group_names) == 7
+
+
+def test_combined_groups_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = people(160)
+    table["Gender"] = numpy_generator(2, "draft").choice(["a", "a & b"], len(table))
+    table["ethnicity"] = numpy_generator(3, "draft").choice(["b & c", "c"], len(table))
+    drafted(tmp_path, table.to_csv(index=False))
+    with pytest.raises(DataError, match="Two groups of 'my_loans_2' are both called 'a & b & c'"):
+        load_task(f"{tmp_path / 'card.toml'}:gender+ethnicity", progress=False)

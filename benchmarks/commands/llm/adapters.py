@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from foundation.console import plain_console
+
 
 def adapters(
     width: Annotated[int, typer.Option(min=1, help="Hidden size of the base: nano has 128, Qwen3-0.6B 1024.")] = 128,
 ) -> None:
     """The kinds of adapters, and what tuning chooses of each: learning rates of matrices go with 1 / width."""
-    from rich.console import Console
     from rich.table import Table
 
     from llm_experts.adapters.registry import ADAPTERS
@@ -27,4 +28,4 @@ def adapters(
         low, high = learning_rates(kind.name, width)
         where = "all (virtual tokens)" if kind.needs_full_model else "any"
         table.add_row(kind.name, kind.label, f"{low:g} … {high:g}", ranks, where)
-    Console().print(table)
+    plain_console().print(table)

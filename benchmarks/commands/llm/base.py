@@ -10,6 +10,7 @@ import typer
 from benchmarks.commands.llm.loading import load
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation
 from benchmarks.commands.llm.showing import pretraining, print_facts
+from foundation.console import plain_console
 
 
 def base(
@@ -26,9 +27,7 @@ def base(
 
     Examples: fairmoe llm base · fairmoe llm base --base Qwen/Qwen3-0.6B --dtype bfloat16 --quantisation nf4
     """
-    from rich.console import Console
-
-    console = Console()
+    console = plain_console()
     facts: dict[str, Any] = {}
     name = base
     if base == "nano":

@@ -9,6 +9,7 @@ import typer
 
 from benchmarks.commands.llm.loading import experts_of, load, names_of
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation
+from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,12 +35,11 @@ def bias(
     """
     import pandas as pd
     import torch
-    from rich.console import Console
 
     from foundation.files import write_text
     from llm_experts.bias import SETS, LMScorer, MixtureScorer, RememberingScorer, score_bias
 
-    console, folders = Console(), experts or []
+    console, folders = plain_console(), experts or []
     if mixture and len(folders) < 2:
         raise typer.BadParameter(f"--mixture needs at least two experts, {len(folders)} given; name their folders.")
     loaded = load(base, dtype, quantisation, device, console)
@@ -53,7 +53,7 @@ def bias(
         scorers["uniform mixture"] = MixtureScorer(members, torch.full((len(members),), 1 / len(members)))
     rows = []
     for name, scorer in scorers.items():
-        with console.status(f"scoring {name}"):
+        with console.status(styled("scoring", "", f" {name}")):
             rows += [{"model": name, **row} for row in score_bias(scorer, tuple(only or SETS), limit, seed)]
     _print_bias(_overall(rows), console)
     if output is not None:

@@ -9,6 +9,7 @@ import typer
 
 from benchmarks.commands.llm.loading import experts_of, load
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName
+from foundation.console import plain_console
 
 
 def evaluate(
@@ -25,14 +26,12 @@ def evaluate(
 
     Example: fairmoe llm evaluate results/llm/german_split0_seed0/german_llm_lora_utility_best --task german
     """
-    from rich.console import Console
-
     from benchmarks.commands.score_table import print_table
     from experts.evidence import collect_evidence
     from metrics.score import score
     from tasks.load import load_task
 
-    console = Console()
+    console = plain_console()
     found = experts_of([expert], load(base, dtype, quantisation, device, console))[0]
     loaded = load_task(task, split=split, seed=seed)
     rows = loaded.split.test

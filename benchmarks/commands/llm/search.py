@@ -10,6 +10,7 @@ import typer
 from benchmarks.commands.llm.loading import experts_of, load
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName
 from benchmarks.commands.llm.showing import print_facts, steps_shown
+from foundation.console import plain_console
 
 
 def search(
@@ -38,15 +39,13 @@ def search(
 
     Example: `fairmoe llm search results/llm/german_split0_seed0/*svf*_best --task german --constraint "dp@1<=0.05"`
     """
-    from rich.console import Console
-
     from benchmarks.run.stages.text_mixtures import halves
     from foundation.folder_lock import folder_lock
     from llm_experts.mixtures.svf_mixtures import SVFMixtures
     from llm_experts.search import Constraint, Objective, SearchRows, SearchSettings, search_mixtures
     from tasks.load import load_task
 
-    console = Console()
+    console = plain_console()
     settings = SearchSettings(
         objectives=tuple(Objective(name) for name in ("utility@1", *(minimise or ["dp@1"]))),
         constraints=tuple(Constraint(*_constraint(text)) for text in constraint or ()),

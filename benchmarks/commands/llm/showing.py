@@ -16,7 +16,11 @@ def pretraining(console: Console) -> Any:
     def shown() -> Any:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("pretraining nano"), BarColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
+        columns = (
+            TextColumn("pretraining nano"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}", markup=False),
+        )
         with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
             task: list[Any] = []
 
@@ -38,7 +42,7 @@ def steps_shown(words: str, console: Console) -> Any:
     def shown() -> Any:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn(words, markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("", total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -10,6 +10,7 @@ import typer
 from benchmarks.commands.llm.loading import load
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName
 from benchmarks.commands.llm.showing import print_facts, steps_shown
+from foundation.console import plain_console
 
 
 def train(
@@ -39,8 +40,6 @@ def train(
 
     Examples: fairmoe llm train --task german · fairmoe llm train --task adult:sex@1000 --role result --kind svf
     """
-    from rich.console import Console
-
     from experts.expert import Role
     from foundation.folder_lock import folder_lock
     from llm_experts.adapters.registry import kind_named
@@ -51,7 +50,7 @@ def train(
     from tasks.load import load_task
     from tasks.templates import format_of
 
-    console = Console()
+    console = plain_console()
     everywhere = kind_named(kind).needs_full_model
     if role not in get_args(Role):
         raise typer.BadParameter(f"There is no role {role!r}; choose one of {', '.join(get_args(Role))}.")

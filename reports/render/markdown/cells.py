@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
+from foundation.escaping import Markdown, markdown
 from reports.format import estimate_text, half_text, interval_text, signed
 from reports.names import metric_symbol
 from reports.scenario import Scenario
@@ -11,10 +13,10 @@ from reports.stats.contrasts import Contrast, Pooled
 from reports.summary import Report
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown: names to the left, numbers to the right."""
+def table(head: list[str], rows: list[list[str]]) -> Markdown:
+    """A table in Markdown: names to the left, numbers to the right; cells are plain text unless they are Markdown."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return Markdown("\n".join("| " + " | ".join(map(markdown, line)) + " |" for line in lines))
 
 
 def pair(report: Report, method: str, reference: str) -> str:
@@ -29,7 +31,7 @@ def cell(scenario: Scenario, method: str, metric: str) -> str:
         return "–"
     if not e.known:
         return "n/e"
-    spread = half_text(e.mean, e.half) if e.known > 1 else interval_text(e.inner_low, e.inner_high)
+    spread = interval_text(e.inner_low, e.inner_high) if math.isnan(e.half) else half_text(e.mean, e.half)
     return f"{estimate_text(e.mean, e.half)} {spread}".strip() + (" ○" if e.within_null else "")
 
 
@@ -37,7 +39,7 @@ def difference(c: Contrast | None) -> str:
     """A paired difference on one task with its verdict."""
     if c is None or c.interval.n == 0:
         return "–"
-    return f"{signed(c.interval.mean)} {half_text(c.interval.mean, c.interval.half)} **{c.verdict}**"
+    return Markdown(f"{signed(c.interval.mean)} {half_text(c.interval.mean, c.interval.half)} **{c.verdict}**")
 
 
 def metric_table(scenario: Scenario, metrics: tuple[str, ...], only: Collection[str]) -> str:
@@ -57,4 +59,5 @@ def metric_table(scenario: Scenario, metrics: tuple[str, ...], only: Collection[
 def pooled_cell(d: Pooled) -> str:
     """A difference over tasks: interval, verdict, and single tasks."""
     tally = f"{d.better}▲ {d.worse}▼ {d.tasks - d.better - d.worse}○"
-    return f"{signed(d.interval.mean)} {interval_text(d.interval.low, d.interval.high, 3)} **{d.verdict}** ({tally})"
+    spread = interval_text(d.interval.low, d.interval.high, 3)
+    return Markdown(f"{signed(d.interval.mean)} {spread} **{d.verdict}** ({tally})")

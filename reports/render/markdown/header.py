@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foundation.escaping import markdown
 from reports.render.sentences import UNNAMED, first_layer
 from reports.summary import Report
 
@@ -10,8 +11,8 @@ def header(report: Report) -> str:
     """Title, settings, and what could not be had."""
     suite = report.suite
     lines = [
-        f"# Leaderboard: {suite['name']} v{suite['version']}",
-        suite["description"],
+        f"# Leaderboard: {markdown(suite['name'])} v{suite['version']}",
+        markdown(suite["description"]),
         f"{len(report.scenarios)} tasks, {len(report.methods)} methods, {suite['splits']} splits × "
         f"{suite['seeds']} seeds, protocol {suite['protocol']}, {suite['trials']} trials per role, "
         f"suite seed {suite['seed']}, suite hash `{suite['hash'][:12]}`, code `{suite['code_version']}`.",
@@ -20,22 +21,27 @@ def header(report: Report) -> str:
         lines.append(UNNAMED)
     if report.text:
         lines.append(_text_settings(report))
-    lines += [f"> **UNAVAILABLE: {gap['task']}**: {' '.join(gap['reason'].split())}" for gap in report.unavailable]
     lines += [
-        f"> **FAILED: {f['job']}, {f['method']}** (seed {f['seed']}): {f['error'].strip().splitlines()[-1]}"
+        f"> **UNAVAILABLE: {markdown(gap['task'])}**: {markdown(' '.join(gap['reason'].split()))}"
+        for gap in report.unavailable
+    ]
+    lines += [
+        f"> **FAILED: {markdown(f['job'])}, {markdown(f['method'])}** (seed {f['seed']}): "
+        + markdown(f["error"].strip().splitlines()[-1])
         for f in report.failures
     ]
     if report.missing:
-        lines.append("> **MISSING CELLS**: " + "; ".join(report.missing))
+        lines.append("> **MISSING CELLS**: " + "; ".join(map(markdown, report.missing)))
     return "\n\n".join(lines)
 
 
 def _text_settings(report: Report) -> str:
     text = report.text
     weights = f" (weights `{report.base_hash[:12]}`)" if report.base_hash else ""
-    caps = [f"{s.name}: at most {s.cap:,} rows" for s in report.scenarios if s.cap is not None]
+    caps = [f"{markdown(s.name)}: at most {s.cap:,} rows" for s in report.scenarios if s.cap is not None]
+    tasks = markdown(", ".join(text["tasks"]))
     return (
-        f"Text experts on {', '.join(text['tasks'])}: base {text['base']}{weights}, template “{text['template']}”, "
+        f"Text experts on {tasks}: base {markdown(text['base'])}{weights}, template “{markdown(text['template'])}”, "
         f"first adapted layer {first_layer(text['start'])}, {text['kind']}, {text['trials']} trials per role. "
         + "".join(f"{cap}. " for cap in caps)
     ).strip()

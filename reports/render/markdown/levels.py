@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from foundation.escaping import markdown
 from reports.format import estimate_text, half_text, interval_text, signed
-from reports.levels.best import Best
 from reports.levels.contenders import Contender
 from reports.levels.levels import Levels
 from reports.levels.standing import Place
 from reports.levels.transfer import Share, Transfer
-from reports.names import DISPARITY, UTILITY
 from reports.render.level_words import gained_sentences, level_words, standing_sentences
-from reports.render.markdown.cells import cell, pooled_cell, table
-from reports.scenario import Scenario
+from reports.render.markdown.cells import pooled_cell, table
+from reports.render.winner_rows import WinnerRow, value_and_spread, winner_rows
 from reports.stats.budget import Budget
 from reports.stats.contrasts import Pooled
 from reports.stats.statistics import Interval
-from reports.stats.winners import Winner
 from reports.summary import Report
 
 NO_ROWS = (
@@ -26,11 +24,7 @@ NO_ROWS = (
 def levels_text(report: Report) -> str:
     """Who wins at which level, and what else the section "levels" of the page says."""
     found = report.levels
-    rows = []
-    for s in report.scenarios:
-        best = () if found is None else found.best.get(s.name, ())
-        rows += [_winner_at(s.name, b) for b in best]
-        rows += [_winner(s, w) for w in s.winners if w.level is None or not best]
+    rows = [_winner(row) for row in winner_rows(report)]
     head = [
         "task",
         "allowed gap (validation)",
@@ -46,21 +40,13 @@ def levels_text(report: Report) -> str:
     return "\n\n".join(["## Who wins at which fairness level", table(head, rows), *more])
 
 
-def _winner(scenario: Scenario, winner: Winner) -> list[str]:
-    level = "any" if winner.level is None else f"≤ {winner.level:.2f}"
-    if winner.method is None:
-        return [scenario.name, level, "none but a constant answer", "–", "–", "–", "–"]
-    tied = ": " + ", ".join(m.label for m in winner.tied) if 0 < len(winner.tied) <= 4 else ""
-    kept = "" if winner.level is None else f"{winner.kept}/{winner.splits}"
-    values = [cell(scenario, winner.method.id, metric) for metric in (UTILITY, DISPARITY)]
-    return [
-        scenario.name,
-        level,
-        winner.method.label,
-        *values,
-        kept,
-        f"{len(winner.tied)} of {len(winner.eligible) - 1}{tied}",
-    ]
+def _winner(row: WinnerRow) -> list[str]:
+    """A row of the table of winners."""
+    if row.winner is None:
+        return [row.scenario.name, row.words, "none but a constant answer", "–", "–", "–", "–"]
+    tied = f"{len(row.tied)} of {row.others}{_names(row.tied)}"
+    values = map(value_and_spread, (row.utility, row.gap))
+    return [row.scenario.name, row.words, row.winner.label, *values, row.kept_words, tied]
 
 
 def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[str]:
@@ -72,8 +58,8 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
         "nothing keeps the level, the constant predictor stands in."
     ]
     for mixture in found.mixtures:
-        lines = [f"- **{level}**: {sentence}" for level, sentence in standing_sentences(found, mixture)]
-        parts += [f"{mixture.label}, in utility, over all tasks where both are:", "\n".join(lines)]
+        lines = [f"- **{level}**: {markdown(sentence)}" for level, sentence in standing_sentences(found, mixture)]
+        parts += [f"{markdown(mixture.label)}, in utility, over all tasks where both are:", "\n".join(lines)]
         rows = [
             [r.label, *(_difference(found.standing.get((mixture.id, r.id, level))) for level in found.levels)]
             for r in found.rivals(mixture)
@@ -83,8 +69,8 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
     parts.append("Thresholds on top of each method: " + "; ".join(said) + ".")
     if found.reference is not None:
         parts.append(
-            f"Utility minus {found.reference.label} over the tasks that both have; ranks that the data cannot rule "
-            "out; imputed splits."
+            f"Utility minus {markdown(found.reference.label)} over the tasks that both have; ranks that the data cannot "
+            "rule out; imputed splits."
         )
         rows = [
             [c.label, *(_place(found.places.get((level, c.id))) for level in found.levels)] for c in found.contenders
@@ -93,22 +79,6 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
     parts.append("Share of what kept the level on validation rows that keeps it on test rows too:")
     parts.append(table(["methods", *heads], [["all", *(_share(transfer.by_level[level]) for level in found.levels)]]))
     return parts if budget is None else [*parts, *_budget(budget)]
-
-
-def _winner_at(task: str, best: Best) -> list[str]:
-    """A row of the table of winners."""
-    if best.winner is None or best.reached is None:
-        return [task, level_words(best.level), "none but a constant answer", "–", "–", "–", "–"]
-    reached = best.reached
-    return [
-        task,
-        level_words(best.level),
-        best.winner.label,
-        _mean(reached.interval),
-        _mean(reached.gap_interval),
-        f"{reached.kept}/{reached.splits}",
-        f"{len(best.tied)} of {best.eligible - 1}{_names(best.tied)}",
-    ]
 
 
 def _names(tied: tuple[Contender, ...]) -> str:

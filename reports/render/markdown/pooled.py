@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foundation.escaping import markdown
 from reports.blocks import Block
 from reports.names import HEADLINE, metric_symbol
 from reports.render.markdown.cells import pair, pooled_cell, table
@@ -20,11 +21,11 @@ def pooled_text(report: Report) -> str:
 
 
 def _block(report: Report, block: Block, pairs: list[tuple[str, str]]) -> str:
-    parts = [f"### {block.title}"] if len(report.blocks) > 1 else []
+    parts = [f"### {markdown(block.title)}"] if len(report.blocks) > 1 else []
     said = answers(report, block.mixture) if block.mixture else []
     if said:
-        lead = "\n".join(f"- **{metric}**: {sentence}" for metric, sentence in said)
-        name = in_a_sentence(report.label(block.mixture))
+        lead = "\n".join(f"- **{markdown(metric)}**: {markdown(sentence)}" for metric, sentence in said)
+        name = markdown(in_a_sentence(report.label(block.mixture)))
         parts.append(f"Over all tasks together, the {name} is, in terms of\n\n{lead}")
     rows = [[pair(report, a, b), *(_pooled_cell(report, a, b, metric) for metric in HEADLINE)] for a, b in pairs]
     parts.append(table(["comparison", *map(metric_symbol, HEADLINE)], rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foundation.escaping import markdown
 from reports.names import metric_symbol
 from reports.published.numbers import METRICS
 from reports.published.verdicts import Board, Finding
@@ -40,10 +41,14 @@ def _board(report: Report, board: Board) -> str:
     for row in board.reference:
         values = (_bracketed(row.values[m].text, row.source.checked) if m in row.values else "–" for m in METRICS)
         rows.append([f"{report.label(row.method)}, not in this run [{board.number(row.source)}]", *values])
-    parts = [f"### Published: {board.dataset}", "\n".join(f"- {text}" for text in board.caveats)]
+    parts = [f"### Published: {markdown(board.dataset)}", "\n".join(f"- {markdown(text)}" for text in board.caveats)]
     parts.append(table(["method", *map(metric_symbol, METRICS)], rows))
     outside = explained(report, board)
-    parts.append("\n".join(f"- outside: {name}, {which}: {why or 'NOT EXPLAINED'}" for name, which, why in outside))
+    parts.append(
+        "\n".join(
+            f"- outside: {markdown(name)}, {which}: {markdown(why or 'NOT EXPLAINED')}" for name, which, why in outside
+        )
+    )
     parts.append("\n".join(f"{i}. {s.paper}: {s.where}. Read: {s.read}." for i, s in enumerate(board.sources, start=1)))
     return "\n\n".join(part for part in parts if part)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foundation.escaping import markdown
 from reports.format import estimate_text, half_text, interval_text, seconds_text
 from reports.names import metric_symbol
 from reports.render.markdown.cells import table
@@ -21,10 +22,10 @@ def ranking_text(report: Report) -> str:
     parts = ["## Ranks over all tasks, and who ties", text]
     for pool in report.ranking.pools:
         parts.append(f"### {len(pool.lines)} methods on {len(pool.tasks)} tasks, {pool.scenarios} scenarios")
-        parts.append(f"Tasks: {', '.join(pool.tasks)}. {few_tasks(pool)}".strip())
+        parts.append(f"Tasks: {markdown(', '.join(pool.tasks))}. {few_tasks(pool)}".strip())
         parts.append(table(*_headline(pool)))
         said = [*notes(pool), *(f"{m}: {friedman_sentence(tests)}" for m, tests in pool.tests.items())]
-        parts.append("\n".join(f"- {line}" for line in said))
+        parts.append("\n".join(f"- {markdown(line)}" for line in said))
     return "\n\n".join(part for part in [*parts, seeds_words(report.ranking)] if part)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from foundation.escaping import markdown
 from reports.format import count_text, kib_text, seconds_text, value_text
 from reports.names import HEADLINE, OUTCOME, PROCEDURAL, ROUTING
 from reports.render.markdown.cells import metric_table, table
@@ -16,11 +17,14 @@ from reports.summary import Report
 
 def task_text(report: Report, scenario: Scenario) -> str:
     """Everything about one task."""
-    sizes = ", ".join(f"{g.name} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
+    sizes = ", ".join(f"{markdown(g.name)} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
     cap = f" At most {scenario.cap:,} rows, for all methods." if scenario.cap is not None else ""
+    left = "".join(
+        f" {count:,} rows of the data left the task: {markdown(why)}." for why, count in scenario.left.items()
+    )
     parts = [
-        f"## {scenario.name}",
-        f"Test rows per split: {sizes}.{cap} Pareto front (validation): {_front(scenario)}.",
+        f"## {markdown(scenario.name)}",
+        f"Test rows per split: {sizes}.{cap}{left} Pareto front (validation): {_front(scenario)}.",
     ]
     parts += [_titled(scenario, s.title, metric_table(scenario, HEADLINE + OUTCOME, s.ids)) for s in scenario.sections]
     parts += texts_parts(report, scenario)
@@ -32,14 +36,14 @@ def task_text(report: Report, scenario: Scenario) -> str:
     if scenario.has_text:
         parts.append(_costs(scenario))
     if scenario.reasons:
-        parts.append("Not estimable (n/e): " + "; ".join(scenario.reasons) + ".")
+        parts.append("Not estimable (n/e): " + "; ".join(map(markdown, scenario.reasons)) + ".")
     if scenario.notes:
-        parts.append("Note: " + "; ".join(scenario.notes) + ".")
+        parts.append("Note: " + "; ".join(map(markdown, scenario.notes)) + ".")
     return "\n\n".join(parts)
 
 
 def _titled(scenario: Scenario, title: str, table: str) -> str:
-    return f"### {title}\n\n{table}" if len(scenario.sections) > 1 else table
+    return f"### {markdown(title)}\n\n{table}" if len(scenario.sections) > 1 else table
 
 
 def _reasons(scenario: Scenario, section: Section) -> str:
@@ -59,7 +63,7 @@ def _costs(scenario: Scenario) -> str:
 
 
 def _front(scenario: Scenario) -> str:
-    return ", ".join(m.label for m in scenario.methods if m.id in scenario.on_front) or "empty"
+    return ", ".join(markdown(m.label) for m in scenario.methods if m.id in scenario.on_front) or "empty"
 
 
 def _weights(report: Report, gates: Gates) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from foundation.escaping import markdown
 from reports.format import half_text, interval_text, value_text
 from reports.names import HEADLINE, metric_symbol
 from reports.render.markdown.cells import difference, table
@@ -40,7 +41,7 @@ def _wording(scenario: Scenario) -> str:
     if found is None:
         return ""
     rows = [[m.label, *(_spread(found.get(m.id, metric)) for metric in found.metrics)] for m in found.methods]
-    order = ", ".join(found.templates)
+    order = markdown(", ".join(found.templates))
     text = f"Spread within a split, mean over splits, {found.part} rows; in brackets the value with {order}."
     return f"### Prompt sensitivity\n\n{text}\n\n" + table(["method", *map(metric_symbol, found.metrics)], rows)
 
@@ -66,7 +67,7 @@ def _search(front: MixtureFront) -> str:
     ]
     text = f"Search rows of split {front.split}; in brackets what the surrogate had said."
     head = ["mixture", "is", *(f"α {e}" for e in front.experts), *map(metric_symbol, front.metrics), "remark"]
-    return f"### Mixture search: {front.method.label}\n\n{text}\n\n" + table(head, rows)
+    return f"### Mixture search: {markdown(front.method.label)}\n\n{text}\n\n" + table(head, rows)
 
 
 def _true_and_said(member: Member, metric: str) -> str:
@@ -79,7 +80,7 @@ def _bias(bias: Bias) -> str:
     rows = [[m.label, *(_bias_cell(bias, m.id, c) for c in bias.columns)] for m in bias.methods]
     items = ", ".join(f"{bias.label(s)} {_items(bias, s)}" for s, _ in bias.sets)
     text = f"Whole sets; items: {items}. “Vacuous”: the answers do not depend on what is asked."
-    why = "\n\nNot estimable or vacuous: " + "; ".join(bias.reasons) + "." if bias.reasons else ""
+    why = "\n\nNot estimable or vacuous: " + "; ".join(map(markdown, bias.reasons)) + "." if bias.reasons else ""
     return f"### Language bias\n\n{text}\n\n" + table(["method", *head], rows) + why
 
 

@@ -30,6 +30,7 @@ def write_table(path: Path) -> pd.DataFrame:
     job = random.choice([" clerk", " nurse", " ?", " smith"], rows)
     area = random.integers(100, 130, rows)
     table = pd.DataFrame({"sex": sex, "age": age, "job": job, "area": area, "hired": np.where(hired, "yes", "no")})
+    table.loc[:4, "sex"] = None
     table.to_csv(path, index=False)
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
@@ -54,6 +55,8 @@ def test_from_a_csv_to_a_leaderboard_and_a_served_mixture(tmp_path: Path) -> Non
     results = pd.read_csv(output / "results.csv")
     assert set(results["task"]) == {"loans"}
     assert "loans" in (output / "leaderboard.md").read_text()
+    for page in ("leaderboard.md", "leaderboard.html"):
+        assert "5 rows of the data left the task" in (output / page).read_text()
     (model,) = output.glob("jobs/loans_split0_*/cells/*/model")
     served = load_servable(model)
     assert any(name.startswith("area=north") for name in served.encoder.feature_names)

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from foundation.seeding import named_generator
-from reports.stats.statistics import corrected_interval, hierarchical_bootstrap, holm, rank_interval
+from reports.runs.metric_changes import unpaired_interval
+from reports.stats.statistics import (
+    Interval,
+    corrected_interval,
+    hierarchical_bootstrap,
+    holm,
+    level_interval,
+    rank_interval,
+)
 
 VALUES = [0.013, -0.004, 0.021, 0.010, 0.006]
 
@@ -43,8 +51,34 @@ def test_nan_is_left_out_and_one_value_has_no_interval():
 
 def test_no_spread():
     same = corrected_interval([0.1 + 0.2, 0.3, 0.3])
-    assert same.half == 0 and same.p == 0
-    assert corrected_interval([0.0, 0.0]).p == 1
+    # rounded to a step of 0.3 at most: error 0.3 · sqrt((1/3 + 1/2) / 12)
+    assert same.half == pytest.approx(4.302653 * 0.3 * math.sqrt((1 / 3 + 0.5) / 12), rel=1e-6)
+    assert corrected_interval([0.0, 0.0]) == Interval(0.0, 0.0, 0.0, 1.0, 2)
+
+
+def test_two_splits_that_agree_are_not_sure():
+    found = corrected_interval([0.004, 0.004])
+    assert found.p > 0.05 and found.low < 0 < found.high
+    assert corrected_interval([0.3, 0.3]).p > 0.05
+    assert corrected_interval([0.3, 0.31]).p < 0.05  # a spread that was seen is taken as it is
+
+
+@pytest.mark.parametrize("shared", [0.0, 1 / 3])
+@pytest.mark.parametrize("noise", [0.5, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize("splits", [2, 3, 5])
+def test_steps_of_one_row_are_falsely_sure_in_at_most_five_per_cent(splits, noise, shared):
+    """No difference, accuracies on 250 rows: the noise of a split is a row or a few; splits may share a third of it."""
+    rng = np.random.default_rng(splits)
+    common, own = rng.normal(size=(3000, 1)), rng.normal(size=(3000, splits))
+    steps = np.round(noise * (math.sqrt(shared) * common + math.sqrt(1 - shared) * own))
+    sure = np.mean([corrected_interval(row / 250).p < 0.05 for row in steps])
+    assert sure <= 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / 3000)
+
+
+def test_levels_that_agree_have_no_interval():
+    same = level_interval([0.7, 0.7, math.nan])
+    assert same.mean == 0.7 and same.n == 2 and math.isnan(same.low) and math.isnan(same.p)
+    assert level_interval(VALUES) == corrected_interval(VALUES)
 
 
 def test_holm_known_answer():
@@ -106,7 +140,7 @@ def test_bootstrap_weighs_tasks_equally_and_leaves_out_empty_ones():
 
 def test_bootstrap_without_spread():
     assert hierarchical_bootstrap([[0.0, 0.0], [0.0, 0.0]], named_generator("test"), draws=99).p == 1
-    assert hierarchical_bootstrap([[0.5, 0.5], [0.5, 0.5]], named_generator("test"), draws=99).p == 0
+    assert hierarchical_bootstrap([[0.5, 0.5], [0.5, 0.5]], named_generator("test"), draws=99).p > 0.05
 
 
 def test_bootstrap_is_reproducible_and_streams_are_named():
@@ -123,3 +157,16 @@ def test_rank_interval():
     assert rank_interval(base, others, larger_is_better=False) == (2, 3)
     assert rank_interval(base, [base - 0.2 + noise], larger_is_better=True) == (1, 1)
     assert rank_interval(base[:1], [base[:1] + 1], larger_is_better=True) == (1, 2)
+
+
+def test_tasks_that_agree_have_the_spread_of_rounding():
+    four = hierarchical_bootstrap([[0.004, 0.004]] * 4, named_generator("test"), draws=99)
+    # error 0.004 · sqrt((1/2 + 1/2) / 12 / 4), three degrees of freedom
+    assert four.half == pytest.approx(3.182446 * 0.004 * math.sqrt(1 / 48), rel=1e-5)
+
+
+@pytest.mark.parametrize("first", [[0.70, 0.70], [0.70, 0.70, 0.70]])
+def test_two_runs_on_other_splits_without_spread_are_not_sure(first):
+    found = unpaired_interval(np.array(first), np.array([0.704, 0.704]))
+    assert found.p > 0.05 and found.low < 0 < found.high
+    assert unpaired_interval(np.array(first), np.array([0.7, 0.7])).p == 1
