@@ -21,7 +21,6 @@ from torch import Tensor
 
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
-from experts.networks.batches import stratified_order
 from experts.networks.running import LaneOutcomes
 from experts.networks.trainer import Budget
 from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
@@ -31,11 +30,12 @@ from experts.tuning.study import Plan, Progress, Trained, run_study
 from experts.tuning.trial_store import ResumeError
 from experts.tuning.trials import Asked, TuningError, Weights
 from experts.tuning.tuned import Choice, Tuned, file_stem
-from foundation.seeding import derive_seed, torch_generator
+from foundation.seeding import derive_seed
 from metrics.composites import final
 from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
 from metrics.procedural import procedural_points
 from tasks.task import TaskView
+from tasks.thinning import thinned_rows
 
 Params = Mapping[str, Any]
 SAME = 1e-4
@@ -202,9 +202,7 @@ class ModelTuner:
 
     def _reasons(self, view: TaskView, expert: Expert) -> dict[str, Tensor]:
         rows, n_groups = view.split.validation, len(view.group_names)
-        strata = view.labels[rows] * n_groups + view.groups[rows]
-        order = stratified_order(strata, torch_generator(0, "explained rows"))
-        picked = rows[order[: self.explained_rows].sort().values]
+        picked = thinned_rows(view, rows, self.explained_rows, 0, "explained rows")
         evidence = collect_evidence(expert, view, picked)
         assert evidence.masked is not None and evidence.attributions is not None  # experts explain themselves
         values = procedural_points(

@@ -33,6 +33,7 @@ from metrics.procedural import procedural_points
 from moe.finetune import FineTuning, fine_tune
 from moe.mixture import Mixture
 from tasks.task import TaskView
+from tasks.thinning import thinned_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,7 +140,7 @@ class TabularSystem:
 
     def end_to_end(self, expert: Expert) -> float:
         """fair_proc@1 of a whole model on validation rows."""
-        rows = self.view.split.validation[:EXPLAINED_ROWS]
+        rows = thinned_rows(self.view, self.view.split.validation, EXPLAINED_ROWS, self.seed, "end to end")
         evidence = collect_evidence(expert, self.view, rows)
         assert evidence.masked is not None and evidence.attributions is not None
         points = procedural_points(
