@@ -28,7 +28,7 @@ from experts.tuning.folds import fold_of_rows
 from experts.tuning.repeats import check_repeats, infeasible_note
 from experts.tuning.study import Plan, Progress, Trained, run_study
 from experts.tuning.trial_store import ResumeError
-from experts.tuning.trials import Asked, TuningError, Weights
+from experts.tuning.trials import TRAINED, Asked, TuningError, Weights
 from experts.tuning.tuned import Choice, Tuned, file_stem
 from foundation.seeding import derive_seed
 from metrics.composites import final
@@ -172,16 +172,16 @@ class ModelTuner:
         return logits
 
     def trial_probabilities(self, view: TaskView, tuned: TunedModel, rows: Tensor) -> Tensor:
-        """[trials, r]; trials of an earlier process are fitted again."""
-        margins = []
-        for row in tuned.trials:
-            if row["state"] == "COMPLETE":
+        """[trials, r]; trials of an earlier process are fitted again, and one that failed is a row of nan."""
+        found = torch.full((len(tuned.trials), len(rows)), torch.nan)
+        for place, row in enumerate(tuned.trials):
+            if row["state"] in TRAINED:
                 number = row["number"]
                 if number not in tuned.fitted:
                     seed = self.fit_seed(tuned.study_seed, tuned.role, number)
                     tuned.fitted[number] = self.fit(view, tuned.role, row["params"], seed)
-                margins.append(tuned.fitted[number].logits(view, rows).detach())
-        return torch.sigmoid(torch.stack(margins))
+                found[place] = torch.sigmoid(tuned.fitted[number].logits(view, rows).detach())
+        return found
 
     def fit_seed(self, seed: int, role: Role, number: int) -> int:
         """Seed of the model of a trial."""

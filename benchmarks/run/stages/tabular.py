@@ -66,7 +66,7 @@ class TabularSystem:
         return self._tuned.twin(role, self.repeat, family)
 
     def trial_probabilities(self, network: Network, rows: Tensor) -> Tensor:
-        """[trials, r] probabilities by all trials of a study that were completed."""
+        """[trials, r] probabilities by all trials of a study, nan by one that failed."""
         role, family = network
         return self._tuned.trial_probabilities(role, rows, family)
 
