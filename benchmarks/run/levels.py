@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
-from metrics.spec import MIN_GROUP_ROWS
 from metrics.thresholds import fit_thresholds
 from tasks.task import Task
 
@@ -61,7 +60,7 @@ class _Part:
     def values(self, probability: Tensor, metrics: Sequence[str] = REPORTED) -> dict[str, Tensor]:
         """[K] values of [K, n] predictions, by the rules of final scores."""
         known = (self.labels, self.groups, self.n_groups)
-        return point_values(probability, *known, metrics=metrics, min_rows=MIN_GROUP_ROWS)
+        return point_values(probability, *known, metrics=metrics)
 
 
 @dataclass(frozen=True)

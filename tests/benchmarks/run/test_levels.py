@@ -9,7 +9,6 @@ import torch
 from benchmarks.run.levels import LEVELS, REPORTED, Trained, level_rows, limits, trial_rows
 from benchmarks.run.runner import run_suite
 from metrics.points import point_values
-from metrics.spec import MIN_GROUP_ROWS
 from reports.summary import summarise
 from reports.table import FURTHER, read_results
 from tasks.load import load_task
@@ -67,9 +66,8 @@ def test_rows_have_the_columns_of_the_table(task, trained):
 def test_plain_takes_the_best_configuration_that_keeps_the_level(task, trained):
     rows = by_key(level_rows(*both(task, 0.25), trained, task, None))
     values = point_values(
-        trained.test[3:], task.labels[task.split.test], task.groups[task.split.test], 2, metrics=REPORTED,
-        min_rows=MIN_GROUP_ROWS,
-    )  # fmt: skip
+        trained.test[3:], task.labels[task.split.test], task.groups[task.split.test], 2, metrics=REPORTED
+    )
     strict = {m: rows["plain", "0.05", m] for m in REPORTED}
     assert {m: r["estimate"] for m, r in strict.items()} == {m: float(values[m][0]) for m in REPORTED}
     assert {r["status"] for r in strict.values()} == {"ok"}
