@@ -95,7 +95,6 @@ PROVENANCE = Schema(
     (
         "mlflow_run_id",
         "wall_s",
-        "peak_mib",
         "trainable_parameters",
         "adapter_kib",
         "tokens_per_s",
@@ -120,7 +119,6 @@ NUMBERS = frozenset(
         "top1",
         "expert_rate",
         "wall_s",
-        "peak_mib",
         "trainable_parameters",
         "adapter_kib",
         "tokens_per_s",

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from benchmarks.methods.method import TABULAR
 from benchmarks.methods.registry import pool_networks, text_methods
-from benchmarks.plan.environment import reset_peak_memory
 from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.failure import Failure
 from benchmarks.run.ledger import Ledger
@@ -48,7 +47,6 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     pending = [cell for cell in job.cells() if not job.cell_folder(folder, *cell).is_dir()]
     if not pending:
         return []
-    reset_peak_memory()
     notify(job.name, "load", 0.0)
     wanted = [method for method, _ in pending]
     task = load_task(

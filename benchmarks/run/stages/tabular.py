@@ -48,7 +48,7 @@ class TabularSystem:
     def __init__(
         self, job: Job, view: TaskView, tuned: TunedExperts, baselines: Baselines, repeat: int, ledger: Ledger
     ) -> None:
-        self.job, self.view, self.repeat, self.ledger = job, view, repeat, ledger
+        self.job, self.view, self.repeat, self.ledger = job, view, repeat, ledger.of_seed(repeat)
         self.seed, self.baselines = job.seed_of(repeat), baselines
         self._tuned = tuned
         self._gates: dict[tuple[str, str], GateFit] = {}

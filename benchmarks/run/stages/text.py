@@ -21,7 +21,7 @@ from benchmarks.methods.method import CROSS, GRAPH, TABULAR, TEXT, Method
 from benchmarks.methods.registry import all_methods, recipe_of, text_methods
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import LLMSettings
-from benchmarks.run.ledger import Ledger
+from benchmarks.run.ledger import SeedLedger
 from benchmarks.run.levels import Trained
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.curves import Curves, trial_columns
@@ -87,7 +87,7 @@ class TextSystem:
     def __init__(self, job: Job, settings: LLMSettings, tabular: TabularSystem, folder: Path, notify: Notify) -> None:
         self.job, self.settings, self.tabular = job, settings, tabular
         self.view: TaskView = tabular.view
-        self.ledger: Ledger = tabular.ledger
+        self.ledger: SeedLedger = tabular.ledger
         self.seed = derive_seed(tabular.seed, "text experts")
         self.folder, self._notify = folder / f"seed_{tabular.seed}", notify
         self._once: dict[str, Any] = {}

@@ -130,7 +130,7 @@ class TunedExperts:
         if not further:
             return [first]
         self.notify(job.name, f"repeat {name}", self._share(role, family, 1.0))
-        with self.ledger.clock(f"repeat {name}"):
+        with self.ledger.clock(f"repeat {name}", shared_by=len(further)):
             return [first, *tuner.repeat(self.view, first, further)]
 
     def _share(self, role: Role, family: str, done: float) -> float:
