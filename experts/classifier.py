@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
@@ -34,6 +35,8 @@ from tasks.task import TaskView
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+MOST_GROUPS = 50
+"""Groups beyond which ``fit`` refuses: every pair of groups is compared, and so many are values, not groups."""
 
 
 class FairnessInactiveWarning(UserWarning):
@@ -56,10 +59,10 @@ class LaneClassifier(ClassifierMixin, BaseEstimator, ABC):
         "patience": [Interval(Integral, 0, None, closed="left")],
         "hidden": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="both")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     }
-    _fair_constraints: ClassVar[dict[str, Any]] = {"epsilon": [Real]}
+    _fair_constraints: ClassVar[dict[str, Any]] = {"epsilon": [NOT_NEGATIVE]}
     lr: float
     weight_decay: float
     steps: int
@@ -84,15 +87,15 @@ class LaneClassifier(ClassifierMixin, BaseEstimator, ABC):
         X : [n, d] array-like of finite numbers
         y : [n] array-like of two classes; the second in sorted order is class 1
         sensitive_features : [n] or [n, a] array-like of hashables, optional
-            Group of each row; rows of several columns are intersections. Used in ``fit`` only. Without it, or with a
-            single group, a fair classifier has nothing to equalise: it warns (:class:`FairnessInactiveWarning`) and
-            is the utility classifier.
+            Group of each row, at most ``MOST_GROUPS`` different ones and none missing; rows of several columns are
+            intersections. Used in ``fit`` only. Without it, or with a single group, a fair classifier has nothing to
+            equalise: it warns (:class:`FairnessInactiveWarning`) and is the utility classifier.
 
         Raises
         ------
         ValueError
-            If a parameter is out of its range, the labels are not of exactly two classes, lengths differ, or an
-            expert cannot be trained.
+            If a parameter is out of its range, the labels are not of exactly two classes, lengths differ, a group is
+            missing, there are too many groups, or an expert cannot be trained.
         """
         self._validate_params()
         X, y = validate_data(self, X, y, dtype=np.float64)
@@ -150,6 +153,7 @@ class LaneClassifier(ClassifierMixin, BaseEstimator, ABC):
         if sensitive_features is not None:
             values = _hashables(sensitive_features)
             check_consistent_length(values, groups)
+            _check_groups(values)
             self.groups_ = sorted(set(values), key=lambda value: (type(value).__name__, str(value)))
             number = {value: index for index, value in enumerate(self.groups_)}
             groups = np.array([number[value] for value in values], dtype=np.int64)
@@ -193,6 +197,32 @@ def _hashables(sensitive_features: Any) -> Sequence[Any]:
     """One hashable per row; the columns of a table make a tuple."""
     table = np.asarray(sensitive_features, dtype=object)
     return [tuple(row) for row in table] if table.ndim > 1 else table.tolist()
+
+
+def _check_groups(values: Sequence[Any]) -> None:
+    """Raise ``ValueError`` for missing groups, and for so many that they are no groups."""
+    missing = [row for row, value in enumerate(values) if _is_missing(value)]
+    if missing:
+        raise ValueError(
+            f"sensitive_features is missing (None or NaN) for {len(missing)} of {len(values)} rows, the first is row "
+            f'{missing[0]}. Leave these rows out, or give them a group of their own, such as "unknown".'
+        )
+    count = len(set(values))
+    if count > MOST_GROUPS:
+        raise ValueError(
+            f"sensitive_features has {count} different values in {len(values)} rows; at most {MOST_GROUPS} groups can "
+            "be compared. Bin a continuous attribute first, for example with pandas.cut or pandas.qcut, or join rare "
+            "values."
+        )
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a group, or a part of an intersection, is None, NaN, NaT or NA."""
+    return any(pd.api.types.is_scalar(part) and bool(pd.isna(part)) for part in _parts(value))
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def split_rows(labels: Integers, groups: Integers, share: float, seed: int) -> tuple[Integers, Integers]:

@@ -210,12 +210,12 @@ def _count_metrics(table: Tensor, rows: _Rows, *, is_constant: bool) -> dict[str
     The rates of a constant prediction are 0 or 1 by what it is, not by what the rows happen to show.
     """
     exact = {} if is_constant else {id: COUNTS[id].statistic.exact(table[0], MIN_GROUP_ROWS) for id in COUNT_METRICS}
-    estimate = count_values(table, MIN_GROUP_ROWS)
+    estimate = count_values(table)
     tables = resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts"))[0]
     shuffled = permute_counts(table, len(rows.shuffled), numpy_generator(rows.seed, "shuffled counts"))[0]
-    drawn = count_values(tables, MIN_GROUP_ROWS, rows.sizes)
-    null = count_values(shuffled, MIN_GROUP_ROWS, rows.sizes)
-    deviations = count_deviations(tables, table[0], MIN_GROUP_ROWS)
+    drawn = count_values(tables, rows.sizes)
+    null = count_values(shuffled, rows.sizes)
+    deviations = count_deviations(tables, table[0])
     return {
         id: _resampled(
             id,
@@ -241,7 +241,7 @@ def _row_metrics(probability: Tensor, by_counts: dict[str, Resampled], rows: _Ro
     sums = weighted_sums(rows.weights, columns)
     tables = sums[:, :cells].reshape(-1, n_groups, 2, 2)
     bins, by_group = sums[:, cells : cells + BINS], sums[:, cells + BINS : -1]
-    counts = count_values(tables, MIN_GROUP_ROWS, rows.sizes)
+    counts = count_values(tables, rows.sizes)
     n, p, y = rows.labels.numel(), probability[None], rows.labels
     size = rows.sizes.sum(-1)
     drawn_size = torch.where(size >= MIN_GROUP_ROWS, tables.sum((-2, -1)), 0.0)

@@ -25,8 +25,8 @@ from reports.text.bias import Bias, bias, bias_sets
 from reports.text.fronts import MixtureFront, fronts
 from reports.text.wording import Wording, wording
 
-COSTS = ("wall_s", "peak_mib", "trainable_parameters", "adapter_kib", "tokens_per_s")
-"""What a method costs: seconds, peak memory, fitted numbers; of text experts also file size and speed."""
+COSTS = ("wall_s", "trainable_parameters", "adapter_kib", "tokens_per_s")
+"""What a method costs: seconds, fitted numbers; of text experts also file size and speed."""
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,12 @@
-"""What the numbers were made with: code, libraries, threads and memory."""
+"""What the numbers were made with: code, libraries and threads."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import platform
-import resource
 import subprocess
-import sys
 from functools import cache
-from pathlib import Path
 
 from foundation.discovery import ROOT
 from foundation.hashing import hash_json
@@ -68,20 +64,3 @@ def code_version() -> str:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def reset_peak_memory() -> None:
-    """Start a new high-water mark of resident memory, where the kernel can (Linux)."""
-    with contextlib.suppress(OSError):  # no such file elsewhere: the mark is then that of the whole process
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_mib() -> float:
-    """High-water mark of resident memory in MiB since :func:`reset_peak_memory`."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)

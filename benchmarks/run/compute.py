@@ -11,7 +11,6 @@ from pathlib import Path
 
 from benchmarks.methods.method import TABULAR
 from benchmarks.methods.registry import pool_networks, text_methods
-from benchmarks.plan.environment import reset_peak_memory
 from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.failure import Failure
 from benchmarks.run.ledger import Ledger
@@ -42,13 +41,13 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     Returns
     -------
     list of Failure
-        Cells that are still missing. What all methods stand on (data, tuning) raises instead.
+        Cells that are still missing. What all methods stand on (data) raises instead; an expert that cannot be tuned
+        fails the methods that stand on it.
     """
     home = folder / job.folder
     pending = [cell for cell in job.cells() if not job.cell_folder(folder, *cell).is_dir()]
     if not pending:
         return []
-    reset_peak_memory()
     notify(job.name, "load", 0.0)
     wanted = [method for method, _ in pending]
     task = load_task(
@@ -60,7 +59,8 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     tuned = TunedExperts(job, view, home / "tune", ledger, notify)
     networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
     tuned.plan(networks)
-    if set(pool_networks(TABULAR, ())) <= set(networks):
+    roles = pool_networks(TABULAR, ())
+    if set(roles) <= set(networks) and all(map(tuned.has, roles)):
         tuned.summarise()
     baselines = Baselines(job, view, home / "baselines", tuned, notify)
     failures: list[Failure] = []

@@ -1,4 +1,4 @@
-"""Seconds that each part of a job took."""
+"""Seconds that each part of a job took: in all, and for each seed by itself."""
 
 from __future__ import annotations
 
@@ -6,26 +6,81 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.files import write_json
 
+ALL = "all seeds"
+"""Whose a part is that no seed has for itself."""
+
 
 class Ledger:
-    """Seconds that each part of a job took, kept across interruptions."""
+    """Seconds that each part of a job took, kept across interruptions.
+
+    A part by its name has all that was made on its way, summed over seeds: what the next run will take. Beside it
+    stands what it took by itself for each seed (:meth:`of_seed`): what a method of that seed costs.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self._within: list[float] = []
+
+    @contextmanager
+    def clock(self, part: str, *, seed: int | None = None, shared_by: int = 1) -> Iterator[None]:
+        """Add the body's wall time to a part; a part that is clocked within it is not its own.
+
+        Parameters
+        ----------
+        part : str
+        seed : int, optional
+            Repetition that it is made for; default: for all of them.
+        shared_by : int
+            Repetitions that were made together in the body; each took its share.
+        """
+        start = time.perf_counter()
+        self._within.append(0.0)
+        try:
+            yield
+        finally:
+            others = self._within.pop()
+        took = time.perf_counter() - start
+        if self._within:
+            self._within[-1] += took
+        self._add(part, took)
+        self._add(_own(part, seed), (took - others) / shared_by)
+        write_json(self._path, self.seconds)
+
+    def of_seed(self, seed: int) -> SeedLedger:
+        """The ledger as a repetition writes and reads it."""
+        return SeedLedger(self, seed)
+
+    def total(self, parts: tuple[str, ...], seed: int) -> float:
+        """Seconds that several parts took by themselves for a repetition."""
+        return sum(self.seconds.get(_own(part, owner), 0.0) for part in dict.fromkeys(parts) for owner in (seed, None))
+
+    def _add(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+def _own(part: str, seed: int | None) -> str:
+    return f"{part} ({ALL if seed is None else f'seed {seed}'})"
+
+
+@dataclass(frozen=True)
+class SeedLedger:
+    """A job's ledger for one repetition."""
+
+    ledger: Ledger
+    seed: int
 
     @contextmanager
     def clock(self, part: str) -> Iterator[None]:
-        """Add the body's wall time to a part."""
-        start = time.perf_counter()
-        yield
-        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
-        write_json(self._path, self.seconds)
+        """Add the body's wall time to a part of this repetition."""
+        with self.ledger.clock(part, seed=self.seed):
+            yield
 
     def total(self, parts: tuple[str, ...]) -> float:
-        """Seconds of several parts together."""
-        return sum(self.seconds.get(part, 0.0) for part in parts)
+        """Seconds of several parts together: those of this repetition, and what all share."""
+        return self.ledger.total(parts, self.seed)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cells.cell import Cell, Row, predictions_frame
-from benchmarks.plan.environment import code_version, environment_hash, peak_memory_mib
+from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
 from benchmarks.run.failure import Failure
 from benchmarks.run.levels import level_rows, trial_rows
@@ -154,7 +154,6 @@ def _cost(job: Job, maker: Maker, method: str, expert: Expert) -> dict[str, Any]
     drop = f" --use-sensitive {job.use_sensitive}"
     return {
         "wall_s": round(maker.ledger.total(maker.parts_of(method)), 3),
-        "peak_mib": round(peak_memory_mib(), 1),
         "trainable_parameters": parameter_count(expert),
         **maker.cost(method, expert),
         "code_version": code_version(),

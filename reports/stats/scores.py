@@ -31,7 +31,7 @@ class TaskScores:
     values, validation_values : dict
         (method, metric) → [J] value per split, averaged over seeds; nan where there is none.
     cost : dict
-        Method → what it costs: seconds, peak memory, fitted numbers; of text experts also file size and speed.
+        Method → what it costs: seconds, fitted numbers; of text experts also file size and speed.
     """
 
     name: str

@@ -69,7 +69,7 @@ def test_procedural_classifier_learns_with_groups():
 
 def test_string_labels_and_mixed_hashable_groups():
     x, y, groups = biased_data()
-    mixed = [("a", 1) if g == "a" else None for g in groups]
+    mixed = [("a", 1) if g == "a" else 7 for g in groups]
     fitted = ResultFairClassifier(steps=30).fit(x, y, sensitive_features=mixed)
     assert list(fitted.classes_) == ["no", "yes"]
     assert len(fitted.groups_) == 2
@@ -104,12 +104,39 @@ def test_lengths_must_agree():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"lr": 0.0}, {"steps": 0}, {"dropout": 1.0}, {"lambda_fair": -1.0}, {"random_state": "seed"}]
-)
+    "wrong",
+    [
+        {"lr": 0.0}, {"lr": -0.1}, {"lr": np.nan}, {"steps": 0}, {"dropout": 1.0}, {"dropout": 1.5},
+        {"lambda_fair": -1.0}, {"random_state": "seed"}, {"epsilon": -1.0}, {"epsilon": np.nan},
+        {"validation_fraction": 7}, {"validation_fraction": 0.0}, {"validation_fraction": 1.0},
+    ],
+)  # fmt: skip
 def test_parameters_out_of_range_are_refused_by_name(wrong):
     x, y, groups = biased_data(40)
     with pytest.raises(ValueError, match=f"'{next(iter(wrong))}' parameter of ResultFairClassifier"):
         ResultFairClassifier(**wrong).fit(x, y, sensitive_features=groups)
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, pd.NaT])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_missing_groups_are_refused_with_the_remedy(nothing, columns):
+    """NaN is not equal to itself: forty of them would be forty groups."""
+    x, y, groups = biased_data(200)
+    with_gaps = pd.Series(groups, dtype=object)
+    with_gaps[[3, *range(10, 49)]] = nothing
+    table = with_gaps if columns == 1 else pd.DataFrame({"one": groups, "two": with_gaps})
+    with pytest.raises(ValueError, match=r"missing .* for 40 of 200 rows, the first is row 3\. .*\"unknown\""):
+        ResultFairClassifier(steps=10).fit(x, y, sensitive_features=table)
+
+
+def test_a_continuous_attribute_is_refused_with_a_hint_to_bin():
+    x, y, _ = biased_data(200)
+    with pytest.raises(ValueError, match=r"200 different values in 200 rows; at most 50 .*Bin a continuous"):
+        UtilityClassifier(steps=10).fit(x, y, sensitive_features=np.linspace(0, 1, 200))
+    binned = pd.cut(np.linspace(0, 1, 200), 4).astype(str)
+    assert len(ResultFairClassifier(steps=10).fit(x, y, sensitive_features=binned).groups_) == 4
+    most = np.arange(200) % 50
+    assert len(UtilityClassifier(steps=5).fit(x, y, sensitive_features=most).groups_) == 50
 
 
 def test_one_class_is_refused():

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmarks.cells.cell import Cell
-    from benchmarks.run.ledger import Ledger
+    from benchmarks.run.ledger import SeedLedger
     from benchmarks.run.levels import Trained
     from experts.expert import Expert
     from tasks.task import TaskView
@@ -19,7 +19,7 @@ class Maker(Protocol):
     """Fits methods, and knows what is to be said of each in its cell."""
 
     view: TaskView
-    ledger: Ledger
+    ledger: SeedLedger
 
     def method(self, name: str) -> Expert:
         """The fitted model of a method."""

@@ -13,7 +13,7 @@ from benchmarks.cells.cell import Cell
 from benchmarks.methods.baseline_methods import unread
 from benchmarks.methods.method import GRAPH, TABULAR, Method, Network, network_name
 from benchmarks.methods.registry import all_methods, pool_networks, recipe_of, tabular_methods
-from benchmarks.plan.job import Job
+from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import Trained
 from benchmarks.run.stages.baselines import Baselines
@@ -33,6 +33,7 @@ from metrics.procedural import procedural_points
 from moe.finetune import FineTuning, fine_tune
 from moe.mixture import Mixture
 from tasks.task import TaskView
+from tasks.thinning import thinned_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +48,7 @@ class TabularSystem:
     def __init__(
         self, job: Job, view: TaskView, tuned: TunedExperts, baselines: Baselines, repeat: int, ledger: Ledger
     ) -> None:
-        self.job, self.view, self.repeat, self.ledger = job, view, repeat, ledger
+        self.job, self.view, self.repeat, self.ledger = job, view, repeat, ledger.of_seed(repeat)
         self.seed, self.baselines = job.seed_of(repeat), baselines
         self._tuned = tuned
         self._gates: dict[tuple[str, str], GateFit] = {}
@@ -65,7 +66,7 @@ class TabularSystem:
         return self._tuned.twin(role, self.repeat, family)
 
     def trial_probabilities(self, network: Network, rows: Tensor) -> Tensor:
-        """[trials, r] probabilities by all trials of a study that were completed."""
+        """[trials, r] probabilities by all trials of a study, nan by one that failed."""
         role, family = network
         return self._tuned.trial_probabilities(role, rows, family)
 
@@ -76,8 +77,11 @@ class TabularSystem:
 
     @property
     def unmitigated(self) -> float | None:
-        """Validation gap fair_res@1 of the tuned utility expert, the same for every seed; None if not estimable."""
-        return self._tuned.of("utility", 0).best_metrics["fair_res@1"]
+        """Validation gap fair_res@1 of the tuned utility expert, the same for every seed; None if not estimable.
+
+        Nor is it where there is no utility expert, which methods that do not stand on it survive.
+        """
+        return self._tuned.of("utility", 0).best_metrics["fair_res@1"] if self._tuned.has(FLOOR) else None
 
     def pool_networks(self, pool: str) -> tuple[Network, ...]:
         """The tuned networks among the members of a pool."""
@@ -139,7 +143,7 @@ class TabularSystem:
 
     def end_to_end(self, expert: Expert) -> float:
         """fair_proc@1 of a whole model on validation rows."""
-        rows = self.view.split.validation[:EXPLAINED_ROWS]
+        rows = thinned_rows(self.view, self.view.split.validation, EXPLAINED_ROWS, self.seed, "end to end")
         evidence = collect_evidence(expert, self.view, rows)
         assert evidence.masked is not None and evidence.attributions is not None
         points = procedural_points(

@@ -21,7 +21,7 @@ from benchmarks.methods.method import CROSS, GRAPH, TABULAR, TEXT, Method
 from benchmarks.methods.registry import all_methods, recipe_of, text_methods
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import LLMSettings
-from benchmarks.run.ledger import Ledger
+from benchmarks.run.ledger import SeedLedger
 from benchmarks.run.levels import Trained
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.curves import Curves, trial_columns
@@ -47,6 +47,7 @@ from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget
 from llm_experts.training.tuning import TunedAdapter, tune
 from moe.mixture import Mixture
+from tasks.thinning import thinned_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +87,7 @@ class TextSystem:
     def __init__(self, job: Job, settings: LLMSettings, tabular: TabularSystem, folder: Path, notify: Notify) -> None:
         self.job, self.settings, self.tabular = job, settings, tabular
         self.view: TaskView = tabular.view
-        self.ledger: Ledger = tabular.ledger
+        self.ledger: SeedLedger = tabular.ledger
         self.seed = derive_seed(tabular.seed, "text experts")
         self.folder, self._notify = folder / f"seed_{tabular.seed}", notify
         self._once: dict[str, Any] = {}
@@ -275,7 +276,7 @@ class TextSystem:
     def cost(self, method: str, expert: Expert) -> dict[str, Any]:  # noqa: ARG002
         """Size of the adapters as they are stored, and tokens read per second, lower layers included."""
         leaves = leaves_of(expert)
-        rows = self.view.split.validation[:TIMED_ROWS]
+        rows = thinned_rows(self.view, self.view.split.validation, TIMED_ROWS, self.seed, "timed")
         seconds, tokens = 0.0, 0
         for leaf in leaves:
             leaf.reader.forget()

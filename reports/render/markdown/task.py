@@ -52,13 +52,13 @@ def _reasons(scenario: Scenario, section: Section) -> str:
 
 
 def _costs(scenario: Scenario) -> str:
-    words = {"wall_s": seconds_text, "peak_mib": count_text, "trainable_parameters": count_text}
+    words = {"wall_s": seconds_text, "trainable_parameters": count_text}
     words |= {"adapter_kib": kib_text, "tokens_per_s": count_text}
     rows = [
         [m.label, *(show(scenario.cost.get(m.id, {}).get(key, math.nan)) for key, show in words.items())]
         for m in scenario.methods
     ]
-    head = ["cost", "wall s", "peak MiB", "trained params", "adapter KiB", "tokens/s"]
+    head = ["cost", "wall s", "trained params", "adapter KiB", "tokens/s"]
     return table(head, rows)
 
 
