@@ -109,6 +109,7 @@ def _words() -> dict[str, Any]:
         "unnamed": UNNAMED,
         "objectives": objectives,
         "level_words": level_words.level_words,
+        "nobody_words": level_words.nobody_words,
         "standing_sentences": level_words.standing_sentences,
         "gained_sentences": level_words.gained_sentences,
         "few_tasks": ranking_words.few_tasks,

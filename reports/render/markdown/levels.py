@@ -9,7 +9,7 @@ from reports.levels.levels import Levels
 from reports.levels.standing import Place
 from reports.levels.transfer import Share, Transfer
 from reports.names import DISPARITY, UTILITY
-from reports.render.level_words import gained_sentences, level_words, standing_sentences
+from reports.render.level_words import gained_sentences, level_words, nobody_words, standing_sentences
 from reports.render.markdown.cells import cell, pooled_cell, table
 from reports.scenario import Scenario
 from reports.stats.budget import Budget
@@ -49,7 +49,7 @@ def levels_text(report: Report) -> str:
 def _winner(scenario: Scenario, winner: Winner) -> list[str]:
     level = "any" if winner.level is None else f"≤ {winner.level:.2f}"
     if winner.method is None:
-        return [scenario.name, level, "none but a constant answer", "–", "–", "–", "–"]
+        return [scenario.name, level, nobody_words(winner.unknown), "–", "–", "–", "–"]
     tied = ": " + ", ".join(m.label for m in winner.tied) if 0 < len(winner.tied) <= 4 else ""
     kept = "" if winner.level is None else f"{winner.kept}/{winner.splits}"
     values = [cell(scenario, winner.method.id, metric) for metric in (UTILITY, DISPARITY)]
@@ -98,7 +98,7 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
 def _winner_at(task: str, best: Best) -> list[str]:
     """A row of the table of winners."""
     if best.winner is None or best.reached is None:
-        return [task, level_words(best.level), "none but a constant answer", "–", "–", "–", "–"]
+        return [task, level_words(best.level), nobody_words(best.unknown), "–", "–", "–", "–"]
     reached = best.reached
     return [
         task,
