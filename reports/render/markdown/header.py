@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.render.method_words import method_words
 from reports.render.sentences import UNNAMED, first_layer
 from reports.summary import Report
 
@@ -18,6 +19,7 @@ def header(report: Report) -> str:
     ]
     if not report.named:
         lines.append(UNNAMED)
+    lines += method_words(report)
     if report.text:
         lines.append(_text_settings(report))
     lines += [f"> **UNAVAILABLE: {gap['task']}**: {' '.join(gap['reason'].split())}" for gap in report.unavailable]

@@ -62,7 +62,7 @@ def test_the_others_are_scored_and_what_cannot_be_estimated_is_not_0(ran: Ran) -
     for method in ("utility", "constant", "logistic_regression", "lightgbm"):
         assert test.loc[(method, "utility@1"), "status"] == "ok"
         for metric in ("eopp@1", "fair_res@1"):
-            found = test.loc[(method, metric)]
+            found = test.xs((method, metric))
             assert np.isnan(found["estimate"]) and found["status"] == "not_estimable"
             assert "B 0" in found["reason"]
     assert pd.read_csv(ran[0] / "levels.csv").empty  # nobody is known to keep a level, the constant predictor neither

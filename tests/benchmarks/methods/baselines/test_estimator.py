@@ -21,11 +21,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from benchmarks.methods.baseline_methods import baseline_methods
+from benchmarks.methods.baseline_tuning import tune_baseline
+from benchmarks.methods.baselines import load_baseline
 from benchmarks.methods.estimator_expert import fit_estimator, margin_of
 from benchmarks.methods.user_code import EstimatorError
 from experts.evidence import collect_evidence
 from experts.expert import Expert
+from metrics.score import score
+from metrics.value import Value
 from tasks.load import load_task
+from tasks.task import TaskView
 
 SCM = load_task("scm", rows=600)
 VIEW = SCM.view()
@@ -124,6 +130,40 @@ def test_groups_are_handed_over_by_name_where_asked_for() -> None:
     evidence = collect_evidence(expert, VIEW, TEST)
     assert evidence.counterfactual is not None
     np.testing.assert_allclose(evidence.counterfactual, np.tile([0.9, 0.2], (len(TEST), 1)))
+
+
+def flip_rate(expert: Expert, view: TaskView) -> Value:
+    """cfr@1 on test rows."""
+    rows = view.split.test
+    evidence = collect_evidence(expert, view, rows)
+    labels = torch.arange(len(rows)) % 2
+    return score(evidence, labels, view.groups[rows], view.group_names, seed=0, draws=20, permutations=20).values[
+        "cfr@1"
+    ]
+
+
+def test_where_the_group_is_no_feature_the_flip_rate_of_what_is_told_the_group_is_an_answer() -> None:
+    view = load_task("scm", rows=600, use_sensitive="drop").view()
+    assert view.flip is None
+    ruled = flip_rate(fit_estimator(Ruled, view, 11, name="own"), view)
+    assert (ruled.status, ruled.estimate) == ("ok", 1.0)
+    blind = flip_rate(fit_estimator(LogisticRegression, view, 11, name="own"), view)
+    assert blind.status == "not_estimable"
+    optimizer = load_baseline("threshold_optimizer")
+    params = {"base": "logistic_regression", "C": 1.0, "constraint": "demographic_parity", "tol": 0.01}
+    fitted = optimizer.fit(view, {**params, "objective": "accuracy_score"}, 0)
+    found = flip_rate(fitted, view)
+    assert found.status == "ok" and found.estimate > 0.02
+
+
+@pytest.mark.parametrize("use_sensitive", ["keep", "drop"])
+def test_methods_say_rightly_whether_they_know_the_group(use_sensitive: str) -> None:
+    view = load_task("scm", rows=300, use_sensitive=use_sensitive).view()
+    records = {method.id: method for method in baseline_methods() if method.reads == "tabular"}
+    for name, record in records.items():
+        tuned = tune_baseline(load_baseline(name), view, seed=0, trials=1, floor=0.0)
+        assert getattr(tuned.expert, "knows_group", False) == record.sensitive_at_prediction, name
+        assert tuned.expert.explainer in record.explainer.split(" or "), name
 
 
 def test_random_states_follow_the_seed() -> None:
