@@ -133,9 +133,9 @@ def _explanations(data: Mapping[str, Any], path: Path) -> dict[tuple[str, str, s
             low, high = cell.get("low", math.nan), cell.get("high", math.nan)
             if key[2] not in METRICS or cell.get("side") not in get_args(Side) or not low <= high:
                 raise ReportError(
-                    f"{path.name}, explanation {entry['text'][:40]!r} of {entry['dataset']}: the cell {cell} does not say "
-                    f"what it explains. Write method, metric ({', '.join(METRICS)}), side ({', '.join(get_args(Side))}), "
-                    "and low ≤ high of our mean, ×100."
+                    f"{path.name}, explanation {entry['text'][:40]!r} of {entry['dataset']}: the cell {cell} does not "
+                    f"say what it explains. Write method, metric ({', '.join(METRICS)}), side "
+                    f"({', '.join(get_args(Side))}), and low ≤ high of our mean, ×100."
                 )
             found[key] = (*found.get(key, ()), Explanation(entry["text"], cell["side"], low, high))
     return found

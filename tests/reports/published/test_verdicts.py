@@ -161,16 +161,26 @@ def test_mistakes_in_the_file_are_told(tmp_path):
     why = '[[explanations]]\ndataset = "german"\ntext = "because"\ncells = [{}]\n'
     full = '{{ method = "gcn", metric = "{}", side = "{}", low = {}, high = 2.0 }}'
     row = '[[rows]]\ndataset = "german"\nmethod = "gcn"\nsource = "{}"\nvalues = {{ "{}" = "{}" }}\n'
+    one = row.format("a", "auc@1", "70")
     for i, (text, message) in enumerate(
         [
             (row.format("b", "auc@1", "70"), "no source 'b'"),
             (row.format("a", "mcc@1", "70"), "'mcc@1' is not compared"),
             (row.format("a", "auc@1", "seventy"), "no number as printed"),
             (row.format("a", "auc@1", "70") * 2, "two rows for german · gcn · a"),
-            (why.format(""), "does not say what it explains"),
-            (why.format(full.format("mcc@1", "below", 1.0)), "does not say what it explains"),
-            (why.format(full.format("auc@1", "beside", 1.0)), "does not say what it explains"),
-            (why.format(full.format("auc@1", "below", 3.0)), "does not say what it explains"),
+            (one + why.format(""), "does not say what it explains"),
+            (
+                row.format("a", "auc@1", "70") + why.format(full.format("mcc@1", "below", 1.0)),
+                "does not say what it explains",
+            ),
+            (
+                row.format("a", "auc@1", "70") + why.format(full.format("auc@1", "beside", 1.0)),
+                "does not say what it explains",
+            ),
+            (
+                row.format("a", "auc@1", "70") + why.format(full.format("auc@1", "below", 3.0)),
+                "does not say what it explains",
+            ),
         ]
     ):
         path = tmp_path / f"{i}.toml"
@@ -230,7 +240,7 @@ def test_explanations_stand_only_where_a_cell_is_outside(nifty_run):
     assert {c.method for c in found.unexplained} == {c.method for c in outside} - {"gcn"}
 
 
-@pytest.mark.parametrize(("value", "said"), [(68.9, True), (68.3, False), (69.5, False), (31.0, False), (99.0, False)])
+@pytest.mark.parametrize(("value", "said"), [(68.9, True), (68.3, False), (31.0, False), (99.0, False)])
 def test_an_explanation_holds_for_the_values_that_it_was_written_for_and_no_others(measured, value, said):
     rows = measured.results.copy()
     mine = (rows["task"] == "credit") & (rows["method"] == "gcn") & (rows["metric"] == "acc@1")
