@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,8 +66,7 @@ class Baselines:
         baseline = self._baseline(method)
         found = tune_baseline(
             baseline, self.view, seed=self._seed(method, 0), trials=self.job.trials,
-            # only a fairness method is chosen under the floor: others do not need the utility expert
-            floor=self._experts.floor() if baseline.fair else -math.inf, epsilon=self.job.epsilon,
+            floor=self._experts.floor(), epsilon=self.job.epsilon,
             published=self.job.settings == "published",
             progress=lambda done, total: self._notify(self.job.name, f"{method} {done}/{total}", 0.6),
         )  # fmt: skip

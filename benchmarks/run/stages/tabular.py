@@ -23,7 +23,6 @@ from benchmarks.run.stages.tuned_experts import TunedExperts
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
 from experts.families.registry import PLAIN
-from experts.tuning.trials import TuningError
 from experts.tuning.tuned import Tuned
 from foundation.files import write_json
 from foundation.seeding import derive_seed
@@ -78,10 +77,7 @@ class TabularSystem:
     @property
     def unmitigated(self) -> float | None:
         """Validation gap fair_res@1 of the tuned utility expert, the same for every seed; None if not estimable."""
-        try:
-            return self._tuned.of("utility", 0).best_metrics["fair_res@1"]
-        except TuningError:  # said by the methods that stand on it; the levels that are shares of its gap are left out
-            return None
+        return self._tuned.of("utility", 0).best_metrics["fair_res@1"]
 
     def pool_networks(self, pool: str) -> tuple[Network, ...]:
         """The tuned networks among the members of a pool."""

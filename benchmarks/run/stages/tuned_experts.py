@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from experts.expert import ROLES, Role
 from experts.families.registry import PLAIN, family_named
 from experts.networks.trainer import Budget
 from experts.tuning.results import write_summary
-from experts.tuning.trials import TuningError
 from experts.tuning.tuned import Tuned
 from foundation.seeding import derive_seed
 
@@ -39,39 +37,21 @@ class TunedExperts:
         self.job, self.view, self.folder, self.ledger, self.notify = job, view, folder, ledger, notify
         self.budget = Budget(**dict(job.budget))
         self._found: dict[Network, list[Tuned]] = {}
-        self._failed: dict[Network, TuningError] = {}
         self._out_of_fold: dict[str, Tensor] = {}
         self._planned: list[Network] = []
         self._tuners: dict[str, Tuner[Any]] = {}
 
     def plan(self, networks: Iterable[Network]) -> None:
-        """Tune all of these; the progress bar knows how many they are.
-
-        One that cannot be tuned fails the methods that stand on it, each when it asks for it, and no other.
-        """
+        """Tune all of these; the progress bar knows how many they are."""
         self._planned = list(dict.fromkeys(networks))
         for role, family in self._planned:
-            with suppress(TuningError):  # kept, and raised to whoever needs it
-                self.of(role, 0, family)
+            self.of(role, 0, family)
 
     def of(self, role: Role, repeat: int, family: str = PLAIN) -> Tuned:
-        """A role's tuned expert in one repetition.
-
-        Raises
-        ------
-        TuningError
-            If it could not be tuned: the same for everybody who asks.
-        """
-        network = role, family
-        if network in self._failed:
-            raise self._failed[network]
-        if network not in self._found:
-            try:
-                self._found[network] = self._tuned(role, family)
-            except TuningError as error:
-                self._failed[network] = error
-                raise
-        return self._found[network][repeat]
+        """A role's tuned expert in one repetition."""
+        if (role, family) not in self._found:
+            self._found[role, family] = self._tuned(role, family)
+        return self._found[role, family][repeat]
 
     def floor(self, family: str = PLAIN) -> float:
         """Validation utility that a fair choice must reach."""
@@ -134,6 +114,5 @@ class TunedExperts:
         return TUNING_SHARE * (self._planned.index((role, family)) + done) / len(self._planned)
 
     def summarise(self) -> None:
-        """Write the summary of the three roles of the tabular experts, if all of them could be tuned."""
-        if not any((role, PLAIN) in self._failed for role in ROLES):
-            write_summary([self.of(role, 0) for role in ROLES], self.folder)
+        """Write the summary of the three roles of the tabular experts."""
+        write_summary([self.of(role, 0) for role in ROLES], self.folder)
