@@ -85,7 +85,7 @@ def tune_baseline(
         Of the proposals and, per trial, of the fit.
     trials : int
     floor : float
-        Least validation utility of a fairness method.
+        Least validation utility of a fairness method; others do not look at it.
     epsilon : float
         Where no trial of a fairness method reaches the floor: utility that it may cost against its own best trial.
     published : bool

@@ -41,7 +41,8 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     Returns
     -------
     list of Failure
-        Cells that are still missing. What all methods stand on (data, tuning) raises instead.
+        Cells that are still missing. What all methods stand on (data) raises instead; an expert that cannot be tuned
+        fails the methods that stand on it.
     """
     home = folder / job.folder
     pending = [cell for cell in job.cells() if not job.cell_folder(folder, *cell).is_dir()]
@@ -58,7 +59,8 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     tuned = TunedExperts(job, view, home / "tune", ledger, notify)
     networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
     tuned.plan(networks)
-    if set(pool_networks(TABULAR, ())) <= set(networks):
+    roles = pool_networks(TABULAR, ())
+    if set(roles) <= set(networks) and all(map(tuned.has, roles)):
         tuned.summarise()
     baselines = Baselines(job, view, home / "baselines", tuned, notify)
     failures: list[Failure] = []

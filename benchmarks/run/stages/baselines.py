@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ class Baselines:
         baseline = self._baseline(method)
         found = tune_baseline(
             baseline, self.view, seed=self._seed(method, 0), trials=self.job.trials,
-            floor=self._experts.floor(), epsilon=self.job.epsilon,
+            floor=self._experts.floor() if baseline.fair else -math.inf, epsilon=self.job.epsilon,
             published=self.job.settings == "published",
             progress=lambda done, total: self._notify(self.job.name, f"{method} {done}/{total}", 0.6),
         )  # fmt: skip

@@ -13,7 +13,7 @@ from benchmarks.cells.cell import Cell
 from benchmarks.methods.baseline_methods import unread
 from benchmarks.methods.method import GRAPH, TABULAR, Method, Network, network_name
 from benchmarks.methods.registry import all_methods, pool_networks, recipe_of, tabular_methods
-from benchmarks.plan.job import Job
+from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import Trained
 from benchmarks.run.stages.baselines import Baselines
@@ -76,8 +76,11 @@ class TabularSystem:
 
     @property
     def unmitigated(self) -> float | None:
-        """Validation gap fair_res@1 of the tuned utility expert, the same for every seed; None if not estimable."""
-        return self._tuned.of("utility", 0).best_metrics["fair_res@1"]
+        """Validation gap fair_res@1 of the tuned utility expert, the same for every seed; None if not estimable.
+
+        Nor is it where there is no utility expert, which methods that do not stand on it survive.
+        """
+        return self._tuned.of("utility", 0).best_metrics["fair_res@1"] if self._tuned.has(FLOOR) else None
 
     def pool_networks(self, pool: str) -> tuple[Network, ...]:
         """The tuned networks among the members of a pool."""

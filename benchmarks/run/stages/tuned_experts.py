@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.method import Network, network_name
+from benchmarks.run.failure import explain
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.notify import TUNING_SHARE, Notify
 from experts.expert import ROLES, Role
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from experts.tuning.tuner import Tuner
     from tasks.task import TaskView
 
+log = logging.getLogger(__name__)
+
 
 class TunedExperts:
     """The tuned experts of a job, each made when it is first asked for.
@@ -37,21 +41,42 @@ class TunedExperts:
         self.job, self.view, self.folder, self.ledger, self.notify = job, view, folder, ledger, notify
         self.budget = Budget(**dict(job.budget))
         self._found: dict[Network, list[Tuned]] = {}
+        self._failed: dict[Network, Exception] = {}
         self._out_of_fold: dict[str, Tensor] = {}
         self._planned: list[Network] = []
         self._tuners: dict[str, Tuner[Any]] = {}
 
     def plan(self, networks: Iterable[Network]) -> None:
-        """Tune all of these; the progress bar knows how many they are."""
+        """Tune all of these; the progress bar knows how many they are.
+
+        What cannot be tuned raises when it is asked for (:meth:`of`): only methods that stand on it fail.
+        """
         self._planned = list(dict.fromkeys(networks))
-        for role, family in self._planned:
-            self.of(role, 0, family)
+        for network in self._planned:
+            self._try(network)
 
     def of(self, role: Role, repeat: int, family: str = PLAIN) -> Tuned:
-        """A role's tuned expert in one repetition."""
-        if (role, family) not in self._found:
-            self._found[role, family] = self._tuned(role, family)
+        """A role's tuned expert in one repetition; raises what its tuning raised."""
+        self._try((role, family))
+        if error := self._failed.get((role, family)):
+            raise error.with_traceback(None)
         return self._found[role, family][repeat]
+
+    def has(self, network: Network) -> bool:
+        """Whether a network could be tuned."""
+        self._try(network)
+        return network in self._found
+
+    def _try(self, network: Network) -> None:
+        """Tune a network, once; an error is kept for all that stand on it."""
+        if network in self._found or network in self._failed:
+            return
+        try:
+            self._found[network] = self._tuned(*network)
+        except Exception as error:
+            words = self.job.name, network_name(*network), error
+            log.warning("%s: %s could not be tuned: %s", *words, exc_info=None if explain(error) else error)
+            self._failed[network] = error
 
     def floor(self, family: str = PLAIN) -> float:
         """Validation utility that a fair choice must reach."""

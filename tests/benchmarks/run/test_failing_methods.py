@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from optuna.distributions import FloatDistribution
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app
+from benchmarks.run.runner import run_suite
+from tests.benchmarks.conftest import tiny_suite
+
+WILD = ("lr", "weight_decay")
 
 METHODS = """
 import time
@@ -99,3 +106,38 @@ def test_each_failure_is_a_row_with_its_reason_and_only_failures_run_again(tmp_p
     after = finished(tmp_path)
     assert len(after) == 8 and before.items() <= after.items()  # what was finished was not touched
     assert not pd.read_csv(tmp_path / "out" / "results.csv")["status"].isin(["failed", "timeout"]).any()
+
+
+@pytest.mark.parametrize(
+    "task", ["scm@60", pytest.param("adult:sex+race@60", marks=[pytest.mark.data, pytest.mark.slow])]
+)
+def test_an_expert_that_cannot_be_tuned_fails_only_what_stands_on_it(task: str, tmp_path: Path, quiet: Console) -> None:
+    """Fifteen validation rows give no gap, so no fair role; nothing else needs one."""
+    able, unable = {"constant", "lightgbm", "utility"}, {"result", "result_lambda0", "uniform", "reweighing"}
+    suite = tiny_suite(tasks=(task,), methods=(*sorted(able), *sorted(unable)), trials=2)
+    summary = run_suite(suite, tmp_path, workers=1, strict=False, console=quiet)
+    assert not summary.ok
+    table = pd.read_csv(tmp_path / "results.csv")
+    failed = table[table["status"] == "failed"].set_index("method")
+    assert set(failed.index) == unable
+    assert set(table["method"]) - unable == able
+    for method in ("result", "result_lambda0", "uniform"):
+        assert "trials of the result role" in failed.loc[method, "reason"]
+    assert "fair_res@1" in failed.loc["reweighing", "reason"]  # its own: it is tuned for the gap too
+    assert summary.computed == 1 and (tmp_path / "leaderboard.md").exists()
+
+
+def test_without_a_utility_expert_what_knows_no_floor_is_made(
+    tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learning rate beyond all measure: the networks diverge, for real."""
+    monkeypatch.setattr(
+        "experts.tuning.networks.search_space", lambda *_: {k: FloatDistribution(1e38, 3e38) for k in WILD}
+    )
+    suite = tiny_suite(methods=("constant", "lightgbm", "reweighing", "utility", "uniform"), trials=2)
+    run_suite(suite, tmp_path, workers=1, strict=False, console=quiet)
+    table = pd.read_csv(tmp_path / "results.csv")
+    assert set(table[table["status"] == "failed"]["method"]) == {"reweighing", "utility", "uniform"}
+    assert {"constant", "lightgbm"} <= set(table["method"])
+    levels = pd.read_csv(tmp_path / "levels.csv", dtype={"level": str})
+    assert "half" not in set(levels["level"])  # a share of a gap that is not known
