@@ -23,10 +23,7 @@ def header(report: Report) -> str:
     if report.text:
         lines.append(_text_settings(report))
     lines += [f"> **UNAVAILABLE: {gap['task']}**: {' '.join(gap['reason'].split())}" for gap in report.unavailable]
-    lines += [
-        f"> **FAILED: {f['job']}, {f['method']}** (seed {f['seed']}): {f['error'].strip().splitlines()[-1]}"
-        for f in report.failures
-    ]
+    lines += [f"> **FAILED: {who}**: {why}" for who, why in report.failed]
     if report.missing:
         lines.append("> **MISSING CELLS**: " + "; ".join(report.missing))
     return "\n\n".join(lines)
