@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from experts.networks.adam import LaneAdam
+from experts.networks.batches import stratified_order
 from foundation.seeding import torch_generator
 from gates.candidates import Candidate, GateFit, Record, winner
 from gates.flat import FlatGate
@@ -79,7 +80,8 @@ def _train(
     flat = FlatGate(gates, len(problem.configs))
     rates = torch.tensor([c.learning_rate for c in problem.configs])
     adam = LaneAdam(flat.theta, rates, torch.zeros_like(rates))
-    batches = _batches(len(problem.train.labels), budget.batch, budget.steps, generator)
+    strata = problem.train.labels * problem.n_groups + problem.train.groups
+    batches = _batches(strata, budget.batch, budget.steps, generator)
     for step in range(budget.steps + 1):
         if step % budget.evaluate_every == 0 or step == budget.steps:
             scores = problem.score_gates(flat.gate(flat.theta))
@@ -118,13 +120,17 @@ def _loss(problem: GateProblem, gates: LaneGate, part: ExpertOutputs, noise: Ten
     return loss + lanes("lambda_attention") * attribution_gap(chained, few.groups, problem.n_groups)
 
 
-def _batches(rows: int, batch: int, steps: int, generator: torch.Generator) -> list[Tensor]:
-    """Row indices of each step: shuffled passes over the rows, all rows every time when they fit in a batch."""
+def _batches(strata: Tensor, batch: int, steps: int, generator: torch.Generator) -> list[Tensor]:
+    """Row indices of each step: shuffled passes over the rows, all rows every time when they fit in a batch.
+
+    Every stretch of a pass holds the strata in proportion, so the first rows of a batch are a sample of it.
+    """
+    rows = len(strata)
     if rows <= batch:
-        return [torch.randperm(rows, generator=generator) for _ in range(steps)]
+        return [stratified_order(strata, generator) for _ in range(steps)]
     per_pass = rows // batch
     passes = -(-steps // per_pass)
-    orders = [torch.randperm(rows, generator=generator)[: per_pass * batch] for _ in range(passes)]
+    orders = [stratified_order(strata, generator)[: per_pass * batch] for _ in range(passes)]
     return [index for order in orders for index in torch.split(order, batch)][:steps]
 
 

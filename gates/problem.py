@@ -18,6 +18,7 @@ from gates.objective import attribution_gap, chained_attributions
 from gates.selection import ValidationScore, ValidationScores, validation_scores
 from gates.settings import DEFAULT_CONFIGS, GateBudget, GateConfig
 from tasks.task import TaskView
+from tasks.thinning import thinned
 
 EXPLAINED_ROWS = 1024
 """Validation rows on which the ATT_JSD of candidates is measured."""
@@ -178,8 +179,8 @@ class GateProblem:
 
 
 def explained_rows(validation: ExpertOutputs, seed: int) -> ExpertOutputs | None:
-    """At most ``EXPLAINED_ROWS`` random validation rows for the ATT_JSD of candidates; None without attributions."""
+    """At most ``EXPLAINED_ROWS`` validation rows for the ATT_JSD of candidates; None without attributions."""
     if validation.attributions is None:
         return None
     generator = torch_generator(seed, "gate", "explained rows")
-    return validation.take(torch.randperm(len(validation.labels), generator=generator)[:EXPLAINED_ROWS])
+    return validation.take(thinned(validation.labels, validation.groups, EXPLAINED_ROWS, generator))

@@ -40,19 +40,15 @@ class ValidationScore:
 
     @property
     def final(self) -> float:
-        """Utility minus the known disparities."""
+        """Utility minus the disparities that are known, for people: to compare two scores ask :meth:`better_than`."""
         return self.utility - sum(v for v in (self.fair_res, self.fair_proc) if not math.isnan(v))
-
-    def reaches(self, floor: float) -> bool:
-        """Whether the candidate is useful enough and not nearly constant."""
-        return self.utility >= floor and self.rarer >= DEGENERATE_SHARE
 
     def better_than(self, other: ValidationScore, floor: float) -> bool:
         """Whether this score wins under the rule (see :func:`choose`); a tie keeps ``other``."""
-        mine, theirs = self.reaches(floor), other.reaches(floor)
-        if mine != theirs:
-            return mine
-        return self.final > other.final if mine else self.utility > other.utility
+        names = ("utility", "fair_res", "fair_proc", "rarer")
+        pair = (torch.tensor([getattr(s, name) for s in (self, other)], dtype=torch.float64) for name in names)
+        mine, theirs = ValidationScores(*pair).rank_key(floor)
+        return bool(mine > theirs)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from metrics.counts.statistics import Draws
 from metrics.registry import COUNTS
 
 
-def count_deviations(drawn: Tensor, table: Tensor, min_rows: int = 1) -> dict[str, Tensor]:
+def count_deviations(drawn: Tensor, table: Tensor) -> dict[str, Tensor]:
     """Deviations of every metric of counts that knows them: gaps, ratios and minima (:mod:`metrics.counts.statistics`).
 
     Parameters
@@ -17,12 +17,12 @@ def count_deviations(drawn: Tensor, table: Tensor, min_rows: int = 1) -> dict[st
     drawn : [B, g, 2, 2] float64
         Resampled tables.
     table : [g, 2, 2] float64
-        The observed table; it decides which groups have ``min_rows`` relevant rows.
+        The observed table; it decides which groups have ``MIN_GROUP_ROWS`` relevant rows.
 
     Returns
     -------
     dict of id -> [B] float64, at least 0, on the scale of the metric.
     """
-    draws = Draws(rates_of_counts(drawn, min_rows, table.sum(-1)), rates_of_counts(table, min_rows), table)
+    draws = Draws(rates_of_counts(drawn, table.sum(-1)), rates_of_counts(table), table)
     found = {id: metric.statistic.deviation(draws) for id, metric in COUNTS.items()}
     return {id: deviation for id, deviation in found.items() if deviation is not None}

@@ -32,25 +32,24 @@ def rarer_share(probability: Tensor) -> Tensor:
     return torch.minimum(positive, 1 - positive)
 
 
-def count_values(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None) -> dict[str, Tensor]:
+def count_values(tables: Tensor, sizes: Tensor | None = None) -> dict[str, Tensor]:
     """Every metric that follows from counts, for any number of count tables.
 
     Parameters
     ----------
     tables : [..., g, 2, 2] float64
         Rows per (group, label, prediction), as :func:`metrics.counts.tables.count_table` gives them.
-    min_rows : int
-        A group with fewer relevant rows (of the label that a rate conditions on) is left out of gaps, ratios, minima.
     sizes : [..., g, 2] or None
-        Rows per (group, label) that decide about ``min_rows``; default: those of the tables themselves. Resampled
-        tables pass the sizes of the data, so that all draws speak of the same groups.
+        Rows per (group, label) of the data, for resampled tables: all draws then speak of the same groups. Default:
+        those of the tables themselves. A group with fewer than ``MIN_GROUP_ROWS`` relevant rows (of the label that a
+        rate conditions on) is left out of gaps, ratios and minima (:func:`metrics.counts.group_rates.rates_of_counts`).
 
     Returns
     -------
     dict of id -> [...] float64 with the ids ``COUNT_METRICS``; nan where not estimable (fewer than two groups left;
     no rows; F1 without a positive label).
     """
-    rates = rates_of_counts(tables, min_rows, sizes)
+    rates = rates_of_counts(tables, sizes)
     return {id: COUNTS[id].statistic.value(rates) for id in COUNT_METRICS}
 
 
@@ -61,7 +60,6 @@ def point_values(
     n_groups: int,
     *,
     metrics: Collection[str] | None = None,
-    min_rows: int = 1,
 ) -> dict[str, Tensor]:
     """Point values of K prediction vectors on the same n rows.
 
@@ -74,13 +72,12 @@ def point_values(
     metrics : collection of str or None
         Ids to compute, a subset of ``POINT_METRICS``; None: all. AUC needs a sort and ECE a pass over the rows: name
         only what is used.
-    min_rows : int
-        See :func:`count_values`.
 
     Returns
     -------
-    dict of id -> [K] float64. nan where not estimable (one class: auc, utility; fewer than two groups with relevant
-    rows: gaps, ratios, minima) and for every metric of a vector that contains nan (a diverged lane is never fair).
+    dict of id -> [K] float64. nan where not estimable (one class: auc, utility; fewer than two groups with
+    ``MIN_GROUP_ROWS`` relevant rows: gaps, ratios, minima) and for every metric of a vector that contains nan (a
+    diverged lane is never fair).
 
     Raises
     ------
@@ -94,16 +91,14 @@ def point_values(
     broken = _broken(probability, labels, groups)
     if bool(broken.any()):
         probability = torch.where(broken[:, None], 0.0, probability)
-    values = _values(probability, labels, groups, n_groups, set(wanted), min_rows)
+    values = _values(probability, labels, groups, n_groups, set(wanted))
     return {name: torch.where(broken, torch.nan, values[name]) for name in wanted}
 
 
-def _values(
-    probability: Tensor, labels: Tensor, groups: Tensor, n_groups: int, wanted: set[str], min_rows: int
-) -> dict[str, Tensor]:
+def _values(probability: Tensor, labels: Tensor, groups: Tensor, n_groups: int, wanted: set[str]) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     if wanted & {*COUNT_METRICS, "utility@1"}:
-        values |= count_values(count_table(probability, labels, groups, n_groups), min_rows)
+        values |= count_values(count_table(probability, labels, groups, n_groups))
     if wanted & {"auc@1", "utility@1"}:
         values["auc@1"] = auc(probability, labels)
     if "utility@1" in wanted:

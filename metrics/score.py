@@ -206,12 +206,12 @@ def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resample
 
 def _count_metrics(table: Tensor, rows: _Rows) -> dict[str, Resampled]:
     """Metrics of counts from resampled and shuffled count tables."""
-    estimate = count_values(table, MIN_GROUP_ROWS)
+    estimate = count_values(table)
     tables = resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts"))[0]
     shuffled = permute_counts(table, len(rows.shuffled), numpy_generator(rows.seed, "shuffled counts"))[0]
-    drawn = count_values(tables, MIN_GROUP_ROWS, rows.sizes)
-    null = count_values(shuffled, MIN_GROUP_ROWS, rows.sizes)
-    deviations = count_deviations(tables, table[0], MIN_GROUP_ROWS)
+    drawn = count_values(tables, rows.sizes)
+    null = count_values(shuffled, rows.sizes)
+    deviations = count_deviations(tables, table[0])
     return {
         id: _resampled(
             id, float(estimate[id]), drawn[id], rows, null[id] if METRICS[id].null else None, deviations.get(id)
@@ -231,7 +231,7 @@ def _row_metrics(probability: Tensor, by_counts: dict[str, Resampled], rows: _Ro
     sums = weighted_sums(rows.weights, columns)
     tables = sums[:, :cells].reshape(-1, n_groups, 2, 2)
     bins, by_group = sums[:, cells : cells + BINS], sums[:, cells + BINS : -1]
-    counts = count_values(tables, MIN_GROUP_ROWS, rows.sizes)
+    counts = count_values(tables, rows.sizes)
     n, p, y = rows.labels.numel(), probability[None], rows.labels
     size = rows.sizes.sum(-1)
     drawn_size = torch.where(size >= MIN_GROUP_ROWS, tables.sum((-2, -1)), 0.0)

@@ -29,7 +29,7 @@ def surrogate(metric: CountMetric, probability: Tensor, labels: Tensor, groups: 
 
     @cache
     def soft() -> GroupRates:
-        return rates_of_counts(soft_counts(probability, labels, groups, n_groups))
+        return rates_of_counts(soft_counts(probability, labels, groups, n_groups), least=1)
 
     def find(rate: Rate) -> Tensor:
         if not rate.is_linear:

@@ -26,7 +26,6 @@ from metrics.auc import auc
 from metrics.composites import utility
 from metrics.counts.tables import cell_totals
 from metrics.points import DEGENERATE_SHARE, count_values
-from metrics.spec import MIN_GROUP_ROWS
 
 RATES = 36
 """Common thresholds of the pool, at evenly spaced selection rates (beside the model's own, 0.5)."""
@@ -74,8 +73,6 @@ def fit_thresholds(
     groups: Tensor,
     n_groups: int,
     limits: Sequence[float],
-    *,
-    min_rows: int = MIN_GROUP_ROWS,
 ) -> list[Thresholds | None]:
     """Group thresholds of the highest utility whose result gap stays within each limit.
 
@@ -87,8 +84,6 @@ def fit_thresholds(
         Labels in {0, 1}; group ids in 0..n_groups-1. A group without rows gets the common threshold.
     limits : sequence of float
         Largest ``fair_res@1`` allowed.
-    min_rows : int
-        See :func:`metrics.points.count_values`: groups with fewer relevant rows are left out of the gaps.
 
     Returns
     -------
@@ -101,7 +96,7 @@ def fit_thresholds(
         return [None] * len(limits)
     margins = _margins(probability)
     cuts, tables = _pool(margins, labels, groups, n_groups)
-    values = count_values(tables, min_rows)
+    values = count_values(tables)
     share = tables[..., 1].sum((-2, -1)) / labels.numel()
     told_apart = torch.minimum(share, 1 - share) >= DEGENERATE_SHARE
     gaps = torch.where(told_apart, values["fair_res@1"], torch.nan)

@@ -24,6 +24,7 @@ from gates.snapshots import best_snapshot
 from moe.mixture import Mixture
 from moe.projection import NetworkProjection
 from tasks.task import TaskView
+from tasks.thinning import thinned_rows
 
 
 @dataclass(frozen=True)
@@ -128,15 +129,15 @@ def fine_tune(
         mixture,
         configs,
         lambda config: _run(view, mixture, config, seed),
-        judge=_Judge(view, procedural or _default_procedural(view)).score,
+        judge=_Judge(view, procedural or _default_procedural(view, seed)).score,
         better=lambda one, other: one.better_than(other, utility_floor),
     )
     history = [{"config": index, "step": step, **score.parts} for index, step, score in found.history]
     return FineTuning(found.system, found.config is not None, found.config, found.before, found.score, history)
 
 
-def _default_procedural(view: TaskView) -> Callable[[Mixture], float]:
-    rows = view.split.validation[:EXPLAINED_ROWS]
+def _default_procedural(view: TaskView, seed: int) -> Callable[[Mixture], float]:
+    rows = thinned_rows(view, view.split.validation, EXPLAINED_ROWS, seed, "fine-tune")
 
     def att_jsd(mixture: Mixture) -> float:
         attributions = mixture.attributions(view, rows)

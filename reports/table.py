@@ -82,8 +82,9 @@ validation rows; ``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@
 nothing reaches the level on validation rows and the constant predictor stands in. A cell whose validation rows cannot
 tell any gap has no rows here.
 
-``trials`` holds, per cell of seed 0 of a tuned method, every trained configuration in the order of training; ``state``
-is "ok", "constant" (a nearly constant prediction) or "failed", and numbers of a failed one are nan.
+``trials`` holds, per cell of seed 0 of a tuned method, every started configuration under its number in the study;
+``state`` is "ok", "pruned" (stopped by halving: its numbers are those of the best checkpoint that it had), "constant"
+(a nearly constant prediction) or "failed", and numbers of a failed one are nan.
 
 ``category`` of ``bias`` is "macro" or "all" for a whole set. ``quantity`` of ``fronts`` is a metric (with its value on
 the search rows, and what the surrogate had said) or ``alpha.<expert>``; ``status`` is the same for all rows of a

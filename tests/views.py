@@ -14,7 +14,7 @@ from tasks.task import Split, TaskView
 MakeView = Callable[..., TaskView]
 
 
-def _view(features: Tensor, labels: Tensor, groups: Tensor, *, sensitive: int | None = None) -> TaskView:
+def view_of(features: Tensor, labels: Tensor, groups: Tensor, *, sensitive: int | None = None) -> TaskView:
     """A view of arrays, one numeric column per feature, rows split 2:1:1 in order."""
     n, d = features.shape
     cut = (n // 2, 3 * n // 4)
@@ -31,4 +31,4 @@ def _view(features: Tensor, labels: Tensor, groups: Tensor, *, sensitive: int | 
 
 @pytest.fixture
 def make_view() -> MakeView:
-    return _view
+    return view_of

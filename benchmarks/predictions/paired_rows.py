@@ -15,7 +15,6 @@ from scipy import special
 from foundation.seeding import numpy_generator
 from metrics.counts.tables import paired_counts, resample_paired
 from metrics.points import COUNT_METRICS, count_values
-from metrics.spec import MIN_GROUP_ROWS
 from reports.runs.metric_changes import MetricChange, judged
 from reports.stats.statistics import CONFIDENCE, ROUNDING, Interval
 from reports.table import LOST
@@ -133,8 +132,8 @@ def _tests(
     words = (cell["task"], str(cell["split"]), cell["use_sensitive"], cell["method"])
     drawn = resample_paired(table, DRAWS, numpy_generator(0, "paired rows", *words))
     sizes = table.sum((-1, -2))
-    point = [count_values(t, MIN_GROUP_ROWS, sizes) for t in (table.sum(-1), table.sum(-2))]
-    draws = [count_values(t, MIN_GROUP_ROWS, sizes) for t in drawn]
+    point = [count_values(t, sizes) for t in (table.sum(-1), table.sum(-2))]
+    draws = [count_values(t, sizes) for t in drawn]
     for metric in metrics:
         values = [float(side[metric]) for side in point]
         interval = _interval(values[1] - values[0], draws[1][metric] - draws[0][metric], len(rows))

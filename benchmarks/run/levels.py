@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
-from metrics.spec import MIN_GROUP_ROWS
 from metrics.thresholds import fit_thresholds
 from tasks.task import Task
 
@@ -37,10 +36,13 @@ class Trained:
         Probabilities of class 1 on the validation rows, in the order of the split; a failed one is a row of nan.
     test : [K, n_test] float32
         The same on test rows.
+    stopped : sequence of bool
+        Which were stopped before their end and answer with the best checkpoint that they had; () none.
     """
 
     validation: Tensor
     test: Tensor
+    stopped: Sequence[bool] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class _Part:
     def values(self, probability: Tensor, metrics: Sequence[str] = REPORTED) -> dict[str, Tensor]:
         """[K] values of [K, n] predictions, by the rules of final scores."""
         known = (self.labels, self.groups, self.n_groups)
-        return point_values(probability, *known, metrics=metrics, min_rows=MIN_GROUP_ROWS)
+        return point_values(probability, *known, metrics=metrics)
 
 
 @dataclass(frozen=True)
@@ -137,14 +139,17 @@ def trial_rows(trained: Trained, task: Task) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        trial (0, 1, … in the order of training), ``utility_*`` and ``fair_res_*`` on validation and test rows, state:
-        "ok", "constant" (nearly the same answer for all validation rows) or "failed" (no prediction; numbers are nan).
+        trial (its number in the study: 0, 1, … in the order of training), ``utility_*`` and ``fair_res_*`` on
+        validation and test rows, state: "ok", "pruned" (stopped before its end; the numbers are those of the best
+        checkpoint that it had), "constant" (nearly the same answer for all validation rows) or "failed" (no
+        prediction; numbers are nan).
     """
     parts = (("validation", trained.validation), ("test", trained.test))
     rows_of = {"validation": task.split.validation, "test": task.split.test}
     values = {part: _Part.of(task, rows_of[part]).values(p, (UTILITY, GAP)) for part, p in parts}
     failed = torch.isnan(trained.validation).any(1) | torch.isnan(trained.test).any(1)
     constant = rarer_share(trained.validation) < DEGENERATE_SHARE
+    stopped = trained.stopped or [False] * len(failed)
     return [
         {
             "trial": k,
@@ -153,7 +158,7 @@ def trial_rows(trained: Trained, task: Task) -> list[dict[str, Any]]:
                 for part in values
                 for name, metric in (("utility", UTILITY), ("fair_res", GAP))
             },
-            "state": "failed" if failed[k] else "constant" if constant[k] else "ok",
+            "state": "failed" if failed[k] else "constant" if constant[k] else "pruned" if stopped[k] else "ok",
         }
         for k in range(len(failed))
     ]

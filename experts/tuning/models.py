@@ -21,7 +21,6 @@ from torch import Tensor
 
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
-from experts.networks.batches import stratified_order
 from experts.networks.running import LaneOutcomes
 from experts.networks.trainer import Budget
 from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
@@ -29,13 +28,14 @@ from experts.tuning.folds import fold_of_rows
 from experts.tuning.repeats import check_repeats, infeasible_note
 from experts.tuning.study import Plan, Progress, Trained, run_study
 from experts.tuning.trial_store import ResumeError
-from experts.tuning.trials import Asked, TuningError, Weights
+from experts.tuning.trials import TRAINED, Asked, TuningError, Weights
 from experts.tuning.tuned import Choice, Tuned, file_stem
-from foundation.seeding import derive_seed, torch_generator
+from foundation.seeding import derive_seed
 from metrics.composites import final
 from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
 from metrics.procedural import procedural_points
 from tasks.task import TaskView
+from tasks.thinning import thinned_rows
 
 Params = Mapping[str, Any]
 SAME = 1e-4
@@ -172,16 +172,16 @@ class ModelTuner:
         return logits
 
     def trial_probabilities(self, view: TaskView, tuned: TunedModel, rows: Tensor) -> Tensor:
-        """[trials, r]; trials of an earlier process are fitted again."""
-        margins = []
-        for row in tuned.trials:
-            if row["state"] == "COMPLETE":
+        """[trials, r]; trials of an earlier process are fitted again, and one that failed is a row of nan."""
+        found = torch.full((len(tuned.trials), len(rows)), torch.nan)
+        for place, row in enumerate(tuned.trials):
+            if row["state"] in TRAINED:
                 number = row["number"]
                 if number not in tuned.fitted:
                     seed = self.fit_seed(tuned.study_seed, tuned.role, number)
                     tuned.fitted[number] = self.fit(view, tuned.role, row["params"], seed)
-                margins.append(tuned.fitted[number].logits(view, rows).detach())
-        return torch.sigmoid(torch.stack(margins))
+                found[place] = torch.sigmoid(tuned.fitted[number].logits(view, rows).detach())
+        return found
 
     def fit_seed(self, seed: int, role: Role, number: int) -> int:
         """Seed of the model of a trial."""
@@ -202,9 +202,7 @@ class ModelTuner:
 
     def _reasons(self, view: TaskView, expert: Expert) -> dict[str, Tensor]:
         rows, n_groups = view.split.validation, len(view.group_names)
-        strata = view.labels[rows] * n_groups + view.groups[rows]
-        order = stratified_order(strata, torch_generator(0, "explained rows"))
-        picked = rows[order[: self.explained_rows].sort().values]
+        picked = thinned_rows(view, rows, self.explained_rows, 0, "explained rows")
         evidence = collect_evidence(expert, view, picked)
         assert evidence.masked is not None and evidence.attributions is not None  # experts explain themselves
         values = procedural_points(

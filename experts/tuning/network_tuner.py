@@ -80,5 +80,5 @@ class NetworkTuner:
         return out_of_fold_logits(view, recipes, budget=budget, folds=folds, seed=seed)
 
     def trial_probabilities(self, view: TaskView, tuned: TunedNetwork, rows: Tensor) -> Tensor:
-        """[trials, r] of all completed trials at once."""
+        """[trials, r] of all trials at once."""
         return trial_probabilities(view, tuned, rows)

@@ -21,7 +21,7 @@ from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from experts.tuning.out_of_fold import Recipe
 from experts.tuning.search_space import describe, search_space
 from experts.tuning.study import Plan, Progress, Trained, run_study
-from experts.tuning.trials import Asked
+from experts.tuning.trials import TRAINED, Asked
 from experts.tuning.tuned import Choice, Tuned, file_stem
 from foundation.files import atomic_path
 from foundation.seeding import derive_seed
@@ -44,7 +44,8 @@ class TunedNetwork(Tuned):
     network : Network
         What lanes are.
     candidates : LaneParameters or None
-        Weights of the completed trials, in the order of ``trials`` (:func:`trial_probabilities`).
+        Weights of all trials that did not fail, those that halving stopped among them, in the order of ``trials``
+        (:func:`trial_probabilities`).
     """
 
     expert: LaneExpert
@@ -201,7 +202,7 @@ class _Networks:
             theta = torch.stack([weights(number)["theta"] for number in numbers])
             return self.network.inputs(view).networks(theta, self.budget.hidden)
 
-        done = [row["number"] for row in choice.trials if row["state"] == "COMPLETE"]
+        trained = [row["number"] for row in choice.trials if row["state"] in TRAINED]
         return TunedNetwork(
             **vars(choice),
             expert=self.network.expert(view, self.plan.role, parameters([choice.best_trial])),
@@ -210,7 +211,7 @@ class _Networks:
             space=self.space_name,
             budget=self.budget,
             network=self.network,
-            candidates=parameters(done),
+            candidates=parameters(trained),
         )
 
 
@@ -220,9 +221,10 @@ def lane_seed(seed: int, role: Role, number: int) -> int:
 
 
 def trial_probabilities(view: TaskView, tuned: TunedNetwork, rows: Tensor) -> Tensor:
-    """[trials, r] probabilities of class 1 that the completed trials of a tuned role give rows, in their order.
+    """[trials, r] probabilities of class 1 that the trials of a tuned role give rows: place k is trial number k.
 
-    What a choice among all trained networks needs, at another fairness level than the one they were tuned for.
+    What a choice among all trained networks needs, at another fairness level than the one they were tuned for. A trial
+    that halving stopped answers with the best checkpoint that it had; one that failed is a row of nan.
 
     Raises
     ------
@@ -231,4 +233,7 @@ def trial_probabilities(view: TaskView, tuned: TunedNetwork, rows: Tensor) -> Te
     """
     if tuned.candidates is None:
         raise ValueError(f"This record of the {tuned.role} role does not carry its trials' weights; tune it again.")
-    return torch.sigmoid(tuned.network.inputs(view).margins(tuned.candidates, rows))
+    trained = [place for place, row in enumerate(tuned.trials) if row["state"] in TRAINED]
+    found = torch.full((len(tuned.trials), len(rows)), torch.nan)
+    found[trained] = torch.sigmoid(tuned.network.inputs(view).margins(tuned.candidates, rows))
+    return found

@@ -29,6 +29,8 @@ from tasks.task import TaskView
 UTILITY = "utility@1"
 OBJECTIVE = SCORES
 STATES = {"completed": "COMPLETE", "early_stopped": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+TRAINED = ("COMPLETE", "PRUNED")
+"""States of trials that have weights: what halving stopped keeps the best checkpoint that it had."""
 EPSILON = 0.02
 """Utility that a fair role may give up against the tuned utility expert, by default."""
 

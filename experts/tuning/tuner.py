@@ -69,5 +69,5 @@ class Tuner(Protocol[T]):
         ...
 
     def trial_probabilities(self, view: TaskView, tuned: T, rows: Tensor) -> Tensor:
-        """[trials, r] probabilities of class 1 by the completed trials, in their order."""
+        """[trials, r] probabilities of class 1: place k is trial number k, a row of nan if it failed."""
         ...

@@ -13,7 +13,6 @@ from llm_experts.search.mixture import SearchRows
 from llm_experts.search.settings import FLIP_METRICS, LATENCY, Constraint, Objective, SearchSettings
 from metrics.points import DEGENERATE_SHARE, POINT_METRICS, point_values, rarer_share
 from metrics.procedural.counterfactual import flips, shifts
-from metrics.spec import MIN_GROUP_ROWS
 
 TOLERANCE = 1e-9
 """A constraint on a ratio of counts is met although rounding says otherwise."""
@@ -91,9 +90,7 @@ def constraint_names(settings: SearchSettings) -> tuple[str, ...]:
 def metric_values(probability: Tensor, outputs: Outputs, rows: SearchRows, metrics: Sequence[str]) -> dict[str, Tensor]:
     """Measure id -> [P] float64 for probabilities [P, n]; nan where not estimable on these rows."""
     points = [m for m in metrics if m in POINT_METRICS]
-    values = point_values(
-        probability, rows.labels, rows.groups, len(rows.group_names), metrics=points, min_rows=MIN_GROUP_ROWS
-    )
+    values = point_values(probability, rows.labels, rows.groups, len(rows.group_names), metrics=points)
     if any(m in FLIP_METRICS for m in metrics):
         values = {**values, **_flip_values(probability, outputs.moved, rows)}
     if outputs.latency is not None:

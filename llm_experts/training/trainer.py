@@ -13,7 +13,6 @@ from torch import Tensor
 
 from experts.expert import Role
 from experts.networks.adam import LaneAdam, clip_lanes
-from experts.networks.batches import stratified_order
 from experts.networks.checkpoints import Checkpoints
 from experts.networks.running import LaneOutcomes, RunningLanes, check_lanes, evaluation_rows, run_steps
 from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
@@ -29,6 +28,7 @@ from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points
+from tasks.thinning import thinned
 
 log = logging.getLogger(__name__)
 
@@ -221,8 +221,7 @@ class _Evaluator:
         view = texts.view
         self._texts, self._rows, self._floats = texts, rows, floats
         self._labels, self._groups, self._n_groups = view.labels[rows], view.groups[rows], len(view.group_names)
-        strata = self._labels * self._n_groups + self._groups
-        self._order = stratified_order(strata, torch_generator(seed, "explained rows"))
+        self._seed = seed
 
     def margins(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
         """[K, r] margins of the evaluation rows, float64."""
@@ -240,7 +239,7 @@ class _Evaluator:
         The rows hold every (label, group) cell in proportion. A row is explained by occlusion:
         what its margin loses when one column is unknown.
         """
-        picked = self._order[:most].sort().values
+        picked = thinned(self._labels, self._groups, most, torch_generator(self._seed, "explained rows"))
         temperature, bias = fit_calibration(margins, self._labels)
         masked = block_margins(lanes, theta, self._texts.masked(self._rows[picked]), self._floats)
         without = calibrated(masked, temperature, bias).view(len(lanes), len(picked), -1)

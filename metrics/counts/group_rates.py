@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from metrics.counts.rates import Rate
+from metrics.spec import MIN_GROUP_ROWS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,23 +91,26 @@ class StackedRates(GroupRates):
         return self._summaries[summarise, rate]
 
 
-def rates_of_counts(tables: Tensor, min_rows: int = 1, sizes: Tensor | None = None) -> GroupRates:
-    """Rates of count tables.
+def rates_of_counts(tables: Tensor, sizes: Tensor | None = None, *, least: int = MIN_GROUP_ROWS) -> GroupRates:
+    """Rates of count tables; a group with fewer than ``least`` relevant rows has none.
+
+    Whatever bears the id of a metric of counts goes through here with the default, so that it means the same in
+    tuning, in selection and in final scores.
 
     Parameters
     ----------
     tables : [..., g, 2, 2] float64
         Rows per (group, label, prediction), as :func:`metrics.counts.tables.count_table` gives them.
-    min_rows : int
-        A group with fewer relevant rows (of the labels that a rate speaks of) has no rate.
     sizes : [..., g, 2] or None
-        Rows per (group, label) that decide about ``min_rows``; default: those of the tables themselves. Resampled
-        tables pass the sizes of the data, so that all draws speak of the same groups.
+        Rows per (group, label) that count (those of the labels that a rate speaks of are relevant); default: those of
+        the tables themselves. Resampled tables pass the sizes of the data, so that all draws speak of the same groups.
+    least : int
+        Another number is for losses alone: the rows of a batch are few, and a loss is not told to anyone.
     """
     by_label = tables.sum(-1) if sizes is None else sizes
 
     def of_groups(rate: Rate) -> Tensor:
-        return rate.of_counts(tables).where(by_label[..., list(rate.labels)].sum(-1) >= min_rows, math.nan)
+        return rate.of_counts(tables).where(by_label[..., list(rate.labels)].sum(-1) >= least, math.nan)
 
     def of_all(rate: Rate) -> Tensor:
         table = tables.sum(-3)

@@ -122,6 +122,6 @@ def _curve(method: Method, rows: pd.DataFrame) -> Curve:
     values = np.full((len(parts), max(map(len, parts))), np.nan)
     for line, own in zip(values, parts, strict=True):
         validation, test = (own[name].to_numpy(dtype=np.float64) for name in ("utility_validation", "utility_test"))
-        usable = (own["state"] == "ok").to_numpy() & ~np.isnan(validation) & ~np.isnan(test)
+        usable = own["state"].isin(("ok", "pruned")).to_numpy() & ~np.isnan(validation) & ~np.isnan(test)
         line[: len(own)] = best_of(validation, test, usable)
     return Curve(method, values)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -40,9 +41,22 @@ def test_pairwise_rule_agrees_with_the_choice() -> None:
     assert not singles[1].better_than(singles[1], 0.7)
 
 
+@pytest.mark.parametrize("part", ["utility", "fair_res", "fair_proc"])
+def test_a_score_without_a_value_is_never_better_than_one_with_it(part: str) -> None:
+    """Silence is no virtue, whether two are compared or many; where both are silent the other parts decide."""
+    known = ValidationScore(0.8, 0.3, 0.3)
+    silent = dataclasses.replace(known, **{"utility": 0.9, part: NAN})
+    assert known.better_than(silent, floor=0.5) and not silent.better_than(known, floor=0.5)
+    table = [[getattr(s, f) for s in (silent, known)] for f in ("utility", "fair_res", "fair_proc")]
+    assert choose(ValidationScores(*torch.tensor(table, dtype=torch.float64)), floor=0.5) == 1
+    if part != "utility":
+        worse = dataclasses.replace(silent, utility=0.7)
+        assert silent.better_than(worse, floor=0.5) and not worse.better_than(silent, floor=0.5)
+
+
 def test_scores_of_known_predictions() -> None:
-    labels, groups = torch.tensor([1, 0, 1, 0]), torch.tensor([0, 0, 1, 1])
-    margins = torch.tensor([[2.0, -2, 2, -2], [2.0, 1, -2, -1]])
+    labels, groups = torch.tensor([1, 0, 1, 0]).repeat(10), torch.tensor([0, 0, 1, 1]).repeat(10)
+    margins = torch.tensor([[2.0, -2, 2, -2], [2.0, 1, -2, -1]]).repeat(1, 10)
     result = validation_scores(margins, labels, groups, 2)
     assert result[0] == ValidationScore(1.0, 0.0, pytest.approx(NAN, nan_ok=True), 0.5)
     assert result[1].fair_res == 1.0

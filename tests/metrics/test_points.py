@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 
@@ -21,12 +22,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, recall_score, roc_auc_score
 
-from metrics.points import COUNT_METRICS, POINT_METRICS, point_values
+from metrics.deviations import count_deviations
+from metrics.points import COUNT_METRICS, POINT_METRICS, count_values, point_values
+from metrics.spec import MIN_GROUP_ROWS
+from metrics.thresholds import fit_thresholds
 
-# group 0: labels 1 1 0 0, predictions 1 0 1 0; group 1: labels 1 1 1 0, predictions 1 1 1 0
-PROBABILITY = torch.tensor([[0.9, 0.2, 0.7, 0.1, 0.8, 0.6, 0.6, 0.5]])
-LABELS = torch.tensor([1, 1, 0, 0, 1, 1, 1, 0])
-GROUPS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+# group 0: labels 1 1 0 0, predictions 1 0 1 0; group 1: labels 1 1 1 0, predictions 1 1 1 0; every row ten times,
+# for groups with fewer relevant rows are left out
+TIMES = MIN_GROUP_ROWS
+PROBABILITY = torch.tensor([[0.9, 0.2, 0.7, 0.1, 0.8, 0.6, 0.6, 0.5]]).repeat(1, TIMES)
+LABELS = torch.tensor([1, 1, 0, 0, 1, 1, 1, 0]).repeat(TIMES)
+GROUPS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]).repeat(TIMES)
 
 
 def test_known_answers() -> None:
@@ -67,7 +73,7 @@ def test_ece_by_hand() -> None:
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
-    n = draw(st.integers(4, 60))
+    n = draw(st.integers(4, 200))
     n_groups = draw(st.integers(2, 5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
@@ -102,17 +108,19 @@ def test_utility_agrees_with_sklearn(case: tuple[torch.Tensor, torch.Tensor, tor
 def test_gaps_agree_with_fairlearn_without_its_zeros(
     case: tuple[torch.Tensor, torch.Tensor, torch.Tensor, int],
 ) -> None:
-    """Groups without rows of a label, where fairlearn counts a rate of 0, are taken out before it is asked."""
+    """Groups with too few rows of a label, where fairlearn counts a rate all the same, are taken out first."""
     probability, labels, groups, n_groups = case
     values = point_values(probability, labels, groups, n_groups)
     y, s = labels.numpy(), groups.numpy()
-    present = [g for g in range(n_groups) if (s == g).any()]
-    with_positive = np.isin(s, [g for g in present if y[s == g].any()])
-    full = np.isin(s, [g for g in present if 0 < y[s == g].sum() < (s == g).sum()])
+    rows = np.bincount(s, minlength=n_groups)
+    positive = np.bincount(s, weights=y, minlength=n_groups)
+    enough = (rows >= MIN_GROUP_ROWS)[s]
+    with_positive = (positive >= MIN_GROUP_ROWS)[s]
+    full = with_positive & (rows - positive >= MIN_GROUP_ROWS)[s]
     checks = {
-        "dp@1": (demographic_parity_difference, np.ones(len(s), bool)),
+        "dp@1": (demographic_parity_difference, enough),
         "eopp@1": (equal_opportunity_difference, with_positive),
-        "dp_ratio@1": (demographic_parity_ratio, np.ones(len(s), bool)),
+        "dp_ratio@1": (demographic_parity_ratio, enough),
         "eopp_ratio@1": (equal_opportunity_ratio, with_positive),
     }
     if full.all():
@@ -180,7 +188,7 @@ def test_lanes_do_not_see_each_other() -> None:
 
 
 def test_constant_prediction_has_no_gaps_and_chance_auc() -> None:
-    values = point_values(torch.ones(1, 8), LABELS, GROUPS, 2)
+    values = point_values(torch.ones(1, 8 * TIMES), LABELS, GROUPS, 2)
     for id in ("dp@1", "eopp@1", "eodds@1", "fair_res@1"):
         assert float(values[id][0]) == 0.0
     assert float(values["auc@1"][0]) == 0.5
@@ -188,10 +196,10 @@ def test_constant_prediction_has_no_gaps_and_chance_auc() -> None:
 
 
 def test_empty_and_single_groups_are_nan_never_zero() -> None:
-    one_group = point_values(PROBABILITY, LABELS, torch.zeros(8, dtype=torch.int64), 2)
+    one_group = point_values(PROBABILITY, LABELS, torch.zeros_like(GROUPS), 2)
     for id in set(COUNT_METRICS) - {"acc@1", "f1@1"}:
         assert math.isnan(float(one_group[id][0])), id
-    no_positive = torch.tensor([0, 0, 0, 0, 1, 1, 1, 0])
+    no_positive = torch.tensor([0, 0, 0, 0, 1, 1, 1, 0]).repeat(TIMES)
     values = point_values(PROBABILITY, no_positive, GROUPS, 2)
     assert math.isnan(float(values["eopp@1"][0]))
     assert math.isnan(float(values["fair_res@1"][0]))
@@ -205,15 +213,26 @@ def test_an_empty_third_group_changes_nothing() -> None:
 
 
 def test_single_class() -> None:
-    values = point_values(PROBABILITY, torch.zeros(8, dtype=torch.int64), GROUPS, 2)
+    values = point_values(PROBABILITY, torch.zeros_like(GROUPS), GROUPS, 2)
     for id in ("auc@1", "f1@1", "utility@1", "eopp@1", "eodds@1"):
         assert math.isnan(float(values[id][0])), id
 
 
-def test_small_groups_are_left_out_on_request() -> None:
-    groups = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])
-    assert float(point_values(PROBABILITY, LABELS, groups, 3, min_rows=3)["dp@1"][0]) == pytest.approx(0.0, abs=1e-9)
-    assert float(point_values(PROBABILITY, LABELS, groups, 3)["dp@1"][0]) == pytest.approx(2 / 3 - 1 / 2)
+@pytest.mark.parametrize("rows", [9, 10])
+def test_a_group_counts_from_ten_relevant_rows_on(rows: int) -> None:
+    """Groups 0 and 1 have the selection rate 1/2; the third has 1."""
+    probability = torch.cat((torch.tensor([0.9, 0.1]).repeat(20), torch.ones(rows)))[None]
+    labels = torch.cat((torch.tensor([1, 0]).repeat(20), torch.ones(rows, dtype=torch.int64)))
+    groups = torch.cat((torch.tensor([0, 0, 1, 1]).repeat(10), torch.full((rows,), 2)))
+    expected = {"dp@1": 0.0 if rows < 10 else 0.5, "eopp@1": 0.0, "fair_res@1": 0.0 if rows < 10 else 0.25}
+    values = point_values(probability, labels, groups, 3)
+    assert {id: float(values[id][0]) for id in expected} == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_rule_cannot_be_changed_by_a_caller() -> None:
+    """An id means one thing: nobody who asks for a value says which groups are too small."""
+    for asked in (point_values, count_values, count_deviations, fit_thresholds):
+        assert not {"min_rows", "least"} & set(inspect.signature(asked).parameters)
 
 
 def test_a_diverged_lane_is_nan_and_spares_the_others() -> None:

@@ -139,7 +139,7 @@ def test_small_groups_are_left_out_and_named() -> None:
     value = scores.values["dp@1"]
     assert value.status == "ok"
     assert "left out (fewer than 10 rows): c 4" in value.reason
-    two = point_values(evidence.probability[None], labels, groups, 3, min_rows=10)["dp@1"]
+    two = point_values(evidence.probability[None], labels, groups, 3)["dp@1"]
     assert value.estimate == pytest.approx(float(two[0]))
     rows = {(row.group, row.statistic): row for row in scores.groups}
     assert rows["c", "count"].estimate == 4

@@ -23,22 +23,22 @@ def made(n=400, groups=2, shift=0.8, seed=0, digits=None):
     return torch.tensor(score, dtype=torch.float32), torch.tensor(label), torch.tensor(group)
 
 
-def values(probability, labels, groups, n_groups, min_rows=10):
-    found = point_values(probability[None], labels, groups, n_groups, metrics=METRICS, min_rows=min_rows)
+def values(probability, labels, groups, n_groups):
+    found = point_values(probability[None], labels, groups, n_groups, metrics=METRICS)
     return tuple(float(found[m]) for m in METRICS)
 
 
 def test_hand_worked_case():
     # group 0 scores .9 .6 .4 .1, group 1 the same but 0.2 lower; labels 1 1 0 0 in both: one cut per group is perfect
-    probability = torch.tensor([0.9, 0.6, 0.4, 0.1, 0.7, 0.4, 0.2, 0.05])
-    labels, groups = torch.tensor([1, 1, 0, 0] * 2), torch.tensor([0] * 4 + [1] * 4)
-    found = fit_thresholds(probability, labels, groups, 2, [0.0, 1.0], min_rows=1)
+    probability = torch.tensor([0.9, 0.6, 0.4, 0.1, 0.7, 0.4, 0.2, 0.05]).repeat(5)
+    labels, groups = torch.tensor([1, 1, 0, 0] * 2 * 5), torch.tensor(([0] * 4 + [1] * 4) * 5)
+    found = fit_thresholds(probability, labels, groups, 2, [0.0, 1.0])
     for one in found:
         moved = one.apply(probability, groups)
-        assert (moved > 0.5).tolist() == [True, True, False, False] * 2
+        assert (moved > 0.5).tolist() == [True, True, False, False] * 2 * 5
         assert one.disparity == 0
     # at 0.5 the second group has half of its positives: the gap is (0.25 + 0.5) / 2
-    assert values(probability, labels, groups, 2, 1)[1] == pytest.approx(0.375)
+    assert values(probability, labels, groups, 2)[1] == pytest.approx(0.375)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -71,7 +71,7 @@ def brute_force(probability, labels, groups, limits):
     cuts = [every_cut(probability[groups == g]) for g in (0, 1)]
     margins = torch.logit(probability.double())
     moved = torch.sigmoid(margins - torch.cartesian_prod(*cuts)[:, groups])
-    found = point_values(moved, labels, groups, 2, metrics=METRICS, min_rows=1)
+    found = point_values(moved, labels, groups, 2, metrics=METRICS)
     able = rarer_share(moved) >= DEGENERATE_SHARE
     return [
         float(torch.where(able & (found["fair_res@1"] <= limit), found["utility@1"], -torch.inf).max())
@@ -81,11 +81,11 @@ def brute_force(probability, labels, groups, limits):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_near_the_best_of_all_cuts_on_tiny_data(seed):
-    probability, labels, groups = made(n=40, seed=seed)
+    probability, labels, groups = (part.repeat(10) for part in made(n=40, seed=seed))  # so that every group counts
     limits = [0.05, 0.1, 0.3, 1.0]
-    found = fit_thresholds(probability, labels, groups, 2, limits, min_rows=1)
+    found = fit_thresholds(probability, labels, groups, 2, limits)
     best = brute_force(probability, labels, groups, limits)
-    reached = [values(one.apply(probability, groups), labels, groups, 2, 1)[0] for one in found]
+    reached = [values(one.apply(probability, groups), labels, groups, 2)[0] for one in found]
     assert all(own <= top + 0.002 for own, top in zip(reached, best, strict=True))
     assert np.mean(np.subtract(best, reached)) < 0.03
 

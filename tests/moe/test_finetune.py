@@ -11,9 +11,11 @@ from experts.networks.integrated_gradients import column_indicator
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from gates.dense import DenseGate, initial_tensors
+from gates.objective import attribution_gap
 from gates.uniform import UniformGate
 from moe.finetune import FineTuneConfig, fine_tune, mixture_loss
 from moe.mixture import Mixture
+from tests.asked import sorted_by_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +32,10 @@ def view(make_view: Callable[..., TaskView]) -> TaskView:
     return make_view(features, labels, groups)
 
 
-def networks(view: TaskView) -> tuple[MLPExpert, ...]:
+def networks(view: TaskView, features: int = 5) -> tuple[MLPExpert, ...]:
     roles = ("utility", "result", "procedural")
     return tuple(
-        MLPExpert(role, LaneParameters.initial(5, 8, [seed]), view.feature_names, view.hash)
+        MLPExpert(role, LaneParameters.initial(features, 8, [seed]), view.feature_names, view.hash)
         for seed, role in enumerate(roles)
     )
 
@@ -151,3 +153,19 @@ def test_other_families_are_refused(view: TaskView) -> None:
     inner = Mixture(networks(view), dense())
     with pytest.raises(ValueError, match="family mixture cannot be fine-tuned"):
         fine_tune(view, Mixture((inner, *networks(view)[1:]), dense()), seed=0, utility_floor=0.0)
+
+
+def test_reasons_are_compared_on_a_sample_of_the_validation_rows() -> None:
+    """The first rows are all of class 0, where the groups are explained alike; in class 1 they are not."""
+    view = sorted_by_class(16_000)
+    second = view.features[:, 1].clone()
+    view.features[:, 1] = torch.where((view.labels == 1) & (view.groups == 1), 8.0 * second, second)
+    mixture = Mixture(networks(view, 3), UniformGate(3))
+    rows = view.split.validation
+    every, first = (
+        float(attribution_gap(mixture.attributions(view, part), view.groups[part], 2)) for part in (rows, rows[:1024])
+    )
+    assert every > 10 * first  # the rows at hand tell the two apart
+    config = FineTuneConfig(learning_rate=1e-6, lambda_attention=0.0, steps=1, evaluate_every=1)
+    before = fine_tune(view, mixture, [config], seed=0, utility_floor=0.0).before
+    assert before.fair_proc == pytest.approx(every, rel=0.3)

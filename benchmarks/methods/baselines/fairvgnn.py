@@ -32,6 +32,7 @@ from benchmarks.methods.graph_model import GraphModel
 from foundation.seeding import torch_generator
 from metrics.points import point_values
 from tasks.task import TaskView
+from tasks.thinning import thinned
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -119,7 +120,7 @@ def _game(view: TaskView, propagated: Tensor, settings: Params, seed: int) -> _G
     shown[view.split.test] = False
     rows = shown.nonzero()[:, 0]
     if 0 < settings["adversary_rows"] < len(rows):
-        rows = rows[torch.randperm(len(rows), generator=generator)[: settings["adversary_rows"]]]
+        rows = rows[thinned(view.labels[rows], view.groups[rows], settings["adversary_rows"], generator)]
     train = view.split.train
     return _Game(
         model=LinearGCN.drawn(torch.ones(d), seed),

@@ -21,9 +21,10 @@ class TunedNetwork(Recipe[TabularSystem]):
         return self._tuned(system, method).expert
 
     def trained(self, system: TabularSystem, method: Method) -> Trained | None:
-        """Every trial of the study."""
+        """Every trial of the study, at the place of its number; also those that halving stopped."""
         split, network = system.view.split, method.networks[0]
-        return Trained(*(system.trial_probabilities(network, rows) for rows in (split.validation, split.test)))
+        parts = (system.trial_probabilities(network, rows) for rows in (split.validation, split.test))
+        return Trained(*parts, stopped=[row["state"] == "PRUNED" for row in self._tuned(system, method).trials])
 
     def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:
         """The network's own."""

@@ -33,6 +33,7 @@ from metrics.procedural import procedural_points
 from moe.finetune import FineTuning, fine_tune
 from moe.mixture import Mixture
 from tasks.task import TaskView
+from tasks.thinning import thinned_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,7 @@ class TabularSystem:
         return self._tuned.twin(role, self.repeat, family)
 
     def trial_probabilities(self, network: Network, rows: Tensor) -> Tensor:
-        """[trials, r] probabilities by all trials of a study that were completed."""
+        """[trials, r] probabilities by all trials of a study, nan by one that failed."""
         role, family = network
         return self._tuned.trial_probabilities(role, rows, family)
 
@@ -142,7 +143,7 @@ class TabularSystem:
 
     def end_to_end(self, expert: Expert) -> float:
         """fair_proc@1 of a whole model on validation rows."""
-        rows = self.view.split.validation[:EXPLAINED_ROWS]
+        rows = thinned_rows(self.view, self.view.split.validation, EXPLAINED_ROWS, self.seed, "end to end")
         evidence = collect_evidence(expert, self.view, rows)
         assert evidence.masked is not None and evidence.attributions is not None
         points = procedural_points(

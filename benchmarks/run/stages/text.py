@@ -47,6 +47,7 @@ from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget
 from llm_experts.training.tuning import TunedAdapter, tune
 from moe.mixture import Mixture
+from tasks.thinning import thinned_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -275,7 +276,7 @@ class TextSystem:
     def cost(self, method: str, expert: Expert) -> dict[str, Any]:  # noqa: ARG002
         """Size of the adapters as they are stored, and tokens read per second, lower layers included."""
         leaves = leaves_of(expert)
-        rows = self.view.split.validation[:TIMED_ROWS]
+        rows = thinned_rows(self.view, self.view.split.validation, TIMED_ROWS, self.seed, "timed")
         seconds, tokens = 0.0, 0
         for leaf in leaves:
             leaf.reader.forget()

@@ -15,7 +15,7 @@ from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.text import FAMILIES, TextSystem
 from benchmarks.run.stages.text_tables import front_rows
 from experts.expert import ROLES, Expert
-from foundation.seeding import derive_seed, torch_generator
+from foundation.seeding import derive_seed
 from gates.candidates import GateFit
 from gates.selection import ValidationScore, validation_scores
 from llm_experts.mixtures.dispatch import BayesDispatcher
@@ -27,6 +27,7 @@ from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
 from llm_experts.reading.expert import LLMExpert, calibrate, probe
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
 from moe.mixture import Mixture
+from tasks.thinning import thinned_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -216,10 +217,13 @@ def _judged(
 
 
 def halves(view: TaskView, seed: int) -> tuple[Tensor, Tensor]:
-    """Validation rows, cut in two by chance: one half to search on, one to accept or reject the winner."""
+    """Validation rows, cut in two by chance: one half to search on, one to accept or reject the winner.
+
+    Both hold every cell of label × group in proportion.
+    """
     rows = view.split.validation
-    order = torch.randperm(len(rows), generator=torch_generator(seed, "halves of the validation rows"))
-    return rows[order[: len(rows) // 2].sort().values], rows[order[len(rows) // 2 :].sort().values]
+    first = thinned_rows(view, rows, len(rows) // 2, seed, "halves of the validation rows")
+    return first, rows[~torch.isin(rows, first)]
 
 
 def log_losses(logits: Tensor, labels: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ class TunedExperts:
         return self._tuner(family).twin(self.view, self.of(role, repeat, family))
 
     def trial_probabilities(self, role: Role, rows: Tensor, family: str = PLAIN) -> Tensor:
-        """[trials, r] probabilities by all trials of a role that were completed."""
+        """[trials, r] probabilities by all trials of a role, nan by one that failed."""
         return self._tuner(family).trial_probabilities(self.view, self.of(role, 0, family), rows)
 
     def _tuner(self, family: str) -> Tuner[Any]:

@@ -1,14 +1,18 @@
 import dataclasses
+import json
 import math
 
+import pandas as pd
 import pytest
 import torch
 
 from benchmarks.run.levels import LEVELS, REPORTED, Trained, level_rows, limits, trial_rows
+from benchmarks.run.runner import run_suite
 from metrics.points import point_values
-from metrics.spec import MIN_GROUP_ROWS
-from reports.table import FURTHER
+from reports.summary import summarise
+from reports.table import FURTHER, read_results
 from tasks.load import load_task
+from tests.benchmarks.conftest import TINY, tiny_suite
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +66,8 @@ def test_rows_have_the_columns_of_the_table(task, trained):
 def test_plain_takes_the_best_configuration_that_keeps_the_level(task, trained):
     rows = by_key(level_rows(*both(task, 0.25), trained, task, None))
     values = point_values(
-        trained.test[3:], task.labels[task.split.test], task.groups[task.split.test], 2, metrics=REPORTED,
-        min_rows=MIN_GROUP_ROWS,
-    )  # fmt: skip
+        trained.test[3:], task.labels[task.split.test], task.groups[task.split.test], 2, metrics=REPORTED
+    )
     strict = {m: rows["plain", "0.05", m] for m in REPORTED}
     assert {m: r["estimate"] for m, r in strict.items()} == {m: float(values[m][0]) for m in REPORTED}
     assert {r["status"] for r in strict.values()} == {"ok"}
@@ -117,3 +120,29 @@ def test_trials(task, trained):
     assert all(math.isnan(rows[0][c]) for c in numbers) and not any(math.isnan(rows[2][c]) for c in numbers)
     assert rows[2]["fair_res_validation"] > rows[3]["fair_res_validation"]
     assert rows[1]["fair_res_test"] == 0
+
+
+def test_what_halving_stopped_is_told_and_may_be_chosen(task, trained):
+    stopped = dataclasses.replace(trained, stopped=[False, True, False, True])
+    assert [r["state"] for r in trial_rows(stopped, task)] == ["failed", "constant", "ok", "pruned"]
+    rows = by_key(level_rows(*both(task, 0.25), stopped, task, None))
+    assert rows["plain", "0.05", "fair_res@1"]["status"] == "ok"  # the fair one, stopped or not
+
+
+def test_every_started_trial_of_a_run_enters_its_tables(tmp_path, quiet):
+    """Halving stops half of the trials: they stay, under the numbers that they have in the study."""
+    changes = {"budget": {**TINY, "rungs": [0.5]}, "trials": 6, "batch": 6, "methods": ("utility", "result")}
+    run_suite(tiny_suite(**changes), tmp_path, workers=1, strict=True, console=quiet)
+    trials = pd.read_csv(tmp_path / "trials.csv")
+    for method in ("utility", "result"):
+        own = trials[trials["method"] == method].set_index("trial")
+        (path,) = tmp_path.glob(f"jobs/*/tune/*_{method}_tuning_results.json")
+        study = {row["number"]: row for row in json.loads(path.read_text())["trials"]}
+        assert sorted(own.index) == sorted(study) == list(range(6))
+        assert [row["state"] for row in study.values()].count("PRUNED") == 3
+        for number, row in study.items():
+            state = {"PRUNED": "pruned", "COMPLETE": "ok"}[row["state"]]
+            assert own.loc[number, "state"] == ("constant" if row["degenerate"] else state)
+            assert own.loc[number, "utility_validation"] == pytest.approx(row["metrics"]["utility@1"], abs=1e-6)
+    report = summarise(read_results(tmp_path))
+    assert {curve.trials for curves in report.budget.curves.values() for curve in curves} == {6}

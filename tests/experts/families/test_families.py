@@ -21,6 +21,7 @@ from experts.tuning.folds import fold_of_rows
 from experts.tuning.models import ModelTuner, TunedModel
 from experts.tuning.trial_store import ResumeError
 from experts.tuning.trials import TuningError
+from tests.asked import Asked, shares, sorted_by_class
 from tests.experts.conftest import build_graph_view, build_view
 
 BUDGET = Budget(steps=20, eval_every=10, warm_up=5, hidden=4, rungs=(), attribution_rows=64)
@@ -264,3 +265,12 @@ def test_an_expert_of_an_unknown_family_is_refused(tmp_path: Path) -> None:
     (tmp_path / "expert.json").write_text("[]")
     with pytest.raises(ExpertError, match="its family is None"):
         load_expert(tmp_path)
+
+
+def test_models_are_explained_on_every_cell_of_the_validation_rows() -> None:
+    view, expert = sorted_by_class(8000), Asked("procedural")
+    tuner = ModelTuner("linear", lambda *_: expert, lambda role: {})
+    tuner.judged(view, "procedural", expert)
+    (rows,) = expert.asked
+    assert len(rows) == tuner.explained_rows
+    assert shares(view, rows) == pytest.approx(shares(view, view.split.validation), abs=2 / len(rows))

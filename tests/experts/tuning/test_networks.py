@@ -26,7 +26,7 @@ BUDGET = Budget(steps=40, eval_every=10, patience=3, warm_up=10, hidden=4, rungs
 ROOT = Path(__file__).parents[3]
 
 
-def biased_view(n=240, seed=0):
+def biased_view(n=480, seed=0):
     """Two groups of unequal base rates; the group is a feature."""
     generator = np.random.Generator(np.random.PCG64(seed))
     groups = np.arange(n) % 2

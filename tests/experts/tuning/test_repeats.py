@@ -8,6 +8,7 @@ import torch
 
 from experts.graph.network import GraphNetwork
 from experts.graph.settings import GraphSettings
+from experts.networks.lanes import LaneParameters
 from experts.networks.network import MLP
 from experts.networks.trainer import Budget
 from experts.networks.twin import train_fixed, twin
@@ -91,13 +92,28 @@ def test_a_repeat_that_fails_says_which(view, tuning):
         repeat(view, wild, SEEDS)
 
 
-def test_probabilities_of_all_completed_trials(view, tuning):
+def test_every_started_trial_answers_at_the_place_of_its_number(view, tuning):
+    """Also the trials that halving stopped: with the checkpoint that their metrics are of."""
     rows = view.split.validation
     found = trial_probabilities(view, tuning, rows)
-    done = [row for row in tuning.trials if row["state"] == "COMPLETE"]
-    assert found.shape == (len(done), len(rows))
+    assert "PRUNED" in {row["state"] for row in tuning.trials}
+    assert [row["number"] for row in tuning.trials] == list(range(6)) and found.shape == (6, len(rows))
     values = point_values(found, view.labels[rows], view.groups[rows], 2)
-    for place, row in enumerate(done):
-        assert math.isclose(float(values["fair_res@1"][place]), row["objective"], rel_tol=1e-5, abs_tol=1e-6)
-    best = [row["number"] for row in done].index(tuning.best_trial)
-    torch.testing.assert_close(found[best], torch.sigmoid(tuning.expert.logits(view, rows)), atol=1e-6, rtol=1e-5)
+    for row in tuning.trials:
+        value = float(values["fair_res@1"][row["number"]])
+        assert math.isclose(value, row["objective"], rel_tol=1e-5, abs_tol=1e-6)
+    best = found[tuning.best_trial]
+    torch.testing.assert_close(best, torch.sigmoid(tuning.expert.logits(view, rows)), atol=1e-6, rtol=1e-5)
+
+
+def test_a_trial_that_failed_is_a_row_of_nan(view, tmp_path):
+
+    tuned = tune(view, "utility", seed=1, folder=tmp_path, budget=BUDGET, trials=3, batch=3, space="wide", network=MLP)
+    failed = dataclasses.replace(
+        tuned, trials=[{**row, "state": "FAIL"} if row["number"] == 1 else row for row in tuned.trials],
+        candidates=LaneParameters(tuned.candidates.theta[[0, 2]], tuned.candidates.n_features, BUDGET.hidden),
+    )  # fmt: skip
+    rows = view.split.test
+    found, every = trial_probabilities(view, failed, rows), trial_probabilities(view, tuned, rows)
+    assert bool(found[1].isnan().all())
+    torch.testing.assert_close(found[[0, 2]], every[[0, 2]])

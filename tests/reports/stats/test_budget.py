@@ -49,6 +49,17 @@ def test_more_trials_never_hurt_where_validation_is_test():
     assert curve[0] == pytest.approx(values.mean())
 
 
+def test_what_halving_stopped_was_started_and_counts(small):
+    """Four trials were started, two ran to their end: the curve is of four, and a stopped one may be the best."""
+    scores, method = next(iter(small.scenarios)), small.methods[0]
+    rows = pd.DataFrame(made_trials(("german",), (method.id,), 1))
+    rows = rows.iloc[:4].assign(trial=range(4), state=["ok", "pruned", "ok", "pruned"])
+    rows = rows.assign(utility_validation=[0.6, 0.7, 0.5, 0.4], utility_test=[0.60, 0.65, 0.50, 0.45])
+    (curve,) = budget(rows, [method], [scores]).curves[scores.name]
+    assert curve.trials == 4
+    assert curve.at(1).mean == pytest.approx(0.55) and curve.at(4).mean == pytest.approx(0.65)
+
+
 def test_nothing_usable_is_nothing_known():
     assert np.isnan(best_of(np.full(3, math.nan), np.full(3, math.nan), np.zeros(3, dtype=bool))).all()
 
