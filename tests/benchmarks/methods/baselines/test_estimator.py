@@ -278,7 +278,7 @@ def says(numbers: Any) -> Any:
 
 
 def test_a_probability_outside_by_rounding_is_1_and_by_more_is_told() -> None:
-    expert = fit_estimator(says(np.float32([1.0000001, 0.25])), VIEW, 3, name="own")
+    expert = fit_estimator(says(np.array([1.0000001, 0.25], dtype=np.float32)), VIEW, 3, name="own")
     assert expert.logits(VIEW, TEST[:2]).tolist() == pytest.approx([30.0, np.log(1 / 3)])
     expert = fit_estimator(says([1.2, 0.5]), VIEW, 3, name="mine")
     with pytest.raises(EstimatorError, match=r"mine: predict_proba gave 5 of 10 rows .* such as 1\.2: they are no"):
