@@ -16,8 +16,9 @@ def collect_evidence(expert: Expert, view: TaskView, rows: Tensor) -> Evidence:
     """All that the fixed metrics need to know of an expert on rows [r], in the order of ``rows``.
 
     Probabilities, signed attributions by source column, probabilities with each row's own most important column
-    (largest absolute attribution, the first of equals) set to unknown, and, where the sensitive columns are
-    features, probabilities with every row moved to each group.
+    (largest absolute attribution, the first of equals) set to unknown, and probabilities with every row moved to each
+    group, where the group can matter: the sensitive columns are features, or the expert is told the group (it says so
+    by ``knows_group``).
     """
     chunks = torch.split(rows, CHUNK_ROWS)
     attributions = torch.cat([expert.attributions(view, part).detach() for part in chunks])
@@ -50,8 +51,9 @@ def _probability(expert: Expert, view: TaskView, rows: Tensor, keep: Tensor | No
 
 
 def _counterfactual(expert: Expert, view: TaskView, rows: Tensor) -> Tensor | None:
-    """[r, g] probabilities after the sensitive columns were set to those of each group; None without a flip."""
-    if view.flip is None:
+    """[r, g] probabilities after every row was moved to each group; None where the expert cannot see the group."""
+    if view.flip is None and not getattr(expert, "knows_group", False):
         return None
-    moved = (view.moved_to(group) for group in range(len(view.flip.values)))
+    move = view.in_group if view.flip is None else view.moved_to
+    moved = (move(group) for group in range(len(view.group_names)))
     return torch.stack([_probability(expert, other, rows) for other in moved], dim=1)

@@ -37,7 +37,7 @@ def _procedural(
 _CFA = "Zhao, Wang, Derr, 'Fairness and explainability: bridging the gap towards fair model explanations', AAAI 2023"
 _MASKED = "needs probabilities with the top column masked, and 1/0.2 rows per group"
 _ATTRIBUTIONS = "needs attributions, and rows in two groups"
-_FLIPPED = "needs counterfactual probabilities: the sensitive columns are features"
+_FLIPPED = "needs counterfactual probabilities: the sensitive columns are features, or the method is told the group"
 
 _SPECS = (
     _utility(

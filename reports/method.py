@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.methods import MethodRow
 from reports.names import INK, KINDS, PALETTE, READS, section_of
@@ -68,6 +68,22 @@ class Method:
         return self.row.secondary
 
 
+KNOWS_GROUP = " (G)"
+"""Behind the name of a method that must know the group of a row, in every table, figure and file."""
+
+KNOWS_GROUP_WORDS = (
+    "(G): must know the group of a row in order to decide about it, whether or not the group is among the features. "
+    "That may not be allowed where you work."
+)
+
+
+def marked(row: MethodRow) -> MethodRow:
+    """The record with the mark in its name, if it must know the group."""
+    if not row.sensitive_at_prediction or row.label.endswith(KNOWS_GROUP):
+        return row
+    return replace(row, label=row.label + KNOWS_GROUP)
+
+
 def colour_of(row: MethodRow) -> str:
     """Colour of a method or an expert; ink for a word that the palette does not have."""
     return PALETTE.get(row.colour, INK)
@@ -82,7 +98,7 @@ def methods_of(tables: Tables) -> tuple[Method, ...]:
     found = []
     for number, method in enumerate(_in_suite_order(tables), start=1):
         role, family = known.get(method, ("", ""))
-        row = tables.methods.get(method) or _unnamed(method, role, family, infos.get(method, {}))
+        row = marked(tables.methods.get(method) or _unnamed(method, role, family, infos.get(method, {})))
         found.append(Method(row, number, role, family))
     return tuple(found)
 
@@ -113,7 +129,7 @@ def rows_of(tables: Tables, methods: Iterable[Method]) -> dict[str, MethodRow]:
     ReportError
         If a record names a kind, or a way of reading rows, that pages do not know.
     """
-    rows = {**tables.methods, **{method.id: method.row for method in methods}}
+    rows = {**{id: marked(row) for id, row in tables.methods.items()}, **{method.id: method.row for method in methods}}
     for row in rows.values():
         for what, word, known in (("kind", row.kind, KINDS), ("reads", row.reads, READS)):
             if word not in known:

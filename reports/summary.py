@@ -49,6 +49,18 @@ class Report:
     named: bool = True
     """Whether the run wrote records of its methods; without them they are called by their ids."""
 
+    @property
+    def failed(self) -> list[tuple[str, str]]:
+        """(who, why): each reason once, with the jobs and methods that failed for it."""
+        by_reason: dict[str, dict[str, list[str]]] = {}
+        for f in self.failures:
+            reason = f["error"].strip().splitlines()[-1]
+            by_reason.setdefault(reason, {}).setdefault(f["job"], []).append(f"{f['method']} (seed {f['seed']})")
+        return [
+            ("; ".join(f"{job}: {', '.join(methods)}" for job, methods in jobs.items()), reason)
+            for reason, jobs in by_reason.items()
+        ]
+
     def row(self, id: str) -> MethodRow:
         """Record of a method or an expert."""
         return row_in(self.rows, id)

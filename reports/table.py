@@ -88,7 +88,8 @@ gap). ``variant`` is "plain" (the best of the method's own trained configuration
 model with group thresholds, see :mod:`metrics.thresholds`). ``estimate`` is the value on test rows, ``validation`` on
 validation rows; ``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@1, fair_res@1, worst_acc@1 and
 ``limit`` (the allowed gap itself). ``status`` is the same for all rows of a (variant, level): "ok", or "imputed" where
-nothing reaches the level on validation rows and the constant predictor stands in.
+nothing reaches the level on validation rows and the constant predictor stands in. A cell whose validation rows cannot
+tell any gap has no rows here.
 
 ``trials`` holds, per cell of seed 0 of a tuned method, every started configuration under its number in the study;
 ``state`` is "ok", "pruned" (stopped by halving: its numbers are those of the best checkpoint that it had), "constant"

@@ -123,6 +123,13 @@ class TaskView:
             frame[name] = constant(self.frame[name], value)
         return dataclasses.replace(self, features=features, frame=frame, groups=torch.full_like(self.groups, group))
 
+    def in_group(self, group: int) -> Self:
+        """The same rows as members of a group; features and raw columns stay as they are.
+
+        What changes for a method that is told the group of a row where the group is no feature.
+        """
+        return dataclasses.replace(self, groups=torch.full_like(self.groups, group))
+
     def text(self, rows: Tensor, keep: Tensor | None = None) -> list[str]:
         """Rows as sentences; ``keep`` [r, columns] bool, a column not kept is written as unknown."""
         return sentences(self, rows, keep)

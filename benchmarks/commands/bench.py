@@ -95,7 +95,8 @@ def bench(
     for page in summary.pages:
         if page.parent == folder:
             console.print(f"written: {page}", soft_wrap=True)
-    console.print(f"tables as CSV and LaTeX: {folder / 'tables'}", soft_wrap=True)
+    if summary.pages:
+        console.print(f"tables as CSV and LaTeX: {folder / 'tables'}", soft_wrap=True)
     console.print("Browse every run with: fairmoe ui", highlight=False)
     if not summary.ok:
         failed = f"{len(summary.failures)} cells failed"

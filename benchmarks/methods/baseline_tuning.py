@@ -15,7 +15,7 @@ from experts.expert import Role
 from experts.scores import OUTCOME_METRICS, SCORES
 from experts.tuning.sampler import batch_sampler
 from experts.tuning.trial_store import Row
-from experts.tuning.trials import EPSILON, UTILITY, choose, direction_of, quiet_optuna, tell_trial, trial_row
+from experts.tuning.trials import EPSILON, UTILITY, choose, direction_of, lacks, quiet_optuna, tell_trial, trial_row
 from foundation.seeding import derive_seed
 from metrics.points import point_values, rarer_share
 
@@ -115,7 +115,7 @@ def tune_baseline(
             experts.append(expert)
             if progress is not None:
                 progress(number + 1, trials)
-    best, note = choose(rows, role, floor if baseline.fair else None)
+    best, note = choose(rows, role, floor if baseline.fair else None, lacks(view, role))
     feasible = bool(best["feasible"])
     if baseline.fair and not feasible:
         best, note = _within_own_reach(rows, role, best, floor, epsilon)

@@ -1,7 +1,8 @@
 """Any fitted scikit-learn-like estimator as an expert: margins, masking, attributions.
 
-An estimator has ``fit(X, y)`` and one of ``decision_function``, ``predict_proba`` and ``predict``. Methods that have a
-parameter ``sensitive_features`` get the name of each row's group.
+An estimator has ``fit(X, y)`` and one of ``predict_proba``, ``decision_function`` and ``predict``. Methods that have a
+parameter ``sensitive_features`` get the name of each row's group. What estimators run is code of users: see
+:mod:`benchmarks.methods.user_code`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 from scipy.special import logit
 from torch import Tensor
 
+from benchmarks.methods.process_state import NOTHING, Changes
+from benchmarks.methods.user_code import EstimatorError, user_code
 from foundation.files import write_json
 from metrics.explainers.shapley import shapley_columns
 from tasks.task import TaskView
@@ -27,12 +30,10 @@ Answer = Literal["_pmf_predict", "decision_function", "predict_proba", "predict"
 
 CLIP = 30.0
 """Largest margin of a probability: of 1 - 1e-13, and of a hard decision for class 1."""
+ROUNDING = 1e-6
+"""How far outside [0, 1] a probability may lie by rounding, such as 1.0000001 in single precision: it is clipped."""
 AGREEMENT = 0.999
 """Share of training rows on which the sign of a score must be the estimator's own decision."""
-
-
-class EstimatorError(ValueError):
-    """An estimator that cannot be fitted or asked as it is."""
 
 
 def margin_of(probability: Any) -> Tensor:
@@ -91,6 +92,8 @@ class EstimatorExpert:
         labels of ``predict`` become ±30.
     name : str
         Of the method, for what is saved and what errors say.
+    state : mapping
+        What its code left of the process (:mod:`benchmarks.methods.process_state`): it finds that again when asked.
     """
 
     model: Any
@@ -102,10 +105,17 @@ class EstimatorExpert:
     role: str = "baseline"
     explainer: str = "shapley_sampling"
     parameter_count: int = 0  # not known of estimators in general
+    state: Changes = field(default_factory=dict)
+
+    @property
+    def knows_group(self) -> bool:
+        """Whether it is told the group of a row when it decides."""
+        return takes_groups(getattr(self.model, self.answer))
 
     def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         """[r] margin of class 1; what the estimator says is not repaired, so nan stays nan."""
-        return _ask(self.model, self.answer, encoded(task, rows, keep), group_names_of(task, rows), self.name)
+        asked = _Asked(self.model, self.name, self.seed, self.state)
+        return asked.margins(self.answer, encoded(task, rows, keep), group_names_of(task, rows))
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, columns] sampled Shapley values."""
@@ -118,7 +128,7 @@ class EstimatorExpert:
 
 
 def fit_estimator(
-    factory: Callable[[], Any], view: TaskView, seed: int, *, name: str, family: str = "own"
+    factory: Callable[[], Any], view: TaskView, seed: int, *, name: str, family: str = "own", state: Changes = NOTHING
 ) -> EstimatorExpert:
     """Fit a scikit-learn-like estimator on the training rows.
 
@@ -132,21 +142,31 @@ def fit_estimator(
         Of the method, for errors.
     family : str
         What the model is.
+    state : mapping
+        What its code left of the process before.
 
     Returns
     -------
     EstimatorExpert
-        Asked by the first of ``_pmf_predict``, ``decision_function``, ``predict_proba`` and ``predict`` that it has
+        Asked by the first of ``_pmf_predict``, ``predict_proba``, ``decision_function`` and ``predict`` that it has
         and that decides as ``predict`` does (on 99.9 % of the training rows), so that a decision threshold other than
-        ½, or a decision function that does not change sign at the decision, is not lost. ``_pmf_predict`` is not
-        compared: its decisions are random.
+        ½, or a decision function that does not change sign at the decision, is not lost. Two are not compared:
+        ``_pmf_predict``, whose decisions are random, and a ``predict_proba`` of a class that inherits its ``predict``,
+        which knows nothing of it.
 
     Raises
     ------
     EstimatorError
         If the factory returns no estimator, or one that cannot be asked.
     """
-    model = factory()
+    with user_code(name, "fit", state, seed) as left:
+        model = _fitted(factory(), view, seed, name)
+        settings = _settings(model)
+    answer = _answer(_Asked(model, name, seed, left), view)
+    return EstimatorExpert(model, answer, name, seed, family, settings, state=left)
+
+
+def _fitted(model: Any, view: TaskView, seed: int, name: str) -> Any:
     if not callable(getattr(model, "fit", None)):
         raise EstimatorError(
             f"{name} returned {type(model).__name__}, which has no fit(X, y). Return an unfitted estimator like those "
@@ -157,8 +177,7 @@ def fit_estimator(
     groups = group_names_of(view, train)
     further = {"sensitive_features": groups} if takes_groups(model.fit) else {}
     fitted = model.fit(_numbers(encoded(view, train)), view.labels[train].numpy(), **further)
-    model = model if fitted is None else fitted
-    return EstimatorExpert(model, _answer(model, view, name), name, seed, family, _settings(model))
+    return model if fitted is None else fitted
 
 
 def _seed(model: Any, seed: int) -> None:
@@ -173,43 +192,81 @@ def _settings(model: Any) -> dict[str, str]:
     return {key: repr(value) for key, value in model.get_params().items()} if hasattr(model, "get_params") else {}
 
 
-def _answer(model: Any, view: TaskView, name: str) -> Answer:
+@dataclass(frozen=True)
+class _Asked:
+    """A fitted model that is asked: its methods run in the state that its code left."""
+
+    model: Any
+    name: str
+    seed: int
+    state: Changes
+
+    def margins(self, answer: Answer, features: Tensor, groups: npt.NDArray[np.str_]) -> Tensor:
+        """[r] float32 margins, by one of its methods."""
+        method = getattr(self.model, answer)
+        further = {"sensitive_features": groups} if takes_groups(method) else {}
+        with user_code(self.name, answer, self.state, self.seed):
+            said = _plain(method(_numbers(features), **further))
+        if answer == "predict":
+            return _hard(said, len(features), self.name)
+        column = _positive(said, len(features), self.model, answer, self.name)
+        if answer == "decision_function":
+            return torch.from_numpy(column).float()
+        return margin_of(_probabilities(column, answer, self.name))
+
+
+def _answer(asked: _Asked, view: TaskView) -> Answer:
     """The method to ask."""
+    model, name = asked.model, asked.name
     if hasattr(model, "_pmf_predict"):
         return "_pmf_predict"
-    soft: list[Answer] = ["decision_function", "predict_proba"]
+    soft: list[Answer] = ["predict_proba", "decision_function"]
     known = [method for method in soft if callable(getattr(model, method, None))]
     if not callable(getattr(model, "predict", None)):
         if known:
             return known[0]
         raise EstimatorError(
-            f"{name} made a {type(model).__name__} with neither decision_function, predict_proba nor predict; give it "
+            f"{name} made a {type(model).__name__} with neither predict_proba, decision_function nor predict; give it "
             "one of them."
         )
+    if known and _inherits_predict(model, known[0]):
+        return known[0]
     train = view.split.train
     features, groups = encoded(view, train), group_names_of(view, train)
-    decided = _ask(model, "predict", features, groups, name) > 0
+    decided = asked.margins("predict", features, groups) > 0
     for method in known:
-        scores = _ask(model, method, features, groups, name)
-        agree = ((scores > 0) == decided)[~scores.isnan()]  # nan is for scoring to report, not a reason to look away
-        if len(agree) == 0 or float(agree.double().mean()) >= AGREEMENT:
-            return method
+        scores = asked.margins(method, features, groups)
+        agree = (scores > 0) == decided
+        if bool(scores.isnan().any()) or float(agree.double().mean()) >= AGREEMENT:
+            return method  # nan is for scoring to report, not a reason to look away
     return "predict"
 
 
-def _ask(model: Any, answer: Answer, features: Tensor, groups: npt.NDArray[np.str_], name: str) -> Tensor:
-    """[r] float32 margins."""
-    method = getattr(model, answer)
-    further = {"sensitive_features": groups} if takes_groups(method) else {}
-    said = np.asarray(method(_numbers(features), **further))
-    if answer == "predict":
-        return _hard(said, len(features), name)
-    column = _positive(said, len(features), model, answer, name)
-    return torch.from_numpy(column).float() if answer == "decision_function" else margin_of(column)
+def _inherits_predict(model: Any, method: Answer) -> bool:
+    """Whether a class defines the method and a base of it ``predict``, which then decides by something else."""
+    owners = [next((i for i, c in enumerate(type(model).__mro__) if m in vars(c)), None) for m in (method, "predict")]
+    return method == "predict_proba" and None not in owners and owners[0] < owners[1]  # type: ignore[operator]
+
+
+def _plain(said: Any) -> npt.NDArray[Any]:
+    """What was said as an array; a tensor may have a gradient."""
+    return said.detach().cpu().numpy() if isinstance(said, Tensor) else np.asarray(said)
+
+
+def _probabilities(column: Floats, answer: str, name: str) -> Floats:
+    """[r] within [0, 1]; what lies outside by more than rounding is told, and nan stays nan."""
+    outside = (column < -ROUNDING) | (column > 1 + ROUNDING)
+    if outside.any():
+        raise EstimatorError(
+            f"{name}: {answer} gave {int(outside.sum())} of {len(column)} rows numbers outside [0, 1], such as "
+            f"{float(column[outside][0]):.9g}: they are no probabilities. Return those of class 1, or name the method "
+            "decision_function."
+        )
+    return np.clip(column, 0, 1)
 
 
 def _hard(said: npt.NDArray[Any], rows: int, name: str) -> Tensor:
-    values = said.reshape(-1).astype(np.float64)
+    values = _as_numbers(said.reshape(-1), "predict", name)
     if len(values) != rows or not np.isin(values[~np.isnan(values)], (0, 1)).all():
         raise EstimatorError(
             f"{name}: predict returned shape {said.shape} with values such as {said.reshape(-1)[:3].tolist()} for "
@@ -220,7 +277,7 @@ def _hard(said: npt.NDArray[Any], rows: int, name: str) -> Tensor:
 
 def _positive(said: npt.NDArray[Any], rows: int, model: Any, answer: str, name: str) -> Floats:
     """[r] the numbers of class 1 among what was said: [r], [r, 1], or a column per class."""
-    classes = [int(c) for c in getattr(model, "classes_", (0, 1))]
+    classes = _classes(model, name)
     if said.shape == (rows, 2) and len(classes) == 2:
         said = said[:, classes.index(1)]
     elif answer == "predict_proba" and said.shape == (rows, 1) and len(classes) == 1:
@@ -230,8 +287,28 @@ def _positive(said: npt.NDArray[Any], rows: int, model: Any, answer: str, name: 
             f"{name}: {answer} returned shape {said.shape} for {rows} rows; it must return one number per row, or one "
             "per row and class."
         )
-    column: Floats = said.reshape(-1).astype(np.float64)
-    return column
+    return _as_numbers(said.reshape(-1), answer, name)
+
+
+def _as_numbers(values: npt.NDArray[Any], answer: str, name: str) -> Floats:
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError):
+        raise EstimatorError(
+            f"{name}: {answer} returned values such as {values[:3].tolist()}, which are no numbers. The labels that "
+            "fit gets are 0 and 1: return these, or their probabilities."
+        ) from None
+
+
+def _classes(model: Any, name: str) -> list[int]:
+    """The labels of a model's columns."""
+    classes = list(getattr(model, "classes_", (0, 1)))
+    if not all(c in (0, 1) for c in classes):
+        raise EstimatorError(
+            f"{name}: its classes_ are {[str(c) for c in classes]}, but the labels that fit gets are 0 and 1. Give the "
+            "model these labels as they are, so that it is known which column is that of class 1."
+        )
+    return [int(c) for c in classes]
 
 
 def _numbers(features: Tensor) -> Floats:

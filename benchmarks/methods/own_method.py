@@ -13,12 +13,15 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.process_state import Changes
+from benchmarks.methods.user_code import EstimatorError, user_code
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -108,8 +111,9 @@ def load_own(name: str) -> Baseline:
     """
     factory = _factory(name)
     space = _space(name, factory)
-    estimator = _call(name, factory, _first(space))
-    _check(name, estimator)
+    with _guarded(name, "its function"):
+        estimator = _call(name, factory, _first(space))
+        _check(name, estimator)
     return Baseline(
         label=str(getattr(factory, "label", own_id(name))),
         about=str(getattr(factory, "about", "") or _first_line(factory) or "a method of your own"),
@@ -138,9 +142,24 @@ def _source(name: str) -> bytes:
         raise OwnMethodError(f"There is no file {path} (asked for as the method {name!r}). {EXAMPLE}") from None
 
 
+@contextmanager
+def _guarded(name: str, what: str) -> Iterator[None]:
+    """Around code of the file, in the state that it left when it was imported."""
+    try:
+        with user_code(own_id(name), what, _imported(name)[1]):
+            yield
+    except EstimatorError as error:
+        raise OwnMethodError(str(error)) from error
+
+
+def _imported(name: str) -> tuple[ModuleType, Changes]:
+    """The executed file, and what it changed in the process."""
+    return _module(_parts(name)[0].expanduser().resolve(), own_hash(name))
+
+
 def _factory(name: str) -> Factory:
     path, wanted = _parts(name)
-    module = _module(path.expanduser().resolve(), own_hash(name))
+    module, _ = _imported(name)
     found = getattr(module, wanted, None)
     if not callable(found):
         known = [key for key, value in vars(module).items() if inspect.isfunction(value) or inspect.isclass(value)]
@@ -154,8 +173,11 @@ def _factory(name: str) -> Factory:
 
 
 @cache
-def _module(path: Path, digest: str) -> ModuleType:
-    """The executed file; run once per process and content, however many methods are in it."""
+def _module(path: Path, digest: str) -> tuple[ModuleType, Changes]:
+    """The executed file; run once per process and content, however many methods are in it.
+
+    It runs as if it were started alone, without arguments.
+    """
     title = f"fairmoe_own_{path.stem}_{digest[:12]}"
     spec = importlib.util.spec_from_file_location(title, path)
     assert spec is not None and spec.loader is not None  # a path that ends in .py always has a loader
@@ -164,11 +186,12 @@ def _module(path: Path, digest: str) -> ModuleType:
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # the files beside it, as if it were run; behind everything that is installed
     try:
-        spec.loader.exec_module(module)
+        with user_code(path.name, "the import", {"arguments": [str(path)]}, seed=0) as left:
+            spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[title]
         raise OwnMethodError(_told(path, f"{path} cannot be imported", error)) from error
-    return module
+    return module, left
 
 
 def _space(name: str, factory: Factory) -> Mapping[str, BaseDistribution]:
@@ -232,7 +255,8 @@ def _takes_sensitive(estimator: Any) -> bool:
 def _fit(name: str, factory: Factory, view: TaskView, params: Params, seed: int) -> Expert:
     from benchmarks.methods.estimator_expert import fit_estimator
 
-    return fit_estimator(lambda: _call(name, factory, params), view, seed, name=own_id(name))
+    make = partial(_call, name, factory, params)
+    return fit_estimator(make, view, seed, name=own_id(name), state=_imported(name)[1])
 
 
 def _first_line(factory: Factory) -> str:
@@ -242,6 +266,8 @@ def _first_line(factory: Factory) -> str:
 
 def _told(path: Path, what: str, error: Exception) -> str:
     """A paragraph with the error of the user's code, and the last line of the file that it passed through."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]
+    cause = error.__cause__ if isinstance(error, EstimatorError) and error.__cause__ is not None else error
+    lines = [f.lineno for f in traceback.extract_tb(cause.__traceback__) if Path(f.filename).name == path.name]
     where = f" ({path.name}, line {lines[-1]})" if lines else ""
-    return f"{what}: {type(error).__name__}: {error}{where}. Mend the file and run again."
+    said = str(error).removesuffix(".") if cause is not error else f"{type(error).__name__}: {error}"
+    return f"{what}: {said}{where}. Mend the file and run again."

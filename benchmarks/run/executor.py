@@ -56,7 +56,9 @@ def attempt(job: Job, folder: Path, notify: Notify) -> Outcome:
 
     try:
         return Outcome(job, failures=tuple(run_job(job, folder, notify)))
-    except Exception:  # noqa: BLE001 - the boundary: one failed job must not end the others, and is reported
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException:  # noqa: BLE001 - the boundary: one failed job must not end the others, and is reported
         return Outcome(job, traceback.format_exc())
 
 

@@ -108,8 +108,9 @@ def level_rows(
         variant, level, metric, estimate (test rows), validation, status. "plain": the highest validation utility
         among the chosen model and the trained configurations whose validation gap keeps the limit and that are not
         nearly constant; of equals the chosen model. "thresholds": the chosen model with
-        :func:`metrics.thresholds.fit_thresholds`. Where nothing keeps the limit (or the gap is not estimable), the
-        constant predictor stands in, with the status "imputed".
+        :func:`metrics.thresholds.fit_thresholds`. Where nothing keeps the limit, the constant predictor stands in, with
+        the status "imputed". Empty where the validation rows cannot give any prediction a utility or a gap: nothing is
+        known of who keeps a level then.
     """
     allowed = limits(unmitigated)
     parts = _Part.of(task, task.split.validation), _Part.of(task, task.split.test)
@@ -118,6 +119,8 @@ def level_rows(
         "thresholds": _thresholded(chosen_validation, chosen_test, parts, allowed),
     }
     constant = _constant(task, parts)
+    if any(bool(value.isnan()) for value in parts[0].values(constant.validation[None], (UTILITY, GAP)).values()):
+        return []
     rows: list[dict[str, Any]] = []
     for variant, found in choices.items():
         for level, choice in found.items():

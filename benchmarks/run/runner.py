@@ -92,11 +92,18 @@ def _run(
     _run_jobs(todo, output, workers, console, summary)
     _track(jobs, output, console, summary)
     collect(suite, jobs, output, summary)
+    if not finished_cells(jobs, output):
+        console.print("No cell is finished, so there is nothing to show and no page is written.")
+        return summary
     for lost in summary.lost:
         console.print(
-            f"[bold yellow]WITHOUT[/] {lost['task']} split {lost['split']} {lost['method']} (seed {lost['seed']}): its "
-            f"scores are there, its {lost['step']} failed ({lost['reason']}). To try again, delete the cell folder "
-            f"{lost['cell']} under {output / 'jobs'} and run the same command.",
+            styled(
+                "WITHOUT",
+                "bold yellow",
+                f" {lost['task']} split {lost['split']} {lost['method']} (seed {lost['seed']}): its scores are there, "
+                f"its {lost['step']} failed ({lost['reason']}). To try again, delete the cell folder {lost['cell']} under "
+                f"{output / 'jobs'} and run the same command.",
+            ),
             soft_wrap=True,
         )
     from reports.build import write_report
@@ -127,16 +134,26 @@ def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]
 def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, summary: RunSummary) -> None:
     if not todo:
         return
-    executor = make_executor(min(workers, len(todo)))
+    executor, told = make_executor(min(workers, len(todo))), set[tuple[str, str]]()
     with show_progress(len(todo), console) as progress:
         for outcome in executor.run(todo, output / "jobs", progress.notify):
             failures = cell_failures(outcome, output)
             progress.finish(outcome.job.name, bool(failures))
             summary.failures += failures
-            for failure in failures:
-                what = f"{failure['job']} {failure['method']} (seed {failure['seed']})"
-                reason = failure["error"].strip().splitlines()[-1]
-                console.print(styled("FAILED", "bold red", f" {what}: {reason}"), soft_wrap=True)
+            for who, reason in reasons_of(failures, len(outcome.job.cells())):
+                again = (outcome.job.title, reason) in told
+                told.add((outcome.job.title, reason))
+                said = "the same as above" if again else reason
+                console.print(styled("FAILED", "bold red", f" {outcome.job.name} {who}: {said}"), soft_wrap=True)
+
+
+def reasons_of(failures: list[dict[str, Any]], cells: int) -> list[tuple[str, str]]:
+    """(who, reason) of the failures of a job: each reason once, with all that failed for it."""
+    by_reason: dict[str, list[str]] = {}
+    for failure in failures:
+        reason = failure["error"].strip().splitlines()[-1]
+        by_reason.setdefault(reason, []).append(f"{failure['method']} (seed {failure['seed']})")
+    return [(f"all {cells} cells" if 1 < len(who) == cells else ", ".join(who), why) for why, who in by_reason.items()]
 
 
 def cell_failures(outcome: Outcome, output: Path) -> list[dict[str, Any]]:

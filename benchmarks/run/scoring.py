@@ -6,7 +6,7 @@ import datetime
 import math
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cells.cell import Cell, Row, predictions_frame
+from benchmarks.methods.process_state import kept_state
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
 from benchmarks.run.failure import Failure
@@ -24,6 +25,7 @@ from benchmarks.run.stages.maker import Maker
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from experts.networks.mlp import MLPExpert
+from foundation.discovery import plugin_folders
 from foundation.files import atomic_path
 from foundation.seeding import derive_seed
 from metrics.evidence import Evidence
@@ -41,10 +43,16 @@ REPEATED = (200, 100)
 
 @contextmanager
 def recorded(failures: list[Failure], method: str, repeat: int) -> Iterator[None]:
-    """Turn an error of one method into a failure on record."""
+    """Turn an error of one method into a failure on record; only a ``KeyboardInterrupt`` ends the run.
+
+    Code from plug-in folders changes nothing of the process for the methods behind it; that of own methods never does.
+    """
     try:
-        yield
-    except Exception:  # noqa: BLE001 - the boundary between methods: whatever one raises is recorded and shown
+        with kept_state() if plugin_folders() else nullcontext():
+            yield
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException:  # noqa: BLE001 - the boundary between methods: whatever one raises is recorded and shown
         failures.append(Failure(method, repeat, traceback.format_exc()))
 
 
@@ -131,14 +139,19 @@ def checked(evidence: Evidence) -> Evidence:
     Raises
     ------
     ValueError
-        If a prediction is not a probability.
+        If a prediction is not a probability, be it of a row as it is, with a column unknown, or of another group.
     """
-    bad = ~((evidence.probability >= 0) & (evidence.probability <= 1))
-    if bool(bad.any()):
-        raise ValueError(
-            f"{int(bad.sum())} of {len(bad)} predictions are not probabilities (the first is "
-            f"{float(evidence.probability[bad][0])}); the method diverged or returns something else."
-        )
+    altered = {"": evidence.probability, " with a column unknown": evidence.masked}
+    altered[" in another group"] = evidence.counterfactual
+    for where, probability in altered.items():
+        if probability is None:
+            continue
+        bad = ~((probability >= 0) & (probability <= 1))
+        if bool(bad.any()):
+            raise ValueError(
+                f"{int(bad.sum())} of {bad.numel()} predictions are not probabilities{where} (the first is "
+                f"{float(probability[bad][0])}); the method diverged or returns something else."
+            )
     return evidence
 
 

@@ -27,6 +27,7 @@ from experts.tuning.trials import (
     choose,
     direction_of,
     floor_of,
+    lacks,
     pareto_front,
     quiet_optuna,
     role_named,
@@ -233,7 +234,7 @@ def _train(subject: Subject[T], asked: Asked, progress: Progress | None) -> tupl
 
 def _conclude(subject: Subject[T], store: TrialStore, seed: int) -> T:
     plan, rows = subject.plan, store.rows[seed]
-    best, note = choose(rows, plan.role, plan.floor)
+    best, note = choose(rows, plan.role, plan.floor, lacks(plan.view, plan.role))
     if note:
         log.warning("%s, %s role: %s", subject.owner, plan.role, note)
     choice = Choice(

@@ -23,6 +23,8 @@ from experts.tuning.sampler import batch_sampler
 from experts.tuning.trial_store import Direction, Row, TrialStore
 from foundation.seeding import derive_seed
 from metrics.points import DEGENERATE_SHARE
+from metrics.scarcity import scarcity
+from tasks.task import TaskView
 
 UTILITY = "utility@1"
 OBJECTIVE = SCORES
@@ -199,12 +201,22 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, str]:
+def lacks(view: TaskView, role: Role) -> str:
+    """What the validation rows lack for the role's score, such as "B has 0 positives"; empty if nothing."""
+    rows = view.split.validation
+    for gap in ("fair_res@1", "fair_proc@1") if role == "combined" else (OBJECTIVE[role],):
+        found = scarcity(gap, view.labels[rows], view.groups[rows], view.group_names)
+        if found:
+            return f"Among the {len(rows)} validation rows {found}, so {gap} cannot be estimated on them."
+    return ""
+
+
+def choose(rows: Sequence[Row], role: Role, floor: float | None, lack: str = "") -> tuple[Row, str]:
     """The trial to keep, and a note when it is not what was asked for.
 
     Utility role: the highest utility. Fair roles: the smallest gap (combined: the highest final@1) among completed
     trials that meet the constraints; if there are none, the highest utility, with a note. Ties go to the earlier
-    trial. Pruned trials were cut short and are not chosen.
+    trial. Pruned trials were cut short and are not chosen. ``lack`` is what :func:`lacks` says, for the error.
 
     Raises
     ------
@@ -214,9 +226,13 @@ def choose(rows: Sequence[Row], role: Role, floor: float | None) -> tuple[Row, s
     done = [row for row in rows if row["state"] == "COMPLETE"]
     if not done:
         reasons = "; ".join(sorted({row["reason"] for row in rows if row["reason"]})) or "none given"
+        remedy = (
+            f"{lack} Give more rows, merge small groups, or choose another sensitive attribute."
+            if lack
+            else "Check that the validation rows hold both classes and at least two groups, or give more trials."
+        )
         raise TuningError(
-            f"None of the {len(rows)} trials of the {role} role was completed (reasons: {reasons}). Check that the "
-            "validation rows hold both classes and at least two groups, or give more trials."
+            f"None of the {len(rows)} trials of the {role} role was completed (reasons: {reasons}). {remedy}"
         )
     feasible = [row for row in done if row["feasible"]]
     if role != "utility" and feasible:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from reports.explainers import code
 from reports.figures import svg
 from reports.figures.figure import Figure
 from reports.format import value_text
@@ -23,17 +24,21 @@ def strips(scenario: Scenario, metrics: Sequence[str], methods: Sequence[Method]
     """
     methods = scenario.methods if methods is None else methods
     width, top, step = 1180.0, 40.0, 19.0
-    left = max([168.0, *(6.6 * len(f"{m.number}  {m.label}") for m in scenario.methods)])
+    left = max([168.0, *(6.6 * len(_name(m)) for m in scenario.methods)])
     column = (width - left) / len(metrics)
     height = top + step * len(methods) + 22
-    parts = [
-        svg.text(left - 8, top + step * i + 13, f"{m.number}  {m.label}", "row", "end") for i, m in enumerate(methods)
-    ]
+    parts = [svg.text(left - 8, top + step * i + 13, _name(m), "row", "end") for i, m in enumerate(methods)]
     parts += [svg.line(0, top + step * i, width, top + step * i, "grid") for i in range(len(methods) + 1)]
     for k, metric in enumerate(metrics):
         parts.append(_strip(scenario, metric, methods, left + column * k, column, top, step))
     label = f"Procedural fairness on {scenario.name}, a column per metric, a row per method; a table follows."
     return svg.figure(width, height, label, parts)
+
+
+def _name(method: Method) -> str:
+    """Number, label, and how its reasons are found."""
+    how = code(method.row.explainer)
+    return f"{method.number}  {method.label}" + (f" · {how}" if how else "")
 
 
 def _strip(

@@ -17,7 +17,8 @@ class Best:
     """Who wins at a level of a task: chosen on validation rows among those that reach it, told with test values.
 
     ``tied``: others that reach the level and whose test utility is not surely lower (paired corrected test over
-    splits, Holm-corrected); ``eligible``: all that reach it.
+    splits, Holm-corrected); ``eligible``: all that reach it; ``unknown``: methods of the task of which nothing is known
+    at the level, because they failed: no evidence that nothing reaches it.
     """
 
     level: str
@@ -25,14 +26,19 @@ class Best:
     reached: Reached | None
     tied: tuple[Contender, ...]
     eligible: int
+    unknown: int = 0
 
 
-def best_at(level: str, found: Mapping[Id, Reached], contenders: Sequence[Contender]) -> Best:
-    """The winner at a level of a task; equal validation utility goes to plain before thresholds."""
+def best_at(level: str, found: Mapping[Id, Reached], contenders: Sequence[Contender], asked: Sequence[str]) -> Best:
+    """The winner at a level of a task; equal validation utility goes to plain before thresholds.
+
+    ``asked`` are the ids of the methods of the task, those that failed among them.
+    """
+    unknown = len(set(asked) - {method for method, _ in found})
     able = [c for c in contenders if c.id in found and found[c.id].feasible]
     able = [c for c in able if not np.isnan(found[c.id].validation).all()]
     if not able:
-        return Best(level, None, None, (), 0)
+        return Best(level, None, None, (), 0, unknown)
     best = max(able, key=lambda c: float(np.nanmean(found[c.id].validation)))
     others = [c for c in able if c is not best]
     tests = [corrected_interval(found[best.id].test - found[c.id].test) for c in others]
@@ -40,4 +46,4 @@ def best_at(level: str, found: Mapping[Id, Reached], contenders: Sequence[Conten
     tied = tuple(
         c for c, test, p in zip(others, tests, sure, strict=True) if not (p < 1 - CONFIDENCE and test.mean > 0)
     )
-    return Best(level, best, found[best.id], tied, len(able))
+    return Best(level, best, found[best.id], tied, len(able), unknown)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.method import Method, by_reading
+from reports.method import KNOWS_GROUP, Method, by_reading
 
 PLAIN, THRESHOLDS = "plain", "thresholds"
 VARIANTS = (PLAIN, THRESHOLDS)
@@ -33,8 +33,10 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """Name with its variant."""
-        return self.method.label + (" + thresholds" if self.variant == THRESHOLDS else "")
+        """Name with its variant; thresholds by group must know the group, whatever stands below them."""
+        if self.variant == PLAIN:
+            return self.method.label
+        return self.method.label.removesuffix(KNOWS_GROUP) + " + thresholds" + KNOWS_GROUP
 
 
 def contenders_of(methods: Iterable[Method], have: frozenset[Id]) -> tuple[Contender, ...]:

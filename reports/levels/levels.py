@@ -102,11 +102,12 @@ def levels(table: pd.DataFrame, methods: Sequence[Method], scenarios: Sequence[T
     contenders = contenders_of(methods, have)
     reference = next(iter(references_of(contenders)), None)
     values = {level: utilities(reached, level, contenders) for level in LEVELS}
+    asked = {s.name: [m.id for m in s.methods] for s in scenarios}
     return Levels(
         contenders=contenders,
         reached=reached,
         best={
-            task: tuple(best_at(level, found, contenders) for level, found in own.items())
+            task: tuple(best_at(level, found, contenders, asked[task]) for level, found in own.items())
             for task, own in reached.items()
         },
         reference=reference,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from reports.table import ReportError
 
@@ -70,6 +70,20 @@ class Row:
     values: Mapping[str, Printed]
 
 
+Side = Literal["below", "above", "between"]
+"""Where ours lies: below all checked values that it misses, above all, or between them."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why ours lies outside, on one side and within a range (of our mean, ×100): beyond it the words say nothing."""
+
+    text: str
+    side: Side
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Shipped:
     """Content of ``published.toml``."""
@@ -77,15 +91,15 @@ class Shipped:
     sources: Mapping[str, Source]
     rows: tuple[Row, ...]
     caveats: Mapping[str, tuple[str, ...]]
-    explanations: Mapping[tuple[str, str, str], str]
-    """(method, data set, metric) → why ours lies outside; metric "" for all of the method's."""
+    explanations: Mapping[tuple[str, str, str], tuple[Explanation, ...]]
+    """(method, data set, metric) → why ours lies outside, and where it may lie for that."""
     labels: Mapping[str, str]
     """Method → what it is called when a run does not hold it."""
 
-    def explanation(self, method: str, dataset: str, metric: str) -> str:
-        """The words for a cell: its own, else those for all metrics of the method; empty without any."""
-        general = self.explanations.get((method, dataset, ""), "")
-        return self.explanations.get((method, dataset, metric), general)
+    def explanation(self, cell: tuple[str, str, str], side: Side, ours: float) -> str:
+        """The words for a cell (method, data set, metric) whose mean lies there; empty without any that cover it."""
+        known = self.explanations.get(cell, ())
+        return next((e.text for e in known if e.side == side and e.low <= ours <= e.high), "")
 
 
 @cache
@@ -96,7 +110,7 @@ def load_published(path: Path = NUMBERS) -> Shipped:
     ------
     ReportError
         If a number is not "mean" or "mean±std", or a row names an unknown source or metric, or a source says the same
-        twice.
+        twice, or an explanation does not say of which cells, side and range it speaks.
     """
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     sources = {name: Source(id=name, **facts) for name, facts in data["sources"].items()}
@@ -108,13 +122,23 @@ def load_published(path: Path = NUMBERS) -> Shipped:
     caveats: dict[str, tuple[str, ...]] = {}
     for entry in data.get("caveats", ()):
         caveats[entry["dataset"]] = (*caveats.get(entry["dataset"], ()), entry["text"])
-    explanations = {
-        (method, entry["dataset"], metric): entry["text"]
-        for entry in data.get("explanations", ())
-        for method in entry["methods"]
-        for metric in entry.get("metrics", [""])
-    }
-    return Shipped(sources, rows, caveats, explanations, data.get("labels", {}))
+    return Shipped(sources, rows, caveats, _explanations(data, path), data.get("labels", {}))
+
+
+def _explanations(data: Mapping[str, Any], path: Path) -> dict[tuple[str, str, str], tuple[Explanation, ...]]:
+    found: dict[tuple[str, str, str], tuple[Explanation, ...]] = {}
+    for entry in data.get("explanations", ()):
+        for cell in entry.get("cells") or [{}]:
+            key = cell.get("method", ""), entry["dataset"], cell.get("metric", "")
+            low, high = cell.get("low", math.nan), cell.get("high", math.nan)
+            if key[2] not in METRICS or cell.get("side") not in get_args(Side) or not low <= high:
+                raise ReportError(
+                    f"{path.name}, explanation {entry['text'][:40]!r} of {entry['dataset']}: the cell {cell} does not "
+                    f"say what it explains. Write method, metric ({', '.join(METRICS)}), side "
+                    f"({', '.join(get_args(Side))}), and low ≤ high of our mean, ×100."
+                )
+            found[key] = (*found.get(key, ()), Explanation(entry["text"], cell["side"], low, high))
+    return found
 
 
 def _row(entry: Mapping[str, Any], sources: Mapping[str, Source], path: Path) -> Row:

@@ -9,6 +9,8 @@ The published numbers lie in ``published.toml`` (:mod:`reports.published.numbers
   is allowed on top.
 - A cell is *inside* when it is inside of at least one checked source. Sources that are quoted from memory are shown
   and decide nothing.
+- An explanation of a cell that is outside holds for the side and the range of our value that it names, and no further:
+  what lies elsewhere is unexplained.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Literal
 
 import pandas as pd
 
-from reports.published.numbers import METRICS, Printed, Row, Shipped, Source, load_published
+from reports.published.numbers import METRICS, Printed, Row, Shipped, Side, Source, load_published
 from reports.table import Tables
 
 PROTOCOL = "nifty"
@@ -184,9 +186,7 @@ def _board(dataset: str, rows: pd.DataFrame, methods: list[str], asked: int, shi
         for metric in METRICS:
             found = [(r.source, r.values[metric]) for r in said if r.method == method and metric in r.values]
             if found and len(own):
-                ours = _ours(own, metric, asked)
-                why = shipped.explanation(method, dataset, metric)
-                cells[method, metric] = _cell(dataset, method, metric, ours, found, why)
+                cells[method, metric] = _cell((method, dataset, metric), _ours(own, metric, asked), found, shipped)
     here = {method for method, _ in cells}
     used = {row.source for row in said}
     return Board(
@@ -205,10 +205,20 @@ def _ours(rows: pd.DataFrame, metric: str, asked: int) -> Ours:
     return Ours(float(values.mean()) if len(values) else math.nan, std, len(values), asked, constant)
 
 
-def _cell(dataset: str, method: str, metric: str, ours: Ours, found: list[tuple[Source, Printed]], why: str) -> Cell:
+def _cell(key: tuple[str, str, str], ours: Ours, found: Iterable[tuple[Source, Printed]], shipped: Shipped) -> Cell:
+    method, dataset, metric = key
     findings = tuple(judge(ours, source, printed) for source, printed in found)
     verdict = overall(findings, ours)
-    return Cell(dataset, method, metric, ours, findings, verdict, why if verdict == "outside" else "")
+    why = shipped.explanation(key, side_of(ours, findings), ours.mean) if verdict == "outside" else ""
+    return Cell(dataset, method, metric, ours, findings, verdict, why)
+
+
+def side_of(ours: Ours, findings: Iterable[Finding]) -> Side:
+    """On which side of the checked published values that it misses ours lies."""
+    missed = [f for f in findings if f.source.checked and f.verdict == "outside"]
+    if all(ours.mean < f.low for f in missed):
+        return "below"
+    return "above" if all(ours.mean > f.high for f in missed) else "between"
 
 
 def judge(ours: Ours, source: Source, printed: Printed) -> Finding:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.files import write_text
+from reports.explainers import WITH_REASONS, differ, mixed_words
 from reports.format import estimate_text, half_text, signed
 from reports.levels.contenders import THRESHOLDS
 from reports.names import DISPARITY, HEADLINE, OUTCOME, PROCEDURAL, UTILITY, metric_symbol
@@ -28,6 +29,7 @@ Value = str | int | float
 METHOD_COLUMNS = (
     "task", "method", "label", "family", "metric", "mean", "low", "high", "sampling_low", "sampling_high", "null_p95",
     "splits", "splits_asked", "status", "reason", "smallest_group", "smallest_group_rows", "smallest_group_positives",
+    "reasons_by", "knows_group",
 )  # fmt: skip
 
 
@@ -89,7 +91,7 @@ def _plain(value: Value) -> str:
 
 def _comparisons(report: Report) -> Table:
     columns = ("block", "method", "reference", "metric", "difference", "low", "high", "p_holm", "verdict",
-               "tasks", "tasks_better", "tasks_worse")  # fmt: skip
+               "tasks", "tasks_better", "tasks_worse", "reasons_by")  # fmt: skip
     rows: list[tuple[Value, ...]] = []
     lines = []
     for block, pairs in report.blocks:
@@ -102,12 +104,20 @@ def _comparisons(report: Report) -> Table:
                     continue
                 i = p.interval
                 rows.append((block.id, a, b, metric, i.mean, i.low, i.high, p.p_holm, p.verdict, p.tasks, p.better,
-                             p.worse))  # fmt: skip
+                             p.worse, _ways(report, a, b) if metric in WITH_REASONS else ""))  # fmt: skip
                 cells.append(f"{signed(i.mean)} ({p.verdict})")
-            lines.append((f"{report.label(a)} − {report.label(b)}", *cells))
+            mark = " *" if differ(report.row(a), report.row(b)) else ""
+            lines.append((f"{report.label(a)} − {report.label(b)}{mark}", *cells))
     caption = "Paired differences pooled over tasks, verdict at the 95 % level after Holm's correction."
+    if any(line[0].endswith(" *") for line in lines):
+        caption += " *: reasons are found in different ways, so procedural scores differ also by that."
     heads = ("Comparison", *map(metric_symbol, HEADLINE))
     return Table("comparisons", caption, columns, tuple(rows), heads, tuple(lines))
+
+
+def _ways(report: Report, *methods: str) -> str:
+    """How the reasons of methods are found: one way, or one per method."""
+    return " / ".join(dict.fromkeys(report.row(method).explainer or "not known" for method in methods))
 
 
 def _ranks(number: int, pool: Pool) -> Table:
@@ -128,6 +138,8 @@ def _ranks(number: int, pool: Pool) -> Table:
                 cells.append(f"{r.mean:.1f} ({r.place})")
         lines.append((line.method.label, *cells))
     caption = f"Mean rank over {pool.scenarios} scenarios of {len(pool.tasks)} tasks, in brackets the places taken."
+    mixed = mixed_words([line.method.row for line in pool.lines])
+    caption += f" {mixed}" if mixed else ""
     heads = ("Method", *map(metric_symbol, HEADLINE))
     return Table(f"ranks-{number}", caption, columns, tuple(rows), heads, tuple(lines))
 
@@ -166,7 +178,9 @@ def _methods(scenario: Scenario) -> Table:
             if e is not None:
                 numbers = (e.mean, e.low, e.high, e.inner_low, e.inner_high, e.null_p95, e.known, e.asked)
                 words = (status(e), "; ".join(e.reasons + e.notes))
-                rows.append((scenario.name, m.id, m.label, m.reads, metric, *numbers, *words, *size))
+                how = m.row.explainer if metric in WITH_REASONS else ""
+                further = (how, int(m.row.sensitive_at_prediction))
+                rows.append((scenario.name, m.id, m.label, m.reads, metric, *numbers, *words, *size, *further))
     shown = [metric for metric in (*HEADLINE, *OUTCOME[:3]) if metric in scenario.metrics]
     lines = tuple((m.label, *(_short(scenario, m.id, metric) for metric in shown)) for m in scenario.methods)
     sizes = ", ".join(f"{g.name} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)

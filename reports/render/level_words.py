@@ -16,6 +16,14 @@ def level_words(level: str) -> str:
     return WORDS.get(level, f"≤ {level}")
 
 
+def nobody_words(unknown: int) -> str:
+    """Who wins a level that no method is known to reach; ``unknown`` methods failed or have no gap."""
+    if not unknown:
+        return "none but a constant answer"
+    who = "1 method failed or has" if unknown == 1 else f"{unknown} methods failed or have"
+    return f"not known: {who} no gap that can be estimated"
+
+
 PHRASES = {
     "better": "surely better than",
     "worse": "surely worse than",

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metrics.registry import METRICS
 from metrics.spec import MIN_GROUP_ROWS
-from reports import format, names
+from reports import explainers, format, names
 from reports.caps import cap_of
 from reports.figures import level_lines
 from reports.figures.figure import Figure
@@ -22,6 +22,7 @@ from reports.method import colour_of
 from reports.published.numbers import METRICS as PUBLISHED_METRICS
 from reports.render import level_words, published, ranking_words, winner_rows
 from reports.render.latex import SIGNS
+from reports.render.method_words import method_words
 from reports.render.objectives import objectives
 from reports.render.sentences import UNNAMED, answers, first_layer, in_a_sentence
 from reports.scenario import Scenario
@@ -111,6 +112,15 @@ def _words() -> dict[str, Any]:
         "level_words": level_words.level_words,
         "winner_rows": winner_rows.winner_rows,
         "spread_text": winner_rows.spread_text,
+        "nobody_words": level_words.nobody_words,
+        "method_words": method_words,
+        "explained_apart": explainers.differ,
+        "apart_mark": explainers.MARK,
+        "apart_words": explainers.MARK_WORDS,
+        "explainer_code": explainers.code,
+        "explainer_words": explainers.words,
+        "mixed_explainers": explainers.mixed_words,
+        "with_reasons": explainers.WITH_REASONS,
         "standing_sentences": level_words.standing_sentences,
         "gained_sentences": level_words.gained_sentences,
         "few_tasks": ranking_words.few_tasks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from reports.explainers import mixed_words
 from reports.names import HEADLINE, metric_symbol
 from reports.stats.leaderboard import Leaderboard, Pool
 from reports.stats.rank_tests import FEWEST_TASKS, RankTests
@@ -42,13 +43,14 @@ def few_tasks(pool: Pool) -> str:
 
 
 def notes(pool: Pool) -> list[str]:
-    """Methods without a rank and why, scenarios that do not count, and where the bars come from."""
+    """Methods without a rank and why, scenarios that do not count, explainers, and where the bars come from."""
     found: dict[tuple[str, str], list[str]] = {}
     for metric in HEADLINE:
         for key in _lacks(pool.rankings[metric]):
             found.setdefault(key, []).append(metric_symbol(metric))
     said = [f"{', '.join(metrics)}: {who}: {words}." for (who, words), metrics in found.items()]
-    return [*said, *dict.fromkeys(bars_sentence(tests) for tests in pool.tests.values())]
+    mixed = mixed_words([line.method.row for line in pool.lines])
+    return [*said, *([mixed] if mixed else []), *dict.fromkeys(bars_sentence(tests) for tests in pool.tests.values())]
 
 
 def _lacks(ranking: Ranking) -> list[tuple[str, str]]:

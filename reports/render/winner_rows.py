@@ -27,13 +27,15 @@ class WinnerRow:
     level, words : str
         ``0.05``, ``half``, ``any``; as it is shown.
     winner : Contender or None
-        None: no method reaches the level on validation rows, but for a constant answer.
+        None: no method is known to reach the level on validation rows, but for a constant answer.
     utility, gap : Estimate, Interval or None
         What it has on test rows.
     kept, splits : int
         Test splits that keep the level too, of how many; 0 of 0 where there is no level.
     tied : tuple of Contender
         Others that reach the level and are not surely worse, of ``others`` that reach it.
+    unknown : int
+        Methods of the task of which nothing is known at the level.
     """
 
     scenario: Scenario
@@ -46,6 +48,7 @@ class WinnerRow:
     splits: int = 0
     tied: tuple[Contender, ...] = ()
     others: int = 0
+    unknown: int = 0
 
     @property
     def kept_words(self) -> str:
@@ -67,7 +70,7 @@ def _of_task(report: Report, scenario: Scenario) -> Iterator[WinnerRow]:
 def _searched(scenario: Scenario, best: Best) -> WinnerRow:
     words = level_words(best.level)
     if best.winner is None or best.reached is None:
-        return WinnerRow(scenario, best.level, words, None)
+        return WinnerRow(scenario, best.level, words, None, unknown=best.unknown)
     reached = best.reached
     return WinnerRow(
         scenario, best.level, words, best.winner, reached.interval, reached.gap_interval, reached.kept, reached.splits,
@@ -79,7 +82,7 @@ def _chosen(scenario: Scenario, winner: Winner) -> WinnerRow:
     level = "any" if winner.level is None else f"{winner.level:.2f}"
     words = level if winner.level is None else level_words(level)
     if winner.method is None:
-        return WinnerRow(scenario, level, words, None)
+        return WinnerRow(scenario, level, words, None, unknown=winner.unknown)
     utility, gap = (scenario.test[winner.method.id, metric] for metric in (UTILITY, DISPARITY))
     kept, splits = (0, 0) if winner.level is None else (winner.kept, winner.splits)
     tied = tuple(Contender(m, PLAIN) for m in winner.tied)

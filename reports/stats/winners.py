@@ -32,6 +32,9 @@ class Winner:
         Test splits that also meet the level, of how many.
     tied, eligible : tuple of Method
         Others that reach the level; ``tied`` are those whose test utility is not surely lower.
+    unknown : int
+        Methods that failed, or whose gap cannot be estimated on validation rows: they are no evidence that nothing
+        reaches the level.
     """
 
     level: float | None
@@ -40,6 +43,7 @@ class Winner:
     splits: int = 0
     tied: tuple[Method, ...] = ()
     eligible: tuple[Method, ...] = ()
+    unknown: int = 0
 
 
 def front_members(methods: Sequence[Method], validation: Mapping[Key, Estimate]) -> frozenset[str]:
@@ -82,8 +86,9 @@ def winner(
         (method, metric) → validation estimate.
     """
     eligible = [m for m in methods if _reaches(level, m.id, validation)]
+    unknown = sum(not _measured(m.id, validation) for m in methods)
     if not eligible:
-        return Winner(level, None)
+        return Winner(level, None, unknown=unknown)
     # ties go to the simpler method, which stands later in the suite
     best = max(reversed(eligible), key=lambda m: validation[m.id, UTILITY].mean)
     others = [m for m in eligible if m is not best]
@@ -92,7 +97,13 @@ def winner(
     tied = [m for m, test, p in zip(others, tests, sure, strict=True) if not (p < 1 - CONFIDENCE and test.mean > 0)]
     reached = values[best.id, DISPARITY]
     kept = int((reached <= (math.inf if level is None else level)).sum())
-    return Winner(level, best, kept, int((~np.isnan(reached)).sum()), tuple(tied), tuple(eligible))
+    return Winner(level, best, kept, int((~np.isnan(reached)).sum()), tuple(tied), tuple(eligible), unknown)
+
+
+def _measured(method: str, validation: Mapping[Key, Estimate]) -> bool:
+    """Whether utility and gap of a method are known on validation rows."""
+    found = [validation.get((method, metric)) for metric in (UTILITY, DISPARITY)]
+    return all(estimate is not None and not math.isnan(estimate.mean) for estimate in found)
 
 
 def _reaches(level: float | None, method: str, validation: Mapping[Key, Estimate]) -> bool:

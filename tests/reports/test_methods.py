@@ -33,12 +33,12 @@ def test_a_new_baseline_and_an_own_method_have_their_words_everywhere(tmp_path, 
     write_methods([*(KNOWN[m] for m in ("mixture", "constant")), NEW, OWN], folder)
     report = summarise(read_results(folder))
     baseline, own = report.methods[2:]
-    assert (baseline.label, baseline.colour, baseline.section) == ("My new trees", GREEN, "baselines")
+    assert (baseline.label, baseline.colour, baseline.section) == ("My new trees (G)", GREEN, "baselines")
     assert (own.label, own.kind, own.reads, own.section) == ("Rule of thumb", "own", "graph", "own")
     assert (baseline.row.explainer, baseline.row.sensitive_at_prediction) == ("occlusion", True)
     assert ("lightgbm", "constant") in report.pairs
     page, text = render_page(report), render_markdown(report)
-    for words in ("My new trees", "Rule of thumb", "My new trees − Constant predictor"):
+    for words in ("Rule of thumb", "My new trees (G) − Constant predictor"):
         assert words in text
     for words in ("trees that I have just written", "my paper", "own methods", "Own methods", "what I do by hand"):
         assert words in page

@@ -1,6 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from reports.levels.best import best_at
+from reports.levels.reached import Reached
+from reports.render.markdown import render_markdown
+from reports.render.page import render_page
 from reports.stats.statistics import corrected_interval
 from reports.summary import summarise
 from reports.table import read_results
@@ -80,6 +86,26 @@ def test_equal_validation_utility_goes_to_the_simpler_method(tmp_path, make_run)
     winner = summarise(tables).scenarios[0].winners[-1]
     assert winner.method.id == "logistic_regression"
     assert [m.id for m in winner.tied] == ["mixture"]
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_method_that_failed_is_no_evidence_that_nothing_reaches_a_level(tmp_path, make_run, lost):
+    tables = read_results(make_run(tmp_path, tasks=("german",), splits=2, methods=("mixture", "utility", "constant")))
+    tables.further["levels"] = tables.further["levels"].iloc[:0]
+    tables.results.loc[tables.results["metric"] == "fair_res@1", "estimate"] = 0.3
+    gone = (tables.results["method"] == "mixture") & (tables.results["part"] == "validation")
+    found = summarise(replace(tables, results=tables.results[~gone] if lost else tables.results))
+    assert [(w.method is None, w.unknown) for w in found.scenarios[0].winners] == [(True, lost)] * 3 + [(False, lost)]
+    said = ("none but a constant answer", "not known: 1 method failed or has no gap that can be estimated")
+    for text in (render_page(found), render_markdown(found)):
+        assert said[lost] in text and said[1 - lost] not in text
+
+
+def test_a_method_without_rows_at_a_level_is_unknown_there():
+    imputed = Reached(*(np.full(2, v) for v in (0.5, 0.5, 0.0, 0.1)), imputed=np.array([True, True]))
+    found = {("utility", "plain"): imputed}
+    assert best_at("0.10", found, (), ["utility"]).unknown == 0
+    assert best_at("0.10", found, (), ["utility", "mixture"]).unknown == 1
 
 
 def test_kept_counts_test_splits(tmp_path, make_run):

@@ -252,6 +252,8 @@ def test_long_ids_are_told_as_such(tmp_path: Path, holed: bool) -> None:
     person = [str(900719925474099300 + i // 2) for i in range(60)]
     card, _ = checks(tmp_path, rows(person=["" if holed and i < 2 else p for i, p in enumerate(person)]))
     assert f"{29 if holed else 30} different ones" in card.drop["person"] and "split_unit" in card.drop["person"]
+
+
 def test_the_group_of_all_others_gets_a_name_that_is_no_value(tmp_path: Path) -> None:
     table = people(240)
     table["ethnicity"] = numpy_generator(1, "draft").choice(["all others", *"PQRSTUV"], len(table))

@@ -103,6 +103,11 @@ class GroupModelExpert(ModelExpert):
     is no feature: it is never masked, and attributions say nothing about it.
     """
 
+    @property
+    def knows_group(self) -> bool:
+        """It is told the group of a row when it decides."""
+        return True
+
     def _margins(self, task: TaskView, rows: Tensor, features: Tensor) -> Tensor:
         margins: Tensor = self.model.margins(features, task.groups[rows])  # type: ignore[call-arg]
         return margins

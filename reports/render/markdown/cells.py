@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 
 from foundation.escaping import Markdown, markdown
+from reports.explainers import MARK, WITH_REASONS, code, differ
 from reports.format import estimate_text, half_text, interval_text, signed
 from reports.names import metric_symbol
 from reports.scenario import Scenario
@@ -20,8 +21,9 @@ def table(head: list[str], rows: list[list[str]]) -> Markdown:
 
 
 def pair(report: Report, method: str, reference: str) -> str:
-    """Two methods whose difference is told."""
-    return f"{report.label(method)} − {report.label(reference)}"
+    """Two methods whose difference is told; marked where their reasons are found in different ways."""
+    mark = f" {MARK}" if differ(report.row(method), report.row(reference)) else ""
+    return f"{report.label(method)} − {report.label(reference)}{mark}"
 
 
 def cell(scenario: Scenario, method: str, metric: str) -> str:
@@ -43,17 +45,19 @@ def difference(c: Contrast | None) -> str:
 
 
 def metric_table(scenario: Scenario, metrics: tuple[str, ...], only: Collection[str]) -> str:
-    """Methods of a task, a column per metric."""
+    """Methods of a task, a column per metric, and how reasons are found where a metric depends on it."""
     shown = [metric for metric in metrics if metric in scenario.metrics]
+    explained = bool(WITH_REASONS & set(shown))
     rows = [
         [
             m.label + (" (constant)" if scenario.degenerate(m.id) else ""),
             *(cell(scenario, m.id, metric) for metric in shown),
+            *([code(m.row.explainer) or "–"] if explained else []),
         ]
         for m in scenario.methods
         if m.id in only
     ]
-    return table(["method", *map(metric_symbol, shown)], rows)
+    return table(["method", *map(metric_symbol, shown), *(["reasons by"] if explained else [])], rows)
 
 
 def pooled_cell(d: Pooled) -> str:

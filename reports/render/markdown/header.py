@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundation.escaping import markdown
+from reports.render.method_words import method_words
 from reports.render.sentences import UNNAMED, first_layer
 from reports.summary import Report
 
@@ -19,17 +20,14 @@ def header(report: Report) -> str:
     ]
     if not report.named:
         lines.append(UNNAMED)
+    lines += method_words(report)
     if report.text:
         lines.append(_text_settings(report))
     lines += [
         f"> **UNAVAILABLE: {markdown(gap['task'])}**: {markdown(' '.join(gap['reason'].split()))}"
         for gap in report.unavailable
     ]
-    lines += [
-        f"> **FAILED: {markdown(f['job'])}, {markdown(f['method'])}** (seed {f['seed']}): "
-        + markdown(f["error"].strip().splitlines()[-1])
-        for f in report.failures
-    ]
+    lines += [f"> **FAILED: {markdown(who)}**: {markdown(why)}" for who, why in report.failed]
     if report.missing:
         lines.append("> **MISSING CELLS**: " + "; ".join(map(markdown, report.missing)))
     return "\n\n".join(lines)

@@ -8,7 +8,7 @@ from reports.levels.contenders import Contender
 from reports.levels.levels import Levels
 from reports.levels.standing import Place
 from reports.levels.transfer import Share, Transfer
-from reports.render.level_words import gained_sentences, level_words, standing_sentences
+from reports.render.level_words import gained_sentences, level_words, nobody_words, standing_sentences
 from reports.render.markdown.cells import pooled_cell, table
 from reports.render.winner_rows import WinnerRow, value_and_spread, winner_rows
 from reports.stats.budget import Budget
@@ -43,7 +43,7 @@ def levels_text(report: Report) -> str:
 def _winner(row: WinnerRow) -> list[str]:
     """A row of the table of winners."""
     if row.winner is None:
-        return [row.scenario.name, row.words, "none but a constant answer", "–", "–", "–", "–"]
+        return [row.scenario.name, row.words, nobody_words(row.unknown), "–", "–", "–", "–"]
     tied = f"{len(row.tied)} of {row.others}{_names(row.tied)}"
     values = map(value_and_spread, (row.utility, row.gap))
     return [row.scenario.name, row.words, row.winner.label, *values, row.kept_words, tied]
@@ -69,8 +69,8 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
     parts.append("Thresholds on top of each method: " + "; ".join(said) + ".")
     if found.reference is not None:
         parts.append(
-            f"Utility minus {markdown(found.reference.label)} over the tasks that both have; ranks that the data cannot "
-            "rule out; imputed splits."
+            f"Utility minus {markdown(found.reference.label)} over the tasks that both have; ranks that the data "
+            "cannot rule out; imputed splits."
         )
         rows = [
             [c.label, *(_place(found.places.get((level, c.id))) for level in found.levels)] for c in found.contenders

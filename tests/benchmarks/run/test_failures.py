@@ -116,3 +116,33 @@ def test_a_second_bench_in_the_same_folder_is_refused_and_the_first_is_not_distu
         assert text is not None and "in use by 'fairmoe bench other'" in text, done.output
         assert [path.name for path in (tmp_path / "out").iterdir()] == [LOCK]
     assert bench(tmp_path, '"scm"').exit_code == 0
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A card whose label column is not in its table."""
+    table = pd.DataFrame({"sex": ["f", "m"] * 100, "age": range(200), "hired": [0, 1, 1, 0] * 50})
+    table.to_csv(tmp_path / "loans.csv", index=False)
+    assert CliRunner().invoke(app, ["data", "card", str(tmp_path / "loans.csv")]).exit_code == 0
+    card = tmp_path / "loans.card.toml"
+    card.write_text(card.read_text().replace('column = "hired"', 'column = "fired"'))
+    return card
+
+
+def test_a_broken_card_is_one_error_once_and_no_page_of_nothing(tmp_path: Path, broken: Path) -> None:
+    methods = ["--method", "constant", "--method", "logistic_regression", "--method", "utility"]
+    done = bench(tmp_path, f'"{broken}"', *methods, splits=2)
+    assert done.exit_code == 1
+    assert done.output.count("fired") == 1, done.output
+    assert "all 3 cells: the same as above" in done.output and "no page is written" in done.output
+    assert "written:" not in done.output and not list((tmp_path / "out").glob("*.html"))
+    failed = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert len(failed) == 6 and failed["reason"].str.contains("fired").all()  # on record all the same
+
+
+def test_beside_a_task_that_works_a_broken_card_is_told_once_on_the_page(tmp_path: Path, broken: Path) -> None:
+    done = bench(tmp_path, f'"{broken}", "scm"', splits=2)
+    assert done.exit_code == 1
+    for page in ("leaderboard.md", "leaderboard.html"):
+        text = (tmp_path / "out" / page).read_text()
+        assert text[: text.index("What the mixture achieves")].count("fired") == 1

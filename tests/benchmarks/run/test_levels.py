@@ -108,9 +108,8 @@ def test_selection_never_sees_test_labels(task, trained):
 
 def test_a_gap_that_is_not_estimable_is_no_small_gap(task, trained):
     alone = dataclasses.replace(task, groups=torch.zeros_like(task.groups))
-    rows = by_key(level_rows(*both(task, 0.25), trained, alone, None))
-    assert {r["status"] for r in rows.values()} == {"imputed"}
-    assert math.isnan(rows["plain", "0.10", "fair_res@1"]["estimate"])
+    # nor is it evidence that nothing keeps a level: there are no rows, imputed ones neither
+    assert level_rows(*both(task, 0.25), trained, alone, None) == []
 
 
 def test_trials(task, trained):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from reports.build import write_report
-from reports.published.numbers import METRICS, Source, load_published, parse
-from reports.published.verdicts import Ours, judge, overall, published
+from reports.published.numbers import METRICS, Explanation, Source, load_published, parse
+from reports.published.verdicts import Ours, judge, overall, published, side_of
 from reports.render.markdown import render_markdown
 from reports.render.page import render_page
 from reports.render.published import COLUMNS, published_table
@@ -141,8 +141,9 @@ def test_shipped_numbers_are_sound():
         assert source.checked == ("unchecked" not in source.read)
     assert set(shipped.caveats) == {"german", "bail", "credit"}
     methods = {row.method for row in shipped.rows}
-    for method, dataset, metric in shipped.explanations:
-        assert method in methods and dataset in ("german", "bail", "credit") and metric in ("", *METRICS)
+    for (method, dataset, metric), known in shipped.explanations.items():
+        assert method in methods and dataset in ("german", "bail", "credit") and metric in METRICS
+        assert all(0 <= e.low <= e.high <= 100 and e.high - e.low <= 20 for e in known)
 
 
 def test_the_constant_predictor_of_the_toml_follows_from_the_label_counts():
@@ -157,13 +158,29 @@ def test_the_constant_predictor_of_the_toml_follows_from_the_label_counts():
 
 def test_mistakes_in_the_file_are_told(tmp_path):
     head = '[sources.a]\npaper = "p"\nwhere = "w"\nread = "figure"\nchecked = true\n'
+    why = '[[explanations]]\ndataset = "german"\ntext = "because"\ncells = [{}]\n'
+    full = '{{ method = "gcn", metric = "{}", side = "{}", low = {}, high = 2.0 }}'
     row = '[[rows]]\ndataset = "german"\nmethod = "gcn"\nsource = "{}"\nvalues = {{ "{}" = "{}" }}\n'
+    one = row.format("a", "auc@1", "70")
     for i, (text, message) in enumerate(
         [
             (row.format("b", "auc@1", "70"), "no source 'b'"),
             (row.format("a", "mcc@1", "70"), "'mcc@1' is not compared"),
             (row.format("a", "auc@1", "seventy"), "no number as printed"),
             (row.format("a", "auc@1", "70") * 2, "two rows for german · gcn · a"),
+            (one + why.format(""), "does not say what it explains"),
+            (
+                row.format("a", "auc@1", "70") + why.format(full.format("mcc@1", "below", 1.0)),
+                "does not say what it explains",
+            ),
+            (
+                row.format("a", "auc@1", "70") + why.format(full.format("auc@1", "beside", 1.0)),
+                "does not say what it explains",
+            ),
+            (
+                row.format("a", "auc@1", "70") + why.format(full.format("auc@1", "below", 3.0)),
+                "does not say what it explains",
+            ),
         ]
     ):
         path = tmp_path / f"{i}.toml"
@@ -206,16 +223,52 @@ def test_a_seed_that_failed_is_counted(nifty_run):
     assert (cell.ours.seeds, cell.ours.asked) == (4, 5)
 
 
-def test_explanations_stand_only_where_a_cell_is_outside_and_the_narrower_one_wins(nifty_run):
+def anywhere(text):
+    """An explanation that holds wherever ours lies."""
+    return tuple(Explanation(text, side, 0.0, 100.0) for side in ("below", "above", "between"))
+
+
+def test_explanations_stand_only_where_a_cell_is_outside(nifty_run):
     tables, shipped = read_results(nifty_run), load_published()
-    why = {("gcn", "german", ""): "the general word", ("gcn", "german", "dp@1"): "the word on parity"}
+    why = {("gcn", "german", metric): anywhere(f"the word on {metric}") for metric in METRICS}
     found = published(tables, dataclasses.replace(shipped, explanations=why))
     for cell in found.cells:
-        expected = {"dp@1": "the word on parity"}.get(cell.metric, "the general word") if cell.method == "gcn" else ""
+        expected = f"the word on {cell.metric}" if cell.method == "gcn" else ""
         assert cell.explanation == (expected if cell.verdict == "outside" else "")
     outside = [c for c in found.cells if c.verdict == "outside"]
     assert any(c.method == "gcn" for c in outside) and any(c.method == "nifty" for c in outside)
     assert {c.method for c in found.unexplained} == {c.method for c in outside} - {"gcn"}
+
+
+@pytest.mark.parametrize(("value", "said"), [(68.9, True), (68.3, False), (31.0, False), (99.0, False)])
+def test_an_explanation_holds_for_the_values_that_it_was_written_for_and_no_others(measured, value, said):
+    rows = measured.results.copy()
+    mine = (rows["task"] == "credit") & (rows["method"] == "gcn") & (rows["metric"] == "acc@1")
+    rows.loc[mine, "estimate"] += value / 100 - rows.loc[mine, "estimate"].mean()
+    found = published(dataclasses.replace(measured, results=rows))
+    cell = next(c for c in found.cells if (c.dataset, c.method, c.metric) == ("credit", "gcn", "acc@1"))
+    assert cell.ours.mean == pytest.approx(value) and cell.verdict == "outside"
+    assert bool(cell.explanation) == said
+    assert [(c.dataset, c.method, c.metric) for c in found.unexplained] == (
+        [] if said else [("credit", "gcn", "acc@1")]
+    )
+
+
+@pytest.mark.parametrize(("mean", "side"), [(40.0, "below"), (60.0, "between"), (80.0, "above"), (51.0, "above")])
+def test_the_side_is_that_of_the_checked_values_that_are_missed(mean, side):
+    mine = ours(mean, std=1)
+    printed = [(PAPER, "50.0±0.1"), (PAPER, "70.0±1.0"), (MEMORY, "10.0±1.0")][: 1 if mean == 51.0 else 3]
+    assert side_of(mine, [judge(mine, source, parse(text)) for source, text in printed]) == side
+
+
+def test_an_explanation_for_the_other_side_is_none():
+    known = dataclasses.replace(
+        load_published(), explanations={("gcn", "german", "dp@1"): (Explanation("why", "below", 10.0, 20.0),)}
+    )
+    cell = ("gcn", "german", "dp@1")
+    assert known.explanation(cell, "below", 15.0) == "why"
+    assert known.explanation(cell, "above", 15.0) == known.explanation(cell, "below", 20.1) == ""
+    assert known.explanation(("gcn", "german", "acc@1"), "below", 15.0) == ""
 
 
 def test_unexplained_cells_are_shown_as_such(nifty_run, report):

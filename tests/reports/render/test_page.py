@@ -98,7 +98,7 @@ def test_says_what_could_not_be_had_and_what_is_missing(tmp_path, make_run):
     assert "1 task could not be had" in html and "no network, and nba.csv is not in the cache" in html
     assert "1 cell is missing" in html and "scm · uniform · split 1 · seed 0 · sensitive keep" in html
     assert "&lt;b&gt;loss&lt;/b&gt; is nan" in html and "<b>loss</b>" not in html
-    assert "UNAVAILABLE: nba" in text and "MISSING CELLS" in text and "FAILED: scm_split1, mixture" in text
+    assert "UNAVAILABLE: nba" in text and "MISSING CELLS" in text and "FAILED: scm_split1: mixture (seed 0)" in text
 
 
 def test_every_method_null_and_reason_is_written_out(page):

@@ -19,11 +19,19 @@ from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
-from benchmarks.methods.estimator_expert import EstimatorError, fit_estimator, margin_of
+from benchmarks.methods.baseline_methods import baseline_methods
+from benchmarks.methods.baseline_tuning import tune_baseline
+from benchmarks.methods.baselines import load_baseline
+from benchmarks.methods.estimator_expert import fit_estimator, margin_of
+from benchmarks.methods.user_code import EstimatorError
 from experts.evidence import collect_evidence
 from experts.expert import Expert
+from metrics.score import score
+from metrics.value import Value
 from tasks.load import load_task
+from tasks.task import TaskView
 
 SCM = load_task("scm", rows=600)
 VIEW = SCM.view()
@@ -56,11 +64,18 @@ def test_margin_of() -> None:
     assert margins[4].isnan()
 
 
-def test_decision_function_is_the_margin() -> None:
+def test_probabilities_come_before_a_decision_function_and_agree_with_it() -> None:
     expert = fit_estimator(lambda: LogisticRegression(C=0.5), VIEW, 3, name="own")
     model = LogisticRegression(C=0.5, random_state=3).fit(X[TRAIN], Y[TRAIN])
-    assert expert.answer == "decision_function"
+    assert expert.answer == "predict_proba"
     assert isinstance(expert, Expert)
+    np.testing.assert_allclose(expert.logits(VIEW, TEST), model.decision_function(X[TEST]), rtol=1e-5)
+
+
+def test_a_decision_function_is_the_margin_of_what_has_no_probabilities() -> None:
+    expert = fit_estimator(lambda: LinearSVC(C=0.5), VIEW, 3, name="own")
+    model = LinearSVC(C=0.5, random_state=3).fit(X[TRAIN], Y[TRAIN])
+    assert expert.answer == "decision_function"
     np.testing.assert_allclose(expert.logits(VIEW, TEST), model.decision_function(X[TEST]), rtol=1e-5)
 
 
@@ -115,6 +130,40 @@ def test_groups_are_handed_over_by_name_where_asked_for() -> None:
     evidence = collect_evidence(expert, VIEW, TEST)
     assert evidence.counterfactual is not None
     np.testing.assert_allclose(evidence.counterfactual, np.tile([0.9, 0.2], (len(TEST), 1)))
+
+
+def flip_rate(expert: Expert, view: TaskView) -> Value:
+    """cfr@1 on test rows."""
+    rows = view.split.test
+    evidence = collect_evidence(expert, view, rows)
+    labels = torch.arange(len(rows)) % 2
+    return score(evidence, labels, view.groups[rows], view.group_names, seed=0, draws=20, permutations=20).values[
+        "cfr@1"
+    ]
+
+
+def test_where_the_group_is_no_feature_the_flip_rate_of_what_is_told_the_group_is_an_answer() -> None:
+    view = load_task("scm", rows=600, use_sensitive="drop").view()
+    assert view.flip is None
+    ruled = flip_rate(fit_estimator(Ruled, view, 11, name="own"), view)
+    assert (ruled.status, ruled.estimate) == ("ok", 1.0)
+    blind = flip_rate(fit_estimator(LogisticRegression, view, 11, name="own"), view)
+    assert blind.status == "not_estimable"
+    optimizer = load_baseline("threshold_optimizer")
+    params = {"base": "logistic_regression", "C": 1.0, "constraint": "demographic_parity", "tol": 0.01}
+    fitted = optimizer.fit(view, {**params, "objective": "accuracy_score"}, 0)
+    found = flip_rate(fitted, view)
+    assert found.status == "ok" and found.estimate > 0.02
+
+
+@pytest.mark.parametrize("use_sensitive", ["keep", "drop"])
+def test_methods_say_rightly_whether_they_know_the_group(use_sensitive: str) -> None:
+    view = load_task("scm", rows=300, use_sensitive=use_sensitive).view()
+    records = {method.id: method for method in baseline_methods() if method.reads == "tabular"}
+    for name, record in records.items():
+        tuned = tune_baseline(load_baseline(name), view, seed=0, trials=1, floor=0.0)
+        assert getattr(tuned.expert, "knows_group", False) == record.sensitive_at_prediction, name
+        assert tuned.expert.explainer in record.explainer.split(" or "), name
 
 
 def test_random_states_follow_the_seed() -> None:
@@ -182,11 +231,87 @@ def test_nan_is_not_repaired() -> None:
     assert torch.equal(expert.logits(VIEW, TEST).isnan(), lost)
 
 
+class Own(LogisticRegression):
+    """Its own probabilities beside the inherited decision function and ``predict``."""
+
+    def predict_proba(self, X: Any, sensitive_features: Any) -> Any:
+        chance = np.where(np.asarray(sensitive_features) == "male", 0.9, 0.2)
+        return np.column_stack((1 - chance, chance))
+
+
+def test_own_probabilities_are_not_passed_over_for_inherited_decisions() -> None:
+    expert = fit_estimator(Own, VIEW, 3, name="own")
+    assert expert.answer == "predict_proba" and expert.knows_group
+    np.testing.assert_allclose(torch.sigmoid(expert.logits(VIEW, TEST)), np.where(NAMES[TEST] == "male", 0.9, 0.2))
+
+
+def test_probabilities_that_raise_fail_the_method() -> None:
+    class Raises(LogisticRegression):
+        def predict_proba(self, X: Any) -> Any:
+            raise KeyError("calibration")
+
+    with pytest.raises(KeyError, match="calibration"):
+        fit_estimator(Raises, VIEW, 3, name="own").logits(VIEW, TEST)
+
+
+def test_probabilities_that_are_nan_stay_nan() -> None:
+    class Nan(LogisticRegression):
+        def predict_proba(self, X: Any) -> Any:
+            return np.full((len(X), 2), np.nan)
+
+        def predict(self, X: Any) -> Any:
+            return (LogisticRegression.decision_function(self, X) > 0).astype(int)
+
+    assert fit_estimator(Nan, VIEW, 3, name="own").logits(VIEW, TEST).isnan().all()
+
+
+def says(numbers: Any) -> Any:
+    """A factory of models whose ``predict_proba`` gives these numbers for every row."""
+
+    class Says:
+        def fit(self, X: Any, y: Any) -> None: ...
+
+        def predict_proba(self, X: Any) -> Any:
+            return np.resize(np.asarray(numbers), len(X))
+
+    return Says
+
+
+def test_a_probability_outside_by_rounding_is_1_and_by_more_is_told() -> None:
+    expert = fit_estimator(says(np.array([1.0000001, 0.25], dtype=np.float32)), VIEW, 3, name="own")
+    assert expert.logits(VIEW, TEST[:2]).tolist() == pytest.approx([30.0, np.log(1 / 3)])
+    expert = fit_estimator(says([1.2, 0.5]), VIEW, 3, name="mine")
+    with pytest.raises(EstimatorError, match=r"mine: predict_proba gave 5 of 10 rows .* such as 1\.2: they are no"):
+        expert.logits(VIEW, TEST[:10])
+
+
+def test_labels_that_are_words_are_told() -> None:
+    class Words(LogisticRegression):
+        def fit(self, X: Any, y: Any) -> Any:
+            return super().fit(X, np.where(y == 1, "yes", "no"))
+
+    with pytest.raises(EstimatorError, match=r"mine: .*\['no', 'yes'.*0 and 1"):
+        fit_estimator(Words, VIEW, 3, name="mine").logits(VIEW, TEST)
+
+
+def test_a_tensor_with_a_gradient_is_a_number_too() -> None:
+    class Net:
+        def fit(self, X: Any, y: Any) -> None:
+            self.net = torch.nn.Linear(X.shape[1], 1).double()
+
+        def predict_proba(self, X: Any) -> Any:
+            return torch.sigmoid(self.net(torch.as_tensor(X))).squeeze(-1)
+
+    margins = [fit_estimator(Net, VIEW, seed, name="own").logits(VIEW, TEST) for seed in (1, 1, 2)]
+    assert bool(margins[0].isfinite().all()) and torch.equal(margins[0], margins[1])  # global generators are seeded
+    assert not torch.equal(margins[0], margins[2])
+
+
 @pytest.mark.parametrize(
     ("made", "said"),
     [
         (object(), "has no fit"),
-        (StandardScaler(), "neither decision_function, predict_proba nor predict"),
+        (StandardScaler(), "neither predict_proba, decision_function nor predict"),
     ],
 )
 def test_says_what_is_no_classifier(made: object, said: str) -> None:

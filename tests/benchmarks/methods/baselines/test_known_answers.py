@@ -28,7 +28,7 @@ from benchmarks.methods.baselines.correlation_remover import OnUncorrelated, unc
 from benchmarks.methods.baselines.grid_search import grid_size, lattice_points
 from benchmarks.methods.baselines.reweighing import reweighing_weights
 from benchmarks.methods.baselines.threshold_optimizer import GroupThresholds, _unseen_scores
-from benchmarks.methods.estimator_expert import EstimatorError
+from benchmarks.methods.user_code import EstimatorError
 from experts.evidence import collect_evidence
 from tasks.load import load_task
 
