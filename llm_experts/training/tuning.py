@@ -24,7 +24,8 @@ from foundation.seeding import derive_seed
 from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.identify import base_key
 from llm_experts.decoder.lanes import AdapterLanes
-from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.expert import LLMExpert, base_facts
+from llm_experts.reading.origin import Origin
 from llm_experts.training.objectives import Options
 from llm_experts.training.out_of_fold import Recipe
 from llm_experts.training.search_space import describe, search_space
@@ -59,7 +60,7 @@ class TunedAdapter(Tuned):
         return {
             "family": expert.family,
             "kind": self.kind,
-            "base": {"id": reader.base.id, "hash": reader.base.hash, "quantisation": reader.base.quantisation},
+            "base": base_facts(reader.base),
             "template": reader.template,
             "start": reader.start,
             "parameters": expert.parameter_count,
@@ -235,7 +236,8 @@ class _Adapters:
         ids = texts.prompts.answer_ids
         lanes = AdapterLanes.fresh(texts.cut, ids, self.kind, [lane.rank], [lane.seed], self.adapter_options)
         adapter = lanes.adapter(0, weights["theta"].to(texts.cut.base.device))
-        return LLMExpert(self.plan.role, texts.reader, adapter, float(weights["temperature"]), float(weights["bias"]))
+        calibration = (float(weights["temperature"]), float(weights["bias"]))
+        return LLMExpert(self.plan.role, texts.reader, adapter, *calibration, (Origin.of_training(texts.view),))
 
 
 def owner(dataset: str, kind: str) -> str:

@@ -25,6 +25,7 @@ from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
 from llm_experts.reading.expert import LLMExpert, calibrate, probe
+from llm_experts.reading.origin import joined
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
 from moe.mixture import Mixture
 
@@ -109,7 +110,8 @@ class Searched(Recipe[TextSystem]):
         winner, experts = self._search(system, method).winner, self._experts(system, method)
         alpha = torch.tensor([winner.alphas[role] for role in ROLES], dtype=torch.float64)
         adapter = mixed_adapter([e.adapter for e in experts if e.adapter is not None], alpha)
-        mixed = LLMExpert("mixture", system.texts(method.adapter).reader, adapter)
+        origins = joined(origin for expert in experts for origin in expert.origins)
+        mixed = LLMExpert("mixture", system.texts(method.adapter).reader, adapter, origins=origins)
         return calibrate([mixed], system.view, system.view.split.validation)[0]
 
     def entries(self, system: TextSystem, method: Method) -> tuple[str, ...]:  # noqa: ARG002
