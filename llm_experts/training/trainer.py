@@ -24,7 +24,7 @@ from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.decoder.program import Adapter
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
 from llm_experts.training.batches import TrainingTexts
-from llm_experts.training.objectives import LAMBDAS, Objective, Options, TextBatch
+from llm_experts.training.objectives import LAMBDAS, Answering, Objective, Options, TextBatch
 from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 EVALUATION_TOKENS = 1 << 13
 """Padded tokens of an evaluation batch."""
+MASS_ROWS = 128
+"""Most evaluation rows on which the answer mass of lanes is measured."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,10 @@ class LaneResult(LaneOutcomes):
         Of each lane there, fitted on the evaluation rows; [K].
     margins : [K, r] float64
         Of the evaluation rows there, before calibration.
+    mass : [K] float64
+        Mean probability of the two answers there, on at most ``MASS_ROWS`` evaluation rows.
+    least_mass : float
+        What it must be for a lane to be feasible.
     notes : list of str
         What had to be given up, such as a batch that did not fit in memory.
     """
@@ -128,6 +134,8 @@ class LaneResult(LaneOutcomes):
     theta: Tensor
     calibration: Calibration
     margins: Tensor
+    mass: Tensor
+    least_mass: float
     notes: list[str] = field(default_factory=list)
 
     def adapter(self, lane: int) -> Adapter:
@@ -223,10 +231,19 @@ class _Evaluator:
         self._labels, self._groups, self._n_groups = view.labels[rows], view.groups[rows], len(view.group_names)
         strata = self._labels * self._n_groups + self._groups
         self._order = stratified_order(strata, torch_generator(seed, "explained rows"))
+        self._mass_rows = rows[self._order[:MASS_ROWS].sort().values]
+        words: Tensor = texts.cut.base.model.get_output_embeddings().weight  # type: ignore[no-untyped-call]
+        self.answering = Answering.on(words, texts.base_mass(self._mass_rows))
 
     def margins(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
         """[K, r] margins of the evaluation rows, float64."""
         return block_margins(lanes, theta, self._texts.rows(self._rows), self._floats)
+
+    @torch.no_grad()
+    def masses(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
+        """[K] float64 mean answer mass on the rows in which every (label, group) cell stands in proportion."""
+        found = block_measures(lanes, theta, self._texts.rows(self._mass_rows), self._floats, self.answering.mass)
+        return found.mean(1)
 
     def outcomes(self, margins: Tensor) -> dict[str, Tensor]:
         """Metric id to [K] values of calibrated probabilities."""
@@ -261,18 +278,24 @@ class _Evaluator:
         return fit_calibration(margins, self._labels)
 
 
-@torch.no_grad()
 def block_margins(
     lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int, places: Tensor | None = None
 ) -> Tensor:
     """[K, n] float64 margins of the texts of a block, or of those at ``places`` [n], on the CPU."""
-    if places is not None:
-        block = block.select(places)
+    chosen = block if places is None else block.select(places)
+    return block_measures(lanes, theta, chosen, floats, lambda answers: answers.margin)
+
+
+@torch.no_grad()
+def block_measures(
+    lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int, measure: Callable[[Answers], Tensor]
+) -> Tensor:
+    """[K, n] float64, on the CPU: a measure [k, n] of the answers to the texts of a block."""
     found = torch.empty(len(lanes), len(block), dtype=torch.float64)
     for batch in block.batches(EVALUATION_TOKENS):
         given = block.take(batch)
         for chunk in lanes.chunks(floats, *given.columns.shape):
-            found[chunk, batch.cpu()] = lanes.answers(theta[chunk], chunk, given).margin.double().cpu()
+            found[chunk, batch.cpu()] = measure(lanes.answers(theta[chunk], chunk, given)).double().cpu()
     return found
 
 
@@ -309,8 +332,9 @@ class _Run:
         self.lanes = self.every
         seeds = [derive_seed(seed, config.seed) for config in configs]
         sizes = (base.hidden_size, len(view.group_names))
-        self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device)
         self.evaluator = _Evaluator(texts, rows, seed, self.floats)
+        answering = self.evaluator.answering
+        self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device, answering)
         moved = self.objective.needs_moved and view.flip is not None
         self.batches = TrainingTexts(texts, budget.batch_rows, seed, moved=moved, weights=row_weights)
         if options.kl > 0:
@@ -398,7 +422,8 @@ class _Run:
             values[FINAL] = final(values["utility@1"], values["fair_res@1"], values["fair_proc@1"])
         self.running.record(step, values)
         if counts:
-            self.checkpoints.offer(self.running.alive, theta, values, step)
+            answers = self.evaluator.masses(self.lanes, theta) >= self.evaluator.answering.least
+            self.checkpoints.offer(self.running.alive, theta, values, step, allowed=answers)
         lanes = self.running.judge(step, broken)
         if lanes is not None:
             self._select(lanes)
@@ -430,6 +455,8 @@ class _Run:
             theta=best.theta[place],
             calibration=Calibration(*(part[place] for part in self.evaluator.calibration(margins))),
             margins=margins[place],
+            mass=self.evaluator.masses(self.every, best.theta)[place],
+            least_mass=self.evaluator.answering.least,
             notes=self.notes,
         )
 
