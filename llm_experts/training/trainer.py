@@ -29,6 +29,7 @@ from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points
+from tasks.task import TaskView
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +223,19 @@ def check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
         raise ValueError(f"warm_up = {budget.warm_up} leaves nothing of {budget.steps} steps; lower it or raise steps.")
 
 
+def mass_rows(view: TaskView, rows: Tensor, seed: int = 0) -> Tensor:
+    """At most ``MASS_ROWS`` of some labelled rows, in which every (label, group) cell stands in proportion."""
+    strata = view.labels[rows] * len(view.group_names) + view.groups[rows]
+    order = stratified_order(strata, torch_generator(seed, "explained rows"))
+    return rows[order[:MASS_ROWS].sort().values]
+
+
+def answering_on(texts: TaskTexts, rows: Tensor) -> Answering:
+    """How much answer mass experts must keep, by what the base itself has on some rows."""
+    words: Tensor = texts.cut.base.model.get_output_embeddings().weight  # type: ignore[no-untyped-call]
+    return Answering.on(words, texts.base_mass(rows))
+
+
 class _Evaluator:
     """Margins, reasons and fixed metrics of lanes on the evaluation rows."""
 
@@ -231,9 +245,8 @@ class _Evaluator:
         self._labels, self._groups, self._n_groups = view.labels[rows], view.groups[rows], len(view.group_names)
         strata = self._labels * self._n_groups + self._groups
         self._order = stratified_order(strata, torch_generator(seed, "explained rows"))
-        self._mass_rows = rows[self._order[:MASS_ROWS].sort().values]
-        words: Tensor = texts.cut.base.model.get_output_embeddings().weight  # type: ignore[no-untyped-call]
-        self.answering = Answering.on(words, texts.base_mass(self._mass_rows))
+        self._mass_rows = mass_rows(view, rows, seed)
+        self.answering = answering_on(texts, self._mass_rows)
 
     def margins(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
         """[K, r] margins of the evaluation rows, float64."""

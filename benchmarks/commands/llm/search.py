@@ -26,6 +26,9 @@ def search(
     generations: Annotated[int, typer.Option(min=3, help="Generations on the surrogate, all rounds together.")] = 100,
     population: Annotated[int, typer.Option(min=4, help="Mixtures of a generation.")] = 50,
     floor: Annotated[float | None, typer.Option(help="Smallest share of the base in a mixture.")] = None,
+    epsilon: Annotated[
+        float, typer.Option(min=0, help="Utility that a mixture may cost on held-out rows, against the best expert.")
+    ] = 0.02,
     split: Split = 0,
     seed: Seed = 0,
     allow_seen: Seen = False,
@@ -51,7 +54,7 @@ def search(
     settings = SearchSettings(
         objectives=tuple(Objective(name) for name in ("utility@1", *(minimise or ["dp@1"]))),
         constraints=tuple(Constraint(*_constraint(text)) for text in constraint or ()),
-        generations=generations, population=population, base_floor=floor, seed=seed,
+        generations=generations, population=population, base_floor=floor, epsilon=epsilon, seed=seed,
     )  # fmt: skip
     found = tuple(experts_of(experts, load(base, dtype, quantisation, device, console)))
     view = load_task(task, split=split, seed=seed).view()

@@ -40,7 +40,7 @@ SEARCH = {
     "refuse_constant": False,
 }  # fmt: skip
 """Mixture search of the suite; its settings override these. Half of the validation rows is too few for gaps among the
-positives of small groups. A nearly constant winner is not hidden: tables flag it."""
+positives of small groups. Constants may lie on the front, where tables flag them; the other half accepts none."""
 
 
 class Gated(Recipe[TextSystem]):
@@ -170,7 +170,8 @@ class FineTuned(Gated):
 def _searched(system: TextSystem, experts: tuple[LLMExpert, ...]) -> SearchResult:
     """Search for α of SVF experts on one half of the validation rows; the other half may reject."""
     half, other = (SVFMixtures(experts, system.view, rows) for rows in halves(system.view, system.seed))
-    settings = SearchSettings(**{**SEARCH, **system.settings.search, "seed": derive_seed(system.seed, "search")})
+    own = {**SEARCH, "epsilon": system.job.epsilon}
+    settings = SearchSettings(**{**own, **system.settings.search, "seed": derive_seed(system.seed, "search")})
     with system.ledger.clock("mixture search"):
         return search_mixtures(
             half, _search_rows(system.view, half.rows), settings,
