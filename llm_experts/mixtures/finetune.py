@@ -206,7 +206,7 @@ class _Joint:
         parts = self._lanes.chunks(1 << 62, 1, 1)
         answers = [self._lanes.answers(adapters[part], part, batch.given) for part in parts]
         margins = torch.cat([found.margin for found in answers]).cpu()
-        short = torch.cat([self._answering.shortfall(found).mean(1) for found in answers]).cpu().sum()
+        short = torch.cat([self._answering.shortfall(found) for found in answers]).cpu().sum()
         numbers = [torch.tensor([getattr(e, name) for e in self._experts]) for name in ("temperature", "bias")]
         logits = calibrated(margins.float(), *numbers).T
         weights = self._gate_of(mixing).weights(GateState(features, logits))

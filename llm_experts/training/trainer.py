@@ -241,7 +241,7 @@ class _Evaluator:
 
     def __init__(self, texts: TaskTexts, rows: Tensor, seed: int, floats: int) -> None:
         view = texts.view
-        self._texts, self._rows, self._floats = texts, rows, floats
+        self._texts, self._rows, self.floats = texts, rows, floats
         self._labels, self._groups, self._n_groups = view.labels[rows], view.groups[rows], len(view.group_names)
         strata = self._labels * self._n_groups + self._groups
         self._order = stratified_order(strata, torch_generator(seed, "explained rows"))
@@ -250,12 +250,12 @@ class _Evaluator:
 
     def margins(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
         """[K, r] margins of the evaluation rows, float64."""
-        return block_margins(lanes, theta, self._texts.rows(self._rows), self._floats)
+        return block_margins(lanes, theta, self._texts.rows(self._rows), self.floats)
 
     @torch.no_grad()
     def masses(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
         """[K] float64 mean answer mass on the rows in which every (label, group) cell stands in proportion."""
-        found = block_measures(lanes, theta, self._texts.rows(self._mass_rows), self._floats, self.answering.mass)
+        found = block_measures(lanes, theta, self._texts.rows(self._mass_rows), self.floats, self.answering.mass)
         return found.mean(1)
 
     def outcomes(self, margins: Tensor) -> dict[str, Tensor]:
@@ -272,7 +272,7 @@ class _Evaluator:
         """
         picked = self._order[:most].sort().values
         temperature, bias = fit_calibration(margins, self._labels)
-        masked = block_margins(lanes, theta, self._texts.masked(self._rows[picked]), self._floats)
+        masked = block_margins(lanes, theta, self._texts.masked(self._rows[picked]), self.floats)
         without = calibrated(masked, temperature, bias).view(len(lanes), len(picked), -1)
         kept = calibrated(margins[:, picked], temperature, bias)
         attributions = kept[..., None] - without
@@ -402,7 +402,7 @@ class _Run:
         longest = int(self.batches.block.lengths[places].max())
         at_once = max(c.stop - c.start for c in self.lanes.chunks(self.floats, len(places), longest))
         if at_once > 1:
-            self.floats = self.lanes.floats(len(places), longest) * (at_once // 2)
+            self.floats = self.evaluator.floats = self.lanes.floats(len(places), longest) * (at_once // 2)
             note = f"{at_once} lanes at once did not fit in memory; went on with {at_once // 2}."
         elif self.batches.halve():
             note = f"A batch did not fit in memory; went on with {self.batches.rows} rows."

@@ -7,6 +7,7 @@ is its gradient.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,8 @@ from llm_experts.decoder.verbaliser import LOW_MASS
 
 SHARE = 0.25
 """Share of the base's own mass that an expert must keep, up to the mass below which a preference means little."""
+WEIGHT = 4.0
+"""Of a nat of shortfall beside a nat of cross-entropy: a constraint that fairness terms must not outbid."""
 BLOCK_FLOATS = 1 << 24
 """Logits that are held at once."""
 
@@ -47,13 +50,15 @@ class Answering:
 
     @property
     def wanted(self) -> float:
-        """Mass of a text below which the loss pulls: twice the least, so that the mean stays above it."""
+        """Mean mass below which the loss pulls: twice the least, so that validation rows stay above it."""
         return 2 * self.least
 
-    def shortfall(self, answers: Answers) -> Tensor:
-        """[k, n] nats by which the mass falls short of what is wanted, mean over the orders of the options."""
-        short = torch.log(answers.logits.new_tensor(self.wanted)) - log_masses(answers, self.head)
-        return short.clamp_min(0).mean(-1)
+    def shortfall(self, answers: Answers, weights: Tensor | None = None) -> Tensor:
+        """[k] ``WEIGHT`` times the nats by which the mean mass falls short; row weights [k, n] sum to 1 (None: equal)."""
+        masses = log_masses(answers, self.head)
+        by_row = masses.logsumexp(-1) - math.log(2)
+        shares = by_row.new_tensor(1 / by_row.shape[1]) if weights is None else weights.to(by_row)
+        return WEIGHT * (math.log(self.wanted) - (by_row + shares.log()).logsumexp(1)).clamp_min(0)
 
     def mass(self, answers: Answers) -> Tensor:
         """[k, n] probability of the two answers, mean over the orders of the options."""

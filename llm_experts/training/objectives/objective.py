@@ -75,7 +75,7 @@ class Objective:
         answers = run(given)
         loss = utility(answers.margin, batch, lanes, self._options)
         if self._answering is not None:
-            loss = loss + batch.mean(self._answering.shortfall(answers), lanes)
+            loss = loss + self._answering.shortfall(answers, batch.of(batch.relative_weights, lanes))
         for term, weight in active:
             step = Step(answers, given, batch, lanes, run, self._options, self._states.get(term.name))
             loss = loss + term.add(step, weight)

@@ -15,7 +15,7 @@ from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.decoder.layout import Answers
 from llm_experts.training.objectives import LAMBDAS, Answering
 from llm_experts.training.objectives import answering as module
-from llm_experts.training.objectives.answering import log_masses
+from llm_experts.training.objectives.answering import WEIGHT, log_masses
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from llm_experts.training.tuning import tune
@@ -52,7 +52,7 @@ def trained(texts: TaskTexts, role: str, lr: float = 3e-2) -> LaneResult:
 
 
 def without_the_term(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Answering, "shortfall", lambda self, answers: torch.zeros_like(answers.margin))
+    monkeypatch.setattr(Answering, "shortfall", lambda self, answers, weights=None: torch.zeros(len(answers.margin)))
 
 
 def read_mass(texts: TaskTexts, result: LaneResult) -> Tensor:
@@ -150,5 +150,20 @@ def test_enough_mass_pulls_at_nothing(texts: TaskTexts) -> None:
     head = texts.cut.base.model.get_output_embeddings().weight.detach()
     enough, short = Answering(head, 1e-9), Answering(head, 0.4)
     assert not enough.shortfall(answers).any() and bool((short.shortfall(answers) > 0).all())
-    (slope,) = torch.autograd.grad(enough.shortfall(answers).sum(), theta)
+    (slope,) = torch.autograd.grad(enough.shortfall(answers).sum(), theta, retain_graph=True)
     assert not slope.any()
+    (slope,) = torch.autograd.grad(short.shortfall(answers).sum(), theta)
+    assert slope.any()
+
+
+def test_the_shortfall_is_that_of_the_weighted_mean(texts: TaskTexts) -> None:
+    lanes = AdapterLanes.fresh(texts.cut, (NO, YES), "lora", [4, 4], [1, 2])
+    given = texts.rows(texts.view.split.validation).take(torch.arange(9))
+    answers = lanes.answers(lanes.start, slice(0, 2), given)
+    rule = Answering(texts.cut.base.model.get_output_embeddings().weight.detach(), 0.45)
+    mass = rule.mass(answers)
+    torch.testing.assert_close(rule.shortfall(answers), WEIGHT * (0.9 / mass.mean(1)).log())
+    weights = torch.zeros(2, 9)
+    weights[0, :3], weights[1, 4] = 1 / 3, 1.0
+    expected = torch.stack([mass[0, :3].mean(), mass[1, 4]])
+    torch.testing.assert_close(rule.shortfall(answers, weights), WEIGHT * (0.9 / expected).log())
