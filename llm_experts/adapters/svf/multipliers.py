@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-
 P_OF_ZERO = -1e4
 """p of a multiplier of 0: log 0 has no finite value, and exp of this is 0 in every precision, exactly."""
 
