@@ -129,7 +129,7 @@ def choose(
     settings: SearchSettings,
     names: Sequence[str],
 ) -> tuple[Winner, list[Rejection]]:
-    """The first contender whose constraints hold on held-out rows and that no reference outdoes; else the best of these.
+    """The first contender whose constraints hold on held-out rows and that no reference outdoes; else a reference.
 
     Parameters
     ----------
@@ -146,7 +146,8 @@ def choose(
         values = held_out_values(contender, held_out, settings)
         reasons = objections(values, settings) or outdone(contender, values, references, on_rows, settings)
         if not reasons:
-            text = f"{contender.label} kept its constraints and was not outdone by a single expert on {len(held_out.rows)} held-out rows"
+            text = f"{contender.label} kept its constraints and was not outdone by a single expert on "
+            text += f"{len(held_out.rows)} held-out rows"
             text += f", after {len(rejections)} candidates that did not." if rejections else "."
             return contender.wins(names, text, values, tried, on_rows, accepted=True), rejections
         rejections.append(Rejection(contender.weights(names), reasons, values))

@@ -54,7 +54,10 @@ class Answering:
         return 2 * self.least
 
     def shortfall(self, answers: Answers, weights: Tensor | None = None) -> Tensor:
-        """[k] ``WEIGHT`` times the nats by which the mean mass falls short; row weights [k, n] sum to 1 (None: equal)."""
+        """[k] ``WEIGHT`` times the nats by which the mean mass falls short.
+
+        Row ``weights`` [k, n] sum to 1; None: all are equal.
+        """
         masses = log_masses(answers, self.head)
         by_row = masses.logsumexp(-1) - math.log(2)
         shares = by_row.new_tensor(1 / by_row.shape[1]) if weights is None else weights.to(by_row)

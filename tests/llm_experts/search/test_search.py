@@ -350,5 +350,5 @@ def test_a_mixture_may_cost_so_much_utility_on_held_out_rows():
 
 
 def test_an_epsilon_below_zero_is_refused():
-    with pytest.raises(SearchError, match="epsilon = -0.1"):
+    with pytest.raises(SearchError, match=r"epsilon = -0\.1"):
         replace(FREE, epsilon=-0.1)
