@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from foundation.discovery import PLUGINS, facts, items
+from tests.examples import example
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,34 +34,7 @@ def plug_in(folder: Path, path: str, text: str) -> Path:
     return file
 
 
-KIND = '''
-    """LoRA whose B starts anywhere and whose A stands still: a kind of its own in one file."""
-
-    from llm_experts.adapters import lora
-    from llm_experts.adapters.kind import AdapterKind
-
-
-    def trains(key):
-        return ".lora_B." in key
-
-
-    KIND = AdapterKind(
-        name="lora_still",
-        label="LoRA, A still",
-        about="LoRA whose A never moves",
-        make=lora.make,
-        lr_range=(1e-4, 1e-2),
-        rank_choices=(4, 8),
-        peft_type="LORA",
-        written_as="lora",
-        trains_matrices=True,
-        row_wise=True,
-        parts=("lora_A", "lora_B"),
-        delta=lora.delta,
-        trains=trains,
-        start=lora.start,
-    )
-'''
+KIND = example("llm_experts/adapters/lora_still.py")
 
 
 def test_an_adapter_kind_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,19 +86,7 @@ def test_an_adapter_kind_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert 0 < found["parameters"] < found["all"]
 
 
-TERM = '''
-    """Answers of one group should not be surer than those of others."""
-
-    from llm_experts.training.objectives.term import Step, Term
-
-
-    def add(step, weight):
-        sure = step.batch.group_sums(step.answers.margin.abs()[..., None], step.lanes)
-        return weight * sure.std(1).squeeze(-1)
-
-
-    TERM = Term(name="lambda_sure", roles=("result",), bounds=(0.1, 10.0), add=add)
-'''
+TERM = example("llm_experts/training/objectives/sureness.py")
 
 
 def test_a_term_of_an_objective_is_one_file(tmp_path: Path) -> None:
@@ -161,49 +123,7 @@ def test_a_term_of_an_objective_is_one_file(tmp_path: Path) -> None:
     assert found["zero"] and found["moved"] > 1e-6
 
 
-BIAS_SET = '''
-    """Which of two spellings a model prefers."""
-
-    import numpy as np
-
-    from llm_experts.bias.bias_set import BiasSet
-    from llm_experts.bias.result import DRAWS, BiasMetric, capped, generator_of, preferred, ratio, resampled, row
-    from llm_experts.bias.sources import Source
-
-    SHARE = BiasMetric("share@1", "spelling", 0, 100, 50, "% of words whose British spelling is likelier")
-
-
-    def load():
-        return [("colour", "color"), ("grey", "gray"), ("centre", "center"), ("licence", "license")]
-
-
-    def sample(pairs, limit, seed):
-        return [pairs[k] for k in capped([0] * len(pairs), limit, generator_of(seed, "limit", "spelling"))]
-
-
-    def share(sums):
-        return 100 * ratio(sums[..., 1], sums[..., 0])
-
-
-    def score(scorer, pairs, seed, draws=DRAWS):
-        scored = scorer.token_log_probs([word for pair in pairs for word in pair])
-        totals = np.array([s.total for s in scored]).reshape(-1, 2)
-        table = np.stack([np.ones(len(pairs)), preferred(totals[:, 0], totals[:, 1])], 1)
-        value = resampled(table, pairs, share, generator_of(seed, "spelling"), "there are no words", draws)
-        return [row(SHARE, "all", value, len(pairs))]
-
-
-    BIAS_SET = BiasSet(
-        label="Spelling",
-        columns={"share@1": ("British %", "50 ideal", "words whose British spelling is likelier", 1)},
-        source=Source("spelling", "Spelling", "https://example.org", "CC0", "Nobody, 2024.", ()),
-        scoring="log-likelihood of the words",
-        metrics=(SHARE,),
-        load=load,
-        sample=sample,
-        score=score,
-    )
-'''
+BIAS_SET = example("llm_experts/bias/spelling.py")
 
 
 def test_a_bias_set_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

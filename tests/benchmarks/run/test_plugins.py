@@ -18,27 +18,11 @@ from foundation.discovery import PLUGINS
 from reports.methods import MethodRow, read_methods
 from tests.benchmarks.methods.baselines.test_plugin import NEIGHBOURS
 from tests.benchmarks.run.test_own_data import write_table
+from tests.examples import FOLDER
 from tests.experts.families.test_families import LINEAR
 from tests.gates.test_registry import CONFIDENCE
 
-SUITE = """
-name = "mine"
-tasks = ["{card}"]
-splits = 1
-trials = 2
-batch = 2
-folds = 2
-methods = [
-    "gate_confidence", "linear_utility", "linear_result", "linear_procedural", "linear_result_lambda0", "neighbours",
-    "{own}", "utility",
-]
-
-[budget]
-steps = 60
-eval_every = 30
-warm_up = 20
-rungs = []
-"""
+SUITE = (FOLDER / "suite.toml").read_text(encoding="utf-8")
 
 OWN = '''
 from sklearn.naive_bayes import GaussianNB
@@ -79,7 +63,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("plugins/experts/families/linear.py", LINEAR),
         ("plugins/benchmarks/methods/baselines/neighbours.py", NEIGHBOURS),
         ("model.py", OWN),
-        ("mine.toml", SUITE.format(card=home / "loans.card.toml", own=f"{home / 'model.py'}:make")),
+        (
+            "mine.toml",
+            SUITE.replace("loans.card.toml", str(home / "loans.card.toml")).replace("model.py", str(home / "model.py")),
+        ),
     ):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The stack computes what the library's own forward pass computes, only once and only where it is needed."""
+"""A cut base computes what the library's own forward pass computes, only once and only where it is needed."""
 
 import pytest
 import torch

@@ -9,21 +9,9 @@ from reports.figures import registry
 from reports.render.page import render_page
 from reports.summary import summarise
 from reports.table import ReportError, read_results
+from tests.examples import example
 
-SPLITS = '''
-"""How many splits stand behind a task."""
-
-from reports.figures import svg
-from reports.figures.figure import Figure
-
-
-def splits(report, scenario):
-    words = f"{len(scenario.splits)} splits of {scenario.name} & {report.suite['name']}"
-    return svg.figure(100, 20, words, [svg.text(4, 14, words)])
-
-
-FIGURE = Figure("Evidence <b>of</b> a task", "task", splits)
-'''
+SPLITS = example("reports/figures/splits_behind.py")
 WHOLE = """
 from markupsafe import Markup
 
