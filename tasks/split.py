@@ -45,7 +45,7 @@ def make_split(raw: RawData, protocol: str = "robust", index: int = 0, seed: int
         raise DataError(f"There is no split protocol {protocol!r}; choose robust or nifty.")
     _check(raw, protocol, parts)
     train, validation, test = (torch.from_numpy(part) for part in parts)
-    return Split(protocol, index, train, validation, test)
+    return Split(protocol, index, train, validation, test, None if protocol == "nifty" else seed)
 
 
 def hash_order(rows: np.ndarray, key: int) -> np.ndarray:

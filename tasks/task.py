@@ -27,13 +27,17 @@ HIDDEN = -1
 
 @dataclass(frozen=True)
 class Split:
-    """Train, validation and test row ids (int64, positions in the task's rows) of one repetition."""
+    """Train, validation and test row ids (int64, positions in the task's rows) of one repetition.
+
+    ``seed`` is the suite seed that drew it; None where none did (published splits, rows given by hand).
+    """
 
     protocol: str
     index: int
     train: Tensor
     validation: Tensor
     test: Tensor
+    seed: int | None = None
 
     @cached_property
     def hash(self) -> str:

@@ -101,8 +101,8 @@ def _run(
                 "WITHOUT",
                 "bold yellow",
                 f" {lost['task']} split {lost['split']} {lost['method']} (seed {lost['seed']}): its scores are there, "
-                f"its {lost['step']} failed ({lost['reason']}). To try again, delete the cell folder {lost['cell']} under "
-                f"{output / 'jobs'} and run the same command.",
+                f"its {lost['step']} failed ({lost['reason']}). To try again, delete the cell folder {lost['cell']} "
+                f"under {output / 'jobs'} and run the same command.",
             ),
             soft_wrap=True,
         )

@@ -39,9 +39,16 @@ class Checkpoints:
         self._merit = torch.full((lanes,), float("-inf"), dtype=torch.float64)
         self._waited = torch.zeros(lanes, dtype=torch.int64)
 
-    def offer(self, lanes: Tensor, theta: Tensor, values: dict[str, Tensor], step: int) -> None:
-        """Take over the weights [k, P] of those ``lanes`` [k] whose checkpoint is better than their best so far."""
+    def offer(
+        self, lanes: Tensor, theta: Tensor, values: dict[str, Tensor], step: int, allowed: Tensor | None = None
+    ) -> None:
+        """Take over the weights [k, P] of those ``lanes`` [k] whose checkpoint is better than their best so far.
+
+        ``allowed`` [k] bool: checkpoints that meet what else is asked of a feasible one; None: all do.
+        """
         feasible, merit = self._judge(values)
+        if allowed is not None:
+            feasible, merit = feasible & allowed, torch.where(allowed, merit, values["utility@1"])
         old_feasible, old_merit = self.feasible[lanes], self._merit[lanes]
         better = (feasible & ~old_feasible & merit.isfinite()) | ((feasible == old_feasible) & (merit > old_merit))
         self._waited[lanes] = torch.where(better, 0, self._waited[lanes] + 1)

@@ -126,11 +126,14 @@ class Trained:
         Share of validation rows in each trial's rarer predicted class.
     weights : list of mapping
         What is stored of each trial.
+    constraints : sequence of mapping, optional
+        What else a feasible trial must meet: name to violation, at most 0 where it does.
     """
 
     outcomes: LaneOutcomes
     rarer_shares: Sequence[float]
     weights: list[Weights]
+    constraints: Sequence[Mapping[str, float]] | None = None
 
 
 class Subject(Protocol[T_co]):
@@ -226,6 +229,7 @@ def _train(subject: Subject[T], asked: Asked, progress: Progress | None) -> tupl
             step=int(found.step[place]),
             rarer_share=trained.rarer_shares[place],
             floor=plan.floor,
+            further=None if trained.constraints is None else trained.constraints[place],
         )
         for place, (_, trial) in enumerate(asked)
     ]

@@ -31,6 +31,8 @@ OBJECTIVE = SCORES
 STATES = {"completed": "COMPLETE", "early_stopped": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 TRAINED = ("COMPLETE", "PRUNED")
 """States of trials that have weights: what halving stopped keeps the best checkpoint that it had."""
+ANSWER_MASS = "answer_mass"
+"""Constraint of experts on texts: probability of the two answers among all words."""
 EPSILON = 0.02
 """Utility that a fair role may give up against the tuned utility expert, by default."""
 
@@ -162,6 +164,7 @@ def trial_row(
     step: int,
     rarer_share: float,
     floor: float | None,
+    further: Mapping[str, float] | None = None,
 ) -> Row:
     """One trial as plain data; nan becomes None, and a trial without an objective is failed.
 
@@ -174,6 +177,8 @@ def trial_row(
         Share of validation rows in the rarer predicted class.
     floor : float or None
         Least utility of a feasible trial.
+    further : mapping, optional
+        Other constraints: name to violation.
     """
     known = {key: _number(value) for key, value in metrics.items()}
     score, utility = _number(objective), known.get(UTILITY)
@@ -183,6 +188,7 @@ def trial_row(
     constraints = {}
     if floor is not None and utility is not None:
         constraints = {"utility": floor - utility, "not_constant": DEGENERATE_SHARE - rarer_share}
+    constraints |= {name: value for name, value in (further or {}).items() if math.isfinite(value)}
     return {
         "number": trial.number,
         "params": dict(trial.params),
@@ -215,8 +221,9 @@ def choose(rows: Sequence[Row], role: Role, floor: float | None, lack: str = "")
     """The trial to keep, and a note when it is not what was asked for.
 
     Utility role: the highest utility. Fair roles: the smallest gap (combined: the highest final@1) among completed
-    trials that meet the constraints; if there are none, the highest utility, with a note. Ties go to the earlier
-    trial. Pruned trials were cut short and are not chosen. ``lack`` is what :func:`lacks` says, for the error.
+    trials that meet the constraints; if there are none, the highest utility, with a note. An expert on texts that does
+    not answer is taken in no role where another is there. Ties go to the earlier trial. Pruned trials were cut short
+    and are not chosen. ``lack`` is what :func:`lacks` says, for the error.
 
     Raises
     ------
@@ -238,7 +245,13 @@ def choose(rows: Sequence[Row], role: Role, floor: float | None, lack: str = "")
     if role != "utility" and feasible:
         sign = -1 if OBJECTIVE[role] in HIGHER_IS_BETTER else 1
         return min(feasible, key=lambda row: (sign * row["objective"], row["number"])), ""
-    best = max(done, key=lambda row: (row["metrics"][UTILITY], -row["number"]))
+    best = max(done, key=lambda row: (_answers(row), row["metrics"][UTILITY], -row["number"]))
+    if not _answers(best):
+        return best, (
+            f"none of the {len(done)} completed trials keeps its answers likely among all words; taken is trial "
+            f"{best['number']}, which has the highest validation utility. It does not answer the question: try smaller "
+            "learning rates, or another base."
+        )
     if role == "utility":
         return best, ""
     reached = best["metrics"][UTILITY]
@@ -247,6 +260,11 @@ def choose(rows: Sequence[Row], role: Role, floor: float | None, lack: str = "")
         f"classes; taken instead is trial {best['number']}, which has the highest validation utility ({reached:.4f}). "
         "It is not tuned for fairness."
     )
+
+
+def _answers(row: Row) -> bool:
+    """Whether an expert on texts gives its answers enough probability; others always do."""
+    return bool(row["constraints"].get(ANSWER_MASS, 0.0) <= 0)
 
 
 def pareto_front(rows: Sequence[Row], role: Role) -> list[int]:

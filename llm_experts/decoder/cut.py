@@ -100,7 +100,7 @@ class Top(nn.Module):
         )
         pairs += [last.pair] if remember and last.pair is not None else []
         final = self.norm(last.hidden)
-        return Answers(answer_logits(final, self.head), final.mean(1), last.attention, tuple(pairs))
+        return Answers(answer_logits(final, self.head), final.mean(1), last.attention, final, tuple(pairs))
 
 
 def _parts(

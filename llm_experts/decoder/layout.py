@@ -82,6 +82,8 @@ class Answers(NamedTuple):
         Final hidden state of the answer tokens, mean over the orders.
     attention : [n, T]
         Attention of the answer tokens in the last layer, mean over heads and orders; sums to 1 over a whole text.
+    final : [n, 2, d]
+        Final hidden state of the answer token, by the order of the options.
     pairs : tuple of Pair
         Keys and values of every layer, where they were asked for.
     """
@@ -89,6 +91,7 @@ class Answers(NamedTuple):
     logits: Tensor
     pooled: Tensor
     attention: Tensor
+    final: Tensor
     pairs: tuple[Pair, ...] = ()
 
     @property

@@ -17,6 +17,7 @@ A zero gate is the base, a one-hot gate the adapter, and equal adapters whose ga
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,6 +87,14 @@ class _Singular:
     multipliers: Tensor
 
 
+class _Running(threading.local):
+    """What a thread computes with: its gate, and inputs of matrices by their identity while they run."""
+
+    def __init__(self) -> None:
+        self.gate: _Gate | None = None
+        self.inputs: dict[int, Tensor] = {}
+
+
 class AdapterBank:
     """K slots for adapters of a base.
 
@@ -124,8 +133,9 @@ class AdapterBank:
         chosen = all_places(base) if places is None else places
         self._matrices = {place: self._empty(place) for place in chosen}
         self._loaded: OrderedDict[str, int] = OrderedDict()
-        self._gate: _Gate | None = None
+        self._running = _Running()
         self._handles: list[RemovableHandle] = []
+        self._lock, self._open = threading.Lock(), 0
 
     @classmethod
     def from_adapters(
@@ -309,16 +319,33 @@ class AdapterBank:
         AdapterError
             If the last dimension is not K; while running, if rows or tokens are not those of the batch.
         """
-        before, attached = self._gate, bool(self._handles)
-        self._gate = self._prepared(weights)
-        if not attached:
-            self.attach()
+        before, prepared = self._running.gate, self._prepared(weights)
+        self._enter()
+        self._running.gate = prepared
         try:
             yield self
         finally:
-            self._gate = before
-            if not attached:
-                self.detach()
+            self._running.gate = before
+            if before is None:
+                self._running.inputs.clear()
+            self._leave()
+
+    def _enter(self) -> None:
+        """Hook the bank to the base if it is attached to nothing; gates of other threads share the hooks."""
+        with self._lock:
+            if not self._handles:
+                self.attach()
+                self._open = 1
+            elif self._open:
+                self._open += 1
+
+    def _leave(self) -> None:
+        """Take the hooks off that the first gate put on, once the last one closes."""
+        with self._lock:
+            if self._open:
+                self._open -= 1
+                if not self._open:
+                    self.detach()
 
     def attach(self, layers: nn.ModuleList | None = None, start: int = 0) -> None:
         """Hook the bank to decoder layers; without a gate they compute what they did.
@@ -359,23 +386,26 @@ class AdapterBank:
         return _Gate(slots, (slots * self._scaling)[..., self._slot_of_unit])
 
     def _hook(self, module: nn.Module, matrix: _Matrix) -> None:
-        """Hooks are plain functions: copies of the layers share them, and with them this bank and its gate."""
-        inputs: list[Tensor] = []
+        """Hooks are plain functions: copies of the layers share them, and with them this bank.
+
+        What runs belongs to its thread: the gate, and the input between the two hooks.
+        """
+        running = self._running
 
         def before(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-            if self._gate is None:
+            if running.gate is None:
                 return None
-            inputs[:] = [args[0]]
+            running.inputs[id(matrix)] = args[0]
             if matrix.input_gain is None:
                 return None
-            slots = self._gate.fitted(args[0]).slots
+            slots = running.gate.fitted(args[0]).slots
             return (args[0] * (1 + slots @ matrix.input_gain).to(args[0].dtype), *args[1:])
 
         def after(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            if self._gate is None:
+            if running.gate is None:
                 return None
-            x = inputs.pop()
-            return self._mixed(module, matrix, x, output, self._gate.fitted(x))
+            x = running.inputs.pop(id(matrix))
+            return self._mixed(module, matrix, x, output, running.gate.fitted(x))
 
         self._handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 

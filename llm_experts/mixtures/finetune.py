@@ -24,6 +24,7 @@ from llm_experts.reading.calibration import calibrated
 from llm_experts.reading.expert import LLMExpert
 from llm_experts.reading.margin_memory import MarginMemory
 from llm_experts.training.batches import TrainingTexts
+from llm_experts.training.trainer import answering_on, mass_rows
 from metrics.surrogates import soft_gaps
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class _Joint:
     ) -> None:
         self._experts, self._gate, self._config = experts, gate, config
         adapters = [expert.adapter for expert in experts if expert.adapter is not None]
+        self._answering = answering_on(texts, mass_rows(texts.view, texts.view.split.validation))
         self._lanes = AdapterLanes.of(texts.cut, texts.prompts.answer_ids, adapters)
         self._tensors = gate.trainable() if isinstance(gate, DenseGate) else {}
         flat = torch.cat([torch.zeros(0), *(t.detach().flatten() for t in self._tensors.values())])[None]
@@ -200,9 +202,11 @@ class _Joint:
         self._mixing.step(clip_lanes(gradients[1], self._config.clip))
 
     def _loss(self, adapters: Tensor, mixing: Tensor, batch: TextBatch, features: Tensor) -> Tensor:
-        """[] cross-entropy of the mixture and its soft gaps."""
+        """[] cross-entropy of the mixture, its soft gaps, and what its experts' answer mass falls short by."""
         parts = self._lanes.chunks(1 << 62, 1, 1)
-        margins = torch.cat([self._lanes.answers(adapters[part], part, batch.given).margin for part in parts]).cpu()
+        answers = [self._lanes.answers(adapters[part], part, batch.given) for part in parts]
+        margins = torch.cat([found.margin for found in answers]).cpu()
+        short = torch.cat([self._answering.shortfall(found) for found in answers]).cpu().sum()
         numbers = [torch.tensor([getattr(e, name) for e in self._experts]) for name in ("temperature", "bias")]
         logits = calibrated(margins.float(), *numbers).T
         weights = self._gate_of(mixing).weights(GateState(features, logits))
@@ -210,7 +214,7 @@ class _Joint:
         labels = batch.labels.cpu()
         loss = -torch.where(labels == 1, yes, no).mean()
         gaps = soft_gaps((yes - no)[None], batch.rates.cpu(), batch.known_rates.cpu())[0]
-        return loss + self._config.lambda_fair * gaps
+        return loss + short + self._config.lambda_fair * gaps
 
     def _gate_of(self, flat: Tensor) -> ProjectedGate:
         """The gate with differentiable views of [1, G]."""

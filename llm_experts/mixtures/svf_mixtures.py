@@ -17,6 +17,7 @@ from torch import Tensor
 
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf import mixed_z
+from llm_experts.adapters.svf.multipliers import parameters_of
 from llm_experts.decoder.program import Adapter
 from llm_experts.reading.expert import LLMExpert
 
@@ -52,10 +53,10 @@ def mixed_adapter(experts: Sequence[Adapter], alpha: Tensor) -> Adapter:
     if any(adapter.state.keys() != experts[0].state.keys() for adapter in experts):
         raise AdapterError("SVF experts are mixed matrix by matrix; train them all on the same matrices and layers.")
     largest = max(experts, key=lambda adapter: sum(value.numel() for value in adapter.state.values()))
-    state = {
-        key: mixed_z(torch.stack([_multipliers(e.state[key], len(p)) for e in experts]), alpha.double()).log().float()
-        for key, p in largest.state.items()
-    }
+    state = {}
+    for key, p in largest.state.items():
+        multipliers = torch.stack([_multipliers(e.state[key], len(p)) for e in experts])
+        state[key] = parameters_of(mixed_z(multipliers, alpha.double())).float()
     return Adapter(largest.config, state)
 
 

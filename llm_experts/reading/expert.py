@@ -22,11 +22,13 @@ from foundation.files import write_json
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.store import check_base, read_adapter, save_adapter
 from llm_experts.bases.base import Base
+from llm_experts.bases.identify import base_key
 from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.verbaliser import AnswerMass
 from llm_experts.prompts.prompts import Packed, pad
 from llm_experts.reading.calibration import calibrated, fit_calibration
 from llm_experts.reading.margin_memory import MarginMemory
+from llm_experts.reading.origin import Origin, joined
 from llm_experts.reading.reader import Reader
 from metrics.explainers.occlusion import occlusion_columns
 from tasks.task import TaskView
@@ -55,6 +57,8 @@ class LLMExpert:
     adapter : Adapter or None
     temperature, bias : float
         The margin is the verbaliser's log-odds / temperature + bias.
+    origins : tuple of Origin
+        Which rows trained, chose or calibrated it; () if that is not known.
     memory : MarginMemory
         Uncalibrated margins that were computed.
     """
@@ -64,6 +68,7 @@ class LLMExpert:
     adapter: Adapter | None = None
     temperature: float = 1.0
     bias: float = 0.0
+    origins: tuple[Origin, ...] = ()
     memory: MarginMemory = field(default_factory=MarginMemory, repr=False)
     family: str = "llm"
     explainer: str = "occlusion"
@@ -137,9 +142,16 @@ class LLMExpert:
                 "start": self.reader.start,
                 "temperature": self.temperature,
                 "bias": self.bias,
-                "base": {"id": base.id, "hash": base.hash, "quantisation": base.quantisation},
+                "base": base_facts(base),
+                "origins": [origin.as_dict() for origin in self.origins],
             },
         )
+
+
+def base_facts(base: Base) -> dict[str, str]:
+    """What an expert's files say of its base: id, hash and precision."""
+    key = base_key(base)
+    return {"id": base.id, "hash": base.hash, "dtype": key["dtype"], "quantisation": key["quantisation"]}
 
 
 def base_expert(reader: Reader, role: str = "utility") -> LLMExpert:
@@ -158,8 +170,9 @@ def calibrate(experts: Sequence[LLMExpert], task: TaskView, rows: Tensor) -> lis
     answer(experts, task, rows)
     margins = torch.stack([expert.margins(task, rows) for expert in experts])
     temperature, bias = fit_calibration(margins, task.labels[rows])
+    seen = Origin.of(task, chosen=rows)
     return [
-        dataclasses.replace(expert, temperature=t, bias=b)
+        dataclasses.replace(expert, temperature=t, bias=b, origins=joined([*expert.origins, seen]))
         for expert, t, b in zip(experts, temperature.tolist(), bias.tolist(), strict=True)
     ]
 
@@ -255,7 +268,21 @@ def load_llm_expert(folder: Path, base: Base, readers: Sequence[Reader] = ()) ->
     template, start = facts["template"], facts["start"]
     same = (r for r in readers if r.base.hash == base.hash and (r.template, r.start) == (template, start))
     reader = next(same, None) or Reader(base, template, start)
-    return LLMExpert(facts["role"], reader, adapter, facts["temperature"], facts["bias"])
+    _say_precision(folder, facts["base"], base)
+    origins = tuple(Origin.from_dict(found) for found in facts.get("origins", ()))
+    return LLMExpert(facts["role"], reader, adapter, facts["temperature"], facts["bias"], origins)
+
+
+def _say_precision(folder: Path, made: dict[str, Any], base: Base) -> None:
+    """Warn if a base is loaded in another precision than the one that an expert was made on."""
+    here = base_key(base)
+    other = [f"{name} {made[name]}" for name in ("dtype", "quantisation") if made.get(name, here[name]) != here[name]]
+    if other:
+        log.warning(
+            "The expert in %s was made on %s with %s; here the base has dtype %s and quantisation %s, so its answers "
+            "and its calibration are not those that were chosen. Load the base as it was.",
+            folder, made["id"], " and ".join(other), here["dtype"], here["quantisation"],
+        )  # fmt: skip
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -283,4 +310,10 @@ def _problem(facts: Any) -> str:
     for name, kind in (("kind", str), ("template", str), ("start", int), ("temperature", float), ("bias", float)):
         if not isinstance(facts.get(name), kind):
             return f"{name} is {facts.get(name)!r}"
-    return "" if facts["temperature"] > 0 else f"temperature is {facts['temperature']}, it must be positive"
+    if not facts["temperature"] > 0:
+        return f"temperature is {facts['temperature']}, it must be positive"
+    try:
+        _ = [Origin.from_dict(found) for found in facts.get("origins", ())]
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return ""

@@ -45,6 +45,11 @@ class StateCache:
             self._add(keys[index], state[: lengths[index]].clone())
         return states
 
+    @property
+    def bytes(self) -> int:
+        """Size of all that is kept."""
+        return self._bytes
+
     def clear(self) -> None:
         """Drop all."""
         self._states.clear()
@@ -60,6 +65,8 @@ class StateCache:
         return states
 
     def _add(self, key: bytes, state: Tensor) -> None:
+        if key in self._states:  # the same text twice in one batch
+            return
         self._states[key] = state
         self._bytes += state.numel() * state.element_size()
         while self._bytes > self._limit:

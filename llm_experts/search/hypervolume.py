@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optuna._hypervolume import compute_hypervolume
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -18,14 +19,30 @@ def reference_point(losses: Tensor) -> Tensor:
 
 
 def hypervolume(losses: Tensor, reference: Tensor) -> float:
-    """Exact volume that points [P, m] dominate up to the reference (While, Bradstreet & Barone, IEEE TEC 2012: WFG).
+    """Exact volume that points [P, m] dominate up to the reference, by slices of the last objective.
 
+    While, Hingston, Barone & Huband, IEEE TEC 2006 (HSO): exact, and fast enough for fronts of two to four objectives.
     A point beyond the reference in any objective counts for nothing.
     """
     inside = losses[(losses < reference).all(1)]
     if not len(inside):
         return 0.0
-    return float(compute_hypervolume(inside.numpy(), reference.numpy()))
+    return _volume(inside.double().numpy(), reference.double().numpy())
+
+
+def _volume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    """Volume of the union of the boxes between points [P, m], all below the reference, and the reference [m]."""
+    points = np.unique(points, axis=0)  # sorted by the first objective
+    if points.shape[1] == 1:
+        return float(reference[0] - points[0, 0])
+    if points.shape[1] == 2:
+        lowest = np.minimum.accumulate(points[:, 1])
+        widths = np.diff(np.append(points[:, 0], reference[0]))
+        return float((widths * (reference[1] - lowest)).sum())
+    points = points[np.argsort(points[:, -1], kind="stable")]
+    heights = np.diff(np.append(points[:, -1], reference[-1]))
+    slices = ((count, height) for count, height in enumerate(heights, 1) if height > 0)
+    return float(sum(height * _volume(points[:count, :-1], reference[:-1]) for count, height in slices))
 
 
 def stalled(volumes: Sequence[float], gain: float | None, window: int) -> bool:

@@ -113,7 +113,11 @@ class SearchSettings:
         Give every mixture its own temperature and bias, fitted on the search rows, before it is measured: a language
         model's margins say little at the threshold of 0.5 before. Held-out rows are judged with what was fitted here.
     refuse_constant : bool
-        Adds the constraint that a prediction is not degenerate (a constant predictor is fair by doing nothing).
+        Adds the constraint that a prediction is not degenerate (a constant predictor is fair by doing nothing). Without
+        it constants may lie on the front; held-out rows accept none in any case.
+    epsilon : float or None
+        How much worse than that of the best single expert (or the base) a mixture's first objective may be on held-out
+        rows; None: no limit.
     generations, population : int
         Budget of the search on the surrogate, all rounds together.
     rounds : int
@@ -147,6 +151,7 @@ class SearchSettings:
     off_below: float = 0.0
     calibrate: bool = True
     refuse_constant: bool = True
+    epsilon: float | None = None
     generations: int = 100
     population: int = 50
     rounds: int = 3
@@ -178,6 +183,8 @@ class SearchSettings:
             )
         if min(self.guidance_every, self.spread_anchors, self.margin, self.off_below) < 0:
             raise SearchError("guidance_every, spread_anchors, margin and off_below cannot be negative.")
+        if self.epsilon is not None and not 0 <= self.epsilon < math.inf:
+            raise SearchError(f"The search has epsilon = {self.epsilon}; it is a number of at least 0, or None.")
         _check_constraints(self.constraints)
 
     @property

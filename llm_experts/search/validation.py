@@ -129,7 +129,7 @@ def choose(
     settings: SearchSettings,
     names: Sequence[str],
 ) -> tuple[Winner, list[Rejection]]:
-    """The first contender whose constraints hold on held-out rows; else the best reference.
+    """The first contender whose constraints hold on held-out rows and that no reference outdoes; else a reference.
 
     Parameters
     ----------
@@ -144,9 +144,10 @@ def choose(
     rejections: list[Rejection] = []
     for tried, contender in enumerate(contenders, 1):
         values = held_out_values(contender, held_out, settings)
-        reasons = objections(values, settings)
+        reasons = objections(values, settings) or outdone(contender, values, references, on_rows, settings)
         if not reasons:
-            text = f"{contender.label} kept its constraints on {len(held_out.rows)} held-out rows"
+            text = f"{contender.label} kept its constraints and was not outdone by a single expert on "
+            text += f"{len(held_out.rows)} held-out rows"
             text += f", after {len(rejections)} candidates that did not." if rejections else "."
             return contender.wins(names, text, values, tried, on_rows, accepted=True), rejections
         rejections.append(Rejection(contender.weights(names), reasons, values))
@@ -163,7 +164,8 @@ def _fallback(
     """The best of base and single experts that keeps the constraints; if none does, the best on the search rows."""
     keeping = [r for r in references if not objections(on_rows[r.label], settings)]
     chosen = (keeping or references)[0]
-    text = f"None of the {tried} candidates kept its constraints on held-out rows; {chosen.label} is returned instead"
+    text = f"None of the {tried} candidates kept its constraints on held-out rows without being outdone by a single "
+    text += f"expert; {chosen.label} is returned instead"
     text += ", which keeps them." if keeping else ", though it breaks them too: nothing at hand keeps them."
     values = on_rows[chosen.label]
     return chosen.wins(names, text, values, tried, on_rows, accepted=bool(keeping))
@@ -187,7 +189,7 @@ def held_out_values(contender: Contender, held_out: HeldOut, settings: SearchSet
     values = {id: scores.values[id] for id in settings.metrics if id != LATENCY}
     if outputs.latency is not None:
         values[LATENCY] = Value(float(outputs.latency[0]))
-    if settings.refuse_constant and scores.degenerate:
+    if scores.degenerate:
         values[DEGENERATE] = Value(1.0, status="degenerate", reason="its prediction is (nearly) constant")
     return values
 
@@ -206,6 +208,41 @@ def objections(values: dict[str, Value], settings: SearchSettings) -> list[str]:
             interval = f" [{value.low:.4g}, {value.high:.4g}]" if value.low == value.low else ""
             reasons.append(f"{constraint.metric} is {value.estimate:.4g}{interval} and has to be {constraint}")
     return reasons
+
+
+def outdone(
+    contender: Contender,
+    values: dict[str, Value],
+    references: Sequence[Contender],
+    on_rows: dict[str, dict[str, Value]],
+    settings: SearchSettings,
+) -> list[str]:
+    """Why base or single experts are to be preferred on held-out rows; empty if none is.
+
+    One that keeps the constraints outdoes a mixture if it is no worse in any objective and better in one, or if its
+    first objective is better by more than ``epsilon``.
+    """
+    others = [r for r in references if r.label != contender.label and not objections(on_rows[r.label], settings)]
+    own, reasons = _losses(values, settings), []
+    for other in others:
+        losses = _losses(on_rows[other.label], settings)
+        if bool((losses <= own + TOLERANCE).all()) and bool((losses < own - TOLERANCE).any()):
+            shown = ", ".join(f"{o.metric} {on_rows[other.label][o.metric].estimate:.4g}" for o in settings.objectives)
+            reasons.append(f"{other.label} is no worse in any objective and better in one ({shown})")
+    bests = [(float(_losses(on_rows[other.label], settings)[0]), other.label) for other in others]
+    if settings.epsilon is not None and bests and float(own[0]) > min(bests)[0] + settings.epsilon + TOLERANCE:
+        first, label = settings.objectives[0], min(bests)[1]
+        reasons.append(
+            f"{first.metric} is {values[first.metric].estimate:.4g}, more than {settings.epsilon:g} worse than the "
+            f"{on_rows[label][first.metric].estimate:.4g} of {label}"
+        )
+    return reasons
+
+
+def _losses(values: dict[str, Value], settings: SearchSettings) -> Tensor:
+    """[m] objectives, smaller is better; what is not estimable is worst."""
+    found = [o.sign * values[o.metric].estimate for o in settings.objectives]
+    return torch.tensor(found, dtype=torch.float64).nan_to_num(nan=torch.inf)
 
 
 def _kept(constraint: Constraint, value: Value, settings: SearchSettings) -> bool:

@@ -94,6 +94,7 @@ class TaskTexts:
         self.prompts = reader.prompts(view)
         self._left = cache_bytes
         self._blocks: dict[tuple[str, bytes], TextBlock] = {}
+        self._masses: dict[bytes, float] = {}
 
     def rows(self, rows: Tensor) -> TextBlock:
         """Texts of rows [r]."""
@@ -115,6 +116,13 @@ class TaskTexts:
         count = len(self.view.columns)
         keep = ~torch.eye(count, dtype=torch.bool).repeat(len(rows), 1)
         return self._block("masked", rows, lambda: self.prompts.pack(self.view, rows.repeat_interleave(count), keep))
+
+    def base_mass(self, rows: Tensor) -> float:
+        """Mean probability that the base itself has on the two answers to rows [r]."""
+        key = rows.numpy().tobytes()
+        if key not in self._masses:
+            self._masses[key] = float(self.reader.answer_mass([None], self.view, rows).mean())
+        return self._masses[key]
 
     def _block(self, what: str, rows: Tensor, pack: Callable[[], Packed]) -> TextBlock:
         key = (what, rows.numpy().tobytes())

@@ -23,17 +23,20 @@ from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.decoder.program import Adapter
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
 from llm_experts.training.batches import TrainingTexts
-from llm_experts.training.objectives import LAMBDAS, Objective, Options, TextBatch
+from llm_experts.training.objectives import LAMBDAS, Answering, Objective, Options, TextBatch
 from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points
+from tasks.task import TaskView
 from tasks.thinning import thinned
 
 log = logging.getLogger(__name__)
 
 EVALUATION_TOKENS = 1 << 13
 """Padded tokens of an evaluation batch."""
+MASS_ROWS = 128
+"""Most evaluation rows on which the answer mass of lanes is measured."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,10 @@ class LaneResult(LaneOutcomes):
         Of each lane there, fitted on the evaluation rows; [K].
     margins : [K, r] float64
         Of the evaluation rows there, before calibration.
+    mass : [K] float64
+        Mean probability of the two answers there, on at most ``MASS_ROWS`` evaluation rows.
+    least_mass : float
+        What it must be for a lane to be feasible.
     notes : list of str
         What had to be given up, such as a batch that did not fit in memory.
     """
@@ -128,6 +135,8 @@ class LaneResult(LaneOutcomes):
     theta: Tensor
     calibration: Calibration
     margins: Tensor
+    mass: Tensor
+    least_mass: float
     notes: list[str] = field(default_factory=list)
 
     def adapter(self, lane: int) -> Adapter:
@@ -214,18 +223,39 @@ def check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
         raise ValueError(f"warm_up = {budget.warm_up} leaves nothing of {budget.steps} steps; lower it or raise steps.")
 
 
+def mass_rows(view: TaskView, rows: Tensor, seed: int = 0) -> Tensor:
+    """At most ``MASS_ROWS`` of some labelled rows, in which every (label, group) cell stands in proportion."""
+    strata = view.labels[rows] * len(view.group_names) + view.groups[rows]
+    order = stratified_order(strata, torch_generator(seed, "explained rows"))
+    return rows[order[:MASS_ROWS].sort().values]
+
+
+def answering_on(texts: TaskTexts, rows: Tensor) -> Answering:
+    """How much answer mass experts must keep, by what the base itself has on some rows."""
+    words: Tensor = texts.cut.base.model.get_output_embeddings().weight  # type: ignore[no-untyped-call]
+    return Answering.on(words, texts.base_mass(rows))
+
+
 class _Evaluator:
     """Margins, reasons and fixed metrics of lanes on the evaluation rows."""
 
     def __init__(self, texts: TaskTexts, rows: Tensor, seed: int, floats: int) -> None:
         view = texts.view
-        self._texts, self._rows, self._floats = texts, rows, floats
+        self._texts, self._rows, self.floats = texts, rows, floats
         self._labels, self._groups, self._n_groups = view.labels[rows], view.groups[rows], len(view.group_names)
         self._seed = seed
+        self._mass_rows = mass_rows(view, rows, seed)
+        self.answering = answering_on(texts, self._mass_rows)
 
     def margins(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
         """[K, r] margins of the evaluation rows, float64."""
-        return block_margins(lanes, theta, self._texts.rows(self._rows), self._floats)
+        return block_margins(lanes, theta, self._texts.rows(self._rows), self.floats)
+
+    @torch.no_grad()
+    def masses(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
+        """[K] float64 mean answer mass on the rows in which every (label, group) cell stands in proportion."""
+        found = block_measures(lanes, theta, self._texts.rows(self._mass_rows), self.floats, self.answering.mass)
+        return found.mean(1)
 
     def outcomes(self, margins: Tensor) -> dict[str, Tensor]:
         """Metric id to [K] values of calibrated probabilities."""
@@ -241,7 +271,7 @@ class _Evaluator:
         """
         picked = thinned(self._labels, self._groups, most, torch_generator(self._seed, "explained rows"))
         temperature, bias = fit_calibration(margins, self._labels)
-        masked = block_margins(lanes, theta, self._texts.masked(self._rows[picked]), self._floats)
+        masked = block_margins(lanes, theta, self._texts.masked(self._rows[picked]), self.floats)
         without = calibrated(masked, temperature, bias).view(len(lanes), len(picked), -1)
         kept = calibrated(margins[:, picked], temperature, bias)
         attributions = kept[..., None] - without
@@ -260,18 +290,24 @@ class _Evaluator:
         return fit_calibration(margins, self._labels)
 
 
-@torch.no_grad()
 def block_margins(
     lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int, places: Tensor | None = None
 ) -> Tensor:
     """[K, n] float64 margins of the texts of a block, or of those at ``places`` [n], on the CPU."""
-    if places is not None:
-        block = block.select(places)
+    chosen = block if places is None else block.select(places)
+    return block_measures(lanes, theta, chosen, floats, lambda answers: answers.margin)
+
+
+@torch.no_grad()
+def block_measures(
+    lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int, measure: Callable[[Answers], Tensor]
+) -> Tensor:
+    """[K, n] float64, on the CPU: a measure [k, n] of the answers to the texts of a block."""
     found = torch.empty(len(lanes), len(block), dtype=torch.float64)
     for batch in block.batches(EVALUATION_TOKENS):
         given = block.take(batch)
         for chunk in lanes.chunks(floats, *given.columns.shape):
-            found[chunk, batch.cpu()] = lanes.answers(theta[chunk], chunk, given).margin.double().cpu()
+            found[chunk, batch.cpu()] = measure(lanes.answers(theta[chunk], chunk, given)).double().cpu()
     return found
 
 
@@ -308,8 +344,9 @@ class _Run:
         self.lanes = self.every
         seeds = [derive_seed(seed, config.seed) for config in configs]
         sizes = (base.hidden_size, len(view.group_names))
-        self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device)
         self.evaluator = _Evaluator(texts, rows, seed, self.floats)
+        answering = self.evaluator.answering
+        self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device, answering)
         moved = self.objective.needs_moved and view.flip is not None
         self.batches = TrainingTexts(texts, budget.batch_rows, seed, moved=moved, weights=row_weights)
         if options.kl > 0:
@@ -364,7 +401,7 @@ class _Run:
         longest = int(self.batches.block.lengths[places].max())
         at_once = max(c.stop - c.start for c in self.lanes.chunks(self.floats, len(places), longest))
         if at_once > 1:
-            self.floats = self.lanes.floats(len(places), longest) * (at_once // 2)
+            self.floats = self.evaluator.floats = self.lanes.floats(len(places), longest) * (at_once // 2)
             note = f"{at_once} lanes at once did not fit in memory; went on with {at_once // 2}."
         elif self.batches.halve():
             note = f"A batch did not fit in memory; went on with {self.batches.rows} rows."
@@ -397,7 +434,8 @@ class _Run:
             values[FINAL] = final(values["utility@1"], values["fair_res@1"], values["fair_proc@1"])
         self.running.record(step, values)
         if counts:
-            self.checkpoints.offer(self.running.alive, theta, values, step)
+            answers = self.evaluator.masses(self.lanes, theta) >= self.evaluator.answering.least
+            self.checkpoints.offer(self.running.alive, theta, values, step, allowed=answers)
         lanes = self.running.judge(step, broken)
         if lanes is not None:
             self._select(lanes)
@@ -429,6 +467,8 @@ class _Run:
             theta=best.theta[place],
             calibration=Calibration(*(part[place] for part in self.evaluator.calibration(margins))),
             margins=margins[place],
+            mass=self.evaluator.masses(self.every, best.theta)[place],
+            least_mass=self.evaluator.answering.least,
             notes=self.notes,
         )
 

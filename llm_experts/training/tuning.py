@@ -18,14 +18,17 @@ from torch import Tensor
 
 from experts.expert import Role
 from experts.tuning.study import Plan, Progress, Trained, run_study
-from experts.tuning.trials import Asked, Weights
+from experts.tuning.trials import ANSWER_MASS, Asked, Weights
 from experts.tuning.tuned import Choice, Tuned, file_stem
 from foundation.seeding import derive_seed
 from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.identify import base_key
 from llm_experts.decoder.lanes import AdapterLanes
-from llm_experts.reading.expert import LLMExpert
+from llm_experts.decoder.verbaliser import LOW_MASS
+from llm_experts.reading.expert import LLMExpert, base_facts
+from llm_experts.reading.origin import Origin
 from llm_experts.training.objectives import Options
+from llm_experts.training.objectives.answering import SHARE
 from llm_experts.training.out_of_fold import Recipe
 from llm_experts.training.search_space import describe, search_space
 from llm_experts.training.text_blocks import TaskTexts
@@ -59,7 +62,7 @@ class TunedAdapter(Tuned):
         return {
             "family": expert.family,
             "kind": self.kind,
-            "base": {"id": reader.base.id, "hash": reader.base.hash, "quantisation": reader.base.quantisation},
+            "base": base_facts(reader.base),
             "template": reader.template,
             "start": reader.start,
             "parameters": expert.parameter_count,
@@ -194,6 +197,7 @@ class _Adapters:
             "adapter_options": repr(dict(self.adapter_options)),
             "budget": dataclasses.asdict(self.budget),
             "options": dataclasses.asdict(self.options),
+            "kept answer mass": f"{SHARE:g} of the base's, at most {LOW_MASS:g}",
             "anchor": None if self.anchor is None else repr(self.anchor),
         }
 
@@ -217,7 +221,8 @@ class _Adapters:
             {"theta": lanes.theta[lane].cpu(), "temperature": temperature, "bias": bias}
             for lane, (temperature, bias) in enumerate(zip(*lanes.calibration, strict=True))
         ]
-        return Trained(lanes, lanes.rarer_shares(), weights)
+        short = [{ANSWER_MASS: lanes.least_mass - mass} for mass in lanes.mass.tolist()]
+        return Trained(lanes, lanes.rarer_shares(), weights, short)
 
     def tuned(self, choice: Choice, weights: Callable[[int], dict[str, Tensor]]) -> TunedAdapter:
         lane = self.lane(choice.seed, choice.best_trial, choice.best_params)
@@ -235,7 +240,8 @@ class _Adapters:
         ids = texts.prompts.answer_ids
         lanes = AdapterLanes.fresh(texts.cut, ids, self.kind, [lane.rank], [lane.seed], self.adapter_options)
         adapter = lanes.adapter(0, weights["theta"].to(texts.cut.base.device))
-        return LLMExpert(self.plan.role, texts.reader, adapter, float(weights["temperature"]), float(weights["bias"]))
+        calibration = (float(weights["temperature"]), float(weights["bias"]))
+        return LLMExpert(self.plan.role, texts.reader, adapter, *calibration, (Origin.of_training(texts.view),))
 
 
 def owner(dataset: str, kind: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.origin import Origin
 from llm_experts.training.out_of_fold import Recipe
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import train_lanes
@@ -36,7 +37,8 @@ def train_fixed(texts: TaskTexts, recipe: Recipe, *, utility_floor: float | None
             f"{reason}"
         )
     temperature, bias = (float(part[0]) for part in result.calibration)
-    return LLMExpert(recipe.role, texts.reader, result.adapter(0), temperature, bias)
+    made_on = (Origin.of_training(texts.view),)
+    return LLMExpert(recipe.role, texts.reader, result.adapter(0), temperature, bias, made_on)
 
 
 def twin(texts: TaskTexts, tuned: TunedAdapter) -> LLMExpert:

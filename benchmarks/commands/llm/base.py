@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, command
 from benchmarks.commands.llm.showing import pretraining, print_facts
 from foundation.console import plain_console
 
@@ -46,4 +46,8 @@ def base(
         "parameters": sum(p.numel() for p in loaded.model.parameters()),
     }  # fmt: skip
     print_facts(f"base {base}", facts, console)
-    console.print("Next: fairmoe llm train --task german --role utility")
+    following = command(
+        "train", task="german", role="utility", base=name if cache or corpus else base, dtype=dtype,
+        quantisation=quantisation, device=device,
+    )  # fmt: skip
+    console.print(f"Next: {following}", soft_wrap=True, highlight=False, markup=False)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands.llm.loading import experts_of, load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName
+from benchmarks.commands.llm.loading import experts_of, load, seen_rows
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Protocol, Quantisation, Seed, Seen, Split, TaskName
 from foundation.console import plain_console
 
 
@@ -21,8 +21,13 @@ def evaluate(
     device: Device = "auto",
     split: Split = 0,
     seed: Seed = 0,
+    protocol: Protocol = "robust",
+    allow_seen: Seen = False,
 ) -> None:
     """Score an expert on the test rows of a task: every fixed metric with its interval.
+
+    Rows that trained, chose or calibrated the expert flatter it: with such rows among the test rows (another split or
+    seed than the expert's) nothing is scored unless you ask for it with --allow-seen.
 
     Example: fairmoe llm evaluate results/llm/german_split0_seed0/german_llm_lora_utility_best --task german
     """
@@ -33,11 +38,14 @@ def evaluate(
 
     console = plain_console()
     found = experts_of([expert], load(base, dtype, quantisation, device, console))[0]
-    loaded = load_task(task, split=split, seed=seed)
+    loaded = load_task(task, split=split, seed=seed, protocol=protocol)
     rows = loaded.split.test
+    note = seen_rows(expert, found, loaded.view(), rows, "test", allow=allow_seen)
     with console.status(f"reading {len(rows)} test rows, each column left out once"):
         evidence = collect_evidence(found, loaded.view(), rows)
     scores = score(evidence, loaded.labels[rows], loaded.groups[rows], loaded.group_names, seed=seed)
-    print_table({"task": loaded.name, "protocol": "robust", "split": split, "rows": len(rows)}, scores)
+    print_table({"task": loaded.name, "protocol": protocol, "split": split, "rows": len(rows)}, scores)
+    if note:
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
     mass = found.answer_mass(loaded.view(), loaded.split.validation)
     console.print(f"answer mass on validation rows: mean {mass.mean:.3f}, below 0.1 on {mass.low:.0%} of them")

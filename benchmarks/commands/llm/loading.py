@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from benchmarks.commands.llm.showing import pretraining
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from torch import Tensor
 
     from benchmarks.plan.suite import LLMSettings
     from llm_experts.bases.base import Base
     from llm_experts.reading.expert import LLMExpert
+    from tasks.task import TaskView
 
 
 def prepare_base(settings: LLMSettings, console: Console) -> None:
@@ -37,6 +41,35 @@ def experts_of(folders: list[Path], base: Base) -> list[LLMExpert]:
     for folder in folders:
         found.append(load_llm_expert(folder, base, [expert.reader for expert in found]))
     return found
+
+
+def seen_rows(
+    folder: Path, expert: LLMExpert, view: TaskView, rows: Tensor, part: str, *, allow: bool, trained_only: bool = False
+) -> str:
+    """What is wrong with judging an expert on some rows, "" if nothing is; refused unless it is allowed.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the expert has seen some of the rows or does not say what it has seen, and that is not allowed.
+    """
+    from llm_experts.reading.origin import seen_among
+
+    count = int(seen_among(expert.origins, view, rows, trained_only=trained_only).sum())
+    where = f"--task {view.name} --split {view.split.index} --seed {view.split.seed}"
+    if not expert.origins:
+        note = f"The expert in {folder} does not say on which rows it was made, so scores may be those of its own rows."
+        remedy = "Train it again with 'fairmoe llm train', or add --allow-seen"
+    elif count:
+        trained = "trained it" if trained_only else "trained, chose or calibrated it"
+        note = f"{count} of the {len(rows)} {part} rows of {where} {trained} ({folder}), so scores on them flatter it."
+        made = " and ".join(origin.words for origin in expert.origins)
+        remedy = f"It was made with {made}: give these options, or --allow-seen"
+    else:
+        return ""
+    if not allow:
+        raise typer.BadParameter(f"{note} {remedy} to go on with these rows all the same.")
+    return note
 
 
 def names_of(folders: list[Path]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,4 +14,12 @@ Quantisation = Annotated[str, typer.Option(help="none, nf4 or int8 (bitsandbytes
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Seed of split, trials and weights.")]
 TaskName = Annotated[str, typer.Option(help="Task, such as german or adult:sex@1000 (at most 1000 rows), or a card.")]
+Protocol = Annotated[str, typer.Option(help="robust (stratified) or nifty (the published split).")]
+Seen = Annotated[bool, typer.Option("--allow-seen", help="Go on although the expert has seen some of the rows.")]
 Split = Annotated[int, typer.Option(min=0, help="Which repetition of the robust split.")]
+
+
+def command(*words: str | Path, **options: str | int) -> str:
+    """A command of ``fairmoe llm`` as it can be pasted into a shell, every option written out."""
+    given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    return shlex.join(["fairmoe", "llm", *map(str, words), *given])

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.commands.llm.loading import experts_of, load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName
+from benchmarks.commands.llm.loading import experts_of, load, seen_rows
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Seen, Split, TaskName
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from foundation.console import plain_console
 
@@ -27,15 +27,20 @@ def search(
     generations: Annotated[int, typer.Option(min=3, help="Generations on the surrogate, all rounds together.")] = 100,
     population: Annotated[int, typer.Option(min=4, help="Mixtures of a generation.")] = 50,
     floor: Annotated[float | None, typer.Option(help="Smallest share of the base in a mixture.")] = None,
+    epsilon: Annotated[
+        float, typer.Option(min=0, help="Utility that a mixture may cost on held-out rows, against the best expert.")
+    ] = 0.02,
     split: Split = 0,
     seed: Seed = 0,
+    allow_seen: Seen = False,
     output: Annotated[Path, typer.Option(help="Output folder; true evaluations found in it are kept.")] = Path(
         "results/llm/search"
     ),
 ) -> None:
     """Search for a mixture of SVF experts on one half of the validation rows; the other half accepts or rejects it.
 
-    Experts are what 'fairmoe llm train --kind svf' wrote, one per role.
+    Experts are what 'fairmoe llm train --kind svf' wrote, one per role. Experts that were trained on some of these rows
+    (of another split or seed) are refused unless you ask for it with --allow-seen.
 
     Example: `fairmoe llm search results/llm/german_split0_seed0/*svf*_best --task german --constraint "dp@1<=0.05"`
     """
@@ -49,10 +54,14 @@ def search(
     settings = SearchSettings(
         objectives=tuple(Objective(name) for name in ("utility@1", *(minimise or ["dp@1"]))),
         constraints=tuple(Constraint(*_constraint(text)) for text in constraint or ()),
-        generations=generations, population=population, base_floor=floor, seed=seed,
+        generations=generations, population=population, base_floor=floor, epsilon=epsilon, seed=seed,
     )  # fmt: skip
     found = tuple(experts_of(experts, load(base, dtype, quantisation, device, console)))
     view = load_task(task, split=split, seed=seed).view()
+    for folder, expert in zip(experts, found, strict=True):
+        note = seen_rows(folder, expert, view, view.split.validation, "validation", allow=allow_seen, trained_only=True)
+        if note:
+            console.print(f"note: {note}", soft_wrap=True, markup=False)
     parts = [SVFMixtures(found, view, rows) for rows in halves(view, seed)]
     rows = [SearchRows(view.labels[p.rows], view.groups[p.rows], view.group_names) for p in parts]
     with folder_lock(output, f"fairmoe llm search --task {task}"), steps_shown("search", console) as progress:

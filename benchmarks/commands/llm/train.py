@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName, command
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from foundation.console import plain_console
 
@@ -43,6 +43,7 @@ def train(
     from experts.expert import Role
     from foundation.folder_lock import folder_lock
     from llm_experts.adapters.registry import kind_named
+    from llm_experts.bases.identify import base_key
     from llm_experts.reading.reader import Reader
     from llm_experts.training.text_blocks import TaskTexts
     from llm_experts.training.trainer import Budget
@@ -80,4 +81,8 @@ def train(
     print_facts(f"{view.name}: {role} expert ({kind}), chosen on validation rows", facts, console)
     place = folder / f"{stem(view.name, kind, role)}_best"
     console.print(f"written: {place}", soft_wrap=True)
-    console.print(f"Next: fairmoe llm evaluate {place} --task {task} --split {split}", soft_wrap=True, highlight=False)
+    following = command(
+        "evaluate", place, task=task, split=split, seed=seed, base=base, dtype=base_key(loaded)["dtype"],
+        quantisation=quantisation, device=device,
+    )  # fmt: skip
+    console.print(f"Next: {following}", soft_wrap=True, highlight=False, markup=False)

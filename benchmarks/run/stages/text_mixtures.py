@@ -25,6 +25,7 @@ from llm_experts.mixtures.routers import DispatchRouter, GateRouter
 from llm_experts.mixtures.row_mixture import RowMixture, calibrate_mixture
 from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
 from llm_experts.reading.expert import LLMExpert, calibrate, probe
+from llm_experts.reading.origin import joined
 from llm_experts.search import Objective, SearchResult, SearchRows, SearchSettings, search_mixtures
 from moe.mixture import Mixture
 from tasks.thinning import thinned_rows
@@ -40,7 +41,7 @@ SEARCH = {
     "refuse_constant": False,
 }  # fmt: skip
 """Mixture search of the suite; its settings override these. Half of the validation rows is too few for gaps among the
-positives of small groups. A nearly constant winner is not hidden: tables flag it."""
+positives of small groups. Constants may lie on the front, where tables flag them; the other half accepts none."""
 
 
 class Gated(Recipe[TextSystem]):
@@ -110,7 +111,8 @@ class Searched(Recipe[TextSystem]):
         winner, experts = self._search(system, method).winner, self._experts(system, method)
         alpha = torch.tensor([winner.alphas[role] for role in ROLES], dtype=torch.float64)
         adapter = mixed_adapter([e.adapter for e in experts if e.adapter is not None], alpha)
-        mixed = LLMExpert("mixture", system.texts(method.adapter).reader, adapter)
+        origins = joined(origin for expert in experts for origin in expert.origins)
+        mixed = LLMExpert("mixture", system.texts(method.adapter).reader, adapter, origins=origins)
         return calibrate([mixed], system.view, system.view.split.validation)[0]
 
     def entries(self, system: TextSystem, method: Method) -> tuple[str, ...]:  # noqa: ARG002
@@ -169,7 +171,8 @@ class FineTuned(Gated):
 def _searched(system: TextSystem, experts: tuple[LLMExpert, ...]) -> SearchResult:
     """Search for α of SVF experts on one half of the validation rows; the other half may reject."""
     half, other = (SVFMixtures(experts, system.view, rows) for rows in halves(system.view, system.seed))
-    settings = SearchSettings(**{**SEARCH, **system.settings.search, "seed": derive_seed(system.seed, "search")})
+    own = {**SEARCH, "epsilon": system.job.epsilon}
+    settings = SearchSettings(**{**own, **system.settings.search, "seed": derive_seed(system.seed, "search")})
     with system.ledger.clock("mixture search"):
         return search_mixtures(
             half, _search_rows(system.view, half.rows), settings,

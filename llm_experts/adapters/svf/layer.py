@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
@@ -15,6 +16,9 @@ from llm_experts.adapters.svf.config import SVFConfig
 from llm_experts.adapters.svf.decomposition import spectrum_of, weight_hash
 from llm_experts.adapters.svf.multipliers import mixed_offsets, offsets
 from llm_experts.adapters.svf.weights import dense_weight, is_quantised, linear_of, settle
+
+_FACTORS: WeakValueDictionary[tuple[Any, ...], Tensor] = WeakValueDictionary()
+"""U, σ and V that some layer holds, by the content of the weight: injections into copies of a base share them."""
 
 
 class Mixture(NamedTuple):
@@ -104,10 +108,9 @@ class SVFLinear(nn.Module, BaseTunerLayer):
         if "svf_u" in self._buffers and self.svf_u.shape[1] >= rank:
             return
         weight = dense_weight(self.unmerged_layer)
-        u, s, v = spectrum_of(weight, self.weight_hash)
-        self.register_buffer("svf_u", u[:, :rank].to(weight.dtype).contiguous(), persistent=False)
-        self.register_buffer("svf_v", v[:, :rank].to(weight.dtype).contiguous(), persistent=False)
-        self.register_buffer("svf_s", s, persistent=False)
+        factors = _shared_factors(weight, self.weight_hash, rank)
+        for name, factor in zip(("svf_u", "svf_s", "svf_v"), factors, strict=True):
+            self.register_buffer(name, factor, persistent=False)
 
     @property
     def unmerged_layer(self) -> nn.Module:
@@ -258,3 +261,15 @@ class SVFLinear(nn.Module, BaseTunerLayer):
 
     def __repr__(self) -> str:
         return "svf." + super().__repr__()
+
+
+def _shared_factors(weight: Tensor, digest: str, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """U [out, rank] and V [in, rank] in the weight's dtype with σ [k] between them; nobody writes into them."""
+    keys = [(part, digest, rank, weight.dtype, weight.device) for part in "usv"]
+    found = [_FACTORS.get(key) for key in keys]
+    if any(factor is None for factor in found):
+        u, s, v = spectrum_of(weight, digest)
+        found = [u[:, :rank].to(weight.dtype).contiguous(), s, v[:, :rank].to(weight.dtype).contiguous()]
+        _FACTORS.update(zip(keys, found, strict=True))
+    first, middle, last = (factor for factor in found if factor is not None)
+    return first, middle, last

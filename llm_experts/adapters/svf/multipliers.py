@@ -15,6 +15,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+P_OF_ZERO = -1e4
+"""p of a multiplier of 0: log 0 has no finite value, and exp of this is 0 in every precision, exactly."""
+
 
 def offsets(p: Tensor, s: Tensor, renormalise: bool) -> Tensor:
     """[r] effective multipliers minus one.
@@ -32,6 +35,11 @@ def offsets(p: Tensor, s: Tensor, renormalise: bool) -> Tensor:
         return torch.expm1(p)
     z, tiny = p.exp(), torch.finfo(s.dtype).tiny  # a matrix of zeros has a sum of zero
     return z * ((s.sum() + tiny) / ((s * z).sum() + tiny)) - 1
+
+
+def parameters_of(z: Tensor) -> Tensor:
+    """The p of multipliers z ≥ 0: the inverse of exp. That of 0 is a number, so that it can be stored and loaded."""
+    return z.log().clamp_min(P_OF_ZERO)
 
 
 def mixed_offsets(d: Tensor, alpha: Tensor) -> Tensor:

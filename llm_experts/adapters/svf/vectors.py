@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from foundation.files import atomic_path
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf.layer import SVFLinear
+from llm_experts.adapters.svf.multipliers import parameters_of
 from llm_experts.bases.pickles import is_pickle
 
 PEFT_PREFIX = "base_model.model."
@@ -68,7 +69,7 @@ def assign_vectors(model: nn.Module, vectors: Mapping[str, Tensor], name: str = 
             raise AdapterError(f"The adapter {name!r} renormalises its multipliers; they cannot be given.")
         if z.shape != p.shape or bool((z < 0).any()):
             raise AdapterError(f"{module} needs {len(p)} multipliers of at least 0, not {tuple(z.shape)} others.")
-        p.copy_(z.to(p).log())
+        p.copy_(parameters_of(z.to(p)))
 
 
 def write_expert_vectors(path: Path, vectors: Mapping[str, Tensor]) -> None:

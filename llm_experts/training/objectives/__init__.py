@@ -1,8 +1,9 @@
 """What roles of language-model experts optimise, on verbaliser margins: the tabular definitions, one file per term."""
 
+from llm_experts.training.objectives.answering import Answering
 from llm_experts.training.objectives.objective import Objective
 from llm_experts.training.objectives.registry import LAMBDAS, TERMS
 from llm_experts.training.objectives.term import Options, Setting, Step, Term
 from llm_experts.training.objectives.text_batch import TextBatch
 
-__all__ = ["LAMBDAS", "TERMS", "Objective", "Options", "Setting", "Step", "Term", "TextBatch"]
+__all__ = ["LAMBDAS", "TERMS", "Answering", "Objective", "Options", "Setting", "Step", "Term", "TextBatch"]

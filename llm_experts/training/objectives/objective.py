@@ -9,6 +9,7 @@ from torch import Tensor
 
 from experts.expert import Role
 from llm_experts.decoder.layout import TopInput
+from llm_experts.training.objectives.answering import Answering
 from llm_experts.training.objectives.registry import LAMBDAS, TERMS
 from llm_experts.training.objectives.term import Options, Run, Setting, Step
 from llm_experts.training.objectives.text_batch import TextBatch
@@ -30,6 +31,8 @@ class Objective:
     seeds : sequence of int
         Seeds of the lanes' adversaries.
     device : torch.device, optional
+    answering : Answering, optional
+        How much probability the answers must keep; None: the loss does not look.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Objective:
         n_groups: int,
         seeds: Sequence[int],
         device: torch.device | None = None,
+        answering: Answering | None = None,
     ) -> None:
+        self._answering = answering
         self._options, self._terms = options, [TERMS[name] for name in LAMBDAS[role]]
         self._lambdas = {
             name: torch.tensor([float(lane.get(name, 0.0)) for lane in lambdas], device=device)
@@ -69,6 +74,8 @@ class Objective:
         given = _own_hidden(batch.given, lanes) if differentiates else batch.given
         answers = run(given)
         loss = utility(answers.margin, batch, lanes, self._options)
+        if self._answering is not None:
+            loss = loss + self._answering.shortfall(answers, batch.of(batch.relative_weights, lanes))
         for term, weight in active:
             step = Step(answers, given, batch, lanes, run, self._options, self._states.get(term.name))
             loss = loss + term.add(step, weight)

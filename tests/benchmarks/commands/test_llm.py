@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from benchmarks.run.failure import explain
 from llm_experts.adapters.registry import KINDS
 from llm_experts.bases.load import load_base
 from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.origin import Origin
 from llm_experts.reading.reader import Reader
+from tasks.load import load_task
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.expert_fixtures import make_adapter
 
@@ -158,6 +161,71 @@ def test_a_folder_without_an_expert_is_refused(tiny: str, tmp_path: Path) -> Non
     assert "an LLM expert is a folder with expert.json" in text
 
 
+@pytest.fixture(scope="module")
+def trained(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A saved expert that was made on scm@300 with seed 7."""
+    base, view = load_base(tiny), load_task("scm@300", seed=7).view()
+    folder = tmp_path_factory.mktemp("trained")
+    adapter = make_adapter("svf", start=1, base=base)
+    LLMExpert("utility", Reader(base), adapter, origins=(Origin.of_training(view),)).save(folder)
+    return str(folder)
+
+
+def test_rows_that_an_expert_has_seen_are_not_its_test_rows(tiny: str, trained: str) -> None:
+    """german, evaluated with another seed than its own: 185 of 250 test rows were training or validation rows."""
+    made, asked = (load_task("scm@300", seed=seed).view() for seed in (7, 0))
+    seen = set(made.rows.tolist()) - set(made.rows[made.split.test].tolist())
+    test = asked.rows[asked.split.test].tolist()
+    count = f"{len(seen & set(test))} of the {len(test)} test rows"
+    shared = ("evaluate", trained, "--task", "scm@300", "--base", tiny)
+    text = paragraph(fairmoe(*shared))
+    assert count in text and "--task scm@300 --split 0 --seed 7" in text and "--allow-seen" in text
+    done = fairmoe(*shared, "--allow-seen")
+    assert done.exit_code == 0, done.output
+    assert f"note: {count}" in done.output
+    done = fairmoe(*shared, "--seed", "7")
+    assert done.exit_code == 0, done.output
+    assert "note" not in done.output
+
+
+def test_an_expert_that_does_not_say_what_it_has_seen_is_refused(tiny: str, expert: str) -> None:
+    shared = ("evaluate", expert, "--task", "scm@200", "--base", tiny)
+    assert "does not say on which rows it was made" in paragraph(fairmoe(*shared))
+    done = fairmoe(*shared, "--allow-seen")
+    assert done.exit_code == 0 and "does not say" in done.output
+
+
+def test_a_search_refuses_experts_trained_on_its_rows(tiny: str, trained: str, tmp_path: Path) -> None:
+    shared = ("search", trained, "--task", "scm@300", "--base", tiny, "--output", str(tmp_path / "out"))
+    text = paragraph(fairmoe(*shared))
+    assert "validation rows of --task scm@300 --split 0 --seed 0 trained it" in text and "--seed 7" in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_hint_after_training_is_the_whole_command(tiny: str, tmp_path: Path) -> None:
+    """Followed as it stands, it scores rows that the expert has not seen."""
+    place = tmp_path / "my runs"
+    done = fairmoe(
+        "train", "--task", "scm@200", "--base", tiny, "--seed", "3", "--split", "1", "--trials", "1", "--steps", "2",
+        "--start", "-1", "--output", str(place),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    words = shlex.split(done.output.rpartition("Next: ")[2])
+    assert words[:3] == ["fairmoe", "llm", "evaluate"] and words[3].startswith(str(place))
+    options = dict(zip(words[4::2], words[5::2], strict=True))
+    assert options == {
+        "--task": "scm@200", "--split": "1", "--seed": "3", "--base": tiny, "--dtype": "float32",
+        "--quantisation": "none", "--device": "auto",
+    }  # fmt: skip
+    done = fairmoe(*words[2:])
+    assert done.exit_code == 0, done.output
+    assert "note" not in done.output
+
+
+def test_the_hint_of_a_base_names_it(tiny: str) -> None:
+    assert f"fairmoe llm train --task german --role utility --base {tiny}" in fairmoe("base", "--base", tiny).output
+
+
 def test_an_unknown_bias_set_is_refused(tiny: str) -> None:
     assert "unknown bias set bqq: known are bbq" in paragraph(fairmoe("bias", "--base", tiny, "--only", "bqq"))
 
@@ -193,7 +261,9 @@ def test_constraints_on_unknown_metrics_are_refused_before_the_base_is_read(expe
 
 
 def test_a_search_takes_svf_experts_only(tiny: str, expert: str, tmp_path: Path) -> None:
-    done = fairmoe("search", expert, "--task", "scm@200", "--base", tiny, "--output", str(tmp_path / "out"))
+    done = fairmoe(
+        "search", expert, "--task", "scm@200", "--base", tiny, "--output", str(tmp_path / "out"), "--allow-seen"
+    )  # fmt: skip
     assert "one is of kind lora" in paragraph(done)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -298,3 +300,40 @@ def test_quantised_bases_run_as_they_are(tiny_base: Base, tmp_path: Path, quanti
     assert torch.equal(logits(base.model), said)
     with bank.gate(torch.zeros(1)):
         assert torch.equal(logits(base.model), said)
+
+
+def test_threads_have_gates_of_their_own(tiny_base: Base) -> None:
+    """Each thread holds its gate open while the other computes; hooks come off with the last one."""
+    models = [adapted(tiny_base, kind, rank, seed) for seed, (kind, rank) in enumerate((("lora", 4), ("ia3", 1)))]
+    bank = AdapterBank.from_adapters(tiny_base, [source(model) for model in models])
+    gates = [torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])]
+    expected = []
+    for gate in gates:
+        with bank.gate(gate):
+            expected.append(logits(tiny_base.model))
+    together = threading.Barrier(2, timeout=60)
+
+    def work(which: int) -> list[Tensor]:
+        found = []
+        with torch.no_grad(), bank.gate(gates[which]):
+            together.wait()
+            for _ in range(3):
+                found.append(logits(tiny_base.model))
+                together.wait()
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(work, range(2)))
+    for which in range(2):
+        for found in answers[which]:
+            torch.testing.assert_close(found, expected[which])
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in tiny_base.model.modules())
+    assert float((expected[0] - expected[1]).abs().max()) > 1e-3
+
+
+def test_a_gate_of_one_thread_is_not_that_of_another(tiny_base: Base) -> None:
+    bank = AdapterBank.from_adapters(tiny_base, [source(adapted(tiny_base, "lora", 4))])
+    base = logits(tiny_base.model)
+    with bank.gate(torch.ones(1)), ThreadPoolExecutor(1) as pool:
+        assert torch.equal(pool.submit(logits, tiny_base.model).result(), base)
+        assert not torch.equal(logits(tiny_base.model), base)

@@ -16,7 +16,7 @@ from llm_experts.adapters.state import adapter_state
 from llm_experts.adapters.svf import SVFConfig
 from llm_experts.decoder.program import Adapter
 from llm_experts.mixtures.svf_mixtures import SVFMixtures, mixed_adapter
-from llm_experts.reading.expert import LLMExpert, base_expert
+from llm_experts.reading.expert import LLMExpert, base_expert, load_llm_expert
 from llm_experts.reading.reader import Reader
 from llm_experts.search import Objective, SearchRows, SearchSettings, search_mixtures
 from tests.llm_experts.adapters.svf.svf_fixtures import own_cache  # noqa: F401
@@ -170,3 +170,18 @@ def test_a_search_uses_them_from_start_to_end(tmp_path: Path) -> None:
     close(parts[1].margins(alpha)[0], Reader(BASE).margins([mixed], SCM, parts[1].rows)[0])
     again = search_mixtures(parts[0], known[0], settings, held_out=(parts[1], known[1]), folder=tmp_path)
     assert again.winner.alphas == winner.alphas and again.true_evaluations <= result.true_evaluations
+
+
+def test_a_mixture_with_multipliers_of_zero_is_saved_and_read_again(tmp_path: Path) -> None:
+    """α = 3 on multipliers below 2/3 asks for z < 0, which is 0; its logarithm is no number."""
+    low = Adapter(ADAPTERS[0].config, {key: torch.full_like(p, -1.0) for key, p in ADAPTERS[0].state.items()})
+    mixed = mixed_adapter([low, ADAPTERS[0]], torch.tensor([3.0, 0.0]))
+    assert all(bool(p.isfinite().all()) for p in mixed.state.values())
+    assert all(not p.exp().any() for p in mixed.state.values()), "the multipliers are 0, exactly"
+    expert = LLMExpert("mixture", Reader(BASE), mixed)
+    expert.save(tmp_path)
+    again = load_llm_expert(tmp_path, BASE)
+    close(again.margins(SCM, ROWS), expert.margins(SCM, ROWS))
+    assert again.adapter is not None
+    once_more = mixed_adapter([again.adapter], torch.ones(1))
+    assert all(torch.equal(once_more.state[key], mixed.state[key]) for key in mixed.state)

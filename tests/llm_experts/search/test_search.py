@@ -288,3 +288,67 @@ def test_few_experts(k):
     result = search_mixtures(model, model.rows, SMALL)
     assert len(result.winner.alphas) == k
     assert abs(result.winner.alphas["utility"] - 0.6) < 0.25
+
+
+class Backfiring(Planted):
+    """Mixtures of two experts or more answer the opposite, and set the groups apart; base and single experts do not."""
+
+    def _margins(self, alphas, groups):
+        mixed = ((alphas != 0).sum(1) > 1)[:, None]
+        sign = (2 * self.rows.labels - 1).double()
+        wrong = 50.0 * torch.where(groups > 0, 1.0, -1.0) - 100.0 * sign
+        return torch.where(mixed, wrong, super()._margins(alphas, groups))
+
+
+FREE = replace(TRADE, objectives=(Objective("utility@1"), Objective("dp@1")), constraints=(), refuse_constant=False)
+
+
+def test_held_out_rows_do_not_accept_what_a_single_expert_outdoes():
+    """Without any constraint too: a mixture with utility 0 is no winner while the experts beside it answer well."""
+    model, unseen = Planted(), Backfiring(seed=7)
+    winner, rejections = (
+        getattr(search_mixtures(model, model.rows, FREE, held_out=(unseen, unseen.rows)), part)
+        for part in ("winner", "rejections")
+    )
+    assert winner.kind in ("single", "base")
+    mixtures = [r for r in rejections if sum(alpha != 0 for alpha in r.alphas.values()) > 1]
+    assert mixtures and all(r.held_out["utility@1"].estimate < 0.1 for r in mixtures)
+    assert all("is no worse in any objective and better in one" in r.reasons[0] for r in mixtures)
+    assert winner.held_out["utility@1"].estimate > 0.6
+
+
+def test_held_out_rows_accept_no_constant():
+    class Mute(Planted):
+        def _margins(self, alphas, groups):
+            return super()._margins(alphas, groups).abs() + 1.0
+
+    model, unseen = Planted(), Mute(seed=7)
+    found = search_mixtures(model, model.rows, replace(FREE, calibrate=False), held_out=(unseen, unseen.rows))
+    assert not found.winner.accepted
+    assert all("constant" in rejection.reasons[0] for rejection in found.rejections)
+
+
+def test_a_mixture_may_cost_so_much_utility_on_held_out_rows():
+    """Less fair on the search rows than it is on others, and worse: epsilon says how much worse it may be."""
+
+    class Dull(Planted):
+        def _margins(self, alphas, groups):
+            many = ((alphas != 0).sum(1) > 1)[:, None]
+            margins = super()._margins(alphas, groups)
+            tilted = margins + 1.5 * (groups - 0.5)
+            return torch.where(many, 0.1 * margins + 2 * self.error, tilted)
+
+    model, unseen = Planted(), Dull(seed=7)
+    loose, strict = (
+        search_mixtures(model, model.rows, replace(FREE, epsilon=e), held_out=(unseen, unseen.rows))
+        for e in (1.0, 0.02)
+    )
+    assert loose.winner.accepted and loose.winner.kind == "mixture"
+    assert any("more than 0.02 worse than" in reason for r in strict.rejections for reason in r.reasons)
+    best = max(values["utility@1"].estimate for values in strict.winner.references.values())
+    assert strict.winner.held_out["utility@1"].estimate >= best - 0.02
+
+
+def test_an_epsilon_below_zero_is_refused():
+    with pytest.raises(SearchError, match=r"epsilon = -0\.1"):
+        replace(FREE, epsilon=-0.1)

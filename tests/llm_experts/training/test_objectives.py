@@ -128,7 +128,7 @@ def test_gaps_of_sharp_margins_are_the_metric(texts: TaskTexts) -> None:
     batch = batch_of(texts)
     margin = 200.0 * (torch.rand(2, len(batch), generator=torch.Generator().manual_seed(2)) - 0.5)
     answers = Answers(
-        torch.stack([-margin, margin], -1)[:, :, None].expand(-1, -1, 2, -1) / 2, *[margin[..., None]] * 2
+        torch.stack([-margin, margin], -1)[:, :, None].expand(-1, -1, 2, -1) / 2, *[margin[..., None]] * 3
     )
     objective = Objective("result", [{"lambda_fair": 1.0}] * 2, Options(), 64, 2, [0, 0])
     fair = objective.loss(lambda given: answers, batch, ALL) - objective.loss(lambda given: answers, batch, ALL, False)

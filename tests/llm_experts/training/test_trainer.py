@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from llm_experts.decoder.lanes import AdapterLanes
+from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
 from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.reading.calibration import calibrated
+from llm_experts.training import trainer as module
 from llm_experts.training.objectives import LAMBDAS, Options
 from llm_experts.training.out_of_fold import fixed_steps
-from llm_experts.training.text_blocks import TaskTexts
+from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from metrics.points import point_values
 from metrics.procedural import procedural_points
@@ -141,6 +143,22 @@ def test_lanes_that_do_not_fit_together_are_trained_in_parts(
     ]
     assert "did not fit in memory" in caplog.text
     torch.testing.assert_close(tight.theta, roomy.theta, atol=1e-4, rtol=1e-3)
+
+
+def test_evaluations_follow_the_memory_that_training_was_left(
+    texts: TaskTexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tight_memory(monkeypatch, most_lanes=1, most_rows=100)
+    asked: list[int] = []
+    before = module.block_measures
+
+    def seen(lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int, *rest: Any) -> Tensor:
+        asked.append(floats)
+        return before(lanes, theta, block, floats, *rest)
+
+    monkeypatch.setattr(module, "block_measures", seen)
+    trained(texts)
+    assert asked and max(asked) < LANE_FLOATS["cpu"] // 100
 
 
 def test_a_batch_that_does_not_fit_is_halved(texts: TaskTexts, monkeypatch: pytest.MonkeyPatch) -> None:

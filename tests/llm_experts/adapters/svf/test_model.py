@@ -373,3 +373,14 @@ def test_mixed_batches_by_adapter_names():
         logits(model, adapter_names=["third"] * 4)
     with pytest.raises(AdapterError, match="2 rows and the batch has 4"):
         logits(model, adapter_names=["second"] * 2)
+
+
+def test_injections_into_copies_share_the_singular_vectors() -> None:
+    one, other = (svf_model(make_tiny_base()) for _ in range(2))
+    pairs = list(zip(svf_layers(one), svf_layers(other), strict=True))
+    assert pairs
+    for first, second in pairs:
+        assert all(getattr(first, name) is getattr(second, name) for name in ("svf_u", "svf_s", "svf_v"))
+        assert first.svf_p["default"] is not second.svf_p["default"]
+    foreign = svf_layers(svf_model(make_tiny_base(seed=1)))
+    assert all(mine.svf_u is not own.svf_u for mine, own in zip(svf_layers(one), foreign, strict=True))
