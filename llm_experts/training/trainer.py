@@ -29,7 +29,7 @@ from metrics.composites import final
 from metrics.points import point_values, rarer_share
 from metrics.procedural import procedural_points
 from tasks.task import TaskView
-from tasks.thinning import thinned
+from tasks.thinning import thinned, thinned_rows
 
 log = logging.getLogger(__name__)
 
@@ -225,9 +225,7 @@ def check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
 
 def mass_rows(view: TaskView, rows: Tensor, seed: int = 0) -> Tensor:
     """At most ``MASS_ROWS`` of some labelled rows, in which every (label, group) cell stands in proportion."""
-    strata = view.labels[rows] * len(view.group_names) + view.groups[rows]
-    order = stratified_order(strata, torch_generator(seed, "explained rows"))
-    return rows[order[:MASS_ROWS].sort().values]
+    return thinned_rows(view, rows, MASS_ROWS, seed, "answer mass")
 
 
 def answering_on(texts: TaskTexts, rows: Tensor) -> Answering:
