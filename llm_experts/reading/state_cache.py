@@ -46,8 +46,8 @@ class StateCache:
         return states
 
     @property
-    def bytes(self) -> int:
-        """Size of all that is kept."""
+    def size(self) -> int:
+        """Bytes of all that is kept."""
         return self._bytes
 
     def clear(self) -> None:

@@ -266,10 +266,10 @@ class SVFLinear(nn.Module, BaseTunerLayer):
 def _shared_factors(weight: Tensor, digest: str, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     """U [out, rank] and V [in, rank] in the weight's dtype with σ [k] between them; nobody writes into them."""
     keys = [(part, digest, rank, weight.dtype, weight.device) for part in "usv"]
-    found = [_FACTORS.get(key) for key in keys]
-    if any(factor is None for factor in found):
-        u, s, v = spectrum_of(weight, digest)
-        found = [u[:, :rank].to(weight.dtype).contiguous(), s, v[:, :rank].to(weight.dtype).contiguous()]
-        _FACTORS.update(zip(keys, found, strict=True))
-    first, middle, last = (factor for factor in found if factor is not None)
-    return first, middle, last
+    u, s, v = (_FACTORS.get(key) for key in keys)
+    if u is not None and s is not None and v is not None:
+        return u, s, v
+    whole = spectrum_of(weight, digest)
+    first, last = (part[:, :rank].to(weight.dtype).contiguous() for part in (whole.u, whole.v))
+    _FACTORS.update(zip(keys, (first, whole.s, last), strict=True))
+    return first, whole.s, last

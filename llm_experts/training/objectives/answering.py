@@ -75,7 +75,7 @@ def log_masses(answers: Answers, head: Tensor) -> Tensor:
     memory.
     """
     final = answers.final.float()
-    blocks = head.split(max(1, BLOCK_FLOATS // max(1, final[..., 0].numel())))
+    blocks = torch.split(head, max(1, BLOCK_FLOATS // max(1, final[..., 0].numel())))
     if len(blocks) == 1:
         every = _block(final, head)
     else:

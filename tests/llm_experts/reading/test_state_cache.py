@@ -24,8 +24,8 @@ def test_a_text_that_is_there_twice_is_kept_once() -> None:
     single, double = StateCache(1 << 20), StateCache(1 << 20)
     single.states(once, compute)
     double.states(twice, compute)
-    assert double.bytes == single.bytes == int(once.lengths.sum()) * 5 * 4
-    fits = StateCache(single.bytes)
+    assert double.size == single.size == int(once.lengths.sum()) * 5 * 4
+    fits = StateCache(single.size)
     fits.states(twice, compute)
     calls.clear()
     assert torch.equal(fits.states(once, compute), single.states(once, compute))
