@@ -69,8 +69,8 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
     parts.append("Thresholds on top of each method: " + "; ".join(said) + ".")
     if found.reference is not None:
         parts.append(
-            f"Utility minus {markdown(found.reference.label)} over the tasks that both have; ranks that the data cannot "
-            "rule out; imputed splits."
+            f"Utility minus {markdown(found.reference.label)} over the tasks that both have; ranks that the data "
+            "cannot rule out; imputed splits."
         )
         rows = [
             [c.label, *(_place(found.places.get((level, c.id))) for level in found.levels)] for c in found.contenders
