@@ -8,4 +8,5 @@ def _of_use(record: logging.LogRecord) -> bool:
     return "gemm_4bit_forward" not in record.getMessage()
 
 
-logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_of_use)  # it speaks when it is imported, so before any room
+# it speaks when it is imported, which any room may be the first to do
+logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_of_use)
