@@ -1,11 +1,1 @@
 """Base models: load, identify, share, and what their memory allows."""
-
-import logging
-
-
-def _of_use(record: logging.LogRecord) -> bool:
-    """Whether a word of bitsandbytes is of use: that an optional kernel is not installed is not."""
-    return "gemm_4bit_forward" not in record.getMessage()
-
-
-logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_of_use)  # it speaks when it is imported

@@ -61,8 +61,8 @@ class Base:
         """Tokens that a token of a layer with a sliding window sees, itself included; None without such a layer."""
         config = self.model.config
         window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
-        slides = window is not None and (kinds is None or "sliding_attention" in kinds)
-        return int(window) if slides and getattr(config, "use_sliding_window", True) else None
+        slides = (kinds is None or "sliding_attention" in kinds) and getattr(config, "use_sliding_window", True)
+        return None if window is None or not slides else int(window)
 
     def _setting(self, name: str) -> int:
         value = getattr(self.model.config, name, None)

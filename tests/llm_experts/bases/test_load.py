@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -230,3 +232,10 @@ def test_a_kernel_that_is_not_installed_is_no_news(caplog: pytest.LogCaptureFixt
     spoken.warning("Failed to load CPU gemm_4bit_forward from kernels-community: No module named 'kernels'.")
     spoken.warning("Something else.")
     assert caplog.messages == ["Something else."]
+
+
+def test_no_room_loads_the_library_before_it_is_told_so() -> None:
+    """In a process of its own, adapters first: they import PEFT, and PEFT bitsandbytes."""
+    asked = "import llm_experts.adapters.registry, bitsandbytes"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=300, check=True)
+    assert "gemm_4bit_forward" not in done.stderr
