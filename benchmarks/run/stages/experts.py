@@ -23,8 +23,9 @@ class TunedNetwork(Recipe[TabularSystem]):
     def trained(self, system: TabularSystem, method: Method) -> Trained | None:
         """Every trial of the study, at the place of its number; also those that halving stopped."""
         split, network = system.view.split, method.networks[0]
-        parts = (system.trial_probabilities(network, rows) for rows in (split.validation, split.test))
-        return Trained(*parts, stopped=[row["state"] == "PRUNED" for row in self._tuned(system, method).trials])
+        validation, test = (system.trial_probabilities(network, rows) for rows in (split.validation, split.test))
+        stopped = [row["state"] == "PRUNED" for row in self._tuned(system, method).trials]
+        return Trained(validation, test, stopped)
 
     def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:
         """The network's own."""

@@ -33,8 +33,11 @@ class Gated(Recipe[TabularSystem]):
             return None
         view, split = system.view, system.view.split
         mixtures = [Mixture(system.pool(method.pool), gate) for gate in gates]
-        parts = (split.validation, split.test)
-        return Trained(*(torch.stack([torch.sigmoid(m.logits(view, rows)) for m in mixtures]) for rows in parts))
+        validation, test = (
+            torch.stack([torch.sigmoid(m.logits(view, rows)) for m in mixtures])
+            for rows in (split.validation, split.test)
+        )
+        return Trained(validation, test)
 
     def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:
         """Members, their out-of-fold outputs, the gate."""
