@@ -1,4 +1,4 @@
-"""Mutation testing: ``python -m tests.mutation [FILE OR FOLDER …] [--sample N]``, what ``tox -e mutation`` runs."""
+"""Mutation testing: ``python -m tests.mutation [FILE OR FOLDER …] [--tests FOLDER] [--sample N]``, what ``tox -e mutation`` runs."""
 
 from __future__ import annotations
 
@@ -24,28 +24,31 @@ def main() -> None:
     """Measure, print every survivor as it is found, and a table of the files at the end."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("targets", nargs="*", default=TARGETS, help="files or folders; default: all of the measurement")
+    parser.add_argument("--tests", help="folder or file of tests; default: the mirror of each target's top folder")
     parser.add_argument("--sample", type=int, default=150, help="most mutants of a file, drawn at random (default 150)")
     options = parser.parse_args()
     for name in IMPORTED:
         importlib.import_module(name)  # once, before the first fork
     explained = _explained()
     verdicts: list[tuple[Verdict, bool]] = []
-    for tests, files in _rooms(options.targets).items():
+    for tests, files in _rooms(options.targets, options.tests).items():
         for verdict in Room(files, tests, options.sample).verdicts():
             why = explained.get((verdict.file, verdict.mutant.name))
             verdicts.append((verdict, why is not None))
             if not verdict.killed:
-                print(f"{verdict.file}:{verdict.mutant.lines[0]} {verdict.mutant.name}  [{why or 'survived'}]", flush=True)
+                print(
+                    f"{verdict.file}:{verdict.mutant.lines[0]} {verdict.mutant.name}  [{why or 'survived'}]", flush=True
+                )
     _print_table(verdicts)
 
 
-def _rooms(targets: Iterable[str]) -> dict[str, list[Path]]:
-    """Source files by the folder of tests that mirrors their top folder."""
+def _rooms(targets: Iterable[str], tests: str | None) -> dict[str, list[Path]]:
+    """Source files by the tests that judge them."""
     rooms: dict[str, list[Path]] = {}
     for target in targets:
         path = Path(target)
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        rooms.setdefault(f"tests/{path.parts[0]}", []).extend(files)
+        rooms.setdefault(tests or f"tests/{path.parts[0]}", []).extend(files)
     return rooms
 
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 import pytest
 
 from tests.mutation.mutants import Mutant, mutants
-from tests.mutation.processes import forked, forked_value
+from tests.mutation.processes import BROKEN, forked, forked_value
 from tests.mutation.swap import swap
 
 CPU_FLOOR, CPU_FACTOR = 20.0, 10.0
@@ -36,6 +37,7 @@ _REACHED = "what tests reach"
 class Reach:
     """What one test needs and reaches."""
 
+    file: str
     seconds: float = 0.0
     lines: set[tuple[str, int]] = field(default_factory=set)
 
@@ -114,10 +116,12 @@ class Room:
         def work() -> int:
             name = ".".join(path.relative_to(Path.cwd()).with_suffix("").parts).removesuffix(".__init__")
             sys.meta_path.insert(0, _Finder(name, path, mutant.code))
-            code = pytest.main([*_QUIET, *_files(tests)], plugins=[_Only(list(tests))])
+            code = pytest.main(
+                [*_QUIET, *dict.fromkeys(self.reach[test].file for test in tests)], plugins=[_Only(list(tests))]
+            )
             return int(code in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR))
 
-        return forked(work, _allowed(tests) + 60.0) != 0
+        return _failed(forked(work, _allowed(tests) + 60.0))
 
 
 class _Quick:
@@ -139,13 +143,14 @@ class _Quick:
             original = compile(path.read_text(encoding="utf-8"), str(path), "exec")
             for place, mutant in self.room._sampled(path):
                 tests = self.room.tests_of(path, mutant) if mutant.in_function else {}
-                if tests and forked(lambda o=original, m=mutant, t=tests: self._fails(items, o, m, t), _allowed(tests)):
+                work = partial(self._fails, items, original, mutant, tests)
+                if tests and _failed(forked(work, _allowed(tests))):
                     self.killed.add((path, place))
         return True
 
     def _traced(self, items: dict[str, pytest.Item]) -> dict[str, Reach]:
         files = {str(path) for path in self.room.files}
-        found = {name: Reach() for name in items}
+        found = {name: Reach(str(item.path)) for name, item in items.items()}
         for name, item in items.items():
             start, lines = _cpu(), found[name].lines
             sys.settrace(lambda frame, event, _, seen=lines: _line_tracer(seen, frame, files))
@@ -215,8 +220,10 @@ def _cpu() -> float:
     return time.process_time()
 
 
-def _files(tests: dict[str, float]) -> list[str]:
-    return list(dict.fromkeys(test.split("::")[0] for test in tests))
+def _failed(code: int) -> bool:
+    if code == BROKEN:
+        raise RuntimeError("a mutant's process ended by an error that no test raised")
+    return code != 0
 
 
 def _allowed(tests: dict[str, float]) -> float:

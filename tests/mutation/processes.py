@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 WALL_FACTOR = 20  # a mutant may wait for the processor, or for ever: CPU seconds are bounded first
+BROKEN = 70  # what ended a child was no test
 
 
 def forked(work: Callable[[], int], cpu_seconds: float, log: Path = Path(os.devnull)) -> int:
-    """The number that the work gives in a child of its own, 1 if it raises; -1 if it died or took too long."""
+    """The number that the work gives in a child of its own, ``BROKEN`` if it raises; -1 if it died or took too long."""
     child = os.fork()
     if child == 0:
         with log.open("wb") as file:
@@ -49,7 +50,7 @@ def forked_value(work: Callable[[], Any], cpu_seconds: float, file: Path) -> Any
 
 
 def _run(work: Callable[[], int], cpu_seconds: float, log: BinaryIO) -> None:
-    code = 1
+    code = BROKEN
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (ceil(cpu_seconds), ceil(cpu_seconds) + 5))
         for stream in (1, 2):

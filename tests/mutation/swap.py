@@ -17,7 +17,7 @@ def swap(original: CodeType, changed: CodeType) -> None:
     """
     pairs = dict(_pairs(original, changed))
     for item in gc.get_objects():
-        if isinstance(item, FunctionType) and item.__code__.co_filename == original.co_filename:
+        if type(item) is FunctionType and item.__code__.co_filename == original.co_filename:
             new = pairs.get(item.__code__)
             if new is not None and new.co_freevars == item.__code__.co_freevars:
                 item.__code__ = new

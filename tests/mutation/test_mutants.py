@@ -1,0 +1,76 @@
+"""The mutants of a small file, and that a test which looks kills them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foundation.discovery import ROOT
+from tests.mutation.mutants import mutants
+from tests.mutation.swap import swap
+
+SOURCE = '''"""A file."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    LIMIT = 3
+
+
+def clip(value: "tuple[int, 1]", low: float = 0.5) -> float:
+    """Not 1."""
+    if value < low:
+        raise ValueError(f"{value} is below {low + 1}")
+    return min(value, 2) if not value is None and value else -low
+'''
+
+
+def test_every_kind_of_change_is_made_and_nothing_else_is_touched() -> None:
+    found = [mutant.name for mutant in mutants(SOURCE, "file.py")]
+    assert found == [
+        "module: 0.5 → 1.5",
+        "clip: if value < low: raise ValueError(f'{value} is below {low + 1}') → "
+        "if False: raise ValueError(f'{value} is below {low + 1}')",
+        "clip: value < low → value <= low",
+        "clip: value < low → value >= low",
+        "clip: return min(value, 2) if not value is None and value else -low → return None",
+        "clip: not value is None and value → not value is None or value",
+        "clip: -low → +low",
+        "clip: not value is None → not not value is None",
+        "clip: min → max",
+        "clip: 2 → 3",
+        "clip: value is None → value is not None",
+    ]
+
+
+def test_a_swap_changes_functions_that_others_already_hold() -> None:
+    names: dict[str, object] = {}
+    original = compile(SOURCE, "file.py", "exec")
+    exec(original, names)
+    held = names["clip"]
+    assert callable(held) and held(5) == 2
+    changed = next(mutant for mutant in mutants(SOURCE, "file.py") if mutant.name == "clip: min → max")
+    swap(original, changed.code)
+    assert held(5) == 5
+
+
+@pytest.mark.parametrize(("assertion", "survives"), [("len(as_predictions(p)) == 2", True), ("p_is_one", False)])
+def test_mutants_are_killed_by_tests_that_look(tmp_path: Path, assertion: str, survives: bool) -> None:
+    test = tmp_path / "test_it.py"
+    test.write_text(
+        "import torch\nfrom metrics.counts.tables import as_predictions\n\n\ndef test_it():\n"
+        f"    p = torch.tensor([0.0, 0.7])\n    p_is_one = as_predictions(p)[1]\n    assert {assertion}\n",
+        encoding="utf-8",
+    )
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.mutation", "metrics/counts/tables.py", "--tests", str(test)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert ("as_predictions: 0.5 → 1.5  [survived]" in found.stdout) is survives
+    assert "count_table: 0 → 1  [survived]" in found.stdout, "no test reaches it"
+    assert found.stdout.splitlines()[-1].startswith("all ")
