@@ -1,4 +1,4 @@
-"""Mutation testing: ``python -m tests.mutation [FILE OR FOLDER …] [--tests FOLDER] [--sample N]``, what ``tox -e mutation`` runs."""
+"""Mutation testing: ``tox -e mutation -- [FILE OR FOLDER …] [--tests FOLDER] [--sample N]``."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 _NAMES = {"any": "all", "min": "max", "amin": "amax", "argmin": "argmax", "minimum": "maximum", "floor": "ceil"}
 _NAMES |= {other: name for name, other in _NAMES.items()}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_APART = (ast.stmt, ast.JoinedStr, ast.excepthandler)  # statements come by themselves, texts never
 _Change = tuple[ast.AST, str, int | None, Any]  # whose field (and place in it) becomes what
 
 
@@ -112,9 +113,10 @@ def _nodes(statement: ast.stmt, in_function: bool) -> Iterator[tuple[ast.AST, bo
         for field, value in ast.iter_fields(node):
             if field in ("annotation", "returns", "decorator_list", "type_params"):
                 continue
-            for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST) and not isinstance(child, (ast.stmt, ast.JoinedStr, ast.excepthandler)):
-                    todo.append((child, inside))
+            children = value if isinstance(value, list) else [value]
+            todo += [
+                (child, inside) for child in children if isinstance(child, ast.AST) and not isinstance(child, _APART)
+            ]
 
 
 def _changes(node: ast.AST) -> Iterator[_Change]:

@@ -46,7 +46,7 @@ def forked_value(work: Callable[[], Any], cpu_seconds: float, file: Path) -> Any
     log = file.with_suffix(".log")
     if forked(store, cpu_seconds, log) != 0:
         raise RuntimeError(f"the tests without any mutant did not run to their end:\n{log.read_text(errors='replace')}")
-    return pickle.loads(file.read_bytes())  # noqa: S301: written three lines above
+    return pickle.loads(file.read_bytes())  # noqa: S301 - written three lines above
 
 
 def _run(work: Callable[[], int], cpu_seconds: float, log: BinaryIO) -> None:
@@ -56,7 +56,7 @@ def _run(work: Callable[[], int], cpu_seconds: float, log: BinaryIO) -> None:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
         code = work()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - goes to the log, and the number says so
         traceback.print_exc()
         sys.stderr.flush()
     finally:
