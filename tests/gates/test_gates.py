@@ -180,3 +180,39 @@ def test_static_gate_refuses_another_number_of_experts() -> None:
 def test_best_single_refuses_an_expert_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="counted from 0"):
         BestSingleGate(3, 3)
+
+
+def test_the_largest_grid_and_the_coarsest_default() -> None:
+    assert len(simplex_grid(2, 19_999)) == 20_000
+    with pytest.raises(ValueError, match="20001 points, more than 20000"):
+        simplex_grid(2, 20_000)
+    assert [default_parts(m) for m in (62, 63)] == [2, 1]  # 1,953 and 2,016 points of step 1/2
+
+
+def test_the_best_point_does_not_depend_on_how_many_are_scored_at_once() -> None:
+    sizes: list[int] = []
+
+    def score(points: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(points))
+        return -(points - torch.tensor([0.25, 0.75])).abs().sum(-1)
+
+    assert best_point(2, score, parts=4, chunk=2).tolist() == best_point(2, score, parts=4).tolist() == [0.25, 0.75]
+    assert sizes == [2, 2, 1, 5]
+
+
+def test_static_weights_look_at_no_feature_and_may_lie_at_the_edge_of_the_simplex() -> None:
+    gate = StaticSimplexGate(torch.tensor([1.0, 0.0, 0.0]))
+    assert gate.project(state().features).shape == (40, 0)
+    assert gate.weights(state())[7].tolist() == [1, 0, 0]
+    StaticSimplexGate(torch.tensor([0.5, 0.500001]))  # rounding
+    with pytest.raises(ValueError, match="not a point of the simplex"):
+        StaticSimplexGate(torch.tensor([0.5, 0.5001]))
+    with pytest.raises(ValueError, match="not a point of the simplex"):
+        StaticSimplexGate(torch.tensor([[0.5, 0.5]]))
+
+
+def test_best_single_knows_its_first_expert_and_none_before_it() -> None:
+    assert BestSingleGate(0, 2).point.tolist() == [1, 0]
+    with pytest.raises(ValueError, match="counted from 0"):
+        BestSingleGate(-1, 3)
+    assert best_expert(3, lambda points: points @ torch.tensor([1.0, 3.0, 3.0])) == 1, "the first in a tie"
