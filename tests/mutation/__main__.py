@@ -26,13 +26,14 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", default=TARGETS, help="files or folders; default: all of the measurement")
     parser.add_argument("--tests", help="folder or file of tests; default: the mirror of each target's top folder")
     parser.add_argument("--sample", type=int, default=150, help="most mutants of a file, drawn at random (default 150)")
+    parser.add_argument("--longest", type=float, default=3.0, help="tests of more CPU seconds are left out (default 3)")
     options = parser.parse_args()
     for name in IMPORTED:
         importlib.import_module(name)  # once, before the first fork
     explained = _explained()
     verdicts: list[tuple[Verdict, bool]] = []
     for tests, files in _rooms(options.targets, options.tests).items():
-        for verdict in Room(files, tests, options.sample).verdicts():
+        for verdict in Room(files, tests, options.sample, options.longest).verdicts():
             why = explained.get((verdict.file, verdict.mutant.name))
             verdicts.append((verdict, why is not None))
             if not verdict.killed:

@@ -1,8 +1,7 @@
 """Which mutants of some files the tests of a room kill.
 
 Every mutant runs only the tests that reach its statement, first in a process that has imported and collected everything
-(functions get the changed code), then, if no test fails, once more with a fresh import, which also sees what an import
-computes.
+(functions get the changed code); what an import runs is judged, if no test fails, once more with a fresh import.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.abc import Loader, MetaPathFinder
@@ -29,6 +29,7 @@ from tests.mutation.swap import swap
 
 CPU_FLOOR, CPU_FACTOR = 20.0, 10.0
 CONTROL_TESTS = 5
+UNCHANGED = 3  # no function took the changed code
 _QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow and not browser"]
 _REACHED = "what tests reach"
 
@@ -62,19 +63,23 @@ class Room:
         The folder of their tests.
     sample : int
         Most mutants of a file; more are thinned at random, always in the same way.
+    longest : float
+        Tests of more CPU seconds are left out: a mutant that they alone would kill counts as a survivor.
     """
 
-    def __init__(self, files: list[Path], tests: str, sample: int) -> None:
+    def __init__(self, files: list[Path], tests: str, sample: int, longest: float) -> None:
         self.files = [file.resolve() for file in files]
         self.tests = tests
         self.sample = sample
+        self.longest = longest
+        self.imported: set[tuple[str, int]] = set()
         self.reach: dict[str, Reach] = {}
 
     def verdicts(self) -> Iterator[Verdict]:
         """Every mutant's verdict, file by file."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "quick"
-            self.reach, quick = forked_value(lambda: self._quick(Path(folder)), 36_000.0, file)
+            self.reach, self.imported, quick = forked_value(lambda: self._quick(Path(folder)), 36_000.0, file)
             for path in self.files:
                 self._control(path)
                 for place, mutant in self._sampled(path):
@@ -85,11 +90,11 @@ class Room:
         found = list(enumerate(mutants(path.read_text(encoding="utf-8"), str(path))))
         return found if len(found) <= self.sample else sorted(random.Random(0).sample(found, self.sample), key=_place)
 
-    def _quick(self, folder: Path) -> tuple[dict[str, Reach], set[tuple[Path, int]]]:
-        """Reach of the tests, and the mutants of functions that they kill."""
+    def _quick(self, folder: Path) -> tuple[dict[str, Reach], set[tuple[str, int]], set[tuple[Path, int]]]:
+        """Reach of the tests, lines that an import runs, and the mutants of functions that the tests kill."""
         plugin = _Quick(self, folder)
         pytest.main([*_QUIET, self.tests], plugins=[plugin])
-        return plugin.reach, plugin.killed
+        return plugin.reach, plugin.imported, plugin.killed
 
     def tests_of(self, path: Path, mutant: Mutant) -> dict[str, float]:
         """The tests that reach a mutant, quickest first; those that reach its file where an import runs it."""
@@ -98,19 +103,22 @@ class Room:
         if not found and not mutant.in_function:
             found = {test: r.seconds for test, r in self.reach.items() if any(f == str(path) for f, _ in r.lines)}
             found = found or {test: reach.seconds for test, reach in self.reach.items()}
-        return dict(sorted(found.items(), key=lambda item: item[1]))
+        return dict(sorted((item for item in found.items() if item[1] <= self.longest), key=lambda item: item[1]))
 
     def _control(self, path: Path) -> None:
         """The file unchanged must survive: else every mutant would count as killed."""
         text = path.read_text(encoding="utf-8")
-        whole = Mutant("", range(1, text.count("\n") + 1), "unchanged", False, compile(text, str(path), "exec"))
+        whole = Mutant(
+            "", range(1, text.count("\n") + 1), "unchanged", False, compile(text, str(path), "exec", dont_inherit=True)
+        )
         tests = list(self.tests_of(path, whole).items())[:CONTROL_TESTS]
         if self._killed_after_import(path, whole, dict(tests)):
             raise RuntimeError(f"{path}: tests fail although nothing is changed: {[name for name, _ in tests]}")
 
     def _killed_after_import(self, path: Path, mutant: Mutant, tests: dict[str, float] | None = None) -> bool:
         tests = self.tests_of(path, mutant) if tests is None else tests
-        if not tests:
+        runs_at_import = any((str(path), line) in self.imported for line in mutant.lines)
+        if not tests or (mutant.in_function and not runs_at_import):
             return False
 
         def work() -> int:
@@ -130,43 +138,50 @@ class _Quick:
     def __init__(self, room: Room, folder: Path) -> None:
         self.room, self.folder = room, folder
         self.reach: dict[str, Reach] = {}
+        self.imported: set[tuple[str, int]] = set()
         self.killed: set[tuple[Path, int]] = set()
         self.failed = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.failed = self.failed or report.failed
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        with _tracing(self.imported, self.room.files):
+            return (yield)
+
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
         self.reach = self.room.reach = forked_value(lambda: self._traced(items), 36_000.0, self.folder / _REACHED)
         for path in self.room.files:
-            original = compile(path.read_text(encoding="utf-8"), str(path), "exec")
+            original = compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
             for place, mutant in self.room._sampled(path):
                 tests = self.room.tests_of(path, mutant) if mutant.in_function else {}
                 work = partial(self._fails, items, original, mutant, tests)
-                if tests and _failed(forked(work, _allowed(tests))):
+                code = forked(work, _allowed(tests)) if tests else 0
+                if code == UNCHANGED:
+                    self.imported |= {(str(path), line) for line in mutant.lines}
+                elif _failed(code):
                     self.killed.add((path, place))
         return True
 
     def _traced(self, items: dict[str, pytest.Item]) -> dict[str, Reach]:
-        files = {str(path) for path in self.room.files}
         found = {name: Reach(str(item.path)) for name, item in items.items()}
         for name, item in items.items():
-            start, lines = _cpu(), found[name].lines
-            sys.settrace(lambda frame, event, _, seen=lines: _line_tracer(seen, frame, files))
-            try:
-                item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-            finally:
-                sys.settrace(None)
+            start = _cpu()
+            with _tracing(found[name].lines, self.room.files):
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=None)  # None: its fixtures are its own
             found[name].seconds = _cpu() - start
             if self.failed:
                 raise RuntimeError(f"{name} fails without any mutant")
         return found
 
     def _fails(self, items: dict[str, pytest.Item], original: CodeType, mutant: Mutant, tests: dict[str, float]) -> int:
-        swap(original, mutant.code)
-        for name in tests:
-            items[name].ihook.pytest_runtest_protocol(item=items[name], nextitem=None)
+        if not swap(original, mutant.code):
+            return UNCHANGED
+        chosen = [items[name] for name in tests]
+        for item, following in zip(chosen, [*chosen[1:], None], strict=True):
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
                 return 1
         return 0
@@ -204,16 +219,23 @@ class _Finder(MetaPathFinder, Loader):
         exec(self.code, module.__dict__)
 
 
-def _line_tracer(seen: set[tuple[str, int]], frame: FrameType, files: set[str]) -> Any:
-    name = frame.f_code.co_filename
-    if name not in files:
-        return None
+@contextmanager
+def _tracing(seen: set[tuple[str, int]], paths: list[Path]) -> Iterator[None]:
+    """Note the lines of some files that are run."""
+    files = {str(path) for path in paths}
 
-    def local(frame: FrameType, event: str, _: Any) -> Any:
-        seen.add((name, frame.f_lineno))
-        return local
+    def line(frame: FrameType, event: str, _: Any) -> Any:
+        seen.add((frame.f_code.co_filename, frame.f_lineno))
+        return line
 
-    return local(frame, "call", None)
+    def call(frame: FrameType, event: str, _: Any) -> Any:
+        return line(frame, event, None) if frame.f_code.co_filename in files else None
+
+    sys.settrace(call)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
 
 
 def _cpu() -> float:

@@ -73,7 +73,11 @@ def _compiled(tree: ast.Module, filename: str, node: ast.AST, change: _Change, i
     setattr(owner, field, new if place is None else [*old[:place], new, *old[place + 1 :]])
     ast.fix_missing_locations(tree)
     try:
-        return f"{_short(before)} → {_short(ast.unparse(node))}", inside, compile(tree, filename, "exec")
+        return (
+            f"{_short(before)} → {_short(ast.unparse(node))}",
+            inside,
+            compile(tree, filename, "exec", dont_inherit=True),
+        )
     finally:
         setattr(owner, field, old)
 

@@ -54,7 +54,7 @@ def test_a_swap_changes_functions_that_others_already_hold() -> None:
     held = names["clip"]
     assert callable(held) and held(5) == 2
     changed = next(mutant for mutant in mutants(SOURCE, "file.py") if mutant.name == "clip: min → max")
-    swap(original, changed.code)
+    assert swap(original, changed.code) == 1
     assert held(5) == 5
 
 
