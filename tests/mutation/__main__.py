@@ -24,7 +24,11 @@ def main() -> None:
     """Measure, print every survivor as it is found, and a table of the files at the end."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("targets", nargs="*", default=TARGETS, help="files or folders; default: all of the measurement")
-    parser.add_argument("--tests", help="folder or file of tests; default: the mirror of each target's top folder")
+    parser.add_argument(
+        "--tests",
+        action="append",
+        help="file or folder of tests, may be repeated; default: the mirror of each top folder",
+    )
     parser.add_argument("--sample", type=int, default=150, help="most mutants of a file, drawn at random (default 150)")
     parser.add_argument("--longest", type=float, default=3.0, help="tests of more CPU seconds are left out (default 3)")
     options = parser.parse_args()
@@ -32,8 +36,8 @@ def main() -> None:
         importlib.import_module(name)  # once, before the first fork
     explained = _explained()
     verdicts: list[tuple[Verdict, bool]] = []
-    for tests, files in _rooms(options.targets, options.tests).items():
-        for verdict in Room(files, tests, options.sample, options.longest).verdicts():
+    for folder, files in _rooms(options.targets).items():
+        for verdict in Room(files, options.tests or [folder], options.sample, options.longest).verdicts():
             why = explained.get((verdict.file, verdict.mutant.name))
             verdicts.append((verdict, why is not None))
             if not verdict.killed:
@@ -43,13 +47,13 @@ def main() -> None:
     _print_table(verdicts)
 
 
-def _rooms(targets: Iterable[str], tests: str | None) -> dict[str, list[Path]]:
-    """Source files by the tests that judge them."""
+def _rooms(targets: Iterable[str]) -> dict[str, list[Path]]:
+    """Source files by the folder of tests that mirrors their top folder."""
     rooms: dict[str, list[Path]] = {}
     for target in targets:
         path = Path(target)
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        rooms.setdefault(tests or f"tests/{path.parts[0]}", []).extend(files)
+        rooms.setdefault(f"tests/{path.parts[0]}", []).extend(files)
     return rooms
 
 

@@ -7,6 +7,7 @@ Every mutant runs only the tests that reach its statement, first in a process th
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import sys
 import tempfile
@@ -59,21 +60,22 @@ class Room:
     ----------
     files : list of Path
         Source files, below the working directory.
-    tests : str
-        The folder of their tests.
+    tests : list of str
+        Files and folders of their tests.
     sample : int
         Most mutants of a file; more are thinned at random, always in the same way.
     longest : float
         Tests of more CPU seconds are left out: a mutant that they alone would kill counts as a survivor.
     """
 
-    def __init__(self, files: list[Path], tests: str, sample: int, longest: float) -> None:
+    def __init__(self, files: list[Path], tests: list[str], sample: int, longest: float) -> None:
         self.files = [file.resolve() for file in files]
         self.tests = tests
         self.sample = sample
         self.longest = longest
         self.imported: set[tuple[str, int]] = set()
         self.reach: dict[str, Reach] = {}
+        self.progress = os.dup(2)  # children are silent else
 
     def verdicts(self) -> Iterator[Verdict]:
         """Every mutant's verdict, file by file."""
@@ -93,7 +95,7 @@ class Room:
     def _quick(self, folder: Path) -> tuple[dict[str, Reach], set[tuple[str, int]], set[tuple[Path, int]]]:
         """Reach of the tests, lines that an import runs, and the mutants of functions that the tests kill."""
         plugin = _Quick(self, folder)
-        pytest.main([*_QUIET, self.tests], plugins=[plugin])
+        pytest.main([*_QUIET, *self.tests], plugins=[plugin])
         return plugin.reach, plugin.imported, plugin.killed
 
     def tests_of(self, path: Path, mutant: Mutant) -> dict[str, float]:
@@ -154,6 +156,7 @@ class _Quick:
         items = {item.nodeid: item for item in session.items}
         self.reach = self.room.reach = forked_value(lambda: self._traced(items), 36_000.0, self.folder / _REACHED)
         for path in self.room.files:
+            before, tried = len(self.killed), 0
             original = compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
             for place, mutant in self.room._sampled(path):
                 tests = self.room.tests_of(path, mutant) if mutant.in_function else {}
@@ -163,6 +166,11 @@ class _Quick:
                     self.imported |= {(str(path), line) for line in mutant.lines}
                 elif _failed(code):
                     self.killed.add((path, place))
+                tried += 1
+                if code == 0:
+                    os.write(self.room.progress, f"  {path.name}:{mutant.lines[0]} {mutant.name}\n".encode())
+            words = f"{path.name}: {len(self.killed) - before} of {tried} mutants killed before any import\n"
+            os.write(self.room.progress, words.encode())
         return True
 
     def _traced(self, items: dict[str, pytest.Item]) -> dict[str, Reach]:
