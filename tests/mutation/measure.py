@@ -167,7 +167,7 @@ class _Quick:
                 elif _failed(code):
                     self.killed.add((path, place))
                 tried += 1
-                if code == 0:
+                if tests and code == 0:
                     os.write(self.room.progress, f"  {path.name}:{mutant.lines[0]} {mutant.name}\n".encode())
             words = f"{path.name}: {len(self.killed) - before} of {tried} mutants killed before any import\n"
             os.write(self.room.progress, words.encode())

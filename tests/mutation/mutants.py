@@ -1,6 +1,6 @@
 """Mutants: small wrong changes of a source file, one at a time; a test suite that sees none of them checks little.
 
-Strings, annotations, decorators and what stands under ``TYPE_CHECKING`` are left alone.
+Strings, annotations, decorators, ``strict=`` of ``zip`` (a guard: lengths agree) and what is for type checking alone stay.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ def _nodes(statement: ast.stmt, in_function: bool) -> Iterator[tuple[ast.AST, bo
             if field in ("annotation", "returns", "decorator_list", "type_params"):
                 continue
             children = value if isinstance(value, list) else [value]
+            children = [c for c in children if not (isinstance(c, ast.keyword) and c.arg == "strict")]
             todo += [
                 (child, inside) for child in children if isinstance(child, ast.AST) and not isinstance(child, _APART)
             ]
