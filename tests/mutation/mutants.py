@@ -1,6 +1,6 @@
 """Mutants: small wrong changes of a source file, one at a time; a test suite that sees none of them checks little.
 
-Strings, annotations, decorators, ``strict=`` of ``zip`` (a guard: lengths agree) and what is for type checking alone stay.
+Strings, annotations, decorators, ``strict=`` of ``zip`` (a guard: lengths agree) and what is for type checking stay.
 """
 
 from __future__ import annotations
@@ -62,19 +62,20 @@ def mutants(source: str, filename: str) -> Iterator[Mutant]:
     tree = ast.parse(source)
     for statement, where, in_function in _statements(tree, "", False):
         lines = range(statement.lineno, _last_line(statement) + 1)
-        for node, inside in _nodes(statement, in_function):
-            for owner, field, place, new in _changes(node):
-                yield Mutant(where, lines, *_compiled(tree, filename, node, (owner, field, place, new), inside))
+        for node, around, inside in _nodes(statement, in_function):
+            shown = around if isinstance(node, (ast.Constant, ast.Name, ast.Attribute)) else node
+            for change in _changes(node):
+                yield Mutant(where, lines, *_compiled(tree, filename, shown, change, inside))
 
 
-def _compiled(tree: ast.Module, filename: str, node: ast.AST, change: _Change, inside: bool) -> tuple[Any, ...]:
+def _compiled(tree: ast.Module, filename: str, shown: ast.AST, change: _Change, inside: bool) -> tuple[Any, ...]:
     owner, field, place, new = change
-    before, old = ast.unparse(node), getattr(owner, field)
+    before, old = ast.unparse(shown), getattr(owner, field)
     setattr(owner, field, new if place is None else [*old[:place], new, *old[place + 1 :]])
     ast.fix_missing_locations(tree)
     try:
         return (
-            f"{_short(before)} → {_short(ast.unparse(node))}",
+            f"{_short(before)} → {_short(ast.unparse(shown))}",
             inside,
             compile(tree, filename, "exec", dont_inherit=True),
         )
@@ -105,23 +106,26 @@ def _last_line(statement: ast.stmt) -> int:
     return max(statement.lineno, body[0].lineno - 1) if body else statement.end_lineno or statement.lineno
 
 
-def _nodes(statement: ast.stmt, in_function: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """The nodes of a statement that may change, without those of the statements in it."""
+def _nodes(statement: ast.stmt, in_function: bool) -> Iterator[tuple[ast.AST, ast.AST, bool]]:
+    """The nodes of a statement that may change, what stands around each, and whether a call runs it."""
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
         return  # docstring
-    todo: list[tuple[ast.AST, bool]] = [(statement, in_function)]
+    todo: list[tuple[ast.AST, ast.AST, bool]] = [(statement, statement, in_function)]
     while todo:
-        node, inside = todo.pop(0)
-        yield node, inside
+        node, around, inside = todo.pop(0)
+        yield node, around, inside
         inside = inside or isinstance(node, ast.Lambda)
         for field, value in ast.iter_fields(node):
             if field in ("annotation", "returns", "decorator_list", "type_params"):
                 continue
             children = value if isinstance(value, list) else [value]
-            children = [c for c in children if not (isinstance(c, ast.keyword) and c.arg == "strict")]
-            todo += [
-                (child, inside) for child in children if isinstance(child, ast.AST) and not isinstance(child, _APART)
-            ]
+            todo += [(child, node, inside) for child in children if _may_change(child)]
+
+
+def _may_change(child: object) -> bool:
+    if isinstance(child, ast.keyword) and child.arg == "strict":
+        return False
+    return isinstance(child, ast.AST) and not isinstance(child, _APART)
 
 
 def _changes(node: ast.AST) -> Iterator[_Change]:
