@@ -92,3 +92,11 @@ def test_reasons_of_the_candidates_are_handed_on_and_shares_have_a_default() -> 
     result = validation_scores(margins, labels, groups, 2, torch.tensor([0.3, 0.1]))
     assert result.fair_proc.tolist() == pytest.approx([0.3, 0.1]) and result.rarer is not None
     assert scores((0.8, 0.1, 0.0))[0] == ValidationScore(0.8, 0.1, 0.0)
+
+
+def test_equality_with_the_floor_is_enough_to_be_chosen_for_fairness() -> None:
+    at, far = (0.7, 0.1, 0.0, DEGENERATE_SHARE), (0.9, 0.5, 0.0, 0.5)
+    assert choose(ValidationScores(*torch.tensor([at, far], dtype=torch.float64).T), 0.7) == 0
+    below = (0.7, 0.1, 0.0, math.nextafter(DEGENERATE_SHARE, 0))
+    assert choose(ValidationScores(*torch.tensor([below, far], dtype=torch.float64).T), 0.7) == 1
+    assert scores((NAN, 0.0, 0.0), (0.8, 0.3, 0.1)).final.tolist() == pytest.approx([-math.inf, 0.4])
