@@ -51,3 +51,8 @@ def test_each_run_has_patience_of_its_own() -> None:
     found = best(4.0, Run((9.0,)), Run((5.0, 6.0, 7.0, 8.0), patience=1))
     assert [step for index, step, _ in found.history if index == 1] == [1, 2, 3, 4]
     assert found.system == 9.0
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_a_run_that_never_improves_stops_after_its_patience(patience: int) -> None:
+    assert len(best(4.0, Run((3.0, 2.0, 1.0, 0.0), patience)).history) == patience
