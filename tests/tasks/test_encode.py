@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -304,3 +305,11 @@ def test_statistics_have_nine_digits() -> None:
     hours = next(e for e in Encoder.fit(raw, np.arange(200), protocol="robust").encoders if e.name == "hours")
     share = 67 / 200 * np.log(2)
     assert hours.shift == float(f"{share:.9g}")
+
+
+def test_the_text_of_an_encoder_is_canonical_and_says_no_defaults() -> None:
+    text = Encoder.fit(toy_raw(), TRAIN).to_json()
+    data = json.loads(text)
+    assert text == json.dumps(data, sort_keys=True)
+    (job,) = (column for column in data["encoders"] if column["spec"]["name"] == "job")
+    assert job["spec"] == {"name": "job", "kind": "categorical", "text": "job"}
