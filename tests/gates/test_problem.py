@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from gates.dense import DenseGate, initial_tensors
+from gates.best_single import BestSingleGate
+from gates.best_single import fit as fit_best_single
+from gates.dense import DenseGate, initial_tensors, stacked_gates
+from gates.gate import GateState
 from gates.mixing import mixture_margin
 from gates.objective import attribution_gap
 from gates.problem import EXPLAINED_ROWS, ExpertOutputs, GateProblem, explained_rows
+from gates.settings import GateConfig
 from gates.static_simplex import StaticSimplexGate
+from gates.static_simplex import fit as fit_simplex
+from gates.uniform import UniformGate
+from gates.uniform import fit as fit_uniform
 from metrics.points import point_values
 
 if TYPE_CHECKING:
@@ -118,3 +125,34 @@ def test_outputs_that_do_not_fit_the_view_are_refused(view: TaskView) -> None:
         ExpertOutputs.of(view, rows, torch.zeros(10), None, "some")
     with pytest.raises(ValueError, match=r"expected \[rows, experts, columns\] = \(10, 3, 4\)"):
         ExpertOutputs.of(view, rows, torch.zeros(10, 3), torch.zeros(10, 3, 5), "some")
+
+
+def test_stacked_gates_begin_near_the_start_at_every_temperature(problem: GateProblem) -> None:
+    start = torch.tensor([0.5, 0.3, 0.2])
+    lanes = replace(problem, configs=[GateConfig(temperature=t) for t in (0.25, 1.0, 4.0)])
+    gates = stacked_gates(lanes, DenseGate, start, torch.Generator().manual_seed(0))
+    weights = gates.weights(problem.validation.state)
+    assert weights.shape == (3, 60, 3)
+    assert float((weights - start).abs().max()) < 0.05
+    torch.testing.assert_close(weights[0], weights[2])
+
+
+def test_a_gate_in_double_precision_is_the_same_gate(problem: GateProblem) -> None:
+    state = problem.validation.state
+    wide = dense().to(torch.float64).weights(GateState(state.features.double(), state.logits.double()))
+    assert wide.dtype == torch.float64
+    torch.testing.assert_close(wide.float(), dense().weights(state))
+
+
+def test_fits_of_static_gates_hold_what_validation_rows_prefer(problem: GateProblem) -> None:
+    assert problem.experts == 3
+    keys = problem.rank_points(torch.eye(3))
+    best, uniform, simplex = (fit(problem) for fit in (fit_best_single, fit_uniform, fit_simplex))
+    assert isinstance(best.gate, BestSingleGate) and best.gate.index == int(keys.argmax())
+    assert isinstance(uniform.gate, UniformGate) and uniform.config is None
+    assert best.score == problem.score_points(torch.eye(3))[best.gate.index]
+    assert simplex.score.final >= max(best.score.final, uniform.score.final) - 1e-9
+    blind = replace(problem, explained=None)
+    assert blind.score_gates(dense().replace(temperature=torch.tensor([1.0])))[0].parts == pytest.approx(
+        blind.score(dense()).parts, nan_ok=True
+    )

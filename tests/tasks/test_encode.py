@@ -277,16 +277,17 @@ def test_the_typical_value_is_the_most_frequent_and_ties_take_the_smallest() -> 
         assert encoder.feature_names[int(other.argmax())] == f"race={wanted}"
 
 
-def test_the_median_of_an_even_number_of_values_is_the_lower_of_the_two() -> None:
+@pytest.mark.parametrize("places", [[1, 4, 6, 9], [1, 4, 6, 9, 10]])
+def test_the_median_is_a_value_that_occurs_of_two_the_lower(places: list[int]) -> None:
     raw = toy_raw(attributes=("age",))
     young = np.flatnonzero(raw.groups == raw.group_names.index("young"))
     old = np.flatnonzero(raw.groups == raw.group_names.index("old"))
     ages = raw.frame["age"].to_numpy()
-    four = young[np.unique(ages[young], return_index=True)[1]][[1, 4, 6, 9]]  # four different ages
+    few = young[np.unique(ages[young], return_index=True)[1]][places]  # different ages
     encoder = Encoder.fit(raw, np.arange(len(raw.rows)))
-    flip = make_flip(encoder, raw, np.concatenate((four, old)))
+    flip = make_flip(encoder, raw, np.concatenate((few, old)))
     assert flip is not None
-    lower = encoder.encode(raw.frame.iloc[:1].assign(age=np.sort(ages[four])[1]))
+    lower = encoder.encode(raw.frame.iloc[:1].assign(age=np.sort(ages[few])[(len(few) - 1) // 2]))
     assert flip.values[raw.group_names.index("young"), 0] == lower[0, 0]
 
 
@@ -313,3 +314,14 @@ def test_the_text_of_an_encoder_is_canonical_and_says_no_defaults() -> None:
     assert text == json.dumps(data, sort_keys=True)
     (job,) = (column for column in data["encoders"] if column["spec"]["name"] == "job")
     assert job["spec"] == {"name": "job", "kind": "categorical", "text": "job"}
+
+
+def test_the_most_frequent_categories_keep_a_feature() -> None:
+    table = toy_table(400)
+    words = [f"job {i:02d}" for i in range(80) for _ in range(9 if i >= 30 else 1)]  # the last fifty are common
+    table["job"] = (words * 2)[:400]
+    encoder = Encoder.fit(assemble(toy_card(rows=400), ("sex",), table), np.arange(400))
+    jobs = next(e for e in encoder.encoders if e.name == "job")
+    seen = table["job"].value_counts()
+    assert {word for word, count in seen.items() if count > 1} <= set(jobs.categories)
+    assert len(jobs.categories) == MOST_CATEGORIES or not jobs.rare

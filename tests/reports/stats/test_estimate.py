@@ -22,6 +22,8 @@ def test_facts_of_an_estimate():
     assert not estimate(0.1001, null=0.1).within_null and not estimate(NAN, null=0.1).within_null
     assert [estimate(0.0, degenerate=k).mostly_degenerate for k in range(5)] == [False, False, True, True, True]
     assert not estimate(0.0, degenerate=0, asked=0).mostly_degenerate
+    assert estimate(0.0, degenerate=1, asked=1).mostly_degenerate
+    assert not estimate(0.0, degenerate=1, asked=3).mostly_degenerate
 
 
 def row(split, value, *, seed=0, status="ok", reason="", low=0.0, high=1.0):
@@ -47,3 +49,9 @@ def test_seeds_are_averaged_within_a_split_and_what_is_lacking_is_told():
     assert (found.known, found.asked, found.degenerate) == (3, 6, 1)
     assert (found.reasons, found.notes) == (("it broke",), ("left out: c 4",))
     assert set(found.lost) == {("failed", 1), ("timeout", 1)}
+
+
+def test_what_is_said_of_one_metric_is_not_said_of_another():
+    rows = pd.DataFrame([row(0, 0.1, status="degenerate"), {**row(0, 0.8), "metric": "acc@1"}])
+    found = estimates(rows, values_by_split(rows, [0]), 1)
+    assert (found["mixture", "dp@1"].degenerate, found["mixture", "acc@1"].degenerate) == (1, 0)

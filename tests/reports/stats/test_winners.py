@@ -78,3 +78,17 @@ def test_ranks_follow_the_direction_of_each_headline_metric():
     assert set(found) == {(name, metric) for name in ("one", "two") for metric in HEADLINE}
     assert found["one", UTILITY] == (1, 1) and found["two", UTILITY] == (2, 2)
     assert found["one", DISPARITY] == (2, 2) and found["two", DISPARITY] == (1, 1)
+
+
+def test_a_lower_value_that_noise_may_explain_is_tied():
+    methods, validation = made(best=(0.9, 0.0, 0), unsure=(0.8, 0.0, 0))
+    test = values(best=0.8 + WOBBLE, unsure=0.799 - 4 * WOBBLE)
+    assert [m.id for m in winner(None, methods, test, validation).tied] == ["unsure"]
+
+
+def test_a_split_without_a_number_does_not_take_a_rank_away():
+    methods, _ = made(one=(0.0, 0.0, 0), two=(0.0, 0.0, 0))
+    holed = 0.8 + WOBBLE
+    holed[2] = NAN
+    found = rank_intervals(methods, {("one", UTILITY): holed, ("two", UTILITY): 0.5 - WOBBLE})
+    assert found == {("one", UTILITY): (1, 1), ("two", UTILITY): (2, 2)}
