@@ -173,3 +173,9 @@ def test_beside_fairlearns_threshold_optimizer():
     accuracy = float(torch.where(labels == 1, answer, 1 - answer).mean())
     ours = fit_thresholds(probability, labels, groups, 2, [gap + 0.005])[0].apply(probability, groups)
     assert float(((ours > 0.5) == (labels == 1)).double().mean()) > accuracy - 0.03
+
+
+def test_a_single_probability_that_is_no_number_leaves_nothing_to_choose():
+    probability, labels, groups = made(n=60)
+    probability[7] = math.nan
+    assert fit_thresholds(probability, labels, groups, 2, [0.05, 1.0]) == [None, None]
