@@ -180,3 +180,79 @@ def test_static_gate_refuses_another_number_of_experts() -> None:
 def test_best_single_refuses_an_expert_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="counted from 0"):
         BestSingleGate(3, 3)
+
+
+def test_the_largest_grid_and_the_coarsest_default() -> None:
+    assert len(simplex_grid(2, 19_999)) == 20_000
+    with pytest.raises(ValueError, match="20001 points, more than 20000"):
+        simplex_grid(2, 20_000)
+    assert [default_parts(m) for m in (62, 63)] == [2, 1]  # 1,953 and 2,016 points of step 1/2
+    assert [default_parts(m) for m in (9, 10, 13, 14, 21, 22)] == [5, 4, 4, 3, 3, 2]
+
+
+def test_the_best_point_does_not_depend_on_how_many_are_scored_at_once() -> None:
+    sizes: list[int] = []
+
+    def score(points: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(points))
+        return -(points - torch.tensor([0.25, 0.75])).abs().sum(-1)
+
+    assert best_point(2, score, parts=4, chunk=2).tolist() == best_point(2, score, parts=4).tolist() == [0.25, 0.75]
+    assert sizes == [2, 2, 1, 5]
+
+
+def test_static_weights_look_at_no_feature_and_may_lie_at_the_edge_of_the_simplex() -> None:
+    gate = StaticSimplexGate(torch.tensor([1.0, 0.0, 0.0]))
+    assert gate.project(state().features).shape == (40, 0)
+    assert gate.weights(state())[7].tolist() == [1, 0, 0]
+    StaticSimplexGate(torch.tensor([0.5, 0.500001]))  # rounding
+    with pytest.raises(ValueError, match="not a point of the simplex"):
+        StaticSimplexGate(torch.tensor([0.5, 0.5001]))
+    with pytest.raises(ValueError, match="not a point of the simplex"):
+        StaticSimplexGate(torch.tensor([[0.5, 0.5]]))
+
+
+def test_best_single_knows_its_first_expert_and_none_before_it() -> None:
+    assert BestSingleGate(0, 2).point.tolist() == [1, 0]
+    with pytest.raises(ValueError, match="counted from 0"):
+        BestSingleGate(-1, 3)
+    assert best_expert(3, lambda points: points @ torch.tensor([1.0, 3.0, 3.0])) == 1, "the first in a tie"
+
+
+def test_static_weights_of_several_lanes_of_experts() -> None:
+    gate, logits = UniformGate(3), torch.zeros(2, 40, 3)
+    assert gate.weights_of(torch.zeros(40, 0), logits).shape == (2, 40, 3)
+    with pytest.raises(ValueError, match="weighs 3 experts but the state has logits of 4"):
+        gate.weights_of(torch.zeros(40, 0), torch.zeros(2, 3, 4))
+
+
+def test_a_dense_gate_is_the_network_that_its_formula_says() -> None:
+    g, rows = generator(5), state(features=2, experts=2)
+    shapes = {"feature_weight": (2, 4), "opinion_weight": (5, 4), "hidden_bias": (4,), "score_weight": (4, 2)}
+    tensors = {name: torch.randn(*shape, generator=g) for name, shape in shapes.items()}
+    bias, temperature = torch.tensor([0.3, -0.4]), torch.tensor(0.7)
+    gate = DenseGate(torch.tensor([1.0, 0.0]), **tensors, score_bias=bias, temperature=temperature)
+    seen = torch.cat((rows.features * torch.tensor([1.0, 0.0]), opinion_features(rows.logits)), 1)
+    inner = torch.cat((tensors["feature_weight"], tensors["opinion_weight"]))
+    scores = torch.tanh(seen @ inner + tensors["hidden_bias"]) @ tensors["score_weight"] + bias
+    torch.testing.assert_close(gate.weights(rows), torch.softmax(scores / 0.7, -1))
+
+
+def test_a_new_dense_gate_has_hidden_inputs_of_unit_size() -> None:
+    tensors = initial_tensors(400, 3, 200, torch.full((3,), 1 / 3), generator(0))
+    assert float(tensors["feature_weight"].std()) == pytest.approx(400**-0.5, rel=0.05)
+    assert float(tensors["opinion_weight"].std()) == pytest.approx(7**-0.5, rel=0.05)
+    assert float(tensors["score_weight"].std()) == pytest.approx(0.01, rel=0.1)
+
+
+def test_one_expert_never_disagrees_with_itself() -> None:
+    torch.testing.assert_close(opinion_features(torch.zeros(1, 1)), torch.tensor([[0.5, 0.5, 0.0]]))
+    two = opinion_features(torch.logit(torch.tensor([[0.2, 0.9]])))
+    torch.testing.assert_close(two, torch.tensor([[0.2, 0.9, 0.8, 0.9, 0.7]]))
+
+
+def test_topk_keeps_lanes_apart() -> None:
+    first, second = dense(k=2), dense(k=2).replace(score_bias=torch.tensor([1.0, 0, -1]))
+    names = (*first.trainable(), "temperature")
+    both = first.replace(**{n: torch.stack((getattr(first, n), getattr(second, n))) for n in names})
+    torch.testing.assert_close(both.weights(state()), torch.stack((first.weights(state()), second.weights(state()))))

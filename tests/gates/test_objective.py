@@ -89,3 +89,26 @@ def test_lanes_are_independent(seed: int) -> None:
     alone = mixture_terms(weights[2], state.logits, labels, groups, 2)
     for name in ("utility", "fair", "balance", "decision"):
         torch.testing.assert_close(getattr(together, name)[2], getattr(alone, name))
+
+
+def test_one_expert_alone_has_nothing_to_balance_or_to_decide() -> None:
+    terms = mixture_terms(torch.ones(2, 1), torch.zeros(2, 1), torch.tensor([1, 0]), torch.tensor([0, 1]), 2)
+    assert (float(terms.balance), float(terms.decision)) == (1.0, 0.0)
+    assert float(terms.utility) == pytest.approx(math.log(2))
+
+
+def test_attribution_gap_of_a_hand_case_weighs_rows_of_a_group_equally() -> None:
+    # group 0: shares (1, 0) and (1/2, 1/2), mean (3/4, 1/4); group 1: (1/4, 3/4)
+    attributions = torch.tensor([[2.0, 0.0], [5.0, -5.0], [0.1, 0.3]], dtype=torch.float64)
+    middle = sum(-p * math.log2(p) for p in (0.5, 0.5))
+    side = sum(-p * math.log2(p) for p in (0.75, 0.25))
+    found = float(attribution_gap(attributions, torch.tensor([0, 0, 1]), 2))
+    assert found == pytest.approx(middle - side, abs=1e-6)
+
+
+def test_a_column_of_several_features_gets_all_they_contribute() -> None:
+    state, _, _ = data(5)
+    none = torch.zeros(5, 3, 2)
+    apart = chained_attributions(dense(), state, torch.zeros(5, 3, 4), torch.arange(4))
+    together = chained_attributions(dense(), state, none, torch.tensor([0, 1, 1, 0]))
+    torch.testing.assert_close(together, torch.stack((apart[:, [0, 3]].sum(1), apart[:, [1, 2]].sum(1)), 1))

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from gates.selection import ValidationScore, ValidationScores, choose, validation_scores
+from metrics.points import DEGENERATE_SHARE
 
 NAN = math.nan
 
@@ -75,3 +77,40 @@ def test_a_constant_never_wins_by_its_lack_of_gaps() -> None:
         torch.tensor([getattr(s, f) for s in (constant, useful)]) for f in ("utility", "fair_res", "fair_proc", "rarer")
     ]
     assert choose(ValidationScores(*pair), 0.7) == 1
+
+
+def test_the_floor_and_the_rarer_share_are_reached_by_equality() -> None:
+    at = ValidationScore(0.7, 0.2, rarer=DEGENERATE_SHARE)
+    assert at.reaches(0.7) and not at.reaches(math.nextafter(0.7, 1))
+    assert not replace(at, rarer=math.nextafter(DEGENERATE_SHARE, 0)).reaches(0.7)
+    pair = torch.tensor([[0.7, 0.6999], [0.2, 0.0], [0.0, 0.0], [DEGENERATE_SHARE, 0.5]], dtype=torch.float64)
+    assert choose(ValidationScores(*pair), 0.7) == 0
+    assert ValidationScores(*pair).rank_key(0.7)[1] < -1, "what misses the floor is below all that reach it"
+
+
+def test_what_is_not_known_neither_helps_nor_harms() -> None:
+    assert ValidationScore(0.8, 0.1).final == pytest.approx(0.7)
+    assert ValidationScore(0.8, 0.1, 0.2).final == pytest.approx(0.5)
+    assert ValidationScore(0.8, NAN, NAN).final == 0.8
+    assert ValidationScore(0.8, 0.1, 0.2).parts == {"utility": 0.8, "fair_res": 0.1, "fair_proc": 0.2}
+
+
+def test_a_tie_below_the_floor_keeps_the_other() -> None:
+    one, two = ValidationScore(0.5, 0.0), ValidationScore(0.5, 0.4)
+    assert not one.better_than(two, 0.7) and not two.better_than(one, 0.7)
+
+
+def test_reasons_of_the_candidates_are_handed_on_and_shares_have_a_default() -> None:
+    labels, groups = torch.tensor([1, 0, 1, 0]), torch.tensor([0, 0, 1, 1])
+    margins = torch.tensor([[2.0, -2, 2, -2], [2.0, 1, -2, -1]])
+    result = validation_scores(margins, labels, groups, 2, torch.tensor([0.3, 0.1]))
+    assert result.fair_proc.tolist() == pytest.approx([0.3, 0.1]) and result.rarer is not None
+    assert scores((0.8, 0.1, 0.0))[0] == ValidationScore(0.8, 0.1, 0.0)
+
+
+def test_equality_with_the_floor_is_enough_to_be_chosen_for_fairness() -> None:
+    at, far = (0.7, 0.1, 0.0, DEGENERATE_SHARE), (0.9, 0.5, 0.0, 0.5)
+    assert choose(ValidationScores(*torch.tensor([at, far], dtype=torch.float64).T), 0.7) == 0
+    below = (0.7, 0.1, 0.0, math.nextafter(DEGENERATE_SHARE, 0))
+    assert choose(ValidationScores(*torch.tensor([below, far], dtype=torch.float64).T), 0.7) == 1
+    assert scores((NAN, 0.0, 0.0), (0.8, 0.3, 0.1)).final.tolist() == pytest.approx([-math.inf, 0.4])

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, recall_score, roc_auc_score
 
 from metrics.deviations import count_deviations
-from metrics.points import COUNT_METRICS, POINT_METRICS, count_values, point_values
+from metrics.points import COUNT_METRICS, POINT_METRICS, count_values, point_values, rarer_share
 from metrics.spec import MIN_GROUP_ROWS
 from metrics.thresholds import fit_thresholds
 
@@ -269,3 +269,37 @@ def test_errors_say_what_to_do(
 def test_group_ids_above_the_number_of_groups_are_an_error() -> None:
     with pytest.raises(ValueError, match="n_groups"):
         point_values(PROBABILITY, LABELS, GROUPS * 4, 2)
+
+
+def test_a_row_at_one_half_is_predicted_0() -> None:
+    shares = rarer_share(torch.tensor([[0.5, 0.9, 0.9, 0.9], [0.5, 0.5, 0.1, 0.1], [0.6, 0.6, 0.9, 0.2]]))
+    assert shares.tolist() == [0.25, 0.0, 0.25]
+    both = torch.tensor([0, 1])
+    assert float(point_values(torch.tensor([[0.5, 0.5]]), both, both, 2)["acc@1"]) == 0.5
+
+
+def test_one_diverged_vector_leaves_the_others_as_they_are() -> None:
+    lanes = torch.stack((PROBABILITY[0], PROBABILITY[0].clone(), 1 - PROBABILITY[0]))
+    lanes[1, 3] = math.nan
+    together = point_values(lanes, LABELS, GROUPS, 2)
+    for lane in (0, 2):
+        alone = point_values(lanes[lane : lane + 1], LABELS, GROUPS, 2)
+        assert all(float(together[id][lane]) == pytest.approx(float(alone[id]), nan_ok=True) for id in POINT_METRICS)
+    assert all(math.isnan(float(values[1])) for values in together.values())
+
+
+def test_one_vector_out_of_range_is_refused_and_the_ends_of_the_range_are_not() -> None:
+    for wrong in (-0.01, 1.01):
+        lanes = torch.stack((PROBABILITY[0], PROBABILITY[0].clone()))
+        lanes[1, 0] = wrong
+        with pytest.raises(ValueError, match="outside"):
+            point_values(lanes, LABELS, GROUPS, 2)
+    certain = point_values(LABELS[None].double(), LABELS, GROUPS, 2, metrics=("acc@1", "brier@1"))
+    assert {id: float(value) for id, value in certain.items()} == {"acc@1": 1.0, "brier@1": 0.0}
+
+
+def test_a_single_row_is_scored_and_none_is_refused() -> None:
+    one, none = torch.tensor([1]), torch.zeros(0, dtype=torch.int64)
+    assert float(point_values(torch.tensor([[0.9]]), one, one - 1, 1, metrics=("acc@1",))["acc@1"]) == 1
+    with pytest.raises(ValueError, match="no rows to score"):
+        point_values(torch.zeros(1, 0), none, none, 1)

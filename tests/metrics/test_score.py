@@ -219,3 +219,64 @@ def test_intervals_without_and_with_deviations() -> None:
     assert interval(0.9, 1 - draws, "down", (0.0, 1.0)) == pytest.approx((0.8925, 0.9875))
     assert interval(0.05, draws, "up", (0.0, 1.0), torch.full((9,), 0.04)) == pytest.approx((0.01, 0.1075))
     assert np.isnan(interval(0.5, torch.tensor([torch.nan])) + interval(0.5, None)).all()
+
+
+def test_a_group_of_just_enough_rows_counts() -> None:
+    evidence, labels, groups = _case()
+    for small, status in ((10, "ok"), (9, "not_estimable")):
+        two = torch.ones_like(groups)
+        two[:small] = 0
+        value = _quick(Evidence(evidence.probability), labels, two).values["dp@1"]
+        assert value.status == status
+        assert ("women 591" in value.reason and "at least 10 rows" in value.reason) is (small == 9)
+        three = groups.clone()
+        three[:small] = 2
+        value = _quick(Evidence(evidence.probability), labels, three, ("a", "b", "c")).values["dp@1"]
+        assert value.status == "ok" and ("c 9" in value.reason) is (small == 9)
+
+
+def test_the_rows_that_count_are_those_of_the_label_that_a_metric_speaks_of() -> None:
+    evidence, _, groups = _case()
+    labels = torch.ones_like(groups)
+    labels[torch.nonzero(groups == 0).flatten()[:9]] = 0
+    labels[torch.nonzero(groups == 1).flatten()[:40]] = 0
+    values = _quick(Evidence(evidence.probability), labels, groups).values
+    assert values["eopp@1"].status == values["dp@1"].status == "ok"
+    assert values["eodds@1"].status == "not_estimable"
+    assert "10 rows with label 0; there are men 9, women 40" in values["eodds@1"].reason
+
+
+def test_nearly_constant_predictions_say_which_class_and_how_many() -> None:
+    evidence, labels, groups = _case()
+    for rare, degenerate in ((2, True), (3, False)):  # of 600: three are exactly half a percent
+        for positive in (True, False):
+            probability = torch.where(torch.arange(600) < rare, 0.4, 0.6) if positive else evidence.probability * 0.4
+            if not positive:
+                probability[:rare] = 0.9
+            scores = _quick(Evidence(probability), labels, groups)
+            assert scores.degenerate is degenerate
+            if degenerate:
+                assert scores.values["dp@1"].reason == f"99.67% of the rows are predicted {int(positive)}"
+
+
+def test_certain_probabilities_are_scored_and_no_rows_are_not() -> None:
+    _, labels, groups = _case()
+    perfect = _quick(Evidence(labels.to(torch.float32)), labels, groups).values
+    assert perfect["acc@1"].estimate == perfect["auc@1"].estimate == 1 and perfect["brier@1"].estimate == 0
+    none = torch.zeros(0, dtype=torch.int64)
+    with pytest.raises(ValueError, match="no rows to score"):
+        _quick(Evidence(torch.zeros(0)), none, none)
+
+
+def test_intervals_of_row_metrics_are_as_wide_as_those_of_a_bootstrap_of_rows() -> None:
+    evidence, labels, groups = _case()
+    scores = score(Evidence(evidence.probability), labels, groups, NAMES, seed=3, draws=1000, permutations=10).values
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(0, 600, 600) for _ in range(400)]
+    p, y, s = evidence.probability.double(), labels, groups
+    found = [
+        point_values(p[rows][None], y[rows], s[rows], 2, metrics=("brier@1", "utility@1", "auc@1")) for rows in drawn
+    ]
+    for id in ("brier@1", "utility@1", "auc@1"):
+        theirs = np.diff(np.percentile([float(values[id][0]) for values in found], [2.5, 97.5]))[0]
+        assert scores[id].high - scores[id].low == pytest.approx(theirs, rel=0.2), id

@@ -173,3 +173,19 @@ def test_beside_fairlearns_threshold_optimizer():
     accuracy = float(torch.where(labels == 1, answer, 1 - answer).mean())
     ours = fit_thresholds(probability, labels, groups, 2, [gap + 0.005])[0].apply(probability, groups)
     assert float(((ours > 0.5) == (labels == 1)).double().mean()) > accuracy - 0.03
+
+
+def test_a_single_probability_that_is_no_number_leaves_nothing_to_choose():
+    probability, labels, groups = made(n=60)
+    probability[7] = math.nan
+    assert fit_thresholds(probability, labels, groups, 2, [0.05, 1.0]) == [None, None]
+
+
+def test_a_limit_that_is_met_exactly_is_kept():
+    probability = torch.tensor([0.9, 0.6, 0.4, 0.1, 0.7, 0.4, 0.2, 0.05])
+    labels, groups = torch.tensor([1, 1, 0, 0] * 2), torch.tensor([0] * 4 + [1] * 4)
+    (loose,) = fit_thresholds(probability, labels, groups, 2, [0.375], min_rows=1)
+    for limit in (loose.disparity, math.nan):
+        (found,) = fit_thresholds(probability, labels, groups, 2, [limit], min_rows=1)
+        assert (found is None) is math.isnan(limit)
+        assert found is None or found.disparity == loose.disparity

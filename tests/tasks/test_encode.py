@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -236,3 +237,104 @@ def test_numbers_whose_squares_vanish_are_standardised_all_the_same() -> None:
         encoder = Encoder.fit(raw, TRAIN)
         features.append(feature(encoder, encoder.encode(raw.frame), "hours"))
     assert np.allclose(features[0], features[1], atol=1e-5) and features[0].std() > 0.5
+
+
+def flagged(flags: list[str], **changes: object) -> tuple[Encoder, torch.Tensor]:
+    """A table with a binary column ``flag``, encoded by the nifty protocol; its feature of all rows."""
+    columns = [
+        {"name": "flag", "kind": "binary", "text": "f"},
+        {"name": "sex", "kind": "binary", "text": "s"},
+    ]
+    table = toy_table(len(flags)).assign(flag=flags)
+    raw = assemble(toy_card(rows=len(flags), column=columns, **changes), ("sex",), table)
+    encoder = Encoder.fit(raw, np.arange(len(flags)), protocol="nifty")
+    return encoder, encoder.encode(raw.frame)[:, 0]
+
+
+def test_a_binary_column_keeps_raw_numbers_only_where_nothing_is_scaled() -> None:
+    kept = {"nifty": {"label_number": 50, "scale": False}}
+    assert set(flagged(["2", "5"] * 20, **kept)[1].tolist()) == {2.0, 5.0}
+    assert set(flagged(["2", "5"] * 20, nifty={"label_number": 50})[1].tolist()) == {-1.0, 1.0}
+    assert set(flagged(["2", "5"] * 20)[1].tolist()) == {-1.0, 1.0}, "a card without [nifty] scales"
+    assert set(flagged(["no", "5"] * 20, **kept)[1].tolist()) == {-1.0, 1.0}, "a word is no number"
+    assert set(flagged(["5"] * 40, **kept)[1].tolist()) == {0.0}, "one level says nothing"
+    encoder, _ = flagged(["2", "5"] * 20, **kept)
+    unseen = pd.DataFrame({"flag": ["7", None, "5"], "sex": ["F", "F", "F"]})
+    assert encoder.encode(unseen)[:, 0].tolist() == [0.0, 0.0, 5.0]
+
+
+def test_a_column_without_training_values_is_unknown_everywhere() -> None:
+    raw = assemble(toy_card(), ("race",), toy_table().assign(hours=np.where(np.arange(200) % 2 == 0, np.nan, 7.0)))
+    encoder = Encoder.fit(raw, TRAIN)
+    hours = next(e for e in encoder.encoders if e.name == "hours")
+    assert (hours.shift, hours.scale) == (0.0, 0.0)
+    assert (feature(encoder, encoder.encode(raw.frame), "hours") == 0).all()
+
+
+def test_without_features_there_is_nothing_to_fit() -> None:
+    only = [{"name": "sex", "kind": "binary", "text": "s"}]
+    raw = assemble(toy_card(column=only), ("sex",), toy_table())
+    with pytest.raises(DataError, match="no feature left"):
+        Encoder.fit(raw, TRAIN, use_sensitive="drop")
+
+
+def test_the_typical_value_is_the_most_frequent_and_ties_take_the_smallest() -> None:
+    raw = toy_raw(attributes=("race",))
+    rows = [np.flatnonzero((raw.frame["race"] == word).to_numpy()) for word in ("b", "w", "x", "z")]
+    encoder = Encoder.fit(raw, np.arange(200))
+    for x, z, wanted in ((3, 3, "x"), (3, 4, "z"), (4, 3, "x")):
+        train = np.concatenate([rows[0][:5], rows[1][:5], rows[2][:x], rows[3][:z]])
+        flip = make_flip(encoder, raw, train)
+        assert flip is not None
+        other = flip.values[raw.group_names.index("other")]
+        assert encoder.feature_names[int(other.argmax())] == f"race={wanted}"
+
+
+@pytest.mark.parametrize("places", [[1, 4, 6, 9], [1, 4, 6, 9, 10]])
+def test_the_median_is_a_value_that_occurs_of_two_the_lower(places: list[int]) -> None:
+    raw = toy_raw(attributes=("age",))
+    young = np.flatnonzero(raw.groups == raw.group_names.index("young"))
+    old = np.flatnonzero(raw.groups == raw.group_names.index("old"))
+    ages = raw.frame["age"].to_numpy()
+    few = young[np.unique(ages[young], return_index=True)[1]][places]  # different ages
+    encoder = Encoder.fit(raw, np.arange(len(raw.rows)))
+    flip = make_flip(encoder, raw, np.concatenate((few, old)))
+    assert flip is not None
+    lower = encoder.encode(raw.frame.iloc[:1].assign(age=np.sort(ages[few])[(len(few) - 1) // 2]))
+    assert flip.values[raw.group_names.index("young"), 0] == lower[0, 0]
+
+
+def test_of_equally_frequent_categories_the_first_keep_a_feature() -> None:
+    table = toy_table(400)
+    table["job"] = [f"job {i % 80:02d}" for i in range(400)]  # five rows of each
+    encoder = Encoder.fit(assemble(toy_card(rows=400), ("sex",), table), np.arange(400))
+    jobs = next(e for e in encoder.encoders if e.name == "job")
+    assert jobs.categories == tuple(f"job {i:02d}" for i in range(MOST_CATEGORIES))
+    assert jobs.rare == tuple(f"job {i:02d}" for i in range(MOST_CATEGORIES, 80))
+    assert jobs.width == len(jobs.feature_names) == MOST_CATEGORIES + 1
+
+
+def test_statistics_have_nine_digits() -> None:
+    raw = assemble(toy_card(), ("sex",), toy_table().assign(hours=np.where(np.arange(200) % 3 == 0, 1.0, 0.0)))
+    hours = next(e for e in Encoder.fit(raw, np.arange(200), protocol="robust").encoders if e.name == "hours")
+    share = 67 / 200 * np.log(2)
+    assert hours.shift == float(f"{share:.9g}")
+
+
+def test_the_text_of_an_encoder_is_canonical_and_says_no_defaults() -> None:
+    text = Encoder.fit(toy_raw(), TRAIN).to_json()
+    data = json.loads(text)
+    assert text == json.dumps(data, sort_keys=True)
+    (job,) = (column for column in data["encoders"] if column["spec"]["name"] == "job")
+    assert job["spec"] == {"name": "job", "kind": "categorical", "text": "job"}
+
+
+def test_the_most_frequent_categories_keep_a_feature() -> None:
+    table = toy_table(400)
+    words = [f"job {i:02d}" for i in range(80) for _ in range(9 if i >= 30 else 1)]  # the last fifty are common
+    table["job"] = (words * 2)[:400]
+    encoder = Encoder.fit(assemble(toy_card(rows=400), ("sex",), table), np.arange(400))
+    jobs = next(e for e in encoder.encoders if e.name == "job")
+    seen = table["job"].value_counts()
+    assert {word for word, count in seen.items() if count > 1} <= set(jobs.categories)
+    assert len(jobs.categories) == MOST_CATEGORIES or not jobs.rare

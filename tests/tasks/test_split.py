@@ -131,3 +131,16 @@ def test_published_nifty_splits(
 
 GOLDEN_HASH = "20bc7ace33afa24f36e3f2f48cf1efa8d20b9e33ca2c6647fe2611d72b0fa92a"
 GOLDEN_TEST = [0, 2, 6, 11, 16, 17, 19, 22, 24, 25, 31, 33]
+
+
+def test_the_first_robust_split_of_seed_0_is_the_default() -> None:
+    raw = with_cells([0, 1, 2, 3] * 10)
+    assert make_split(raw).hash == make_split(raw, "robust", 0, 0).hash
+
+
+def test_a_unit_with_a_positive_row_is_dealt_among_the_positive_units() -> None:
+    cells = [0, 1] * 8 + [0, 0] * 8  # eight units with a positive row, which comes second, and eight without
+    units = [unit for unit in range(16) for _ in range(2)]
+    for index in range(6):
+        split = make_split(with_cells(cells, units), "robust", index)
+        assert [int((part < 16).sum()) for part in (split.train, split.validation, split.test)] == [8, 4, 4]

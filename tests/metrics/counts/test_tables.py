@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from scipy.stats import ks_2samp
 
@@ -147,3 +148,24 @@ def test_intervals_of_ratios_and_minima_cover() -> None:
     assert _coverage([0.5, 0.5], [156, 94], "dp_ratio@1", "down", 1.0) > 0.91
     assert _coverage([0.4, 0.6], [156, 94], "dp_ratio@1", "down", 2 / 3) > 0.91
     assert _coverage([0.5] * 5, [200] * 5, "worst_tpr@1", "down", 0.5) > 0.91
+
+
+def test_cells_without_and_with_one_row_are_resampled_as_they_are() -> None:
+    # group 0: no row with label 0, one with label 1, predicted 1; group 1: 40 rows with label 0
+    table = torch.tensor([[[[0, 0], [0, 1]], [[20, 20], [0, 0]]]], dtype=torch.float64)
+    drawn = resample_counts(table, 200, np.random.default_rng(0))
+    assert drawn[..., 0, 0, :].sum() == drawn[..., 1, 1, :].sum() == drawn[..., 0, 1, 0].sum() == 0
+    assert drawn[..., 0, 1, 1].max() > 1 and drawn[..., 1, 0, :].amin() > 0
+    assert bool((drawn.sum((-3, -2, -1)) == 41).all())
+    shuffled = permute_counts(table, 200, np.random.default_rng(0))
+    assert sorted(shuffled[..., 0, 1, 1].unique().tolist()) == [0, 1]
+    assert bool((shuffled[..., 1].sum((-2, -1)) == 21).all())
+
+
+def test_labels_and_groups_that_do_not_exist_are_refused() -> None:
+    p, zeros = torch.full((1, 3), 0.7), torch.zeros(3, dtype=torch.int64)
+    for labels, groups in (([0, 1, 2], [0, 0, 1]), ([0, 1, -1], [0, 0, 1]), ([0, 1, 1], [0, -1, 1])):
+        with pytest.raises(ValueError, match="labels must be 0 or 1 and ids at least 0"):
+            count_table(p, torch.tensor(labels), torch.tensor(groups), 2)
+    with pytest.raises(ValueError, match="group ids reach 2 but n_groups is 2"):
+        count_table(p, zeros, torch.tensor([0, 1, 2]), 2)

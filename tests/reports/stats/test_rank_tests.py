@@ -85,3 +85,15 @@ def test_without_power_it_says_so_and_joins_all():
     six = rank_tests("utility@1", np.tile([1.0, 2.0, 3.0], (6, 1)))
     assert six.smallest == pytest.approx(6 / 64)
     assert np.isnan(rank_tests("utility@1", np.ones((1, 3))).p)
+
+
+def test_six_tasks_separate_two_methods_and_five_never_do():
+    six, five = (rank_tests("utility@1", np.tile([1.0, 2.0], (tasks, 1))) for tasks in (6, 5))
+    assert six.powerful and six.smallest == pytest.approx(2 / 64) and not six.tied[0, 1]
+    assert not five.powerful and five.tied.all()
+    assert not rank_tests("utility@1", np.tile([1.0, 2.0, 3.0], (6, 1))).powerful
+
+
+def test_friedman_needs_two_tasks_and_three_methods():
+    assert friedman(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))[0] == pytest.approx(4.0)  # 12/(2·3·4)·(4+16+36) − 24
+    assert np.isnan(friedman(np.array([[1.0, 2.0, 3.0]]))[0]) and np.isnan(friedman(np.array([[1.0, 2.0]] * 5))[0])

@@ -157,3 +157,30 @@ def test_mean_ranks_sum_up_and_stay_in_range(seed):
         assert 1 <= row.low <= row.mean <= row.high <= 5
         assert 1 <= row.best <= place <= row.worst <= 5
         assert row.first <= row.last <= len(found.groups)
+
+
+def wins(of_first, tasks):
+    """Two methods on tasks of one split each; the first wins on so many of them."""
+    return ranking(np.array([[0.9, 0.8]] * of_first + [[0.8, 0.9]] * (tasks - of_first)), tasks, 1)
+
+
+def test_seven_wins_of_eight_separate_two_methods_and_six_do_not():
+    # mean ranks 1.125 and 1.875; the difference has variance 4 · 0.125/8 + 2 · 1.5/(12 · 8): t(7) = 2.45, p = 0.044
+    seven, six = wins(7, 8), wins(6, 8)
+    assert not seven.tied[0, 1] and [row.place for row in seven.rows] == ["1", "2"]
+    # t = 1.37: p = 0.21, and about one draw in twelve has the other order
+    assert six.tied[0, 1] and [row.place for row in six.rows] == ["1–2", "1–2"]
+    half = stats.t.ppf(0.975, 7) * math.sqrt(0.125 / 8 + 1.5 / (12 * 8))
+    assert seven.rows[0].high == pytest.approx(1.125 + half, abs=0.02)
+
+
+def test_two_scenarios_have_an_interval():
+    found = wins(2, 2)
+    assert (found.rows[0].low, found.rows[0].high) == (1.0, 2.0)
+
+
+def test_a_method_without_any_number_is_named_and_hinders_nobody():
+    values = np.tile([0.9, math.nan, 0.7], (4, 1))
+    found = ranking(values, 2, 2)
+    assert [row.method.id for row in found.rows] == ["m0", "m2"] and found.left_out == ()
+    assert found.of("m1").missing == 4

@@ -106,7 +106,7 @@ def test_bootstrap_of_one_task_is_the_corrected_interval():
     assert drawn.p == pytest.approx(known.p, rel=0.05)
 
 
-@pytest.mark.parametrize("n", [3, 6, 40])
+@pytest.mark.parametrize("n", [2, 3, 6, 40])
 def test_bootstrap_of_tasks_without_split_noise_is_the_t_interval_over_tasks(n):
     tasks = np.random.default_rng(1).normal(0.3, 1.0, size=n)
     drawn = hierarchical_bootstrap([np.full(3, t) for t in tasks], named_generator("test"), draws=40_000)
@@ -170,3 +170,13 @@ def test_two_runs_on_other_splits_without_spread_are_not_sure(first):
     found = unpaired_interval(np.array(first), np.array([0.704, 0.704]))
     assert found.p > 0.05 and found.low < 0 < found.high
     assert unpaired_interval(np.array(first), np.array([0.7, 0.7])).p == 1
+
+
+def test_a_difference_that_noise_may_explain_rules_out_no_rank():
+    base = np.array([0.80, 0.82, 0.78, 0.81, 0.79])
+    unsure = base + 0.001 + np.array([3, -3, 6, -6, 0]) * 1e-3
+    for larger in (True, False):
+        assert rank_interval(base, [unsure], larger_is_better=larger) == (1, 2)
+        assert rank_interval(base, [base + 0.1, base - 0.1], larger_is_better=larger) == (2, 2)
+    assert rank_interval(base, [base + 0.1], larger_is_better=True) == (2, 2)
+    assert rank_interval(base, [base + 0.1], larger_is_better=False) == (1, 1)
