@@ -20,7 +20,7 @@ def numbers(values: torch.Tensor) -> object:
 
 
 def test_rates_of_a_table_by_hand() -> None:
-    rates = rates_of_counts(TABLE)
+    rates = rates_of_counts(TABLE, least=1)
     assert numbers(rates[SELECTION_RATE]) == [0.75, 1, NAN]
     assert numbers(rates[TRUE_POSITIVE_RATE]) == [1, NAN, NAN]
     assert numbers(rates[ACCURACY]) == [0.75, 0, NAN]
@@ -28,17 +28,19 @@ def test_rates_of_a_table_by_hand() -> None:
     assert float(rates.summary(gap, SELECTION_RATE)) == 0.25
     assert math.isnan(float(rates.summary(gap, TRUE_POSITIVE_RATE))), "one group has it"
     assert (float(rates.overall(SELECTION_RATE)), float(rates.overall(ACCURACY))) == (4 / 5, 3 / 5)
-    one = rates_of_counts(TABLE[1:])
+    one = rates_of_counts(TABLE[1:], least=1)
     assert float(one.overall(SELECTION_RATE)) == 1 and math.isnan(float(one.overall(TRUE_POSITIVE_RATE)))
 
 
 def test_the_rows_that_a_rate_speaks_of_decide_whether_a_group_has_it() -> None:
-    assert numbers(rates_of_counts(TABLE, 4)[SELECTION_RATE]) == [0.75, NAN, NAN]
-    assert numbers(rates_of_counts(TABLE, 5)[SELECTION_RATE]) == [NAN] * 3
-    assert numbers(rates_of_counts(TABLE, 2)[TRUE_POSITIVE_RATE]) == [1, NAN, NAN]
-    assert numbers(rates_of_counts(TABLE, 3)[TRUE_POSITIVE_RATE]) == [NAN] * 3
+    assert numbers(rates_of_counts(TABLE, least=4)[SELECTION_RATE]) == [0.75, NAN, NAN]
+    assert numbers(rates_of_counts(TABLE, least=5)[SELECTION_RATE]) == [NAN] * 3
+    assert numbers(rates_of_counts(TABLE, least=2)[TRUE_POSITIVE_RATE]) == [1, NAN, NAN]
+    assert numbers(rates_of_counts(TABLE, least=3)[TRUE_POSITIVE_RATE]) == [NAN] * 3
     sizes = torch.tensor([[2.0, 2.0], [9.0, 9.0], [9.0, 9.0]], dtype=torch.float64)
-    assert numbers(rates_of_counts(TABLE, 5, sizes)[SELECTION_RATE]) == [NAN, 1, NAN], "sizes of the data, not the draw"
+    assert numbers(rates_of_counts(TABLE, sizes, least=5)[SELECTION_RATE]) == [NAN, 1, NAN], (
+        "sizes of the data, not the draw"
+    )
 
 
 def test_what_is_missing_counts_as_told() -> None:

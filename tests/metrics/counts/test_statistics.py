@@ -73,6 +73,6 @@ def test_a_group_without_a_rate_does_not_move_a_minimum() -> None:
 
 def test_half_a_row_of_a_single_row_is_one_half() -> None:
     observed, drawn = table((0, 0, 0, 1), (8, 2, 2, 8)), table((0, 0, 1, 0), (7, 3, 4, 6))
-    draws = Draws(rates_of_counts(drawn[None]), rates_of_counts(observed), observed)
+    draws = Draws(rates_of_counts(drawn[None], least=1), rates_of_counts(observed, least=1), observed)
     # tpr 1 and 0.8; drawn 0 (as 0.5) and 0.6: factors 0.5 and 0.75
     assert float(Ratio(TRUE_POSITIVE_RATE).deviation(draws)) == pytest.approx(0.8 * (0.75 / 0.5 - 1))
