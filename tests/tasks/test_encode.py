@@ -338,3 +338,9 @@ def test_the_most_frequent_categories_keep_a_feature() -> None:
     seen = table["job"].value_counts()
     assert {word for word, count in seen.items() if count > 1} <= set(jobs.categories)
     assert len(jobs.categories) == MOST_CATEGORIES or not jobs.rare
+
+
+def test_a_single_training_value_is_a_constant() -> None:
+    raw = assemble(toy_card(), ("race",), toy_table().assign(hours=np.where(np.arange(200) == 4, 7.0, np.nan)))
+    hours = next(e for e in Encoder.fit(raw, TRAIN).encoders if e.name == "hours")
+    assert (hours.shift, hours.scale) == (float(np.log1p(7.0)), 0.0)

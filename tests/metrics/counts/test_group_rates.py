@@ -92,3 +92,10 @@ def test_stacked_rates_are_the_same_as_single_ones() -> None:
                 )
             stacked.summary(counted, rate)
     assert len(calls) == 2, "all rates at once, once for each of the two"
+
+
+def test_stacked_rates_of_a_single_vector_and_of_lanes_of_draws() -> None:
+    order, values = (SELECTION_RATE, ACCURACY), torch.tensor([[0.2, 0.8], [0.5, 0.6]])
+    assert float(StackedRates(order, values).summary(gap, ACCURACY)) == pytest.approx(0.1)
+    many = StackedRates(order, values.expand(3, 4, 2, 2)).summary(gap, SELECTION_RATE)
+    torch.testing.assert_close(many, torch.full((3, 4), 0.6))

@@ -97,3 +97,8 @@ def test_six_tasks_separate_two_methods_and_five_never_do():
 def test_friedman_needs_two_tasks_and_three_methods():
     assert friedman(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))[0] == pytest.approx(4.0)  # 12/(2·3·4)·(4+16+36) − 24
     assert np.isnan(friedman(np.array([[1.0, 2.0, 3.0]]))[0]) and np.isnan(friedman(np.array([[1.0, 2.0]] * 5))[0])
+
+
+def test_tasks_that_disagree_tie_two_methods():
+    found = rank_tests("utility@1", np.array([[1.0, 2.0], [2.0, 1.0]] * 3))
+    assert found.powerful and found.tied[0, 1] and found.groups == ((0, 1),)
