@@ -184,9 +184,10 @@ def test_a_single_probability_that_is_no_number_leaves_nothing_to_choose():
 def test_a_limit_that_is_met_exactly_is_kept():
     probability = torch.tensor([0.9, 0.6, 0.4, 0.1, 0.7, 0.4, 0.2, 0.05])
     labels, groups = torch.tensor([1, 1, 0, 0] * 2), torch.tensor([0] * 4 + [1] * 4)
-    (loose,) = fit_thresholds(probability, labels, groups, 2, [0.375], min_rows=1)
+    probability, labels, groups = probability.repeat(10), labels.repeat(10), groups.repeat(10)  # enough in every group
+    (loose,) = fit_thresholds(probability, labels, groups, 2, [0.375])
     for limit in (loose.disparity, math.nan):
-        (found,) = fit_thresholds(probability, labels, groups, 2, [limit], min_rows=1)
+        (found,) = fit_thresholds(probability, labels, groups, 2, [limit])
         assert (found is None) is math.isnan(limit)
         assert found is None or found.disparity == loose.disparity
 

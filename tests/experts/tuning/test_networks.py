@@ -248,7 +248,7 @@ def test_german_roles_are_tuned_under_the_utility_expert_floor(tmp_path):
 def trial(number, utility, gap, feasible=True, state="COMPLETE", reason=""):
     metrics = {"utility@1": utility, "fair_res@1": gap}
     fields = {"number": number, "metrics": metrics, "objective": gap, "feasible": feasible}
-    return {**fields, "state": state, "reason": reason}
+    return {**fields, "state": state, "reason": reason, "constraints": {}}
 
 
 def test_choice_by_hand():

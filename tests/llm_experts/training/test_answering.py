@@ -38,7 +38,7 @@ def answering_texts() -> TaskTexts:
     head[[NO, YES]] = 2.0 * asked + torch.stack([-sure, sure])
     head[list(SHOUTED)] = torch.stack([-sure, sure]) * 6.0
     base.model.lm_head.weight = nn.Parameter(head, requires_grad=False)
-    return TaskTexts(make_texts(160).view, TokenReader(base, start=-1))
+    return TaskTexts(make_texts(480).view, TokenReader(base, start=-1))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def test_facts_of_an_estimate():
 def row(split, value, *, seed=0, status="ok", reason="", low=0.0, high=1.0):
     return {
         "method": "mixture", "metric": "dp@1", "split": split, "seed": seed, "estimate": value, "low": low,
-        "high": high, "null_p95": 0.3, "status": status, "reason": reason,
+        "high": high, "null_p95": 0.3, "null_mean": NAN, "null_sd": NAN, "status": status, "reason": reason,
     }  # fmt: skip
 
 

@@ -158,7 +158,7 @@ def test_where_the_group_is_no_feature_the_flip_rate_of_what_is_told_the_group_i
 
 @pytest.mark.parametrize("use_sensitive", ["keep", "drop"])
 def test_methods_say_rightly_whether_they_know_the_group(use_sensitive: str) -> None:
-    view = load_task("scm", rows=300, use_sensitive=use_sensitive).view()
+    view = load_task("scm", rows=600, use_sensitive=use_sensitive).view()
     records = {method.id: method for method in baseline_methods() if method.reads == "tabular"}
     for name, record in records.items():
         tuned = tune_baseline(load_baseline(name), view, seed=0, trials=1, floor=0.0)
