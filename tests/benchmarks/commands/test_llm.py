@@ -299,7 +299,7 @@ def test_bias_of_base_expert_and_mixture(tiny: str, expert: str, tmp_path: Path)
 
 @pytest.mark.slow
 def test_train_evaluate_and_search_from_start_to_end(tiny: str, tmp_path: Path) -> None:
-    shared = ("--task", "scm@300", "--base", tiny)
+    shared = ("--task", "scm@600", "--base", tiny)
     for role in ("utility", "result"):
         done = fairmoe(
             "train", *shared, "--role", role, "--kind", "svf", "--start", "-1", "--trials", "2", "--batch", "2",

@@ -208,7 +208,10 @@ def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(tmp_path: Path) -
     command += ["--splits", "1", "--trials", "4", "--jobs", "1", "--method", "constant"]
     command += ["--method", f"{tmp_path / 'own.py'}:Waits"]
     environment = {**os.environ, "FAIRMOE_HOME": str(tmp_path / "home")}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores Ctrl-C
+    )  # fmt: skip
     while not (tmp_path / "started").exists():  # in the middle of a method, which waits for a file that is not there
         assert process.poll() is None
         time.sleep(0.2)

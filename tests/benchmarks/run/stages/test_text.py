@@ -33,10 +33,10 @@ def small_suite(base: Path) -> Suite:
     """One split of 200 rows, all stages at the least effort."""
     return Suite.model_validate(
         {
-            "name": "tiny", "tasks": ("scm@200",), "splits": 1, "trials": 2, "batch": 2, "folds": 2, "budget": TINY,
+            "name": "tiny", "tasks": ("scm@500",), "splits": 1, "trials": 2, "batch": 2, "folds": 2, "budget": TINY,
             "methods": ("utility",),
             "llm": {
-                "tasks": ("scm@200",), "base": str(base), "trials": 2, "batch": 2, "kind_trials": 1,
+                "tasks": ("scm@500",), "base": str(base), "trials": 2, "batch": 2, "kind_trials": 1,
                 "budget": BUDGET, "methods": METHODS,
             },
         }
