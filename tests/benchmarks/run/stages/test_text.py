@@ -30,7 +30,7 @@ Finished = tuple[Suite, Path, RunSummary]
 
 
 def small_suite(base: Path) -> Suite:
-    """One split of 200 rows, all stages at the least effort."""
+    """One split of 500 rows, all stages at the least effort."""
     return Suite.model_validate(
         {
             "name": "tiny", "tasks": ("scm@500",), "splits": 1, "trials": 2, "batch": 2, "folds": 2, "budget": TINY,
