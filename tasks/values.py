@@ -211,7 +211,3 @@ def _is_infinite(value: Raw) -> bool:
         return math.isinf(float(value))
     except (ValueError, OverflowError):
         return False
-
-
-def _in_card(held: str) -> str:
-    return f'"{held}"'
