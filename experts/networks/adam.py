@@ -23,6 +23,11 @@ class LaneAdam:
     theta : [K, P] float32
         Changed in place by :meth:`step`.
     lr, weight_decay : [K] float32
+
+    Attributes
+    ----------
+    steps : int
+        Steps taken.
     """
 
     def __init__(self, theta: Tensor, lr: Tensor, weight_decay: Tensor) -> None:
@@ -31,19 +36,29 @@ class LaneAdam:
         self._decay = weight_decay[:, None]
         self._mean = torch.zeros_like(theta)
         self._square = torch.zeros_like(theta)
-        self._steps = 0
+        self.steps = 0
 
     def step(self, gradient: Tensor, factor: float = 1.0) -> None:
         """One step along a gradient [K, P], which is overwritten; ``factor`` on all learning rates (a schedule)."""
-        self._steps += 1
+        self.steps += 1
         first, second = BETAS
         gradient.addcmul_(self.theta, self._decay)
         self._mean.lerp_(gradient, 1 - first)
         self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        scale = (1 - second**self._steps) ** 0.5
-        rate = self._lr * (factor * scale / (1 - first**self._steps))
+        scale = (1 - second**self.steps) ** 0.5
+        rate = self._lr * (factor * scale / (1 - first**self.steps))
         denominator = self._square.sqrt().add_(EPSILON * scale)
         self.theta.sub_(torch.div(self._mean, denominator, out=denominator).mul_(rate))
+
+    @property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Running means [K, P] of the gradient and of its square."""
+        return self._mean, self._square
+
+    @property
+    def rates(self) -> tuple[Tensor, Tensor]:
+        """Learning rate and weight decay [K]."""
+        return self._lr[:, 0].contiguous(), self._decay[:, 0].contiguous()
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some lanes only."""

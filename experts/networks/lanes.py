@@ -179,6 +179,11 @@ class DropoutMasks:
 
     Fresh Bernoulli draws would cost more than the whole training step. Masks depend on the seed and the number of
     masks taken before, not on the role or the lanes.
+
+    Attributes
+    ----------
+    strip : [s] float32
+        0 or 1/(1 − rate); a mask is a stretch of it.
     """
 
     def __init__(self, hidden: int, rows: int, rate: float, seed: int) -> None:
@@ -186,10 +191,17 @@ class DropoutMasks:
         self._generator = torch_generator(seed, "dropout")
         size = max(1 << 20, 8 * hidden * rows) if rate > 0 else hidden * rows
         kept = torch.rand(size, generator=self._generator) >= rate
-        self._strip = kept.to(torch.float32) / (1 - rate)
+        self.strip = kept.to(torch.float32) / (1 - rate)
 
     def next(self, rows: int) -> Tensor:
         """[h, rows] float32: 0 or 1/(1 − rate); at most the rows of the constructor."""
-        size = self._shape[0] * rows
-        start = int(torch.randint(len(self._strip) - size + 1, (), generator=self._generator))
-        return self._strip[start : start + size].view(self._shape[0], rows)
+        start = self._start(rows)
+        return self.strip[start : start + self._shape[0] * rows].view(self._shape[0], rows)
+
+    def starts(self, rows: int, count: int) -> Tensor:
+        """[count] int64 where the next masks of so many rows begin in ``strip``."""
+        return torch.tensor([self._start(rows) for _ in range(count)], dtype=torch.int64)
+
+    def _start(self, rows: int) -> int:
+        last = len(self.strip) - self._shape[0] * rows
+        return int(torch.randint(last + 1, (), generator=self._generator))

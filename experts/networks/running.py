@@ -231,8 +231,8 @@ class Steps(Protocol):
 
     running: RunningLanes
 
-    def step(self, step: int) -> None:
-        """One optimiser step of all running lanes."""
+    def step(self, step: int, last: int) -> int:
+        """Optimiser steps of all running lanes: from ``step``, at most to ``last``; the last one taken."""
         ...
 
     def evaluate(self, step: int) -> None:
@@ -256,8 +256,10 @@ def run_steps(
     last : callable, optional
         Called with the last step instead of every evaluation.
     """
-    for step in range(1, limits.steps + 1):
-        run.step(step)
+    step = 0
+    while step < limits.steps:
+        evaluation = min(step + limits.eval_every - step % limits.eval_every, limits.steps)
+        step = run.step(step + 1, evaluation)
         if last is not None:
             if step == limits.steps:
                 last(step)

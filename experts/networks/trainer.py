@@ -26,6 +26,7 @@ from experts.scores import FINAL, OUTCOME_METRICS, REASON_METRICS, SCORES
 from foundation.seeding import derive_seed
 from tasks.task import TaskView
 
+KERNELS = ("compiled", "tensor")
 LANE_CHUNK_FLOATS = 1 << 20
 """Floats of hidden activations that a training step holds at once (4 MiB)."""
 
@@ -73,6 +74,9 @@ class Budget:
         Share of the running lanes that a rung keeps.
     attribution_rows : int
         Rows of a batch on which the procedural losses are computed.
+    kernel : {"compiled", "tensor"}
+        What takes the steps of utility and result lanes on a row's own features: the compiled kernel, or the tensor
+        program that it is tested against and that all other lanes use.
     """
 
     steps: int = 2000
@@ -86,6 +90,7 @@ class Budget:
     rungs: tuple[float, ...] = (0.2, 0.5)
     keep: float = 0.5
     attribution_rows: int = 512
+    kernel: str = "compiled"
 
 
 @dataclass(kw_only=True)
@@ -151,6 +156,8 @@ def train_lanes(
 
 def _check(role: Role, configs: Sequence[LaneConfig], budget: Budget) -> None:
     check_lanes(role, OBJECTIVES[role].lambdas, configs, budget)
+    if budget.kernel not in KERNELS:
+        raise ValueError(f"There is no kernel {budget.kernel!r}; known are {' and '.join(KERNELS)}.")
     if role != "utility" and not 0 <= budget.warm_up < budget.steps:
         raise ValueError(
             f"warm_up = {budget.warm_up} leaves no step of {budget.steps} for the fairness terms of the {role} role; "
@@ -222,11 +229,40 @@ class LaneRun:
         """Current weights of the running lanes."""
         return self.inputs.networks(self.optimiser.theta, self.budget.hidden)
 
-    def step(self, step: int) -> None:
-        """One optimiser step of all running lanes, a chunk of lanes at a time."""
+    def step(self, step: int, last: int) -> int:
+        """Optimiser steps of all running lanes: one by tensors, or as many as the kernel takes at once."""
+        fair = step > self.warm_up and self._penalised
+        if self._is_compiled and (not fair or isinstance(self.objective, ResultObjective)):
+            return self._compiled(step, last if fair or not self._penalised else min(last, self.warm_up), fair)
+        self._step(fair)
+        return step
+
+    @property
+    def _is_compiled(self) -> bool:
+        return self.budget.kernel == "compiled" and self.around is None
+
+    def _compiled(self, step: int, last: int, fair: bool) -> int:
+        """Steps by the kernel."""
+        from experts.networks.compiled import advance, block_steps  # compiles: only where it is used
+
+        stream = self.batches
+        steps = block_steps(stream.batch_rows, self.view.features.shape[1], full=stream.full)
+        last = min(last, step + steps - 1)
+        count = last - step + 1
+        batches = [stream.next() for _ in range(1 if stream.full else count)]
+        none = torch.zeros(len(self.optimiser.theta))
+        of = self.objective if fair else None
+        weights = (of.fair, of.rep) if isinstance(of, ResultObjective) else (none, none)
+        advance(
+            self.optimiser, batches, self.masks, count, hidden=self.budget.hidden, clip=self.budget.clip,
+            fair=weights[0], rep=weights[1],
+        )  # fmt: skip
+        return last
+
+    def _step(self, fair: bool) -> None:
+        """One optimiser step, a chunk of lanes at a time."""
         batch = self.batches.next()
         mask = self.masks.next(batch.nodes)
-        fair = step > self.warm_up and self._penalised
         gradient = torch.empty_like(self.optimiser.theta)
         size = lane_chunk(batch.nodes, self.budget.hidden)
         for start in range(0, len(gradient), size):

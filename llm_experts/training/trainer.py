@@ -369,7 +369,7 @@ class _Run:
                 found[batch] = top(given.hidden, given.layout).margin.float()
         return found
 
-    def step(self, step: int) -> None:
+    def step(self, step: int, last: int) -> int:  # noqa: ARG002 - the contract has it
         """One optimiser step of all running lanes; what does not fit in memory is halved until it does."""
         self.batches.draw()
         gradient = until_it_fits(lambda: self._gradients(self.batches.batch(), step), self._give_way)
@@ -378,6 +378,7 @@ class _Run:
         self.optimiser.step(gradient, self._rate(step))
         if step > self.budget.warm_up:
             self.objective.after_step()
+        return step
 
     def _gradients(self, batch: TextBatch, step: int) -> Tensor:
         """[K, P] gradient of every lane's loss, a chunk of lanes at a time."""

@@ -16,26 +16,31 @@ class ResultObjective:
     """``lambda_rep`` · representation distance + ``lambda_fair`` · ½ (soft DP gap + soft EO gap).
 
     The soft gaps are those of :func:`metrics.surrogates.soft_gaps`.
+
+    Attributes
+    ----------
+    rep, fair : [K] float32
+        The two weights of the running lanes.
     """
 
     lambdas: ClassVar[tuple[str, ...]] = ("lambda_rep", "lambda_fair")
 
     def __init__(self, lambdas: Mapping[str, Tensor]) -> None:
-        self._rep = lambdas["lambda_rep"]
-        self._fair = lambdas["lambda_fair"]
+        self.rep = lambdas["lambda_rep"]
+        self.fair = lambdas["lambda_fair"]
 
     def penalty(self, forward: Forward) -> Tensor:
         """[K] weighted sum of the two terms."""
         batch = forward.batch
-        fair = self._fair[forward.lanes] * soft_gaps(forward.margins, batch.rates, batch.known_rates, batch.weights)
-        return fair + self._rep[forward.lanes] * representation_distance(forward.first, forward.batch)
+        fair = self.fair[forward.lanes] * soft_gaps(forward.margins, batch.rates, batch.known_rates, batch.weights)
+        return fair + self.rep[forward.lanes] * representation_distance(forward.first, forward.batch)
 
     def after_step(self) -> None:
         """Nothing to update."""
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some lanes only."""
-        self._rep, self._fair = self._rep[lanes], self._fair[lanes]
+        self.rep, self.fair = self.rep[lanes], self.fair[lanes]
 
 
 def representation_distance(first: Tensor, batch: Batch) -> Tensor:

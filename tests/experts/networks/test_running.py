@@ -58,13 +58,14 @@ def test_a_lane_that_becomes_undefined_fails_without_metrics_and_order_is_the_ca
 
 
 class Counting:
-    """A run that remembers what it was asked."""
+    """A run that remembers what it was asked, and takes at most so many steps at once."""
 
-    def __init__(self) -> None:
-        self.running, self.calls = lanes_of(1)[1], list[str]()
+    def __init__(self, at_once: int = 1) -> None:
+        self.running, self.calls, self.at_once = lanes_of(1)[1], list[str](), at_once
 
-    def step(self, step: int) -> None:
+    def step(self, step: int, last: int) -> int:
         self.calls.append(f"step {step}")
+        return min(last, step + self.at_once - 1)
 
     def evaluate(self, step: int) -> None:
         self.calls.append(f"evaluate {step}")
@@ -76,6 +77,9 @@ def test_the_last_step_is_always_evaluated_or_kept_as_it_is() -> None:
     run_steps(run, budget, lambda *steps: seen.append(steps))
     assert [call for call in run.calls if "evaluate" in call] == ["evaluate 2", "evaluate 4", "evaluate 5"]
     assert seen == [(step, 5) for step in range(1, 6)]
+    run = Counting(at_once=10)
+    run_steps(run, budget, None)
+    assert run.calls == ["step 1", "evaluate 2", "step 3", "evaluate 4", "step 5", "evaluate 5"]
     kept, run = list[int](), Counting()
     run_steps(run, budget, None, last=kept.append)
     assert kept == [5] and not any("evaluate" in call for call in run.calls)

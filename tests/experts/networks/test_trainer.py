@@ -213,7 +213,7 @@ def test_progress_and_evaluation_rows(make_view: Views) -> None:
     result = train_lanes(
         view, "utility", lanes(2), SHORT, seed=0, eval_rows=view.split.train, progress=lambda *at: seen.append(at)
     )
-    assert seen == [(step, 60) for step in range(1, 61)]
+    assert seen == [(20, 60), (40, 60), (60, 60)]  # the compiled kernel comes back for evaluations
     assert result.metrics[0]["acc@1"] * 150 == pytest.approx(round(result.metrics[0]["acc@1"] * 150), abs=1e-6)
 
 
