@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -80,9 +80,19 @@ class _Rows:
     names: tuple[str, ...]
     sizes: Tensor  # [g, 2] rows per (group, label)
     weights: Tensor  # [B, n]
-    shuffled: Tensor  # [P, n]
+    permutations: int
     seed: int
     cfa: bool
+    _shuffled: dict[bytes, Tensor] = field(default_factory=dict)
+
+    def shuffled(self, explained: Tensor | None) -> Tensor:
+        """[P, e] group ids of the explained rows (None: of all), dealt out anew; made once."""
+        key = b"" if explained is None else explained.numpy().tobytes()
+        if key not in self._shuffled:
+            groups = self.groups if explained is None else self.groups[explained]
+            generator = numpy_generator(self.seed, "shuffled groups")
+            self._shuffled[key] = shuffled_groups(groups, len(self.names), self.permutations, generator)
+        return self._shuffled[key]
 
 
 def score(
@@ -142,7 +152,7 @@ def score_many(
         names,
         cell_totals(labels, groups, len(names)),
         row_weights(n, draws, numpy_generator(seed, "rows")),
-        shuffled_groups(groups, len(names), permutations, numpy_generator(seed, "shuffled groups")),
+        permutations,
         seed,
         cfa,
     )
@@ -188,7 +198,7 @@ def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resample
         rows.groups,
         len(rows.names),
         rows.weights,
-        rows.shuffled,
+        rows.shuffled(evidence.explained),
         seed=rows.seed,
         cfa=rows.cfa,
     )
@@ -212,7 +222,7 @@ def _count_metrics(table: Tensor, rows: _Rows, *, is_constant: bool) -> dict[str
     exact = {} if is_constant else {id: COUNTS[id].statistic.exact(table[0], MIN_GROUP_ROWS) for id in COUNT_METRICS}
     estimate = count_values(table)
     tables = resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts"))[0]
-    shuffled = permute_counts(table, len(rows.shuffled), numpy_generator(rows.seed, "shuffled counts"))[0]
+    shuffled = permute_counts(table, rows.permutations, numpy_generator(rows.seed, "shuffled counts"))[0]
     drawn = count_values(tables, rows.sizes)
     null = count_values(shuffled, rows.sizes)
     deviations = count_deviations(tables, table[0])

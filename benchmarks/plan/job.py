@@ -172,8 +172,8 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
                 space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
                 budget=tuple(sorted(suite.budget.items())), methods=methods[task], cfa=suite.cfa,
                 code=computing_hash(), baseline_code=code, settings=suite.settings, graph_kinds=suite.graph_kinds,
-                graph_layers=suite.graph_layers, families=suite.families, bag_folds=suite.bag_folds, own=own, method_seconds=suite.method_seconds,
-                llm=text, llm_key=llm_hash(text) if text else "",
+                graph_layers=suite.graph_layers, families=suite.families, bag_folds=suite.bag_folds, own=own,
+                method_seconds=suite.method_seconds, llm=text, llm_key=llm_hash(text) if text else "",
             )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -147,6 +147,8 @@ def procedural_draws(
     """Procedural metrics of one prediction with bootstrap draws and permutation null.
 
     No row is explained anew: draws reweight the rows' attributions and fidelities, and the null deals groups out anew.
+    Where only some rows are explained, what needs reasons speaks of these, on the same bootstrap samples as all else;
+    counterfactuals speak of all rows.
 
     Parameters
     ----------
@@ -154,8 +156,8 @@ def procedural_draws(
     labels, groups : [n] int64
     weights : [B, n] integers or integer-valued floats
         Bootstrap weights (:func:`metrics.resample.row_weights`).
-    permutations : [P, n] integers
-        Shuffled group ids (:func:`metrics.resample.shuffled_groups`).
+    permutations : [P, e] integers
+        Shuffled group ids of the explained rows (:func:`metrics.resample.shuffled_groups`).
     seed : int
         Of the rows and permutations of GPF_FAE.
     cfa : bool
@@ -168,13 +170,18 @@ def procedural_draws(
         ``cfr_soft@1``, ``gpf_fae@1``. Not estimable, with the reason, if the evidence lacks a part, a part has nan,
         or fewer than two groups have 5 rows. Draws in which fewer than two groups occur are nan.
     """
-    rows = _rows(labels, groups, n_groups, weights, permutations, seed)
+    known, everyone = evidence, _rows(labels, groups, n_groups, weights, permutations, seed)
+    rows = everyone
+    if evidence.explained is not None:
+        known = replace(evidence, probability=evidence.of_explained(evidence.probability))
+        few = weights.index_select(1, evidence.explained)
+        rows = _rows(evidence.of_explained(labels), evidence.of_explained(groups), n_groups, few, permutations, seed)
     return {
-        **_fidelity_metrics(evidence, rows, cfa=cfa),
-        **_attribution_metrics(evidence, rows),
-        "sens_share@1": _sensitive_share(evidence, rows),
-        **_counterfactual_metrics(evidence, rows),
-        "gpf_fae@1": _gpf_fae(evidence, rows),
+        **_fidelity_metrics(known, rows, cfa=cfa),
+        **_attribution_metrics(known, rows),
+        "sens_share@1": _sensitive_share(known, rows),
+        **_counterfactual_metrics(evidence, everyone),
+        "gpf_fae@1": _gpf_fae(known, rows),
     }
 
 
