@@ -1,10 +1,10 @@
 """AUC of scores whose groups are moved against each other: one look-up for each of thousands of shifts.
 
-Moving a group's margins leaves the order within the group alone. Of the pairs (positive, negative) that AUC counts, only
-those of two groups change, and they change with the difference of the two groups' shifts alone. So for every ordered
-pair of groups one function of one number says everything: how much of the pairs' weight has margins that differ by more
-than it. It is the tail of the cross-correlation of two densities, which one fast Fourier transform gives for all
-differences at once.
+Moving a group's margins leaves the order within the group alone. Of the pairs (positive, negative) that AUC counts,
+only those of two groups change, and they change with the difference of the two groups' shifts alone. So for every
+ordered pair of groups one function of one number says everything: how much of the pairs' weight has margins that differ
+by more than it. It is the tail of the cross-correlation of two densities, which one fast Fourier transform gives for
+all differences at once.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class GroupAUC:
         return cls(tail - differ / 2, width, float(weight.sum() * (1 - weight).sum()))
 
     def of_cuts(self, cuts: Tensor) -> Tensor:
-        """[K] float64 AUC when each group's cut, [K, g] float64, is taken from its margins; nan without both classes."""
+        """[K] float64 AUC when the groups' cuts [K, g] are taken from their margins; nan without both classes."""
         if self.pairs <= 0:
             return torch.full((len(cuts),), torch.nan, dtype=torch.float64)
         total = torch.zeros(len(cuts), dtype=torch.float64)

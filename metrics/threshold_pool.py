@@ -1,9 +1,9 @@
 """The pool that group thresholds are chosen from: cut-offs of every group, and the count tables that follow from them.
 
 For each of a grid of common thresholds there are three corners: the common threshold itself, and the group thresholds
-that give every group the same value of one rate, such as the same selection rate or the same true positive rate; between
-the corners numbers of selected rows are mixed on a triangular grid. Within a group everything follows from how many of
-its rows are selected, so the count tables of the whole pool are look-ups in cumulative sums.
+that give every group the same value of one rate, such as the same selection rate or the same true positive rate;
+between the corners numbers of selected rows are mixed on a triangular grid. Within a group everything follows from how
+many of its rows are selected, so the count tables of the whole pool are look-ups in cumulative sums.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Ranking:
 
     @classmethod
     def of(cls, margins: Tensor, labels: Tensor) -> Ranking:
+        """Of margins [n] and what is counted of the rows [n]: labels or expected labels."""
         ordered, order = margins.sort(descending=True, stable=True)
         n = len(ordered)
         inner = torch.nonzero(ordered[:-1] > ordered[1:]).flatten() + 1

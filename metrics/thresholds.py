@@ -6,8 +6,8 @@ all puts models side by side at the same fairness (Cruz & Hardt, "Unprocessing S
 ICLR 2024). So a method that trains for fairness has to show what it adds to thresholds.
 
 Thresholds are deterministic here: every row gets one answer. They are chosen from a pool
-(:mod:`metrics.threshold_pool`), whose count tables are look-ups in cumulative sums; AUC, which moves because groups move
-against each other, looks at rows in small pools and is a look-up in large ones (:mod:`metrics.group_auc`).
+(:mod:`metrics.threshold_pool`), whose count tables are look-ups in cumulative sums; AUC, which moves because groups
+move against each other, looks at rows in small pools and is a look-up in large ones (:mod:`metrics.group_auc`).
 """
 
 from __future__ import annotations
@@ -197,9 +197,8 @@ class ThresholdChoice:
         reach = torch.nonzero(within).flatten()
         if not len(reach):
             return [None] * len(limits)
-        worth = utility(
-            *(COUNTS[id].statistic.value(self._rates)[reach] for id in ("acc@1", "f1@1")), self._area(reach)
-        )
+        accuracy, f1 = (COUNTS[id].statistic.value(self._rates)[reach] for id in ("acc@1", "f1@1"))
+        worth = utility(accuracy, f1, self._area(reach))
         return [_best(self.pool.cuts[reach], worth, gaps[reach], limit, gap) for limit in limits]
 
     @cached_property
