@@ -286,7 +286,7 @@ def _counterfactual_metrics(evidence: Evidence, groups: Tensor, n_groups: int, w
     if reason or moved is None:
         return _not_estimable(names, reason)
     per_row = [measure(evidence.probability, moved, groups) for measure in (flips, shifts)]
-    sums = weighted_sums(weights, torch.stack(per_row, 1)) / weights.sum(1, dtype=torch.float64)[:, None]
+    sums = weighted_sums(weights, torch.stack(per_row, 1)) / weighted_sums(weights, torch.ones(len(groups), 1))
     return {name: Resampled(float(v.mean()), d) for name, v, d in zip(names, per_row, sums.T, strict=True)}
 
 
