@@ -98,7 +98,7 @@ class Suite(BaseModel):
     version: int = 1
     description: str = ""
     tasks: tuple[str, ...] = ()
-    protocol: Literal["robust", "nifty"] = "robust"
+    protocol: Literal["robust", "large_test", "nifty"] = "robust"
     splits: int = Field(default=5, ge=1)
     seeds: int = Field(default=1, ge=1, description="repetitions of training per split")
     seed: int = Field(default=0, ge=0, description="the one seed that every other is derived from")
@@ -152,8 +152,10 @@ class Suite(BaseModel):
             raise ValueError("tasks: name at least one")
         if not self.methods and self.llm is None:
             raise ValueError("methods: name at least one")
-        if self.llm is not None and self.protocol != "robust":
-            raise ValueError("llm: text experts run under the protocol robust only; add --no-text, or drop [llm]")
+        if self.llm is not None and self.protocol == "nifty":
+            raise ValueError(
+                "llm: text experts do not run under the protocol nifty; choose another, add --no-text, or drop [llm]"
+            )
         return self
 
     @property

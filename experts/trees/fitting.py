@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.proxies import group_association
+from experts.proxies import proxy_gains
 from experts.reweighing import reweighing_weights
 from experts.trees.booster import TreeModel, fit_fair_trees, fit_trees
 from experts.trees.expert import TreeExpert
@@ -103,9 +102,5 @@ def _result(view: TaskView, settings: Mapping[str, Any], params: Mapping[str, An
 
 
 def _procedural(view: TaskView, settings: Mapping[str, Any], params: Mapping[str, Any], seed: int) -> TreeModel:
-    association = group_association(view)
-    gains = torch.exp(-params["lambda_proxy"] * association)
-    gains[association > params["proxy_limit"]] = 0.0
-    gains[list(view.sensitive_columns)] = 0.0
-    by_feature = gains[view.column_of_feature].tolist()
-    return _plain(view, {**settings, "feature_contri": by_feature}, seed)
+    gains = proxy_gains(view, params["proxy_limit"], params["lambda_proxy"])
+    return _plain(view, {**settings, "feature_contri": gains[view.column_of_feature].tolist()}, seed)
