@@ -39,8 +39,8 @@ class Method:
 
     Attributes
     ----------
-    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, secondary, landmark, untrained, \
-code, reference, compared, levels
+    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, scores_decisions, secondary, \
+landmark, untrained, code, reference, compared, levels
         What pages say and draw: see :class:`reports.methods.MethodRow`, whose fields these are.
     recipe : str
         ``module:name`` of the :class:`benchmarks.run.stages.recipe.Recipe` that makes it; imported when it is made.
@@ -75,6 +75,7 @@ code, reference, compared, levels
     colour: str = "ink"
     explainer: str = ""
     sensitive_at_prediction: bool = False
+    scores_decisions: bool = False
     secondary: bool = False
     landmark: bool = False
     untrained: bool = False
