@@ -144,14 +144,11 @@ def test_leaves_generators_logging_and_the_working_folder_alone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    state, numbers, handlers = (
-        torch.random.get_rng_state(),
-        np.random.get_state()[1].copy(),
-        list(logging.root.handlers),
-    )
+    state, numbers = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - of libraries
+    handlers = list(logging.root.handlers)
     fitted(name)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert (np.random.get_state()[1] == numbers).all()
+    assert (np.random.get_state()[1] == numbers).all()  # noqa: NPY002
     assert logging.root.handlers == handlers and logging.root.manager.disable == 0
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""Baselines of other packages: what their rules keep on the rows that chose them, and that they are those of the package."""
+"""Baselines of other packages: their rules keep their limits on the rows that chose them, and are the package's."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_what_is_not_installed_is_named_with_the_group_that_has_it(monkeypatch: 
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(EstimatorError, match="'catboost' is not installed.*group 'baselines'"):
+    with pytest.raises(EstimatorError, match=r"'catboost' is not installed.*group 'baselines'"):
         package("catboost", "catboost")
     with pytest.raises(EstimatorError, match="pip install --group baselines"):
         catboost.fit(VIEW, {}, 0)
