@@ -39,6 +39,8 @@ class MethodRow:
         How its reasons are found: shown beside every procedural score.
     sensitive_at_prediction : bool
         Whether it must know the group of a row in order to decide about it.
+    scores_decisions : bool
+        Whether its scores only encode decisions, such as votes: their AUC, a third of utility, is not comparable.
     secondary : bool
         Whether it is there to explain others, so that long tables fold it.
     landmark : bool
@@ -65,6 +67,7 @@ class MethodRow:
     colour: str = "ink"
     explainer: str = ""
     sensitive_at_prediction: bool = False
+    scores_decisions: bool = False
     secondary: bool = False
     landmark: bool = False
     untrained: bool = False

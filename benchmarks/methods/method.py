@@ -42,8 +42,13 @@ class Method:
 
     Attributes
     ----------
+<<<<<<< HEAD
     id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, secondary, landmark, untrained, \
 code, reference, compared, levels, ablation
+=======
+    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, scores_decisions, secondary, \
+landmark, untrained, code, reference, compared, levels
+>>>>>>> w-B
         What pages say and draw: see :class:`reports.methods.MethodRow`, whose fields these are.
     recipe : str
         ``module:name`` of the :class:`benchmarks.run.stages.recipe.Recipe` that makes it; imported when it is made.
@@ -79,6 +84,7 @@ code, reference, compared, levels, ablation
     colour: str = "ink"
     explainer: str = ""
     sensitive_at_prediction: bool = False
+    scores_decisions: bool = False
     secondary: bool = False
     landmark: bool = False
     untrained: bool = False
