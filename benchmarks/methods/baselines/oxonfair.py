@@ -19,8 +19,8 @@ from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._model import GroupModelExpert
 from benchmarks.methods.baselines._package import package, quiet_package
 from benchmarks.methods.baselines._scored import Scored, scored
-from benchmarks.methods.baselines._trees import TreeModel
 from benchmarks.methods.estimator_expert import Floats, margin_of
+from experts.trees.booster import TreeModel
 from foundation.files import write_json
 from tasks.task import TaskView
 
