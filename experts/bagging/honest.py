@@ -88,7 +88,7 @@ class HonestBag:
         everyone = self.bag.expert
         found = [
             (some, ask(everyone if number == NEW else everyone.experts[number], some))
-            for number in fold.unique().tolist()
+            for number in torch.unique(fold).tolist()
             for some in (torch.nonzero(fold == number)[:, 0],)
         ]
         if not found:
