@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -32,18 +32,22 @@ class HonestBag:
         Hash of the task whose rows it was made of.
     fold : [rows of the task] int64
         The fold that a row is held out in; ``NEW`` for all others.
+    features : [rows of the task, d] float32
+        Of the task itself, not of one whose rows were moved to another group: what was said of its rows is remembered.
     """
 
     bag: Bag
     task: str
     fold: Tensor
+    features: Tensor = field(repr=False)
+    _said: dict[bytes, Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, view: TaskView, bag: Bag, fold: Tensor) -> HonestBag:
         """From the fold [n] of each of the rows that the bag was made of."""
         place = torch.full((len(view.labels),), NEW, dtype=torch.int64)
         place[bag_rows(view)] = fold
-        return cls(bag, view.hash, place)
+        return cls(bag, view.hash, place, view.features)
 
     @property
     def role(self) -> str:
@@ -76,7 +80,12 @@ class HonestBag:
         def ask(expert: Expert, some: Tensor) -> Tensor:
             return expert.logits(task, rows[some], None if keep is None else keep[some])
 
-        return self._answered(task, rows, ask)
+        if keep is not None or task.features is not self.features:
+            return self._answered(task, rows, ask)
+        key = rows.numpy().tobytes()  # a library is asked for the rows of a part again and again
+        if key not in self._said:
+            self._said[key] = self._answered(task, rows, ask)
+        return self._said[key].clone()
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, columns] attributions of what answers."""
