@@ -15,8 +15,6 @@ Cell = tuple[Any, ...]
 OUTCOME = frozenset(
     {"unavailable", "failures", "tracking_error", "asked", "bias_sets", "infos", "left", "lost", "sources"}
 )
-    {"unavailable", "failures", "tracking_error", "asked", "bias_sets", "infos", "left", "lost", "sources"}
-)
 """Parts of suite.json that say how a run went, or that follow from its settings and code."""
 
 VERSIONS = frozenset({"hash", "code_version", "environment_hash", "libraries", "python", "llm_base"})
