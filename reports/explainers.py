@@ -15,6 +15,7 @@ from reports.methods import MethodRow
 WORDS = {
     "integrated_gradients": ("IG", "integrated gradients"),
     "shapley_sampling": ("Sh", "sampled Shapley values"),
+    "tree_shap": ("TS", "exact Shapley values of trees (TreeSHAP)"),
     "occlusion": ("Oc", "occlusion"),
 }
 """Explainer → its code in tables, and its words."""

@@ -49,6 +49,9 @@ class Baseline:
         Whether it needs the edges of the task.
     sensitive_at_prediction : bool
         Whether it must know the group of a row in order to decide about it.
+    scores_decisions : bool
+        Whether its scores only encode decisions (shares of votes, odds of a randomised threshold), so that the AUC in
+        its utility is not that of a score.
     published : callable or None
         (name of the data set) → parameters of the method's paper, used instead of tuning where a suite says
         ``settings = "published"``; None: the method is tuned there too.
@@ -83,6 +86,7 @@ class Baseline:
     fair: bool = False
     graph: bool = False
     sensitive_at_prediction: bool = False
+    scores_decisions: bool = False
     published: Callable[[str], Params] | None = None
     kind: str = "baseline"
     colour: str = "ink"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WORDS = (
     "label", "about", "family", "reference", "kind", "colour", "explainer", "secondary", "landmark", "levels",
-    "compared", "sensitive_at_prediction",
+    "compared", "sensitive_at_prediction", "scores_decisions",
 )  # fmt: skip
 """What a record takes over from a baseline as it is."""
 

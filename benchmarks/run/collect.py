@@ -136,7 +136,9 @@ def method_rows(suite: Suite) -> list[MethodRow]:
     """Words of the suite's methods in their order, then of the members that its mixtures weigh."""
     text, crossed = (suite.llm.methods, suite.llm.with_graph) if suite.llm else ((), False)
     methods = [method_named(name) for name in (*suite.methods, *text)]
-    members = [member for method in methods for member in members_of(method, suite.graph_kinds, crossed)]
+    members = [
+        member for method in methods for member in members_of(method, suite.graph_kinds, suite.families, crossed)
+    ]
     return [_row(method) for method in {method.id: method for method in (*methods, *members)}.values()]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._model import ModelExpert
-from benchmarks.methods.baselines._trees import fit_trees
+from experts.trees.booster import fit_trees
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ METHOD = Baseline(
     fit=fit,
     space=space,
     colour="ink",
-    explainer="shapley_sampling",
+    explainer="tree_shap",
     place=40,
     seconds=(0.02, 0.2),
     levels=(("rival", "thresholds"), ("reference", "thresholds")),

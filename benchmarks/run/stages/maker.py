@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from benchmarks.cells.cell import Cell
     from benchmarks.run.ledger import SeedLedger
-    from benchmarks.run.levels import Trained
+    from benchmarks.run.levels import OutOfFold, Trained
     from experts.expert import Expert
     from tasks.task import TaskView
 
@@ -32,6 +32,10 @@ class Maker(Protocol):
 
     def trained(self, method: str) -> Trained | None:
         """Probabilities of every trained configuration of a method; None where there is only the chosen one."""
+        ...
+
+    def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:
+        """A method's chosen configuration on folds of training and validation rows; None if it cannot be refitted."""
         ...
 
     def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:

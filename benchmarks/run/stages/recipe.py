@@ -11,7 +11,7 @@ from benchmarks.run.stages.curves import Curves, Searched
 if TYPE_CHECKING:
     from benchmarks.cells.cell import Cell
     from benchmarks.methods.method import Method
-    from benchmarks.run.levels import Trained
+    from benchmarks.run.levels import OutOfFold, Trained
     from experts.expert import Expert
 
 System = TypeVar("System")
@@ -27,6 +27,10 @@ class Recipe(ABC, Generic[System]):
 
     def trained(self, system: System, method: Method) -> Trained | None:  # noqa: ARG002
         """Probabilities of every trained configuration; None where there is only the chosen one."""
+        return None
+
+    def out_of_fold(self, system: System, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
+        """The chosen configuration on folds of training and validation rows; None where it cannot be refitted."""
         return None
 
     def entries(self, system: System, method: Method) -> tuple[str, ...]:  # noqa: ARG002

@@ -15,11 +15,12 @@ from benchmarks.methods.method import GRAPH, TABULAR, Method, Network, network_n
 from benchmarks.methods.registry import all_methods, pool_networks, recipe_of, tabular_methods
 from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.ledger import Ledger
-from benchmarks.run.levels import Trained
+from benchmarks.run.levels import OutOfFold, Trained
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tuned_experts import TunedExperts
+from experts.bagging import Bag
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
 from experts.families.registry import PLAIN
@@ -64,6 +65,16 @@ class TabularSystem:
         """The same expert without its fairness terms."""
         role, family = network
         return self._tuned.twin(role, self.repeat, family)
+
+    @property
+    def bag_folds(self) -> Tensor:
+        """[n] fold of each training and validation row, the same for all that is refitted in this repetition."""
+        return self._tuned.bag_folds(self.repeat)
+
+    def bags(self, network: Network) -> list[Bag]:
+        """Configurations of a study on folds of training and validation rows, the chosen one first."""
+        role, family = network
+        return self._tuned.bags(role, self.repeat, family)
 
     def trial_probabilities(self, network: Network, rows: Tensor) -> Tensor:
         """[trials, r] probabilities by all trials of a study, nan by one that failed."""
@@ -186,6 +197,17 @@ class TabularSystem:
             return None
         known, recipe = self._known(method)
         return recipe.trained(self, known)
+
+    def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:
+        """A method's chosen configuration on folds of training and validation rows; None if it cannot be refitted.
+
+        A model that is bagged itself has its own folds.
+        """
+        if isinstance(own := getattr(expert, "bag", None), Bag):
+            return OutOfFold.of(self.view, own)
+        known, recipe = self._known(method)
+        with self.ledger.clock(f"refit {method}"):
+            return recipe.out_of_fold(self, known, expert)
 
     def parts_of(self, method: str) -> tuple[str, ...]:
         """Ledger entries that a method's model is made of."""

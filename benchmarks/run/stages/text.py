@@ -22,7 +22,7 @@ from benchmarks.methods.registry import all_methods, recipe_of, text_methods
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import LLMSettings
 from benchmarks.run.ledger import SeedLedger
-from benchmarks.run.levels import Trained
+from benchmarks.run.levels import OutOfFold, Trained
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.recipe import Recipe
@@ -240,6 +240,10 @@ class TextSystem:
 
     def trained(self, method: str) -> Trained | None:  # noqa: ARG002
         """None: only the chosen adapter of a study answers for all rows."""
+        return None
+
+    def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
+        """None: adapters are not trained again on other rows."""
         return None
 
     def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:

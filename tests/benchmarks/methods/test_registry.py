@@ -81,7 +81,8 @@ def test_what_methods_are_compared_with_is_a_method() -> None:
 def test_a_baseline_is_read_as_it_is(name: str) -> None:
     """What is read from the source is what an import gives."""
     read, loaded = all_methods()[name], load_baseline(name)
-    for word in ("label", "about", "family", "colour", "explainer", "levels", "compared", "sensitive_at_prediction"):
+    words = ("label", "about", "family", "colour", "explainer", "levels", "compared")
+    for word in (*words, "sensitive_at_prediction", "scores_decisions"):
         assert getattr(read, word) == getattr(loaded, word), word
     assert read.edges == loaded.graph and read.secondary == loaded.secondary and read.landmark == loaded.landmark
     assert (read.rate.fixed, read.rate.slope) == loaded.seconds
