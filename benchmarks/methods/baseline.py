@@ -64,6 +64,8 @@ class Baseline:
         parameters decide.
     seconds : (float, float)
         What a trial takes on one core: fixed, and per 10,000 training rows.
+    once : bool
+        Whether it is fitted once, whatever the number of trials: it has no ``space``, and chooses by itself.
     secondary : bool
         Whether it is there to explain others, so that long tables fold it.
     landmark : bool
@@ -92,6 +94,7 @@ class Baseline:
     colour: str = "ink"
     explainer: str = "shapley_sampling"
     seconds: tuple[float, float] = (1.0, 1.0)
+    once: bool = False
     secondary: bool = False
     landmark: bool = False
     levels: tuple[tuple[str, str], ...] = ()

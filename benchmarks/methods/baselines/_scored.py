@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from benchmarks.methods.baselines._trees import TreeModel, fit_trees
 from benchmarks.methods.estimator_expert import Floats
+from experts.trees.booster import TreeModel, fit_trees
 from experts.tuning.folds import fold_of_rows
 from tasks.task import TaskView
 

@@ -15,9 +15,9 @@ from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._model import GroupModelExpert
 from benchmarks.methods.baselines._package import package, quiet_package
 from benchmarks.methods.baselines._scored import Scored, scored
-from benchmarks.methods.baselines._trees import TreeModel
 from benchmarks.methods.estimator_expert import margin_of
 from benchmarks.methods.user_code import EstimatorError
+from experts.trees.booster import TreeModel
 from foundation.files import write_json
 from tasks.task import TaskView
 

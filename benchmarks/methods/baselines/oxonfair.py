@@ -19,8 +19,8 @@ from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._model import GroupModelExpert
 from benchmarks.methods.baselines._package import package, quiet_package
 from benchmarks.methods.baselines._scored import Scored, scored
-from benchmarks.methods.baselines._trees import TreeModel
 from benchmarks.methods.estimator_expert import Floats, margin_of
+from experts.trees.booster import TreeModel
 from foundation.files import write_json
 from tasks.task import TaskView
 
@@ -46,6 +46,10 @@ class GroupCuts:
     def margins(self, features: Tensor, groups: Tensor) -> Tensor:
         """[r] margins above the cut of the row's group, in the order of the model's own scores."""
         return self.base.margins(features) - self.cuts[groups]
+
+    def contributions(self, features: Tensor) -> Tensor:
+        """[r, d] exact Shapley values of the features; the cut of a group is no feature."""
+        return self.base.contributions(features)
 
     def write(self, folder: Path) -> None:
         """Write the trees as LightGBM's text and the cuts as JSON."""
@@ -116,7 +120,7 @@ METHOD = Baseline(
     fair=True,
     sensitive_at_prediction=True,
     colour="orange",
-    explainer="shapley_sampling",
+    explainer="tree_shap",
     place=92,
     seconds=(0.02, 0.1),
     levels=(("rival", "plain"),),

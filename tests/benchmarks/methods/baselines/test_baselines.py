@@ -28,6 +28,7 @@ from tasks.task import TaskView
 
 BASELINES = baseline_names()
 TABULAR = tuple(name for name in BASELINES if not load_baseline(name).graph)
+BAGS = {"lightgbm_bag", "reweighed_bag"}
 LIBRARIES = {"exponentiated_gradient", "exponentiated_gradient_trees", "grid_search", "threshold_optimizer"}
 SCM = load_task("scm", rows=600)
 VIEW = SCM.view()
@@ -64,7 +65,8 @@ def test_that_a_method_needs_edges_is_read_from_its_source() -> None:
 def test_found_by_their_file_names() -> None:
     assert {
         "adversarial_mitigation", "constant", "correlation_remover", "gradient_boosting", "lightgbm",
-        "logistic_regression", "reweighing", "catboost", "error_parity", "fairret_mlp", "oxonfair", *LIBRARIES,
+        "logistic_regression", "reweighing", "catboost", "error_parity", "fairret_mlp", "oxonfair", "lightgbm_bag",
+        "reweighed_bag", *LIBRARIES,
     } <= set(TABULAR)  # fmt: skip
     assert not [name for name in BASELINES if name.startswith("_")]
 
@@ -84,12 +86,13 @@ def test_space_is_small_and_made_of_distributions(name: str) -> None:
     space = load_baseline(name).space()
     assert len(space) <= 6
     assert all(isinstance(distribution, BaseDistribution) for distribution in space.values())
-    assert bool(space) == (name != "constant")
+    assert bool(space) == (name not in {"constant", *BAGS})
+    assert load_baseline(name).once == (name in BAGS)
 
 
 @pytest.mark.parametrize("name", TABULAR)
 def test_fairness_methods_are_tuned_as_such(name: str) -> None:
-    plain = {"catboost", "constant", "gradient_boosting", "lightgbm", "logistic_regression"}
+    plain = {"catboost", "constant", "gradient_boosting", "lightgbm", "lightgbm_bag", "logistic_regression"}
     told = {"threshold_optimizer", "correlation_remover", "error_parity", "oxonfair"}
     votes = {"exponentiated_gradient", "exponentiated_gradient_trees", "threshold_optimizer", "error_parity"}
     assert load_baseline(name).fair == (name not in plain)
@@ -181,6 +184,11 @@ def test_attributions_sum_to_what_knowing_the_columns_changes(name: str) -> None
     assert attributions.shape == (20, len(VIEW.columns))
     nothing = torch.zeros(attributions.shape, dtype=torch.bool)
     change = expert.logits(VIEW, rows) - expert.logits(VIEW, rows, nothing)
+    if expert.explainer == "tree_shap":  # from the expected margin, which rows share that one rule answers
+        rests = expert.logits(VIEW, rows) - attributions.sum(1).float()
+        assert all(float(rests[VIEW.groups[rows] == group].std()) < 1e-4 for group in (0, 1))
+        assert load_baseline(name).sensitive_at_prediction or float(rests.std()) < 1e-4
+        return
     torch.testing.assert_close(attributions.sum(1).float(), change, atol=1e-4, rtol=1e-4)
 
 
@@ -198,7 +206,7 @@ def test_hands_over_evidence(name: str) -> None:
     evidence = collect_evidence(once(name), VIEW, VIEW.split.test)
     assert evidence.counterfactual is not None
     assert evidence.probability.isfinite().all()
-    assert evidence.explainer in ("integrated_gradients", "shapley_sampling")
+    assert evidence.explainer in ("integrated_gradients", "shapley_sampling", "tree_shap")
     # A row moved to its own group: only features that differ from those typical of the group move its prediction.
     assert evidence.counterfactual.shape == (len(VIEW.split.test), len(VIEW.group_names))
 

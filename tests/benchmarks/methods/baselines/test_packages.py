@@ -12,11 +12,11 @@ import torch
 from benchmarks.methods.baselines import catboost, error_parity, fairret_mlp, oxonfair
 from benchmarks.methods.baselines._package import package
 from benchmarks.methods.baselines._scored import SETTINGS, Scored, scored
-from benchmarks.methods.baselines._trees import fit_trees
 from benchmarks.methods.baselines.error_parity import GroupLotteries, Lottery, group_lotteries
 from benchmarks.methods.baselines.fairret_mlp import Penalty, penalty
 from benchmarks.methods.baselines.oxonfair import GroupCuts, group_offsets
 from benchmarks.methods.user_code import EstimatorError
+from experts.trees.booster import fit_trees
 from experts.tuning.folds import fold_of_rows
 from metrics.points import point_values
 from tasks.load import load_task
