@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods
 from benchmarks.plan.suite import Suite, SuiteError, load_settings, load_suite, suite_names
+from tasks.load import load_raw
 from tasks.registry import names, resolve
+from tasks.split import make_split
 
 
 def test_default_suite_is_the_promised_one() -> None:
@@ -38,6 +41,18 @@ def test_no_source_of_the_default_suite_is_among_the_data_held_back() -> None:
     assert set(held_back.methods) == set(default.methods) - graph
     alike = ("protocol", "splits", "seeds", "trials", "batch", "space", "folds", "families", "bag_folds", "budget")
     assert all(getattr(default, name) == getattr(held_back, name) for name in alike)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["default", "heldout", "quick"])
+def test_every_group_has_training_rows_of_both_classes(name: str) -> None:
+    """With fewer, a gap between groups is noise, and which method is fairer is not for these tasks to say."""
+    for task in load_suite(name).tasks:
+        card, attributes = resolve(task)
+        raw = load_raw(card, attributes)
+        train = make_split(raw, "large_test").train.numpy()
+        cells = np.bincount(2 * raw.groups[train] + raw.labels[train], minlength=2 * len(raw.group_names))
+        assert cells.min() >= 20, f"{task}: {cells.tolist()}"
 
 
 def test_no_source_weighs_more_than_twice_another_in_the_default_suite() -> None:
