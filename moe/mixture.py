@@ -17,7 +17,7 @@ from experts.networks.integrated_gradients import by_column, column_indicator
 from experts.networks.mlp import MLPExpert
 from foundation.files import write_json
 from gates.gate import GateState, ProjectedGate, TrainableGate, masked_features
-from gates.mixing import mixture_margin
+from gates.mixing import gate_margin
 from gates.registry import load_gate, save_gate
 from metrics.explainers.occlusion import occlusion_columns
 from metrics.explainers.shapley import shapley_columns
@@ -80,7 +80,7 @@ class Mixture:
         """[r] logit of the mixed probability; ``keep`` masks columns for the experts and for the gate."""
         with torch.no_grad():
             state = self.state(task, rows, keep)
-            return mixture_margin(self.gate.weights(state), state.logits)
+            return gate_margin(self.gate, self.gate.weights(state), state.logits)
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
         """[r, columns] attribution of the mixture's margin, end to end, gate included."""

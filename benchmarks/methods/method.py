@@ -42,18 +42,8 @@ class Method:
 
     Attributes
     ----------
-<<<<<<< HEAD
-<<<<<<< HEAD
-    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, secondary, landmark, untrained, \
-code, reference, compared, levels, ablation
-=======
-    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, scores_decisions, secondary, \
-landmark, untrained, code, reference, compared, levels
->>>>>>> w-B
-=======
     id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, scores_decisions, secondary, \
 landmark, untrained, code, reference, compared, levels, ablation
->>>>>>> w-B
         What pages say and draw: see :class:`reports.methods.MethodRow`, whose fields these are.
     recipe : str
         ``module:name`` of the :class:`benchmarks.run.stages.recipe.Recipe` that makes it; imported when it is made.

@@ -19,7 +19,7 @@ from benchmarks.methods.process_state import kept_state
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
 from benchmarks.run.failure import Failure
-from benchmarks.run.levels import OutOfFold, level_rows, trial_rows
+from benchmarks.run.levels import OutOfFold, Variant, allowed_gaps, level_rows, trial_rows
 from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
 from benchmarks.run.stages.maker import Maker
 from benchmarks.run.time_limit import time_limit
@@ -107,16 +107,18 @@ def _add_extras(
     cell: Cell, job: Job, task: Task, maker: Maker, method: str, expert: Expert, evidence: dict[str, Evidence]
 ) -> None:
     """What there is to say beside the scores; each part may fail alone."""
-    if isinstance(expert, Routed):
-        with cell.extra("routing"):
-            _add_routing(cell, task, expert)
+    routed = None
+    with cell.extra("routing"):
+        routed = maker.routed(method, expert)
+        if routed is not None:
+            _add_routing(cell, task, routed)
     if cell.head["seed"] == 0:
         bag = None
         with cell.extra("out of fold"), time_limit(job.method_seconds, f"Refitting {method}"):
             bag = maker.out_of_fold(method, expert)
         with cell.extra("levels"):
             chosen = {part: found.probability for part, found in evidence.items()}
-            _add_levels(cell, task, maker, method, chosen, bag, searched=not isinstance(expert, Routed))
+            _add_levels(cell, task, maker, method, chosen, bag, searched=routed is None)
 
 
 def _prepare(maker: Maker, experts: dict[str, Expert], parts: Iterable[Tensor]) -> list[Row]:
@@ -140,7 +142,11 @@ def _add_levels(
 ) -> None:
     """What the method reaches at each fairness level and, where it was searched for, each trained configuration."""
     trained = maker.trained(method)
-    rows = level_rows(chosen["validation"], chosen["test"], trained, task, maker.unmitigated, bag=bag)
+    ways: list[Variant] = []
+    with cell.extra("ways of its own to keep levels"):
+        ways = maker.ways(method, allowed_gaps(maker.unmitigated))
+    known = chosen["validation"], chosen["test"], trained, task, maker.unmitigated
+    rows = level_rows(*known, bag=bag, further=ways)
     cell.add_table("levels", rows)
     if trained is not None and searched:
         cell.add_table("trials", trial_rows(trained, task))

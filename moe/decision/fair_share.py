@@ -2,8 +2,8 @@
 
 Thresholds make any model fair at a price; a member that was trained to be fair may pay less of it. Whether it does is
 asked of rows that did not choose the thresholds: for every fold thresholds are fitted on the other folds, and the fold
-is decided by them. A share is kept if utility is higher by more than one standard error of the folds' differences and the
-gap on these rows is no worse; otherwise the mixture stays as it is.
+is decided by them. A share is kept if utility is higher by more than one standard error of the folds' differences and
+the gap on these rows is no worse; otherwise the mixture stays as it is.
 """
 
 from __future__ import annotations

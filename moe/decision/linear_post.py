@@ -12,7 +12,9 @@ ones are F1), and gaps are those of rates that are mean predictions over (group,
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +112,7 @@ def _mass(joint: Tensor, rate: Rate) -> Tensor:
 
 def _solve(gain: Floats, weights: Floats, metric: CountMetric, limit: float) -> tuple[Floats, Floats]:
     """[n] the optimal selection and [R, g] what a unit of each group's rate costs, in gain."""
-    from scipy import optimize  # slow to import
+    optimize: Any = importlib.import_module("scipy.optimize")  # slow to import, and not annotated
 
     rates, groups, n = weights.shape
     upper, lower = _bands(weights, rates, groups, n)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from gates.best_single import BestSingleGate, best_expert
 from gates.dense import DenseGate, initial_tensors, opinion_features
 from gates.gate import Gate, GateState, ProjectedGate
+from gates.grid import best_point, default_parts, simplex_grid
 from gates.oracle import OracleGate
 from gates.registry import gate_definition, gate_names, load_gate, save_gate
-from gates.simplex import best_point, default_parts, simplex_grid
 from gates.static_simplex import StaticSimplexGate
 from gates.topk import TopKGate
 from gates.uniform import UniformGate
