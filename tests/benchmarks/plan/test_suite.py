@@ -24,7 +24,7 @@ def test_default_suite_is_the_promised_one() -> None:
     asked = {
         "mixture", "family_mixture", "role_mixture", "best_single", "utility", "result", "procedural", "constant",
         "logistic_regression", "lightgbm", "lightgbm_bag", "reweighing", "reweighed_bag", "catboost", "oxonfair",
-        "exponentiated_gradient", "threshold_optimizer", "error_parity", "graph_gate_dense", "nifty",
+        "exponentiated_gradient", "threshold_optimizer", "error_parity", "linear_post", "graph_gate_dense", "nifty",
         "fairgnn", "edits",
     }  # fmt: skip
     assert asked <= set(suite.methods)
