@@ -17,8 +17,8 @@ from torch import Tensor
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._model import GroupModelExpert
-from benchmarks.methods.baselines._trees import TreeModel, fit_trees
 from benchmarks.methods.user_code import EstimatorError
+from experts.trees.booster import TreeModel, fit_trees
 from experts.tuning.folds import fold_of_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed
