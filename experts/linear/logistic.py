@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -100,9 +103,10 @@ def minimise(function: Callable[[Tensor], tuple[float, Tensor]], start: Tensor) 
     """[p] float64 where a function is smallest, by SciPy's L-BFGS from ``start`` [p]."""
     from scipy.optimize import minimize
 
-    def at(point: object) -> tuple[float, object]:
+    def at(point: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         value, gradient = function(torch.from_numpy(point))
         return value, gradient.numpy()
 
     options = {"maxiter": STEPS, "gtol": TOLERANCE, "ftol": 1e-12, "maxcor": 20}
-    return torch.from_numpy(minimize(at, start.numpy(), jac=True, method="L-BFGS-B", options=options).x)
+    search: Any = minimize
+    return torch.from_numpy(search(at, start.numpy(), jac=True, method="L-BFGS-B", options=options).x)

@@ -23,7 +23,7 @@ from tasks.columns import Column
 from tasks.task import TaskView
 
 Edges = tuple[float, ...]
-BINS = 12
+BINS = 20
 """Quantile bins of a number, before those of the tails."""
 TAILS = (0.005, 0.02)
 """Further quantiles on both sides: where numbers are rare, labels often change most."""

@@ -47,15 +47,18 @@ class FairLoss:
         return float(logit(np.clip(share, 1e-9, 1 - 1e-9)))
 
     def gradient(self, margins: Floats) -> tuple[Floats, Floats]:
-        """[n], [n] gradient of n · loss in the margins [n], and the curvature of its log loss.
+        """[n], [n] gradient of n · loss in the margins [n], and a curvature for Newton's steps.
 
-        The curvature of the gaps is left out: it has no fixed sign, and boosting needs a positive one.
+        It is that of the log loss plus the size of the gaps' gradient. The gaps' own curvature has no fixed sign and
+        is infinite where the sign of a gap changes; with the log loss's alone large λ overshoot from one sign to the
+        other, with the sum no row is moved further than about 1 by its gap.
         """
         probability = expit(margins)
-        slope = probability - self.labels
-        if self.strength > 0:
-            slope = slope + self.strength * len(margins) * self.gap(margins)[1]
-        return slope, probability * (1 - probability)
+        slope, curvature = probability - self.labels, probability * (1 - probability)
+        if self.strength == 0:
+            return slope, curvature
+        towards = self.strength * len(margins) * self.gap(margins)[1]
+        return slope + towards, curvature + np.abs(towards)
 
     def value(self, margins: Floats) -> float:
         """Mean log loss + λ · soft gap of margins [n]."""

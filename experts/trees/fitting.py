@@ -49,7 +49,7 @@ def space(role: Role) -> Mapping[str, BaseDistribution]:
         "result": {
             "method": CategoricalDistribution((REWEIGHING, OBJECTIVE)),
             "lambda_weight": FloatDistribution(0.1, 1.0),
-            "lambda_fair": FloatDistribution(0.05, 5.0, log=True),
+            "lambda_fair": FloatDistribution(0.01, 3.0, log=True),
         },
         "procedural": {
             "proxy_limit": FloatDistribution(0.03, 1.0, log=True),

@@ -9,18 +9,25 @@ from torch import Tensor
 
 from metrics.auc import auc
 from metrics.composites import utility
-from metrics.counts.group_rates import rates_of_counts
+from metrics.counts.group_rates import GroupRates, rates_of_counts
 from metrics.points import DEGENERATE_SHARE
 from metrics.registry import COUNTS
 from metrics.thresholds import keeps
 from moe.decision.chooser import expected_table
-from moe.decision.linear_post import LinearRule, linear_optimum
+from moe.decision.linear_post import LinearRule, linear_optimum, program_rates
 
 COMMON = 5
 """Common thresholds that are tried, between that of the best F1 (half of it) and that of accuracy (one half)."""
 
-SHRUNK = (1.0, 0.8, 0.6, 0.4, 0.2, 0.05)
-"""Limits of the linear program as shares of the demanded one: the model of the group may be wrong."""
+CLOSER = 2
+"""Of these, how many are looked at more closely where the rows' own gap exceeds the limit."""
+
+CORRECTIONS = 4
+"""Times that the program is corrected there by the rates of the rows' own groups: the model may be wrong."""
+
+
+CAUTION = 0.02
+"""Share of the limit by which each correction stays further below it: rates move in steps of rows."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,15 @@ class BlindChoice:
 
 
 def best_blind(rows: BlindRows, gap: str, limit: float) -> BlindChoice | None:
-    """The rule of the highest utility within a limit; None where none keeps it."""
-    found = [_at(rows, gap, limit, t) for t in common_thresholds(rows.expected)]
-    kept = [one for one in found if one is not None]
-    return max(kept, key=lambda one: one.worth, default=None)
+    """The rule of the highest utility within a limit, by the rows' own groups; None where none keeps it."""
+    grid = common_thresholds(rows.expected)
+    first = {t: _solved(rows, gap, limit, t) for t in grid}
+    promising = sorted(grid, key=lambda t: -first[t].worth)[:CLOSER]
+    tried = [*first.values(), *(one for t in promising for one in _corrected(rows, gap, limit, t, first[t]))]
+    return max((one for one in tried if _keeps(one, gap, limit)), key=lambda one: one.worth, default=None)
 
 
-def common_thresholds(expected: Tensor) -> list[float]:
+def common_thresholds(expected: Tensor, count: int = COMMON) -> list[float]:
     """Thresholds between half of the best expected F1 and one half.
 
     Any mixture of accuracy and F1 is served best by a threshold between these (Lipton, Elkan & Naryanaswamy, 2014).
@@ -59,26 +68,47 @@ def common_thresholds(expected: Tensor) -> list[float]:
     ordered = expected.sort(descending=True).values
     k = torch.arange(1, len(ordered) + 1)
     best = float((2 * ordered.cumsum(0) / (k + ordered.sum())).max())
-    grid: list[float] = torch.linspace(best / 2, 0.5, COMMON, dtype=torch.float64).tolist()
+    grid: list[float] = torch.linspace(best / 2, 0.5, count, dtype=torch.float64).tolist()
     return grid
 
 
-def _at(rows: BlindRows, gap: str, limit: float, t: float) -> BlindChoice | None:
-    """The widest linear program whose rule keeps the limit on the rows' own groups."""
-    for share in SHRUNK:
-        _, rule = linear_optimum(rows.joint, gap, min(share * limit, 1.0), t)
-        choice = measured(rows, rule, gap)
-        if bool(keeps(torch.tensor(choice.disparity), limit, gap)):
-            return choice
-    return None
+def _corrected(rows: BlindRows, gap: str, limit: float, t: float, choice: BlindChoice) -> list[BlindChoice]:
+    """Rules of programs that are told by how much the last rule's rates were missed, until the rows keep the limit."""
+    found: list[BlindChoice] = []
+    for step in range(1, CORRECTIONS + 1):
+        if _keeps(choice, gap, limit):
+            break
+        choice = _solved(rows, gap, limit * (1 - CAUTION * step), t, _missed(rows, choice.rule, gap))
+        found.append(choice)
+    return found
+
+
+def _missed(rows: BlindRows, rule: LinearRule, gap: str) -> Tensor:
+    """[R, g] rates of the rows' own groups under a rule, less those of the program; 0 for a group that has none."""
+    selected = rule.apply(rows.probability, rows.joint) > 0.5
+    rates = _rates(rows, selected)
+    own = torch.stack([rates[rate] for rate in COUNTS[gap].statistic.rates])
+    return (own - program_rates(rows.joint, gap, selected)).nan_to_num(nan=0.0)
+
+
+def _rates(rows: BlindRows, selected: Tensor) -> GroupRates:
+    table = expected_table(selected, rows.expected, rows.groups, rows.n_groups)
+    members = torch.bincount(rows.groups * 2 + rows.labels, minlength=2 * rows.n_groups).view(-1, 2)
+    return rates_of_counts(table, members.to(torch.float64))
+
+
+def _solved(rows: BlindRows, gap: str, limit: float, t: float, offset: Tensor | None = None) -> BlindChoice:
+    return measured(rows, linear_optimum(rows.joint, gap, min(limit, 2.0), t, offset)[1], gap)
+
+
+def _keeps(choice: BlindChoice, gap: str, limit: float) -> bool:
+    return bool(keeps(torch.tensor(choice.disparity, dtype=torch.float64), limit, gap))
 
 
 def measured(rows: BlindRows, rule: LinearRule, gap: str) -> BlindChoice:
     """A rule with its gap (nan if it is nearly constant) and its utility, both by expected labels."""
     moved = rule.apply(rows.probability, rows.joint)
-    table = expected_table(moved > 0.5, rows.expected, rows.groups, rows.n_groups)
-    members = torch.bincount(rows.groups * 2 + rows.labels, minlength=2 * rows.n_groups).view(-1, 2)
-    rates = rates_of_counts(table, members.to(torch.float64))
+    rates = _rates(rows, moved > 0.5)
     share = float((moved > 0.5).to(torch.float64).mean())
     disparity = float(COUNTS[gap].statistic.value(rates)) if min(share, 1 - share) >= DEGENERATE_SHARE else float("nan")
     accuracy, f1 = (COUNTS[id].statistic.value(rates) for id in ("acc@1", "f1@1"))

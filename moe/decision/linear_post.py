@@ -65,7 +65,9 @@ def aware_joint(probability: Tensor, groups: Tensor, n_groups: int) -> Tensor:
     return members[:, :, None] * torch.stack((1 - p, p), -1)[:, None, :]
 
 
-def linear_optimum(joint: Tensor, gap: str, limit: float, t: float = 0.5) -> tuple[Tensor, LinearRule]:
+def linear_optimum(
+    joint: Tensor, gap: str, limit: float, t: float = 0.5, offset: Tensor | None = None
+) -> tuple[Tensor, LinearRule]:
     """The best classifier of some rows under a limit, by linear programming.
 
     Parameters
@@ -77,6 +79,8 @@ def linear_optimum(joint: Tensor, gap: str, limit: float, t: float = 0.5) -> tup
     limit : float
     t : float
         Selecting a row gains ``P(Y = 1 | x) - t``.
+    offset : [R, g] float64, optional
+        What is added to the groups' rates before they are compared: by how much ``joint`` is known to be wrong.
 
     Returns
     -------
@@ -92,7 +96,8 @@ def linear_optimum(joint: Tensor, gap: str, limit: float, t: float = 0.5) -> tup
     """
     weights = _rate_weights(joint, gap)  # [R, g, n]
     gain = joint[..., 1].sum(-1).numpy() - t
-    selected, duals = _solve(gain, weights, COUNTS[gap], limit)
+    added = np.zeros(weights.shape[:2]) if offset is None else offset.numpy()
+    selected, duals = _solve(gain, weights, added, COUNTS[gap], limit)
     return torch.from_numpy(selected), LinearRule(_multipliers(joint, gap, duals), t)
 
 
@@ -110,7 +115,12 @@ def _mass(joint: Tensor, rate: Rate) -> Tensor:
     return joint[..., list(rate.labels)].sum(-1).T.to(torch.float64)
 
 
-def _solve(gain: Floats, weights: Floats, metric: CountMetric, limit: float) -> tuple[Floats, Floats]:
+def program_rates(joint: Tensor, gap: str, selected: Tensor) -> Tensor:
+    """[R, g] float64 the rates of a selection [n] as the linear program counts them, without an offset."""
+    return torch.from_numpy(_rate_weights(joint, gap)) @ selected.to(torch.float64)
+
+
+def _solve(gain: Floats, weights: Floats, offset: Floats, metric: CountMetric, limit: float) -> tuple[Floats, Floats]:
     """[n] the optimal selection and [R, g] what a unit of each group's rate costs, in gain."""
     optimize: Any = importlib.import_module("scipy.optimize")  # slow to import, and not annotated
 
@@ -118,9 +128,9 @@ def _solve(gain: Floats, weights: Floats, metric: CountMetric, limit: float) -> 
     upper, lower = _bands(weights, rates, groups, n)
     limits = _limit_rows(metric, rates, n)
     matrix = np.concatenate((upper, lower, limits))
-    right = np.concatenate((np.zeros(2 * rates * groups), np.full(len(limits), limit)))
+    right = np.concatenate((-offset.ravel(), offset.ravel(), np.full(len(limits), limit)))
     cost = np.concatenate((-gain, np.zeros(2 * rates)))
-    bounds = np.repeat([[0.0, 1.0]], n + 2 * rates, 0)
+    bounds = np.concatenate((np.tile([0.0, 1.0], (n, 1)), np.tile([-np.inf, np.inf], (2 * rates, 1))))
     solved = optimize.linprog(cost, A_ub=matrix, b_ub=right, bounds=bounds, method="highs")
     if solved.status != 0:
         raise ValueError(f"no classifier keeps {metric.id} within {limit:g}: {solved.message}")
@@ -129,7 +139,7 @@ def _solve(gain: Floats, weights: Floats, metric: CountMetric, limit: float) -> 
 
 
 def _bands(weights: Floats, rates: int, groups: int, n: int) -> tuple[Floats, Floats]:
-    """Rows ``rate - high <= 0`` and ``low - rate <= 0``, [R g, n + 2 R] each; columns n… are highs, then lows."""
+    """Rows ``rate - high`` and ``low - rate``, [R g, n + 2 R] each; columns n… are highs, then lows."""
     flat = weights.reshape(rates * groups, n)
     owner = np.repeat(np.eye(rates), groups, 0)
     nothing = np.zeros_like(owner)

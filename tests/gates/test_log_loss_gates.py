@@ -166,7 +166,7 @@ def test_a_share_of_the_family_mean_is_taken_only_where_it_helps(make_view: Call
     noise = torch.randn(600, 6, generator=torch.Generator().manual_seed(1)) * 4
     weak = torch.cat([margins[:, :3], noise], 1)  # two families of nothing but noise
     fit = fitted(make_view, weak, labels, "adaptive", families=("good",) * 3 + ("bad",) * 3 + ("worse",) * 3)
-    assert fit.gate.share == 0 and float(fit.gate.point[3:].sum()) < 0.05
+    assert fit.gate.share == 0 and float(fit.gate.point[3:].sum()) < 0.15
     same = fitted(make_view, margins[:60], labels[:60], "adaptive", families=tuple("abcdef"))
     assert same.gate.share in SHARES
     floor = same.gate.share / 6

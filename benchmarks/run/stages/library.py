@@ -37,15 +37,15 @@ class LibraryMixture(Recipe[TabularSystem]):
 
     def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
         """Nothing is refitted: every member has been fitted on folds."""
-        return system.library(method.gate).out_of_fold(system.view)
+        return system.library(method.gate).out_of_fold
 
     def ways(self, system: TabularSystem, method: Method, allowed: Sequence[Allowed]) -> list[Variant]:
         """The decision layer, for every allowed gap at once."""
         stage, view = system.library(method.gate), system.view
-        problem = stage.problem(view, derive_seed(system.seed, "decision"))
-        seen, test = view.groups[stage.rows], view.groups[view.split.test]
+        problem = stage.problem(derive_seed(system.seed, "decision"))
+        seen, test = view.groups[stage.weighed.rows], view.groups[view.split.test]
         with system.ledger.clock("decision"):
-            members = stage.member_margins(view, view.split.test)
+            members = stage.member_margins(view.split.test)
             found = fit_decisions(problem, [Demand(a.gap, a.limit, KAPPA) for a in allowed])
             decided = [
                 None if one is None else Choice(one.apply(problem.members, seen), one.apply(members, test))
@@ -66,7 +66,9 @@ class LibraryMixture(Recipe[TabularSystem]):
 
     def chosen(self, system: TabularSystem, method: Method) -> dict[str, Any]:
         """Weights of the members."""
-        return {f"weight.{name}": weight for name, weight in system.library(method.gate).weights.items()}
+        weighed = system.library(method.gate).weighed
+        tuned = {} if weighed.joint is None else {"joint_tuning_kept": weighed.joint.kept}
+        return {**{f"weight.{name}": weight for name, weight in weighed.weights.items()}, **tuned}
 
     def curves(self, system: TabularSystem, method: Method) -> Curves:
         """Of the studies."""

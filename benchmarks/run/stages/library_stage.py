@@ -1,4 +1,4 @@
-"""Stages 2 to 4 on a library of bags: weights, and what the decision layer is fitted on."""
+"""A job's library after it was weighed: what its decision layer is fitted on, and what is told of its routing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.run.levels import OutOfFold
-from experts.bagging import Bag, HonestBag, bag_rows
+from experts.bagging import Bag, HonestBag
 from experts.expert import Expert
-from gates.fitting import fit_gate
-from gates.static import SimplexWeights, as_point
+from gates.static import StaticWeights, as_point
 from gates.static_simplex import StaticSimplexGate
 from moe.decision import DecisionProblem
+from moe.joint import JointConfig
+from moe.library import Library, Weighed, library_mixture
 from moe.mixture import Mixture
 from tasks.task import TaskView
 
@@ -42,7 +43,7 @@ class ByFamily:
     def weights(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         """[r, families] weights on the simplex; those that ignore the row ask no model for it."""
         gate = self.mixture.gate
-        if isinstance(gate, SimplexWeights):
+        if isinstance(gate, StaticWeights):
             totals: Tensor = gate.point @ self.member
             return totals.expand(len(rows), -1)
         return self.mixture.weights(task, rows, keep) @ self.member
@@ -50,74 +51,72 @@ class ByFamily:
 
 @dataclass(frozen=True, eq=False)
 class LibraryStage:
-    """A weighed library.
+    """A weighed library with the fair members beside it.
 
     Attributes
     ----------
-    mixture : Mixture
-        Of the members that have a weight.
-    members : tuple of HonestBag
-        All that are weighed, then the fair ones.
-    weights : dict
-        Name of a weighed member → its weight; for gates that look at rows, the mean over out-of-fold rows.
-    rows : [n] int64
-        Training rows, then validation rows.
-    margins : [n] float32
-        Of the mixture on these rows, by models that have not seen them.
+    view : TaskView
+    weighed : Weighed
+    fair : tuple of HonestBag
+        Members of fair roles.
     fold : [n] int64
+        That all bags were made with.
     """
 
-    mixture: Mixture
-    members: tuple[HonestBag, ...]
-    weights: dict[str, float]
-    rows: Tensor
-    margins: Tensor
+    view: TaskView
+    weighed: Weighed
+    fair: tuple[HonestBag, ...]
     fold: Tensor
 
     @property
-    def fair(self) -> tuple[HonestBag, ...]:
-        """Members of fair roles."""
-        return tuple(member for member in self.members if member.role != WEIGHED)
+    def mixture(self) -> Mixture:
+        """Of the members that have a weight."""
+        return self.weighed.mixture
 
-    def out_of_fold(self, view: TaskView) -> OutOfFold:
+    @property
+    def out_of_fold(self) -> OutOfFold:
         """What thresholds are fitted on and applied to."""
-        return OutOfFold(self.rows, self.margins, self.mixture.logits(view, view.split.test))
+        test = self.mixture.logits(self.view, self.view.split.test)
+        return OutOfFold(self.weighed.rows, self.weighed.margins, test)
 
-    def problem(self, view: TaskView, seed: int) -> DecisionProblem:
+    def problem(self, seed: int) -> DecisionProblem:
         """What the decision layer is fitted on: the mixture first, then the fair members."""
+        view, rows = self.view, self.weighed.rows
         return DecisionProblem(
-            members=torch.stack([self.margins, *(member.bag.oof for member in self.fair)]),
+            members=torch.stack([self.weighed.margins, *(member.bag.oof for member in self.fair)]),
             roles=(WEIGHED, *(member.role for member in self.fair)),
-            labels=view.labels[self.rows],
-            groups=view.groups[self.rows],
+            labels=view.labels[rows],
+            groups=view.groups[rows],
             n_groups=len(view.group_names),
             fold=self.fold,
             new_rows=len(view.split.test),
             seed=seed,
         )
 
-    def member_margins(self, view: TaskView, rows: Tensor) -> Tensor:
+    def member_margins(self, rows: Tensor) -> Tensor:
         """[m, r] margins of the members of the problem."""
         models: tuple[Expert, ...] = (self.mixture, *self.fair)
-        return torch.stack([model.logits(view, rows).detach() for model in models])
+        return torch.stack([model.logits(self.view, rows).detach() for model in models])
 
     @property
     def by_family(self) -> ByFamily:
         """What is told of its routing: the weights of all members of a family together."""
-        kinds = list(dict.fromkeys((m.family, m.role) for m in self.mixture.experts))
-        mean, parts = torch.tensor(list(self.weights.values()), dtype=torch.float64), []
-        member = torch.tensor([[float((m.family, m.role) == k) for k in kinds] for m in self.mixture.experts])
+        experts = self.mixture.experts
+        kinds = list(dict.fromkeys((m.family, m.role) for m in experts))
+        mean = torch.tensor(list(self.weighed.weights.values()), dtype=torch.float64)
+        member = torch.tensor([[float((m.family, m.role) == kind) for kind in kinds] for m in experts])
+        parts = []
         for column, (family, role) in zip(member.T, kinds, strict=True):
-            own = torch.nonzero(column).flatten().tolist()
-            experts = tuple(self.mixture.experts[k] for k in own)
-            parts.append(Mixture(experts, StaticSimplexGate(as_point(mean[own])), role=role, family=family))
+            own: list[int] = torch.nonzero(column).flatten().tolist()
+            gate = StaticSimplexGate(as_point(mean[own]))
+            parts.append(Mixture(tuple(experts[k] for k in own), gate, role=role, family=family))
         return ByFamily(tuple(parts), self.mixture, member)
 
 
 def weighed_library(
     view: TaskView, bags: Sequence[Bag], fold: Tensor, gate: str, *, seed: int, floor: float
 ) -> LibraryStage:
-    """Weigh a library on out-of-fold rows.
+    """Weigh a library on out-of-fold rows, and tune differentiable members and weights together where that helps.
 
     Parameters
     ----------
@@ -132,22 +131,7 @@ def weighed_library(
     floor : float
         Validation utility that choices must reach where a gate looks at it.
     """
-    ordered = sorted(bags, key=lambda bag: bag.role != WEIGHED)  # stable: the order of the studies otherwise
-    members = tuple(HonestBag.of(view, bag, fold) for bag in ordered)
-    weighed = [member for member in members if member.role == WEIGHED]
-    oof, train = torch.stack([member.bag.oof for member in weighed], 1), len(view.split.train)
-    fitted = fit_gate(
-        view, oof[:train], gate, seed=seed, utility_floor=floor, logits_validation=oof[train:],
-        families=[member.family for member in weighed],
-    ).gate  # fmt: skip
-    rows = bag_rows(view)
-    whole = Mixture(tuple(weighed), fitted)
-    mean = whole.weights(view, rows).double().mean(0)
-    used = [k for k, weight in enumerate(mean.tolist()) if weight > 0]
-    mixture = whole
-    if isinstance(fitted, SimplexWeights):
-        mixture = Mixture(tuple(weighed[k] for k in used), StaticSimplexGate(as_point(fitted.point[used])))
-    else:
-        used = list(range(len(weighed)))  # a gate that looks at rows has seen all members
-    weights = {weighed[k].bag.name: float(mean[k]) for k in used}
-    return LibraryStage(mixture, members, weights, rows, mixture.logits(view, rows), fold)
+    library = Library.of(view, [bag for bag in bags if bag.role == WEIGHED], fold)
+    weighed = library_mixture(library, gate, seed=seed, floor=floor, joint=JointConfig())
+    fair = tuple(HonestBag.of(view, bag, fold) for bag in bags if bag.role != WEIGHED)
+    return LibraryStage(view, weighed, fair, fold)

@@ -30,6 +30,8 @@ def test_the_halves_of_the_leaderboard_are_in_their_order() -> None:
     assert tabular_methods() == (
         "mixture", "gate_dense", "gate_top2", "static_simplex", "uniform", "best_single", *ROLES, "result_lambda0",
         "procedural_lambda0", "combined_mlp",
+        *(f"{family}_{end}" for family in ("gbdt", "linear", "ple_mlp")
+          for end in (*ROLES, "result_lambda0", "procedural_lambda0")),
     )  # fmt: skip
     graph = ("gcn", "gin", "sage")
     assert graph_methods() == (

@@ -13,7 +13,6 @@ from metrics.counts.group_rates import rates_of_counts
 from metrics.registry import COUNTS
 from metrics.thresholds import margins_of
 from moe.decision.blind import common_thresholds
-from moe.decision.chooser import expected_table
 from moe.decision.linear_post import aware_joint, linear_optimum
 from moe.decision.problem import DecisionProblem
 from tasks.scm import ScmParameters, ScmTruth, scm_truth
@@ -75,12 +74,12 @@ def _probability(truth: ScmTruth, p: ScmParameters, part_time: np.ndarray, s: in
     return found
 
 
-def true_values(moved: Tensor, world: World, gap: str) -> tuple[float, float]:
-    """Expected utility (points) and gap of decided probabilities [n]."""
-    table = expected_table(moved > 0.5, world.probability, world.groups, 2)
-    rates = rates_of_counts(table)
+def true_values(moved: Tensor, joint: Tensor, gap: str) -> tuple[float, float]:
+    """Expected utility (points) and gap of decided probabilities [n] of rows with P(a, y | x) [n, 2, 2]."""
+    selected = torch.stack((moved <= 0.5, moved > 0.5), -1).to(torch.float64)
+    rates = rates_of_counts(torch.einsum("nay,np->ayp", joint, selected))
     accuracy, f1, unequal = (float(COUNTS[id].statistic.value(rates)) for id in ("acc@1", "f1@1", gap))
-    return 100 * utility(accuracy, f1, expected_auc(margins_of(moved), world.probability)), unequal
+    return 100 * utility(accuracy, f1, expected_auc(margins_of(moved), joint[..., 1].sum(-1))), unequal
 
 
 def expected_auc(margins: Tensor, probability: Tensor) -> float:
@@ -91,9 +90,9 @@ def expected_auc(margins: Tensor, probability: Tensor) -> float:
     return float((positive * below).sum() / (positive.sum() * negative.sum()))
 
 
-def best_utility(world: World, joint: Tensor, gap: str, limit: float) -> float:
+def best_utility(joint: Tensor, gap: str, limit: float) -> float:
     """Expected utility (points) of the best fair classifier: linear programs on the truth, over common thresholds."""
     probability = joint[..., 1].sum(-1)
-    found = [linear_optimum(joint, gap, limit, t)[1] for t in common_thresholds(probability)]
-    values = [true_values(rule.apply(probability, joint), world, gap) for rule in found]
-    return max(worth for worth, unequal in values if unequal <= limit + 0.005)
+    found = [linear_optimum(joint, gap, limit, t)[1] for t in common_thresholds(probability, 9)]
+    values = [true_values(rule.apply(probability, joint), joint, gap) for rule in found]
+    return max(worth for worth, unequal in values if unequal <= limit + 0.003)
