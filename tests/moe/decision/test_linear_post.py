@@ -66,7 +66,7 @@ def test_a_group_threshold_is_the_rule_where_the_group_is_known():
 @pytest.mark.parametrize("limit", [0.02, 0.05])
 def test_thresholds_reach_the_linear_program_for_continuous_scores(gap, limit):
     """Chosen and measured on the same rows with the true probabilities: what is left is the grid."""
-    drawn = world(3000, 5)
+    drawn = world(1500, 5)
     p = drawn.probability
     (found,) = fit_thresholds(
         p, drawn.labels, drawn.groups, 2, [limit], gap=gap, expected=p, rates=FINE_RATES, steps=FINE_STEPS

@@ -23,8 +23,10 @@ def test_known_law_of_two_proportions():
 
 
 def test_ceiling_is_that_of_a_gap_of_zero_and_does_not_see_the_observed_one():
-    rng = [numpy_generator(1, "test") for _ in range(2)]
-    wide, none = (transfer_ceiling(table(r), "dp@1", 0.05, 1000, g) for r, g in zip(((0.3, 0.7), (0.5, 0.5)), rng))
+    wide, none = (
+        transfer_ceiling(table(rates), "dp@1", 0.05, 1000, numpy_generator(1, "test"))
+        for rates in ((0.3, 0.7), (0.5, 0.5))
+    )
     assert wide == pytest.approx(none, abs=1e-9)
     assert wide == pytest.approx(math.erf(0.05 / math.sqrt(2 * 0.25 / 500) / math.sqrt(2)), abs=0.04)
 
