@@ -9,7 +9,7 @@ Everything a report says is read from the files of one output folder:
 ``templates.csv``      one row per text expert × part × way of writing rows as text × metric
 ``bias.csv``           one row per base, adapter or mixture × language bias set × metric × category
 ``fronts.csv``         one row per searched mixture × member of its front × quantity
-``levels.csv``         one row per cell × variant × allowed gap × metric
+``levels.csv``         one row per cell × variant × kind of gap × allowed gap × metric
 ``trials.csv``         one row per cell × trained configuration
 ``provenance.csv``     one row per cell: where it came from and what it cost; never deterministic
 ``suite.json``         what was to be compared, and the tasks that could not be had
@@ -75,21 +75,31 @@ FURTHER = {
     "templates": Schema((*HEAD, "part", "template", "metric"), ("estimate",)),
     "bias": Schema((*HEAD, "set", "metric", "category"), ("estimate", "low", "high", "items", "status", "reason")),
     "fronts": Schema((*HEAD, "member", "quantity"), ("estimate", "surrogate", "status")),
-    "levels": Schema((*HEAD, "variant", "level", "metric"), ("estimate", "validation", "status")),
+    "levels": Schema((*HEAD, "variant", "gap", "level", "metric"), ("estimate", "validation", "status")),
     "trials": Schema(
         (*HEAD, "trial"), ("utility_validation", "fair_res_validation", "utility_test", "fair_res_test", "state")
     ),
 }
 """Tables that only some methods have rows in.
 
-``levels`` holds, per cell of seed 0, what a method reaches when its result gap (fair_res@1) may be at most a level on
-validation rows. ``level`` is "0.01", "0.02", "0.05", "0.10", "half" or "quarter" (of the utility expert's validation
-gap). ``variant`` is "plain" (the best of the method's own trained configurations) or "thresholds" (the method's chosen
-model with group thresholds, see :mod:`metrics.thresholds`). ``estimate`` is the value on test rows, ``validation`` on
-validation rows; ``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@1, fair_res@1, worst_acc@1 and
-``limit`` (the allowed gap itself). ``status`` is the same for all rows of a (variant, level): "ok", or "imputed" where
-nothing reaches the level on validation rows and the constant predictor stands in. A cell whose validation rows cannot
-tell any gap has no rows here.
+``levels`` holds, per cell of seed 0, what a method reaches when a result gap may be at most a level on the rows that
+choose. ``gap`` is the metric that is bounded: "fair_res@1", whose ``level`` is "any" (no bound), "0.01", "0.02",
+"0.05", "0.10", "half" or "quarter" (of the utility expert's validation gap), or "dp@1" with "0.02", "0.05", "0.10".
+``variant`` says how it gets there:
+
+- "plain": the best of the method's own trained configurations, as it is.
+- "thresholds": the method's chosen model with group thresholds from validation rows and their labels
+  (:mod:`metrics.thresholds`).
+- "oof", "oof80", "oof60": the chosen configuration refitted on folds of training and validation rows, with group
+  thresholds from out-of-fold rows and their expected labels (:mod:`metrics.expected_labels`); the gap may be κ = 1,
+  .8 or .6 times the level there. A method that cannot be refitted has none.
+- "decision": the method's own decision layer, where it has one, told the group.
+
+``estimate`` is the value on test rows, ``validation`` on the rows that chose (for "oof" variants and "decision":
+out-of-fold training and validation rows); ``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@1,
+fair_res@1, worst_acc@1 and ``limit`` (the allowed gap itself; inf for "any"). ``status`` is the same for all rows of a
+(variant, gap, level): "ok", or "imputed" where nothing reaches the level on the rows that choose and the constant
+predictor stands in. A cell whose validation rows cannot tell any gap has no rows here.
 
 ``trials`` holds, per cell of seed 0 of a tuned method, every started configuration under its number in the study;
 ``state`` is "ok", "pruned" (stopped by halving: its numbers are those of the best checkpoint that it had), "constant"
@@ -108,12 +118,15 @@ PROVENANCE = Schema(
         "trainable_parameters",
         "adapter_kib",
         "tokens_per_s",
+        "explained_rows",
         "code_version",
         "environment_hash",
         "finished",
         "reproduce",
     ),
+    optional=("explained_rows",),
 )
+"""``explained_rows``: test rows whose reasons were asked for; procedural metrics but counterfactuals speak of these."""
 
 LOST = ("failed", "timeout")
 """Statuses of cells that were not computed; the one row of such a cell stands for all metrics."""
@@ -133,6 +146,7 @@ NUMBERS = frozenset(
         "trainable_parameters",
         "adapter_kib",
         "tokens_per_s",
+        "explained_rows",
         "surrogate",
         "items",
         "validation",
@@ -320,7 +334,7 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
     _check_columns(list(table.columns), schema, path)
     for column in NUMBERS & set(table.columns):
         table[column] = table[column].replace("", "nan")
-    return _typed(table)
+    return _typed(table.reindex(columns=list(schema.columns)))
 
 
 def further_table(tables: Tables, name: str) -> pd.DataFrame:

@@ -146,6 +146,7 @@ METHOD = Baseline(
     fit=fit,
     space=space,
     fair=True,
+    scores_decisions=True,
     sensitive_at_prediction=True,
     colour="orange",
     explainer="shapley_sampling",
