@@ -194,10 +194,10 @@ class ThresholdChoice:
         pool = pool_of(margins, labels, groups, n_groups, rates=rates, steps=steps, corners=corners, expected=expected)
         return cls(pool, (len(margins) / rates, 1 / steps), margins, labels, groups, expected)
 
-    def best(self, limits: Sequence[float], gap: str = GAP) -> list[Thresholds | None]:
-        """The thresholds of :func:`fit_thresholds` for each limit."""
+    def best(self, limits: Sequence[float], gap: str = GAP, *, refine: bool = True) -> list[Thresholds | None]:
+        """The thresholds of :func:`fit_thresholds` for each limit; ``refine`` false: those of the pool as it is."""
         found = self._best(self._scored, limits, gap)
-        if self.expected is not None:
+        if refine and self.expected is not None:
             for closer in REFINED:
                 found = self._refined(found, limits, gap, closer)
         return [None if one is None else one.thresholds for one in found]

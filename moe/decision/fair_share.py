@@ -76,7 +76,7 @@ def _promising(problem: DecisionProblem, gap: str, limits: Sequence[float]) -> l
 
 
 def _worth(choice: ThresholdChoice | None, gap: str, limits: Sequence[float]) -> float:
-    found = [] if choice is None else [one for one in choice.best(limits, gap) if one is not None]
+    found = [] if choice is None else [one for one in choice.best(limits, gap, refine=False) if one is not None]
     return sum(one.worth for one in found)
 
 
@@ -96,7 +96,7 @@ def _held(problem: DecisionProblem, candidates: list[Tensor], gap: str, limits: 
         for fold in folds:
             mine = problem.fold == fold
             choice = _choice(problem, probability, torch.nonzero(~mine).flatten(), gap)
-            found = [None] * len(limits) if choice is None else choice.best(limits, gap)
+            found = [None] * len(limits) if choice is None else choice.best(limits, gap, refine=False)
             for place, one in enumerate(found):
                 if one is not None:
                     decided[at, place, mine] = one.apply(probability[mine], problem.groups[mine])
