@@ -30,6 +30,19 @@ def group_association(view: TaskView) -> Tensor:
     return torch.stack(found)
 
 
+def proxy_gains(view: TaskView, limit: float, strength: float) -> Tensor:
+    """[columns] float64 in [0, 1]: how far a procedural expert may use each column.
+
+    0 for sensitive columns and for those whose :func:`group_association` V exceeds ``limit``; exp(−strength · V)
+    for the others.
+    """
+    association = group_association(view)
+    gains = torch.exp(-strength * association)
+    gains[association > limit] = 0.0
+    gains[list(view.sensitive_columns)] = 0.0
+    return gains
+
+
 def cramers_v(first: Tensor, second: Tensor) -> Tensor:
     """[] float64 bias-corrected Cramér's V of two classifications [n] int64; 0 where one has a single class."""
     table = torch.zeros(int(first.max()) + 1, int(second.max()) + 1, dtype=torch.float64)
@@ -50,5 +63,5 @@ def _classes(features: Tensor, column: Column) -> Tensor:
     values = features[:, list(column.features)]
     if column.kind == "categorical":
         return torch.where(values.amax(1) > 0, values.argmax(1) + 1, 0)
-    cuts = torch.quantile(values[:, 0], torch.linspace(0, 1, BINS + 1)[1:-1]).unique()
-    return torch.bucketize(values[:, 0].contiguous(), cuts)
+    cuts = torch.quantile(values[:, 0], torch.linspace(0, 1, BINS + 1)[1:-1])
+    return torch.bucketize(values[:, 0].contiguous(), cuts)  # equal cuts leave classes empty, which count for nothing

@@ -19,6 +19,9 @@ from metrics.counts.tables import cell_totals
 BEYOND = 1.0
 """How far (in margins) a threshold that selects nobody, or everybody, lies beyond a group's last row."""
 
+NEIGHBOURS = 7
+"""Places on each axis of a neighbourhood."""
+
 Corners = tuple[Rate, Rate]
 """The two rates that groups share in the corners beside the common threshold."""
 
@@ -29,25 +32,6 @@ ODDS: Corners = (TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE)
 def corners_for(rates: tuple[Rate, ...]) -> Corners:
     """The corners for a gap of these rates: those of equalised odds where false positives count, else of parity."""
     return ODDS if FALSE_POSITIVE_RATE in rates else PARITY
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Candidates, the model's own cut first.
-
-    Attributes
-    ----------
-    cuts : [K, g] float64
-        Margins of each group's threshold.
-    tables : [K, g, 2, 2] float64
-        Rows per (group, label, prediction); sums of expected labels where these stand for labels.
-    sizes : [g, 2] float64
-        Rows per (group, label): which groups count.
-    """
-
-    cuts: Tensor
-    tables: Tensor
-    sizes: Tensor
 
 
 @dataclass(frozen=True)
@@ -120,7 +104,7 @@ def pool_of(
     corners: Corners = PARITY,
     expected: Tensor | None = None,
 ) -> Pool:
-    """All candidates, the first of each set that selects the same rows.
+    """All candidates of a grid, the first of each set that selects the same rows; the model's own cut comes first.
 
     Parameters
     ----------
@@ -138,24 +122,101 @@ def pool_of(
     sizes = cell_totals(labels, groups, n_groups)
     counted = labels if expected is None else expected
     every = Ranking.of(margins, counted)
-    common = _common_cuts(every, rates)
+    own = tuple(Ranking.of(margins[groups == group], counted[groups == group]) for group in range(n_groups))
+    common, triangle = _common_cuts(every, rates), _triangle(steps)
     shared = _Shared.of(every, common, corners)
-    triangle = _triangle(steps)
-    counts, cuts, hits, totals = [], [], [], []
-    for group in range(n_groups):
-        own = Ranking.of(margins[groups == group], counted[groups == group])
-        k = _counts(own, shared, triangle)
-        counts.append(k.flatten())
+    counts = [_counts(ranking, shared, triangle) for ranking in own]
+    ranks = every.above(common)[:, None].expand(-1, len(triangle))
+    return Pool.of(
+        Source(every, own, corners, sizes), counts, common[:, None], ranks, triangle.expand(len(common), -1, -1)
+    )
+
+
+@dataclass(frozen=True)
+class Source:
+    """What pools of the same rows share: rankings of all rows and of each group's, corners, and rows [g, 2]."""
+
+    every: Ranking
+    own: tuple[Ranking, ...]
+    corners: Corners
+    sizes: Tensor
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Candidates.
+
+    Attributes
+    ----------
+    source : Source
+    cuts : [K, g] float64
+        Margins of each group's threshold.
+    tables : [K, g, 2, 2] float64
+        Rows per (group, label, prediction); sums of expected labels where these stand for labels.
+    ranks : [K] int64
+        Rows that the common threshold of a candidate selects.
+    mix : [K, 3] float64
+        Weights of its corners.
+    """
+
+    source: Source
+    cuts: Tensor
+    tables: Tensor
+    ranks: Tensor
+    mix: Tensor
+
+    @classmethod
+    def of(cls, source: Source, counts: list[Tensor], common: Tensor, ranks: Tensor, mix: Tensor) -> Pool:
+        """From the rows of each group that are selected, g times [R, C], where column 0 is the common threshold [R, 1].
+
+        ``ranks`` is [R, C], ``mix`` [R, C, 3].
+        """
         # where as many rows are selected as by the common threshold, it is the common threshold
-        cuts.append(torch.where(k == k[:, :1], common[:, None], own.cut(k)).flatten())
-        hits.append(own.hits[k].flatten())
-        totals.append(torch.stack((own.misses[-1], own.hits[-1])).to(torch.float64))
-    chosen = torch.stack(counts, -1)
-    first = _first_of_equals(chosen)
-    true = torch.stack(hits, -1)[first].to(torch.float64)
-    positive = torch.stack((chosen[first] - true, true), -1)
-    tables = torch.stack((torch.stack(totals) - positive, positive), -1)
-    return Pool(torch.stack(cuts, -1)[first], tables, sizes)
+        cuts = [
+            torch.where(k == k[:, :1], common, own.cut(k)).flatten() for k, own in zip(counts, source.own, strict=True)
+        ]
+        hits = [own.hits[k].flatten().to(torch.float64) for k, own in zip(counts, source.own, strict=True)]
+        totals = [torch.stack((own.misses[-1], own.hits[-1])).to(torch.float64) for own in source.own]
+        chosen = torch.stack([k.flatten() for k in counts], -1)
+        first = _first_of_equals(chosen)
+        true = torch.stack(hits, -1)[first]
+        positive = torch.stack((chosen[first] - true, true), -1)
+        tables = torch.stack((torch.stack(totals) - positive, positive), -1)
+        return cls(source, torch.stack(cuts, -1)[first], tables, ranks.flatten()[first], mix.flatten(0, 1)[first])
+
+    def near(self, chosen: Tensor, rank: float, share: float) -> Pool:
+        """Candidates around some of the pool: common thresholds and weights of corners a little off theirs.
+
+        Parameters
+        ----------
+        chosen : [L] int64
+        rank : float
+            Farthest that the common threshold moves, in rows.
+        share : float
+            Farthest that a weight moves.
+        """
+        source = self.source
+        steps = torch.linspace(-1, 1, NEIGHBOURS, dtype=torch.float64)
+        ranks = (self.ranks[chosen, None] + rank * steps).round().to(torch.int64).flatten()
+        common = source.every.cut(source.every.nearest(ranks.clamp(0, len(source.every.margins))))
+        shared = _Shared.of(source.every, common, source.corners)
+        moved = self.mix[chosen, None] + share * _off(steps)  # [L, C, 3]
+        mix = moved.clamp(min=0) / moved.clamp(min=0).sum(-1, keepdim=True)
+        mix = torch.cat((_triangle(1)[:1].expand(len(mix), 1, 3), mix), 1).repeat_interleave(NEIGHBOURS, 0)
+        counts = [_mixed_counts(own, shared, mix) for own in source.own]
+        return Pool.of(source, counts, common[:, None], source.every.above(common)[:, None].expand(mix.shape[:2]), mix)
+
+
+def merged(pools: list[Pool]) -> Pool:
+    """One pool of several of the same rows."""
+    parts = [(pool.cuts, pool.tables, pool.ranks, pool.mix) for pool in pools]
+    return Pool(pools[0].source, *(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _off(steps: Tensor) -> Tensor:
+    """[C, 3] changes of the weights that sum to 0."""
+    pairs = torch.cartesian_prod(steps, steps)
+    return torch.cat((-pairs.sum(1, keepdim=True), pairs), 1)
 
 
 @dataclass(frozen=True)
@@ -190,10 +251,20 @@ def _common_cuts(every: Ranking, rates: int) -> Tensor:
 
 def _counts(own: Ranking, shared: _Shared, triangle: Tensor) -> Tensor:
     """[R + 1, C] rows of one group that each member of the pool selects; column 0 is the common threshold."""
+    corners = _corner_counts(own, shared)
+    return own.nearest((corners @ triangle.T).round().to(torch.int64))
+
+
+def _corner_counts(own: Ranking, shared: _Shared) -> Tensor:
+    """[R, 3] float64 rows of one group that are selected in each corner."""
     plain = own.above(shared.common)
     alike = [_alike(own, rate, value, plain) for rate, value in zip(shared.corners, shared.rates, strict=True)]
-    corners = torch.stack((plain.to(torch.float64), *alike), -1)
-    return own.nearest((corners @ triangle.T).round().to(torch.int64))
+    return torch.stack((plain.to(torch.float64), *alike), -1)
+
+
+def _mixed_counts(own: Ranking, shared: _Shared, mix: Tensor) -> Tensor:
+    """[R, C] the same for weights [R, C, 3] of each common threshold."""
+    return own.nearest(torch.einsum("rk,rck->rc", _corner_counts(own, shared), mix).round().to(torch.int64))
 
 
 def _alike(own: Ranking, rate: Rate, value: Tensor, plain: Tensor) -> Tensor:

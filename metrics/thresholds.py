@@ -26,7 +26,7 @@ from metrics.counts.group_rates import GroupRates, rates_of_counts
 from metrics.group_auc import GroupAUC
 from metrics.points import DEGENERATE_SHARE
 from metrics.registry import COUNTS, spec
-from metrics.threshold_pool import Corners, Pool, corners_for, pool_of
+from metrics.threshold_pool import Corners, Pool, corners_for, merged, pool_of
 
 RATES = 36
 """Common thresholds of the pool, at evenly spaced selection rates (beside the model's own, 0.5)."""
@@ -36,6 +36,9 @@ STEPS = 4
 
 FINE_RATES, FINE_STEPS = 200, 8
 """The same for expected labels, whose counts are smooth enough to tell neighbours apart."""
+
+REFINED = (1.0, 0.25)
+"""With expected labels, distances at which neighbours of the best are tried, in steps of the pool's grid."""
 
 GAP = "fair_res@1"
 
@@ -157,12 +160,15 @@ class ThresholdChoice:
     Attributes
     ----------
     pool : Pool
+    fineness : (float, float)
+        Rows between two common thresholds, and the step of the weights of corners.
     margins : [n] float64
     labels, groups : [n] int64
     expected : [n] float64 or None
     """
 
     pool: Pool
+    fineness: tuple[float, float]
     margins: Tensor
     labels: Tensor
     groups: Tensor
@@ -186,52 +192,102 @@ class ThresholdChoice:
             return None
         margins = margins_of(probability)
         pool = pool_of(margins, labels, groups, n_groups, rates=rates, steps=steps, corners=corners, expected=expected)
-        return cls(pool, margins, labels, groups, expected)
+        return cls(pool, (len(margins) / rates, 1 / steps), margins, labels, groups, expected)
 
-    def best(self, limits: Sequence[float], gap: str = GAP) -> list[Thresholds | None]:
-        """The thresholds of :func:`fit_thresholds` for each limit."""
-        gaps = torch.where(self._told_apart, COUNTS[gap].statistic.value(self._rates), torch.nan)
+    def best(self, limits: Sequence[float], gap: str = GAP, *, refine: bool = True) -> list[Thresholds | None]:
+        """The thresholds of :func:`fit_thresholds` for each limit; ``refine`` false: those of the pool as it is."""
+        found = self._best(self._scored, limits, gap)
+        if refine and self.expected is not None:
+            for closer in REFINED:
+                found = self._refined(found, limits, gap, closer)
+        return [None if one is None else one.thresholds for one in found]
+
+    def _best(self, scored: _Scored, limits: Sequence[float], gap: str) -> list[_Found | None]:
+        """The best of a pool for each limit."""
+        gaps = torch.where(scored.told_apart, scored.value(gap), torch.nan)
         within = torch.zeros(len(gaps), dtype=torch.bool)
         for limit in limits:
             within |= keeps(gaps, limit, gap)
         reach = torch.nonzero(within).flatten()
         if not len(reach):
             return [None] * len(limits)
-        accuracy, f1 = (COUNTS[id].statistic.value(self._rates)[reach] for id in ("acc@1", "f1@1"))
-        worth = utility(accuracy, f1, self._area(reach))
-        return [_best(self.pool.cuts[reach], worth, gaps[reach], limit, gap) for limit in limits]
+        accuracy, f1 = (scored.value(id)[reach] for id in ("acc@1", "f1@1"))
+        worth = utility(accuracy, f1, self._area(scored.pool.cuts, reach))
+        return [_first_best(scored.pool, reach, worth, gaps[reach], keeps(gaps[reach], limit, gap)) for limit in limits]
+
+    def _refined(
+        self, found: list[_Found | None], limits: Sequence[float], gap: str, closer: float
+    ) -> list[_Found | None]:
+        """The same or better, from neighbours of what was found; ``closer`` is their distance in steps of the grid."""
+        known = [one for one in found if one is not None]
+        if not known:
+            return found
+        near = [one.pool.near(torch.tensor([one.place]), *(closer * step for step in self.fineness)) for one in known]
+        again = self._best(_Scored(merged(near)), limits, gap)
+        pairs = zip(found, again, strict=True)
+        return [old if new is None or (old is not None and old.worth >= new.worth) else new for old, new in pairs]
+
+    @cached_property
+    def _scored(self) -> _Scored:
+        return _Scored(self.pool)
+
+    def _area(self, cuts: Tensor, reach: Tensor) -> Tensor:
+        """[K'] AUC of some candidates of [K, g] cuts."""
+        if self.expected is None and len(cuts) <= ROW_BY_ROW:
+            # single precision may tie rows that are almost equal: good enough to choose by, and twice as fast
+            moved = self.margins.to(torch.float32) - cuts[reach].to(torch.float32)[:, self.groups]
+            return auc(moved.sigmoid_(), self.labels)
+        return self._pairs.of_cuts(cuts[reach]) if self._pairs else torch.full((len(reach),), torch.nan)
+
+    @cached_property
+    def _pairs(self) -> GroupAUC | None:
+        """What AUC is looked up in; None where the labels are all of one class."""
+        if int(self.labels.sum()) in (0, self.labels.numel()):
+            return None
+        positive = self.labels if self.expected is None else self.expected
+        return GroupAUC.of(self.margins, positive, self.groups, self.pool.cuts.shape[1])
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The metrics of counts of a pool."""
+
+    pool: Pool
 
     @cached_property
     def _rates(self) -> GroupRates:
         tables = self.pool.tables
-        return rates_of_counts(tables, self.pool.sizes.expand(*tables.shape[:-1]))
+        return rates_of_counts(tables, self.pool.source.sizes.expand(*tables.shape[:-1]))
+
+    def value(self, id: str) -> Tensor:
+        """[K] a metric."""
+        return COUNTS[id].statistic.value(self._rates)
 
     @cached_property
-    def _told_apart(self) -> Tensor:
-        share = self.pool.tables[..., 1].sum((-2, -1)) / self.labels.numel()
+    def told_apart(self) -> Tensor:
+        """[K] bool: not nearly constant."""
+        selected = self.pool.tables[..., 1].sum((-2, -1))
+        share = selected / self.pool.source.sizes.sum()
         return torch.minimum(share, 1 - share) >= DEGENERATE_SHARE
 
-    def _area(self, reach: Tensor) -> Tensor:
-        """[K'] AUC of some candidates."""
-        if self.expected is None and len(self.pool.cuts) <= ROW_BY_ROW:
-            # single precision may tie rows that are almost equal: good enough to choose by, and twice as fast
-            moved = self.margins.to(torch.float32) - self.pool.cuts[reach].to(torch.float32)[:, self.groups]
-            return auc(moved.sigmoid_(), self.labels)
-        return self._looked_up[reach]
 
-    @cached_property
-    def _looked_up(self) -> Tensor:
-        """[K] AUC of all candidates; nan where the labels are all of one class."""
-        one_class = int(self.labels.sum()) in (0, self.labels.numel())
-        positive = self.labels if self.expected is None else self.expected
-        pairs = GroupAUC.of(self.margins, positive, self.groups, self.pool.cuts.shape[1])
-        found = pairs.of_cuts(self.pool.cuts)
-        return torch.full_like(found, torch.nan) if one_class else found
+@dataclass(frozen=True)
+class _Found:
+    """A candidate of a pool."""
+
+    pool: Pool
+    place: int
+    worth: float
+    disparity: float
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.pool.cuts[self.place], self.disparity, self.worth)
 
 
-def _best(cuts: Tensor, worth: Tensor, gaps: Tensor, limit: float, gap: str) -> Thresholds | None:
-    allowed = torch.where(keeps(gaps, limit, gap) & ~torch.isnan(worth), worth, -torch.inf)
+def _first_best(pool: Pool, reach: Tensor, worth: Tensor, gaps: Tensor, kept: Tensor) -> _Found | None:
+    allowed = torch.where(kept & ~torch.isnan(worth), worth, -torch.inf)
     best = int(allowed.argmax())
     if math.isinf(float(allowed[best])):
         return None
-    return Thresholds(cuts[best], float(gaps[best]), float(allowed[best]))
+    return _Found(pool, int(reach[best]), float(allowed[best]), float(gaps[best]))

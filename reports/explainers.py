@@ -16,6 +16,7 @@ WORDS = {
     "integrated_gradients": ("IG", "integrated gradients"),
     "shapley_sampling": ("Sh", "sampled Shapley values"),
     "tree_shap": ("TS", "exact Shapley values of trees (TreeSHAP)"),
+    "chained": ("Ch", "members' own attributions, passed on with ∂margin/∂member"),
     "occlusion": ("Oc", "occlusion"),
 }
 """Explainer → its code in tables, and its words."""

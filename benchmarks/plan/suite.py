@@ -98,7 +98,7 @@ class Suite(BaseModel):
     version: int = 1
     description: str = ""
     tasks: tuple[str, ...] = ()
-    protocol: Literal["robust", "nifty"] = "robust"
+    protocol: Literal["robust", "large_test", "nifty"] = "robust"
     splits: int = Field(default=5, ge=1)
     seeds: int = Field(default=1, ge=1, description="repetitions of training per split")
     seed: int = Field(default=0, ge=0, description="the one seed that every other is derived from")
@@ -109,6 +109,9 @@ class Suite(BaseModel):
     folds: int = Field(default=5, ge=2, description="folds of the out-of-fold outputs that gates learn from")
     families: tuple[Family, ...] = Field(
         default=("mlp", "ple_mlp", "gbdt", "linear"), min_length=1, description="families of the mixtures' experts"
+    )
+    fair_trials: int | None = Field(
+        default=None, ge=1, description="tuning trials of fair roles of other families than mlp; default: as all"
     )
     bag_folds: int = Field(
         default=5, ge=2, description="folds of training and validation rows on which chosen configurations are refitted"
@@ -152,8 +155,10 @@ class Suite(BaseModel):
             raise ValueError("tasks: name at least one")
         if not self.methods and self.llm is None:
             raise ValueError("methods: name at least one")
-        if self.llm is not None and self.protocol != "robust":
-            raise ValueError("llm: text experts run under the protocol robust only; add --no-text, or drop [llm]")
+        if self.llm is not None and self.protocol == "nifty":
+            raise ValueError(
+                "llm: text experts do not run under the protocol nifty; choose another, add --no-text, or drop [llm]"
+            )
         return self
 
     @property

@@ -25,6 +25,7 @@ from foundation.files import write_json
 from llm_experts.bases.nano import nano_hash
 from reports.methods import MethodRow, write_methods
 from reports.table import FURTHER, write_results
+from tasks.registry import resolve
 
 
 @dataclass
@@ -108,6 +109,7 @@ def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str
         "bias_sets": bias_sets(),
         "asked": asked_cells(jobs),
         "llm_base": _base_hash(suite),
+        "sources": {job.title: resolve(job.task).card.origin for job in jobs},
         "left": _rows_that_left(jobs, summary.output),
         "unavailable": summary.unavailable,
         "failures": summary.failures,

@@ -19,9 +19,10 @@ from benchmarks.methods.process_state import kept_state
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
 from benchmarks.run.failure import Failure
-from benchmarks.run.levels import level_rows, trial_rows
+from benchmarks.run.levels import OutOfFold, Variant, allowed_gaps, level_rows, trial_rows
 from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
 from benchmarks.run.stages.maker import Maker
+from benchmarks.run.time_limit import time_limit
 from experts.evidence import collect_evidence, explained_positions
 from experts.expert import Expert
 from experts.networks.mlp import MLPExpert
@@ -90,7 +91,7 @@ def write_cells(
             for part in parts:
                 cell.add_scores(part, scores[part][method])
             found = {part: evidence[part][method] for part in parts}
-            _add_extras(cell, task, maker, repeat, method, expert, found)
+            _add_extras(cell, job, task, maker, method, expert, found)
             cell.params, cell.stages = maker.params(method), maker.curves(method)
             cell.cost = _cost(job, maker, method, expert, found["test"])
             with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
@@ -103,16 +104,21 @@ def write_cells(
 
 
 def _add_extras(
-    cell: Cell, task: Task, maker: Maker, repeat: int, method: str, expert: Expert, evidence: dict[str, Evidence]
+    cell: Cell, job: Job, task: Task, maker: Maker, method: str, expert: Expert, evidence: dict[str, Evidence]
 ) -> None:
     """What there is to say beside the scores; each part may fail alone."""
-    if isinstance(expert, Routed):
-        with cell.extra("routing"):
-            _add_routing(cell, task, expert)
-    if repeat == 0:
+    routed = None
+    with cell.extra("routing"):
+        routed = maker.routed(method, expert)
+        if routed is not None:
+            _add_routing(cell, task, routed)
+    if cell.head["seed"] == 0:
+        bag = None
+        with cell.extra("out of fold"), time_limit(job.method_seconds, f"Refitting {method}"):
+            bag = maker.out_of_fold(method, expert)
         with cell.extra("levels"):
             chosen = {part: found.probability for part, found in evidence.items()}
-            _add_levels(cell, task, maker, method, chosen, searched=not isinstance(expert, Routed))
+            _add_levels(cell, task, maker, method, chosen, bag, searched=routed is None)
 
 
 def _prepare(maker: Maker, experts: dict[str, Expert], parts: Iterable[Tensor]) -> list[Row]:
@@ -125,11 +131,23 @@ def _prepare(maker: Maker, experts: dict[str, Expert], parts: Iterable[Tensor]) 
 
 
 def _add_levels(
-    cell: Cell, task: Task, maker: Maker, method: str, chosen: dict[str, Tensor], *, searched: bool
+    cell: Cell,
+    task: Task,
+    maker: Maker,
+    method: str,
+    chosen: dict[str, Tensor],
+    bag: OutOfFold | None,
+    *,
+    searched: bool,
 ) -> None:
     """What the method reaches at each fairness level and, where it was searched for, each trained configuration."""
     trained = maker.trained(method)
-    cell.add_table("levels", level_rows(chosen["validation"], chosen["test"], trained, task, maker.unmitigated))
+    ways: list[Variant] = []
+    with cell.extra("ways of its own to keep levels"):
+        ways = maker.ways(method, allowed_gaps(maker.unmitigated))
+    known = chosen["validation"], chosen["test"], trained, task, maker.unmitigated
+    rows = level_rows(*known, bag=bag, further=ways)
+    cell.add_table("levels", rows)
     if trained is not None and searched:
         cell.add_table("trials", trial_rows(trained, task))
 

@@ -5,6 +5,7 @@ up. Nothing is trained here.
 """
 
 from benchmarks.run.levels.allowed import Allowed, allowed_gaps
+from benchmarks.run.levels.choice import Choice, Variant
 from benchmarks.run.levels.out_of_fold import OutOfFold
 from benchmarks.run.levels.part import GAP, REPORTED, UTILITY
 from benchmarks.run.levels.rows import level_rows
@@ -16,8 +17,10 @@ __all__ = [
     "REPORTED",
     "UTILITY",
     "Allowed",
+    "Choice",
     "OutOfFold",
     "Trained",
+    "Variant",
     "allowed_gaps",
     "level_rows",
     "trial_rows",

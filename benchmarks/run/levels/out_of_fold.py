@@ -12,17 +12,16 @@ from torch import Tensor
 from benchmarks.run.levels.allowed import Allowed
 from benchmarks.run.levels.choice import Choice, Variant
 from benchmarks.run.levels.part import GAP, REPORTED, UTILITY, Part
+from experts.bagging import Bag, bag_rows
 from metrics.expected_labels import expected_labels
-from metrics.thresholds import fit_thresholds
+from metrics.thresholds import FINE_RATES, FINE_STEPS, fit_thresholds
+from tasks.task import TaskView
 
 MARGINS = {"oof": 1.0, "oof80": 0.8, "oof60": 0.6}
 """Variant → κ: on the rows that choose, the gap may be κ times what is allowed."""
 
 FEW = (UTILITY, "dp@1", GAP)
 """Metrics of variants with a margin κ < 1."""
-
-RATES, STEPS = 200, 8
-"""Of the pool of thresholds: finer than where labels themselves are counted."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,11 @@ class OutOfFold:
     margins: Tensor
     test: Tensor
 
+    @classmethod
+    def of(cls, view: TaskView, bag: Bag) -> OutOfFold:
+        """What a bag says of the rows that it was made of, and of test rows."""
+        return cls(bag_rows(view), bag.oof, bag.expert.logits(view, view.split.test).detach())
+
 
 def out_of_fold(bag: OutOfFold, part: Part, test: Part, allowed: Sequence[Allowed]) -> list[Variant]:
     """One variant per κ; a margin does nothing where nothing is bounded, so that level is left out for κ < 1.
@@ -62,7 +66,7 @@ def out_of_fold(bag: OutOfFold, part: Part, test: Part, allowed: Sequence[Allowe
         asked = [(n, d) for n, kappa in MARGINS.items() for d in allowed if d.gap == gap and _bounds(d, kappa)]
         fitted = fit_thresholds(
             chosen.seen, part.labels, part.groups, part.n_groups, [MARGINS[n] * d.limit for n, d in asked],
-            gap=gap, expected=expected, rates=RATES, steps=STEPS,
+            gap=gap, expected=expected, rates=FINE_RATES, steps=FINE_STEPS,
         )  # fmt: skip
         for (name, demand), cuts in zip(asked, fitted, strict=True):
             found[name][demand] = None
