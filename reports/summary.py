@@ -72,7 +72,7 @@ class Report:
     def by_task(self, method: str, reference: str, metric: str) -> list[float]:
         """Mean differences on single tasks, where there are any."""
         found = counted({s.name: s.contrasts for s in self.scenarios}, (method, reference, metric))
-        return [c.interval.mean for c in found if c.interval.n > 0]
+        return [c.interval.mean for c in found.values() if c.interval.n > 0]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -159,7 +159,8 @@ def _with_published(rows: dict[str, MethodRow], found: Published | None) -> dict
 
 def _pooled(scenarios: Sequence[Scenario], blocks: Sequence[Block]) -> dict[tuple[str, str, str], Pooled]:
     by_task = {s.name: s.contrasts for s in scenarios}
-    return {(*pair, metric): d for metric in HEADLINE for pair, d in pool(metric, by_task, blocks).items()}
+    sources = {s.name: s.source for s in scenarios}
+    return {(*pair, metric): d for metric in HEADLINE for pair, d in pool(metric, by_task, blocks, sources).items()}
 
 
 def _levels_of(tables: Tables, scenarios: Sequence[Scenario]) -> dict[str, pd.DataFrame]:

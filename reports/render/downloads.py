@@ -11,7 +11,7 @@ from pathlib import Path
 from foundation.files import write_text
 from reports.explainers import WITH_REASONS, differ, mixed_words
 from reports.format import estimate_text, half_text, signed
-from reports.levels.contenders import THRESHOLDS
+from reports.levels.contenders import PLAIN
 from reports.names import DISPARITY, HEADLINE, OUTCOME, PROCEDURAL, UTILITY, metric_symbol
 from reports.render.latex import latex_table
 from reports.render.ranking_words import unranked_words
@@ -163,7 +163,7 @@ def _winner(row: WinnerRow) -> tuple[Value, ...]:
     name, variant = ("", "") if row.winner is None else row.winner.id
     numbers = [(math.nan,) * 3 if v is None else (v.mean, v.low, v.high) for v in (row.utility, row.gap)]
     kept = (row.kept, row.splits) if row.splits else ("", "")
-    tied = " ".join("+".join(c.id) if c.variant == THRESHOLDS else c.method.id for c in row.tied)
+    tied = " ".join(c.method.id if c.variant == PLAIN else "+".join(c.id) for c in row.tied)
     return (row.scenario.name, row.level, name, variant, *numbers[0], *numbers[1], *kept, tied, row.others)
 
 

@@ -8,7 +8,7 @@ from reports.levels.contenders import Contender
 from reports.levels.levels import Levels
 from reports.stats.contrasts import Pooled
 
-WORDS = {"half": "≤ ½ unmitigated", "quarter": "≤ ¼ unmitigated"}
+WORDS = {"any": "any", "half": "≤ ½ unmitigated", "quarter": "≤ ¼ unmitigated"}
 
 
 def level_words(level: str) -> str:

@@ -64,7 +64,10 @@ def winner_rows(report: Report) -> tuple[WinnerRow, ...]:
 def _of_task(report: Report, scenario: Scenario) -> Iterator[WinnerRow]:
     best = () if report.levels is None else report.levels.best.get(scenario.name, ())
     yield from (_searched(scenario, b) for b in best)
-    yield from (_chosen(scenario, w) for w in scenario.winners if w.level is None or not best)
+    searched = {b.level for b in best}
+    yield from (
+        _chosen(scenario, w) for w in scenario.winners if not best or (w.level is None and "any" not in searched)
+    )
 
 
 def _searched(scenario: Scenario, best: Best) -> WinnerRow:
