@@ -15,7 +15,9 @@ from reports.methods import MethodRow
 WORDS = {
     "integrated_gradients": ("IG", "integrated gradients"),
     "shapley_sampling": ("Sh", "sampled Shapley values"),
+    "tree_shap": ("TS", "exact Shapley values of trees (TreeSHAP)"),
     "occlusion": ("Oc", "occlusion"),
+    "chained": ("Ch", "the reasons of a mixture's members, chained through the mixture"),
 }
 """Explainer → its code in tables, and its words."""
 

@@ -39,6 +39,8 @@ class MethodRow:
         How its reasons are found: shown beside every procedural score.
     sensitive_at_prediction : bool
         Whether it must know the group of a row in order to decide about it.
+    scores_decisions : bool
+        Whether its scores only encode decisions, such as votes: their AUC, a third of utility, is not comparable.
     secondary : bool
         Whether it is there to explain others, so that long tables fold it.
     landmark : bool
@@ -51,7 +53,9 @@ class MethodRow:
         (block of :data:`reports.blocks.BLOCKS`, other method): differences that are told, this one minus the other.
     levels : tuple of (str, str)
         (side, variant): where it stands in the comparison at fairness levels; the side is "mixture", "rival" or
-        "reference", the variant "plain" or "thresholds".
+        "reference", the variant one of the table ``levels``.
+    ablation : tuple of (int, str, str)
+        (order, variant, label): steps of the ablation table that the method stands for.
     """
 
     id: str
@@ -63,6 +67,7 @@ class MethodRow:
     colour: str = "ink"
     explainer: str = ""
     sensitive_at_prediction: bool = False
+    scores_decisions: bool = False
     secondary: bool = False
     landmark: bool = False
     untrained: bool = False
@@ -70,6 +75,7 @@ class MethodRow:
     reference: str = ""
     compared: tuple[tuple[str, str], ...] = ()
     levels: tuple[tuple[str, str], ...] = ()
+    ablation: tuple[tuple[int, str, str], ...] = ()
 
 
 def write_methods(rows: Iterable[MethodRow], folder: Path) -> None:
@@ -87,5 +93,7 @@ def read_methods(folder: Path) -> dict[str, MethodRow]:
 
 def _row(facts: dict[str, Any]) -> MethodRow:
     known = {field.name for field in fields(MethodRow)}
-    pairs: dict[str, Any] = {key: tuple(map(tuple, facts[key])) for key in ("compared", "levels") if key in facts}
+    pairs: dict[str, Any] = {
+        key: tuple(map(tuple, facts[key])) for key in ("compared", "levels", "ablation") if key in facts
+    }
     return MethodRow(**{key: value for key, value in facts.items() if key in known} | pairs)

@@ -56,7 +56,7 @@ class Contender:
     def suffix(self) -> str:
         """What follows the method's name; empty for its own models."""
         mark = "" if self.variant == PLAIN or self.method.label.endswith(KNOWS_GROUP) else KNOWS_GROUP
-        return SUFFIXES[self.variant] + mark
+        return SUFFIXES[self.variant].strip() + mark
 
     @property
     def code(self) -> str:

@@ -8,7 +8,7 @@ is bounded is an argument.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -30,10 +30,6 @@ class Levels:
     ----------
     contenders : tuple of Contender
         In the order of the suite, variants in theirs.
-    gap : str
-        The metric that is bounded.
-    values : dict
-        Level → test utilities of all contenders.
     reached : dict
         Task → level → (method, variant) → Reached.
     best : dict
@@ -46,17 +42,21 @@ class Levels:
         (mixture, rival, level) → Pooled.
     gained : dict
         (method, level) → Pooled, thresholds − plain.
+    gap : str
+        The metric that is bounded.
+    values : dict
+        Level → test utilities of all contenders.
     """
 
     contenders: tuple[Contender, ...]
-    gap: str
-    values: dict[str, Utilities]
     reached: ByTask
     best: dict[str, tuple[Best, ...]]
     reference: Contender | None
     places: dict[tuple[str, Id], Place]
     standing: dict[tuple[Id, Id, str], Pooled]
     gained: dict[tuple[str, str], Pooled]
+    gap: str = DISPARITY
+    values: dict[str, Utilities] = field(default_factory=dict)
 
     @property
     def levels(self) -> tuple[str, ...]:

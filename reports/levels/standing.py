@@ -47,14 +47,19 @@ class Utilities:
     cube : [contenders, T, J] float
         nan where there is none.
     tasks : sequence of str
-    sources : [T] int
-        Number of each task's source.
+    origin : [T] str
+        Each task's source.
     """
 
     ids: Sequence[Id]
     cube: Floats
     tasks: Sequence[str]
-    sources: Sequence[int]
+    origin: Sequence[str]
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """[T] number of each task's source."""
+        return numbered(self.origin)
 
     def difference(self, first: Id, second: Id) -> Floats:
         """[T, J] of two contenders."""
@@ -73,7 +78,7 @@ def utilities(reached: ByTask, level: str, contenders: Sequence[Contender], sour
             if contender.id in found:
                 values = found[contender.id].test
                 cube[row, column, : len(values)] = values
-    return Utilities([c.id for c in contenders], cube, tasks, numbered([sources.get(task, task) for task in tasks]))
+    return Utilities([c.id for c in contenders], cube, tasks, [sources.get(task, task) for task in tasks])
 
 
 def places_of(

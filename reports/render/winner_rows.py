@@ -75,8 +75,9 @@ def _searched(scenario: Scenario, best: Best) -> WinnerRow:
     if best.winner is None or best.reached is None:
         return WinnerRow(scenario, best.level, words, None, unknown=best.unknown)
     reached = best.reached
+    kept, splits = (0, 0) if best.level == "any" else (reached.kept, reached.splits)
     return WinnerRow(
-        scenario, best.level, words, best.winner, reached.interval, reached.gap_interval, reached.kept, reached.splits,
+        scenario, best.level, words, best.winner, reached.interval, reached.gap_interval, kept, splits,
         best.tied, best.eligible - 1,
     )  # fmt: skip
 

@@ -33,7 +33,8 @@ def cluster_scores(deviations: Floats, has: Floats, member: Floats) -> Floats:
     left = 1 - sizes / np.maximum(tasks, 1)
     alone = left <= 0  # all tasks are of this source: nothing to compare it with
     scores: Floats = np.where(alone, 0.0, deviations @ member) / np.sqrt(np.where(alone, 1.0, left))
-    return scores / np.maximum(tasks, 1)
+    mean: Floats = scores / np.maximum(tasks, 1)
+    return mean
 
 
 def cluster_freedom(has: Floats, member: Floats) -> Floats:

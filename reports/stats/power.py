@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from scipy import optimize, special
+from scipy import special
 
 from reports.stats.statistics import CONFIDENCE, Interval
 
@@ -27,7 +27,11 @@ def detectable(freedom: float) -> float:
     if not freedom > 0:
         return math.nan
     critical = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
-    return float(optimize.brentq(lambda shift: power(shift, freedom, critical) - POWER, 0.1, 1.5 * critical + 1.5))
+    low, high = 0.1, 1.5 * critical + 1.5
+    while high - low > 1e-10 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(middle, freedom, critical) < POWER else (low, middle)
+    return high
 
 
 def power(shift: float, freedom: float, critical: float | None = None) -> float:
