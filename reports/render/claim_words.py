@@ -22,10 +22,10 @@ def gap_words(gap: str, level: str) -> str:
 
 
 def kept_words(share: Share | None) -> str:
-    """``49 % of 82 %``: the share kept on test rows, of what a rule without any gap would keep; a dash at any gap."""
+    """``49 % (ceiling 82 %)``: the share kept on test rows, and by a rule without any gap; a dash at any gap."""
     if share is None or not share.cells:
         return "–"
-    most = "" if math.isnan(share.ceiling) else f" of {share.ceiling:.0%}"
+    most = "" if math.isnan(share.ceiling) else f" (ceiling {share.ceiling:.0%})"
     return f"{share.share:.0%}{most}".replace("%", " %")
 
 
@@ -61,7 +61,7 @@ def undecided(report: Report) -> str:
         return ""
     sources = len({s.source for s in report.scenarios})
     tasks = len(report.scenarios)
-    size = f"{min(known):.1f}" if len(known) == 1 else f"{min(known):.1f} to {max(known):.1f}"
+    size = " to ".join(dict.fromkeys((f"{min(known):.1f}", f"{max(known):.1f}")))
     return (
         f"What this run cannot decide: {len(known)} of {asked} comparisons in utility are not separable. With {tasks} "
         f"task{'s' if tasks > 1 else ''} from {sources} source{'s' if sources > 1 else ''} and "

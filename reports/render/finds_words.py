@@ -8,11 +8,12 @@ from reports.format import value_text
 from reports.stats.contrasts import Contrast, Pooled
 
 
-def finds_words(difference: Contrast | Pooled) -> str:
-    """``finds ≥ 0.012`` beside "not separable": what could have been found; else empty."""
+def finds_words(difference: Contrast | Pooled, points: bool = False) -> str:
+    """``finds ≥ 0.012`` beside "not separable": what could have been found; in ``points``: hundredths; else empty."""
     if difference.verdict != "not separable" or math.isnan(difference.smallest):
         return ""
-    return f"finds ≥ {value_text(difference.smallest)}"
+    size = f"{100 * difference.smallest:.2f}" if points else value_text(difference.smallest)
+    return f"finds ≥ {size}"
 
 
 FINDS = (

@@ -23,7 +23,7 @@ def claims_text(report: Report) -> str:
             "## What is claimed of the mixture",
             "Points of utility (hundredths), mixture minus rival at the same allowed gap; intervals and tests are "
             "clustered by source, Holm's correction runs over the rivals of a level. Kept: splits on which the level "
-            f"holds on test rows too, of the share that a rule without any gap could be seen to keep. {FINDS}",
+            f"holds on test rows too; ceiling: what a rule without any gap could be seen to keep there. {FINDS}",
             _claims([c for c in report.claims if c.kind == DELIVERED]),
         ]
     equal = [c for c in report.claims if c.kind == EQUAL]
@@ -61,7 +61,7 @@ def _points(d: Pooled | None) -> str:
     if d is None:
         return "–"
     low, high = points_text(d.interval.low), points_text(d.interval.high)
-    finds = f", {words}" if (words := finds_words(d)) else ""
+    finds = f", {words}" if (words := finds_words(d, points=True)) else ""
     return Markdown(f"{points_text(d.interval.mean)} [{low}, {high}] **{d.verdict}**{finds}")
 
 

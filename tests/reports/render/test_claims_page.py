@@ -93,7 +93,7 @@ def test_the_page_and_the_markdown_say_every_claim(claimed):
     for claim, record in zip(claimed.claims, records, strict=True):
         assert f'data-sort="{claim.pooled.interval.mean}"' in section
         assert float(record["points"]) == pytest.approx(100 * claim.pooled.interval.mean)
-        assert claim.own.label in section and claim.rival.label in text
+        assert claim.own.suffix in section and claim.rival.label in text
         assert float(record["kept"] or 0) <= 1 and (record["level"] != "any" or record["kept"] == "")
     assert "At equal transfer" in section and "At equal transfer" in text
     assert not re.search(r"\bnan\b", section + text, flags=re.IGNORECASE)
@@ -129,7 +129,7 @@ def test_scores_that_only_encode_decisions_are_marked(claimed):
 def test_ceilings_stand_beside_the_shares(claimed):
     share = claimed.transfer.by_level["0.02"]
     assert 0 < share.at_limit <= share.ceiling < 1 and "any" not in claimed.transfer.levels
-    assert f"of {share.ceiling:.0%}" in render_markdown(claimed)
+    assert f"ceiling {share.ceiling:.0%}" in render_markdown(claimed)
 
 
 def test_without_levels_there_are_no_claims(make_run, tmp_path):
