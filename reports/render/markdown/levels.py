@@ -80,7 +80,7 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
         ]
         parts.append(table(["method", *heads], rows))
     parts.append(
-        "Share of what kept the level on validation rows that keeps it on test rows too; ceiling: the share that a rule "
+        "Share of what kept the level on validation rows that keeps it on test rows too; ceiling: what a rule "
         "without any gap could be seen to keep on test parts of these sizes; last row: one exactly at the limit."
     )
     rows = [["all", *(_share(transfer.by_level[level]) for level in found.levels)]]
