@@ -6,33 +6,64 @@ import torch
 from torch import Tensor
 
 from experts.expert import Expert
+from foundation.seeding import torch_generator
 from metrics.evidence import Evidence
 from tasks.task import TaskView
+from tasks.thinning import thinned
 
 CHUNK_ROWS = 1 << 14
 
+EXPLAINED_ROWS = 1000
+"""Rows of a part that are explained, at most."""
 
-def collect_evidence(expert: Expert, view: TaskView, rows: Tensor) -> Evidence:
+
+def collect_evidence(expert: Expert, view: TaskView, rows: Tensor, explained: Tensor | None = None) -> Evidence:
     """All that the fixed metrics need to know of an expert on rows [r], in the order of ``rows``.
 
     Probabilities, signed attributions by source column, probabilities with each row's own most important column
     (largest absolute attribution, the first of equals) set to unknown, and probabilities with every row moved to each
     group, where the group can matter: the sensitive columns are features, or the expert is told the group (it says so
     by ``knows_group``).
+
+    Parameters
+    ----------
+    expert : Expert
+    view : TaskView
+    rows : [r] int64
+    explained : [e] int64, optional
+        Positions in ``rows`` that are explained (attributions, masked predictions), ascending; default: all. See
+        :func:`explained_positions`.
     """
-    chunks = torch.split(rows, CHUNK_ROWS)
+    few = rows if explained is None else rows[explained]
+    chunks = torch.split(few, CHUNK_ROWS)
     attributions = torch.cat([expert.attributions(view, part).detach() for part in chunks])
     keep = torch.ones_like(attributions, dtype=torch.bool)
     keep.scatter_(1, attributions.abs().argmax(1, keepdim=True), False)
     return Evidence(
         probability=_probability(expert, view, rows),
         attributions=attributions,
-        masked=_probability(expert, view, rows, keep),
+        masked=_probability(expert, view, few, keep),
         counterfactual=_counterfactual(expert, view, rows),
-        features=_blind_features(view, rows),
+        features=_blind_features(view, few),
         sensitive_columns=view.sensitive_columns,
         explainer=expert.explainer,
+        explained=explained,
     )
+
+
+def explained_positions(labels: Tensor, groups: Tensor, seed: int) -> Tensor | None:
+    """[e] positions of the rows that are explained, stratified by label × group; None: all of few rows.
+
+    Parameters
+    ----------
+    labels, groups : [r] int64
+        Of the rows that are scored.
+    seed : int
+        The same for every method, so that all are judged by the same reasons.
+    """
+    if len(labels) <= EXPLAINED_ROWS:
+        return None
+    return thinned(labels, groups, EXPLAINED_ROWS, torch_generator(seed, "explained rows"))
 
 
 def _blind_features(view: TaskView, rows: Tensor) -> Tensor:

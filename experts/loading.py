@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from experts.bagging.bag import RECORD, load_bagged
 from experts.expert import Expert
 from experts.families.registry import family_named, family_names
 from experts.networks.lane_expert import DESCRIPTION, ExpertError, read_facts
 
 
 def load_expert(folder: Path) -> Expert:
-    """Read an expert of any family.
+    """Read an expert of any family, bagged or not.
 
     Raises
     ------
     ExpertError
         If a file is missing, damaged, or of a family that is not known or cannot be read; the text names the file.
     """
+    if (folder / RECORD).exists():
+        return load_bagged(folder, load_expert)
     path = folder / DESCRIPTION
     facts, known = read_facts(path), family_names()
     name = facts.get("family") if isinstance(facts, dict) else None

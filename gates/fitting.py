@@ -28,6 +28,7 @@ def fit_gate(
     procedural: Callable[[ProjectedGate], float] | None = None,
     budget: GateBudget | None = None,
     hide_sensitive: bool = False,
+    families: Sequence[str] = (),
 ) -> GateFit:
     """Fit a gate and choose among configurations, checkpoints or weights on validation rows.
 
@@ -54,6 +55,8 @@ def fit_gate(
     budget : GateBudget, optional
     hide_sensitive : bool
         Hide the sensitive columns from the gate when they are features (a group-blind gate).
+    families : sequence of m str, optional
+        Family of each expert, for gates that weigh families; default: each is a family of its own.
 
     Raises
     ------
@@ -73,5 +76,6 @@ def fit_gate(
         configs=configs,
         budget=budget or GateBudget(),
         explained=explained_rows(validation, seed),
+        families=tuple(families),
     )
     return gate_definition(name).fit(problem)

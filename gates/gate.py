@@ -55,6 +55,15 @@ class ProjectedGate(Gate, Protocol):
 
 
 @runtime_checkable
+class ComposingGate(Gate, Protocol):
+    """A gate that says itself how the experts' margins become the mixture's; all others mix probabilities."""
+
+    def composed(self, weights: Tensor, logits: Tensor) -> Tensor:
+        """[...] margin of the mixture from its weights [..., m] and the experts' margins [..., m], differentiable."""
+        ...
+
+
+@runtime_checkable
 class TrainableGate(ProjectedGate, Protocol):
     """A gate with numbers that gradients may change, alone or together with the experts."""
 

@@ -14,10 +14,10 @@ from foundation.seeding import torch_generator
 from gates.candidates import Candidate, GateFit, Record, winner
 from gates.flat import FlatGate
 from gates.gate import TrainableGate
+from gates.grid import best_point
 from gates.objective import attribution_gap, chained_attributions, mixture_terms
 from gates.problem import ExpertOutputs, GateProblem
 from gates.selection import ValidationScore, ValidationScores
-from gates.simplex import best_point
 
 
 class LaneGate(TrainableGate, Protocol):

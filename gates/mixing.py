@@ -1,10 +1,12 @@
-"""How a mixture is composed: probabilities are mixed, p(x) = sum_k g_k(x) p_k(x), never logits."""
+"""How a mixture is composed: probabilities are mixed, p(x) = sum_k g_k(x) p_k(x), unless the gate says otherwise."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+
+from gates.gate import ComposingGate, Gate
 
 _MAX_LOG_RATIO = 80.0  # exp stays finite in float32
 
@@ -37,3 +39,8 @@ def mixture_margin(weights: Tensor, logits: Tensor) -> Tensor:
     """[...] logit of the mixed probability, logit(sum_k g_k sigmoid(z_k)); shapes as above."""
     positive, negative = mixture_log_probabilities(weights, logits)
     return positive - negative
+
+
+def gate_margin(gate: Gate, weights: Tensor, logits: Tensor) -> Tensor:
+    """[...] margin of the mixture of a gate with these weights: :func:`mixture_margin`, or as the gate composes it."""
+    return gate.composed(weights, logits) if isinstance(gate, ComposingGate) else mixture_margin(weights, logits)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gates.gate import GateState, ProjectedGate
-from gates.mixing import mixture_log_probabilities, mixture_margin
+from gates.mixing import gate_margin, mixture_log_probabilities
 from metrics.count_metrics.fair_res import METRIC as FAIR_RES
 from metrics.surrogates import jensen_shannon, surrogate
 
@@ -123,7 +123,7 @@ def chained_attributions(
     features = state.features.expand(*lanes, *state.features.shape).clone().requires_grad_()
     logits = state.logits.detach().expand(*lanes, *state.logits.shape).clone().requires_grad_()
     with torch.enable_grad():
-        margin = mixture_margin(gate.weights(GateState(features, logits)), logits)
+        margin = gate_margin(gate, gate.weights(GateState(features, logits)), logits)
         by_feature, by_logit = torch.autograd.grad(
             margin.sum(), (features, logits), create_graph=True, materialize_grads=True
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from foundation.seeding import torch_generator
 from gates.gate import GateState, ProjectedGate
-from gates.mixing import mixture_margin
+from gates.mixing import gate_margin, mixture_margin
 from gates.objective import attribution_gap, chained_attributions
 from gates.selection import ValidationScore, ValidationScores, validation_scores
 from gates.settings import DEFAULT_CONFIGS, GateBudget, GateConfig
@@ -94,6 +94,8 @@ class GateProblem:
         Of gates that are trained.
     explained : ExpertOutputs or None
         The validation rows on which reasons are compared; None when attributions are not known.
+    families : tuple of m str
+        Family of each expert; empty: each is a family of its own.
     """
 
     view: TaskView
@@ -106,6 +108,30 @@ class GateProblem:
     configs: Sequence[GateConfig] = DEFAULT_CONFIGS
     budget: GateBudget = field(default_factory=GateBudget)
     explained: ExpertOutputs | None = None
+    families: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.families and len(self.families) != self.experts:
+            raise ValueError(f"{len(self.families)} families were given for {self.experts} experts")
+
+    @property
+    def oof(self) -> ExpertOutputs:
+        """All rows with outputs of experts that have not been fitted on them: training rows, then validation rows."""
+        first, second = self.train, self.validation
+        state = GateState(
+            torch.cat([first.state.features, second.state.features]),
+            torch.cat([first.state.logits, second.state.logits]),
+        )
+        labels, groups = (torch.cat([getattr(p, n) for p in (first, second)]) for n in ("labels", "groups"))
+        return ExpertOutputs(state, labels, groups, None)
+
+    @property
+    def membership(self) -> Tensor:
+        """[f, m] float64: row f spreads a weight of 1 evenly over the experts of family f, in order of appearance."""
+        names = self.families or tuple(map(str, range(self.experts)))
+        order = tuple(dict.fromkeys(names))
+        member = torch.tensor([[name == family for name in names] for family in order], dtype=torch.float64)
+        return member / member.sum(1, keepdim=True)
 
     @property
     def experts(self) -> int:
@@ -128,22 +154,21 @@ class GateProblem:
 
     def score_gates(self, gates: ProjectedGate) -> ValidationScores:
         """Scores of C stacked gates, whose weights are [C, r, m]."""
-        with torch.no_grad():
-            weights = gates.weights(self.validation.state)
+        margins = self._margins(gates)
         if self.explained is None:
-            return self._scores(weights, None)
-        return self._scores(weights, self._gap(self._chained(gates, self.explained), self.explained))
+            return self._scores(margins, None)
+        return self._scores(margins, self._gap(self._chained(gates, self.explained), self.explained))
 
     def score_points(self, points: Tensor) -> ValidationScores:
         """Scores of c static mixtures [c, m]; their attributions chain through the logits alone."""
         weights = points[:, None, :].expand(-1, len(self.validation.labels), -1)
-        few = self.explained
+        margins, few = mixture_margin(weights, self.validation.state.logits), self.explained
         if few is None:
-            return self._scores(weights, None)
+            return self._scores(margins, None)
         assert few.attributions is not None
         slope = torch.sigmoid(few.state.logits) * torch.sigmoid(-few.state.logits)
         factors = points[:, None, :] * slope  # dM/dz_k up to a factor per row, which shares do not see
-        return self._scores(weights, self._gap(torch.einsum("crm,rmk->crk", factors, few.attributions), few))
+        return self._scores(margins, self._gap(torch.einsum("crm,rmk->crk", factors, few.attributions), few))
 
     def rank_points(self, points: Tensor) -> Tensor:
         """[c] sort key of static mixtures [c, m] under the rule: larger is better."""
@@ -151,21 +176,25 @@ class GateProblem:
 
     def score(self, gate: ProjectedGate) -> ValidationScore:
         """Score of one gate, whose weights are [r, m]."""
-        with torch.no_grad():
-            weights = gate.weights(self.validation.state)
+        margins = self._margins(gate)[None]
         if self.explained is None:
-            return self._scores(weights[None], None)[0]
+            return self._scores(margins, None)[0]
         gap = self._gap(self._chained(gate, self.explained), self.explained)
-        return self._scores(weights[None], gap[None])[0]
+        return self._scores(margins, gap[None])[0]
 
     def finish(self, gate: ProjectedGate, score: ValidationScore) -> ValidationScore:
         """The score with the costlier procedural measure, where there is one."""
         return score if self.procedural is None else replace(score, fair_proc=self.procedural(gate))
 
-    def _scores(self, weights: Tensor, fair_proc: Tensor | None) -> ValidationScores:
-        """Scores of c candidates from their weights [c, n, m] on validation rows."""
+    def _margins(self, gate: ProjectedGate) -> Tensor:
+        """[..., n] margins of a gate's mixture on validation rows."""
+        state = self.validation.state
+        with torch.no_grad():
+            return gate_margin(gate, gate.weights(state), state.logits)
+
+    def _scores(self, margins: Tensor, fair_proc: Tensor | None) -> ValidationScores:
+        """Scores of c candidates from their margins [c, n] on validation rows."""
         part = self.validation
-        margins = mixture_margin(weights, part.state.logits)
         return validation_scores(margins, part.labels, part.groups, self.n_groups, fair_proc)
 
     def _chained(self, gate: ProjectedGate, few: ExpertOutputs) -> Tensor:

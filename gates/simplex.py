@@ -1,62 +1,113 @@
-"""Points of the simplex, searched exhaustively: the best weights that ignore the row."""
+"""The static weights of the smallest log loss, for any number of experts: a convex problem, solved to its optimum."""
+
+# SciPy is not annotated.
+# mypy: disable-error-code="attr-defined"
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.optimize import nnls
 from torch import Tensor
 
-MAX_POINTS = 20_000
+from gates.candidates import GateFit
+from gates.definition import GateDefinition
+from gates.log_loss import true_probabilities
+from gates.problem import GateProblem
+from gates.static import SimplexWeights, as_point, static_fit
+
+Doubles = npt.NDArray[np.float64]
+
+TOLERANCE = 1e-7
+"""The log loss is within this much of the optimum."""
+_RIDGE = 1e-10  # on the Hessian, which is singular where experts agree
 
 
-def simplex_grid(experts: int, parts: int = 20) -> Tensor:
-    """[c, m] all points of the simplex whose coordinates are multiples of 1/parts, c = C(parts+m-1, m-1).
-
-    Raises
-    ------
-    ValueError
-        If there are more than ``MAX_POINTS`` of them.
-    """
-    count = math.comb(parts + experts - 1, experts - 1)
-    if count > MAX_POINTS:
-        raise ValueError(
-            f"a grid of step 1/{parts} over {experts} experts has {count} points, more than {MAX_POINTS}; "
-            "take fewer parts"
-        )
-    grid = np.zeros((1, 0), dtype=np.int64)
-    for _ in range(experts - 1):
-        left = parts - grid.sum(1)
-        rows = np.repeat(grid, left + 1, axis=0)
-        digits = np.concatenate([np.arange(n + 1) for n in left])
-        grid = np.column_stack((rows, digits))
-    full = np.column_stack((grid, parts - grid.sum(1)))
-    return torch.from_numpy(full).to(torch.float32) / parts
+class SimplexError(ValueError):
+    """The optimum was not reached."""
 
 
-def default_parts(experts: int) -> int:
-    """The finest of 1/20, 1/10, 1/5, 1/4, 1/3, 1/2 that gives at most 2,000 points (1/20 up to four experts)."""
-    fine = (p for p in (20, 10, 5, 4, 3, 2) if math.comb(p + experts - 1, experts - 1) <= 2_000)
-    return next(fine, 1)
+@dataclass(frozen=True, eq=False)
+class SimplexGate(SimplexWeights):
+    """Weights of the smallest log loss."""
+
+    name: ClassVar[str] = "simplex"
 
 
-def best_point(experts: int, score: Callable[[Tensor], Tensor], parts: int | None = None, chunk: int = 64) -> Tensor:
-    """[m] grid point with the largest validation score; in a tie the one nearest to the uniform mixture.
+def simplex_weights(probability: Tensor, tolerance: float = TOLERANCE, rounds: int = 100) -> Tensor:
+    """[m] float64 weights w on the simplex that minimise −mean log(P w).
+
+    With the scale free, −mean log(P w) + Σw over w ≥ 0 has its optimum on the simplex, so every step is a
+    non-negative least-squares problem (mix-SQP: Kim, Carbonetto, Stephens, Anitescu, JCGS 2020). It ends when
+    log max_k mean(p_k / P w), which bounds the distance from the optimal loss, is at most ``tolerance``.
 
     Parameters
     ----------
-    experts : int
-    score : callable
-        [c, m] candidate weights -> [c] scores on validation rows, larger is better.
-    parts : int, optional
-        The grid has step 1/parts; default :func:`default_parts`.
-    chunk : int
-        Candidates scored at once (memory is chunk × rows).
+    probability : [n, m]
+        Of the true labels, all > 0.
+    tolerance : float
+    rounds : int
+
+    Raises
+    ------
+    SimplexError
+        If ``rounds`` do not reach the tolerance.
     """
-    grid = simplex_grid(experts, parts or default_parts(experts))
-    order = grid.square().sum(1).argsort(stable=True)
-    grid = grid[order]
-    scores = torch.cat([score(part) for part in torch.split(grid, chunk)])
-    return grid[int(scores.argmax())].clone()
+    table = probability.double().numpy()
+    weights = np.full(table.shape[1], 1 / table.shape[1])
+    for _ in range(rounds):
+        ratios = table / (table @ weights)[:, None]
+        slope = ratios.mean(0)
+        if np.log(slope.max()) <= tolerance:
+            return torch.from_numpy(weights)
+        weights = _searched(table, weights, _newton_point(ratios, slope))
+    raise SimplexError(f"weights of {table.shape[1]} experts did not reach their optimum in {rounds} rounds")
+
+
+def _newton_point(ratios: Doubles, slope: Doubles) -> Doubles:
+    """[m] optimum over w ≥ 0 of the second-order model: ½ wᵀHw − (2·slope − 1)ᵀw with H = ratiosᵀratios / n."""
+    hessian = ratios.T @ ratios / len(ratios)
+    root = np.linalg.cholesky(hessian + _RIDGE * np.trace(hessian) * np.eye(len(hessian)))
+    found: Doubles = nnls(root.T, np.linalg.solve(root, 2 * slope - 1), maxiter=100 * len(hessian))[0]
+    return found
+
+
+def _searched(table: Doubles, weights: Doubles, target: Doubles) -> Doubles:
+    """[m] the point between weights and target, on the simplex, that first lowers the loss; halving."""
+    before, share = _loss(table, weights), 1.0
+    while share > 1e-12:
+        moved = weights + share * (target - weights)
+        if moved.sum() > 0:
+            on_simplex: Doubles = moved / moved.sum()
+            if _loss(table, on_simplex) < before:
+                return on_simplex
+        share /= 2
+    ascent: Doubles = weights * (table / (table @ weights)[:, None]).mean(0)  # a step of EM never raises the loss
+    return ascent
+
+
+def _loss(table: Doubles, weights: Doubles) -> float:
+    with np.errstate(divide="ignore"):
+        return float(-np.log(table @ weights).mean())
+
+
+def fit(problem: GateProblem) -> GateFit:
+    """Learns from all rows with outputs of experts that have not seen them."""
+    return static_fit(problem, SimplexGate(as_point(simplex_weights(true_probabilities(problem.oof)))))
+
+
+GATE = GateDefinition(
+    label="Optimal static weights",
+    about="one set of weights for all rows, of the smallest log loss",
+    gate=SimplexGate,
+    fit=fit,
+    kind="static",
+    method="simplex",
+    pools=(),
+    colour="sky",
+    place=65,
+)

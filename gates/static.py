@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -40,9 +41,30 @@ class StaticWeights:
         return self.weights_of(self.project(state.features), state.logits)
 
 
+@dataclass(frozen=True, eq=False)
+class SimplexWeights(StaticWeights):
+    """Fixed weights ``simplex`` [m] for every row; a gate gives its name."""
+
+    simplex: Tensor
+
+    def __post_init__(self) -> None:
+        if self.simplex.ndim != 1 or not on_simplex(self.simplex):
+            raise ValueError(f"{self.simplex.tolist()} is not a point of the simplex: weights are >= 0 and sum to 1")
+
+    @property
+    def point(self) -> Tensor:
+        """[m] the weights."""
+        return self.simplex
+
+
 def static_fit(problem: GateProblem, gate: StaticWeights) -> GateFit:
     """The fit of a gate whose weights are found, with its score."""
     return GateFit(gate, None, problem.finish(gate, problem.score_points(gate.point[None])[0]))
+
+
+def as_point(weights: Tensor) -> Tensor:
+    """[m] float32 weights that sum to 1, from non-negative ones of which one is positive."""
+    return (weights.double() / weights.double().sum()).to(torch.float32)
 
 
 def on_simplex(point: Tensor) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metrics.proportions import Z, unseen_share
+from metrics.resample import weighted_sums
 from metrics.value import Value
 
 _CHUNK = 1 << 17  # scores sorted at once: keys and their masks stay in cache
@@ -112,6 +113,31 @@ def weighted_auc(probability: Tensor, labels: Tensor, weights: Tensor) -> Tensor
             beaten = (beaten + below.index_select(1, upper)) / 2
         draws.append((wins * beaten).sum(1).to(torch.float64) / (wins.sum(1).to(torch.float64) * below[:, -1]))
     return torch.cat(draws)
+
+
+def projected_auc(probability: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """[B] float64 first-order :func:`weighted_auc`: weighted means of the placements, one matrix product for all draws.
+
+    A U-statistic's projection (Hájek; the placements are those of :func:`delong_variance`): AUC_b is the mean V10 of
+    the drawn positives plus the mean V01 of the drawn negatives minus the AUC. What is left out is of the order of
+    1/√(positives · negatives), below a tenth of the spread of the draws from some hundred rows of each class on.
+    Arguments as in :func:`weighted_auc`; nan where a class has no weight.
+    """
+    positive = labels == 1
+    above, below = probability[positive], probability[~positive]
+    won, lost = _below(above, below), _below(below, above)
+    columns = torch.zeros(len(labels), 4)
+    columns[positive, 0], columns[~positive, 1] = won.to(torch.float32), (1 - lost).to(torch.float32)
+    columns[positive, 2], columns[~positive, 3] = 1.0, 1.0
+    sums = weighted_sums(weights, columns)
+    return sums[:, 0] / sums[:, 2] + sums[:, 1] / sums[:, 3] - won.mean()
+
+
+def _below(scores: Tensor, others: Tensor) -> Tensor:
+    """[m] float64 share of other scores below each score; equal ones count half."""
+    ranked = others.sort().values
+    found = torch.searchsorted(ranked, scores) + torch.searchsorted(ranked, scores, right=True)
+    return found.to(torch.float64) / (2 * len(ranked))
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from foundation.seeding import numpy_generator
 from metrics import composites
-from metrics.auc import ONE_CLASS, auc_value, weighted_auc
+from metrics.auc import ONE_CLASS, auc_value, projected_auc, weighted_auc
 from metrics.calibration import BINS, bins_of, brier, calibration_gap, ece
 from metrics.composites import combine
 from metrics.counts.rates import ACCURACY, FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RATE, Rate
@@ -32,6 +32,8 @@ from metrics.spec import MIN_GROUP_ROWS, Condition, MetricSpec
 from metrics.value import Value
 
 COUNT_DRAWS = 10_000
+EXACT_AUC_ROWS = 2000
+"""Rows up to which every draw of AUC is counted out; beyond, its projection is as good and one matrix product."""
 _GROUP_RATES = (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE, ACCURACY)
 _CONDITION_WORDS: dict[Condition, str] = {
     "all": "rows",
@@ -80,9 +82,19 @@ class _Rows:
     names: tuple[str, ...]
     sizes: Tensor  # [g, 2] rows per (group, label)
     weights: Tensor  # [B, n]
-    shuffled: Tensor  # [P, n]
+    permutations: int
     seed: int
     cfa: bool
+    _shuffled: dict[bytes, Tensor] = field(default_factory=dict)
+
+    def shuffled(self, explained: Tensor | None) -> Tensor:
+        """[P, e] group ids of the explained rows (None: of all), dealt out anew; made once."""
+        key = b"" if explained is None else explained.numpy().tobytes()
+        if key not in self._shuffled:
+            groups = self.groups if explained is None else self.groups[explained]
+            generator = numpy_generator(self.seed, "shuffled groups")
+            self._shuffled[key] = shuffled_groups(groups, len(self.names), self.permutations, generator)
+        return self._shuffled[key]
 
 
 def score(
@@ -142,7 +154,7 @@ def score_many(
         names,
         cell_totals(labels, groups, len(names)),
         row_weights(n, draws, numpy_generator(seed, "rows")),
-        shuffled_groups(groups, len(names), permutations, numpy_generator(seed, "shuffled groups")),
+        permutations,
         seed,
         cfa,
     )
@@ -188,7 +200,7 @@ def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resample
         rows.groups,
         len(rows.names),
         rows.weights,
-        rows.shuffled,
+        rows.shuffled(evidence.explained),
         seed=rows.seed,
         cfa=rows.cfa,
     )
@@ -212,7 +224,7 @@ def _count_metrics(table: Tensor, rows: _Rows, *, is_constant: bool) -> dict[str
     exact = {} if is_constant else {id: COUNTS[id].statistic.exact(table[0], MIN_GROUP_ROWS) for id in COUNT_METRICS}
     estimate = count_values(table)
     tables = resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts"))[0]
-    shuffled = permute_counts(table, len(rows.shuffled), numpy_generator(rows.seed, "shuffled counts"))[0]
+    shuffled = permute_counts(table, rows.permutations, numpy_generator(rows.seed, "shuffled counts"))[0]
     drawn = count_values(tables, rows.sizes)
     null = count_values(shuffled, rows.sizes)
     deviations = count_deviations(tables, table[0])
@@ -280,7 +292,8 @@ def _area(probability: Tensor, rows: _Rows) -> Resampled:
     if area.status != "ok":
         return Resampled(math.nan, status="not_estimable", reason=ONE_CLASS)
     exact = (area.low, area.high) if area.estimate in (0.0, 1.0) else None
-    return Resampled(area.estimate, weighted_auc(probability, rows.labels, rows.weights), exact=exact)
+    drawn = weighted_auc if rows.labels.numel() <= EXACT_AUC_ROWS else projected_auc
+    return Resampled(area.estimate, drawn(probability, rows.labels, rows.weights), exact=exact)
 
 
 def _resampled(

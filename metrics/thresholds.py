@@ -5,12 +5,9 @@ One threshold per group on top of a fixed score is the simplest fairness method 
 all puts models side by side at the same fairness (Cruz & Hardt, "Unprocessing Seven Years of Algorithmic Fairness",
 ICLR 2024). So a method that trains for fairness has to show what it adds to thresholds.
 
-Thresholds are deterministic here: every row gets one answer. They are chosen from a pool. For each of a grid of common
-thresholds there are three corners: the common threshold itself, the group thresholds that give every group the same
-selection rate, and those that give every group the same true positive rate; between the corners selection rates are
-mixed on a triangular grid. Within a group everything follows from how many of its rows are selected, so the count
-tables of the whole pool are look-ups in cumulative sums; only AUC, which moves because groups move against each
-other, looks at rows.
+Thresholds are deterministic here: every row gets one answer. They are chosen from a pool
+(:mod:`metrics.threshold_pool`), whose count tables are look-ups in cumulative sums; AUC, which moves because groups
+move against each other, looks at rows in small pools and is a look-up in large ones (:mod:`metrics.group_auc`).
 """
 
 from __future__ import annotations
@@ -18,14 +15,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from metrics.auc import auc
 from metrics.composites import utility
-from metrics.counts.tables import cell_totals
-from metrics.points import DEGENERATE_SHARE, count_values
+from metrics.counts.group_rates import GroupRates, rates_of_counts
+from metrics.group_auc import GroupAUC
+from metrics.points import DEGENERATE_SHARE
+from metrics.registry import COUNTS, spec
+from metrics.threshold_pool import Corners, Pool, corners_for, merged, pool_of
 
 RATES = 36
 """Common thresholds of the pool, at evenly spaced selection rates (beside the model's own, 0.5)."""
@@ -33,11 +34,19 @@ RATES = 36
 STEPS = 4
 """Subdivisions of an edge of the triangle between the three corners."""
 
+FINE_RATES, FINE_STEPS = 200, 8
+"""The same for expected labels, whose counts are smooth enough to tell neighbours apart."""
+
+REFINED = (1.0, 0.25)
+"""With expected labels, distances at which neighbours of the best are tried, in steps of the pool's grid."""
+
+GAP = "fair_res@1"
+
+ROW_BY_ROW = 600
+"""Candidates up to which AUC is computed from rows where labels are hard."""
+
 FARTHEST = 30.0
 """Margins are held within ± this; probabilities beyond it are 0 or 1 for every purpose."""
-
-BEYOND = 1.0
-"""How far (in margins) a threshold that selects nobody, or everybody, lies beyond a group's last row."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +58,14 @@ class Thresholds:
     cuts : [g] float64
         Margins (logits); a row is predicted 1 iff its margin exceeds the cut of its group. 0 is the model's own cut.
     disparity : float
-        ``fair_res@1`` on the rows that chose them.
+        The gap on the rows that chose them, by what was counted there (labels or expected labels).
+    worth : float
+        ``utility@1`` on these rows, by the same.
     """
 
     cuts: Tensor
     disparity: float
+    worth: float = math.nan
 
     def apply(self, probability: Tensor, groups: Tensor) -> Tensor:
         """[n] float64 probabilities whose cut at 0.5 is the group's threshold; order within a group is kept.
@@ -64,7 +76,22 @@ class Thresholds:
             Probabilities of class 1.
         groups : [n] int64 in 0..g-1
         """
-        return torch.sigmoid(_margins(probability) - self.cuts[groups])
+        return torch.sigmoid(margins_of(probability) - self.cuts[groups])
+
+
+def margins_of(probability: Tensor) -> Tensor:
+    """[n] float64 logits within ± ``FARTHEST``."""
+    return torch.logit(probability.to(torch.float64)).clamp(-FARTHEST, FARTHEST)
+
+
+def keeps(values: Tensor, limit: float, gap: str) -> Tensor:
+    """[...] bool: whether values of a metric keep a limit: at most it, or at least it where high is better.
+
+    An infinite limit is kept by every value that is estimable; nan is never kept.
+    """
+    if math.isinf(limit) and limit > 0:
+        return ~torch.isnan(values)
+    return values >= limit if spec(gap).direction == "higher" else values <= limit
 
 
 def fit_thresholds(
@@ -73,17 +100,29 @@ def fit_thresholds(
     groups: Tensor,
     n_groups: int,
     limits: Sequence[float],
+    *,
+    gap: str = GAP,
+    expected: Tensor | None = None,
+    rates: int = RATES,
+    steps: int = STEPS,
 ) -> list[Thresholds | None]:
     """Group thresholds of the highest utility whose result gap stays within each limit.
 
     Parameters
     ----------
     probability : [n] float
-        Probabilities of class 1 on the rows that may choose: validation rows.
+        Probabilities of class 1 on the rows that may choose: validation or out-of-fold rows.
     labels, groups : [n] int64
         Labels in {0, 1}; group ids in 0..n_groups-1. A group without rows gets the common threshold.
     limits : sequence of float
-        Largest ``fair_res@1`` allowed.
+        Largest gap allowed (for a metric of which high is better: the smallest value); ``inf``: any.
+    gap : str
+        A metric of counts that compares groups: ``dp@1``, ``eopp@1``, ``eodds@1``, ``fair_res@1``, ``worst_tpr@1``, …
+    expected : [n] float64 in [0, 1], optional
+        Calibrated probabilities (:func:`metrics.expected_labels.expected_labels`) that replace labels in all counts
+        and in AUC. Which groups have rows enough is still a matter of labels.
+    rates, steps : int
+        Fineness of the pool; ``FINE_RATES`` and ``FINE_STEPS`` go with expected labels.
 
     Returns
     -------
@@ -91,132 +130,164 @@ def fit_thresholds(
         One per limit: the highest ``utility@1`` in the pool (the first of equals; the model's own cut comes first).
         None where nothing in the pool keeps the limit without being nearly constant
         (:data:`metrics.points.DEGENERATE_SHARE`), or where utility or the gap are not estimable.
+
+    Raises
+    ------
+    ValueError
+        If ``gap`` is no metric of counts that compares groups.
     """
-    if bool(torch.isnan(probability).any()):
-        return [None] * len(limits)
-    margins = _margins(probability)
-    cuts, tables = _pool(margins, labels, groups, n_groups)
-    values = count_values(tables)
-    share = tables[..., 1].sum((-2, -1)) / labels.numel()
-    told_apart = torch.minimum(share, 1 - share) >= DEGENERATE_SHARE
-    gaps = torch.where(told_apart, values["fair_res@1"], torch.nan)
-    largest = max((limit for limit in limits if not math.isnan(limit)), default=math.nan)
-    reach = torch.nonzero(gaps <= largest).flatten()
-    if not len(reach):
-        return [None] * len(limits)
-    # single precision may tie rows that are almost equal: good enough to choose by, and twice as fast
-    moved = margins.to(torch.float32) - cuts[reach].to(torch.float32)[:, groups]
-    area = auc(moved.sigmoid_(), labels)
-    worth = utility(values["acc@1"][reach], values["f1@1"][reach], area)
-    return [_best(cuts[reach], worth, gaps[reach], limit) for limit in limits]
+    given = _checked(gap)
+    choice = ThresholdChoice.of(
+        probability, labels, groups, n_groups, expected=expected, rates=rates, steps=steps, corners=given
+    )
+    return [None] * len(limits) if choice is None else choice.best(limits, gap)
 
 
-def _best(cuts: Tensor, worth: Tensor, gaps: Tensor, limit: float) -> Thresholds | None:
-    allowed = torch.where((gaps <= limit) & ~torch.isnan(worth), worth, -torch.inf)
-    best = int(allowed.argmax())
-    if math.isinf(float(allowed[best])):
-        return None
-    return Thresholds(cuts[best], float(gaps[best]))
-
-
-def _margins(probability: Tensor) -> Tensor:
-    return torch.logit(probability.to(torch.float64)).clamp(-FARTHEST, FARTHEST)
+def _checked(gap: str) -> Corners:
+    """The corners of a pool for the gap."""
+    if gap not in COUNTS or not COUNTS[gap].statistic.by_group:
+        known = ", ".join(id for id, metric in COUNTS.items() if metric.statistic.by_group)
+        raise ValueError(
+            f"thresholds cannot keep {gap}: it is no metric of counts that compares groups; these are {known}"
+        )
+    return corners_for(COUNTS[gap].statistic.rates)
 
 
 @dataclass(frozen=True)
-class _Ranking:
-    """Rows in descending order of their margins: what selecting the first k of them means.
+class ThresholdChoice:
+    """A pool of thresholds for some rows, from which those for any gap and limit are read.
 
-    ``ends`` are the k at which no tie is cut; ``hits[k]`` is the number of positives among the first k.
+    Attributes
+    ----------
+    pool : Pool
+    fineness : (float, float)
+        Rows between two common thresholds, and the step of the weights of corners.
+    margins : [n] float64
+    labels, groups : [n] int64
+    expected : [n] float64 or None
     """
 
+    pool: Pool
+    fineness: tuple[float, float]
     margins: Tensor
-    ends: Tensor
-    hits: Tensor
+    labels: Tensor
+    groups: Tensor
+    expected: Tensor | None
 
     @classmethod
-    def of(cls, margins: Tensor, labels: Tensor) -> _Ranking:
-        ordered, order = margins.sort(descending=True, stable=True)
-        n = len(ordered)
-        inner = torch.nonzero(ordered[:-1] > ordered[1:]).flatten() + 1
-        ends = torch.cat((torch.tensor([0]), inner, torch.tensor([n]))) if n else torch.tensor([0])
-        hits = torch.cat((torch.zeros(1, dtype=torch.int64), labels[order].cumsum(0)))
-        return cls(ordered, ends, hits)
+    def of(
+        cls,
+        probability: Tensor,
+        labels: Tensor,
+        groups: Tensor,
+        n_groups: int,
+        *,
+        expected: Tensor | None = None,
+        rates: int = FINE_RATES,
+        steps: int = FINE_STEPS,
+        corners: Corners,
+    ) -> ThresholdChoice | None:
+        """The pool of :func:`metrics.threshold_pool.pool_of`; None where a probability is no number."""
+        if bool(torch.isnan(probability).any()):
+            return None
+        margins = margins_of(probability)
+        pool = pool_of(margins, labels, groups, n_groups, rates=rates, steps=steps, corners=corners, expected=expected)
+        return cls(pool, (len(margins) / rates, 1 / steps), margins, labels, groups, expected)
 
-    def nearest(self, k: Tensor) -> Tensor:
-        """Numbers of rows, moved to the nearest at which no tie is cut."""
-        above = torch.searchsorted(self.ends, k.contiguous()).clamp(max=len(self.ends) - 1)
-        below = (above - 1).clamp(min=0)
-        closer = (k - self.ends[below]) < (self.ends[above] - k)
-        return torch.where(closer, self.ends[below], self.ends[above])
+    def best(self, limits: Sequence[float], gap: str = GAP) -> list[Thresholds | None]:
+        """The thresholds of :func:`fit_thresholds` for each limit."""
+        found = self._best(self._scored, limits, gap)
+        if self.expected is not None:
+            for closer in REFINED:
+                found = self._refined(found, limits, gap, closer)
+        return [None if one is None else one.thresholds for one in found]
 
-    def cut(self, k: Tensor) -> Tensor:
-        """Margins half-way between the k-th row and the next."""
-        n = len(self.margins)
-        if n == 0:
-            return torch.zeros(k.shape, dtype=torch.float64)
-        padded = torch.cat((self.margins[:1] + 2 * BEYOND, self.margins, self.margins[-1:] - 2 * BEYOND))
-        return (padded[k] + padded[k + 1]) / 2
+    def _best(self, scored: _Scored, limits: Sequence[float], gap: str) -> list[_Found | None]:
+        """The best of a pool for each limit."""
+        gaps = torch.where(scored.told_apart, scored.value(gap), torch.nan)
+        within = torch.zeros(len(gaps), dtype=torch.bool)
+        for limit in limits:
+            within |= keeps(gaps, limit, gap)
+        reach = torch.nonzero(within).flatten()
+        if not len(reach):
+            return [None] * len(limits)
+        accuracy, f1 = (scored.value(id)[reach] for id in ("acc@1", "f1@1"))
+        worth = utility(accuracy, f1, self._area(scored.pool.cuts, reach))
+        return [_first_best(scored.pool, reach, worth, gaps[reach], keeps(gaps[reach], limit, gap)) for limit in limits]
 
-    def above(self, cut: Tensor) -> Tensor:
-        """Rows whose margin exceeds each cut."""
-        return len(self.margins) - torch.searchsorted(self.margins.flip(0).contiguous(), cut, right=True)
+    def _refined(
+        self, found: list[_Found | None], limits: Sequence[float], gap: str, closer: float
+    ) -> list[_Found | None]:
+        """The same or better, from neighbours of what was found; ``closer`` is their distance in steps of the grid."""
+        known = [one for one in found if one is not None]
+        if not known:
+            return found
+        near = [one.pool.near(torch.tensor([one.place]), *(closer * step for step in self.fineness)) for one in known]
+        again = self._best(_Scored(merged(near)), limits, gap)
+        pairs = zip(found, again, strict=True)
+        return [old if new is None or (old is not None and old.worth >= new.worth) else new for old, new in pairs]
 
-    def reaching(self, share: Tensor) -> Tensor:
-        """Fewest rows that hold at least a share of the positives."""
-        wanted = (share * float(self.hits[-1])).to(torch.float64)
-        return torch.searchsorted(self.hits.to(torch.float64), wanted - 1e-9)
+    @cached_property
+    def _scored(self) -> _Scored:
+        return _Scored(self.pool)
 
+    def _area(self, cuts: Tensor, reach: Tensor) -> Tensor:
+        """[K'] AUC of some candidates of [K, g] cuts."""
+        if self.expected is None and len(cuts) <= ROW_BY_ROW:
+            # single precision may tie rows that are almost equal: good enough to choose by, and twice as fast
+            moved = self.margins.to(torch.float32) - cuts[reach].to(torch.float32)[:, self.groups]
+            return auc(moved.sigmoid_(), self.labels)
+        return self._pairs.of_cuts(cuts[reach]) if self._pairs else torch.full((len(reach),), torch.nan)
 
-def _pool(margins: Tensor, labels: Tensor, groups: Tensor, n_groups: int) -> tuple[Tensor, Tensor]:
-    """Cuts [K, g] float64 and count tables [K, g, 2, 2] float64 of the pool; the first is the model's own cut."""
-    totals = cell_totals(labels, groups, n_groups)
-    every = _Ranking.of(margins, labels)
-    common = _common_cuts(every)
-    selected = every.above(common)
-    rate, tpr = selected / len(margins), every.hits[selected] / every.hits[-1].clamp(min=1)
-    counts, cuts, hits = [], [], []
-    for group in range(n_groups):
-        own = _Ranking.of(margins[groups == group], labels[groups == group])
-        k = _counts(own, common, rate, tpr)
-        counts.append(k)
-        # where as many rows are selected as by the common threshold, it is the common threshold
-        cuts.append(torch.where(k == k[:, :1], common[:, None], own.cut(k)).flatten())
-        hits.append(own.hits[k].flatten())
-    chosen = torch.stack([k.flatten() for k in counts], -1)
-    first = _first_of_equals(chosen)
-    true = torch.stack(hits, -1)[first].to(torch.float64)
-    positive = torch.stack((chosen[first] - true, true), -1)
-    return torch.stack(cuts, -1)[first], torch.stack((totals - positive, positive), -1)
-
-
-def _common_cuts(every: _Ranking) -> Tensor:
-    """[R + 1] margins: the model's own cut, then cuts at evenly spaced selection rates."""
-    n = len(every.margins)
-    wanted = ((torch.arange(RATES, dtype=torch.float64) + 0.5) / RATES * n).round().to(torch.int64)
-    return torch.cat((torch.zeros(1, dtype=torch.float64), every.cut(every.nearest(wanted))))
-
-
-def _counts(own: _Ranking, common: Tensor, rate: Tensor, tpr: Tensor) -> Tensor:
-    """[R + 1, C] rows of one group that each member of the pool selects; column 0 is the common threshold."""
-    size = len(own.margins)
-    plain = own.above(common)
-    same_rate = rate * size
-    same_tpr = own.reaching(tpr) if int(own.hits[-1]) else plain
-    corners = torch.stack((plain.to(torch.float64), same_rate, same_tpr.to(torch.float64)), -1)
-    return own.nearest((corners @ _triangle().T).round().to(torch.int64))
-
-
-def _triangle() -> Tensor:
-    """[C, 3] weights of the three corners on a triangular grid; the first row is the first corner."""
-    points = [
-        (STEPS - i - j, i, j) for i in range(STEPS + 1) for j in range(STEPS + 1 - i)
-    ]  # (4, 0, 0), (3, 0, 1), … (0, 4, 0)
-    return torch.tensor(points, dtype=torch.float64) / STEPS
+    @cached_property
+    def _pairs(self) -> GroupAUC | None:
+        """What AUC is looked up in; None where the labels are all of one class."""
+        if int(self.labels.sum()) in (0, self.labels.numel()):
+            return None
+        positive = self.labels if self.expected is None else self.expected
+        return GroupAUC.of(self.margins, positive, self.groups, self.pool.cuts.shape[1])
 
 
-def _first_of_equals(rows: Tensor) -> Tensor:
-    """[K'] places of the first of each set of equal rows, in their order."""
-    _, member = torch.unique(rows, dim=0, return_inverse=True)
-    first = torch.full((int(member.max()) + 1,), len(rows)).scatter_reduce(0, member, torch.arange(len(rows)), "amin")
-    return first.sort().values
+@dataclass(frozen=True)
+class _Scored:
+    """The metrics of counts of a pool."""
+
+    pool: Pool
+
+    @cached_property
+    def _rates(self) -> GroupRates:
+        tables = self.pool.tables
+        return rates_of_counts(tables, self.pool.source.sizes.expand(*tables.shape[:-1]))
+
+    def value(self, id: str) -> Tensor:
+        """[K] a metric."""
+        return COUNTS[id].statistic.value(self._rates)
+
+    @cached_property
+    def told_apart(self) -> Tensor:
+        """[K] bool: not nearly constant."""
+        selected = self.pool.tables[..., 1].sum((-2, -1))
+        share = selected / self.pool.source.sizes.sum()
+        return torch.minimum(share, 1 - share) >= DEGENERATE_SHARE
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A candidate of a pool."""
+
+    pool: Pool
+    place: int
+    worth: float
+    disparity: float
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.pool.cuts[self.place], self.disparity, self.worth)
+
+
+def _first_best(pool: Pool, reach: Tensor, worth: Tensor, gaps: Tensor, kept: Tensor) -> _Found | None:
+    allowed = torch.where(kept & ~torch.isnan(worth), worth, -torch.inf)
+    best = int(allowed.argmax())
+    if math.isinf(float(allowed[best])):
+        return None
+    return _Found(pool, int(reach[best]), float(allowed[best]), float(gaps[best]))

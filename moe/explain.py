@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gates.gate import ProjectedGate
-from gates.mixing import mixture_margin
+from gates.mixing import gate_margin
 from moe.projection import Projection
 
 _CHUNK_FLOATS = 1 << 20
@@ -52,7 +52,7 @@ def _explain(
         ends = [*(p.project(inputs) for p in projections), gate.project(inputs)]
         path = [(alphas[:, None, None] * end.detach()).requires_grad_() for end in ends]
         logits = torch.stack([p.margin_of(u) for p, u in zip(projections, path[:-1], strict=True)], -1)
-        margin = mixture_margin(gate.weights_of(path[-1], logits), logits)
+        margin = gate_margin(gate, gate.weights_of(path[-1], logits), logits)
         slopes = torch.autograd.grad(margin.sum(), path, materialize_grads=True)
         means = [torch.tensordot(shares, slope, dims=1) for slope in slopes]
         used = [(end, mean) for end, mean in zip(ends, means, strict=True) if end.shape[-1] > 0]

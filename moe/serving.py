@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from experts.expert import Expert
-from experts.networks.mlp import MLPExpert
+from experts.loading import load_expert
 from foundation.files import write_json, write_text
 from moe.mixture import Mixture, load_mixture
 from tasks.card import Card
@@ -92,7 +92,7 @@ def load_servable(folder: Path) -> ServableMixture:
     """Read what :func:`save_servable` wrote: ``mixture/``, ``encoder.json``, ``card.json`` and ``model.json``."""
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     return ServableMixture(
-        mixture=load_mixture(folder / "mixture", MLPExpert.load),
+        mixture=load_mixture(folder / "mixture", load_expert),
         encoder=Encoder.from_json((folder / "encoder.json").read_text(encoding="utf-8")),
         card=Card.model_validate_json((folder / "card.json").read_text(encoding="utf-8")),
         name=facts["task"],

@@ -16,8 +16,8 @@ WORDS = {
     "integrated_gradients": ("IG", "integrated gradients"),
     "shapley_sampling": ("Sh", "sampled Shapley values"),
     "tree_shap": ("TS", "exact Shapley values of trees (TreeSHAP)"),
+    "chained": ("Ch", "members' own attributions, passed on with ∂margin/∂member"),
     "occlusion": ("Oc", "occlusion"),
-    "chained": ("Ch", "the reasons of a mixture's members, chained through the mixture"),
 }
 """Explainer → its code in tables, and its words."""
 

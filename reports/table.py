@@ -124,12 +124,15 @@ PROVENANCE = Schema(
         "trainable_parameters",
         "adapter_kib",
         "tokens_per_s",
+        "explained_rows",
         "code_version",
         "environment_hash",
         "finished",
         "reproduce",
     ),
+    optional=("explained_rows",),
 )
+"""``explained_rows``: test rows whose reasons were asked for; procedural metrics but counterfactuals speak of these."""
 
 LOST = ("failed", "timeout")
 """Statuses of cells that were not computed; the one row of such a cell stands for all metrics."""
@@ -149,6 +152,7 @@ NUMBERS = frozenset(
         "trainable_parameters",
         "adapter_kib",
         "tokens_per_s",
+        "explained_rows",
         "surrogate",
         "items",
         "validation",
@@ -340,7 +344,7 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
     table = table[[column for column in schema.columns if column in table]]
     for column in NUMBERS & set(table.columns):
         table[column] = table[column].replace("", "nan")
-    return _typed(table)
+    return _typed(table.reindex(columns=list(schema.columns)))
 
 
 def further_table(tables: Tables, name: str) -> pd.DataFrame:

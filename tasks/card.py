@@ -195,6 +195,11 @@ class Card(_Strict):
     licence: str
     citation: str
     rows: int = Field(gt=0, description="rows of the published table(s)")
+    source: str = Field(
+        default="",
+        pattern="^([a-z][a-z0-9_]*)?$",
+        description="card of the same rows, people or survey: both count as one source in pooled intervals",
+    )
     defects: tuple[str, ...] = ()
     file: tuple[SourceFile, ...] = ()
     read: Read = Read()
@@ -236,8 +241,13 @@ class Card(_Strict):
 
     @property
     def hash(self) -> str:
-        """sha256 of the card's canonical JSON: part of every task hash."""
-        return hash_json(self.model_dump(mode="json"))
+        """sha256 of the card's canonical JSON without ``source``, which changes no task: part of every task hash."""
+        return hash_json(self.model_dump(mode="json", exclude={"source"}))
+
+    @property
+    def origin(self) -> str:
+        """The source that the rows come from: tasks of one source are not independent."""
+        return self.source or self.name
 
 
 def load_card(path: Path) -> Card:

@@ -114,8 +114,9 @@ class Encoder:
         ----------
         train : [t] int64
             Positions of the training rows; no other row is looked at.
-        protocol : {"robust", "nifty"}
-            robust: (signed log, where the card says so,) mean 0 and deviation 1, clipped to +-5, one-hot categories.
+        protocol : {"robust", "large_test", "nifty"}
+            robust and large_test: (signed log, where the card says so,) mean 0 and deviation 1, clipped to +-5,
+            one-hot categories.
             nifty: minimum and maximum to -1 and +1, or raw numbers where the card says ``scale = false``.
         use_sensitive : {"keep", "drop"}
             drop: the columns of the task's sensitive attributes are not features.
@@ -265,12 +266,12 @@ def _fit_column(spec: ColumnSpec, train: pd.Series, sensitive: bool, protocol: s
 
 
 def _fit_numeric(base: ColumnEncoder, spec: ColumnSpec, train: pd.Series, protocol: str, scale: bool) -> ColumnEncoder:
-    log = spec.log and protocol == "robust"
+    log = spec.log and protocol != "nifty"
     values = train.dropna().to_numpy()
     values = signed_log(values) if log else values
     if not len(values) or values.min() == values.max():
         return dataclasses.replace(base, log=log, shift=float(values[0]) if len(values) else 0.0, scale=0.0)
-    if protocol == "robust":
+    if protocol != "nifty":
         return dataclasses.replace(base, log=log, shift=_stable(values.mean()), scale=_stable(_deviation(values)))
     if not scale:
         return dataclasses.replace(base, clip=None)

@@ -37,17 +37,17 @@ def load_task(
     ----------
     name : str
         ``german``, ``adult:sex+race``, ``adult@1000`` or ``path/to/card.toml``, see :func:`tasks.registry.resolve`.
-    protocol : {"robust", "nifty"}
+    protocol : {"robust", "large_test", "nifty"}
         Split and scaling, see :mod:`tasks.split` and :mod:`tasks.encode`.
     split : int
         Repetition of the split.
     seed : int
-        Suite seed; another seed gives other robust splits.
+        Suite seed; another seed gives other splits, but for the published one.
     use_sensitive : {"keep", "drop"}
         Whether the sensitive columns are features.
     rows : int, optional
-        Use about so many rows, with the shares of label x group cells kept (robust only): the row cap of the name, for
-        those who have it as a number.
+        Use about so many rows, with the shares of label x group cells kept (not with nifty): the row cap of the
+        name, for those who have it as a number.
     with_edges : bool
         Load the edges of a graph; they are large and most methods need none.
     progress : bool
@@ -133,7 +133,7 @@ def _row_cap(name: str, rows: int | None) -> int | None:
 
 def _smaller(raw: RawData, rows: int, seed: int, protocol: str) -> RawData:
     if protocol == "nifty":
-        raise DataError("The published nifty split needs all rows; use the protocol robust with rows.")
+        raise DataError("The published nifty split needs all rows; use the protocol robust or large_test with rows.")
     kept = subsample(raw, rows, seed)
     return dataclasses.replace(
         raw,

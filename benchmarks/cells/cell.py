@@ -15,8 +15,10 @@ from foundation.files import write_json
 from foundation.numbers import finite
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import torch
+    from numpy.typing import NDArray
 
     from metrics.evidence import Evidence
     from metrics.score import Scores
@@ -96,11 +98,22 @@ def _part_frame(view: TaskView, part: str, rows: torch.Tensor, evidence: Evidenc
         "probability": evidence.probability.float().numpy(),
     }
     if evidence.masked is not None:
-        columns["masked"] = evidence.masked.float().numpy()
+        columns["masked"] = _at_rows(evidence, evidence.masked, len(rows))
     if evidence.attributions is not None:
         for index, column in enumerate(view.columns):
-            columns[f"attribution.{column.name}"] = evidence.attributions[:, index].float().numpy()
+            columns[f"attribution.{column.name}"] = _at_rows(evidence, evidence.attributions[:, index], len(rows))
     if evidence.counterfactual is not None:
         for index, group in enumerate(view.group_names):
             columns[f"counterfactual.{group}"] = evidence.counterfactual[:, index].float().numpy()
     return pd.DataFrame(columns)
+
+
+def _at_rows(evidence: Evidence, values: torch.Tensor, count: int) -> NDArray[np.float32]:
+    """[count] values of explained rows at their places; nan where a row was not explained."""
+    import torch
+
+    known = values.float()
+    if evidence.explained is not None:
+        known = torch.full((count,), torch.nan).index_copy(0, evidence.explained, known)
+    found: NDArray[np.float32] = known.numpy()
+    return found

@@ -37,7 +37,11 @@ def bench(
         list[str] | None, typer.Option(help="keep and/or drop the sensitive columns as features.")
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="robust (repeated stratified splits) or nifty (the published split).")
+        str | None,
+        typer.Option(
+            help="robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest for the "
+            "test) or nifty (the published split)."
+        ),
     ] = None,
     base: Annotated[
         str | None, typer.Option(help="Base of the text experts: nano, a Hugging Face id or a folder.")

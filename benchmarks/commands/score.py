@@ -18,10 +18,14 @@ def score(
         ),
     ],
     protocol: Annotated[
-        str, typer.Option(help="nifty (the published split) or robust (repeated stratified splits).")
+        str,
+        typer.Option(
+            help="robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest for the "
+            "test) or nifty (the published split)."
+        ),
     ] = "robust",
-    split: Annotated[int, typer.Option(min=0, help="Which repetition of the robust split.")] = 0,
-    seed: Annotated[int, typer.Option(help="Suite seed that the robust splits derive from.")] = 0,
+    split: Annotated[int, typer.Option(min=0, help="Which repetition of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Suite seed that repeated splits derive from.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score predictions on the test rows of a task: estimate, interval, permutation null and status of every metric.

@@ -22,8 +22,10 @@ def tune(
     batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 15,
     space: Annotated[str, typer.Option(help="published, or wide (a wider learning-rate range).")] = "published",
     epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
-    protocol: Annotated[str, typer.Option(help="robust (stratified) or nifty (the published split).")] = "robust",
-    split: Annotated[int, typer.Option(min=0, help="Which repetition of the robust split.")] = 0,
+    protocol: Annotated[
+        str, typer.Option(help="robust (stratified), large_test (3,000 + 1,500 rows, the rest for the test) or nifty.")
+    ] = "robust",
+    split: Annotated[int, typer.Option(min=0, help="Which repetition of the split.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of split, trials and weights.")] = 0,
     use_sensitive: Annotated[str, typer.Option(help="keep or drop the sensitive columns as features.")] = "keep",
     output: Annotated[Path, typer.Option(help="Output folder; trials found in it are kept.")] = Path("results/tune"),

@@ -49,6 +49,9 @@ class Baseline:
         Whether it needs the edges of the task.
     sensitive_at_prediction : bool
         Whether it must know the group of a row in order to decide about it.
+    scores_decisions : bool
+        Whether its scores only encode decisions (shares of votes, odds of a randomised threshold), so that the AUC in
+        its utility is not that of a score.
     published : callable or None
         (name of the data set) → parameters of the method's paper, used instead of tuning where a suite says
         ``settings = "published"``; None: the method is tuned there too.
@@ -61,6 +64,8 @@ class Baseline:
         parameters decide.
     seconds : (float, float)
         What a trial takes on one core: fixed, and per 10,000 training rows.
+    once : bool
+        Whether it is fitted once, whatever the number of trials: it has no ``space``, and chooses by itself.
     secondary : bool
         Whether it is there to explain others, so that long tables fold it.
     landmark : bool
@@ -83,11 +88,13 @@ class Baseline:
     fair: bool = False
     graph: bool = False
     sensitive_at_prediction: bool = False
+    scores_decisions: bool = False
     published: Callable[[str], Params] | None = None
     kind: str = "baseline"
     colour: str = "ink"
     explainer: str = "shapley_sampling"
     seconds: tuple[float, float] = (1.0, 1.0)
+    once: bool = False
     secondary: bool = False
     landmark: bool = False
     levels: tuple[tuple[str, str], ...] = ()

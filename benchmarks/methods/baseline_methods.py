@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WORDS = (
     "label", "about", "family", "reference", "kind", "colour", "explainer", "secondary", "landmark", "levels",
-    "compared", "sensitive_at_prediction",
+    "compared", "sensitive_at_prediction", "scores_decisions",
 )  # fmt: skip
 """What a record takes over from a baseline as it is."""
 
@@ -28,7 +28,7 @@ def baseline_methods() -> tuple[Method, ...]:
 
 def method_of(name: str, baseline: Baseline) -> Method:
     """The record of a baseline that is loaded already, such as a method of the user's own."""
-    said = {key: getattr(baseline, key) for key in (*WORDS, "graph", "seconds")}
+    said = {key: getattr(baseline, key) for key in (*WORDS, "graph", "seconds", "once")}
     return _record(name, said)
 
 
@@ -52,5 +52,5 @@ def _record(name: str, said: dict[str, Any]) -> Method:
         recipe="benchmarks.run.stages.baseline_recipe:BASELINE",
         edges=graph,
         networks=(("utility", PLAIN),),  # the floor of every fairness method
-        rate=Rate(fixed, slope, per_trial=bool(fixed or slope)),
+        rate=Rate(fixed, slope, per_trial=bool(fixed or slope) and not said.get("once", False)),
     )

@@ -16,6 +16,9 @@ Network = tuple[Role, str]
 TABULAR, GRAPH, TEXT, CROSS = "tabular", "graph", "text", "cross"
 """Pools of experts that gates mix: tabular ones; these and the suite's graph experts; those that read text; both."""
 
+FAMILIES, LIBRARY = "families", "library"
+"""Pools of the suite's families: the chosen expert of every role; bagged configurations of every study."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -39,8 +42,8 @@ class Method:
 
     Attributes
     ----------
-    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, secondary, landmark, untrained, \
-code, reference, compared, levels
+    id, label, about, kind, family, reads, colour, explainer, sensitive_at_prediction, scores_decisions, secondary, \
+landmark, untrained, code, reference, compared, levels, ablation
         What pages say and draw: see :class:`reports.methods.MethodRow`, whose fields these are.
     recipe : str
         ``module:name`` of the :class:`benchmarks.run.stages.recipe.Recipe` that makes it; imported when it is made.
@@ -55,7 +58,8 @@ code, reference, compared, levels
     networks : tuple of (role, family)
         Tuned networks that it is or stands on, beside the members of its pool.
     pool : str
-        "tabular", "graph", "text" or "cross": the experts that it mixes; "" for what is no mixture.
+        "tabular", "graph", "text", "cross", "families" or "library": the experts that it mixes; "" for what is no
+        mixture.
     gate : str
         Name of the gate that its weights come from.
     adapter : str
@@ -75,6 +79,7 @@ code, reference, compared, levels
     colour: str = "ink"
     explainer: str = ""
     sensitive_at_prediction: bool = False
+    scores_decisions: bool = False
     secondary: bool = False
     landmark: bool = False
     untrained: bool = False
@@ -82,6 +87,7 @@ code, reference, compared, levels
     reference: str = ""
     compared: tuple[tuple[str, str], ...] = ()
     levels: tuple[tuple[str, str], ...] = ()
+    ablation: tuple[tuple[int, str, str], ...] = ()
     recipe: str
     text: bool = False
     edges: bool = False

@@ -123,6 +123,7 @@ def load_own(name: str) -> Baseline:
         space=lambda: space,
         fair=bool(getattr(factory, "fair", False)),
         sensitive_at_prediction=_takes_sensitive(estimator),
+        scores_decisions=_only_decides(estimator),
         kind="own",
     )
 
@@ -250,6 +251,12 @@ def _takes_sensitive(estimator: Any) -> bool:
 
     answers = [getattr(estimator, answer, None) for answer in ANSWERS]
     return any(takes_groups(answer) for answer in answers if callable(answer))
+
+
+def _only_decides(estimator: Any) -> bool:
+    """Whether its answers are votes or labels: fairlearn's randomised predictors, and what has no scores at all."""
+    soft = any(callable(getattr(estimator, answer, None)) for answer in ("predict_proba", "decision_function"))
+    return hasattr(estimator, "_pmf_predict") or not soft
 
 
 def _fit(name: str, factory: Factory, view: TaskView, params: Params, seed: int) -> Expert:

@@ -18,8 +18,8 @@ from benchmarks.methods.baseline_methods import baseline_methods, method_of
 from benchmarks.methods.experts import combined_of, experts_of, twins_of
 from benchmarks.methods.families import families
 from benchmarks.methods.gates import gated
-from benchmarks.methods.method import CROSS, GRAPH, TABULAR, TEXT, Method, Network, network_name
-from benchmarks.methods.mixture import MIXTURE
+from benchmarks.methods.method import CROSS, FAMILIES, GRAPH, LIBRARY, TABULAR, TEXT, Method, Network, network_name
+from benchmarks.methods.mixture import MIXTURES
 from benchmarks.methods.own_method import is_own, load_own, own_id
 from experts.families.registry import PLAIN
 from experts.roles import ROLES
@@ -62,19 +62,30 @@ def method_id(method: str) -> str:
     return own_id(method) if is_own(method) else method
 
 
-def pool_networks(pool: str, graph_kinds: Iterable[str]) -> tuple[Network, ...]:
-    """Tuned networks among the members of a pool; ``graph_kinds`` are those that the suite's graph mixtures hold."""
-    kinds = (PLAIN, *graph_kinds) if pool == GRAPH else (PLAIN,)
+def pool_networks(pool: str, graph_kinds: Iterable[str], families: Iterable[str] = (PLAIN,)) -> tuple[Network, ...]:
+    """Tuned models among the members of a pool.
+
+    Parameters
+    ----------
+    pool : str
+    graph_kinds : iterable of str
+        Graph experts that the suite's graph mixtures hold.
+    families : iterable of str
+        Families of the suite: members of "families" and "library".
+    """
+    kinds = tuple(families) if pool in (FAMILIES, LIBRARY) else (PLAIN, *graph_kinds) if pool == GRAPH else (PLAIN,)
     return tuple((role, family) for family in kinds for role in ROLES)
 
 
-def members_of(method: Method, graph_kinds: Iterable[str], crossed: bool = False) -> tuple[Method, ...]:
+def members_of(
+    method: Method, graph_kinds: Iterable[str], families: Iterable[str] = (PLAIN,), crossed: bool = False
+) -> tuple[Method, ...]:
     """The experts that a mixture weighs, as methods; ``crossed``: those of both families hold graph experts, too."""
     if not method.pool:
         return ()
     found = all_methods()
     pool = GRAPH if method.pool == CROSS and crossed else method.pool
-    networks = pool_networks(pool, graph_kinds) if pool != TEXT else ()
+    networks = pool_networks(pool, graph_kinds, families) if pool != TEXT else ()
     text = text_experts.EXPERTS if method.pool in (TEXT, CROSS) else ()
     return (*(found[network_name(*n)] for n in networks), *text, *(found[name] for name in method.members))
 
@@ -100,7 +111,7 @@ def _halves(_plugins: tuple[Path, ...]) -> dict[str, dict[str, Method]]:
     return {
         TABULAR: _by_name(
             (
-                MIXTURE,
+                *MIXTURES,
                 *gated(TABULAR),
                 *experts_of(first),
                 *twins_of(first),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.baselines import baseline_names
-from benchmarks.methods.method import CROSS, GRAPH, TABULAR, Network
+from benchmarks.methods.method import CROSS, FAMILIES, GRAPH, LIBRARY, TABULAR, Network
 from benchmarks.methods.own_method import is_own, own_hash, own_path
 from benchmarks.methods.registry import all_methods, method_id, pool_networks
 from benchmarks.plan.code import baseline_hash, computing_hash, text_hash
@@ -52,6 +52,8 @@ class Job:
     code: str  # hashes taken when the run was planned: workers must agree on where cells go
     baseline_code: tuple[tuple[str, str], ...]  # hash of each baseline and own method
     settings: str = "tuned"
+    families: tuple[str, ...] = (PLAIN,)
+    bag_folds: int = 5
     graph_kinds: tuple[str, ...] = ("gcn",)
     graph_layers: int = 1
     own: tuple[tuple[str, str], ...] = ()  # own methods: name in tables, path/to/file.py:factory
@@ -74,7 +76,7 @@ class Job:
         """Hash of everything that determines the job's experts; methods are keyed one by one."""
         apart = (
             "suite", "methods", "task", "baseline_code", "cfa", "llm", "llm_key", "graph_kinds",
-            "graph_layers", "own", "method_seconds", "seeds",
+            "graph_layers", "own", "method_seconds", "seeds", "families",
         )  # fmt: skip
         facts = {k: v for k, v in asdict(replace(self, llm=None)).items() if k not in apart}
         return hash_json([self.title, facts, library_versions()])
@@ -103,6 +105,8 @@ class Job:
         if found.text:
             graph = self.llm is not None and self.llm.with_graph and found.pool == CROSS
             return [self.llm_key, "with graph", self.graph_layers, *self.graph_kinds] if graph else self.llm_key
+        if found.pool in (FAMILIES, LIBRARY):
+            return list(self.families)
         if found.edges or any(family != PLAIN for _, family in found.networks):  # families that may have a depth
             return [self.graph_layers, *(self.graph_kinds if found.pool == GRAPH else ())]
         return ""
@@ -134,8 +138,8 @@ class Job:
         for name in methods:
             method = known.get(name)
             found |= dict.fromkeys((FLOOR,) if method is None else method.networks)  # one's own stands on the floor
-            if method is not None and method.pool in (TABULAR, GRAPH):
-                found |= dict.fromkeys(pool_networks(method.pool, self.graph_kinds))
+            if method is not None and method.pool in (TABULAR, GRAPH, FAMILIES, LIBRARY):
+                found |= dict.fromkeys(pool_networks(method.pool, self.graph_kinds, self.families))
         return tuple(sorted(found, key=lambda network: network != FLOOR))
 
 
@@ -168,8 +172,8 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
                 space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
                 budget=tuple(sorted(suite.budget.items())), methods=methods[task], cfa=suite.cfa,
                 code=computing_hash(), baseline_code=code, settings=suite.settings, graph_kinds=suite.graph_kinds,
-                graph_layers=suite.graph_layers, own=own, method_seconds=suite.method_seconds,
-                llm=text, llm_key=llm_hash(text) if text else "",
+                graph_layers=suite.graph_layers, families=suite.families, bag_folds=suite.bag_folds, own=own,
+                method_seconds=suite.method_seconds, llm=text, llm_key=llm_hash(text) if text else "",
             )  # fmt: skip
 
 

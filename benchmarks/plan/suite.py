@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from benchmarks.methods.baselines import baseline_names
-from benchmarks.methods.families import graph_families
+from benchmarks.methods.families import families, graph_families
 from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods, text_methods
 from foundation.hashing import hash_json
@@ -79,6 +79,16 @@ def _graph_family(name: str) -> str:
 GraphFamily = Annotated[str, AfterValidator(_graph_family)]
 
 
+def _table_family(name: str) -> str:
+    known = [family.name for family in families().values() if not family.needs_edges]
+    if name not in known:
+        raise ValueError(f"there is no family {name!r} of experts on tables; known are {', '.join(known)}")
+    return name
+
+
+Family = Annotated[str, AfterValidator(_table_family)]
+
+
 class Suite(BaseModel):
     """What is compared on what, and with how much effort."""
 
@@ -88,7 +98,7 @@ class Suite(BaseModel):
     version: int = 1
     description: str = ""
     tasks: tuple[str, ...] = ()
-    protocol: Literal["robust", "nifty"] = "robust"
+    protocol: Literal["robust", "large_test", "nifty"] = "robust"
     splits: int = Field(default=5, ge=1)
     seeds: int = Field(default=1, ge=1, description="repetitions of training per split")
     seed: int = Field(default=0, ge=0, description="the one seed that every other is derived from")
@@ -97,6 +107,12 @@ class Suite(BaseModel):
     space: Literal["published", "wide"] = "published"
     epsilon: float = Field(default=0.02, ge=0, description="utility a fair expert may cost, on validation rows")
     folds: int = Field(default=5, ge=2, description="folds of the out-of-fold outputs that gates learn from")
+    families: tuple[Family, ...] = Field(
+        default=("mlp", "ple_mlp", "gbdt", "linear"), min_length=1, description="families of the mixtures' experts"
+    )
+    bag_folds: int = Field(
+        default=5, ge=2, description="folds of training and validation rows on which chosen configurations are refitted"
+    )
     use_sensitive: tuple[Literal["keep", "drop"], ...] = ("keep",)
     methods: tuple[str, ...] = Field(
         default_factory=table_methods,
@@ -136,8 +152,10 @@ class Suite(BaseModel):
             raise ValueError("tasks: name at least one")
         if not self.methods and self.llm is None:
             raise ValueError("methods: name at least one")
-        if self.llm is not None and self.protocol != "robust":
-            raise ValueError("llm: text experts run under the protocol robust only; add --no-text, or drop [llm]")
+        if self.llm is not None and self.protocol == "nifty":
+            raise ValueError(
+                "llm: text experts do not run under the protocol nifty; choose another, add --no-text, or drop [llm]"
+            )
         return self
 
     @property

@@ -1,7 +1,8 @@
 """How long jobs will take: from the clocks of earlier jobs, else from a small table of measured rates.
 
-A job's ledger (``timing.json``) has an entry per tuned network (``tune utility``) and per method (``method mixture``,
-with all that was made for it on the way); their sum is what training costs. Scoring is not in the ledger.
+A job's ledger (``timing.json``) has an entry per tuned model (``tune utility``), per method (``method mixture``, with
+all that was made for it on the way) and per method that is refitted on folds (``refit lightgbm``); their sum is what
+training costs. Scoring is not in the ledger.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks.plan.job import Job
 from experts.roles import Role
 from tasks.card import CardError
 from tasks.registry import resolve, row_cap, task_name
+from tasks.split import LARGE_TRAIN, SMALL
 
 MACHINE = "one core of a 2-core cloud machine of 2026"
 """Where the built-in rates were measured."""
@@ -34,8 +36,8 @@ STEPS = 1500
 FOLDER = re.compile(r"(?P<place>.+)_split\d+_[0-9a-f]{12}")
 
 
-SCORE = Rate(0.2, 0.6)
-"""Per cell: reasons, intervals and nulls."""
+SCORE = Rate(0.2, 0.3)
+"""Per cell: reasons of at most 1,000 rows, intervals, nulls, levels."""
 
 OWN = Rate(1.0, 1.0, per_trial=True)
 """A method of the user's own."""
@@ -83,7 +85,7 @@ def earlier_jobs(outputs: Iterable[Path], unfinished: Mapping[str, Any]) -> list
 def _of_output(output: Path, unfinished: Mapping[str, Any]) -> list[Earlier]:
     facts = output / "suite.json"
     suite = json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else unfinished
-    rows = {_slug(task_name_or(task)): rows_of(task) for task in suite["tasks"]}
+    rows = {_slug(task_name_or(task)): rows_of(task, suite.get("protocol", "robust")) for task in suite["tasks"]}
     found = []
     for path in sorted(output.glob("jobs/*/timing.json")):
         match = FOLDER.fullmatch(path.parent.name)
@@ -104,13 +106,14 @@ def task_name_or(task: str) -> str:
 
 
 @cache
-def rows_of(task: str) -> float:
-    """Training rows of a task by its card: half of them; those of an unknown one are taken to be 10,000."""
+def rows_of(task: str, protocol: str = "robust") -> float:
+    """Training rows of a task by its card and the protocol; those of an unknown one are taken to be 10,000."""
     try:
         rows, cap = resolve(task).card.rows, row_cap(task)
     except CardError:
         return 10_000.0
-    return (rows if cap is None else min(rows, cap)) / 2
+    used = rows if cap is None else min(rows, cap)
+    return float(LARGE_TRAIN) if protocol == "large_test" and used > SMALL else used / 2
 
 
 def _slug(title: str) -> str:
@@ -132,11 +135,12 @@ class Clock:
         """Seconds for the pending cells of a job; ``done`` is its own ledger: networks there are tuned already."""
         methods = list(dict.fromkeys(method for method, _ in pending))
         parts = [*networks_of(job, methods), *(f"method {method}" for method in methods)]
+        parts += [f"refit {method}" for method in methods if refitted(method)]
         total = Span()
         for part in dict.fromkeys(parts):
             if not (part.startswith("tune ") and part in done):
                 total += self._part(part, job)
-        rows = rows_of(job.task)
+        rows = rows_of(job.task, job.protocol)
         score = SCORE.seconds(rows, 1) * len(pending)
         return total + Span(score / SPREAD["rates"], score, score * SPREAD["rates"])
 
@@ -152,9 +156,15 @@ class Clock:
             self.guessed += 1
             likely, factor = _built_in(part, job), SPREAD["rates"]
         high = likely * factor
-        if part.startswith("method ") and job.method_seconds is not None:
+        if part.startswith(("method ", "refit ")) and job.method_seconds is not None:
             high = min(high, job.method_seconds * job.seeds)
         return Span(min(likely / factor, high), min(likely, high), high)
+
+
+def refitted(method: str) -> bool:
+    """Whether a method's chosen configuration is fitted again on folds: trials of a study, and baselines on tables."""
+    known = all_methods().get(method)
+    return known is None or (not (known.text or known.edges) and (known.tuned or method in baseline_names()))
 
 
 def networks_of(job: Job, methods: Sequence[str]) -> list[str]:
@@ -167,20 +177,22 @@ def _scaled(earlier: Earlier, part: str, job: Job) -> float:
     effort = 1.0
     if part.startswith("tune "):
         effort = job.trials / earlier.trials * _steps(job) / earlier.steps
-    elif part.removeprefix("method ") in baseline_names():
+    elif part.removeprefix("method ") in baseline_names():  # a refit has as many fits as there are folds
         effort = job.trials / earlier.trials
-    seconds: float = earlier.seconds[part] * effort * (rows_of(job.task) / earlier.rows) ** ROWS_POWER
+    seconds: float = earlier.seconds[part] * effort * (rows_of(job.task, job.protocol) / earlier.rows) ** ROWS_POWER
     return seconds
 
 
 def _built_in(part: str, job: Job) -> float:
-    rows, (what, _, name) = rows_of(job.task), part.partition(" ")
+    rows, (what, _, name) = rows_of(job.task, job.protocol), part.partition(" ")
     if what == "tune":
         return _network_rates()[name].seconds(rows, job.trials) * _steps(job) / STEPS
     method = all_methods().get(name)
+    rate = OWN if method is None else method.rate
+    if what == "refit":
+        return rate.seconds(rows, 1) * job.bag_folds
     if method is not None and method.tuned:
         return 0.0  # tuned already: that is the network's own entry
-    rate = OWN if method is None else method.rate
     return rate.seconds(rows, job.trials) * (1 if rate.per_trial else job.seeds)
 
 

@@ -25,6 +25,7 @@ from foundation.files import write_json
 from llm_experts.bases.nano import nano_hash
 from reports.methods import MethodRow, write_methods
 from reports.table import FURTHER, write_results
+from tasks.registry import resolve
 
 
 @dataclass
@@ -108,6 +109,7 @@ def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str
         "bias_sets": bias_sets(),
         "asked": asked_cells(jobs),
         "llm_base": _base_hash(suite),
+        "sources": {job.title: resolve(job.task).card.origin for job in jobs},
         "left": _rows_that_left(jobs, summary.output),
         "unavailable": summary.unavailable,
         "failures": summary.failures,
@@ -134,7 +136,9 @@ def method_rows(suite: Suite) -> list[MethodRow]:
     """Words of the suite's methods in their order, then of the members that its mixtures weigh."""
     text, crossed = (suite.llm.methods, suite.llm.with_graph) if suite.llm else ((), False)
     methods = [method_named(name) for name in (*suite.methods, *text)]
-    members = [member for method in methods for member in members_of(method, suite.graph_kinds, crossed)]
+    members = [
+        member for method in methods for member in members_of(method, suite.graph_kinds, suite.families, crossed)
+    ]
     return [_row(method) for method in {method.id: method for method in (*methods, *members)}.values()]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -19,10 +19,11 @@ from benchmarks.methods.process_state import kept_state
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
 from benchmarks.run.failure import Failure
-from benchmarks.run.levels import level_rows, trial_rows
+from benchmarks.run.levels import OutOfFold, Variant, allowed_gaps, level_rows, trial_rows
 from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
 from benchmarks.run.stages.maker import Maker
-from experts.evidence import collect_evidence
+from benchmarks.run.time_limit import time_limit
+from experts.evidence import collect_evidence, explained_positions
 from experts.expert import Expert
 from experts.networks.mlp import MLPExpert
 from foundation.discovery import plugin_folders
@@ -66,14 +67,15 @@ def write_cells(
     failures: list[Failure] = []
     if not experts:
         return failures
-    unready = _prepare(maker, experts, parts)
+    seed = derive_seed(job.suite_seed, "score", job.title, job.split)
+    few = {part: explained_positions(task.labels[rows], task.groups[rows], seed) for part, rows in parts.items()}
+    unready = _prepare(maker, experts, [rows if few[part] is None else rows[few[part]] for part, rows in parts.items()])
     for method, expert in experts.items():
         notify(job.name, f"explain {method}", EXPLAIN_SHARE)
         with recorded(failures, method, repeat):
-            found = {part: checked(collect_evidence(expert, maker.view, rows)) for part, rows in parts.items()}
+            found = {p: checked(collect_evidence(expert, maker.view, rows, few[p])) for p, rows in parts.items()}
             for part in parts:
                 evidence[part][method] = found[part]
-    seed = derive_seed(job.suite_seed, "score", job.title, job.split)
     notify(job.name, "score", SCORE_SHARE)
     scores = {}
     for part, rows in parts.items():
@@ -89,9 +91,9 @@ def write_cells(
             for part in parts:
                 cell.add_scores(part, scores[part][method])
             found = {part: evidence[part][method] for part in parts}
-            _add_extras(cell, task, maker, repeat, method, expert, found)
+            _add_extras(cell, job, task, maker, method, expert, found)
             cell.params, cell.stages = maker.params(method), maker.curves(method)
-            cell.cost = _cost(job, maker, method, expert)
+            cell.cost = _cost(job, maker, method, expert, found["test"])
             with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
                 temporary.mkdir()
                 both = {part: (parts[part], found[part]) for part in parts}
@@ -102,33 +104,50 @@ def write_cells(
 
 
 def _add_extras(
-    cell: Cell, task: Task, maker: Maker, repeat: int, method: str, expert: Expert, evidence: dict[str, Evidence]
+    cell: Cell, job: Job, task: Task, maker: Maker, method: str, expert: Expert, evidence: dict[str, Evidence]
 ) -> None:
     """What there is to say beside the scores; each part may fail alone."""
-    if isinstance(expert, Routed):
-        with cell.extra("routing"):
-            _add_routing(cell, task, expert)
-    if repeat == 0:
+    routed = None
+    with cell.extra("routing"):
+        routed = maker.routed(method, expert)
+        if routed is not None:
+            _add_routing(cell, task, routed)
+    if cell.head["seed"] == 0:
+        bag = None
+        with cell.extra("out of fold"), time_limit(job.method_seconds, f"Refitting {method}"):
+            bag = maker.out_of_fold(method, expert)
         with cell.extra("levels"):
             chosen = {part: found.probability for part, found in evidence.items()}
-            _add_levels(cell, task, maker, method, chosen, searched=not isinstance(expert, Routed))
+            _add_levels(cell, task, maker, method, chosen, bag, searched=routed is None)
 
 
-def _prepare(maker: Maker, experts: dict[str, Expert], parts: dict[str, Tensor]) -> list[Row]:
+def _prepare(maker: Maker, experts: dict[str, Expert], parts: Iterable[Tensor]) -> list[Row]:
     """Ask all models together; where that fails, each is asked alone, and whose fault it was fails alone."""
     record = Cell("", {})
     with record.extra("asking all models together"):
-        for rows in parts.values():
+        for rows in parts:
             maker.prepare(experts, rows)
     return record.lost
 
 
 def _add_levels(
-    cell: Cell, task: Task, maker: Maker, method: str, chosen: dict[str, Tensor], *, searched: bool
+    cell: Cell,
+    task: Task,
+    maker: Maker,
+    method: str,
+    chosen: dict[str, Tensor],
+    bag: OutOfFold | None,
+    *,
+    searched: bool,
 ) -> None:
     """What the method reaches at each fairness level and, where it was searched for, each trained configuration."""
     trained = maker.trained(method)
-    cell.add_table("levels", level_rows(chosen["validation"], chosen["test"], trained, task, maker.unmitigated))
+    ways: list[Variant] = []
+    with cell.extra("ways of its own to keep levels"):
+        ways = maker.ways(method, allowed_gaps(maker.unmitigated))
+    known = chosen["validation"], chosen["test"], trained, task, maker.unmitigated
+    rows = level_rows(*known, bag=bag, further=ways)
+    cell.add_table("levels", rows)
     if trained is not None and searched:
         cell.add_table("trials", trial_rows(trained, task))
 
@@ -163,11 +182,12 @@ def _head(job: Job, task: Task, maker: Maker, repeat: int, method: str, expert: 
     }  # fmt: skip
 
 
-def _cost(job: Job, maker: Maker, method: str, expert: Expert) -> dict[str, Any]:
+def _cost(job: Job, maker: Maker, method: str, expert: Expert, evidence: Evidence) -> dict[str, Any]:
     drop = f" --use-sensitive {job.use_sensitive}"
     return {
         "wall_s": round(maker.ledger.total(maker.parts_of(method)), 3),
         "trainable_parameters": parameter_count(expert),
+        "explained_rows": len(evidence.of_explained(evidence.probability)),
         **maker.cost(method, expert),
         "code_version": code_version(),
         "environment_hash": environment_hash(),

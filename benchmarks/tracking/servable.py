@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PACKAGES = ("foundation", "tasks", "metrics", "experts", "gates", "moe")
 """Code that travels with the model, so that it loads where fairmoe is not installed."""
 
-SERVING_LIBRARIES = ("numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "scipy", "torch")
+SERVING_LIBRARIES = ("lightgbm", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "scipy", "torch")
 
 
 def log_model(run_id: str, folder: Path) -> None:

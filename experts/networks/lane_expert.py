@@ -68,10 +68,13 @@ def check_features(role: str, names: tuple[str, ...], task: TaskView) -> None:
     )
 
 
-def read_description(path: Path, families: Sequence[str], what: str) -> dict[str, Any]:
-    """What ``expert.json`` says; ``what`` names an expert of these families in the error."""
+def read_description(path: Path, families: Sequence[str], what: str, *, lanes: bool = True) -> dict[str, Any]:
+    """What ``expert.json`` says; ``what`` names an expert of these families in the error.
+
+    Experts that are no ``lanes`` have no hidden units to speak of.
+    """
     facts = read_facts(path)
-    if problem := _problem(facts, families):
+    if problem := _problem(facts, families, lanes):
         raise ExpertError(f"{path} does not describe {what}: {problem}.")
     return cast(dict[str, Any], facts)
 
@@ -86,7 +89,7 @@ def read_facts(path: Path) -> Any:
         raise ExpertError(f"{path} is not JSON ({error}); train or fetch the expert again.") from error
 
 
-def _problem(facts: Any, families: Sequence[str]) -> str:
+def _problem(facts: Any, families: Sequence[str], lanes: bool) -> str:
     """What is wrong with a description; "" if nothing is."""
     if not isinstance(facts, dict):
         return "it is not an object"
@@ -95,7 +98,7 @@ def _problem(facts: Any, families: Sequence[str]) -> str:
     if facts.get("role") not in get_args(Role):
         return f"its role is {facts.get('role')!r}"
     units, names = facts.get("hidden"), facts.get("feature_names")
-    if not isinstance(units, int) or isinstance(units, bool) or units < 1:
+    if lanes and (not isinstance(units, int) or isinstance(units, bool) or units < 1):
         return f"hidden is {units!r}, not a positive integer"
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return "feature_names is not a list of strings"

@@ -267,8 +267,12 @@ class LaneRun:
             self.checkpoints.offer(self.running.alive, parameters.theta, values, step)
         lanes = self.running.judge(step, ~torch.isfinite(parameters.theta).all(1))
         if lanes is not None:
-            for part in (self.optimiser, self.objective, self.batches):
-                part.select(lanes)
+            self.select(lanes)
+
+    def select(self, lanes: Tensor) -> None:
+        """Go on with some of the running lanes."""
+        for part in (self.optimiser, self.objective, self.batches):
+            part.select(lanes)
 
     def result(self) -> LaneResult:
         """Every lane at its chosen checkpoint, with all metrics there; a failed lane has none."""

@@ -19,6 +19,8 @@ import torch
 from optuna.distributions import BaseDistribution, distribution_to_json
 from torch import Tensor
 
+from experts.bagging.bag import Bag, bag_name
+from experts.bagging.fitting import bag_fit
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
 from experts.networks.running import LaneOutcomes
@@ -170,6 +172,31 @@ class ModelTuner:
             expert = self.fit(others, tuned.role, tuned.best_params, tuned.fit_seed)
             logits[held_out] = expert.logits(view, train[held_out]).detach().float()
         return logits
+
+    def bag(
+        self,
+        view: TaskView,
+        tuned: TunedModel,
+        trials: Sequence[int],
+        *,
+        budget: Budget,  # noqa: ARG002
+        fold: Tensor,
+    ) -> list[Bag]:
+        """A model is fitted for every trial and fold, with the seed that the trial had."""
+        return [self._bag(view, tuned, number, fold) for number in trials]
+
+    def _bag(self, view: TaskView, tuned: TunedModel, number: int, fold: Tensor) -> Bag:
+        row = next((row for row in tuned.trials if row["number"] == number), None)
+        if row is None or row["state"] not in TRAINED:
+            raise ValueError(f"Trial {number} of the {tuned.role} role was not trained; it cannot be bagged.")
+        best, role = number == tuned.best_trial, tuned.role
+        seed = tuned.fit_seed if best else self.fit_seed(tuned.study_seed, role, number)
+        name = bag_name(self.family, role, number)
+
+        def fit(part: TaskView) -> Expert:
+            return self.fit(part, role, row["params"], seed)
+
+        return bag_fit(view, fit, fold, name, self.family, role, number)
 
     def trial_probabilities(self, view: TaskView, tuned: TunedModel, rows: Tensor) -> Tensor:
         """[trials, r]; trials of an earlier process are fitted again, and one that failed is a row of nan."""

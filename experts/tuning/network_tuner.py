@@ -8,10 +8,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from experts.bagging.bag import Bag
 from experts.expert import Expert, Role
 from experts.networks.network import Network
 from experts.networks.trainer import Budget
 from experts.networks.twin import twin
+from experts.tuning.bagged_lanes import bag_networks
 from experts.tuning.networks import TunedNetwork, trial_probabilities, tune_seeds
 from experts.tuning.out_of_fold import out_of_fold_logits
 from experts.tuning.repeats import repeat
@@ -78,6 +80,12 @@ class NetworkTuner:
         """[n_train, roles]; the folds of a role are lanes of one program."""
         recipes = [tuned.recipe for tuned in tuned_roles]
         return out_of_fold_logits(view, recipes, budget=budget, folds=folds, seed=seed)
+
+    def bag(
+        self, view: TaskView, tuned: TunedNetwork, trials: Sequence[int], *, budget: Budget, fold: Tensor
+    ) -> list[Bag]:
+        """All pairs of a trial and a fold are lanes of one program."""
+        return bag_networks(view, tuned, trials, budget=budget, fold=fold)
 
     def trial_probabilities(self, view: TaskView, tuned: TunedNetwork, rows: Tensor) -> Tensor:
         """[trials, r] of all trials at once."""

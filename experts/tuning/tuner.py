@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from torch import Tensor
 
+from experts.bagging.bag import Bag
 from experts.expert import Expert, Role
 from experts.networks.trainer import Budget
 from experts.tuning.study import Progress
@@ -65,6 +66,19 @@ class Tuner(Protocol[T]):
         """[n_train, roles] logit margins of training rows by models trained without them.
 
         Folds are those of :func:`experts.tuning.folds.fold_of_rows`, so that families stand in one mixture.
+        """
+        ...
+
+    def bag(self, view: TaskView, tuned: T, trials: Sequence[int], *, budget: Budget, fold: Tensor) -> list[Bag]:
+        """Bags of some trials of the study, those that halving stopped among them; failed ones are refused.
+
+        Parameters
+        ----------
+        view, tuned, budget
+        trials : sequence of int
+            Numbers of the study.
+        fold : [n] int64
+            Of :func:`experts.bagging.folds.bag_rows`.
         """
         ...
 

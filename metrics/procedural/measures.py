@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -147,6 +147,8 @@ def procedural_draws(
     """Procedural metrics of one prediction with bootstrap draws and permutation null.
 
     No row is explained anew: draws reweight the rows' attributions and fidelities, and the null deals groups out anew.
+    Where only some rows are explained, what needs reasons speaks of these, on the same bootstrap samples as all else;
+    counterfactuals speak of all rows.
 
     Parameters
     ----------
@@ -154,8 +156,8 @@ def procedural_draws(
     labels, groups : [n] int64
     weights : [B, n] integers or integer-valued floats
         Bootstrap weights (:func:`metrics.resample.row_weights`).
-    permutations : [P, n] integers
-        Shuffled group ids (:func:`metrics.resample.shuffled_groups`).
+    permutations : [P, e] integers
+        Shuffled group ids of the explained rows (:func:`metrics.resample.shuffled_groups`).
     seed : int
         Of the rows and permutations of GPF_FAE.
     cfa : bool
@@ -168,13 +170,15 @@ def procedural_draws(
         ``cfr_soft@1``, ``gpf_fae@1``. Not estimable, with the reason, if the evidence lacks a part, a part has nan,
         or fewer than two groups have 5 rows. Draws in which fewer than two groups occur are nan.
     """
-    rows = _rows(labels, groups, n_groups, weights, permutations, seed)
+    known = replace(evidence, probability=evidence.of_explained(evidence.probability))
+    few = weights if evidence.explained is None else weights.index_select(1, evidence.explained)
+    rows = _rows(evidence.of_explained(labels), evidence.of_explained(groups), n_groups, few, permutations, seed)
     return {
-        **_fidelity_metrics(evidence, rows, cfa=cfa),
-        **_attribution_metrics(evidence, rows),
-        "sens_share@1": _sensitive_share(evidence, rows),
-        **_counterfactual_metrics(evidence, rows),
-        "gpf_fae@1": _gpf_fae(evidence, rows),
+        **_fidelity_metrics(known, rows, cfa=cfa),
+        **_attribution_metrics(known, rows),
+        "sens_share@1": _sensitive_share(known, rows),
+        **_counterfactual_metrics(evidence, groups, n_groups, weights),
+        "gpf_fae@1": _gpf_fae(known, rows),
     }
 
 
@@ -273,16 +277,16 @@ def _sensitive_share(evidence: Evidence, rows: _Rows) -> Resampled:
     return Resampled(estimate, sums[:, 0] / sums[:, 1])
 
 
-def _counterfactual_metrics(evidence: Evidence, rows: _Rows) -> dict[str, Resampled]:
+def _counterfactual_metrics(evidence: Evidence, groups: Tensor, n_groups: int, weights: Tensor) -> dict[str, Resampled]:
     names, moved = ("cfr@1", "cfr_soft@1"), evidence.counterfactual
-    reason = "" if rows.n_groups > 1 else "there is only one group"
+    reason = "" if n_groups > 1 else "there is only one group"
     if moved is None:
         reason = "the evidence has no counterfactual probabilities: the sensitive columns are not among the features"
     reason = reason or _missing("counterfactual probabilities", moved)
     if reason or moved is None:
         return _not_estimable(names, reason)
-    per_row = [measure(evidence.probability, moved, rows.groups) for measure in (flips, shifts)]
-    sums = weighted_sums(rows.weights, torch.stack(per_row, 1)) / rows.group_weight.sum(1, keepdim=True)
+    per_row = [measure(evidence.probability, moved, groups) for measure in (flips, shifts)]
+    sums = weighted_sums(weights, torch.stack(per_row, 1)) / weighted_sums(weights, torch.ones(len(groups), 1))
     return {name: Resampled(float(v.mean()), d) for name, v, d in zip(names, per_row, sums.T, strict=True)}
 
 

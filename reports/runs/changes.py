@@ -12,7 +12,9 @@ from reports.table import CELL, LOST, Tables, missing_cells
 Cell = tuple[Any, ...]
 """Values of the columns ``CELL``."""
 
-OUTCOME = frozenset({"unavailable", "failures", "tracking_error", "asked", "bias_sets", "infos", "left", "lost"})
+OUTCOME = frozenset(
+    {"unavailable", "failures", "tracking_error", "asked", "bias_sets", "infos", "left", "lost", "sources"}
+)
 """Parts of suite.json that say how a run went, or that follow from its settings and code."""
 
 VERSIONS = frozenset({"hash", "code_version", "environment_hash", "libraries", "python", "llm_base"})

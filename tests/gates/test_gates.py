@@ -7,12 +7,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gates.adaptive import AdaptiveGate
 from gates.best_single import BestSingleGate, best_expert
 from gates.dense import DenseGate, initial_tensors, opinion_features
+from gates.family_means import FamilyMeansGate
 from gates.gate import Gate, GateState, ProjectedGate
+from gates.greedy import GreedyGate
+from gates.grid import best_point, default_parts, simplex_grid
 from gates.oracle import OracleGate
 from gates.registry import gate_definition, gate_names, load_gate, save_gate
-from gates.simplex import best_point, default_parts, simplex_grid
+from gates.shrunk_dense import ShrunkDenseGate
+from gates.simplex import SimplexGate
+from gates.stacking import StackingGate
 from gates.static_simplex import StaticSimplexGate
 from gates.topk import TopKGate
 from gates.uniform import UniformGate
@@ -36,7 +42,19 @@ def dense(features: int = 5, experts: int = 3, *, temperature: float = 1.0, k: i
 
 def every_gate() -> list[ProjectedGate]:
     simplex = StaticSimplexGate(torch.tensor([0.2, 0.3, 0.5]))
-    return [dense(), dense(k=2), UniformGate(3), BestSingleGate(1, 3), simplex]
+    point = simplex.simplex
+    learnt: list[ProjectedGate] = [
+        GreedyGate(point), FamilyMeansGate(point), AdaptiveGate(point, 0.3), SimplexGate(point),
+        StackingGate(point, 0.1, 1.2), shrunk(),
+    ]  # fmt: skip
+    return [dense(), dense(k=2), UniformGate(3), BestSingleGate(1, 3), simplex, *learnt]
+
+
+def shrunk(features: int = 5) -> ShrunkDenseGate:
+    """Two families of one and two experts."""
+    members = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.4, 0.6]])
+    weights = (torch.randn(rows, 2, generator=generator(3)) for rows in (features, 5))
+    return ShrunkDenseGate(torch.ones(features), members, torch.tensor([0.3, 0.7]), *weights)
 
 
 @pytest.mark.parametrize("gate", every_gate(), ids=lambda g: g.name)

@@ -80,7 +80,7 @@ def test_reasons_and_the_costlier_measure_take_part_in_the_choice(
 def test_without_the_folder_the_gate_is_unknown(tmp_path: Path) -> None:
     assert "confidence" not in gate_names()
     (tmp_path / "gate.json").write_text('{"name": "confidence", "settings": {}}')
-    with pytest.raises(ValueError, match="names the gate 'confidence'; known gates are best_single, dense"):
+    with pytest.raises(ValueError, match="names the gate 'confidence'; known gates are adaptive, best_single"):
         load_gate(tmp_path)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from metrics.auc import auc, auc_value, delong_variance, weighted_auc
+from metrics.auc import auc, auc_value, delong_variance, projected_auc, weighted_auc
 from metrics.resample import row_weights
 
 
@@ -65,3 +65,14 @@ def test_coverage_of_the_interval() -> None:
         value = auc_value(*_case(80, False, seed))
         hits += value.low <= 0.76025 <= value.high
     assert hits / 300 > 0.91
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_projected_auc_draws_follow_the_counted_ones(ties: bool) -> None:
+    p, y = _case(3000, ties)
+    weights = row_weights(3000, 300, np.random.default_rng(1))
+    exact, projected = weighted_auc(p, y, weights), projected_auc(p, y, weights)
+    assert float((exact - projected).abs().max()) < 0.1 * float(exact.std())
+    assert float(projected.std() / exact.std()) == pytest.approx(1, abs=0.02)
+    everyone_once = projected_auc(p, y, torch.ones(1, 3000))
+    assert float(everyone_once[0]) == pytest.approx(roc_auc_score(y, p), abs=1e-6)

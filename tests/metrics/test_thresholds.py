@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics import thresholds
+from metrics import threshold_pool, thresholds
 from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
 from metrics.thresholds import fit_thresholds
 
@@ -193,7 +193,7 @@ def test_a_limit_that_is_met_exactly_is_kept():
 
 
 def test_what_selecting_the_first_rows_of_a_ranking_means():
-    ranking = thresholds._Ranking.of(torch.tensor([1.0, 2.0, 1.0, -1.0]), torch.tensor([0, 1, 1, 1]))
+    ranking = threshold_pool.Ranking.of(torch.tensor([1.0, 2.0, 1.0, -1.0]), torch.tensor([0, 1, 1, 1]))
     assert (ranking.ends.tolist(), ranking.hits.tolist()) == ([0, 1, 3, 4], [0, 1, 1, 2, 3])  # a tie is not cut
     assert ranking.nearest(torch.arange(5)).tolist() == [0, 1, 3, 3, 4]
     assert ranking.nearest(torch.tensor([9])).tolist() == [4]
@@ -204,7 +204,7 @@ def test_what_selecting_the_first_rows_of_a_ranking_means():
 
 
 def test_mixtures_of_the_three_corners_are_a_grid_that_begins_with_the_first():
-    grid = thresholds._triangle()
+    grid = threshold_pool._triangle(4)
     assert grid.shape == (15, 3) and grid[0].tolist() == [1, 0, 0]
     assert len(torch.unique(grid, dim=0)) == 15 and bool((grid >= 0).all())
     assert torch.equal(grid.sum(1), torch.ones(15, dtype=torch.float64))
@@ -213,7 +213,7 @@ def test_mixtures_of_the_three_corners_are_a_grid_that_begins_with_the_first():
 
 def test_common_thresholds_lie_at_evenly_spaced_selection_rates_beside_the_models_own():
     margins = torch.linspace(-3, 3, 360, dtype=torch.float64)
-    ranking = thresholds._Ranking.of(margins, torch.arange(360) % 2)
-    cuts = thresholds._common_cuts(ranking)
+    ranking = threshold_pool.Ranking.of(margins, torch.arange(360) % 2)
+    cuts = threshold_pool._common_cuts(ranking, 36)
     assert float(cuts[0]) == 0 and len(cuts) == 37
     assert ranking.above(cuts[1:]).tolist() == [5 + 10 * k for k in range(36)]

@@ -112,6 +112,38 @@ KNOWN = {
         },
         features=10,
     ),
+    "acs_hours": Known(
+        665_800,
+        176_112,
+        {
+            "sex": [173_575 + 173_263, 159_325 + 159_637],
+            "race": [259_392 + 259_625, 29_642 + 29_482, 19_232 + 19_242, 49_185],
+            "age": [476_164, 88_979, 100_657],
+        },
+        features=9,
+    ),
+    "compas_violent": Known(
+        4_743,
+        775,
+        {"race": [1_918, 1_459, 643], "sex": [3_179, 841], "age_cat": [2_300, 766, 954]},
+        rows=4_020,
+        kept_positives=652,
+    ),
+    "diabetes130_any": Known(
+        101_766,
+        11_357 + 35_545,
+        {"race": [74_220, 18_772, 4_116], "sex": [53_454, 45_886], "age": [32_930, 66_410]},
+        rows=101_766 - 2_423 - 3,
+        kept_positives=46_816,
+        left={"race": 2_232},
+    ),
+    "law_first_year": Known(
+        21_791,
+        11_623,
+        {"race": [18_285, 1_282, 488 + 389 + 110, 845, 293 + 99], "sex": [12_254, 9_537]},
+        features=5,
+    ),
+    "student_mathematics": Known(395, 265, {"sex": [187, 208], "age": [284, 111]}, features=30),
 }
 EVERY = pytest.mark.parametrize("name", sorted(KNOWN))
 NIFTY = {"german": (100, False), "bail": (100, True), "bail_clean": (100, True), "credit": (6_000, True)}
@@ -199,6 +231,9 @@ def test_columns_known_only_afterwards_are_no_features() -> None:
         "bail_clean": {"TIME"},
         "bank_marketing": {"duration"},
         "student_performance": {"G1", "G2"},
+        "student_mathematics": {"G1", "G2"},
+        "law_first_year": {"first_pf"},
+        "acs_hours": {"PINCP"},
         "law_school": {"bar", "bar1", "bar1_yr", "bar2", "bar2_yr", "dnn_bar_pass_prediction"},
         "compas": {"name", "first", "last", "dob", "decile_score", "score_text", "is_recid", "r_charge_desc", "event"},
         "adult": {"fnlwgt"},
@@ -313,6 +348,39 @@ def test_patients_of_diabetes_have_several_stays() -> None:
     card = card_of("diabetes130")
     raw = read_frame(card, fetch(card, progress=False), ("sex",))
     assert raw.units is not None and len(np.unique(raw.units)) < len(raw.units)
+
+
+SOURCES = [
+    {"german", "german_credit"},
+    {"credit", "default_credit"},
+    {"bail", "bail_clean"},
+    {"adult", "kdd_census_income"},
+    {"acs_income", "acs_hours"},
+    {"compas", "compas_violent"},
+    {"diabetes130", "diabetes130_any"},
+    {"law_school", "law_first_year"},
+    {"student_performance", "student_mathematics"},
+]
+
+
+def test_cards_of_the_same_rows_or_survey_are_one_source() -> None:
+    origins = {name: card_of(name).origin for name in KNOWN}
+    groups = [{name for name in origins if origins[name] == origin} for origin in set(origins.values())]
+    assert {frozenset(group) for group in groups if len(group) > 1} == {frozenset(group) for group in SOURCES}
+    assert set(origins.values()) <= set(KNOWN), "a source is named by a card"
+
+
+def test_cards_that_share_bytes_share_a_source() -> None:
+    by_file: dict[str, set[str]] = {}
+    for name in KNOWN:
+        for file in card_of(name).file:
+            by_file.setdefault(file.sha256, set()).add(card_of(name).origin)
+    assert all(len(origins) == 1 for origins in by_file.values())
+
+
+def test_the_source_changes_no_task() -> None:
+    card = card_of("german_credit")
+    assert card.source == "german" and card.hash == card.model_copy(update={"source": ""}).hash
 
 
 def test_card_hash_follows_its_content() -> None:

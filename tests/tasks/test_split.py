@@ -88,7 +88,7 @@ def test_a_part_without_a_class_is_refused() -> None:
 
 def test_unknown_protocols_numbers_and_cards_are_refused() -> None:
     raw = with_cells([0, 1] * 20)
-    with pytest.raises(DataError, match="choose robust or nifty"):
+    with pytest.raises(DataError, match="choose robust, large_test or nifty"):
         make_split(raw, "random")
     with pytest.raises(DataError, match="has no published nifty split"):
         make_split(raw, "nifty")
@@ -105,6 +105,93 @@ def test_subsamples_keep_the_shares(cells: list[int], size: int) -> None:
     for cell in set(cells):
         share = cells.count(cell) * min(size / len(cells), 1)
         assert max(share - 0.51, 1) <= (np.array(cells)[kept] == cell).sum() <= max(share + 0.51, 1)
+
+
+def parts_of(raw: RawData, index: int = 0, seed: int = 0) -> list[np.ndarray]:
+    split = make_split(raw, "large_test", index, seed)
+    return [part.numpy() for part in (split.train, split.validation, split.test)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "test"), [(6_001, 1_501), (9_000, 4_500), (14_500, 10_000), (14_501, 10_000), (40_000, 10_000)]
+)
+def test_large_test_parts_have_their_sizes_and_the_shares_of_the_data(rows: int, test: int) -> None:
+    cells = np.random.default_rng(rows).choice(4, size=rows, p=[0.6, 0.25, 0.14, 0.01])
+    parts = parts_of(with_cells(cells.tolist()), index=2, seed=3)
+    assert [len(part) for part in parts] == [3_000, 1_500, test]
+    assert len(np.unique(np.concatenate(parts))) == 4_500 + test, "no row is in two parts"
+    share = np.bincount(cells) / rows
+    for part in parts:
+        assert (np.diff(part) > 0).all()
+        assert np.abs(np.bincount(cells[part], minlength=4) - share * len(part)).max() < 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(rare=st.lists(st.integers(1, 6), min_size=1, max_size=8), rows=st.integers(6_001, 16_000))
+def test_the_rows_of_a_rare_cell_are_for_training_then_test_then_validation(rare: list[int], rows: int) -> None:
+    cells = np.repeat(np.arange(len(rare) + 2), [rows // 2, rows - rows // 2, *rare])
+    parts = parts_of(with_cells(cells.tolist()))
+    for number, count in enumerate(rare, start=2):
+        train, validation, test = (int((cells[part] == number).sum()) for part in parts)
+        assert train >= 1 and test >= (count > 1) and validation >= (count > 2)
+
+
+def test_large_test_splits_are_drawn_by_number_and_seed_alone() -> None:
+    raw = with_cells([0, 1, 2, 3] * 4_000)
+    hashes = {make_split(raw, "large_test", index, seed).hash for index in range(2) for seed in range(2)}
+    assert len(hashes) == 4
+    again = parts_of(with_cells([0, 1, 2, 3] * 4_000), 1, 1)
+    assert all(np.array_equal(*pair) for pair in zip(parts_of(raw, 1, 1), again, strict=True))
+    golden = make_split(raw, "large_test")
+    assert golden.test[:6].tolist() == GOLDEN_LARGE_TEST, "if it changes, every published number changes"
+    with pytest.raises(DataError, match="0 or more"):
+        make_split(raw, "large_test", -1)
+
+
+def test_large_test_leaves_out_other_rows_in_other_splits() -> None:
+    raw = with_cells([0, 1] * 10_000)
+    used = [set(np.concatenate(parts_of(raw, index)).tolist()) for index in range(4)]
+    assert all(len(rows) == 14_500 for rows in used) and set.union(*used) > used[0]
+
+
+@pytest.mark.parametrize("rows", [40, 6_000])
+def test_small_data_are_cut_as_by_robust(rows: int) -> None:
+    raw = with_cells(([0, 1, 2, 3] * rows)[:rows])
+    large, robust = make_split(raw, "large_test", 3, 7), make_split(raw, "robust", 3, 7)
+    for part in ("train", "validation", "test"):
+        assert getattr(large, part).tolist() == getattr(robust, part).tolist()
+    assert (large.protocol, large.seed) == ("large_test", 7)
+    assert large.hash != robust.hash, "the protocol is part of the task"
+
+
+def test_units_stay_together_in_large_test_and_cost_less_than_one_unit_a_cell() -> None:
+    draw = np.random.default_rng(0)
+    units = np.sort(draw.integers(0, 9_000, size=20_000))
+    raw = with_cells(draw.integers(0, 4, size=20_000).tolist(), units.tolist())
+    parts = parts_of(raw)
+    sets = [set(units[part].tolist()) for part in parts]
+    assert not (sets[0] & sets[1] or sets[0] & sets[2] or sets[1] & sets[2])
+    whole = np.bincount(units)
+    for part, rows in zip(sets, parts, strict=True):
+        assert sum(int(whole[unit]) for unit in part) == len(rows), "all rows of a unit are in its part"
+    largest = int(whole.max())
+    for part, size in zip(parts, (3_000, 1_500, 10_000), strict=True):
+        assert abs(len(part) - size) < 4 * largest
+
+
+def test_a_large_test_task_is_scaled_by_its_training_rows() -> None:
+    robust, large = load_task("scm"), load_task("scm", protocol="large_test")
+    assert len(robust.labels) <= 6_000 and robust.features.equal(large.features) and robust.hash != large.hash
+
+
+@pytest.mark.data
+def test_large_test_of_a_real_table(mirror: None) -> None:
+    task = load_task("adult:sex", protocol="large_test")
+    parts = (task.split.train, task.split.validation, task.split.test)
+    assert [len(part) for part in parts] == [3_000, 1_500, 10_000] and len(task.labels) == 48_842
+    assert abs(float(task.features[task.split.train].mean(0)[0])) < 1e-5, "scaled by training rows"
+    rates = [float(task.labels[part].float().mean()) for part in parts]
+    assert max(rates) - min(rates) < 1e-3
 
 
 @pytest.mark.data
@@ -130,6 +217,7 @@ def test_published_nifty_splits(
 
 
 GOLDEN_HASH = "20bc7ace33afa24f36e3f2f48cf1efa8d20b9e33ca2c6647fe2611d72b0fa92a"
+GOLDEN_LARGE_TEST = [0, 1, 2, 3, 4, 7]
 GOLDEN_TEST = [0, 2, 6, 11, 16, 17, 19, 22, 24, 25, 31, 33]
 
 

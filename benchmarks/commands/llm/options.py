@@ -14,9 +14,11 @@ Quantisation = Annotated[str, typer.Option(help="none, nf4 or int8 (bitsandbytes
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Seed of split, trials and weights.")]
 TaskName = Annotated[str, typer.Option(help="Task, such as german or adult:sex@1000 (at most 1000 rows), or a card.")]
-Protocol = Annotated[str, typer.Option(help="robust (stratified) or nifty (the published split).")]
+Protocol = Annotated[
+    str, typer.Option(help="robust (stratified), large_test (3,000 + 1,500 rows, the rest for the test) or nifty.")
+]
 Seen = Annotated[bool, typer.Option("--allow-seen", help="Go on although the expert has seen some of the rows.")]
-Split = Annotated[int, typer.Option(min=0, help="Which repetition of the robust split.")]
+Split = Annotated[int, typer.Option(min=0, help="Which repetition of the split.")]
 
 
 def command(*words: str | Path, **options: str | int) -> str:

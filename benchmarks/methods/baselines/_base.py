@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.methods.baseline import Params
 from benchmarks.methods.baselines._linear import LinearModel, fit_linear
-from benchmarks.methods.baselines._trees import TreeModel, fit_trees
 from benchmarks.methods.estimator_expert import Floats
+from experts.trees.booster import TreeModel, fit_trees
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -39,7 +39,7 @@ def fit_base(
 ) -> LinearModel | TreeModel:
     """The model that ``params["base"]`` names; validation rows stop the boosting.
 
-    Arguments are those of :func:`benchmarks.methods.baselines._trees.fit_trees`.
+    Arguments are those of :func:`experts.trees.booster.fit_trees`.
     """
     if params["base"] == "logistic_regression":
         return fit_linear(features, labels, params["C"], weights)

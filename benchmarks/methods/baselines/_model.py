@@ -45,6 +45,15 @@ class Additive(Protocol):
         ...
 
 
+@runtime_checkable
+class Explained(Protocol):
+    """Trees, whose exact Shapley values cost one pass (TreeSHAP)."""
+
+    def contributions(self, features: Tensor) -> Tensor:
+        """[r, d] Shapley values of the features; a row sums to its margin minus the expected margin."""
+        ...
+
+
 class GroupModel(Fitted, Protocol):
     """A model that must know the group of a row."""
 
@@ -66,7 +75,9 @@ class ModelExpert:
     @property
     def explainer(self) -> str:
         """How attributions are made; exact ones are those of integrated gradients too."""
-        return "integrated_gradients" if isinstance(self.model, Additive) else "shapley_sampling"
+        if isinstance(self.model, Additive):
+            return "integrated_gradients"
+        return "tree_shap" if isinstance(self.model, Explained) else "shapley_sampling"
 
     @property
     def parameter_count(self) -> int:
@@ -82,10 +93,13 @@ class ModelExpert:
         return margins
 
     def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
-        """[r, columns] exact for sums over features, sampled Shapley values otherwise."""
-        if not isinstance(self.model, Additive):
+        """[r, columns] exact for sums over features and for trees, sampled Shapley values otherwise."""
+        if isinstance(self.model, Additive):
+            parts = self.model.parts(task.features[rows])
+        elif isinstance(self.model, Explained):
+            parts = self.model.contributions(task.features[rows]).float()
+        else:
             return sampled_shapley(self.logits, task, rows, self.seed)
-        parts = self.model.parts(task.features[rows])
         return torch.zeros(len(rows), len(task.columns)).index_add_(1, task.column_of_feature, parts)
 
     def save(self, folder: Path) -> None:

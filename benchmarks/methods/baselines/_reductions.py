@@ -14,8 +14,8 @@ from scipy.special import expit
 from torch import Tensor
 
 from benchmarks.methods.baselines._linear import LinearModel
-from benchmarks.methods.baselines._trees import DETERMINISTIC, TreeModel
 from benchmarks.methods.estimator_expert import CLIP, Floats, margin_of
+from experts.trees.booster import DETERMINISTIC, TreeModel
 from foundation.files import atomic_path, write_json
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._base import base_space, fit_base
 from benchmarks.methods.baselines._linear import LinearModel
 from benchmarks.methods.baselines._model import GroupModelExpert
-from benchmarks.methods.baselines._trees import TreeModel
+from experts.trees.booster import TreeModel
 from tasks.task import TaskView
 
 if TYPE_CHECKING:

@@ -46,6 +46,7 @@ METHOD = Baseline(
     fit=fit,
     space=space,
     fair=True,
+    scores_decisions=True,
     colour="orange",
     explainer="shapley_sampling",
     place=60,

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from benchmarks.methods.baseline import Baseline, Params
-from benchmarks.methods.baselines._model import ModelExpert
-from benchmarks.methods.baselines._trees import fit_trees
-from tasks.task import TaskView
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
-
-def space() -> Mapping[str, BaseDistribution]:
-    """Step size, size of the trees and two brakes on them."""
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    return {
-        "learning_rate": FloatDistribution(0.02, 0.3, log=True),
-        "num_leaves": IntDistribution(4, 64, log=True),
-        "min_data_in_leaf": IntDistribution(5, 100, log=True),
-        "lambda_l2": FloatDistribution(1e-3, 1e1, log=True),
-        "feature_fraction": FloatDistribution(0.5, 1.0),
-    }
-
-
-def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
-    """Boosting on the training rows, stopped by the log loss of the validation rows."""
-    train, watched = view.split.train, view.split.validation
-    validation = (view.features[watched], view.labels[watched])
-    model = fit_trees(view.features[train], view.labels[train], params, seed, validation=validation)
-    return ModelExpert(model, "gbdt", seed, params)
-
+from benchmarks.methods.baseline import Baseline
+from benchmarks.methods.baselines._boosted import boosted_space, fit_boosted
 
 METHOD = Baseline(
     label="LightGBM",
     about="plain trees, no fairness method",
     family="gbdt",
     reference="Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017",
-    fit=fit,
-    space=space,
+    fit=fit_boosted,
+    space=boosted_space,
     colour="ink",
-    explainer="shapley_sampling",
+    explainer="tree_shap",
     place=40,
     seconds=(0.02, 0.2),
     levels=(("rival", "thresholds"), ("reference", "thresholds")),

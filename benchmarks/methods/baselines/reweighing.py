@@ -5,28 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._base import base_space, fit_base
 from benchmarks.methods.baselines._model import ModelExpert
+from experts.reweighing import reweighing_weights
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-
-def reweighing_weights(labels: Tensor, groups: Tensor) -> Tensor:
-    """[r] float64 weights P(s) P(y) / P(s, y) of rows with labels y [r] and groups s [r].
-
-    Their mean is 1, and group and label are independent under them if every group has rows of both classes
-    (Kamiran and Calders, 2012, section 4.3.1).
-    """
-    counts = torch.zeros(int(groups.max()) + 1, 2, dtype=torch.float64)
-    counts.index_put_((groups, labels), torch.ones(len(labels), dtype=torch.float64), accumulate=True)
-    expected = counts.sum(1, keepdim=True) * counts.sum(0, keepdim=True) / counts.sum()
-    return expected[groups, labels] / counts[groups, labels]
 
 
 def space() -> Mapping[str, BaseDistribution]:
@@ -54,7 +40,7 @@ METHOD = Baseline(
     space=space,
     fair=True,
     colour="orange",
-    explainer="integrated_gradients or shapley_sampling",
+    explainer="integrated_gradients or tree_shap",
     place=50,
     seconds=(0.01, 0.01),
 )

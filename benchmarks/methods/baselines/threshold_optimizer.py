@@ -20,9 +20,9 @@ from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._base import base_space, fit_base
 from benchmarks.methods.baselines._linear import LinearModel
 from benchmarks.methods.baselines._model import GroupModelExpert
-from benchmarks.methods.baselines._trees import TreeModel
 from benchmarks.methods.estimator_expert import margin_of
 from benchmarks.methods.user_code import EstimatorError
+from experts.trees.booster import TreeModel
 from foundation.seeding import derive_seed
 from tasks.task import TaskView
 
@@ -146,6 +146,7 @@ METHOD = Baseline(
     fit=fit,
     space=space,
     fair=True,
+    scores_decisions=True,
     sensitive_at_prediction=True,
     colour="orange",
     explainer="shapley_sampling",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.methods.method import Method
-from benchmarks.run.levels import Trained
+from benchmarks.run.levels import OutOfFold, Trained
 from benchmarks.run.stages.curves import Searched
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
@@ -22,6 +22,13 @@ class BaselineRecipe(Recipe[TabularSystem]):
     def trained(self, system: TabularSystem, method: Method) -> Trained | None:
         """Every trial; None for a method that was fitted once."""
         return system.baselines.trained(method.id)
+
+    def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
+        """The chosen parameters, refitted; None for models of graphs, whose fits are too dear to make again."""
+        if method.edges:
+            return None
+        fold = system.bag_folds
+        return OutOfFold.of(system.view, system.baselines.bag(method.id, fold))
 
     def chosen(self, system: TabularSystem, method: Method) -> dict[str, Any]:
         """Parameters of the chosen trial."""

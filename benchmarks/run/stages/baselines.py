@@ -17,6 +17,7 @@ from benchmarks.methods.own_method import load_own
 from benchmarks.run.levels import Trained
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.tuned_experts import TunedExperts
+from experts.bagging import Bag, bag_fit, bag_name
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 
@@ -54,6 +55,16 @@ class Baselines:
             return None
         validation, test = self.view.split.validation, self.view.split.test
         return Trained(self._probabilities(experts, validation), self._probabilities(experts, test))
+
+    def bag(self, method: str, fold: Tensor) -> Bag:
+        """The chosen parameters of the first repetition, fitted again without each fold [n] of the bag's rows."""
+        found, baseline = self.of(method, 0), self._baseline(method)
+        seed = derive_seed(self._seed(method, 0), "fit", found.best_trial) if found.trials else self._seed(method, 0)
+        name = bag_name(found.expert.family, found.role, found.best_trial)
+        return bag_fit(
+            self.view, lambda part: baseline.fit(part, found.params, seed), fold, name, found.expert.family,
+            found.role, found.best_trial,
+        )  # fmt: skip
 
     def _probabilities(self, experts: list[Expert | None], rows: Tensor) -> Tensor:
         failed = torch.full((len(rows),), torch.nan)

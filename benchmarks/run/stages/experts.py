@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.methods.method import Method
-from benchmarks.run.levels import Trained
+from benchmarks.run.levels import OutOfFold, Trained
 from benchmarks.run.stages.curves import Curves, Searched, tuning_curves
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
@@ -26,6 +26,10 @@ class TunedNetwork(Recipe[TabularSystem]):
         validation, test = (system.trial_probabilities(network, rows) for rows in (split.validation, split.test))
         stopped = [row["state"] == "PRUNED" for row in self._tuned(system, method).trials]
         return Trained(validation, test, stopped)
+
+    def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
+        """The chosen trial, refitted."""
+        return OutOfFold.of(system.view, system.bags(method.networks[0])[0])
 
     def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:
         """The network's own."""
@@ -58,6 +62,10 @@ class Twin(TunedNetwork):
 
     def trained(self, system: TabularSystem, method: Method) -> Trained | None:  # noqa: ARG002
         """None: one training."""
+        return None
+
+    def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
+        """None: a twin is there to be compared with its expert as it is."""
         return None
 
     def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from benchmarks.cells.cell import Cell
     from benchmarks.run.ledger import SeedLedger
-    from benchmarks.run.levels import Trained
+    from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
     from experts.expert import Expert
+    from moe.routing import Routed
     from tasks.task import TaskView
 
 
@@ -32,6 +35,18 @@ class Maker(Protocol):
 
     def trained(self, method: str) -> Trained | None:
         """Probabilities of every trained configuration of a method; None where there is only the chosen one."""
+        ...
+
+    def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:
+        """A method's chosen configuration on folds of training and validation rows; None if it cannot be refitted."""
+        ...
+
+    def ways(self, method: str, allowed: Sequence[Allowed]) -> list[Variant]:
+        """A method's own ways to keep allowed gaps."""
+        ...
+
+    def routed(self, method: str, expert: Expert) -> Routed | None:
+        """What is told of how a method routes rows to experts; None for what is no mixture."""
         ...
 
     def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:

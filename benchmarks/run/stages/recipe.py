@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from benchmarks.run.stages.curves import Curves, Searched
+from moe.routing import Routed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.cells.cell import Cell
     from benchmarks.methods.method import Method
-    from benchmarks.run.levels import Trained
+    from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
     from experts.expert import Expert
 
 System = TypeVar("System")
@@ -28,6 +31,18 @@ class Recipe(ABC, Generic[System]):
     def trained(self, system: System, method: Method) -> Trained | None:  # noqa: ARG002
         """Probabilities of every trained configuration; None where there is only the chosen one."""
         return None
+
+    def out_of_fold(self, system: System, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
+        """The chosen configuration on folds of training and validation rows; None where it cannot be refitted."""
+        return None
+
+    def ways(self, system: System, method: Method, allowed: Sequence[Allowed]) -> list[Variant]:  # noqa: ARG002
+        """Ways of its own to keep allowed gaps."""
+        return []
+
+    def routed(self, system: System, method: Method, expert: Expert) -> Routed | None:  # noqa: ARG002
+        """What is told of how it routes rows to experts; None for what is no mixture."""
+        return expert if isinstance(expert, Routed) else None
 
     def entries(self, system: System, method: Method) -> tuple[str, ...]:  # noqa: ARG002
         """Ledger entries that the model is made of."""

@@ -11,15 +11,17 @@ import torch
 
 from benchmarks.cells.cell import Cell
 from benchmarks.methods.baseline_methods import unread
-from benchmarks.methods.method import GRAPH, TABULAR, Method, Network, network_name
+from benchmarks.methods.method import FAMILIES, LIBRARY, TABULAR, Method, Network, network_name
 from benchmarks.methods.registry import all_methods, pool_networks, recipe_of, tabular_methods
 from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.ledger import Ledger
-from benchmarks.run.levels import Trained
+from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.curves import Curves, trial_columns
+from benchmarks.run.stages.library_stage import LibraryStage, weighed_library
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tuned_experts import TunedExperts
+from experts.bagging import Bag
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
 from experts.families.registry import PLAIN
@@ -32,10 +34,13 @@ from gates.gate import ProjectedGate
 from metrics.procedural import procedural_points
 from moe.finetune import FineTuning, fine_tune
 from moe.mixture import Mixture
+from moe.routing import Routed
 from tasks.task import TaskView
 from tasks.thinning import thinned_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 EXPLAINED_ROWS = 1500
@@ -52,7 +57,8 @@ class TabularSystem:
         self.seed, self.baselines = job.seed_of(repeat), baselines
         self._tuned = tuned
         self._gates: dict[tuple[str, str], GateFit] = {}
-        self._outputs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._outputs: dict[str, tuple[Tensor, Tensor | None, Tensor | None]] = {}
+        self._libraries: dict[str, LibraryStage] = {}
 
     # -- what methods share -------------------------------------------------------------------------------------------
 
@@ -64,6 +70,16 @@ class TabularSystem:
         """The same expert without its fairness terms."""
         role, family = network
         return self._tuned.twin(role, self.repeat, family)
+
+    @property
+    def bag_folds(self) -> Tensor:
+        """[n] fold of each training and validation row, the same for all that is refitted in this repetition."""
+        return self._tuned.bag_folds(self.repeat)
+
+    def bags(self, network: Network) -> list[Bag]:
+        """Configurations of a study on folds of training and validation rows, the chosen one first."""
+        role, family = network
+        return self._tuned.bags(role, self.repeat, family)
 
     def trial_probabilities(self, network: Network, rows: Tensor) -> Tensor:
         """[trials, r] probabilities by all trials of a study, nan by one that failed."""
@@ -85,25 +101,53 @@ class TabularSystem:
 
     def pool_networks(self, pool: str) -> tuple[Network, ...]:
         """The tuned networks among the members of a pool."""
-        return pool_networks(pool, self.job.graph_kinds)
+        return pool_networks(pool, self.job.graph_kinds, self.job.families)
 
     def pool(self, name: str) -> tuple[Expert, ...]:
         """The experts that a pool's gates mix, with the weights they had when they were chosen."""
         return tuple(self.tuned(role, family).expert for role, family in self.pool_networks(name))
 
     def logits_oof(self, pool: str = TABULAR) -> Tensor:
-        """[n_train, m] what experts say about training rows that they have not seen: what gates learn from."""
-        found = [self._tuned.logits_oof(PLAIN)]
-        if pool == GRAPH:
-            found += [self._tuned.logits_oof(kind) for kind in self.job.graph_kinds]
-        return torch.cat(found, dim=1)
+        """[n_train, m] what experts say about training rows that they have not seen: what gates learn from.
 
-    def _expert_outputs(self, pool: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of validation rows [n, m]; attributions of training and of validation rows [n, m, columns]."""
+        Of the pool of families, it is what the bags of the same configurations say.
+        """
+        if pool == FAMILIES:
+            oof = torch.stack([self.bags(network)[0].oof for network in self.pool_networks(pool)], 1)
+            return oof[: len(self.view.split.train)]
+        return torch.cat([self._tuned.logits_oof(family) for family in self._families(pool)], dim=1)
+
+    def _families(self, pool: str) -> tuple[str, ...]:
+        """Families among the members of a pool, in their order."""
+        return tuple(dict.fromkeys(family for _, family in self.pool_networks(pool)))
+
+    def library(self, gate: str) -> LibraryStage:
+        """The bags of all families and roles, weighed by a gate on out-of-fold rows."""
+        if gate not in self._libraries:
+            bags = [bag for network in self.pool_networks(LIBRARY) for bag in self.bags(network)]
+            with self.ledger.clock(gate_entry(LIBRARY, gate)):
+                self._libraries[gate] = weighed_library(
+                    self.view,
+                    bags,
+                    self.bag_folds,
+                    gate,
+                    seed=derive_seed(self.seed, "gate", LIBRARY),
+                    floor=self.floor,
+                )
+        return self._libraries[gate]
+
+    def _expert_outputs(self, pool: str) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Logits of validation rows [n, m]; attributions of training and of validation rows [n, m, columns].
+
+        The pool of families is weighed by how likely it makes labels: its reasons are not asked for.
+        """
         if pool not in self._outputs:
             train, validation = self.view.split.train, self.view.split.validation
             experts = self.pool(pool)
-            logits = torch.stack([e.logits(self.view, validation) for e in experts], 1)
+            logits = torch.stack([e.logits(self.view, validation).detach() for e in experts], 1)
+            if pool == FAMILIES:
+                self._outputs[pool] = logits, None, None
+                return self._outputs[pool]
             reasons = [torch.stack([e.attributions(self.view, r) for e in experts], 1) for r in (train, validation)]
             self._outputs[pool] = logits, reasons[0], reasons[1]
         return self._outputs[pool]
@@ -112,7 +156,7 @@ class TabularSystem:
         """Stage 2: a gate on the frozen experts of a pool, chosen on validation rows."""
         if (pool, kind) not in self._gates:
             logits_oof = self.logits_oof(pool)
-            logits_validation, attributions_train, attributions_validation = self._expert_outputs(pool)
+            logits_validation, *reasons = self._expert_outputs(pool)
             with self.ledger.clock(gate_entry(pool, kind)):
                 self._gates[pool, kind] = fit_gate(
                     self.view,
@@ -121,8 +165,9 @@ class TabularSystem:
                     seed=derive_seed(self.seed, "gate"),
                     utility_floor=self.floor,
                     logits_validation=logits_validation,
-                    attributions_train=attributions_train,
-                    attributions_validation=attributions_validation,
+                    attributions_train=reasons[0],
+                    attributions_validation=reasons[1],
+                    families=[family for _, family in self.pool_networks(pool)] if pool == FAMILIES else (),
                     # mixtures with graph experts are explained by asking, too slow to do at every checkpoint
                     procedural=self._procedural if pool == TABULAR else None,
                 )
@@ -152,15 +197,19 @@ class TabularSystem:
         )  # fmt: skip
         return float(points["fair_proc@1"][0])
 
+    def bag_entry(self, network: Network) -> str:
+        """Ledger entry of a study's bags."""
+        return f"bag {network_name(*network)}"
+
     def network_entry(self, network: Network) -> str:
         """Ledger entry of a tuned network in this repetition."""
         return f"{'repeat' if self.repeat else 'tune'} {network_name(*network)}"
 
     def pool_entries(self, pool: str) -> tuple[str, ...]:
         """Ledger entries of a pool's members and their out-of-fold outputs."""
-        families = (PLAIN, *(self.job.graph_kinds if pool == GRAPH else ()))
-        folds = (f"out of fold {family}" for family in families)
-        return (*map(self.network_entry, self.pool_networks(pool)), *folds)
+        networks = self.pool_networks(pool)
+        folds = (f"out of fold {family}" for family in self._families(pool))
+        return (*map(self.network_entry, networks), *(map(self.bag_entry, networks) if pool == FAMILIES else folds))
 
     # -- methods: what scoring asks -----------------------------------------------------------------------------------
 
@@ -186,6 +235,27 @@ class TabularSystem:
             return None
         known, recipe = self._known(method)
         return recipe.trained(self, known)
+
+    def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:
+        """A method's chosen configuration on folds of training and validation rows; None if it cannot be refitted.
+
+        A model that is bagged itself has its own folds.
+        """
+        if isinstance(own := getattr(expert, "bag", None), Bag):
+            return OutOfFold.of(self.view, own)
+        known, recipe = self._known(method)
+        with self.ledger.clock(f"refit {method}"):
+            return recipe.out_of_fold(self, known, expert)
+
+    def ways(self, method: str, allowed: Sequence[Allowed]) -> list[Variant]:
+        """A method's own ways to keep allowed gaps."""
+        known, recipe = self._known(method)
+        return recipe.ways(self, known, allowed)
+
+    def routed(self, method: str, expert: Expert) -> Routed | None:
+        """What is told of how a method routes rows to experts."""
+        known, recipe = self._known(method)
+        return recipe.routed(self, known, expert)
 
     def parts_of(self, method: str) -> tuple[str, ...]:
         """Ledger entries that a method's model is made of."""

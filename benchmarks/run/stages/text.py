@@ -22,7 +22,7 @@ from benchmarks.methods.registry import all_methods, recipe_of, text_methods
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import LLMSettings
 from benchmarks.run.ledger import SeedLedger
-from benchmarks.run.levels import Trained
+from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.recipe import Recipe
@@ -47,6 +47,7 @@ from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget
 from llm_experts.training.tuning import TunedAdapter, tune
 from moe.mixture import Mixture
+from moe.routing import Routed
 from tasks.thinning import thinned_rows
 
 if TYPE_CHECKING:
@@ -241,6 +242,20 @@ class TextSystem:
     def trained(self, method: str) -> Trained | None:  # noqa: ARG002
         """None: only the chosen adapter of a study answers for all rows."""
         return None
+
+    def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
+        """None: adapters are not trained again on other rows."""
+        return None
+
+    def ways(self, method: str, allowed: Sequence[Allowed]) -> list[Variant]:
+        """A method's own ways to keep allowed gaps."""
+        known, recipe = self._known(method)
+        return recipe.ways(self, known, allowed)
+
+    def routed(self, method: str, expert: Expert) -> Routed | None:
+        """What is told of how a method routes rows to experts."""
+        known, recipe = self._known(method)
+        return recipe.routed(self, known, expert)
 
     def prepare(self, experts: dict[str, Expert], rows: Tensor) -> None:
         """Ask all text experts together: a text goes through the shared layers once."""

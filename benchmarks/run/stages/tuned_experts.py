@@ -11,8 +11,11 @@ from benchmarks.methods.method import Network, network_name
 from benchmarks.run.failure import explain
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.notify import TUNING_SHARE, Notify
+from benchmarks.run.stages.members import member_trials
+from experts.bagging import Bag, BagStore, bag_folds
 from experts.expert import ROLES, Role
 from experts.families.registry import PLAIN, family_named
+from experts.loading import load_expert
 from experts.networks.trainer import Budget
 from experts.tuning.results import write_summary
 from experts.tuning.tuned import Tuned
@@ -45,6 +48,8 @@ class TunedExperts:
         self._out_of_fold: dict[str, Tensor] = {}
         self._planned: list[Network] = []
         self._tuners: dict[str, Tuner[Any]] = {}
+        self._folds: dict[int, Tensor] = {}
+        self._bags: dict[tuple[Role, str, int], list[Bag]] = {}
 
     def plan(self, networks: Iterable[Network]) -> None:
         """Tune all of these; the progress bar knows how many they are.
@@ -97,6 +102,34 @@ class TunedExperts:
                     self.view, tuned, budget=self.budget, folds=self.job.folds, seed=seed
                 )
         return self._out_of_fold[family]
+
+    def bag_folds(self, repeat: int) -> Tensor:
+        """[n] fold of each training and validation row in one repetition."""
+        if repeat not in self._folds:
+            seed = derive_seed(self.job.seed_of(repeat), "bag folds")
+            self._folds[repeat] = bag_folds(self.view, self.job.bag_folds, seed)
+        return self._folds[repeat]
+
+    def bags(self, role: Role, repeat: int, family: str = PLAIN) -> list[Bag]:
+        """Configurations of the first seed's study on folds of training and validation rows, the chosen one first.
+
+        Which ones depends on the study alone (:func:`member_trials`), so that a configuration's bag is the
+        same whatever else a suite asks for. Another repetition deals other folds.
+        """
+        key = (role, family, repeat)
+        if key not in self._bags:
+            tuned, name = self.of(role, 0, family), network_name(role, family)
+            trials, fold = member_trials(tuned), self.bag_folds(repeat)
+            store = BagStore(self.folder / "bags", load_expert)
+            settings = {"trials": trials, "folds": self.job.bag_folds, "repeat": repeat, "view": self.view.hash}
+            self.notify(self.job.name, f"bag {name}", TUNING_SHARE)
+            with self.ledger.clock(f"bag {name}", seed=repeat):
+                self._bags[key] = store.bags(
+                    name, settings, lambda: self._tuner(family).bag(
+                        self.view, tuned, trials, budget=self.budget, fold=fold
+                    ),
+                )  # fmt: skip
+        return self._bags[key]
 
     def twin(self, role: Role, repeat: int, family: str = PLAIN) -> Expert:
         """The same expert without its fairness terms."""

@@ -116,6 +116,19 @@ def test_it_may_import_the_files_beside_it_and_know_groups_when_it_predicts(tmp_
     assert load_own(name).sensitive_at_prediction
 
 
+def test_what_has_only_labels_or_votes_is_marked(tmp_path: Path) -> None:
+    labels = (
+        "class Model:\n    def fit(self, X, y):\n        return self\n    def predict(self, X):\n        return X\n"
+    )
+    scores = f"{labels}    def predict_proba(self, X):\n        return X\n"
+    votes = f"{scores}    def _pmf_predict(self, X):\n        return X\n"
+    found = [
+        load_own(write(tmp_path, f"{text}def make():\n    return Model()\n")).scores_decisions
+        for text in (labels, scores, votes)
+    ]
+    assert found == [True, False, True]
+
+
 BAD = {
     "def make(:\n": "cannot be imported: SyntaxError",
     "import nothing_like_this\n": r"cannot be imported: ModuleNotFoundError: .* \(model.py, line 1\)",

@@ -30,6 +30,8 @@ def test_the_halves_of_the_leaderboard_are_in_their_order() -> None:
     assert tabular_methods() == (
         "mixture", "gate_dense", "gate_top2", "static_simplex", "uniform", "best_single", *ROLES, "result_lambda0",
         "procedural_lambda0", "combined_mlp",
+        *(f"{family}_{end}" for family in ("gbdt", "linear", "ple_mlp")
+          for end in (*ROLES, "result_lambda0", "procedural_lambda0")),
     )  # fmt: skip
     graph = ("gcn", "gin", "sage")
     assert graph_methods() == (
@@ -81,7 +83,8 @@ def test_what_methods_are_compared_with_is_a_method() -> None:
 def test_a_baseline_is_read_as_it_is(name: str) -> None:
     """What is read from the source is what an import gives."""
     read, loaded = all_methods()[name], load_baseline(name)
-    for word in ("label", "about", "family", "colour", "explainer", "levels", "compared", "sensitive_at_prediction"):
+    words = ("label", "about", "family", "colour", "explainer", "levels", "compared")
+    for word in (*words, "sensitive_at_prediction", "scores_decisions"):
         assert getattr(read, word) == getattr(loaded, word), word
     assert read.edges == loaded.graph and read.secondary == loaded.secondary and read.landmark == loaded.landmark
     assert (read.rate.fixed, read.rate.slope) == loaded.seconds

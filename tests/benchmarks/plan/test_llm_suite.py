@@ -31,7 +31,7 @@ def jobs(chosen: Suite) -> dict[tuple[str, int], Job]:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"tasks": ("scm",), "protocol": "nifty", "llm": {"tasks": ("scm",)}}, "run under the protocol robust only"),
+        ({"tasks": ("scm",), "protocol": "nifty", "llm": {"tasks": ("scm",)}}, "do not run under the protocol nifty"),
         ({"llm": {"tasks": ("scm",), "methods": ("llm_mixtur",)}}, "no method llm_mixtur;"),
         ({"llm": {"tasks": ("scm",), "methods": ("mixture",)}}, "no method mixture;"),
         ({"tasks": ("scm",), "methods": ("llm_mixture",)}, "no method llm_mixture;"),

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.run.levels import LEVELS, REPORTED, Trained, level_rows, limits, trial_rows
+from benchmarks.run.levels import GAP, REPORTED, OutOfFold, Trained, allowed_gaps, level_rows, trial_rows
+from benchmarks.run.levels.allowed import LEVELS
+from benchmarks.run.levels.out_of_fold import FEW, MARGINS
 from benchmarks.run.runner import run_suite
 from metrics.points import point_values
 from reports.summary import summarise
@@ -43,22 +45,36 @@ def trained(task):
     return Trained(*parts)
 
 
-def by_key(rows):
-    return {(r["variant"], r["level"], r["metric"]): r for r in rows}
+def by_key(rows, gap=GAP):
+    return {(r["variant"], r["level"], r["metric"]): r for r in rows if r["gap"] == gap}
 
 
-def test_limits():
-    assert limits(0.08) == {"0.01": 0.01, "0.02": 0.02, "0.05": 0.05, "0.10": 0.1, "half": 0.04, "quarter": 0.02}
-    assert tuple(limits(0.08)) == LEVELS
+def bag_of(task, unfair, seed=0):
+    rows = torch.cat((task.split.train, task.split.validation))
+    margins = (torch.logit(prediction(task, r, unfair, seed).clamp(0.01, 0.99)) for r in (rows, task.split.test))
+    return OutOfFold(rows, *margins)
+
+
+def test_allowed_gaps():
+    result = {a.level: a.limit for a in allowed_gaps(0.08) if a.gap == GAP}
+    fixed = {"any": math.inf, "0.01": 0.01, "0.02": 0.02, "0.05": 0.05, "0.10": 0.1}
+    assert result == fixed | {"half": 0.04, "quarter": 0.02}
+    assert tuple(result) == LEVELS[GAP]
+    assert {a.level: a.limit for a in allowed_gaps(0.08) if a.gap == "dp@1"} == {
+        "0.02": 0.02,
+        "0.05": 0.05,
+        "0.10": 0.1,
+    }
     for unknown in (None, math.nan):
-        assert set(limits(unknown)) == {"0.01", "0.02", "0.05", "0.10"}
+        assert {a.level for a in allowed_gaps(unknown) if a.gap == GAP} == set(fixed)
 
 
 def test_rows_have_the_columns_of_the_table(task, trained):
     rows = level_rows(*both(task, 0.25), trained, task, 0.2)
     schema = FURTHER["levels"]
-    assert all({*r} == {*schema.keys[-3:], *schema.values} for r in rows)
-    assert len(rows) == 2 * len(LEVELS) * (len(REPORTED) + 1) == len(by_key(rows))
+    assert all({*r} == {*schema.keys[-4:], *schema.values} for r in rows)
+    assert len(rows) == 2 * sum(map(len, LEVELS.values())) * (len(REPORTED) + 1)
+    assert len({(r["variant"], r["gap"], r["level"], r["metric"]) for r in rows}) == len(rows)
     columns = FURTHER["trials"]
     assert all({*r} == {"trial", *columns.values} for r in trial_rows(trained, task))
 
@@ -83,6 +99,36 @@ def test_thresholds_make_an_unfair_model_keep_the_level(task):
     assert rows["thresholds", "0.02", "utility@1"]["estimate"] > rows["plain", "0.02", "utility@1"]["estimate"]
 
 
+def test_any_gap_is_the_best_cut(task):
+    rows = by_key(level_rows(*both(task, 0.25), None, task, None))
+    plain, cut = (rows[variant, "any", "utility@1"] for variant in ("plain", "thresholds"))
+    assert cut["validation"] >= plain["validation"] and plain["status"] == "ok"
+    assert rows["thresholds", "any", "limit"]["estimate"] == math.inf
+
+
+def test_gaps_are_kept_one_by_one(task):
+    rows = level_rows(*both(task, 0.25), None, task, None, bag=bag_of(task, 0.25))
+    found = by_key(rows, "dp@1")
+    assert found["thresholds", "0.02", "dp@1"]["validation"] <= 0.02
+    assert found["oof", "0.02", "dp@1"]["status"] == "ok"
+
+
+def test_out_of_fold_variants(task):
+    bag = bag_of(task, 0.25)
+    rows = level_rows(*both(task, 0.25), None, task, 0.2, bag=bag)
+    found = by_key(rows)
+    levels = {v: [level for w, level, m in found if (w, m) == (v, "utility@1")] for v in MARGINS}
+    assert levels == {"oof": [*LEVELS[GAP]], "oof80": [*LEVELS[GAP][1:]], "oof60": [*LEVELS[GAP][1:]]}
+    assert {m for v, _, m in found if v == "oof80"} == {*FEW, "limit"}
+    # a smaller margin keeps more on the rows that choose, as far as labels follow their expectation
+    gaps = [found[v, "0.10", "fair_res@1"]["validation"] for v in MARGINS]
+    assert gaps[0] > gaps[2] and found["oof60", "0.10", "limit"]["estimate"] == 0.1
+    unmitigated = point_values(
+        torch.sigmoid(bag.test)[None], task.labels[task.split.test], task.groups[task.split.test], 2
+    )
+    assert found["oof60", "0.05", "fair_res@1"]["estimate"] < float(unmitigated["fair_res@1"])
+
+
 def test_nothing_feasible_is_the_constant_predictor(task):
     rows = by_key(level_rows(*both(task, 0.25), None, task, None))
     rate = float(task.labels[task.split.train].double().mean())
@@ -97,8 +143,8 @@ def test_selection_never_sees_test_labels(task, trained):
     order = torch.randperm(len(task.split.test), generator=torch.Generator().manual_seed(4))
     labels[task.split.test] = 1 - labels[task.split.test][order]
     scrambled = dataclasses.replace(task, labels=labels)
-    args = (*both(task, 0.25), trained)
-    ours, theirs = level_rows(*args, task, 0.2), level_rows(*args, scrambled, 0.2)
+    args, bag = (*both(task, 0.25), trained), bag_of(task, 0.25)
+    ours, theirs = (level_rows(*args, known, 0.2, bag=bag) for known in (task, scrambled))
     for one, other in zip(ours, theirs, strict=True):
         assert (one["validation"], one["status"]) == (other["validation"], other["status"])
         if one["metric"] == "dp@1":  # needs no labels: the same rows are predicted 1

@@ -19,7 +19,7 @@ from reports.methods import MethodRow, read_methods
 from tests.benchmarks.methods.baselines.test_plugin import NEIGHBOURS
 from tests.benchmarks.run.test_own_data import write_table
 from tests.examples import FOLDER
-from tests.experts.families.test_families import LINEAR
+from tests.experts.families.test_families import LOGISTIC
 from tests.gates.test_registry import CONFIDENCE
 
 SUITE = (FOLDER / "suite.toml").read_text(encoding="utf-8")
@@ -37,8 +37,8 @@ make.label = "Naive Bayes"
 '''
 
 COMPUTED = {
-    "gate_confidence", "linear_utility", "linear_result", "linear_procedural", "linear_result_lambda0", "neighbours",
-    "model.make", "utility",
+    "gate_confidence", "logistic_utility", "logistic_result", "logistic_procedural", "logistic_result_lambda0",
+    "neighbours", "model.make", "utility",
 }  # fmt: skip
 
 Ran = tuple[Path, dict[str, MethodRow]]
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     for name, text in (
         ("plugins/gates/confidence.py", CONFIDENCE),
-        ("plugins/experts/families/linear.py", LINEAR),
+        ("plugins/experts/families/logistic.py", LOGISTIC),
         ("plugins/benchmarks/methods/baselines/neighbours.py", NEIGHBOURS),
         ("model.py", OWN),
         (
@@ -91,7 +91,7 @@ def test_every_one_of_them_is_a_computed_cell(ran: Ran) -> None:
     assert set(results["task"]) == {"loans"} and set(results["method"]) == COMPUTED
     assert not results["status"].isin(["failed", "timeout"]).any()
     families = results.drop_duplicates("method").set_index("method")["family"]
-    assert families["linear_result"] == "linear" and families["gate_confidence"] == "mixture"
+    assert families["logistic_result"] == "logistic" and families["gate_confidence"] == "mixture"
     routing = pd.read_csv(ran[0] / "routing.csv")
     assert set(routing["method"]) == {"gate_confidence"}
     assert set(routing["expert"]) == {"utility", "result", "procedural"}
@@ -101,11 +101,11 @@ def test_pages_know_their_words(ran: Ran) -> None:
     rows = ran[1]
     said = {name: (row.label, row.kind, row.family, row.reads) for name, row in rows.items()}
     assert said["gate_confidence"] == ("Confidence gate", "gate", "mixture", "tabular")
-    assert said["linear_result"] == ("Linear result expert", "expert", "linear", "tabular")
-    assert said["linear_result_lambda0"] == ("Linear result, λ = 0", "twin", "linear", "tabular")
+    assert said["logistic_result"] == ("Logistic result expert", "expert", "logistic", "tabular")
+    assert said["logistic_result_lambda0"] == ("Logistic result, λ = 0", "twin", "logistic", "tabular")
     assert said["neighbours"] == ("Nearest neighbours", "baseline", "neighbours", "tabular")
     assert said["model.make"] == ("Naive Bayes", "own", "own", "tabular")
-    assert (rows["linear_result"].code, rows["linear_result"].explainer) == ("lR", "linear")
+    assert (rows["logistic_result"].code, rows["logistic_result"].explainer) == ("rR", "linear")
     assert rows["model.make"].about == "Naive Bayes, as it is"
     assert list(rows)[len(COMPUTED) :] == ["result", "procedural"]  # members that the gate weighs, behind the suite's
     assert "Naive Bayes" in (ran[0] / "leaderboard.md").read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def test_without_the_folder_their_methods_are_unknown(home: Path) -> None:
         [sys.executable, "-m", "benchmarks", "bench", str(home / "mine.toml"), "--dry-run"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 2 and "there is no method gate_confidence, linear_utility" in done.stderr
+    assert done.returncode == 2 and "there is no method gate_confidence, logistic_utility" in done.stderr
 
 
 def test_the_suite_says_what_was_found(ran: Ran) -> None:

@@ -27,18 +27,18 @@ from tests.experts.conftest import build_graph_view, build_view
 
 BUDGET = Budget(steps=20, eval_every=10, warm_up=5, hidden=4, rungs=(), attribution_rows=64)
 
-LINEAR = example("experts/families/linear.py")
+LOGISTIC = example("experts/families/logistic.py")
 
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A plug-in folder with one file: the family ``linear``."""
+    """A plug-in folder with one file: the family ``logistic``."""
     place = tmp_path / "plugins" / "experts" / "families"
     place.mkdir(parents=True)
-    (place / "linear.py").write_text(LINEAR)
+    (place / "logistic.py").write_text(LOGISTIC)
     monkeypatch.setenv("FAIRMOE_PLUGINS", str(tmp_path / "plugins"))
     yield place
-    sys.modules.pop(f"{ROOM}.linear", None)
+    sys.modules.pop(f"{ROOM}.logistic", None)
     sys.modules[ROOM].__path__[:] = [path for path in sys.modules[ROOM].__path__ if path != str(place)]
 
 
@@ -48,15 +48,14 @@ def tune(tuner, view, role, folder, *, trials=4, **settings):
 
 
 def test_the_families_of_the_project_say_what_they_are() -> None:
-    assert set(family_names()) == {"mlp", "gcn", "gin", "sage"}
     assert {name: family_facts(name)["code"] for name in family_names()} == {
-        "mlp": "", "gcn": "g", "gin": "i", "sage": "s",
+        "mlp": "", "ple_mlp": "p", "gbdt": "t", "linear": "l", "gcn": "g", "gin": "i", "sage": "s",
     }  # fmt: skip
     for name in family_names():
         facts, family = family_facts(name), family_named(name)
         assert {key: getattr(family, key) for key in facts} == facts
         assert set(facts) == {"label", "code", "needs_edges", "explainer"}
-        assert facts["needs_edges"] == (name != "mlp")
+        assert facts["needs_edges"] == (name in ("gcn", "gin", "sage"))
 
 
 def test_knowing_a_family_needs_no_tensor_library() -> None:
@@ -68,10 +67,11 @@ def test_knowing_a_family_needs_no_tensor_library() -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["mlp", "gcn", "gin", "sage"])
-def test_a_family_of_networks_tunes_repeats_and_leaves_its_terms_out(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["result", "procedural"])
+@pytest.mark.parametrize("name", ["mlp", "ple_mlp", "gbdt", "linear", "gcn", "gin", "sage"])
+def test_a_family_tunes_repeats_and_leaves_its_terms_out(name: str, role: str, tmp_path: Path) -> None:
     view, tuner = build_graph_view(), family_named(name).tuner()
-    tuned = tune(tuner, view, "result", tmp_path)
+    tuned = tune(tuner, view, role, tmp_path)
     assert tuned.expert.family == name and tuned.expert.explainer == family_facts(name)["explainer"]
     assert [again.seed for again in tuner.repeat(view, tuned, [5, 6])] == [5, 6]
     assert tuner.twin(view, tuned).family == name
@@ -85,9 +85,11 @@ def test_a_family_of_networks_tunes_repeats_and_leaves_its_terms_out(name: str, 
 @pytest.mark.usefixtures("plugins")
 def test_a_family_is_one_file_in_a_plug_in_folder(tmp_path: Path) -> None:
     """Found by name, tuned for all roles, with files, twin, repeats, folds and the probabilities of all trials."""
-    assert family_names()[-1] == "linear"
-    assert family_facts("linear") == {"label": "Linear", "code": "l", "needs_edges": False, "explainer": "linear"}
-    view, tuner = build_view(), family_named("linear").tuner()
+    assert family_names()[-1] == "logistic"
+    assert family_facts("logistic") == {
+        "label": "Logistic", "code": "r", "needs_edges": False, "explainer": "linear",
+    }  # fmt: skip
+    view, tuner = build_view(), family_named("logistic").tuner()
     utility = tune(tuner, view, "utility", tmp_path, utility_floor=None)
     roles = {"utility": utility}
     for role in ROLES[1:]:
@@ -96,10 +98,10 @@ def test_a_family_is_one_file_in_a_plug_in_folder(tmp_path: Path) -> None:
     for role, tuned in roles.items():
         assert isinstance(tuned, TunedModel) and isinstance(tuned.expert, Expert)
         assert (tuned.role, tuned.expert.role, tuned.floor is None) == (role, role, role == "utility")
-        written = json.loads((tmp_path / f"synthetic_linear_{role}_tuning_results.json").read_text())
-        assert written["best_params"] == tuned.best_params and written["family"] == "linear"
+        written = json.loads((tmp_path / f"synthetic_logistic_{role}_tuning_results.json").read_text())
+        assert written["best_params"] == tuned.best_params and written["family"] == "logistic"
         assert set(written["space"]) == set(tuned.best_params)
-        loaded = load_expert(tmp_path / f"synthetic_linear_{role}_best")
+        loaded = load_expert(tmp_path / f"synthetic_logistic_{role}_best")
         assert torch.equal(loaded.logits(view, rows), tuned.expert.logits(view, rows))
     sensitive = list(view.columns[0].features)
     assert bool((roles["procedural"].expert.weights[sensitive] == 0).all())
@@ -129,7 +131,7 @@ def test_a_family_is_one_file_in_a_plug_in_folder(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("plugins")
 def test_an_interrupted_study_of_a_plug_in_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
-    view, family = build_view(), family_named("linear")
+    view, family = build_view(), family_named("logistic")
     straight = tune(family.tuner(), view, "result", tmp_path / "straight")
 
     def dies_in_the_second_batch(done: int, _all: int) -> None:

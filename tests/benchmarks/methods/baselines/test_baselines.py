@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.methods.baselines import adversarial_mitigation, baseline_names, load_baseline, needs_edges
+from benchmarks.methods.baselines import (
+    adversarial_mitigation,
+    baseline_names,
+    fairret_mlp,
+    load_baseline,
+    needs_edges,
+)
 from experts.evidence import collect_evidence
 from experts.expert import Expert
 from metrics.points import point_values
@@ -21,6 +28,7 @@ from tasks.task import TaskView
 
 BASELINES = baseline_names()
 TABULAR = tuple(name for name in BASELINES if not load_baseline(name).graph)
+BAGS = {"lightgbm_bag", "reweighed_bag"}
 LIBRARIES = {"exponentiated_gradient", "exponentiated_gradient_trees", "grid_search", "threshold_optimizer"}
 SCM = load_task("scm", rows=600)
 VIEW = SCM.view()
@@ -29,6 +37,7 @@ VIEW = SCM.view()
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adversarial_mitigation, "STEPS", 60)
+    monkeypatch.setattr(fairret_mlp, "STEPS", 60)
 
 
 def params_of(name: str, seed: int = 0) -> dict[str, Any]:
@@ -56,7 +65,8 @@ def test_that_a_method_needs_edges_is_read_from_its_source() -> None:
 def test_found_by_their_file_names() -> None:
     assert {
         "adversarial_mitigation", "constant", "correlation_remover", "gradient_boosting", "lightgbm",
-        "logistic_regression", "reweighing", *LIBRARIES,
+        "logistic_regression", "reweighing", "catboost", "error_parity", "fairret_mlp", "oxonfair", "lightgbm_bag",
+        "reweighed_bag", *LIBRARIES,
     } <= set(TABULAR)  # fmt: skip
     assert not [name for name in BASELINES if name.startswith("_")]
 
@@ -76,14 +86,26 @@ def test_space_is_small_and_made_of_distributions(name: str) -> None:
     space = load_baseline(name).space()
     assert len(space) <= 6
     assert all(isinstance(distribution, BaseDistribution) for distribution in space.values())
-    assert bool(space) == (name != "constant")
+    assert bool(space) == (name not in {"constant", *BAGS})
+    assert load_baseline(name).once == (name in BAGS)
 
 
 @pytest.mark.parametrize("name", TABULAR)
 def test_fairness_methods_are_tuned_as_such(name: str) -> None:
-    plain = {"constant", "gradient_boosting", "lightgbm", "logistic_regression"}
+    plain = {"catboost", "constant", "gradient_boosting", "lightgbm", "lightgbm_bag", "logistic_regression"}
+    told = {"threshold_optimizer", "correlation_remover", "error_parity", "oxonfair"}
+    votes = {"exponentiated_gradient", "exponentiated_gradient_trees", "threshold_optimizer", "error_parity"}
     assert load_baseline(name).fair == (name not in plain)
-    assert load_baseline(name).sensitive_at_prediction == (name in {"threshold_optimizer", "correlation_remover"})
+    assert load_baseline(name).sensitive_at_prediction == (name in told)
+    assert load_baseline(name).scores_decisions == (name in votes)
+
+
+@pytest.mark.parametrize("name", TABULAR)
+def test_what_only_encodes_decisions_has_few_scores(name: str) -> None:
+    """A method whose scores are marked as votes has few distinct ones; the others tell most rows apart."""
+    rows = torch.cat((VIEW.split.train, VIEW.split.test))
+    share = len(once(name).logits(VIEW, rows).unique()) / len(rows)
+    assert name == "constant" or (share < 0.1) == load_baseline(name).scores_decisions
 
 
 @pytest.mark.parametrize("name", TABULAR)
@@ -113,16 +135,26 @@ def test_the_seed_determines_it(name: str) -> None:
     assert torch.equal(fitted(name).logits(VIEW, rows), once(name).logits(VIEW, rows))
 
 
-def test_another_seed_changes_what_draws() -> None:
+@pytest.mark.parametrize("name", ["adversarial_mitigation", "catboost", "fairret_mlp"])
+def test_another_seed_changes_what_draws(name: str) -> None:
     rows = VIEW.split.validation
-    other = fitted("adversarial_mitigation", seed=4).logits(VIEW, rows)
-    assert not torch.allclose(other, once("adversarial_mitigation").logits(VIEW, rows))
+    other = fitted(name, seed=4).logits(VIEW, rows)
+    assert not torch.allclose(other, once(name).logits(VIEW, rows))
 
 
-def test_leaves_the_global_generator_alone() -> None:
-    state = torch.random.get_rng_state()
-    fitted("adversarial_mitigation")
+@pytest.mark.parametrize("name", TABULAR)
+def test_leaves_generators_logging_and_the_working_folder_alone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state, numbers = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - of libraries
+    handlers = list(logging.root.handlers)
+    fitted(name)
     assert torch.equal(torch.random.get_rng_state(), state)
+    assert (np.random.get_state()[1] == numbers).all()  # noqa: NPY002
+    assert logging.root.handlers == handlers and logging.root.manager.disable == 0
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", TABULAR)
@@ -152,6 +184,11 @@ def test_attributions_sum_to_what_knowing_the_columns_changes(name: str) -> None
     assert attributions.shape == (20, len(VIEW.columns))
     nothing = torch.zeros(attributions.shape, dtype=torch.bool)
     change = expert.logits(VIEW, rows) - expert.logits(VIEW, rows, nothing)
+    if expert.explainer == "tree_shap":  # from the expected margin, which rows share that one rule answers
+        rests = expert.logits(VIEW, rows) - attributions.sum(1).float()
+        assert all(float(rests[VIEW.groups[rows] == group].std()) < 1e-4 for group in (0, 1))
+        assert load_baseline(name).sensitive_at_prediction or float(rests.std()) < 1e-4
+        return
     torch.testing.assert_close(attributions.sum(1).float(), change, atol=1e-4, rtol=1e-4)
 
 
@@ -169,7 +206,7 @@ def test_hands_over_evidence(name: str) -> None:
     evidence = collect_evidence(once(name), VIEW, VIEW.split.test)
     assert evidence.counterfactual is not None
     assert evidence.probability.isfinite().all()
-    assert evidence.explainer in ("integrated_gradients", "shapley_sampling")
+    assert evidence.explainer in ("integrated_gradients", "shapley_sampling", "tree_shap")
     # A row moved to its own group: only features that differ from those typical of the group move its prediction.
     assert evidence.counterfactual.shape == (len(VIEW.split.test), len(VIEW.group_names))
 

@@ -13,11 +13,11 @@ from experts.tuning.models import ModelTuner
 
 
 @dataclass(frozen=True)
-class LinearExpert:
+class LogisticExpert:
     role: str
     weights: torch.Tensor
     offset: float
-    family: str = "linear"
+    family: str = "logistic"
     explainer: str = "linear"
 
     def logits(self, task, rows, keep=None):
@@ -53,16 +53,16 @@ def fit(view, role, params, seed):
     weight = even ** params.get("lambda_weight", 0.0)
     model = LogisticRegression(C=params["C"], random_state=seed % 2**31)
     model.fit((view.features[train] * used).double().numpy(), labels.numpy(), sample_weight=weight.numpy())
-    return LinearExpert(role, torch.from_numpy(model.coef_[0]).float(), float(model.intercept_[0]))
+    return LogisticExpert(role, torch.from_numpy(model.coef_[0]).float(), float(model.intercept_[0]))
 
 
 def load(folder):
     facts = json.loads((folder / "expert.json").read_text())
-    return LinearExpert(facts["role"], load_file(folder / "weights.safetensors")["weights"], facts["offset"])
+    return LogisticExpert(facts["role"], load_file(folder / "weights.safetensors")["weights"], facts["offset"])
 
 
 def tuner():
-    return ModelTuner("linear", fit, space)
+    return ModelTuner("logistic", fit, space)
 
 
-FAMILY = Family(label="Linear", code="l", needs_edges=False, explainer="linear", tuner=tuner, load=load)
+FAMILY = Family(label="Logistic", code="r", needs_edges=False, explainer="linear", tuner=tuner, load=load)

@@ -1,0 +1,41 @@
+"""What a way to keep levels answers: predictions for the rows that chose and for test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from benchmarks.run.levels.allowed import Allowed
+from benchmarks.run.levels.part import REPORTED, Part
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Probabilities on the rows that chose, and on test rows."""
+
+    seen: Tensor
+    test: Tensor
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to keep levels.
+
+    Attributes
+    ----------
+    name : str
+        As in the table.
+    part : Part
+        The rows that choose.
+    found : mapping of Allowed to Choice or None
+        None: nothing keeps the limit.
+    reported : sequence of str
+        Metrics that are told.
+    """
+
+    name: str
+    part: Part
+    found: Mapping[Allowed, Choice | None]
+    reported: Sequence[str] = REPORTED

@@ -1,0 +1,94 @@
+"""Rows of the table "levels" of one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.run.levels.allowed import allowed_gaps
+from benchmarks.run.levels.choice import Choice, Variant
+from benchmarks.run.levels.out_of_fold import OutOfFold, out_of_fold
+from benchmarks.run.levels.part import GAP, UTILITY, Part
+from benchmarks.run.levels.plain import plain
+from benchmarks.run.levels.thresholded import thresholded
+from benchmarks.run.levels.trained import Trained
+from tasks.task import Task
+
+
+def level_rows(
+    chosen_validation: Tensor,
+    chosen_test: Tensor,
+    trained: Trained | None,
+    task: Task,
+    unmitigated: float | None,
+    *,
+    bag: OutOfFold | None = None,
+    further: Iterable[Variant] = (),
+) -> list[dict[str, Any]]:
+    """Rows of the table "levels" of one cell (see ``reports.table.FURTHER``).
+
+    Parameters
+    ----------
+    chosen_validation, chosen_test : [n] float
+        Probabilities of the method's chosen model on validation and test rows, in the order of the split.
+    trained : Trained or None
+        Its other trained configurations; None where there are none.
+    task : Task
+        With the labels of its test rows: they are used for values only, never to choose.
+    unmitigated : float or None
+        See :func:`benchmarks.run.levels.allowed.allowed_gaps`.
+    bag : OutOfFold or None
+        Its chosen configuration on folds; None where it cannot be refitted.
+    further : iterable of Variant
+        Ways of its own to keep levels.
+
+    Returns
+    -------
+    list of dict
+        variant, gap, level, metric, estimate (test rows), validation (the rows that chose), status. Where nothing keeps
+        the limit, the constant predictor stands in, with the status "imputed". Empty where the validation rows cannot
+        give any prediction a utility or a gap: nothing is known of who keeps a level then.
+    """
+    allowed = allowed_gaps(unmitigated)
+    part, test = Part.of(task, task.split.validation), Part.of(task, task.split.test)
+    rate = float(task.labels[task.split.train].to(torch.float64).mean())
+    if any(bool(value.isnan()) for value in part.values(part.same(rate)[None], (UTILITY, GAP)).values()):
+        return []
+    chosen = Choice(chosen_validation, chosen_test)
+    variants = [plain(chosen, trained, part, allowed), thresholded(chosen, part, test, allowed)]
+    if bag is not None:
+        variants += out_of_fold(bag, Part.of(task, bag.rows), test, allowed)
+    return [row for variant in (*variants, *further) for row in _rows(variant, test, rate)]
+
+
+def _rows(variant: Variant, test: Part, rate: float) -> list[dict[str, Any]]:
+    """All levels of a variant; ``rate`` is the constant predictor's answer: the share of positive training rows."""
+    stand_in = Choice(variant.part.same(rate), test.same(rate))
+    shown = [choice or stand_in for choice in variant.found.values()]
+    values, kept = (
+        _values([c.test for c in shown], test, variant),
+        _values([c.seen for c in shown], variant.part, variant),
+    )
+    rows: list[dict[str, Any]] = []
+    for place, (demand, choice) in enumerate(variant.found.items()):
+        head = {"variant": variant.name, "gap": demand.gap, "level": demand.level}
+        numbers = {metric: (values[metric][place], kept[metric][place]) for metric in variant.reported}
+        numbers["limit"] = (demand.limit, demand.limit)
+        status = "imputed" if choice is None else "ok"
+        rows += [
+            {**head, "metric": metric, "estimate": estimate, "validation": seen, "status": status}
+            for metric, (estimate, seen) in numbers.items()
+        ]
+    return rows
+
+
+def _values(probabilities: list[Tensor], part: Part, variant: Variant) -> dict[str, list[float]]:
+    """Metric → value of each prediction; equal predictions are looked at once."""
+    first: dict[int, int] = {}
+    place = [first.setdefault(id(p), len(first)) for p in probabilities]
+    distinct = list({id(p): p for p in probabilities}.values())
+    found = part.values(torch.stack([p.to(torch.float64) for p in distinct]), variant.reported)
+    return {metric: [float(column[k]) for k in place] for metric, column in found.items()}

@@ -1,0 +1,86 @@
+"""The mixture of a library: bagged configurations of all families, adaptive weights, a decision layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.methods.method import Method
+from benchmarks.run.levels import Allowed, OutOfFold, Variant
+from benchmarks.run.levels.choice import Choice
+from benchmarks.run.levels.part import Part
+from benchmarks.run.stages.curves import Curves, tuning_curves
+from benchmarks.run.stages.recipe import Recipe
+from benchmarks.run.stages.tabular import TabularSystem
+from experts.expert import Expert
+from foundation.seeding import derive_seed
+from moe.decision import Demand, fit_decisions
+from moe.routing import Routed
+from moe.serving import save_servable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benchmarks.cells.cell import Cell
+
+
+KAPPA = 1.0
+"""Margin of the decision layer in the table of levels: that of the variant "oof", so that the layer is what differs."""
+
+
+class LibraryMixture(Recipe[TabularSystem]):
+    """Members, weights and decisions; all are chosen on out-of-fold rows."""
+
+    def make(self, system: TabularSystem, method: Method) -> Expert:
+        """The members that have a weight, and the weights."""
+        return system.library(method.gate).mixture
+
+    def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
+        """Nothing is refitted: every member has been fitted on folds."""
+        return system.library(method.gate).out_of_fold
+
+    def ways(self, system: TabularSystem, method: Method, allowed: Sequence[Allowed]) -> list[Variant]:
+        """The decision layer, for every allowed gap at once."""
+        stage, view = system.library(method.gate), system.view
+        problem = stage.problem(derive_seed(system.seed, "decision"))
+        seen, test = view.groups[stage.weighed.rows], view.groups[view.split.test]
+        with system.ledger.clock("decision"):
+            members = stage.member_margins(view.split.test)
+            found = fit_decisions(problem, [Demand(a.gap, a.limit, KAPPA) for a in allowed])
+            decided = [
+                None if one is None else Choice(one.apply(problem.members, seen), one.apply(members, test))
+                for one in found
+            ]
+        part = Part(problem.labels, problem.groups, problem.n_groups)
+        return [Variant("decision", part, dict(zip(allowed, decided, strict=True)))]
+
+    def routed(self, system: TabularSystem, method: Method, expert: Expert) -> Routed | None:  # noqa: ARG002
+        """Its families, each with the weights of all its members."""
+        return system.library(method.gate).by_family
+
+    def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:
+        """Studies, bags, weights."""
+        networks = system.pool_networks(method.pool)
+        bags = (system.bag_entry(network) for network in networks)
+        return (*map(system.network_entry, networks), *bags, f"gate library {method.gate}")
+
+    def chosen(self, system: TabularSystem, method: Method) -> dict[str, Any]:
+        """Weights of the members."""
+        weighed = system.library(method.gate).weighed
+        tuned = {} if weighed.joint is None else {"joint_tuning_kept": weighed.joint.kept}
+        return {**{f"weight.{name}": weight for name, weight in weighed.weights.items()}, **tuned}
+
+    def curves(self, system: TabularSystem, method: Method) -> Curves:
+        """Of the studies."""
+        curves: Curves = {}
+        for network in () if system.repeat else system.pool_networks(method.pool):
+            curves |= tuning_curves(system.tuned(*network))
+        return curves
+
+    def keep(self, system: TabularSystem, method: Method, expert: Expert, cell: Cell, folder: Path) -> None:  # noqa: ARG002
+        """The fitted mixture with what it takes to serve it: of the first split, since a bag has many models."""
+        if system.repeat == 0 and system.job.split == 0:
+            save_servable(expert, system.view, folder / "model")
+
+
+LIBRARY_MIXTURE = LibraryMixture()

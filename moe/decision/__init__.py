@@ -1,0 +1,22 @@
+"""The decision layer: what a mixture decides so that an allowed gap is kept.
+
+``fit_decisions(problem, demands)`` chooses on out-of-fold rows; ``Decision.apply`` turns members' margins into
+probabilities that are cut at 0.5; ``Decided`` is an expert that does so for rows of a task.
+"""
+
+from moe.decision.decided import Decided, load_decided
+from moe.decision.decision import Decision
+from moe.decision.demand import Demand, ProceduralBound
+from moe.decision.fitting import fit_decision, fit_decisions
+from moe.decision.problem import DecisionProblem
+
+__all__ = [
+    "Decided",
+    "Decision",
+    "DecisionProblem",
+    "Demand",
+    "ProceduralBound",
+    "fit_decision",
+    "fit_decisions",
+    "load_decided",
+]

@@ -1,0 +1,115 @@
+"""Decisions that do not know the group: linear programs on the model of (label, group), checked on the rows' groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metrics.auc import auc
+from metrics.composites import utility
+from metrics.counts.group_rates import GroupRates, rates_of_counts
+from metrics.points import DEGENERATE_SHARE
+from metrics.registry import COUNTS
+from metrics.thresholds import keeps
+from moe.decision.chooser import expected_table
+from moe.decision.linear_post import LinearRule, linear_optimum, program_rates
+
+COMMON = 5
+"""Common thresholds that are tried, between that of the best F1 (half of it) and that of accuracy (one half)."""
+
+CLOSER = 2
+"""Of these, how many are looked at more closely where the rows' own gap exceeds the limit."""
+
+CORRECTIONS = 4
+"""Times that the program is corrected there by the rates of the rows' own groups: the model may be wrong."""
+
+
+CAUTION = 0.02
+"""Share of the limit by which each correction stays further below it: rates move in steps of rows."""
+
+
+@dataclass(frozen=True)
+class BlindRows:
+    """Rows that choose: [n] probability, labels, groups, expected labels, and P(group, label | x) [n, g, 2]."""
+
+    probability: Tensor
+    labels: Tensor
+    groups: Tensor
+    n_groups: int
+    expected: Tensor
+    joint: Tensor
+
+
+@dataclass(frozen=True)
+class BlindChoice:
+    """A rule with its gap and utility on the rows that chose it."""
+
+    rule: LinearRule
+    disparity: float
+    worth: float
+
+
+def best_blind(rows: BlindRows, gap: str, limit: float) -> BlindChoice | None:
+    """The rule of the highest utility within a limit, by the rows' own groups; None where none keeps it."""
+    grid = common_thresholds(rows.expected)
+    first = {t: _solved(rows, gap, limit, t) for t in grid}
+    promising = sorted(grid, key=lambda t: -first[t].worth)[:CLOSER]
+    tried = [*first.values(), *(one for t in promising for one in _corrected(rows, gap, limit, t, first[t]))]
+    return max((one for one in tried if _keeps(one, gap, limit)), key=lambda one: one.worth, default=None)
+
+
+def common_thresholds(expected: Tensor, count: int = COMMON) -> list[float]:
+    """Thresholds between half of the best expected F1 and one half.
+
+    Any mixture of accuracy and F1 is served best by a threshold between these (Lipton, Elkan & Naryanaswamy, 2014).
+    """
+    ordered = expected.sort(descending=True).values
+    k = torch.arange(1, len(ordered) + 1)
+    best = float((2 * ordered.cumsum(0) / (k + ordered.sum())).max())
+    grid: list[float] = torch.linspace(best / 2, 0.5, count, dtype=torch.float64).tolist()
+    return grid
+
+
+def _corrected(rows: BlindRows, gap: str, limit: float, t: float, choice: BlindChoice) -> list[BlindChoice]:
+    """Rules of programs that are told by how much the last rule's rates were missed, until the rows keep the limit."""
+    found: list[BlindChoice] = []
+    for step in range(1, CORRECTIONS + 1):
+        if _keeps(choice, gap, limit):
+            break
+        choice = _solved(rows, gap, limit * (1 - CAUTION * step), t, _missed(rows, choice.rule, gap))
+        found.append(choice)
+    return found
+
+
+def _missed(rows: BlindRows, rule: LinearRule, gap: str) -> Tensor:
+    """[R, g] rates of the rows' own groups under a rule, less those of the program; 0 for a group that has none."""
+    selected = rule.apply(rows.probability, rows.joint) > 0.5
+    rates = _rates(rows, selected)
+    own = torch.stack([rates[rate] for rate in COUNTS[gap].statistic.rates])
+    return (own - program_rates(rows.joint, gap, selected)).nan_to_num(nan=0.0)
+
+
+def _rates(rows: BlindRows, selected: Tensor) -> GroupRates:
+    table = expected_table(selected, rows.expected, rows.groups, rows.n_groups)
+    members = torch.bincount(rows.groups * 2 + rows.labels, minlength=2 * rows.n_groups).view(-1, 2)
+    return rates_of_counts(table, members.to(torch.float64))
+
+
+def _solved(rows: BlindRows, gap: str, limit: float, t: float, offset: Tensor | None = None) -> BlindChoice:
+    return measured(rows, linear_optimum(rows.joint, gap, min(limit, 2.0), t, offset)[1], gap)
+
+
+def _keeps(choice: BlindChoice, gap: str, limit: float) -> bool:
+    return bool(keeps(torch.tensor(choice.disparity, dtype=torch.float64), limit, gap))
+
+
+def measured(rows: BlindRows, rule: LinearRule, gap: str) -> BlindChoice:
+    """A rule with its gap (nan if it is nearly constant) and its utility, both by expected labels."""
+    moved = rule.apply(rows.probability, rows.joint)
+    rates = _rates(rows, moved > 0.5)
+    share = float((moved > 0.5).to(torch.float64).mean())
+    disparity = float(COUNTS[gap].statistic.value(rates)) if min(share, 1 - share) >= DEGENERATE_SHARE else float("nan")
+    accuracy, f1 = (COUNTS[id].statistic.value(rates) for id in ("acc@1", "f1@1"))
+    return BlindChoice(rule, disparity, float(utility(accuracy, f1, auc(moved[None], rows.labels)[0])))

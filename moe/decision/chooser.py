@@ -1,0 +1,62 @@
+"""Thresholds of blends of members, each pool computed once for all demands of a cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from metrics.expected_labels import expected_labels
+from metrics.registry import COUNTS
+from metrics.threshold_pool import Corners, corners_for
+from metrics.thresholds import ThresholdChoice, Thresholds, margins_of
+from moe.decision.problem import DecisionProblem, blend
+
+Key = tuple[float, ...]
+
+
+@dataclass
+class Chooser:
+    """What the demands on one problem share: expected labels and pools by shares of members."""
+
+    problem: DecisionProblem
+    _expected: dict[Key, Tensor] = field(default_factory=dict)
+    _choices: dict[tuple[Key, Corners], ThresholdChoice | None] = field(default_factory=dict)
+
+    def probability(self, shares: Tensor) -> Tensor:
+        """[n] float64 mixed probability."""
+        return blend(self.problem.members, shares)
+
+    def expected(self, shares: Tensor) -> Tensor:
+        """[n] float64 expected labels by the mixed probability."""
+        key = tuple(shares.tolist())
+        if key not in self._expected:
+            p = self.problem
+            self._expected[key] = expected_labels(margins_of(self.probability(shares)), p.labels, p.groups, p.n_groups)
+        return self._expected[key]
+
+    def thresholds(self, shares: Tensor, gap: str, limits: list[float]) -> list[Thresholds | None]:
+        """The thresholds of the highest expected utility within each limit; None where nothing keeps it."""
+        corners = corners_for(COUNTS[gap].statistic.rates)
+        key = tuple(shares.tolist()), corners
+        if key not in self._choices:
+            p = self.problem
+            self._choices[key] = ThresholdChoice.of(
+                self.probability(shares),
+                p.labels,
+                p.groups,
+                p.n_groups,
+                expected=self.expected(shares),
+                corners=corners,
+            )
+        choice = self._choices[key]
+        return [None] * len(limits) if choice is None else choice.best(limits, gap)
+
+
+def expected_table(selected: Tensor, expected: Tensor, groups: Tensor, n_groups: int) -> Tensor:
+    """[g, 2, 2] float64 count table of decisions [n] bool with expected labels [n] in place of labels."""
+    cells = torch.nn.functional.one_hot(groups, n_groups).to(torch.float64)
+    labels = torch.stack((1 - expected, expected), -1)
+    predictions = torch.stack((~selected, selected), -1).to(torch.float64)
+    return torch.einsum("ng,ny,np->gyp", cells, labels, predictions)

@@ -1,0 +1,140 @@
+"""A mixture from a library: bags of all families, weighed and, where it helps, tuned jointly on out-of-fold rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from experts.bagging import Bag, HonestBag, bag_rows
+from gates.fitting import fit_gate
+from gates.gate import ProjectedGate
+from gates.static import StaticWeights, as_point
+from gates.static_simplex import StaticSimplexGate
+from moe.joint import JointConfig, JointTuning, tune_jointly
+from moe.mixture import Mixture
+from tasks.task import TaskView
+
+LEAST = 0.01
+"""Members of less weight leave a static mixture: each costs a model per fold for every row that is asked."""
+
+EXACT = ("integrated_gradients", "tree_shap")
+"""Explainers whose attributions are exact, so that a mixture may chain them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Members, each with margins of all training and validation rows by models that have not seen them.
+
+    Attributes
+    ----------
+    view : TaskView
+    members : tuple of m HonestBag
+    fold : [n] int64
+        Of :func:`experts.bagging.bag_rows`.
+    """
+
+    view: TaskView
+    members: tuple[HonestBag, ...]
+    fold: Tensor
+
+    @classmethod
+    def of(cls, view: TaskView, bags: Sequence[Bag], fold: Tensor) -> Library:
+        """From bags that were made with the same folds."""
+        return cls(view, tuple(HonestBag.of(view, bag, fold) for bag in bags), fold)
+
+    @property
+    def margins(self) -> Tensor:
+        """[n, m] out-of-fold margins."""
+        return torch.stack([member.bag.oof for member in self.members], 1)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the members."""
+        return tuple(member.bag.name for member in self.members)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Families of the members."""
+        return tuple(member.family for member in self.members)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """A library with weights.
+
+    Attributes
+    ----------
+    mixture : Mixture
+        Of members with a weight; it answers rows of the library by the models that have not seen them.
+    weights : dict
+        Name of a member of the mixture → weight; for gates that look at rows, the mean over out-of-fold rows.
+    rows : [n] int64
+        Training rows, then validation rows.
+    margins : [n] float32
+        Of the mixture on these rows.
+    joint : JointTuning or None
+        What joint fine-tuning gave; None where it was not tried.
+    """
+
+    mixture: Mixture
+    weights: dict[str, float]
+    rows: Tensor
+    margins: Tensor = field(repr=False)
+    joint: JointTuning | None = None
+
+
+def library_mixture(
+    library: Library,
+    gate: str = "adaptive",
+    *,
+    seed: int,
+    floor: float = -math.inf,
+    joint: JointConfig | None = None,
+) -> Weighed:
+    """Weigh a library on its out-of-fold rows; probabilities are mixed, not margins, unless the gate says otherwise.
+
+    Parameters
+    ----------
+    library : Library
+    gate : str
+        Name of a gate; see :func:`gates.registry.gate_names`.
+    seed : int
+    floor : float
+        Validation utility that choices must reach, for gates that look at it.
+    joint : JointConfig, optional
+        Of joint fine-tuning, for static weights; None: it is left out.
+    """
+    view, margins, train = library.view, library.margins, len(library.view.split.train)
+    fitted = fit_gate(
+        view, margins[:train], gate, seed=seed, utility_floor=floor, logits_validation=margins[train:],
+        families=library.families,
+    ).gate  # fmt: skip
+    members, tuning = library.members, None
+    if isinstance(fitted, StaticWeights) and not hasattr(fitted, "composed"):
+        used, point = heavy(fitted.point)
+        members = tuple(members[k] for k in used)
+        if joint is not None:
+            tuning = tune_jointly(view, members, point, library.fold, seed=seed, config=joint)
+            members, point = tuning.members, tuning.point
+        fitted = StaticSimplexGate(as_point(point))
+    return _weighed(library, members, fitted, tuning)
+
+
+def heavy(point: Tensor) -> tuple[list[int], Tensor]:
+    """Places of the experts whose weight [m] is at least :data:`LEAST` (the heaviest in any case), and their shares."""
+    used = [place for place, weight in enumerate(point.tolist()) if weight >= LEAST] or [int(point.argmax())]
+    return used, as_point(point[used]).double()
+
+
+def _weighed(
+    library: Library, members: tuple[HonestBag, ...], gate: ProjectedGate, tuning: JointTuning | None
+) -> Weighed:
+    rows = bag_rows(library.view)
+    mixture = Mixture(members, gate, chained=all(member.explainer in EXACT for member in members))
+    mean = mixture.weights(library.view, rows).double().mean(0).tolist()
+    weights = {member.bag.name: weight for member, weight in zip(members, mean, strict=True)}
+    return Weighed(mixture, weights, rows, mixture.logits(library.view, rows), tuning)
