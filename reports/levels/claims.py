@@ -55,6 +55,8 @@ class Claim:
         Tasks by their mean difference, see ``TIE``.
     own_kept, rival_kept : Share or None
         None at any gap.
+    own_imputed, rival_imputed : int
+        Splits on which nothing keeps the level and the constant predictor stands in; its utility counts.
     by_source : dict
         Source → mean difference over its tasks.
     """
@@ -70,6 +72,8 @@ class Claim:
     losses: int
     own_kept: Share | None
     rival_kept: Share | None
+    own_imputed: int
+    rival_imputed: int
     by_source: dict[str, float]
 
 
@@ -122,7 +126,8 @@ def _group_aware(contender: Contender) -> bool:
 
 def _equal(found: Levels, moved: Transfer, lead: Method, level: str) -> Iterator[tuple[Contender, Contender]]:
     """(mixture, rival) pairs that keep the level on test rows equally often: one per rival."""
-    own = _safest([c for c in found.contenders if c.method == lead and c.variant in (DECISION, *MARGINS)], moved, level)
+    mine = {c.variant: c for c in found.contenders if c.method == lead}
+    own = _safest([mine[variant] for variant in (DECISION, *MARGINS) if variant in mine], moved, level)
     told: dict[str, list[Contender]] = {}
     for rival in _rivals(found, lead):
         told.setdefault(rival.method.id, []).append(rival)
@@ -156,6 +161,8 @@ def _at(
             losses=int((known < -TIE).sum()),
             own_kept=moved.by_contender.get((level, own.id)),
             rival_kept=moved.by_contender.get((level, rival.id)),
+            own_imputed=found.places[level, own.id].imputed,
+            rival_imputed=found.places[level, rival.id].imputed,
             by_source=_by_source(means, there.origin),
         )  # fmt: skip
 

@@ -23,13 +23,14 @@ def _claims(report: Report) -> Table:
     columns = (
         "gap", "level", "kind", "method", "variant", "rival", "rival_variant", "points", "low", "high", "p", "p_holm",
         "verdict", "smallest_effect", "tasks", "sources", "wins", "ties", "losses", "kept", "kept_low", "kept_high",
-        "kept_ceiling", "rival_kept", "rival_kept_low", "rival_kept_high", "rival_kept_ceiling",
+        "kept_ceiling", "imputed", "rival_kept", "rival_kept_low", "rival_kept_high", "rival_kept_ceiling",
+        "rival_imputed",
     )  # fmt: skip
     rows = tuple(
         (
             c.gap, c.level, c.kind, *c.own.id, *c.rival.id, *_points(c.pooled), c.pooled.interval.p, c.pooled.p_holm,
             c.pooled.verdict, 100 * c.pooled.smallest, c.pooled.tasks, len(c.by_source), c.wins, c.ties, c.losses,
-            *_share(c.own_kept), *_share(c.rival_kept),
+            *_share(c.own_kept), c.own_imputed, *_share(c.rival_kept), c.rival_imputed,
         )
         for c in report.claims
     )  # fmt: skip

@@ -21,12 +21,16 @@ def gap_words(gap: str, level: str) -> str:
     return "any" if level == "any" else f"{SYMBOLS.get(gap, gap)} {level_words(level)}"
 
 
-def kept_words(share: Share | None) -> str:
-    """``49 % (ceiling 82 %)``: the share kept on test rows, and by a rule without any gap; a dash at any gap."""
+def kept_words(share: Share | None, imputed: int = 0) -> str:
+    """``49 % (ceiling 82 %)``: the share kept on test rows, and by a rule without any gap; a dash at any gap.
+
+    Splits on which the constant predictor stands in are told too: ``49 % (ceiling 82 %), imputed 2``.
+    """
+    stood_in = f"imputed {imputed}" if imputed else ""
     if share is None or not share.cells:
-        return "–"
+        return stood_in or "–"
     most = "" if math.isnan(share.ceiling) else f" (ceiling {share.ceiling:.0%})"
-    return f"{share.share:.0%}{most}".replace("%", " %")
+    return f"{share.share:.0%}{most}".replace("%", " %") + (f", {stood_in}" if stood_in else "")
 
 
 def claim_cells(claim: Claim) -> tuple[str, ...]:
@@ -36,7 +40,8 @@ def claim_cells(claim: Claim) -> tuple[str, ...]:
     smallest = "–" if math.isnan(claim.pooled.smallest) else f"{100 * claim.pooled.smallest:.2f}"
     return (
         f"{points_text(i.mean)}{spread}", p_text(i.p), p_text(claim.pooled.p_holm),
-        f"{claim.wins}/{claim.ties}/{claim.losses}", kept_words(claim.own_kept), kept_words(claim.rival_kept),
+        f"{claim.wins}/{claim.ties}/{claim.losses}", kept_words(claim.own_kept, claim.own_imputed),
+        kept_words(claim.rival_kept, claim.rival_imputed),
         smallest, claim.pooled.verdict,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from reports.levels.levels import levels
 from reports.levels.transfer import transfer
 from reports.method import Method
 from reports.methods import MethodRow
+from reports.render.claim_words import claim_cells
 from reports.stats.statistics import corrected_interval
 from tests.reports.levels.level_fixtures import level_rows
 
@@ -117,6 +118,17 @@ def test_equal_transfer_takes_the_first_margin_that_keeps_the_level(scenarios):
     as_it_is = by_rival(claims(*found), DELIVERED, "0.05")["trees"]
     assert (as_it_is.own_kept.share, as_it_is.rival_kept.share) == (0.4, 0.6)
     assert by_rival(claims(*found))["trees"].own_kept is None  # any gap is kept by everybody
+
+
+def test_of_equally_safe_sides_the_decision_layer_comes_first_and_imputed_splits_are_told(scenarios):
+    rows = table(utility, lambda method, variant, split: 0.01)
+    nothing = (rows["method"] == "trees") & (rows["split"] < 2) & (rows["level"] == "0.05")
+    rows.loc[nothing, "status"] = "imputed"
+    made = claims(*found_of(scenarios, rows))
+    assert by_rival(made, EQUAL, "0.05")["trees"].own.variant == "decision"
+    trees = by_rival(made, DELIVERED, "0.05")["trees"]
+    assert (trees.own_imputed, trees.rival_imputed, trees.rival_kept.cells) == (0, 8, 12)
+    assert claim_cells(trees)[5] == "100 %, imputed 8"
 
 
 def test_another_gap_has_rows_of_its_own(scenarios):
