@@ -28,6 +28,14 @@ def signed(value: float) -> str:
     return text if text.startswith("−") or float(text) == 0 else "+" + text
 
 
+def points_text(value: float) -> str:
+    """A difference of utility in points (hundredths): ``+1.02``, ``−0.30``."""
+    if math.isnan(value):
+        return NONE
+    text = f"{100 * value:+.2f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
 def estimate_text(value: float, half: float) -> str:
     """A value with the digits that its interval deserves."""
     return value_text(value, digits_of(max(abs(value), 0.0 if math.isnan(half) else half)))

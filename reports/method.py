@@ -77,11 +77,20 @@ KNOWS_GROUP_WORDS = (
 )
 
 
+ONLY_DECISIONS = " †"
+"""Behind the name of a method whose scores only encode decisions."""
+
+ONLY_DECISIONS_WORDS = (
+    "†: its scores only encode decisions (shares of votes, or the decision itself), so the AUC in its utility is not "
+    "that of a score: compare its accuracy, F1 and gaps."
+)
+
+
 def marked(row: MethodRow) -> MethodRow:
-    """The record with the mark in its name, if it must know the group."""
-    if not row.sensitive_at_prediction or row.label.endswith(KNOWS_GROUP):
-        return row
-    return replace(row, label=row.label + KNOWS_GROUP)
+    """The record with marks in its name: that its scores only encode decisions, that it must know the group."""
+    label = row.label.removesuffix(KNOWS_GROUP).removesuffix(ONLY_DECISIONS)
+    label += ONLY_DECISIONS if row.scores_decisions else ""
+    return replace(row, label=label + (KNOWS_GROUP if row.sensitive_at_prediction else ""))
 
 
 def colour_of(row: MethodRow) -> str:

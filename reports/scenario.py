@@ -137,6 +137,7 @@ def _scenario(run: Run, task: str, protocol: str, use_sensitive: str) -> Scenari
         results,
         tuple(m for m in run.methods if (results["method"] == m.id).any()),
         _cost(_cells(run, where)),
+        run.tables.suite.get("sources", {}),
     )
     here, values = scores.methods, scores.values
     groups = select(run.tables.groups, part="test", **where)

@@ -10,16 +10,20 @@ import pandas as pd
 
 from reports.blocks import Block, blocks_of
 from reports.caps import stands_back
+from reports.levels.ablation import Ablation, ablation
+from reports.levels.claims import Claim, claims
 from reports.levels.levels import Levels, levels
+from reports.levels.reached import GAPS
 from reports.levels.transfer import Transfer, transfer
 from reports.method import Method, methods_of, row_in, rows_of
 from reports.methods import MethodRow
-from reports.names import HEADLINE, READS
+from reports.names import HEADLINE, KINDS, READS
 from reports.published.verdicts import Published, published
 from reports.scenario import Run, Scenario, scenarios_of
 from reports.stats.budget import Budget, budget
 from reports.stats.contrasts import Pooled, counted, pool
 from reports.stats.leaderboard import Leaderboard, leaderboard
+from reports.stats.three_objectives import ThreeObjectives, three_objectives
 from reports.table import Tables, further_table, missing_cells, select
 
 
@@ -45,6 +49,13 @@ class Report:
     levels: Levels | None = None
     """Utility at fairness levels; None where the run has no rows of it."""
     transfer: Transfer | None = None
+    other_gaps: tuple[tuple[Levels, Transfer], ...] = ()
+    """The same where other gaps than the main one are bounded."""
+    claims: tuple[Claim, ...] = ()
+    """What is claimed of the mixture, at every gap that was bounded."""
+    ablation: Ablation | None = None
+    three: ThreeObjectives | None = None
+    """Fronts of three objectives; None where no task has a reference."""
     budget: Budget | None = None
     named: bool = True
     """Whether the run wrote records of its methods; without them they are called by their ids."""
@@ -72,7 +83,7 @@ class Report:
     def by_task(self, method: str, reference: str, metric: str) -> list[float]:
         """Mean differences on single tasks, where there are any."""
         found = counted({s.name: s.contrasts for s in self.scenarios}, (method, reference, metric))
-        return [c.interval.mean for c in found if c.interval.n > 0]
+        return [c.interval.mean for c in found.values() if c.interval.n > 0]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -131,7 +142,10 @@ def summarise(tables: Tables) -> Report:
     rows = _with_published(rows_of(tables, methods), found)
     blocks = blocks_of(rows)
     scenarios = scenarios_of(Run(tables, methods, rows, blocks))
-    reached = levels(further_table(tables, "levels"), methods, scenarios)
+    each = [levels(further_table(tables, "levels"), methods, scenarios, gap) for gap in GAPS]
+    bounded = [own for own in each if own is not None]
+    both = [(own, transfer(own, tables.groups, scenarios)) for own in bounded]
+    reached, moved = both[0] if both and both[0][0].gap == GAPS[0] else (None, None)
     return Report(
         suite=suite,
         scenarios=scenarios,
@@ -145,7 +159,11 @@ def summarise(tables: Tables) -> Report:
         missing=missing_cells(tables),
         published=found,
         levels=reached,
-        transfer=None if reached is None else transfer(reached),
+        transfer=moved,
+        other_gaps=tuple(pair for pair in both if pair[0].gap != GAPS[0]),
+        claims=tuple(claim for pair in both for claim in claims(*pair)),
+        ablation=None if reached is None else ablation(reached),
+        three=three_objectives(_once(scenarios), _sets(methods)),
         budget=budget(further_table(tables, "trials"), methods, scenarios),
         named=bool(tables.methods),
     )
@@ -159,7 +177,20 @@ def _with_published(rows: dict[str, MethodRow], found: Published | None) -> dict
 
 def _pooled(scenarios: Sequence[Scenario], blocks: Sequence[Block]) -> dict[tuple[str, str, str], Pooled]:
     by_task = {s.name: s.contrasts for s in scenarios}
-    return {(*pair, metric): d for metric in HEADLINE for pair, d in pool(metric, by_task, blocks).items()}
+    sources = {s.name: s.source for s in scenarios}
+    return {(*pair, metric): d for metric in HEADLINE for pair, d in pool(metric, by_task, blocks, sources).items()}
+
+
+def _once(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Tasks without those on fewer rows that are there in full too."""
+    names = {s.name for s in scenarios}
+    return [s for s in scenarios if not stands_back(s.name, names)]
+
+
+def _sets(methods: Sequence[Method]) -> dict[str, list[Method]]:
+    """Methods that are looked at together: all, and those of each kind."""
+    kinds = {KINDS[kind].capitalize(): [m for m in methods if m.kind == kind] for kind in KINDS}
+    return {"All methods": list(methods), **{label: own for label, own in kinds.items() if len(own) > 1}}
 
 
 def _levels_of(tables: Tables, scenarios: Sequence[Scenario]) -> dict[str, pd.DataFrame]:

@@ -51,12 +51,14 @@ CELL = ("task", "protocol", "use_sensitive", "split", "seed", "method")
 class Schema:
     """Columns of one table: keys (unique together, sort order), then values.
 
-    Numbers that are ``optional`` may be absent, in rows and in the files of earlier versions; they are nan then.
+    Numbers that are ``optional`` may be absent, in rows and in the files of earlier versions; they are nan then. A
+    column of ``meant`` is absent in the files of earlier versions, which meant its one value.
     """
 
     keys: tuple[str, ...]
     values: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    meant: tuple[tuple[str, str], ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,7 +77,11 @@ FURTHER = {
     "templates": Schema((*HEAD, "part", "template", "metric"), ("estimate",)),
     "bias": Schema((*HEAD, "set", "metric", "category"), ("estimate", "low", "high", "items", "status", "reason")),
     "fronts": Schema((*HEAD, "member", "quantity"), ("estimate", "surrogate", "status")),
-    "levels": Schema((*HEAD, "variant", "gap", "level", "metric"), ("estimate", "validation", "status")),
+    "levels": Schema(
+        (*HEAD, "variant", "gap", "level", "metric"),
+        ("estimate", "validation", "status"),
+        meant=(("gap", "fair_res@1"),),
+    ),
     "trials": Schema(
         (*HEAD, "trial"), ("utility_validation", "fair_res_validation", "utility_test", "fair_res_test", "state")
     ),
@@ -316,7 +322,8 @@ def _present(path: Path) -> Path:
 
 
 def _check_columns(columns: Sequence[str], schema: Schema, path: Path) -> None:
-    if tuple(columns) not in (schema.columns, tuple(c for c in schema.columns if c not in schema.optional)):
+    younger = {*schema.optional, *dict(schema.meant)}
+    if tuple(columns) not in (schema.columns, tuple(c for c in schema.columns if c not in younger)):
         raise ReportError(
             f"{path} has the columns {list(columns)}; expected {list(schema.columns)}. "
             "It was written by another version: run the bench again with the same command, finished cells are kept."
@@ -332,6 +339,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
     table = pd.read_csv(_present(path), dtype=str, keep_default_na=False)
     _check_columns(list(table.columns), schema, path)
+    for column, value in schema.meant:
+        table[column] = table.get(column, value)
+    table = table[[column for column in schema.columns if column in table]]
     for column in NUMBERS & set(table.columns):
         table[column] = table[column].replace("", "nan")
     return _typed(table.reindex(columns=list(schema.columns)))

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from reports.figures import svg
 from reports.figures.figure import Figure
 from reports.format import interval_text, signed, value_text
-from reports.levels.contenders import PLAIN, THRESHOLDS, Contender, Id, mixtures_of, references_of, rivals_of
+from reports.levels.contenders import PLAIN, Contender, Id, mixtures_of, references_of, rivals_of
 from reports.levels.levels import Levels
 from reports.levels.reached import FIXED
 from reports.names import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
@@ -26,18 +26,22 @@ STYLES = (
 """(shape, colour, hollow) of the lines, so that none depends on colour alone."""
 
 WIDTH, BOTTOM, TOP, LEFT = 360.0, 208.0, 8.0, 46.0
-STEP = (WIDTH - LEFT - 10) / len(FIXED)
+
+
+def _columns(found: Levels) -> list[str]:
+    """Levels of the horizontal axis."""
+    return [level for level in FIXED if level in found.levels]
 
 
 def drawn(found: Levels) -> tuple[Contender, ...]:
     """Contenders that the figure shows, the same in every panel: the mixture, and one of each sort of rival first."""
     mixtures, rivals = mixtures_of(found.contenders), rivals_of(found.contenders)
-    with_thresholds = {c.method for c in mixtures if c.variant == THRESHOLDS}
+    with_thresholds = {c.method for c in mixtures if c.variant != PLAIN}
     wanted = [
         *(c for c in mixtures if c.method == mixtures[0].method),
         *_one_of_each_sort(rivals),
         *(c for c in mixtures if c.method in with_thresholds and c.variant == PLAIN),
-        *(c for c in rivals if c.variant == THRESHOLDS),
+        *(c for c in rivals if c.variant != PLAIN),
         *(c for c in found.contenders if c.method.row.landmark and _fair_expert(c, rivals)),
         *references_of(found.contenders),
     ]
@@ -72,7 +76,9 @@ def level_lines(found: Levels, task: str | None = None) -> Markup:
 def _pooled_panel(found: Levels) -> Markup:
     """Difference from the reference over all tasks, by allowed gap."""
     rows: dict[Id, Mapping[str, Interval]] = {
-        c.id: {level: found.places[level, c.id].difference for level in FIXED if (level, c.id) in found.places}
+        c.id: {
+            level: found.places[level, c.id].difference for level in _columns(found) if (level, c.id) in found.places
+        }
         for c in drawn(found)
     }
     reference = "" if found.reference is None else found.reference.label
@@ -84,7 +90,7 @@ def _task_panel(found: Levels, task: str) -> Markup:
     """Test utility on one task, by allowed gap."""
     by_level = found.reached[task]
     rows: dict[Id, Mapping[str, Interval]] = {
-        c.id: {level: by_level[level][c.id].interval for level in FIXED if c.id in by_level.get(level, {})}
+        c.id: {level: by_level[level][c.id].interval for level in _columns(found) if c.id in by_level.get(level, {})}
         for c in drawn(found)
     }
     return _panel(found, rows, f"Test utility on {task} against the allowed gap", zero=False)
@@ -100,13 +106,17 @@ def _panel(found: Levels, rows: Mapping[Id, Mapping[str, Interval]], label: str,
     parts += [svg.text(LEFT - 5, axis(t) + 4, svg.tick_label(t, ticks, signed=zero), "tick", "end") for t in ticks]
     if zero:
         parts.append(svg.line(LEFT, axis(0), WIDTH - 6, axis(0), "zero"))
-    for place, level in enumerate(FIXED):
-        parts.append(svg.text(LEFT + STEP * (place + 0.5), BOTTOM + 15, f"≤ {level}", "tick", "middle"))
+    columns = _columns(found)
+    step = (WIDTH - LEFT - 10) / len(columns)
+    for place, level in enumerate(columns):
+        words = level if level == "any" else f"≤ {level}"
+        parts.append(svg.text(LEFT + step * (place + 0.5), BOTTOM + 15, words, "tick", "middle"))
     parts.append(svg.text((LEFT + WIDTH) / 2, BOTTOM + 31, "allowed gap (validation rows)", "axis", "middle"))
     shown = drawn(found)
     for index, contender in enumerate(shown):
-        offset = (index - (len(shown) - 1) / 2) * min(9.0, STEP / (len(shown) + 2))
-        parts.append(_line(contender, rows[contender.id], axis, STYLES[index], offset))
+        offset = (index - (len(shown) - 1) / 2) * min(9.0, step / (len(shown) + 2))
+        places = {level: LEFT + step * (k + 0.5) + offset for k, level in enumerate(columns)}
+        parts.append(_line(contender, rows[contender.id], axis, STYLES[index], places))
     words = "; ".join(_in_words(c, rows[c.id], zero) for c in shown if rows[c.id])
     return svg.figure(WIDTH, BOTTOM + 38, f"{label}. {words}. Tables below have all the numbers.", parts)
 
@@ -127,18 +137,14 @@ def _line(
     own: Mapping[str, Interval],
     axis: svg.Axis,
     style: tuple[str, str, bool],
-    offset: float,
+    places: Mapping[str, float],
 ) -> Markup:
     shape, colour, hollow = style
-    points = [
-        (LEFT + STEP * (FIXED.index(level) + 0.5) + offset, axis(i.mean), level, i)
-        for level, i in own.items()
-        if not math.isnan(i.mean)
-    ]
+    points = [(places[level], axis(i.mean), level, i) for level, i in own.items() if not math.isnan(i.mean)]
     if not points:
         return Markup("")
     path = "M" + "L".join(f"{svg.number(x)} {svg.number(y)}" for x, y, _, _ in points)
-    dashes = "4 3" if contender.variant == THRESHOLDS else None
+    dashes = None if contender.variant == PLAIN else "4 3"
     parts = [svg.element("path", d=path, fill="none", stroke=colour, stroke_width="1.3", stroke_dasharray=dashes)]
     for x, y, level, i in points:
         mark = [svg.mark(shape, x, y, 4.2, colour, hollow)]

@@ -11,9 +11,23 @@ from dataclasses import dataclass
 
 from reports.method import KNOWS_GROUP, Method, by_reading
 
-PLAIN, THRESHOLDS = "plain", "thresholds"
-VARIANTS = (PLAIN, THRESHOLDS)
-"""The best of a method's own trained configurations that keeps the level; its chosen model with group thresholds."""
+PLAIN, THRESHOLDS, OOF, DECISION = "plain", "thresholds", "oof", "decision"
+SUFFIXES = {
+    PLAIN: "",
+    THRESHOLDS: " + thresholds",
+    OOF: " + OOF thresholds",
+    "oof80": " + OOF thresholds, κ = .8",
+    "oof60": " + OOF thresholds, κ = .6",
+    DECISION: " + decision layer",
+}
+"""Variant → what its name ends with, in the order of tables; see ``reports.table.FURTHER`` for what they are."""
+
+VARIANTS = tuple(SUFFIXES)
+MARGINS = (OOF, "oof80", "oof60")
+"""Out-of-fold thresholds by falling share of the level that they may use."""
+
+CODES = {PLAIN: "", THRESHOLDS: "T", OOF: "O", "oof80": "O8", "oof60": "O6", DECISION: "D"}
+"""Behind the number of a method, where there is no room for words."""
 
 Id = tuple[str, str]
 """(method, variant)."""
@@ -36,11 +50,27 @@ class Contender:
         """Name with its variant; thresholds by group must know the group, whatever stands below them."""
         if self.variant == PLAIN:
             return self.method.label
-        return self.method.label.removesuffix(KNOWS_GROUP) + " + thresholds" + KNOWS_GROUP
+        return self.method.label.removesuffix(KNOWS_GROUP) + SUFFIXES[self.variant] + KNOWS_GROUP
+
+    @property
+    def suffix(self) -> str:
+        """What follows the method's name; empty for its own models."""
+        mark = "" if self.variant == PLAIN or self.method.label.endswith(KNOWS_GROUP) else KNOWS_GROUP
+        return SUFFIXES[self.variant].strip() + mark
+
+    @property
+    def code(self) -> str:
+        """Number of the method, and letters of the variant."""
+        return f"{self.method.number}{CODES[self.variant]}"
+
+    @property
+    def secondary(self) -> bool:
+        """Whether tables of single tasks leave it out: thresholds with a margin, which pooled tables show."""
+        return self.variant in MARGINS[1:]
 
 
 def contenders_of(methods: Iterable[Method], have: frozenset[Id]) -> tuple[Contender, ...]:
-    """Contenders that have rows: in the order of the suite, plain before thresholds."""
+    """Contenders that have rows: in the order of the suite, variants in theirs."""
     return tuple(Contender(m, v) for m in methods for v in VARIANTS if (m.id, v) in have)
 
 
@@ -60,7 +90,7 @@ def rivals_of(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
     place = {method: i for i, method in reversed(list(enumerate(named)))}
     plain = sorted((c for c in rivals if c.variant == PLAIN), key=lambda c: place.get(c.method.id, len(named)))
     order = by_reading([c.method for c in plain])
-    thresholded = sorted((c for c in rivals if c.variant == THRESHOLDS), key=lambda c: _strength(c, contenders))
+    thresholded = sorted((c for c in rivals if c.variant != PLAIN), key=lambda c: _strength(c, contenders))
     return (*thresholded, *sorted(plain, key=lambda c: order.index(c.method)))
 
 

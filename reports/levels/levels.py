@@ -1,21 +1,23 @@
 """Utility at a fairness level: who wins when the result gap may be at most so much, and how sure that is.
 
-A *contender* is a method in one of two variants: "plain" (the best of its own trained configurations that keeps the
-level on validation rows) or "thresholds" (its chosen model with group thresholds). Values are those of test rows.
+A *contender* is a method in one of its variants (``reports.levels.contenders.SUFFIXES``): its own trained
+configurations, or thresholds of several kinds on its chosen one. Values are those of test rows. Which gap
+is bounded is an argument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from reports.levels.best import Best, best_at
 from reports.levels.contenders import Contender, Id, contenders_of, mixtures_of, references_of, rivals_of
 from reports.levels.reached import LEVELS, ByTask, Reached, reached_by_task
-from reports.levels.standing import Place, gained_by, places_of, standing_of, utilities
+from reports.levels.standing import Place, Utilities, gained_by, places_of, standing_of, utilities
 from reports.method import Method
+from reports.names import DISPARITY
 from reports.stats.contrasts import Pooled
 from reports.stats.scores import TaskScores
 
@@ -27,7 +29,7 @@ class Levels:
     Attributes
     ----------
     contenders : tuple of Contender
-        In the order of the suite, plain before thresholds.
+        In the order of the suite, variants in theirs.
     reached : dict
         Task → level → (method, variant) → Reached.
     best : dict
@@ -40,6 +42,10 @@ class Levels:
         (mixture, rival, level) → Pooled.
     gained : dict
         (method, level) → Pooled, thresholds − plain.
+    gap : str
+        The metric that is bounded.
+    values : dict
+        Level → test utilities of all contenders.
     """
 
     contenders: tuple[Contender, ...]
@@ -49,6 +55,8 @@ class Levels:
     places: dict[tuple[str, Id], Place]
     standing: dict[tuple[Id, Id, str], Pooled]
     gained: dict[tuple[str, str], Pooled]
+    gap: str = DISPARITY
+    values: dict[str, Utilities] = field(default_factory=dict)
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -84,8 +92,10 @@ class Levels:
         return any((method, level) in self.gained for level in self.levels)
 
 
-def levels(table: pd.DataFrame, methods: Sequence[Method], scenarios: Sequence[TaskScores]) -> Levels | None:
-    """What the table "levels" says; None when it has no rows.
+def levels(
+    table: pd.DataFrame, methods: Sequence[Method], scenarios: Sequence[TaskScores], gap: str = DISPARITY
+) -> Levels | None:
+    """What the table "levels" says where ``gap`` is bounded; None when it has no rows of it.
 
     Parameters
     ----------
@@ -94,17 +104,22 @@ def levels(table: pd.DataFrame, methods: Sequence[Method], scenarios: Sequence[T
     methods : sequence of Method
     scenarios : sequence
         Tasks of the report.
+    gap : str
     """
-    reached = reached_by_task(table, scenarios)
+    reached = reached_by_task(table, scenarios, gap)
     if not reached:
         return None
     have = frozenset(id for by_level in reached.values() for found in by_level.values() for id in found)
     contenders = contenders_of(methods, have)
     reference = next(iter(references_of(contenders)), None)
-    values = {level: utilities(reached, level, contenders) for level in LEVELS}
+    sources = {s.name: s.source for s in scenarios}
+    there = [level for level in LEVELS if any(level in own for own in reached.values())]
+    values = {level: utilities(reached, level, contenders, sources) for level in there}
     asked = {s.name: [m.id for m in s.methods] for s in scenarios}
     return Levels(
         contenders=contenders,
+        gap=gap,
+        values=values,
         reached=reached,
         best={
             task: tuple(best_at(level, found, contenders, asked[task]) for level, found in own.items())

@@ -10,17 +10,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.levels.contenders import Id
+from reports.levels.contenders import VARIANTS, Id
 from reports.names import DISPARITY, UTILITY
 from reports.stats.scores import TaskScores
 from reports.stats.statistics import Floats, Interval, level_interval
 from reports.table import select
 
-LEVELS = ("0.01", "0.02", "0.05", "0.10", "half", "quarter")
-"""Fairness levels: the allowed result gap on validation rows, a number or a share of the unmitigated gap."""
+LEVELS = ("0.01", "0.02", "0.05", "0.10", "any", "half", "quarter")
+"""Fairness levels: the allowed gap on the rows that choose: a number, none, or a share of the unmitigated gap."""
 
-FIXED = LEVELS[:4]
-"""Levels that are numbers: those of figures and of the overview."""
+FIXED = LEVELS[:5]
+"""Levels that are the same on all tasks: those of figures and of the overview."""
+
+GAPS = (DISPARITY, "dp@1")
+"""Result gaps that are bounded: the main one, then those of tables of their own."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Reached:
     test, validation : [J] float
         ``utility@1``.
     gap : [J] float
-        ``fair_res@1`` on test rows.
+        The bounded gap on test rows.
     limit : [J] float
         The allowed gap.
     imputed : [J] bool
@@ -75,22 +78,21 @@ ByTask = dict[str, dict[str, dict[Id, Reached]]]
 """Task → level → (method, variant) → Reached."""
 
 
-def reached_by_task(table: pd.DataFrame, scenarios: Sequence[TaskScores]) -> ByTask:
-    """Task → level → contender → what it reaches, of the rows of the table ``levels``."""
-    wanted = table[table["metric"].isin([UTILITY, DISPARITY, "limit"])]
+def reached_by_task(table: pd.DataFrame, scenarios: Sequence[TaskScores], gap: str = DISPARITY) -> ByTask:
+    """Task → level → contender → what it reaches where ``gap`` is bounded, of the rows of the table ``levels``."""
+    wanted = table[(table["gap"] == gap) & table["metric"].isin([UTILITY, gap, "limit"])]
+    wanted = wanted[wanted["variant"].isin(VARIANTS)]
     found: ByTask = {}
     for scores in scenarios:
-        own = _by_level(select(wanted, **scores.where), scores.splits)
+        own = _by_level(select(wanted, **scores.where), scores.splits, gap)
         if own:
             found[scores.name] = own
     return found
 
 
-_COLUMNS = {(UTILITY, "estimate"): 0, (UTILITY, "validation"): 1, (DISPARITY, "estimate"): 2, ("limit", "estimate"): 3}
-
-
-def _by_level(rows: pd.DataFrame, splits: Sequence[int]) -> dict[str, dict[Id, Reached]]:
+def _by_level(rows: pd.DataFrame, splits: Sequence[int], gap: str) -> dict[str, dict[Id, Reached]]:
     """Level → contender → values, of the rows of one task; levels in their order."""
+    columns = {(UTILITY, "estimate"): 0, (UTILITY, "validation"): 1, (gap, "estimate"): 2, ("limit", "estimate"): 3}
     place = {split: j for j, split in enumerate(splits)}
     values: dict[tuple[str, Id], Floats] = {}
     imputed: dict[tuple[str, Id], NDArray[np.bool_]] = {}
@@ -103,8 +105,8 @@ def _by_level(rows: pd.DataFrame, splits: Sequence[int]) -> dict[str, dict[Id, R
             values[key] = np.full((4, len(splits)), np.nan)
             imputed[key] = np.zeros(len(splits), dtype=bool)
         for column, value in (("estimate", estimate), ("validation", validation)):
-            if (metric, column) in _COLUMNS:
-                values[key][_COLUMNS[metric, column], place[split]] = value
+            if (metric, column) in columns:
+                values[key][columns[metric, column], place[split]] = value
         imputed[key][place[split]] = status == "imputed"
     found: dict[str, dict[Id, Reached]] = {level: {} for level in LEVELS}
     for (level, id), own in values.items():

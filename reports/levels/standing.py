@@ -13,6 +13,7 @@ from reports.levels.contenders import PLAIN, THRESHOLDS, Contender, Id, mixtures
 from reports.levels.reached import ByTask
 from reports.stats.contrasts import Pooled, verdict
 from reports.stats.pooled_intervals import interval_at, pooled_intervals
+from reports.stats.sources import numbered
 from reports.stats.statistics import CONFIDENCE, Floats, Interval, corrected_interval, holm
 
 
@@ -30,9 +31,45 @@ class Place:
     cells: int
 
 
-def utilities(reached: ByTask, level: str, contenders: Sequence[Contender]) -> Floats:
-    """[contenders, T, J] test utilities on the tasks that count: a task on fewer rows stands back for the full one."""
-    tasks = [t for t in reached if not stands_back(t, reached)]
+def counting(reached: ByTask) -> list[str]:
+    """Tasks that count: one on fewer rows stands back for the full one."""
+    return [task for task in reached if not stands_back(task, reached)]
+
+
+@dataclass(frozen=True)
+class Utilities:
+    """Test utilities at one level on the tasks that count.
+
+    Attributes
+    ----------
+    ids : sequence of (str, str)
+        Contenders, in the order of the rows.
+    cube : [contenders, T, J] float
+        nan where there is none.
+    tasks : sequence of str
+    origin : [T] str
+        Each task's source.
+    """
+
+    ids: Sequence[Id]
+    cube: Floats
+    tasks: Sequence[str]
+    origin: Sequence[str]
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """[T] number of each task's source."""
+        return numbered(self.origin)
+
+    def difference(self, first: Id, second: Id) -> Floats:
+        """[T, J] of two contenders."""
+        difference: Floats = self.cube[self.ids.index(first)] - self.cube[self.ids.index(second)]
+        return difference
+
+
+def utilities(reached: ByTask, level: str, contenders: Sequence[Contender], sources: Mapping[str, str]) -> Utilities:
+    """What the contenders reach at a level; ``sources``: task → its source, every task is its own without one."""
+    tasks = counting(reached)
     width = max((len(r.test) for own in reached.values() for f in own.values() for r in f.values()), default=0)
     cube = np.full((len(contenders), len(tasks), width), np.nan)
     for column, task in enumerate(tasks):
@@ -41,17 +78,17 @@ def utilities(reached: ByTask, level: str, contenders: Sequence[Contender]) -> F
             if contender.id in found:
                 values = found[contender.id].test
                 cube[row, column, : len(values)] = values
-    return cube
+    return Utilities([c.id for c in contenders], cube, tasks, [sources.get(task, task) for task in tasks])
 
 
 def places_of(
-    reached: ByTask, values: Mapping[str, Floats], contenders: Sequence[Contender], reference: Contender | None
+    reached: ByTask, values: Mapping[str, Utilities], contenders: Sequence[Contender], reference: Contender | None
 ) -> dict[tuple[str, Id], Place]:
     """(level, contender) → where it stands among all contenders."""
     places: dict[tuple[str, Id], Place] = {}
     base = None if reference is None else contenders.index(reference)
-    for level, cube in values.items():
-        pairs = pooled_intervals(cube[:, None] - cube[None])
+    for level, found_there in values.items():
+        pairs = pooled_intervals(found_there.cube[:, None] - found_there.cube[None], found_there.sources)
         for row, contender in enumerate(contenders):
             cells = [found[level][contender.id] for found in reached.values() if contender.id in found.get(level, {})]
             if not cells:
@@ -74,36 +111,41 @@ def _ranks(pairs: Mapping[str, Floats], row: int) -> tuple[int, int]:
     return 1 + better, len(others) + 1 - worse
 
 
-def standing_of(values: Mapping[str, Floats], contenders: Sequence[Contender]) -> dict[tuple[Id, Id, str], Pooled]:
+def standing_of(values: Mapping[str, Utilities], contenders: Sequence[Contender]) -> dict[tuple[Id, Id, str], Pooled]:
     """(mixture, rival, level) → difference in utility over tasks."""
-    ids = [c.id for c in contenders]
     rivals = [c.id for c in rivals_of(contenders)]
     found: dict[tuple[Id, Id, str], Pooled] = {}
-    for level, cube in values.items():
+    for level, there in values.items():
         for mixture in (c.id for c in mixtures_of(contenders)):
-            rows = [cube[ids.index(mixture)] - cube[ids.index(rival)] for rival in rivals]
-            differences = _differences(rows)
+            differences = differences_of([there.difference(mixture, rival) for rival in rivals], there.sources)
             found |= {(mixture, r, level): d for r, d in zip(rivals, differences, strict=True) if d.tasks}
     return found
 
 
-def gained_by(values: Mapping[str, Floats], contenders: Sequence[Contender]) -> dict[tuple[str, str], Pooled]:
+def gained_by(values: Mapping[str, Utilities], contenders: Sequence[Contender]) -> dict[tuple[str, str], Pooled]:
     """(method, level) → what thresholds add to its utility, over tasks."""
     ids = [c.id for c in contenders]
     methods = [m for m, variant in ids if variant == THRESHOLDS and (m, PLAIN) in ids]
     found: dict[tuple[str, str], Pooled] = {}
-    for level, cube in values.items():
-        rows = [cube[ids.index((m, THRESHOLDS))] - cube[ids.index((m, PLAIN))] for m in methods]
-        found |= {(m, level): d for m, d in zip(methods, _differences(rows), strict=True) if d.tasks}
+    for level, there in values.items():
+        rows = [there.difference((m, THRESHOLDS), (m, PLAIN)) for m in methods]
+        found |= {(m, level): d for m, d in zip(methods, differences_of(rows, there.sources), strict=True) if d.tasks}
     return found
 
 
-def _differences(rows: Sequence[Floats]) -> list[Pooled]:
-    """Pooled differences of one question, Holm-corrected over them; single tasks are corrected in the same way."""
+def differences_of(rows: Sequence[Floats], sources: Sequence[int]) -> list[Pooled]:
+    """Pooled differences of one question, Holm-corrected over them; single tasks are corrected in the same way.
+
+    Parameters
+    ----------
+    rows : sequence of [T, J] float
+    sources : [T] int
+        Number of each task's source.
+    """
     if not rows:
         return []
     stacked = np.stack(rows)
-    pooled = pooled_intervals(stacked)
+    pooled = pooled_intervals(stacked, sources)
     adjusted = holm([float(p) for p in pooled["p"]])
     verdicts = [_verdicts(stacked[:, task]) for task in range(stacked.shape[1])]
     return [

@@ -7,11 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from metrics.proportions import wilson
+from reports.levels.ceiling import Ceiling, ceiling, parts_of
 from reports.levels.contenders import Contender, Id
 from reports.levels.levels import Levels
 from reports.levels.reached import Reached
+from reports.stats.scores import TaskScores
+
+Cell = tuple[tuple[str, int, str], bool]
+"""((task, place of the split, level), whether the level is kept on test rows)."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,9 @@ class Share:
         of a share of so many independent trials, not of so many cells.
     low, high : float
         95 % interval of Wilson (JASA 1927); nan without a cell.
+    ceiling, at_limit : float
+        The share that a rule without any gap in the population would keep on the same test parts, and one exactly at
+        the limit (:mod:`reports.levels.ceiling`), averaged over the cells; nan where it is not known.
     """
 
     kept: int
@@ -35,6 +44,8 @@ class Share:
     scenarios: int
     low: float
     high: float
+    ceiling: float = math.nan
+    at_limit: float = math.nan
 
     @property
     def share(self) -> float:
@@ -56,39 +67,64 @@ class Transfer:
         return [level for level, share in self.by_level.items() if share.cells]
 
 
-def transfer(found: Levels) -> Transfer:
+def transfer(found: Levels, groups: pd.DataFrame | None = None, scenarios: Sequence[TaskScores] = ()) -> Transfer:
     """Constraint transfer of every contender at every level, and of all of them together.
 
     Parameters
     ----------
     found : Levels
+    groups : DataFrame, optional
+        The table "groups": without it no ceiling is known.
+    scenarios : sequence of TaskScores
+        Tasks of the report.
     """
+    ceilings = _ceilings(found, groups, scenarios)
     by_contender = {
-        (level, c.id): _share(_cells(found, level, [c])) for level in found.levels for c in found.contenders
+        (level, c.id): _share(_cells(found, level, [c]), ceilings) for level in found.levels for c in found.contenders
     }
     return Transfer(
-        by_level={level: _share(_cells(found, level, found.contenders)) for level in found.levels},
+        by_level={level: _share(_cells(found, level, found.contenders), ceilings) for level in found.levels},
         by_contender={key: share for key, share in by_contender.items() if share.cells},
-        overall={c.id: _share([x for level in found.levels for x in _cells(found, level, [c])])
+        overall={c.id: _share([x for level in found.levels for x in _cells(found, level, [c])], ceilings)
                  for c in found.contenders},
     )  # fmt: skip
 
 
-def _cells(found: Levels, level: str, contenders: Sequence[Contender]) -> list[tuple[str, int, bool]]:
-    """(task, place of the split, kept) of every cell that counts."""
-    cells = []
+def _cells(found: Levels, level: str, contenders: Sequence[Contender]) -> list[Cell]:
+    """Every cell that counts: "any" is no level that could be kept."""
+    cells: list[Cell] = []
     for task, by_level in found.reached.items():
         own: Mapping[Id, Reached] = by_level.get(level, {})
         for contender in contenders:
             reached = own.get(contender.id)
             if reached is None:
                 continue
-            counts = ~reached.imputed & ~np.isnan(reached.gap)
-            cells += [(task, int(j), bool(reached.gap[j] <= reached.limit[j])) for j in np.flatnonzero(counts)]
+            counts = ~reached.imputed & ~np.isnan(reached.gap) & np.isfinite(reached.limit)
+            kept = reached.gap <= reached.limit
+            cells += [((task, int(j), level), bool(kept[j])) for j in np.flatnonzero(counts)]
     return cells
 
 
-def _share(cells: Sequence[tuple[str, int, bool]]) -> Share:
-    kept, scenarios = sum(k for _, _, k in cells), len({(task, split) for task, split, _ in cells})
+def _ceilings(
+    found: Levels, groups: pd.DataFrame | None, scenarios: Sequence[TaskScores]
+) -> dict[tuple[str, int, str], Ceiling]:
+    """(task, place of the split, level) → what could be kept there."""
+    known: dict[tuple[str, int, str], Ceiling] = {}
+    if groups is None:
+        return known
+    for scores in scenarios:
+        parts = parts_of(groups, scores) if scores.name in found.reached else {}
+        for level, own in found.reached.get(scores.name, {}).items():
+            limits = np.fmax.reduce([reached.limit for reached in own.values()])
+            for j, split in enumerate(scores.splits):
+                if split in parts and math.isfinite(limits[j]):
+                    known[scores.name, j, level] = ceiling(parts[split], found.gap, float(limits[j]), scores.name)
+    return known
+
+
+def _share(cells: Sequence[Cell], ceilings: Mapping[tuple[str, int, str], Ceiling]) -> Share:
+    kept, scenarios = sum(k for _, k in cells), len({place[:2] for place, _ in cells})
     hits = scenarios * kept / len(cells) if cells else math.nan
-    return Share(kept, len(cells), scenarios, *wilson(hits, scenarios))
+    could = [c for place, _ in cells if (c := ceilings.get(place)) is not None and not math.isnan(c.zero)]
+    means = [float(np.mean([getattr(c, end) for c in could])) if could else math.nan for end in ("zero", "limit")]
+    return Share(kept, len(cells), scenarios, *wilson(hits, scenarios), *means)

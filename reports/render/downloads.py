@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.files import write_text
 from reports.explainers import WITH_REASONS, differ, mixed_words
 from reports.format import estimate_text, half_text, signed
-from reports.levels.contenders import THRESHOLDS
+from reports.levels.contenders import PLAIN
 from reports.names import DISPARITY, HEADLINE, OUTCOME, PROCEDURAL, UTILITY, metric_symbol
+from reports.render.claim_files import claim_tables
+from reports.render.file_table import Table, Value
 from reports.render.latex import latex_table
 from reports.render.ranking_words import unranked_words
 from reports.render.winner_rows import WinnerRow, value_and_spread, winner_rows
@@ -23,26 +24,11 @@ from reports.summary import Report
 
 FOLDER = "tables"
 
-Value = str | int | float
-"""A cell of a CSV file; nan is written as nothing."""
-
 METHOD_COLUMNS = (
     "task", "method", "label", "family", "metric", "mean", "low", "high", "sampling_low", "sampling_high", "null_p95",
     "splits", "splits_asked", "status", "reason", "smallest_group", "smallest_group_rows", "smallest_group_positives",
     "reasons_by", "knows_group",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table: long and exact for machines (``columns``, ``rows``), short and rounded for papers (``heads``, …)."""
-
-    name: str
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Value, ...], ...]
-    heads: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
 
 
 def write_tables(report: Report, folder: Path) -> list[Path]:
@@ -68,8 +54,12 @@ def write_tables(report: Report, folder: Path) -> list[Path]:
 
 
 def tables(report: Report) -> list[Table]:
-    """Comparisons over tasks, ranks, winners by level, and the methods of every task."""
-    found = [_comparisons(report), *(_ranks(i, pool) for i, pool in enumerate(report.ranking.pools, start=1))]
+    """Comparisons over tasks, claims, ranks, winners by level, and the methods of every task."""
+    found = [
+        _comparisons(report),
+        *claim_tables(report),
+        *(_ranks(i, pool) for i, pool in enumerate(report.ranking.pools, start=1)),
+    ]
     found += [_winners(report), *(_methods(s) for s in report.scenarios)]
     return [table for table in found if table.rows]
 
@@ -91,7 +81,7 @@ def _plain(value: Value) -> str:
 
 def _comparisons(report: Report) -> Table:
     columns = ("block", "method", "reference", "metric", "difference", "low", "high", "p_holm", "verdict",
-               "tasks", "tasks_better", "tasks_worse", "reasons_by")  # fmt: skip
+               "smallest_effect", "tasks", "tasks_better", "tasks_worse", "reasons_by")  # fmt: skip
     rows: list[tuple[Value, ...]] = []
     lines = []
     for block, pairs in report.blocks:
@@ -103,8 +93,8 @@ def _comparisons(report: Report) -> Table:
                     cells.append("–")
                     continue
                 i = p.interval
-                rows.append((block.id, a, b, metric, i.mean, i.low, i.high, p.p_holm, p.verdict, p.tasks, p.better,
-                             p.worse, _ways(report, a, b) if metric in WITH_REASONS else ""))  # fmt: skip
+                rows.append((block.id, a, b, metric, i.mean, i.low, i.high, p.p_holm, p.verdict, p.smallest, p.tasks,
+                             p.better, p.worse, _ways(report, a, b) if metric in WITH_REASONS else ""))  # fmt: skip
                 cells.append(f"{signed(i.mean)} ({p.verdict})")
             mark = " *" if differ(report.row(a), report.row(b)) else ""
             lines.append((f"{report.label(a)} − {report.label(b)}{mark}", *cells))
@@ -163,7 +153,7 @@ def _winner(row: WinnerRow) -> tuple[Value, ...]:
     name, variant = ("", "") if row.winner is None else row.winner.id
     numbers = [(math.nan,) * 3 if v is None else (v.mean, v.low, v.high) for v in (row.utility, row.gap)]
     kept = (row.kept, row.splits) if row.splits else ("", "")
-    tied = " ".join("+".join(c.id) if c.variant == THRESHOLDS else c.method.id for c in row.tied)
+    tied = " ".join(c.method.id if c.variant == PLAIN else "+".join(c.id) for c in row.tied)
     return (row.scenario.name, row.level, name, variant, *numbers[0], *numbers[1], *kept, tied, row.others)
 
 

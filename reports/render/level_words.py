@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from reports.levels.contenders import Contender
 from reports.levels.levels import Levels
+from reports.render.finds_words import finds_words
 from reports.stats.contrasts import Pooled
 
-WORDS = {"half": "≤ ½ unmitigated", "quarter": "≤ ¼ unmitigated"}
+WORDS = {"any": "any", "half": "≤ ½ unmitigated", "quarter": "≤ ¼ unmitigated"}
 
 
 def level_words(level: str) -> str:
@@ -64,7 +65,9 @@ def _sentence(differences: Mapping[Contender, Pooled]) -> str:
 
 
 def _with_tasks(rival: Contender, difference: Pooled, differ: bool) -> str:
-    return f"{rival.label} ({_tasks(difference.tasks)})" if differ else rival.label
+    said = [_tasks(difference.tasks)] if differ else []
+    said += [words] if (words := finds_words(difference)) else []
+    return f"{rival.label} ({', '.join(said)})" if said else rival.label
 
 
 def _tasks(n: int) -> str:

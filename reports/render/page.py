@@ -18,14 +18,16 @@ from reports.figures.figure import Figure
 from reports.figures.marks import legend_mark
 from reports.figures.registry import figures
 from reports.figures.wording import template_key
+from reports.levels import claims
 from reports.method import colour_of
 from reports.published.numbers import METRICS as PUBLISHED_METRICS
-from reports.render import level_words, published, ranking_words, winner_rows
+from reports.render import claim_words, finds_words, level_words, published, ranking_words, winner_rows
 from reports.render.latex import SIGNS
 from reports.render.method_words import method_words
 from reports.render.objectives import objectives
 from reports.render.sentences import UNNAMED, answers, first_layer, in_a_sentence
 from reports.scenario import Scenario
+from reports.stats import three_objectives
 from reports.stats.hypervolume import VERSION
 from reports.stats.statistics import DRAWS, TEST_TRAIN_RATIO
 from reports.summary import Report
@@ -91,6 +93,8 @@ def _numbers() -> dict[str, Any]:
         "count": format.count_text,
         "kib": format.kib_text,
         "estimate": format.estimate_text,
+        "points": format.points_text,
+        "hv3": three_objectives.VERSION,
         "headline_metrics": headline_metrics,
         "outcome_metrics": outcome_metrics,
         "procedural_metrics": procedural_metrics,
@@ -114,6 +118,17 @@ def _words() -> dict[str, Any]:
         "spread_text": winner_rows.spread_text,
         "nobody_words": level_words.nobody_words,
         "method_words": method_words,
+        "finds_words": finds_words.finds_words,
+        "finds_explained": finds_words.FINDS,
+        "undecided": claim_words.undecided,
+        "gap_words": claim_words.gap_words,
+        "claim_cells": claim_words.claim_cells,
+        "claim_heads": claim_words.CLAIM_HEADS,
+        "kept_words": claim_words.kept_words,
+        "claim_kinds": (claims.DELIVERED, claims.EQUAL),
+        "claim_share": claims.KEPT,
+        "claim_sources": claim_words.claim_sources,
+        "trees_lead": claim_words.trees_lead,
         "explained_apart": explainers.differ,
         "apart_mark": explainers.MARK,
         "apart_words": explainers.MARK_WORDS,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.names import HEADLINE, metric_name
+from reports.render.finds_words import finds_words
+from reports.stats.contrasts import Pooled
 from reports.summary import Report
 
 UNNAMED = "This run wrote no methods.json, because it is older than it: methods are called by their ids."
@@ -23,20 +25,27 @@ def answers(report: Report, mixture: str = "mixture") -> list[tuple[str, str]]:
 
     Examples
     --------
-    ``("utility", "surely better than the uniform mixture; not separable from static weights, LightGBM")``
+    ``("utility", "surely better than the uniform mixture; not separable from LightGBM (finds ≥ 0.012)")``
     """
     found = []
     for metric in HEADLINE:
-        verdicts = {b: p.verdict for (a, b, m), p in report.pooled.items() if a == mixture and m == metric}
+        own = {b: p for (a, b, m), p in report.pooled.items() if a == mixture and m == metric}
+        verdicts = {b: p.verdict for b, p in own.items()}
         said = [(word, words) for word, words in PHRASES.items() if word in verdicts.values()]
-        parts = [f"{words} {_listing(report, verdicts, word)}" for word, words in said]
+        parts = [f"{words} {_listing(report, own, word)}" for word, words in said]
         if parts:
             found.append((metric_name(metric), "; ".join(parts)))
     return found
 
 
-def _listing(report: Report, verdicts: dict[str, str], word: str) -> str:
-    return _join([report.label(reference) for reference, verdict in verdicts.items() if verdict == word])
+def _listing(report: Report, pooled: dict[str, Pooled], word: str) -> str:
+    """Names, and what could have been found where nothing was."""
+    return _join([f"{report.label(b)}{_finds(p)}" for b, p in pooled.items() if p.verdict == word])
+
+
+def _finds(difference: Pooled) -> str:
+    words = finds_words(difference)
+    return f" ({words})" if words else ""
 
 
 def _join(names: Sequence[str]) -> str:

@@ -64,7 +64,10 @@ def winner_rows(report: Report) -> tuple[WinnerRow, ...]:
 def _of_task(report: Report, scenario: Scenario) -> Iterator[WinnerRow]:
     best = () if report.levels is None else report.levels.best.get(scenario.name, ())
     yield from (_searched(scenario, b) for b in best)
-    yield from (_chosen(scenario, w) for w in scenario.winners if w.level is None or not best)
+    searched = {b.level for b in best}
+    yield from (
+        _chosen(scenario, w) for w in scenario.winners if not best or (w.level is None and "any" not in searched)
+    )
 
 
 def _searched(scenario: Scenario, best: Best) -> WinnerRow:
@@ -72,8 +75,9 @@ def _searched(scenario: Scenario, best: Best) -> WinnerRow:
     if best.winner is None or best.reached is None:
         return WinnerRow(scenario, best.level, words, None, unknown=best.unknown)
     reached = best.reached
+    kept, splits = (0, 0) if best.level == "any" else (reached.kept, reached.splits)
     return WinnerRow(
-        scenario, best.level, words, best.winner, reached.interval, reached.gap_interval, reached.kept, reached.splits,
+        scenario, best.level, words, best.winner, reached.interval, reached.gap_interval, kept, splits,
         best.tied, best.eligible - 1,
     )  # fmt: skip
 

@@ -6,19 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from foundation.seeding import named_generator
 from reports.blocks import Block, Pair
 from reports.caps import stands_back
 from reports.names import larger_is_better
-from reports.stats.statistics import (
-    CONFIDENCE,
-    ROUNDING,
-    Floats,
-    Interval,
-    corrected_interval,
-    hierarchical_bootstrap,
-    holm,
-)
+from reports.stats.pooled_intervals import pooled_interval
+from reports.stats.power import smallest_effect
+from reports.stats.sources import numbered
+from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats, Interval, corrected_interval, holm
 
 Key = tuple[str, str, str]
 """(method, reference, metric)."""
@@ -45,10 +39,15 @@ class Contrast:
     verdict: str
     differences: Floats
 
+    @property
+    def smallest(self) -> float:
+        """Smallest effect that this comparison could have found: see :mod:`reports.stats.power`."""
+        return smallest_effect(self.interval)
+
 
 @dataclass(frozen=True)
 class Pooled:
-    """method − reference over all tasks: hierarchical bootstrap, and how often each verdict was given."""
+    """method − reference over all tasks, clustered by source, and how often single tasks gave each verdict."""
 
     interval: Interval
     p_holm: float
@@ -56,6 +55,11 @@ class Pooled:
     better: int
     worse: int
     tasks: int
+
+    @property
+    def smallest(self) -> float:
+        """Smallest effect that this comparison could have found: see :mod:`reports.stats.power`."""
+        return smallest_effect(self.interval)
 
 
 def verdict(interval: Interval, p_holm: float, up: bool, few: str = "one split") -> str:
@@ -101,14 +105,19 @@ def contrasts(metric: str, values: Mapping[tuple[str, str], Floats], blocks: Seq
     return found
 
 
-def counted(tasks: Mapping[str, Mapping[Key, Contrast]], key: Key) -> list[Contrast]:
-    """The contrast on every task that counts: a task on fewer rows stands back where it is there in full too."""
+def counted(tasks: Mapping[str, Mapping[Key, Contrast]], key: Key) -> dict[str, Contrast]:
+    """Task → contrast, of tasks that count: one on fewer rows stands back where it is there in full too."""
     having = {name for name, found in tasks.items() if key in found and found[key].interval.n}
     copies = {name for name in having if stands_back(name, having)}
-    return [found[key] for name, found in tasks.items() if key in found and name not in copies]
+    return {name: found[key] for name, found in tasks.items() if key in found and name not in copies}
 
 
-def pool(metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], blocks: Sequence[Block]) -> dict[Pair, Pooled]:
+def pool(
+    metric: str,
+    tasks: Mapping[str, Mapping[Key, Contrast]],
+    blocks: Sequence[Block],
+    sources: Mapping[str, str] | None = None,
+) -> dict[Pair, Pooled]:
     """All contrasts of one metric over tasks (see :func:`counted`), Holm-corrected within each block.
 
     Parameters
@@ -117,20 +126,25 @@ def pool(metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], blocks: Seque
     tasks : mapping
         Task → (method, reference, metric) → Contrast.
     blocks : sequence of Block
+    sources : mapping, optional
+        Task → its source; every task is its own without it.
 
     Returns
     -------
     dict
         (method, reference) → Pooled, for the pairs that at least one task has.
     """
-    return {pair: pooled for block in blocks for pair, pooled in _pool_block(metric, tasks, block.pairs).items()}
+    known = sources or {}
+    return {pair: pooled for block in blocks for pair, pooled in _pool_block(metric, tasks, block.pairs, known).items()}
 
 
-def _pool_block(metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], pairs: Sequence[Pair]) -> dict[Pair, Pooled]:
+def _pool_block(
+    metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], pairs: Sequence[Pair], sources: Mapping[str, str]
+) -> dict[Pair, Pooled]:
     found = {pair: own for pair in pairs if (own := counted(tasks, (*pair, metric)))}
     intervals = [
-        hierarchical_bootstrap([c.differences for c in own], named_generator("pool", metric, *pair))
-        for pair, own in found.items()
+        pooled_interval([c.differences for c in own.values()], numbered([sources.get(task, task) for task in own]))
+        for own in found.values()
     ]
     adjusted = holm([interval.p for interval in intervals])
     up = larger_is_better(metric)
@@ -139,9 +153,9 @@ def _pool_block(metric: str, tasks: Mapping[str, Mapping[Key, Contrast]], pairs:
             interval,
             p,
             verdict(interval, p, up),
-            better=sum(c.verdict == "better" for c in own),
-            worse=sum(c.verdict == "worse" for c in own),
-            tasks=sum(c.interval.n > 0 for c in own),
+            better=sum(c.verdict == "better" for c in own.values()),
+            worse=sum(c.verdict == "worse" for c in own.values()),
+            tasks=sum(c.interval.n > 0 for c in own.values()),
         )
         for (pair, own), interval, p in zip(found.items(), intervals, adjusted, strict=True)
     }

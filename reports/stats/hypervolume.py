@@ -93,7 +93,8 @@ def _on_split(headline: Floats, others: Sequence[tuple[float, float]], reference
 
 
 def _points(levels: pd.DataFrame) -> Mapping[tuple[str, int], list[tuple[float, float]]]:
-    rows = levels[(levels["variant"] == "plain") & levels["metric"].isin([UTILITY, DISPARITY])]
+    own = (levels["variant"] == "plain") & (levels["gap"] == DISPARITY)
+    rows = levels[own & levels["metric"].isin([UTILITY, DISPARITY])]
     if rows.empty:
         return {}
     table = rows.pivot_table(index=["method", "split", "seed", "level"], columns="metric", values="estimate")

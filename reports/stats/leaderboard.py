@@ -16,8 +16,9 @@ from reports.names import HEADLINE
 from reports.stats.hypervolume import VERSION, by_method
 from reports.stats.rank_tests import RankTests, rank_tests
 from reports.stats.ranking import Bools, Ranked, Ranking, Unranked, rank_methods
-from reports.stats.resampling import FEW_TASKS
+from reports.stats.resampling import FEW_TASKS, Resampling
 from reports.stats.scores import TaskScores
+from reports.stats.sources import numbered
 from reports.stats.statistics import Floats
 from reports.stats.task_means import MEANS, TaskMean, draw, task_means
 from reports.stats.variance import Spread, spreads
@@ -49,6 +50,8 @@ class Pool:
     ----------
     tasks : tuple of str
         Names of the tasks that count: one on fewer rows stands back where it is there in full too.
+    sources : int
+        What they come from: the clusters of all intervals.
     scenarios : int
         Their splits, all together.
     lines : tuple of Line
@@ -60,6 +63,7 @@ class Pool:
     """
 
     tasks: tuple[str, ...]
+    sources: int
     scenarios: int
     lines: tuple[Line, ...]
     rankings: Mapping[str, Ranking]
@@ -67,8 +71,8 @@ class Pool:
 
     @property
     def few(self) -> bool:
-        """Whether there are so few tasks that intervals are very wide."""
-        return len(self.tasks) < FEW_TASKS
+        """Whether there are so few sources that intervals are very wide."""
+        return self.sources < FEW_TASKS
 
     @property
     def columns(self) -> list[str]:
@@ -160,13 +164,21 @@ def _pool(
 ) -> Pool:
     names = [(s.name, split) for s in scenarios for split in s.splits]
     statuses = _statuses(scenarios, methods, lost)
+    sources = {s.name: s.source for s in scenarios}
+
+    def drawn(splits: Mapping[str, int]) -> Resampling:
+        return draw(tuple(splits.values()), numbered([sources[task] for task in splits]))
+
     rankings = {
-        metric: rank_methods(metric, methods, _values(scenarios, methods, metric), statuses, names, draw)
+        metric: rank_methods(metric, methods, _values(scenarios, methods, metric), statuses, names, drawn)
         for metric in HEADLINE
     }
-    tests = {metric: rank_tests(metric, found.task_values) for metric, found in rankings.items() if found.rows}
+    tests = {
+        metric: rank_tests(metric, found.task_values, found.sources) for metric, found in rankings.items() if found.rows
+    }
     return Pool(
         tuple(s.name for s in scenarios),
+        len(set(sources.values())),
         len(names),
         tuple(_lines(scenarios, methods, volumes)),
         rankings,

@@ -3,13 +3,14 @@
 Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7 (2006): the Friedman test asks whether
 any method differs. As Benavoli, Corani & Mangili, "Should We Really Use Post-Hoc Tests Based on Mean-Ranks?", JMLR 17
 (2016), recommend, pairs are tested by the Wilcoxon signed-rank test, whose answer on two methods does not depend on the
-others. Tests need independent blocks, and splits of one task share rows, so every task gives one value per method, its
-mean over splits.
+others. Tests need independent blocks; splits of one task share rows, and so do tasks of one source: every source gives
+one value per method, the mean over its tasks of their means over splits.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,12 @@ ENUMERABLE = 13
 
 @dataclass(frozen=True)
 class RankTests:
-    """Rank tests over tasks, one value per task.
+    """Rank tests over sources, one value per source.
 
     Attributes
     ----------
     tasks, methods : int
+        Values per method (sources; tasks, where each is its own), and methods.
     statistic, p : float
         Friedman's χ² with its correction for ties, and its p-value; nan with fewer than two tasks or three methods.
     smallest : float
@@ -92,7 +94,7 @@ def wilcoxon(differences: Floats) -> Floats:
     return p
 
 
-def rank_tests(metric: str, values: Floats) -> RankTests:
+def rank_tests(metric: str, values: Floats, sources: Sequence[int] = ()) -> RankTests:
     """All tests of one metric.
 
     Parameters
@@ -100,7 +102,10 @@ def rank_tests(metric: str, values: Floats) -> RankTests:
     metric : str
     values : [T, M] float
         One value per task and method, without nan.
+    sources : [T] int, optional
+        Number of each task's source; every task is its own without it.
     """
+    values = _by_source(values, sources)
     tasks, methods = values.shape
     place = ranks(values, larger_is_better(metric))
     order = np.argsort(place.mean(axis=0), kind="stable")
@@ -115,3 +120,11 @@ def rank_tests(metric: str, values: Floats) -> RankTests:
     return RankTests(
         tasks, methods, *friedman(place), smallest, tuple(order.tolist()), means, tied, tuple(cliques(tied))
     )
+
+
+def _by_source(values: Floats, sources: Sequence[int]) -> Floats:
+    """[G, M] means over the tasks of each source."""
+    if not len(sources):
+        return values
+    number = np.array(sources)
+    return np.stack([values[number == source].mean(axis=0) for source in dict.fromkeys(sources)])

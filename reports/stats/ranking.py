@@ -2,7 +2,7 @@
 
 A scenario is one split of one task (data set × target × groups, rows, protocol, use of the sensitive columns); training
 seeds are averaged inside it and are never evidence of their own. Methods are ranked within each scenario, ties share
-their mean rank. Splits of a task share rows, so the bootstrap draws tasks, then splits
+their mean rank. Splits of a task share rows, and so do tasks of a source, so sources are the unit of the bootstrap
 (:mod:`reports.stats.resampling`).
 
 Only methods with a number on every scenario can be compared by rank. A method that was asked for on some tasks alone
@@ -110,6 +110,8 @@ class Ranking:
     left_out: tuple[str, ...]
     task_values: Floats
     """[T, M] task means of the metric, columns as in ``rows``."""
+    sources: tuple[int, ...] = ()
+    """[T] number of each task's source."""
 
     def of(self, method: str) -> Ranked | Unranked | None:
         """What is known of a method."""
@@ -158,7 +160,7 @@ def rank_methods(
     values: Floats,
     statuses: Sequence[Mapping[int, str]],
     names: Sequence[tuple[str, int]],
-    draw: Callable[[tuple[int, ...]], Resampling],
+    draw: Callable[[Mapping[str, int]], Resampling],
 ) -> Ranking:
     """Rank the methods of a pool on one metric.
 
@@ -174,12 +176,13 @@ def rank_methods(
     names : sequence of (task, split)
         The scenarios, those of a task side by side.
     draw : callable
-        Splits per task → :class:`Resampling`.
+        Counted splits of each task → :class:`Resampling`.
     """
     counted = _counted(values)
     here = values[counted]
     dense = np.asarray(~np.isnan(here).any(axis=0), dtype=np.bool_)
-    sizes = tuple(Counter(names[i][0] for i in counted).values())
+    splits = Counter(names[i][0] for i in counted)
+    sizes = tuple(splits.values())
     unranked = tuple(_lacking(methods[k], values[:, k], counted, statuses[k]) for k in np.flatnonzero(~dense).tolist())
     kept = set(counted.tolist())
     left_out = tuple(f"{task}, split {split}" for i, (task, split) in enumerate(names) if i not in kept)
@@ -188,13 +191,15 @@ def rank_methods(
         empty = np.zeros((0, 0))
         return Ranking(metric, (), unranked, empty.astype(bool), (), sizes, left_out, empty)
     place = ranks(here[:, chosen], larger_is_better(metric))
-    drawn = draw(sizes)
+    drawn = draw(splits)
     order = np.argsort(drawn.means(place), kind="stable")
     chosen, place = chosen[order], place[:, order]
     mean, half, spans, tied = _bootstrap(place, drawn)
     runs = tuple(cliques(tied))
     rows = _rows([methods[k] for k in chosen.tolist()], mean, half, spans, runs)
-    return Ranking(metric, rows, unranked, tied, runs, sizes, left_out, drawn.task_means(here[:, chosen]))
+    return Ranking(
+        metric, rows, unranked, tied, runs, sizes, left_out, drawn.task_means(here[:, chosen]), drawn.sources
+    )
 
 
 def _lacking(method: Method, values: Floats, counted: Places, statuses: Mapping[int, str]) -> Unranked:
@@ -232,12 +237,12 @@ def _bootstrap(place: Floats, drawn: Resampling) -> tuple[Floats, Floats, list[t
     """Mean ranks, half-widths of their intervals, spans of places, and which pairs are not separable."""
     n = place.shape[1]
     mean = drawn.means(place)
-    if drawn.freedom < 1:
+    if drawn.freedom <= 0:
         return mean, np.full(n, math.nan), [(1, n)] * n, np.ones((n, n), dtype=bool)
     deviations = drawn.deviations(place)
     # ranks are whole numbers: without this, scenarios on which two methods keep their order would make any order sure
     noise = drawn.variance_of_noise(ROUNDED)
-    covariance = deviations.T @ deviations / len(deviations) + noise * np.eye(n)
+    covariance = drawn.covariance(place) + noise * np.eye(n)
     half = drawn.quantile * np.sqrt(np.diag(covariance))
     rng = named_generator("places", str(n))
     smooth = deviations + math.sqrt(noise) * rng.standard_normal(deviations.shape)
@@ -260,7 +265,7 @@ def _places(draws: Floats) -> list[tuple[int, int]]:
     return [(a + 1, b + 1) for a, b in spans]
 
 
-def _tied(mean: Floats, covariance: Floats, freedom: int) -> Bools:
+def _tied(mean: Floats, covariance: Floats, freedom: float) -> Bools:
     """[M, M] whether the paired difference of two mean ranks is not separable from 0, Holm over all pairs."""
     n = len(mean)
     a, b = np.triu_indices(n, 1)

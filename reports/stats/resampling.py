@@ -1,7 +1,10 @@
-"""Bootstrap over scenarios: tasks are drawn, then splits within each drawn task, for many columns at once.
+"""Draws of means over scenarios whose sources are the clusters, for many columns at once.
 
-A scenario is one split of one task. Splits of a task share rows, so scenarios are not independent: tasks are the
-clusters. Every draw of a mean is linear in the values, so 10,000 draws of any number of columns are one matrix product.
+A scenario is one split of one task. Splits of a task share rows, and so do tasks of a source, so scenarios are not
+independent: sources are. A draw multiplies what each source adds to the mean
+(:func:`reports.stats.clusters.cluster_scores`) by a standard normal number (the multiplier bootstrap of Chernozhukov,
+Chetverikov & Kato, Annals of Statistics 41 (2013)), so that draws have the error of the intervals, and columns stay
+paired. Every draw is linear in the values: 10,000 draws of any number of columns are one matrix product.
 """
 
 from __future__ import annotations
@@ -9,10 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import special
 
+from reports.stats.clusters import cluster_freedom, cluster_scores, membership
 from reports.stats.statistics import CONFIDENCE, DRAWS, TEST_TRAIN_RATIO, Floats
 
 FEW_TASKS = 5
@@ -21,27 +26,36 @@ FEW_TASKS = 5
 
 @dataclass(frozen=True)
 class Resampling:
-    """Draws of scenarios, the same for all columns, so that differences between columns stay paired.
+    """Multipliers, the same for all columns.
 
     Attributes
     ----------
     sizes : tuple of int
         [T] splits per task; scenarios stand task by task.
-    weights : [draws, T + S] float
-        Weights of the deviations of tasks (from the overall mean) and of scenarios (from their task's mean), with the
-        two corrections of :func:`reports.stats.statistics.hierarchical_bootstrap` for small numbers.
+    sources : tuple of int
+        [T] number of each task's source.
+    multipliers : [draws, G or S] float
+        Of sources; with a single source those of scenarios.
     ratio : float
         n_test / n_train.
     """
 
     sizes: tuple[int, ...]
-    weights: Floats
+    sources: tuple[int, ...]
+    multipliers: Floats
     ratio: float = TEST_TRAIN_RATIO
 
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom of intervals: tasks − 1, splits − 1 for a single task; 0: no interval is possible."""
-        return len(self.sizes) - 1 if len(self.sizes) > 1 else sum(self.sizes) - 1
+    @cached_property
+    def clusters(self) -> int:
+        """Number of sources."""
+        return len(set(self.sources))
+
+    @cached_property
+    def freedom(self) -> float:
+        """Degrees of freedom of intervals; of a single source, splits − 1; 0: no interval is possible."""
+        if self.clusters < 2:
+            return min(self.sizes) - 1
+        return float(cluster_freedom(np.ones(len(self.sizes)), membership(self.sources)))
 
     @property
     def quantile(self) -> float:
@@ -59,40 +73,55 @@ class Resampling:
         result: Floats = self.task_means(values).mean(axis=0)
         return result
 
+    def scores(self, values: Floats) -> Floats:
+        """[G or S, K] what each source (of a single source: each scenario) adds to the means; squares add up to V."""
+        tasks = self.task_means(values)
+        if self.clusters > 1:
+            deviations = (tasks - tasks.mean(axis=0)).T
+            return cluster_scores(deviations, np.ones(deviations.shape), membership(self.sources)).T
+        inner = values - np.repeat(tasks, self.sizes, axis=0)
+        splits = np.repeat(np.array(self.sizes, dtype=np.float64), self.sizes)[:, None]
+        error = np.sqrt((1 / splits + self.ratio) / np.maximum(splits - 1, 1) / len(self.sizes))
+        result: Floats = inner * error
+        return result
+
     def deviations(self, values: Floats) -> Floats:
         """[draws, K] deviations of drawn means from :meth:`means`, for [S, K] values without nan."""
-        tasks = self.task_means(values)
-        inner = values - np.repeat(tasks, self.sizes, axis=0)
-        result: Floats = self.weights @ np.vstack([tasks - tasks.mean(axis=0), inner])
+        result: Floats = self.multipliers @ self.scores(values)
+        return result
+
+    def covariance(self, values: Floats) -> Floats:
+        """[K, K] covariance of the means, as the draws have it in the limit."""
+        scores = self.scores(values)
+        result: Floats = scores.T @ scores
         return result
 
     def variance_of_noise(self, variance: float) -> float:
-        """Variance of the mean when every scenario's value has independent noise of ``variance``."""
+        """Variance of the mean when every scenario's value has noise of ``variance``, the same in all of a source."""
         splits = float(np.mean([1 / n + self.ratio for n in self.sizes]))
-        return variance * splits / len(self.sizes)
+        return variance * splits / self.clusters
 
 
 def resampling(
-    sizes: Sequence[int], rng: np.random.Generator, draws: int = DRAWS, ratio: float = TEST_TRAIN_RATIO
+    sizes: Sequence[int],
+    rng: np.random.Generator,
+    sources: Sequence[int] | None = None,
+    draws: int = DRAWS,
+    ratio: float = TEST_TRAIN_RATIO,
 ) -> Resampling:
-    """Draw tasks with replacement, then for every drawn task as many splits as it has, with replacement.
+    """Draw multipliers.
 
     Parameters
     ----------
     sizes : sequence of int
         Splits per task, at least one task and one split each.
     rng : Generator
+    sources : sequence of int, optional
+        Number of each task's source, 0 … G − 1; every task is its own without it.
     draws : int
     ratio : float
         n_test / n_train.
     """
-    tasks = len(sizes)
-    chosen = rng.multinomial(tasks, np.full(tasks, 1 / tasks), size=draws)
-    stretch = math.sqrt(tasks / (tasks - 1)) if tasks > 1 else 0.0
-    parts = [stretch * chosen / tasks]
-    for task, n in enumerate(sizes):
-        # all slots that drew this task together: the counts of several draws of n splits add up
-        counts = rng.multinomial(chosen[:, task] * n, np.full(n, 1 / n))
-        wide = math.sqrt((1 + ratio * n) * n / (n - 1)) if n > 1 else 0.0
-        parts.append(wide * counts / (n * tasks))
-    return Resampling(tuple(sizes), np.hstack(parts), ratio)
+    own = tuple(range(len(sizes)) if sources is None else sources)
+    width = len(set(own)) if len(set(own)) > 1 else sum(sizes)
+    return Resampling(tuple(sizes), own, rng.standard_normal((draws, width)), ratio)

@@ -10,6 +10,7 @@ import pandas as pd
 from reports.method import Method
 from reports.names import DISPARITY
 from reports.stats.estimate import Estimate, estimates, values_by_split
+from reports.stats.sources import source_of
 from reports.stats.statistics import Floats
 
 
@@ -23,6 +24,8 @@ class TaskScores:
         What the task is called on the page.
     task, protocol, use_sensitive : str
         How its rows are found in the tables.
+    source : str
+        What it shares rows with: see :mod:`reports.stats.sources`.
     splits : tuple of int
     methods : tuple of Method
         Those that have rows, in the order of the suite.
@@ -38,6 +41,7 @@ class TaskScores:
     task: str
     protocol: str
     use_sensitive: str
+    source: str
     splits: tuple[int, ...]
     methods: tuple[Method, ...]
     test: dict[tuple[str, str], Estimate]
@@ -63,6 +67,7 @@ def task_scores(
     results: pd.DataFrame,
     methods: tuple[Method, ...],
     cost: dict[str, dict[str, float]],
+    sources: Mapping[str, str],
 ) -> TaskScores:
     """Numbers of one task from its rows of the result table.
 
@@ -76,6 +81,8 @@ def task_scores(
     methods : tuple of Method
         Those that have rows.
     cost : dict
+    sources : mapping
+        Task → source, as the run says.
     """
     splits = tuple(sorted(results["split"].unique().tolist()))
     parts = {part: results[results["part"] == part] for part in ("test", "validation")}
@@ -86,6 +93,7 @@ def task_scores(
         task=where["task"],
         protocol=where["protocol"],
         use_sensitive=where["use_sensitive"],
+        source=source_of(where["task"], sources),
         splits=splits,
         methods=methods,
         test=found["test"],

@@ -1,4 +1,4 @@
-"""Means over tasks with intervals over scenarios: the columns of the headline table."""
+"""Means over tasks with their intervals, clustered by source: the columns of the headline table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from foundation.seeding import named_generator
 from reports.method import Method
 from reports.names import DISPARITY, UTILITY
 from reports.stats.hypervolume import VERSION
+from reports.stats.pooled_intervals import interval_at, pooled_intervals
 from reports.stats.resampling import Resampling, resampling
 from reports.stats.scores import TaskScores
-from reports.stats.statistics import ROUNDING, Floats, hierarchical_bootstrap
+from reports.stats.sources import numbered
+from reports.stats.statistics import ROUNDING, Floats
 
 WORST = "worst_acc@1"
 MEANS = (UTILITY, DISPARITY, WORST, "fair_proc@1", VERSION)
@@ -42,15 +44,15 @@ class TaskMean:
 
 
 @lru_cache(maxsize=64)
-def draw(sizes: tuple[int, ...]) -> Resampling:
-    """Draws for tasks with so many splits: the same for all metrics of a page."""
-    return resampling(sizes, named_generator("scenarios", *map(str, sizes)))
+def draw(sizes: tuple[int, ...], sources: tuple[int, ...]) -> Resampling:
+    """Draws for tasks with so many splits and of such sources: the same for all metrics of a page."""
+    return resampling(sizes, named_generator("scenarios", *map(str, sizes), "of", *map(str, sources)), sources)
 
 
 def task_means(
     scenarios: Sequence[TaskScores], methods: Sequence[Method], values: Floats, metric: str
 ) -> list[TaskMean]:
-    """Mean over tasks of each method, with its interval: all complete columns in one product.
+    """Mean over tasks of each method, with its interval (:func:`reports.stats.pooled_intervals.pooled_intervals`).
 
     Parameters
     ----------
@@ -61,27 +63,28 @@ def task_means(
         One value per split of each task, task by task.
     metric : str
     """
-    asked = np.flatnonzero(~np.isnan(values).all(axis=1))
-    if not len(asked):
+    asked = ~np.isnan(values).all(axis=1)
+    if not asked.any():
         return [TaskMean(math.nan, math.nan, math.nan, 0, len(values)) for _ in methods]
-    owner = np.repeat(np.arange(len(scenarios)), [len(s.splits) for s in scenarios])
-    sizes = tuple(np.unique(owner[asked], return_counts=True)[1].tolist())
-    drawn, here = draw(sizes), values[asked]
-    dense = np.asarray(~np.isnan(here).any(axis=0), dtype=np.bool_)
-    filled = np.where(dense, here, 0.0)
-    half = drawn.quantile * drawn.deviations(filled).std(axis=0) if drawn.freedom > 0 else np.full(len(dense), np.nan)
-    half = np.where(half <= ROUNDING, np.nan, half)  # scenarios that all agree show no spread
-    mean = drawn.means(filled)
+    intervals = pooled_intervals(_cube(scenarios, values), numbered([s.source for s in scenarios]))
     found = []
     for k, method in enumerate(methods):
-        known = int((~np.isnan(here[:, k])).sum())
+        column = values[asked, k]
+        known = int((~np.isnan(column)).sum())
         null = [s.test[method.id, metric].within_null for s in scenarios if (method.id, metric) in s.test]
-        if dense[k]:
-            ends = (float(mean[k]), float(mean[k] - half[k]), float(mean[k] + half[k]))
-        else:
-            parts = [values[owner == i, k] for i in range(len(scenarios))]
-            interval = hierarchical_bootstrap(parts, named_generator("column", metric, method.id))
-            flat = known > 0 and np.nanmax(here[:, k]) - np.nanmin(here[:, k]) <= ROUNDING
-            ends = (interval.mean, *((math.nan, math.nan) if flat else (interval.low, interval.high)))
-        found.append(TaskMean(*ends, known, len(asked), sum(null), len(null)))
+        flat = known == 0 or np.nanmax(column) - np.nanmin(column) <= ROUNDING  # agreement shows no spread
+        interval = interval_at(intervals, (k,))
+        ends = (math.nan, math.nan) if flat else (interval.low, interval.high)
+        found.append(TaskMean(interval.mean, *ends, known, int(asked.sum()), sum(null), len(null)))
     return found
+
+
+def _cube(scenarios: Sequence[TaskScores], values: Floats) -> Floats:
+    """[M, T, J] of [S, M] values, nan where a task has fewer splits."""
+    cube = np.full((values.shape[1], len(scenarios), max(len(s.splits) for s in scenarios)), np.nan)
+    start = 0
+    for task, scores in enumerate(scenarios):
+        count = len(scores.splits)
+        cube[:, task, :count] = values[start : start + count].T
+        start += count
+    return cube

@@ -1,6 +1,7 @@
 import json
 import math
 import random
+import shutil
 
 import pandas as pd
 import pytest
@@ -70,6 +71,15 @@ def test_what_is_absent_is_named(tmp_path):
     (tmp_path / "groups.csv").write_text("a,b\n")
     with pytest.raises(ReportError, match=r"groups\.csv has the columns"):
         read_results(tmp_path)
+
+
+def test_levels_of_earlier_versions_bounded_the_result_gap(level_run, tmp_path):
+    folder = shutil.copytree(level_run, tmp_path / "old")
+    new = read_results(folder).further["levels"]
+    lines = pd.read_csv(folder / "levels.csv", dtype=str, keep_default_na=False)
+    lines.drop(columns="gap").to_csv(folder / "levels.csv", index=False)
+    pd.testing.assert_frame_equal(read_results(folder).further["levels"], new)
+    assert set(new["gap"]) == {"fair_res@1"} and math.inf in set(new["estimate"])
 
 
 def test_empty_tables_keep_their_columns(tmp_path):

@@ -9,6 +9,7 @@ from foundation.escaping import Markdown, markdown
 from reports.explainers import MARK, WITH_REASONS, code, differ
 from reports.format import estimate_text, half_text, interval_text, signed
 from reports.names import metric_symbol
+from reports.render.finds_words import finds_words
 from reports.scenario import Scenario
 from reports.stats.contrasts import Contrast, Pooled
 from reports.summary import Report
@@ -41,7 +42,8 @@ def difference(c: Contrast | None) -> str:
     """A paired difference on one task with its verdict."""
     if c is None or c.interval.n == 0:
         return "–"
-    return Markdown(f"{signed(c.interval.mean)} {half_text(c.interval.mean, c.interval.half)} **{c.verdict}**")
+    finds = f" {words}" if (words := finds_words(c)) else ""
+    return Markdown(f"{signed(c.interval.mean)} {half_text(c.interval.mean, c.interval.half)} **{c.verdict}**{finds}")
 
 
 def metric_table(scenario: Scenario, metrics: tuple[str, ...], only: Collection[str]) -> str:
@@ -64,4 +66,5 @@ def pooled_cell(d: Pooled) -> str:
     """A difference over tasks: interval, verdict, and single tasks."""
     tally = f"{d.better}▲ {d.worse}▼ {d.tasks - d.better - d.worse}○"
     spread = interval_text(d.interval.low, d.interval.high, 3)
-    return Markdown(f"{signed(d.interval.mean)} {spread} **{d.verdict}** ({tally})")
+    finds = f", {words}" if (words := finds_words(d)) else ""
+    return Markdown(f"{signed(d.interval.mean)} {spread} **{d.verdict}**{finds} ({tally})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.render.markdown.claims import claims_text, three_text
 from reports.render.markdown.header import header
 from reports.render.markdown.levels import levels_text
 from reports.render.markdown.pooled import pooled_text
@@ -12,12 +13,14 @@ from reports.summary import Report
 
 
 def render_markdown(report: Report) -> str:
-    """Text of ``leaderboard.md``: header, pooled comparisons, winners, tables per task."""
+    """Text of ``leaderboard.md``: header, pooled comparisons, claims, winners, tables per task."""
     parts = [
         header(report),
         pooled_text(report),
+        claims_text(report),
         levels_text(report),
         ranking_text(report),
+        three_text(report),
         published_text(report),
         *(task_text(report, s) for s in report.scenarios),
         _reading(),

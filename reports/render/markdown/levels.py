@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from foundation.escaping import markdown
 from reports.format import estimate_text, half_text, interval_text, signed
 from reports.levels.contenders import Contender
@@ -54,8 +56,9 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
     heads = [level_words(level) for level in found.levels]
     parts = [
         "Utility on test rows when the result gap may be at most so much on validation rows. Plain: the best of the "
-        "method's own trained configurations; + thresholds: its chosen model with one threshold per group. Imputed: "
-        "nothing keeps the level, the constant predictor stands in."
+        "method's own trained configurations; + thresholds: its chosen model with one threshold per group; + OOF "
+        "thresholds: refitted on folds, thresholds from rows that were not seen, κ: the share of the level used. "
+        "Imputed: nothing keeps the level, the constant predictor stands in."
     ]
     for mixture in found.mixtures:
         lines = [f"- **{level}**: {markdown(sentence)}" for level, sentence in standing_sentences(found, mixture)]
@@ -76,8 +79,13 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
             [c.label, *(_place(found.places.get((level, c.id))) for level in found.levels)] for c in found.contenders
         ]
         parts.append(table(["method", *heads], rows))
-    parts.append("Share of what kept the level on validation rows that keeps it on test rows too:")
-    parts.append(table(["methods", *heads], [["all", *(_share(transfer.by_level[level]) for level in found.levels)]]))
+    parts.append(
+        "Share of what kept the level on validation rows that keeps it on test rows too; ceiling: what a rule "
+        "without any gap could be seen to keep on test parts of these sizes; last row: one exactly at the limit."
+    )
+    rows = [["all", *(_share(transfer.by_level[level]) for level in found.levels)]]
+    rows.append(["exactly at the limit", *(_at_limit(transfer.by_level[level]) for level in found.levels)])
+    parts.append(table(["methods", *heads], rows))
     return parts if budget is None else [*parts, *_budget(budget)]
 
 
@@ -101,11 +109,14 @@ def _place(place: Place | None) -> str:
 
 
 def _share(share: Share) -> str:
-    return (
-        f"{share.share:.0%} {interval_text(share.low, share.high, 2)} ({share.kept}/{share.cells})"
-        if share.cells
-        else "–"
-    )
+    if not share.cells:
+        return "–"
+    most = "" if math.isnan(share.ceiling) else f", ceiling {share.ceiling:.0%}"
+    return f"{share.share:.0%}{most} {interval_text(share.low, share.high, 2)} ({share.kept}/{share.cells})"
+
+
+def _at_limit(share: Share) -> str:
+    return "–" if math.isnan(share.at_limit) else f"{share.at_limit:.0%}"
 
 
 def _budget(budget: Budget) -> list[str]:

@@ -15,7 +15,8 @@ def board(count, tasks, spread=0.02):
     values = np.random.default_rng(3).normal(0, spread, (tasks * 2, count)) - np.arange(count) * 0.01
     names = [(f"t{t}", s) for t in range(tasks) for s in range(2)]
 
-    def draw(sizes):
+    def draw(counted):
+        sizes = tuple(counted.values())
         return resampling(sizes, named_generator("cd", *map(str, sizes)))
 
     return rank_methods("utility@1", own, values, [{}] * count, names, draw)

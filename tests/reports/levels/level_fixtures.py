@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-LEVELS = {"0.01": 0.01, "0.02": 0.02, "0.05": 0.05, "0.10": 0.1, "half": 0.06, "quarter": 0.03}
+LEVELS = {"0.01": 0.01, "0.02": 0.02, "0.05": 0.05, "0.10": 0.1, "any": math.inf, "half": 0.06, "quarter": 0.03}
 METRICS = ("utility@1", "fair_res@1", "limit")
 
 
@@ -16,15 +16,27 @@ def head(task, method, split):
     }  # fmt: skip
 
 
-def level_rows(task, method, split, variant, level, utility, gap=0.0, validation=None, status="ok", limit=None):
+def level_rows(
+    task,
+    method,
+    split,
+    variant,
+    level,
+    utility,
+    gap=0.0,
+    validation=None,
+    status="ok",
+    limit=None,
+    bounded="fair_res@1",
+):
     """Rows of one contender at one level of one split."""
     limit = LEVELS[level] if limit is None else limit
     values = {
         "utility@1": (utility, utility if validation is None else validation),
-        "fair_res@1": (gap, min(gap, limit)),
+        bounded: (gap, min(gap, limit)),
         "limit": (limit, limit),
     }
-    facts = {"variant": variant, "level": level, "status": status}
+    facts = {"variant": variant, "gap": bounded, "level": level, "status": status}
     return [
         {**head(task, method, split), **facts, "metric": m, "estimate": e, "validation": v}
         for m, (e, v) in values.items()
@@ -41,12 +53,13 @@ def made_levels(tasks, methods, splits=5):
                 rng = np.random.default_rng([2, t, split, m])
                 for variant in ("plain", "thresholds"):
                     for level, limit in LEVELS.items():
+                        room = min(limit, 0.1)
                         imputed = method == "constant" or (variant == "plain" and limit < 0.015 and m % 3 == 0)
-                        loss = (0.2 if variant == "plain" else 0.12) * (0.1 - limit) / 0.1
+                        loss = (0.2 if variant == "plain" else 0.12) * (0.1 - room) / 0.1
                         utility = 0.5 if imputed else 0.75 - 0.002 * m + shared - loss + rng.normal(0, 0.004)
                         rows += level_rows(
                             task, method, split, variant, level, utility,
-                            0.0 if imputed else abs(limit + rng.normal(-0.005, 0.02)),
+                            0.0 if imputed else abs(room + rng.normal(-0.005, 0.02)),
                             status="imputed" if imputed else "ok",
                         )  # fmt: skip
     return rows

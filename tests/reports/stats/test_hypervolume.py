@@ -69,7 +69,8 @@ def level(method, split, level, utility, gap, variant="plain"):
     head = dict.fromkeys(FURTHER["levels"].columns, "")
     for metric, value in (("utility@1", utility), ("fair_res@1", gap)):
         yield head | {
-            "method": method, "split": split, "seed": 0, "variant": variant, "level": level, "metric": metric,
+            "method": method, "split": split, "seed": 0, "variant": variant, "gap": "fair_res@1", "level": level,
+            "metric": metric,
             "estimate": value, "validation": value, "status": "ok",
         }  # fmt: skip
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from foundation.seeding import named_generator
+from reports.stats.pooled_intervals import pooled_interval
 from reports.stats.ranking import Unranked, cliques, rank_methods, ranks
 from reports.stats.resampling import resampling
-from reports.stats.statistics import corrected_interval, hierarchical_bootstrap
+from reports.stats.statistics import corrected_interval
 from tests.reports.conftest import method
 
 
@@ -27,7 +28,14 @@ def names(tasks, splits):
 
 def ranking(values, tasks, splits, statuses=None, metric="utility@1"):
     count = values.shape[1]
-    return rank_methods(metric, methods(count), values, statuses or [{}] * count, names(tasks, splits), draw)
+    return rank_methods(
+        metric,
+        methods(count),
+        values,
+        statuses or [{}] * count,
+        names(tasks, splits),
+        lambda counted: draw(tuple(counted.values())),
+    )
 
 
 def test_ranks_are_those_of_scipy():
@@ -40,11 +48,11 @@ def test_values_that_differ_by_rounding_tie():
     assert ranks(np.array([[0.1 + 0.2, 0.3, 0.1]]), larger=True).tolist() == [[1.5, 1.5, 3.0]]
 
 
-def test_draws_have_the_error_of_the_hierarchical_bootstrap():
+def test_draws_have_the_error_of_the_closed_form():
     rng = np.random.default_rng(1)
     sizes, values = (5, 3, 5, 4), rng.normal(0, 1, (17, 1))
     rows = np.split(values[:, 0], np.cumsum(sizes)[:-1])
-    theirs = hierarchical_bootstrap(rows, np.random.default_rng(2))
+    theirs = pooled_interval(rows)
     drawn = draw(sizes)
     assert drawn.means(values)[0] == pytest.approx(theirs.mean)
     ours = drawn.quantile * drawn.deviations(values).std(axis=0)[0]

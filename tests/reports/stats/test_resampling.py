@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from foundation.seeding import named_generator
+from reports.stats.pooled_intervals import pooled_interval
 from reports.stats.resampling import Resampling, resampling
 from reports.stats.statistics import corrected_interval
 
@@ -32,11 +33,22 @@ def test_splits_of_one_task_have_the_corrected_standard_error(splits):
 
 def test_facts_of_sizes():
     weights = np.zeros((1, 1))
-    made = [Resampling(sizes, weights) for sizes in ((1,), (4,), (1, 1), (2, 3, 4))]
-    assert [drawn.freedom for drawn in made] == [0, 3, 1, 2]
+    made = [Resampling(sizes, tuple(range(len(sizes))), weights) for sizes in ((1,), (4,), (1, 1), (2, 3, 4))]
+    assert [drawn.freedom for drawn in made] == pytest.approx([0, 3, 1, 2])
     assert math.isnan(made[0].quantile) and made[1].quantile == pytest.approx(3.182446)
     # every split's own noise of variance 2: (1/2 + 1/2 and 1/3 + 1/2, their mean) over two tasks
-    assert Resampling((2, 3), weights).variance_of_noise(2.0) == pytest.approx(2 * (1 + 5 / 6) / 2 / 2)
+    assert Resampling((2, 3), (0, 1), weights).variance_of_noise(2.0) == pytest.approx(2 * (1 + 5 / 6) / 2 / 2)
+
+
+def test_tasks_of_one_source_count_as_one():
+    """Three copies of one source and two others: the draws have the error of the closed form."""
+    values = np.array([0.3, 0.3, 0.3, -0.2, 0.1])
+    sources = (0, 0, 0, 1, 2)
+    theirs = pooled_interval([values[[t]] for t in range(5)], sources)
+    drawn = resampling((1,) * 5, named_generator("sources"), sources)
+    half = drawn.quantile * drawn.deviations(values[:, None]).std()
+    assert drawn.freedom == pytest.approx(theirs.freedom) and half == pytest.approx(theirs.half, rel=0.03)
+    assert drawn.covariance(values[:, None])[0, 0] ** 0.5 * drawn.quantile == pytest.approx(theirs.half)
 
 
 def test_means_weigh_tasks_equally():

@@ -53,7 +53,7 @@ def test_no_spread():
     same = corrected_interval([0.1 + 0.2, 0.3, 0.3])
     # rounded to a step of 0.3 at most: error 0.3 · sqrt((1/3 + 1/2) / 12)
     assert same.half == pytest.approx(4.302653 * 0.3 * math.sqrt((1 / 3 + 0.5) / 12), rel=1e-6)
-    assert corrected_interval([0.0, 0.0]) == Interval(0.0, 0.0, 0.0, 1.0, 2)
+    assert corrected_interval([0.0, 0.0]) == Interval(0.0, 0.0, 0.0, 1.0, 2, 1)
 
 
 def test_two_splits_that_agree_are_not_sure():

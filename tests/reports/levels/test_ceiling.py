@@ -1,0 +1,62 @@
+"""How often a level can be kept: simulated shares against exact ones."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from foundation.seeding import named_generator
+from reports.levels.ceiling import Part, ceiling, parts_of
+
+
+def part(*counts, positives=0.5, selection_rate=0.5, tpr=0.7):
+    count = np.array(counts, dtype=float)
+    return Part(count, np.round(count * positives), selection_rate, tpr)
+
+
+def test_the_parity_ceiling_is_that_of_two_binomials():
+    """P(|x/400 − y/300| ≤ .05) for two shares of one half, by adding up both distributions."""
+    found = part(400, 300, positives=0.0, selection_rate=0.5)
+    x, y = np.arange(401), np.arange(301)
+    mass = stats.binom.pmf(x, 400, 0.5)[:, None] * stats.binom.pmf(y, 300, 0.5)[None]
+    exact = mass[np.abs(x[:, None] / 400 - y[None] / 300) <= 0.05].sum()
+    share = (found.gaps("dp@1", 0.0, named_generator("test"), 20_000) <= 0.05).mean()
+    assert share == pytest.approx(exact, abs=0.015)
+
+
+def test_exactly_at_the_limit_keeps_it_about_every_second_time():
+    found = ceiling(part(20_000, 20_000), "dp@1", 0.05, "large")
+    assert found.zero == 1.0 and found.limit == pytest.approx(0.5, abs=0.04)
+    small = ceiling(part(100, 80), "dp@1", 0.01, "small")
+    assert small.zero < 0.25 and small.limit <= small.zero + 0.03
+
+
+def test_the_mean_of_both_gaps_is_the_mean_of_both_gaps():
+    own = part(500, 400, 300)
+    rates = [own.gaps(gap, 0.1, named_generator("same"), 500) for gap in ("dp@1", "eopp@1", "fair_res@1")]
+    assert rates[2] == pytest.approx((rates[0] + rates[1]) / 2)
+    assert rates[1].mean() == pytest.approx(0.1, abs=0.03)
+
+
+def test_larger_test_parts_can_be_told_more_of():
+    shares = [ceiling(part(n, n), "fair_res@1", 0.02, "n").zero for n in (300, 1500, 8000)]
+    assert shares[0] < shares[1] < shares[2]
+
+
+def test_one_group_has_no_gap_and_no_ceiling():
+    assert math.isnan(ceiling(part(500), "fair_res@1", 0.05, "one").zero)
+
+
+def test_test_parts_are_read_from_the_groups(report, run):
+    groups = pd.read_csv(run / "groups.csv")
+    scores = report.scenarios[0]
+    found = parts_of(groups, scores)
+    assert set(found) == set(scores.splits)
+    own = found[0]
+    assert own.count.tolist() == [150, 110] and own.positives.tolist() == [90, 66]
+    # .6 and .5 selected, .8 and .75 of the positives found, in all methods
+    assert own.selection_rate == pytest.approx((150 * 0.6 + 110 * 0.5) / 260)
+    assert own.tpr == pytest.approx((90 * 0.8 + 66 * 0.75) / 156)
+    assert parts_of(groups.iloc[:0], scores) == {}
