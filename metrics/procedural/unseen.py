@@ -32,7 +32,7 @@ def is_blind(draws: Tensor) -> bool:
 
 
 def mean_ends(value: float, rows: float, bounds: Ends) -> Ends:
-    """Bounds of a mean over rows that all have this value in ``bounds``: as many as these rows leave open may differ."""
+    """Bounds of a mean over rows that all have this value in ``bounds``: the share that they leave open may differ."""
     share = unseen_share(rows)
     return value - share * (value - bounds[0]), value + share * (bounds[1] - value)
 
