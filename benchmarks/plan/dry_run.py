@@ -130,9 +130,9 @@ def _print_downloads(cards: Sequence[Card], console: Console) -> None:
         how = f"to be put in place by hand: {', '.join(by_hand)}" if by_hand else "to download"
         words = styled("NOT HERE YET", "bold yellow", f" {card.name}: {size} {how}")
         console.print(words, highlight=False, soft_wrap=True)
-    changed = {card.name: words for card in cards if (words := edited(card))}
-    for words in changed.values():
-        console.print(styled("NOT AS ITS CARD SAYS", "bold yellow", f" {words}"), highlight=False, soft_wrap=True)
+    changed = {card.name: told for card in cards if (told := edited(card))}
+    for told in changed.values():
+        console.print(styled("NOT AS ITS CARD SAYS", "bold yellow", f" {told}"), highlight=False, soft_wrap=True)
     if not missing and not changed:
         console.print("All data are on this machine.")
 

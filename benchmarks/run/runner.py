@@ -11,6 +11,7 @@ from rich.console import Console
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect, finished_cells
+from benchmarks.run.deaths import forget_deaths
 from benchmarks.run.executor import Outcome, make_executor
 from benchmarks.run.progress import show_progress
 from benchmarks.run.written import Written
@@ -140,6 +141,7 @@ def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]
 def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, summary: RunSummary) -> None:
     if not todo:
         return
+    forget_deaths(output / "jobs" / job.folder for job in todo)
     executor, told = make_executor(min(workers, len(todo))), set[tuple[str, str]]()
     with show_progress(len(todo), console) as progress:
         for outcome in executor.run(todo, output / "jobs", progress.notify):

@@ -18,6 +18,7 @@ from benchmarks.cells.cell import Cell, Row, predictions_frame
 from benchmarks.methods.process_state import kept_state
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
+from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
 from benchmarks.run.levels import level_rows, trial_rows
 from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
@@ -66,10 +67,10 @@ def write_cells(
     failures: list[Failure] = []
     if not experts:
         return failures
-    unready = _prepare(maker, experts, parts)
+    unready, under_way = _prepare(maker, experts, parts), UnderWay(folder / job.folder)
     for method, expert in experts.items():
         notify(job.name, f"explain {method}", EXPLAIN_SHARE)
-        with recorded(failures, method, repeat):
+        with recorded(failures, method, repeat), under_way.noted(method, repeat):
             found = {part: checked(collect_evidence(expert, maker.view, rows)) for part, rows in parts.items()}
             for part in parts:
                 evidence[part][method] = found[part]

@@ -66,8 +66,8 @@ def base_key_of(id: str = NANO, dtype: str = "auto", quantisation: str = "none",
     -------
     dict
         As :func:`base_key` gives it. nano may still have to be pretrained: its ``base`` is the hash of all that this
-        depends on (:func:`llm_experts.bases.nano.nano_hash`). That of a published model is its id and the commit that is
-        in the cache; the id alone before it was fetched.
+        depends on (:func:`llm_experts.bases.nano.nano_hash`). That of a published model is its id and the commit that
+        is in the cache; the id alone before it was fetched.
     """
     kind = _device_class(device)
     return {"base": _files_key(id), "dtype": plain_dtype(dtype, kind), "quantisation": quantisation, "device": kind}
