@@ -61,6 +61,19 @@ class Report:
     """Whether the run wrote records of its methods; without them they are called by their ids."""
 
     @property
+    def without(self) -> list[tuple[str, str]]:
+        """(what, why): parts beside the scores that failed, each reason once, with the cells that lack them."""
+        by_reason: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for cell in self.suite.get("lost", ()):
+            place = f"{cell['task']} split {cell['split']}"
+            here = by_reason.setdefault((cell["step"], cell["reason"]), {}).setdefault(place, [])
+            here.append(f"{cell['method']} (seed {cell['seed']})")
+        return [
+            (f"{step} of " + "; ".join(f"{place}: {', '.join(methods)}" for place, methods in places.items()), reason)
+            for (step, reason), places in by_reason.items()
+        ]
+
+    @property
     def failed(self) -> list[tuple[str, str]]:
         """(who, why): each reason once, with the jobs and methods that failed for it."""
         by_reason: dict[str, dict[str, list[str]]] = {}

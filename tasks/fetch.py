@@ -93,6 +93,18 @@ def available(card: Published) -> bool:
     return all(_local(card, file) is not None for file in card.file if file.role == "table")
 
 
+def edited(card: Published) -> str:
+    """What is wrong with a table of the user's own that is not the one of its card; empty if all are."""
+    for file in card.file:
+        own = _beside_card(card, file)
+        if file.role == "table" and _mirror_path(file) is None and own is not None:
+            try:
+                _unchanged(card, file, own)
+            except FetchError as error:
+                return str(error)
+    return ""
+
+
 def _mirror_path(file: SourceFile) -> Path | None:
     folder = os.environ.get(MIRROR)
     if not folder or not file.mirror:

@@ -27,9 +27,10 @@ def sync(
     """
     from contextlib import ExitStack
 
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from benchmarks.tracking.mlflow_store import TrackingError, finished_cells, open_tracker, send_all
+    from foundation.console import plain_console
     from foundation.folder_lock import folder_lock
 
     cells = list(finished_cells(folder)) or [cell for sub in sorted(folder.glob("*")) for cell in finished_cells(sub)]
@@ -41,7 +42,8 @@ def sync(
     with ExitStack() as stack:
         for output in sorted({cell.parents[3] for cell in cells}):  # output/jobs/job/cells/cell
             stack.enter_context(folder_lock(output, "fairmoe track sync"))
-        bars = stack.enter_context(Progress())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+        bars = stack.enter_context(Progress(*columns, TimeRemainingColumn(), console=plain_console()))
         bar = bars.add_task("sending", total=len(cells))
         send_all(tracker, cells, lambda: bars.advance(bar))
     typer.echo(f"{len(cells)} cells are in {tracker.uri}. Browse them with: fairmoe ui")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from benchmarks.methods.process_state import NOTHING, Changes, kept_state
 
@@ -35,16 +37,39 @@ def user_code(name: str, what: str, state: Changes = NOTHING, seed: int | None =
     Raises
     ------
     EstimatorError
-        Instead of ``SystemExit`` and other exceptions that are meant to end a program. Errors stay as they are, and so
-        does ``KeyboardInterrupt``: it is the person at the keyboard.
+        Instead of ``SystemExit`` and other exceptions that are meant to end a program, and of ``os._exit`` and
+        ``os.abort``, which raise none. Errors stay as they are, and so does ``KeyboardInterrupt``: it is the person at
+        the keyboard.
     """
-    with kept_state(state, seed) as left:
+    with kept_state(state, seed) as left, _exits_raise():
         try:
             yield left
         except (Exception, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
             raise EstimatorError(told(name, what, error)) from error
+
+
+@contextmanager
+def _exits_raise() -> Iterator[None]:
+    """Have what ends this process at once raise ``SystemExit``; processes that the body forks may end as they do."""
+    process, leave, abort = os.getpid(), os._exit, os.abort
+
+    def raise_exit(status: int) -> NoReturn:
+        if os.getpid() != process:
+            leave(status)
+        raise SystemExit(f"os._exit({status})")
+
+    def raise_abort() -> NoReturn:
+        if os.getpid() != process:
+            abort()
+        raise SystemExit("os.abort()")
+
+    os._exit, os.abort = raise_exit, raise_abort
+    try:
+        yield
+    finally:
+        os._exit, os.abort = leave, abort
 
 
 def told(name: str, what: str, error: BaseException) -> str:

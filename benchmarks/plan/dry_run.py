@@ -16,7 +16,7 @@ from benchmarks.plan.suite import Suite
 from benchmarks.plan.time_estimate import MACHINE, Clock, Span, earlier_jobs
 from foundation.console import styled
 from tasks.card import Card
-from tasks.fetch import available
+from tasks.fetch import available, edited
 from tasks.registry import resolve
 
 
@@ -130,7 +130,10 @@ def _print_downloads(cards: Sequence[Card], console: Console) -> None:
         how = f"to be put in place by hand: {', '.join(by_hand)}" if by_hand else "to download"
         words = styled("NOT HERE YET", "bold yellow", f" {card.name}: {size} {how}")
         console.print(words, highlight=False, soft_wrap=True)
-    if not missing:
+    changed = {card.name: told for card in cards if (told := edited(card))}
+    for told in changed.values():
+        console.print(styled("NOT AS ITS CARD SAYS", "bold yellow", f" {told}"), highlight=False, soft_wrap=True)
+    if not missing and not changed:
         console.print("All data are on this machine.")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.methods.method import TABULAR
 from benchmarks.methods.registry import pool_networks, text_methods
 from benchmarks.plan.job import FLOOR, Job
+from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.notify import METHODS_SHARE, TUNING_SHARE, Notify
@@ -93,9 +94,10 @@ def _compute(
     """Cells of one half in one repetition."""
     failures: list[Failure] = []
     experts: dict[str, Expert] = {}
+    under_way = UnderWay(folder / job.folder)
     for index, method in enumerate(methods):
         notify(job.name, method, TUNING_SHARE + METHODS_SHARE * (repeat + index / len(methods)) / job.seeds)
-        with recorded(failures, method, repeat), time_limit(job.method_seconds):
+        with recorded(failures, method, repeat), under_way.noted(method, repeat), time_limit(job.method_seconds):
             experts[method] = maker.method(method)
     # Everything is chosen by now: only here are test rows looked at, once.
     return failures + write_cells(job, task, maker, repeat, experts, folder, notify)

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmarks.run.deaths import ATTEMPTS
 from benchmarks.run.notify import Notify
 
 if TYPE_CHECKING:
     from benchmarks.plan.job import Job
     from benchmarks.run.failure import Failure
-
-ATTEMPTS = 3  # a worker that dies (out of memory, killed) takes its job with it; the job resumes from its stages
 
 DIED = (
     f"The worker process of this job died {ATTEMPTS} times, the last {ATTEMPTS - 1} while no other job ran: it needs "

@@ -17,6 +17,7 @@ KNOWN = {
     "TrackingError",
     "ReportError",
     "ExpertError",
+    "MethodDiedError",
     "MissingColumnError",
     "ResumeError",
     "TuningError",

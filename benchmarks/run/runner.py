@@ -11,6 +11,7 @@ from rich.console import Console
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect, finished_cells
+from benchmarks.run.deaths import forget_deaths
 from benchmarks.run.executor import Outcome, make_executor
 from benchmarks.run.progress import show_progress
 from benchmarks.run.written import Written
@@ -64,6 +65,12 @@ def run_suite(
         return _run(suite, cards, unavailable, output, workers, console, prepare)
 
 
+def _planned(suite: Suite, cards: dict[str, str], output: Path) -> tuple[list[Job], list[Job]]:
+    """All jobs, and those with cells that are not finished."""
+    jobs = list(plan(suite, cards))
+    return jobs, [job for job in jobs if len(finished_cells([job], output)) < len(job.cells())]
+
+
 def _run(
     suite: Suite,
     cards: dict[str, str],
@@ -74,8 +81,10 @@ def _run(
     prepare: Callable[[], None] | None,
 ) -> RunSummary:
     """The run itself, in a folder that is its own."""
-    jobs = list(plan(suite, cards))
-    todo = [job for job in jobs if len(finished_cells([job], output)) < len(job.cells())]
+    jobs, todo = _planned(suite, cards, output)
+    if prepare is not None and any(job.llm for job in todo):
+        prepare()
+        jobs, todo = _planned(suite, cards, output)  # a published base has its commit in the keys once it is here
     console.print(
         f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), "
         f"{workers} worker(s), output {output}"
@@ -87,8 +96,6 @@ def _run(
         console.print("Nothing has changed: tables and pages are those of the last run.")
         summary.pages = standing
         return summary
-    if prepare is not None and any(job.llm for job in todo):
-        prepare()
     _run_jobs(todo, output, workers, console, summary)
     _track(jobs, output, console, summary)
     collect(suite, jobs, output, summary)
@@ -136,6 +143,7 @@ def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, sum
         return
     from benchmarks.tracking.sender import sending
 
+    forget_deaths(output / "jobs" / job.folder for job in todo)
     workers = min(workers, len(todo))
     executor, told = make_executor(workers), set[tuple[str, str]]()
     with show_progress(len(todo), console) as progress, sending(aside=workers > 1) as send:

@@ -18,6 +18,7 @@ from benchmarks.cells.cell import Cell, Row, predictions_frame
 from benchmarks.methods.process_state import kept_state
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
+from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
 from benchmarks.run.levels import OutOfFold, Variant, allowed_gaps, level_rows, trial_rows
 from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
@@ -73,9 +74,10 @@ def write_cells(
     seed = derive_seed(job.suite_seed, "score", job.title, job.split)
     few = {part: explained_positions(task.labels[rows], task.groups[rows], seed) for part, rows in parts.items()}
     unready = _prepare(maker, experts, [rows if few[part] is None else rows[few[part]] for part, rows in parts.items()])
+    under_way = UnderWay(folder / job.folder)
     for method, expert in experts.items():
         notify(job.name, f"explain {method}", EXPLAIN_SHARE)
-        with recorded(failures, method, repeat):
+        with recorded(failures, method, repeat), under_way.noted(method, repeat):
             found = {p: checked(collect_evidence(expert, maker.view, rows, few[p])) for p, rows in parts.items()}
             for part in parts:
                 evidence[part][method] = found[part]

@@ -66,7 +66,8 @@ def base_key_of(id: str = NANO, dtype: str = "auto", quantisation: str = "none",
     -------
     dict
         As :func:`base_key` gives it. nano may still have to be pretrained: its ``base`` is the hash of all that this
-        depends on (:func:`llm_experts.bases.nano.nano_hash`). That of a published model is its id.
+        depends on (:func:`llm_experts.bases.nano.nano_hash`). That of a published model is its id and the commit that
+        is in the cache; the id alone before it was fetched.
     """
     kind = _device_class(device)
     return {"base": _files_key(id), "dtype": plain_dtype(dtype, kind), "quantisation": quantisation, "device": kind}
@@ -91,7 +92,22 @@ def _files_key(id: str) -> str:
     if id == NANO:
         return nano_hash()
     folder = Path(id).expanduser()
-    return hash_of(folder) if folder.is_dir() else id
+    if folder.is_dir():
+        return hash_of(folder)
+    commit = cached_commit(id)
+    return id if commit is None else f"{id}@{commit}"
+
+
+def cached_commit(id: str) -> str | None:
+    """The commit of a published model that is in the Hugging Face cache; None: it is not, or this is no such id."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(id, "config.json")
+    except HFValidationError:
+        return None
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def _device_class(device: str) -> str:

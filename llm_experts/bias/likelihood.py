@@ -82,7 +82,7 @@ class LMScorer:
         Raises
         ------
         BiasError
-            If a text is longer than the model's context or has no token to score.
+            If a text is longer than the model's context or has no token to score, or an answer is not finite.
         """
         starts = [0] * len(texts) if start is None else list(start)
         if not texts:
@@ -153,6 +153,7 @@ class LMScorer:
         number = {pair: index for index, pair in enumerate(asked)}
         targets = [(number[row, at], token) for row, p in enumerate(batch) for at, token in p.asked]
         values = _gathered(self._model, states, targets)
+        _check_finite(values)
         answers = dict(zip(targets, values.tolist(), strict=True))
         return {
             member: torch.tensor([answers[number[row, at], token] for at, token in path], dtype=torch.float64)
@@ -167,6 +168,7 @@ class LMScorer:
         rows, places = torch.tensor(asked, device=device).T
         with _caught(self._model, rows, places, inputs["input_ids"].shape[1]) as caught:
             self._model(**{name: value.to(device) for name, value in inputs.items()}, use_cache=False)
+        _check_finite(caught[0])
         return caught[0]
 
     def _attends_to_all(self) -> bool:
@@ -192,6 +194,15 @@ class LMScorer:
                     yield
         finally:
             self._model.train(training)
+
+
+def _check_finite(answers: Tensor) -> None:
+    """Raise :class:`BiasError` unless every hidden state or log-probability is a number: others are never a score."""
+    if not bool(torch.isfinite(answers).all()):
+        raise BiasError(
+            "the model answers with numbers that are not finite: a weight is broken, or too large for this precision; "
+            "load the base with --dtype float32, or train the adapter again"
+        )
 
 
 def _first(spans: tuple[tuple[int, int], ...], at: int, text: str) -> int:

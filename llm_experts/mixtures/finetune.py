@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -189,7 +189,7 @@ class _Joint:
         self._answering = answering_on(texts, mass_rows(texts.view, texts.view.split.validation))
         self._lanes = AdapterLanes.of(texts.cut, texts.prompts.answer_ids, adapters)
         self._tensors = gate.trainable() if isinstance(gate, DenseGate) else {}
-        flat = torch.cat([torch.zeros(0), *(t.detach().flatten() for t in self._tensors.values())])[None]
+        flat = flat_numbers(self._tensors.values())
         self._adapters = _adam(self._lanes.start.clone(), config.learning_rate)
         self._mixing = _adam(flat, config.gate_learning_rate)
 
@@ -232,6 +232,12 @@ class _Joint:
             for lane, expert in enumerate(self._experts)
         )
         return experts, self._gate_of(self._mixing.theta.clone())
+
+
+def flat_numbers(tensors: Iterable[Tensor]) -> Tensor:
+    """[1, G] the numbers of tensors side by side, on their device; [1, 0] of none."""
+    flat = [tensor.detach().flatten() for tensor in tensors]
+    return torch.cat(flat)[None] if flat else torch.zeros(1, 0)
 
 
 def _adam(theta: Tensor, lr: float) -> LaneAdam:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class RowMixture:
     role: str = "mixture"
     family: str = "mixture"
     explainer: str = "occlusion"
+    _reading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def parameter_count(self) -> int:
@@ -134,11 +136,16 @@ class RowMixture:
 
     @torch.no_grad()
     def _read(self, packed: Packed, weights: Tensor, answer_ids: tuple[int, int]) -> Tensor:
-        """[r] margins of prompts with weights [r, slots], in batches of texts of like length."""
-        found, top = torch.empty(len(packed)), self._top(answer_ids)
-        for batch, hidden, layout in self._reader.batches(packed):
-            with self._bank.gate(weights[batch]):
-                found[batch] = top(hidden, layout).margin.float().cpu()
+        """[r] margins of prompts with weights [r, slots], in batches of texts of like length.
+
+        One thread at a time: the bank is attached to the top of one question.
+        """
+        found = torch.empty(len(packed))
+        with self._reading:
+            top = self._top(answer_ids)
+            for batch, hidden, layout in self._reader.batches(packed):
+                with self._bank.gate(weights[batch]):
+                    found[batch] = top(hidden, layout).margin.float().cpu()
         return found
 
     def _top(self, answer_ids: tuple[int, int]) -> Top:

@@ -126,6 +126,15 @@ def signed_deviations(sums: Profiles, draws: Profiles, estimable: Tensor) -> Ten
     return signed_gap(Profiles(shift, shift, (draws.rows > 0).to(shift.dtype)), estimable)
 
 
+def signed_shift(sums: Profiles, draws: Profiles) -> Tensor:
+    """[B, g] total variation between each group's mean signed attributions in draws and those observed.
+
+    0 for groups without rows in a draw.
+    """
+    shift = _means(draws.signed, draws.rows) - _means(sums.signed, sums.rows)
+    return torch.where(draws.rows > 0, shift.abs().sum(-1) / 2, 0.0)
+
+
 def _profile_columns(attributions: Tensor) -> Tensor:
     """[n, 2c + 1] float32: absolute and signed shares, and whether the row has any."""
     shares, known = normalised(attributions.to(torch.float64))

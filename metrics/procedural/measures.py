@@ -27,6 +27,7 @@ from metrics.procedural.attribution import (
     sensitive_share,
     signed_deviations,
     signed_gap,
+    signed_shift,
 )
 from metrics.procedural.counterfactual import flips, shifts
 from metrics.procedural.fidelity import (
@@ -44,6 +45,7 @@ from metrics.procedural.fidelity import (
 )
 from metrics.procedural.gpf_fae import gpf_fae
 from metrics.procedural.shuffled_sums import shuffled_sums
+from metrics.procedural.unseen import ROUNDING, Ends, blind_gap_ends, blind_mean_ends, unseen_reach
 from metrics.resample import Resampled, weighted_sums
 
 
@@ -122,14 +124,25 @@ class _Rows:
         """Gap over the estimable groups of the last dimension."""
         return gap(torch.where(self.estimable, by_group, torch.nan))
 
-    def gap_of(self, estimate: Tensor, draws: Tensor, null: Tensor) -> Resampled:
-        """The gap of group values: [g] as observed, [B, g] in draws, [P, g] under shuffled groups."""
+    def gap_of(
+        self, estimate: Tensor, draws: Tensor, null: Tensor, counted: Tensor | None = None, bounds: Ends = (0.0, 1.0)
+    ) -> Resampled:
+        """The gap of group means: [g] as observed, [B, g] in draws, [P, g] under shuffled groups.
+
+        ``counted`` [g] are the rows that the means are of, with values in ``bounds``; None: a constant answer, which
+        has no spread to miss.
+        """
+        kept = torch.nonzero(self.estimable)[:, 0]
+        exact = None
+        if counted is not None:
+            exact = blind_gap_ends(estimate[kept], draws[:, kept], counted[kept].tolist(), bounds)
         return Resampled(
             float(self.gap(estimate)),
             self.gap(draws),
             self.gap(null),
             reason=_left_out(self),
             deviations=self.gap(draws - estimate),
+            exact=exact,
         )
 
 
@@ -200,32 +213,36 @@ def _fidelity_metrics(evidence: Evidence, rows: _Rows, *, cfa: bool) -> dict[str
     before, after = evidence.probability.to(torch.float64), evidence.masked.to(torch.float64)
     drop = accuracy_drop(before, after, rows.labels)
     scores = fidelity(before, after)
-    values = {"ref@1": _ref(scores, rows)}
-    values["vef@1"], values["vef_acc@1"] = _vef(scores, [scores, drop], rows, round_up=True)
+    answers = not (_constant(before) and _constant(after))
+    values = {"ref@1": _ref(scores, rows, answers=answers)}
+    values["vef@1"], values["vef_acc@1"] = _vef(scores, [scores, drop], rows, round_up=True, answers=answers)
     if cfa:
         own_class = fidelity_cfa(before, after)
-        values["ref_cfa@1"] = _ref(own_class, rows)
-        (values["vef_cfa@1"],) = _vef(own_class, [drop], rows, round_up=False)
+        values["ref_cfa@1"] = _ref(own_class, rows, answers=answers)
+        (values["vef_cfa@1"],) = _vef(own_class, [drop], rows, round_up=False, answers=answers)
     return values
 
 
-def _ref(scores: Tensor, rows: _Rows) -> Resampled:
+def _constant(values: Tensor) -> bool:
+    """Whether the first dimension says the same everywhere."""
+    return bool((values == values[0]).all())
+
+
+def _ref(scores: Tensor, rows: _Rows, *, answers: bool) -> Resampled:
     estimate = ref_shares(scores[None], rows.groups, rows.n_groups)[0]
     draws = ref_draws(scores, rows.groups, rows.weights, rows.group_weight)
     chosen = top_rows(scores[None], top_count(len(scores), round_up=False)).T  # groups do not matter for it
     null = shuffled_sums(rows.shuffled, rows.n_groups, chosen)[..., 0] / rows.sizes
-    return rows.gap_of(estimate, draws, null)
+    return rows.gap_of(estimate, draws, null, rows.sizes if answers else None)
 
 
-def _vef(scores: Tensor, values: list[Tensor], rows: _Rows, *, round_up: bool) -> list[Resampled]:
+def _vef(scores: Tensor, values: list[Tensor], rows: _Rows, *, round_up: bool, answers: bool) -> list[Resampled]:
     columns = torch.stack(values, 1)
     draws = vef_draws(scores, columns, rows.groups, rows.weights, rows.group_weight, round_up=round_up)
     null = vef_null(scores, columns, rows.shuffled, rows.sizes, round_up=round_up)
-    each = zip(values, draws, null, strict=True)
-    return [
-        rows.gap_of(vef_means(scores[None], v[None], rows.groups, rows.n_groups, round_up=round_up)[0], d, p)
-        for v, d, p in each
-    ]
+    counted = torch.tensor([top_count(size, round_up=round_up) for size in rows.sizes.tolist()]) if answers else None
+    means = [vef_means(scores[None], v[None], rows.groups, rows.n_groups, round_up=round_up)[0] for v in values]
+    return [rows.gap_of(m, d, p, counted, (-1.0, 1.0)) for m, d, p in zip(means, draws, null, strict=True)]
 
 
 def _attribution_metrics(evidence: Evidence, rows: _Rows) -> dict[str, Resampled]:
@@ -253,9 +270,23 @@ def _attribution_metrics(evidence: Evidence, rows: _Rows) -> dict[str, Resampled
             measure(null, rows.estimable),
             reason=notes,
             deviations=signed_deviations(estimate, draws, rows.estimable) if measure is signed_gap else None,
+            exact=_profile_ends(float(measure(estimate, rows.estimable)[0]), estimate, draws, rows.estimable),
         )
         for name, measure in measures.items()
     }
+
+
+def _profile_ends(value: float, observed: Profiles, draws: Profiles, estimable: Tensor) -> Ends | None:
+    """Bounds of a divergence of mean attributions where all rows of some groups give the same reason.
+
+    What was not seen moves a group's mean by at most its share in total variation, and so either measure.
+    """
+    unmoved = (signed_shift(observed, draws) <= ROUNDING).all(0)
+    rows = observed.rows[0][estimable & unmoved].tolist()
+    if not rows or not len(draws.rows):
+        return None
+    reach = unseen_reach(rows)
+    return max(0.0, value - reach), min(1.0, value + reach)
 
 
 _SILENT = "no row has an attribution other than 0"
@@ -274,7 +305,8 @@ def _sensitive_share(evidence: Evidence, rows: _Rows) -> Resampled:
     on_sensitive = shares[:, list(evidence.sensitive_columns)].abs().sum(1)
     sums = weighted_sums(rows.weights, torch.stack((on_sensitive, known), 1))
     estimate = float(sensitive_share(attributions[None], evidence.sensitive_columns)[0])
-    return Resampled(estimate, sums[:, 0] / sums[:, 1])
+    draws = sums[:, 0] / sums[:, 1]
+    return Resampled(estimate, draws, exact=blind_mean_ends(estimate, draws, int(known.sum()), (0.0, 1.0)))
 
 
 def _counterfactual_metrics(evidence: Evidence, groups: Tensor, n_groups: int, weights: Tensor) -> dict[str, Resampled]:
@@ -287,7 +319,15 @@ def _counterfactual_metrics(evidence: Evidence, groups: Tensor, n_groups: int, w
         return _not_estimable(names, reason)
     per_row = [measure(evidence.probability, moved, groups) for measure in (flips, shifts)]
     sums = weighted_sums(weights, torch.stack(per_row, 1)) / weighted_sums(weights, torch.ones(len(groups), 1))
-    return {name: Resampled(float(v.mean()), d) for name, v, d in zip(names, per_row, sums.T, strict=True)}
+    answers = not (_constant(evidence.probability) and bool((moved == moved[0, 0]).all()))
+    return {
+        name: Resampled(float(v.mean()), d, exact=_flip_ends(v, d) if answers else None)
+        for name, v, d in zip(names, per_row, sums.T, strict=True)
+    }
+
+
+def _flip_ends(per_row: Tensor, draws: Tensor) -> Ends | None:
+    return blind_mean_ends(float(per_row.mean()), draws, len(per_row), (0.0, 1.0))
 
 
 def _gpf_fae(evidence: Evidence, rows: _Rows) -> Resampled:

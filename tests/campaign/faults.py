@@ -1,7 +1,8 @@
 """Fault campaign: kill a small run at random instants, resume it, and compare its results with an undisturbed run.
 
-Run it with ``tox -e faults``; it takes minutes and is no part of the tests. Further faults: two runs at once, an
-output folder on a full disk, one that cannot be written, a clock that is set back.
+Run it with ``tox -e faults``; it takes minutes and is no part of the tests. Further faults: two runs at once, a
+tracking server that dies and comes back, an output folder that cannot be written, a clock that is set back; for root
+also a disk that is full and one that becomes read-only, on small file systems that are mounted for it.
 
     python tests/campaign/faults.py --kills 50 --seed 0
 """
@@ -9,15 +10,18 @@ output folder on a full disk, one that cannot be written, a clock that is set ba
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import random
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,24 +68,133 @@ class Campaign:
         folder.mkdir(parents=True)
         self.file.write_text(suite, encoding="utf-8")
 
-    def start(self, output: str, before: str = "") -> subprocess.Popen[str]:
-        """A bench with a relative output folder, as most people run it."""
-        code = f"{before}import sys; from benchmarks.cli import main; main()"
-        command = [sys.executable, "-c", code, "bench", str(self.file), "--output", output, "--jobs", "1"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "FAIRMOE_HOME": str(self.folder / "home")}
-        return subprocess.Popen(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+    def start(self, output: str, before: str = "", **settings: str) -> subprocess.Popen[str]:
+        """A bench with a relative output folder, as most people run it; ``settings`` are of its environment."""
+        return self._run(["bench", str(self.file), "--output", output, "--jobs", "1"], before, settings)
 
-    def finish(self, output: str, before: str = "") -> tuple[int, str]:
+    def finish(self, output: str, before: str = "", **settings: str) -> tuple[int, str]:
         """Exit code and text of a bench that nobody disturbs."""
-        process = self.start(output, before)
-        text = process.communicate(timeout=1200)[0]
-        return process.returncode, text
+        return _ended(self.start(output, before, **settings))
+
+    def command(self, *arguments: str, **settings: str) -> tuple[int, str]:
+        """Exit code and text of another command."""
+        return _ended(self._run(list(arguments), "", settings))
+
+    def _run(self, arguments: list[str], before: str, settings: dict[str, str]) -> subprocess.Popen[str]:
+        code = f"{before}import sys; from benchmarks.cli import main; main()"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "FAIRMOE_HOME": str(self.folder / "home"), **settings}
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], cwd=self.folder, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
     def digest(self, output: str) -> str:
         """What its results.csv is, by hash."""
         return hashlib.sha256((self.folder / output / "results.csv").read_bytes()).hexdigest()
+
+
+def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    text = process.communicate(timeout=1200)[0]
+    return process.returncode, text
+
+
+class Server:
+    """A tracking server with a store of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+        with socket.socket() as some:
+            some.bind(("127.0.0.1", 0))
+            self._port = some.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        store = [
+            f"--backend-store-uri=sqlite:///{self._folder / 'mlflow.db'}",
+            f"--artifacts-destination={self._folder}",
+        ]
+        command = [sys.executable, "-m", "mlflow", "server", *store, f"--port={self._port}", "--workers=1"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        end = time.monotonic() + 180
+        while time.monotonic() < end:
+            with socket.socket() as some:
+                if some.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            time.sleep(0.5)
+        raise TimeoutError(f"the tracking server did not start: {(self._folder / 'log').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """End it and its workers at once."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def dying_server(campaign: Campaign, seconds: float) -> str:
+    """A tracking server dies in the middle of a run and comes back: the run ends, and what it missed is sent later."""
+    server = Server(campaign.folder / "server")
+    server.start()
+    try:
+        process = campaign.start("server_dies", MLFLOW_TRACKING_URI=server.uri)
+        time.sleep(0.7 * seconds)
+        server.kill()
+        code, text = _ended(process)
+        assert code == 0 and "Traceback" not in text, text
+        assert campaign.digest("server_dies") == campaign.digest("whole")
+        server.start()
+        code, text = campaign.command("track", "sync", "server_dies", MLFLOW_TRACKING_URI=server.uri)
+        assert code == 0 and "cells are in" in text, text
+        again, more = campaign.command("track", "sync", "server_dies", MLFLOW_TRACKING_URI=server.uri)
+        assert again == 0, more
+    finally:
+        server.kill()
+    return "same results, and every cell is in the store after it came back"
+
+
+@contextlib.contextmanager
+def mounted(place: Path, megabytes: int) -> Iterator[None]:
+    """A small file system in memory; needs root."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def read_only(campaign: Campaign) -> str:
+    """The file system of the output becomes read-only after a kill: one paragraph; later the run goes on."""
+    place = campaign.folder / "fixed"
+    with mounted(place, 512):
+        process = campaign.start(str(place / "out"))
+        time.sleep(12)
+        process.kill()
+        process.communicate()
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        code, text = campaign.finish(str(place / "out"))
+        assert code != 0 and "Traceback" not in text, text
+        subprocess.run(["mount", "-o", "remount,rw", str(place)], check=True)
+        code, text = campaign.finish(str(place / "out"))
+        assert code == 0, text
+        assert campaign.digest(str(place / "out")) == campaign.digest("whole")
+    return "one paragraph, and the same results after it could be written again"
+
+
+def small_disk(campaign: Campaign) -> str:
+    """:func:`full_disk` on a file system that is mounted for it, all but 1 MB filled."""
+    place = campaign.folder / "small"
+    with mounted(place, 256):
+        (place / "filler").write_bytes(bytes(shutil.disk_usage(place).free - (1 << 20)))
+        return full_disk(campaign, place)
 
 
 def kills(campaign: Campaign, count: int, seconds: float, chance: random.Random) -> int:
@@ -169,7 +282,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name}: {kills(campaign, options.kills, seconds, chance)} kills, same results", flush=True)
             for fault in (two_at_once, not_writable, clock_back):
                 print(f"{name}: {fault.__name__}: {fault(campaign)}", flush=True)
-            if options.small:
+            print(f"{name}: dying_server: {dying_server(campaign, seconds)}", flush=True)
+            if os.geteuid() == 0:
+                print(f"{name}: read_only: {read_only(campaign)}", flush=True)
+                print(f"{name}: small_disk: {small_disk(campaign)}", flush=True)
+            elif options.small:
                 print(f"{name}: full_disk: {full_disk(campaign, options.small)}", flush=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from benchmarks.commands.llm.loading import load
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, command
 from benchmarks.commands.llm.showing import pretraining, print_facts
 from foundation.console import plain_console
+
+if TYPE_CHECKING:
+    from llm_experts.bases.base import Base
 
 
 def base(
@@ -46,8 +49,26 @@ def base(
         "parameters": sum(p.numel() for p in loaded.model.parameters()),
     }  # fmt: skip
     print_facts(f"base {base}", facts, console)
+    reason = _no_base_for_experts(loaded)
+    if reason:
+        console.print(f"Experts on texts cannot be made on it: {reason}", soft_wrap=True, highlight=False, markup=False)
+        following = command("bias", base=base, dtype=dtype, quantisation=quantisation, device=device)
+        console.print(f"Next: {following}", soft_wrap=True, highlight=False, markup=False)
+        return
     following = command(
         "train", task="german", role="utility", base=name if cache or corpus else base, dtype=dtype,
         quantisation=quantisation, device=device,
     )  # fmt: skip
     console.print(f"Next: {following}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _no_base_for_experts(loaded: Base) -> str:
+    """Why the layers of a base cannot be run one by one, as its experts need it; empty if they can."""
+    from llm_experts.bases.error import BaseError
+    from llm_experts.decoder.cut import CutBase
+
+    try:
+        CutBase(loaded)
+    except BaseError as error:
+        return str(error)
+    return ""

@@ -37,6 +37,7 @@ from gates.fitting import fit_gate
 from gates.settings import DEFAULT_CONFIGS
 from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.base import Base
+from llm_experts.bases.identify import NANO, cached_commit
 from llm_experts.bases.load import load_base
 from llm_experts.reading.calibration import Calibration, calibration_errors
 from llm_experts.reading.expert import LLMExpert, base_expert, calibrate, probe
@@ -73,8 +74,9 @@ Made = TypeVar("Made")
 
 @lru_cache(maxsize=1)
 def loaded_base(name: str, dtype: str, quantisation: str, device: str) -> Base:
-    """The base of a suite, loaded once per process."""
-    return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device))
+    """The base of a suite, loaded once per process; of a published one the commit that its cells' keys are of."""
+    commit = None if name == NANO or Path(name).expanduser().is_dir() else cached_commit(name)
+    return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device), revision=commit)
 
 
 def device_of(word: str) -> str:

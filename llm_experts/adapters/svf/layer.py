@@ -13,7 +13,7 @@ from torch.nn.functional import linear, pad
 
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf.config import SVFConfig
-from llm_experts.adapters.svf.decomposition import spectrum_of, weight_hash
+from llm_experts.adapters.svf.decomposition import kept_hash, spectrum_of
 from llm_experts.adapters.svf.multipliers import mixed_offsets, offsets
 from llm_experts.adapters.svf.weights import dense_weight, is_quantised, linear_of, settle
 
@@ -85,7 +85,8 @@ class SVFLinear(nn.Module, BaseTunerLayer):
         self.out_features, self.in_features = weight.shape
         self.svf_p = nn.ParameterDict()
         self.settings: dict[str, Settings] = {}
-        self.weight_hash = weight_hash(weight)
+        stored: Any = base_layer.weight
+        self.weight_hash = kept_hash(stored, weight)
         self.mixture: Mixture | None = None
         self._replaced: list[nn.Module] = []  # the base layer, while a merged one stands in its place
         self._kept: Materialised | None = None

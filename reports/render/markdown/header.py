@@ -28,6 +28,7 @@ def header(report: Report) -> str:
         for gap in report.unavailable
     ]
     lines += [f"> **FAILED: {markdown(who)}**: {markdown(why)}" for who, why in report.failed]
+    lines += [f"> **WITHOUT {markdown(what)}**: {markdown(why)}; the scores are there." for what, why in report.without]
     if report.missing:
         lines.append("> **MISSING CELLS**: " + "; ".join(map(markdown, report.missing)))
     return "\n\n".join(lines)

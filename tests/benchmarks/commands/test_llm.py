@@ -321,3 +321,17 @@ def test_train_evaluate_and_search_from_start_to_end(tiny: str, tmp_path: Path) 
         assert "No mixture of" in paragraph(done)
     else:
         assert (tmp_path / "search" / "search.json").is_file()
+
+
+def test_a_base_that_train_refuses_is_not_recommended_for_training(tmp_path: Path, tiny: str) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=512, n_positions=64, n_embd=16, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    load_base(tiny).tokenizer.save_pretrained(tmp_path / "gpt2")
+    base = str(tmp_path / "gpt2")
+    done = fairmoe("base", "--base", base)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "Experts on texts cannot be made on it" in done.output and "GPT2LMHeadModel" in done.output
+    assert "llm train" not in done.output and f"fairmoe llm bias --base {base}" in done.output
+    assert "GPT2LMHeadModel" in paragraph(fairmoe("train", "--task", "german", "--base", base))

@@ -187,3 +187,19 @@ def test_words() -> None:
     assert [bytes_text(n) for n in (999, 3400, 78_000, 5_800_000, 2_100_000_000)] == [
         "999 B", "3.4 kB", "78 kB", "5.8 MB", "2.1 GB",
     ]  # fmt: skip
+
+
+def test_a_file_of_ones_own_that_was_edited_is_not_as_its_card_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "mine.csv"
+    rows = [f"{i % 7},{('woman', 'man')[i % 2]},{('denied', 'granted')[i % 3 > 0]}" for i in range(60)]
+    table.write_text("\n".join(["points,gender,loan", *rows]) + "\n")
+    drafted = CliRunner().invoke(app, ["data", "card", "mine.csv"])
+    assert drafted.exit_code == 0, (drafted.output, drafted.exception)
+    suite = small(tasks=(str(tmp_path / "mine.card.toml"),), methods=("constant",))
+    assert "All data are on this machine." in printed(suite, tmp_path / "out")
+    table.write_text(table.read_text() + "3,man,granted\n")
+    text = printed(suite, tmp_path / "out")
+    assert "NOT AS ITS CARD SAYS" in text and "mine.csv" in text and "All data" not in text

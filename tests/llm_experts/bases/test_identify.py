@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from llm_experts.bases.error import BaseError
-from llm_experts.bases.identify import base_key, base_key_of
+from llm_experts.bases.identify import base_key, base_key_of, cached_commit
 from llm_experts.bases.load import load_base
 from llm_experts.bases.nano import nano_hash
 
@@ -52,3 +52,18 @@ def test_no_model_library_is_imported():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_published_base_is_the_commit_in_the_cache(folder, tmp_path, monkeypatch):
+    """The layout of the Hugging Face cache, with two commits of one model."""
+    model = tmp_path / "hub" / "models--owner--model"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    keys = [base_key_of("owner/model")["base"]]
+    (model / "refs").mkdir(parents=True)
+    for commit in ("a" * 40, "b" * 40):
+        (model / "snapshots" / commit).mkdir(parents=True)
+        (model / "snapshots" / commit / "config.json").write_text("{}")
+        (model / "refs" / "main").write_text(commit)
+        keys.append(base_key_of("owner/model")["base"])
+    assert keys == ["owner/model", f"owner/model@{'a' * 40}", f"owner/model@{'b' * 40}"]
+    assert cached_commit("no id: at all") is None

@@ -172,3 +172,14 @@ def test_last_states_are_those_of_the_model(tiny_base: Base, batch_tokens: int) 
         expected = tiny_base.model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
         assert torch.allclose(state, expected, atol=1e-4)
     assert LMScorer.of(tiny_base).last_states([]).shape == (0, 64)
+
+
+@pytest.mark.parametrize("ask", ["token_log_probs", "last_states"])
+def test_an_answer_that_is_no_number_is_refused(tiny_base: Base, ask: str) -> None:
+    broken = own_copy(tiny_base).model
+    weight = broken.model.layers[-1].mlp.down_proj.weight.detach().clone()
+    weight[0, 0] = torch.nan
+    broken.model.layers[-1].mlp.down_proj.weight = torch.nn.Parameter(weight)
+    with pytest.raises(BiasError, match="numbers that are not finite"):
+        getattr(LMScorer(broken, tiny_base.tokenizer), ask)(TEXTS)
+    getattr(LMScorer.of(tiny_base), ask)(TEXTS)

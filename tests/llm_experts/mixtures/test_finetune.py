@@ -13,7 +13,7 @@ from gates.gate import GateState, ProjectedGate
 from gates.mixing import mixture_margin
 from gates.uniform import UniformGate
 from llm_experts.adapters.error import AdapterError
-from llm_experts.mixtures.finetune import FineTuneConfig, FineTuning, fine_tune
+from llm_experts.mixtures.finetune import FineTuneConfig, FineTuning, fine_tune, flat_numbers
 from llm_experts.reading.expert import LLMExpert, base_expert
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget, LaneConfig, train_lanes
@@ -132,3 +132,10 @@ def test_the_base_cannot_be_fine_tuned(texts: TaskTexts, experts: tuple[LLMExper
             judge=lambda who, gate: 0.0,
             better=lambda new, old: True,
         )
+
+
+def test_the_gates_numbers_stay_on_their_device() -> None:
+    parts = [torch.ones(2, 3, device="meta"), torch.ones(4, device="meta")]
+    assert flat_numbers(parts).device.type == "meta"
+    assert flat_numbers([torch.tensor([[1.0, 2.0]]), torch.tensor([3.0])]).tolist() == [[1.0, 2.0, 3.0]]
+    assert flat_numbers([]).shape == (1, 0)

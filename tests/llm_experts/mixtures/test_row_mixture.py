@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -271,3 +272,36 @@ def test_dispatch_weighs_the_base_and_every_expert(tmp_path: Path) -> None:
     mixture.save(tmp_path)
     again = BayesDispatcher.load(tmp_path / "router" / "dispatcher")
     assert torch.equal(DispatchRouter(again, reader).weights(SCM, VALIDATION), weights)
+
+
+def test_a_question_does_not_take_the_bank_from_another_that_is_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread stands still in the middle of its texts while another one asks for other answers."""
+    reader = Reader(BASE)
+    mixture = RowMixture(experts(reader), everywhere(0.2, 0.3, 0.5))
+    packed, weights = reader.pack(SCM, ROWS), torch.tensor([0.2, 0.3, 0.5]).expand(len(ROWS), -1)
+    answers = [reader.prompts(SCM).answer_ids, (5, 6)]
+    alone = [mixture._read(packed, weights, ids) for ids in answers]
+    middle, other = threading.Event(), threading.Event()
+    batches = Reader.batches
+
+    def halting(self: Reader, some: Packed, most: int | None = None) -> Iterator[Any]:
+        if threading.current_thread() is first:
+            middle.set()
+            other.wait(1.0)  # the other thread may have to wait for this one
+        yield from batches(self, some, most)
+
+    monkeypatch.setattr(Reader, "batches", halting)
+    found: dict[int, Tensor] = {}
+
+    def ask(index: int) -> None:
+        found[index] = mixture._read(packed, weights, answers[index])
+        other.set()
+
+    first, second = (threading.Thread(target=ask, args=(index,)) for index in (0, 1))
+    first.start()
+    middle.wait(10.0)
+    second.start()
+    first.join()
+    second.join()
+    for index, expected in enumerate(alone):
+        close(found[index], expected)

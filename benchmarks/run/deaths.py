@@ -1,0 +1,65 @@
+"""Methods on which a worker process dies: out of memory, a crash in a library, an end that raises nothing.
+
+A worker that dies takes its job with it, and the job runs again. What it was computing is noted in the job's folder
+before it starts and struck out behind it, so a note that is there when the job starts again tells of a death. A method
+with as many as leave the job one more attempt fails alone, and the job's other cells are computed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ATTEMPTS = 3
+"""How often a job whose worker dies is started, in all."""
+
+FOLDER = "under_way"
+
+
+class MethodDiedError(RuntimeError):
+    """A method during which the worker process died again and again."""
+
+
+class UnderWay:
+    """Notes of what a job is computing.
+
+    Parameters
+    ----------
+    home : Path
+        The job's folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / FOLDER
+
+    @contextmanager
+    def noted(self, method: str, repeat: int) -> Iterator[None]:
+        """Run a part of a method; if the process dies in it, the note stays.
+
+        Raises
+        ------
+        MethodDiedError
+            If the process has died in it as often as leaves the job one attempt; the next run of the suite tries again.
+        """
+        note = self._folder / f"{method}_{repeat}"
+        deaths = note.stat().st_size if note.exists() else 0
+        if deaths >= ATTEMPTS - 1:
+            raise MethodDiedError(
+                f"The worker process died {deaths} times while {method} was computed: it needs more memory than there "
+                "is, or its code or a library ends the process. The other methods went on without it; the same command "
+                "tries it again."
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        note.write_bytes(b"x" * (deaths + 1))  # one byte for each death, should this be one
+        try:
+            yield
+        finally:
+            note.write_bytes(b"x" * deaths)
+
+
+def forget_deaths(homes: Iterable[Path]) -> None:
+    """Strike out the notes of jobs: an earlier run was ended from outside, or its deaths are to be tried again."""
+    for home in homes:
+        shutil.rmtree(home / FOLDER, ignore_errors=True)
