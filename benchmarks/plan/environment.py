@@ -11,8 +11,8 @@ from functools import cache
 from foundation.discovery import ROOT
 from foundation.hashing import hash_json
 
-LIBRARIES = ("numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
-BASELINE_LIBRARIES = ("fairlearn", "lightgbm", "torch-geometric")
+LIBRARIES = ("lightgbm", "numba", "numpy", "optuna", "pandas", "scikit-learn", "scipy", "torch")
+BASELINE_LIBRARIES = ("fairlearn", "fairret", "oxonfair", "torch-geometric")
 LLM_LIBRARIES = ("bitsandbytes", "peft", "tokenizers", "transformers")
 
 
@@ -25,14 +25,19 @@ def library_versions() -> dict[str, str]:
 @cache
 def baseline_library_versions() -> dict[str, str]:
     """Installed versions of the libraries that decide numbers of baselines alone."""
-    return {name: importlib.metadata.version(name) for name in BASELINE_LIBRARIES}
+    return {name: importlib.metadata.version(name) for name in BASELINE_LIBRARIES} | _installed("catboost")
 
 
 @cache
 def llm_library_versions() -> dict[str, str]:
     """Installed versions of the libraries that decide numbers of text experts."""
-    installed = {d.metadata["Name"] for d in importlib.metadata.distributions()}
-    return {name: importlib.metadata.version(name) for name in LLM_LIBRARIES if name in installed}
+    return _installed(*LLM_LIBRARIES)
+
+
+def _installed(*names: str) -> dict[str, str]:
+    """Versions of those of some libraries that are there."""
+    there = {d.metadata["Name"] for d in importlib.metadata.distributions()}
+    return {name: importlib.metadata.version(name) for name in names if name in there}
 
 
 @cache
