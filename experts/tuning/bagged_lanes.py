@@ -91,8 +91,9 @@ def train_for_steps(
     inputs, left = network.inputs(view), torch.tensor(steps)
     run = LaneRun(inputs, role, lanes, budget, seed, None, row_weights, view.split.validation)
     done, alive = torch.empty_like(run.optimiser.theta), torch.arange(len(lanes))
-    for step in range(1, max(steps) + 1):
-        run.step(step)
+    step = 0
+    while len(alive):
+        step = run.step(step + 1, int(left[alive].min()))
         ended = left[alive] == step
         if bool(ended.any()):
             done[alive[ended]] = run.optimiser.theta[ended]
