@@ -137,7 +137,7 @@ def test_problems_are_checked():
 
 
 def explained_problem() -> DecisionProblem:
-    """The utility mixture looks at one column in one group and at another in the other; the procedural member at both."""
+    """The utility mixture looks at one column in each group, at another one; the procedural member looks at both."""
     members = torch.stack((margins_of(DRAWN.probability), margins_of(DRAWN.blind[..., 1].sum(-1))))
     rows = torch.arange(0, 2000, 4)
     groups = DRAWN.groups[rows]
