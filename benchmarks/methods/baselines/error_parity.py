@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -200,7 +200,7 @@ def _program(cost: Floats, rates: Sequence[Sequence[Floats]], tolerance: float) 
     tolerance : float
         Largest difference of two groups.
     """
-    from scipy.optimize import linprog
+    from scipy import optimize
 
     sizes = [len(rate) for rate in rates[0]]
     ends = np.cumsum([0, *sizes])
@@ -214,8 +214,11 @@ def _program(cost: Floats, rates: Sequence[Sequence[Floats]], tolerance: float) 
     whole = np.zeros((len(at), len(cost)))
     for group, place in enumerate(at):
         whole[group, place] = 1
-    unequal = (np.array(rows), np.full(len(rows), tolerance)) if rows else (None, None)
-    found = linprog(cost, *unequal, whole, np.ones(len(at)), method="highs")
+    solve: Any = optimize.linprog
+    found = solve(
+        cost, A_ub=np.array(rows) if rows else None, b_ub=np.full(len(rows), tolerance) if rows else None, A_eq=whole,
+        b_eq=np.ones(len(at)), method="highs",
+    )  # fmt: skip
     if not found.success:  # nobody everywhere keeps every constraint: this cannot be
         raise RuntimeError(f"the linear program of error parity has no solution: {found.message}")
     return [np.clip(found.x[place], 0, 1) for place in at]
