@@ -130,7 +130,7 @@ def test_which_networks_methods_need() -> None:
 
 
 def test_what_is_refitted_on_folds() -> None:
-    asked = ("mixture", "utility", "result_lambda0", "lightgbm", "gcn", "llm_utility", "gate_dense")
+    asked = ("mixture", "utility", "result_lambda0", "lightgbm", "exponentiated_gradient", "gcn", "llm_utility")
     assert [method for method in asked if refitted(method)] == ["utility", "lightgbm"]
 
 
