@@ -73,7 +73,7 @@ def test_stated_transfer_probabilities_come_true() -> None:
 def test_stated_transfer_probabilities_come_true_for_many_seeds() -> None:
     for limit in (0.03, 0.06, 0.1):
         stated, realised = fresh_shares(4000, 2000, range(60), limit)
-        assert abs(np.mean(stated) - np.mean(realised)) < 0.08
+        assert abs(np.mean(stated) - np.mean(realised)) < 0.12  # three standard errors of 60 worlds, and of the large one
 
 
 def test_a_stated_probability_is_reached_by_a_margin() -> None:
