@@ -78,6 +78,10 @@ class ShrunkDenseGate:
         """A gate with some tensors replaced."""
         return replace(self, **tensors)
 
+    def to(self, dtype: torch.dtype) -> Self:
+        """The same gate in another precision."""
+        return replace(self, **{f.name: getattr(self, f.name).to(dtype) for f in fields(self)})
+
     @property
     def static(self) -> bool:
         """Whether unseen rows did not ask for weights that depend on the row."""

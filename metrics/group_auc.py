@@ -24,7 +24,7 @@ class GroupAUC:
 
     Attributes
     ----------
-    won : [g, g, 2 BINS] float64
+    won : [g, g, 2 BINS + 1] float64
         ``won[a, b, i]``: weight of the pairs of a positive of group a and a negative of group b whose margins differ
         by more than ``i - BINS`` places of the grid; ties count half.
     width : float
@@ -53,7 +53,8 @@ class GroupAUC:
             torch.fft.irfft(spectrum, 2 * BINS).roll(BINS, -1).round(decimals=6).clamp(min=0)
         )  # whole where labels are
         tail = differ.flip(-1).cumsum(-1).flip(-1)
-        return cls(tail - differ / 2, width, float(weight.sum() * (1 - weight).sum()))
+        beyond = torch.zeros(n_groups, n_groups, 1, dtype=torch.float64)
+        return cls(torch.cat((tail - differ / 2, beyond), -1), width, float(weight.sum() * (1 - weight).sum()))
 
     def of_cuts(self, cuts: Tensor) -> Tensor:
         """[K] float64 AUC when the groups' cuts [K, g] are taken from their margins; nan without both classes."""

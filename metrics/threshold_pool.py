@@ -128,7 +128,12 @@ def pool_of(
     counts = [_counts(ranking, shared, triangle) for ranking in own]
     ranks = every.above(common)[:, None].expand(-1, len(triangle))
     return Pool.of(
-        Source(every, own, corners, sizes), counts, common[:, None], ranks, triangle.expand(len(common), -1, -1)
+        Source(every, own, corners, sizes),
+        counts,
+        common[:, None],
+        ranks,
+        triangle.expand(len(common), -1, -1),
+        once=True,
     )
 
 
@@ -166,10 +171,12 @@ class Pool:
     mix: Tensor
 
     @classmethod
-    def of(cls, source: Source, counts: list[Tensor], common: Tensor, ranks: Tensor, mix: Tensor) -> Pool:
+    def of(
+        cls, source: Source, counts: list[Tensor], common: Tensor, ranks: Tensor, mix: Tensor, *, once: bool
+    ) -> Pool:
         """From the rows of each group that are selected, g times [R, C], where column 0 is the common threshold [R, 1].
 
-        ``ranks`` is [R, C], ``mix`` [R, C, 3].
+        ``ranks`` is [R, C], ``mix`` [R, C, 3]; ``once``: the first alone of each set that selects the same rows.
         """
         # where as many rows are selected as by the common threshold, it is the common threshold
         cuts = [
@@ -178,7 +185,7 @@ class Pool:
         hits = [own.hits[k].flatten().to(torch.float64) for k, own in zip(counts, source.own, strict=True)]
         totals = [torch.stack((own.misses[-1], own.hits[-1])).to(torch.float64) for own in source.own]
         chosen = torch.stack([k.flatten() for k in counts], -1)
-        first = _first_of_equals(chosen)
+        first = _first_of_equals(chosen) if once else torch.arange(len(chosen))
         true = torch.stack(hits, -1)[first]
         positive = torch.stack((chosen[first] - true, true), -1)
         tables = torch.stack((torch.stack(totals) - positive, positive), -1)
@@ -204,7 +211,8 @@ class Pool:
         mix = moved.clamp(min=0) / moved.clamp(min=0).sum(-1, keepdim=True)
         mix = torch.cat((_triangle(1)[:1].expand(len(mix), 1, 3), mix), 1).repeat_interleave(NEIGHBOURS, 0)
         counts = [_mixed_counts(own, shared, mix) for own in source.own]
-        return Pool.of(source, counts, common[:, None], source.every.above(common)[:, None].expand(mix.shape[:2]), mix)
+        ranks = source.every.above(common)[:, None].expand(mix.shape[:2])
+        return Pool.of(source, counts, common[:, None], ranks, mix, once=False)
 
 
 def merged(pools: list[Pool]) -> Pool:

@@ -194,12 +194,13 @@ class ThresholdChoice:
         pool = pool_of(margins, labels, groups, n_groups, rates=rates, steps=steps, corners=corners, expected=expected)
         return cls(pool, (len(margins) / rates, 1 / steps), margins, labels, groups, expected)
 
-    def best(self, limits: Sequence[float], gap: str = GAP) -> list[Thresholds | None]:
-        """The thresholds of :func:`fit_thresholds` for each limit."""
+    def best(
+        self, limits: Sequence[float], gap: str = GAP, refined: Sequence[float] = REFINED
+    ) -> list[Thresholds | None]:
+        """The thresholds of :func:`fit_thresholds` for each limit; ``refined`` () leaves the grid as it is."""
         found = self._best(self._scored, limits, gap)
-        if self.expected is not None:
-            for closer in REFINED:
-                found = self._refined(found, limits, gap, closer)
+        for closer in refined if self.expected is not None else ():
+            found = self._refined(found, limits, gap, closer)
         return [None if one is None else one.thresholds for one in found]
 
     def _best(self, scored: _Scored, limits: Sequence[float], gap: str) -> list[_Found | None]:
@@ -211,8 +212,7 @@ class ThresholdChoice:
         reach = torch.nonzero(within).flatten()
         if not len(reach):
             return [None] * len(limits)
-        accuracy, f1 = (scored.value(id)[reach] for id in ("acc@1", "f1@1"))
-        worth = utility(accuracy, f1, self._area(scored.pool.cuts, reach))
+        worth = self._worth(scored, reach)
         return [_first_best(scored.pool, reach, worth, gaps[reach], keeps(gaps[reach], limit, gap)) for limit in limits]
 
     def _refined(
@@ -222,7 +222,10 @@ class ThresholdChoice:
         known = [one for one in found if one is not None]
         if not known:
             return found
-        near = [one.pool.near(torch.tensor([one.place]), *(closer * step for step in self.fineness)) for one in known]
+        pools = {id(one.pool): one.pool for one in known}
+        places = {key: sorted({one.place for one in known if id(one.pool) == key}) for key in pools}
+        rank, share = (closer * step for step in self.fineness)
+        near = [pool.near(torch.tensor(places[key]), rank, share) for key, pool in pools.items()]
         again = self._best(_Scored(merged(near)), limits, gap)
         pairs = zip(found, again, strict=True)
         return [old if new is None or (old is not None and old.worth >= new.worth) else new for old, new in pairs]
@@ -231,13 +234,29 @@ class ThresholdChoice:
     def _scored(self) -> _Scored:
         return _Scored(self.pool)
 
-    def _area(self, cuts: Tensor, reach: Tensor) -> Tensor:
-        """[K'] AUC of some candidates of [K, g] cuts."""
-        if self.expected is None and len(cuts) <= ROW_BY_ROW:
+    def _worth(self, scored: _Scored, reach: Tensor) -> Tensor:
+        """[K'] utility of some candidates; of a large pool it is kept, for further gaps and limits."""
+        if scored is not self._scored or self._is_exact(scored.pool.cuts):
+            accuracy, f1 = (scored.value(id)[reach] for id in ("acc@1", "f1@1"))
+            return utility(accuracy, f1, self._area(scored.pool.cuts[reach]))
+        return self._kept_worth[reach]
+
+    @cached_property
+    def _kept_worth(self) -> Tensor:
+        """[K] utility of the whole pool."""
+        return utility(self._scored.value("acc@1"), self._scored.value("f1@1"), self._area(self.pool.cuts))
+
+    def _is_exact(self, cuts: Tensor) -> bool:
+        """Whether AUC is computed from rows, for a pool of these cuts."""
+        return self.expected is None and len(cuts) <= ROW_BY_ROW
+
+    def _area(self, cuts: Tensor) -> Tensor:
+        """[K'] AUC of cuts [K', g] of this pool."""
+        if self._is_exact(self.pool.cuts):
             # single precision may tie rows that are almost equal: good enough to choose by, and twice as fast
-            moved = self.margins.to(torch.float32) - cuts[reach].to(torch.float32)[:, self.groups]
+            moved = self.margins.to(torch.float32) - cuts.to(torch.float32)[:, self.groups]
             return auc(moved.sigmoid_(), self.labels)
-        return self._pairs.of_cuts(cuts[reach]) if self._pairs else torch.full((len(reach),), torch.nan)
+        return self._pairs.of_cuts(cuts) if self._pairs else torch.full((len(cuts),), torch.nan)
 
     @cached_property
     def _pairs(self) -> GroupAUC | None:

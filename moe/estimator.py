@@ -20,8 +20,9 @@ from experts.tuning.out_of_fold import Recipe, out_of_fold_logits
 from foundation.seeding import derive_seed
 from gates.dense import DenseGate
 from gates.fitting import fit_gate
-from gates.gate import GateState
-from gates.mixing import mixture_margin
+from gates.gate import ComposingGate, GateState
+from gates.mixing import gate_margin
+from gates.shrunk_dense import ShrunkDenseGate
 from gates.uniform import UniformGate
 from moe.finetune import fine_tune
 from moe.mixture import Mixture
@@ -38,10 +39,11 @@ class FairMixtureClassifier(LaneClassifier):
 
     Parameters
     ----------
-    gate : {"dense", "topk", "static_simplex", "best_single", "uniform"}
+    gate : {"dense", "topk", "shrunk_dense", "adaptive", "greedy", "simplex", "static_simplex", "family_means", \
+            "stacking", "best_single", "uniform"}
         See :mod:`gates`.
     fine_tune : bool
-        Train experts and gate together in the end.
+        Train experts and gate together in the end; not with stacking, which does not mix probabilities.
     folds : int
         Folds of the out-of-fold outputs.
     lambda_rep, lambda_fair : float
@@ -115,8 +117,8 @@ class FairMixtureClassifier(LaneClassifier):
         networks = [NetworkProjection(expert.parameters.double()) for expert in self._networks()]
         logits = torch.stack([network.margin_of(network.project(features)) for network in networks], -1)
         gate = self.mixture_.gate
-        gate = gate.to(torch.float64) if isinstance(gate, DenseGate) else gate
-        return mixture_margin(gate.weights(GateState(features, logits)), logits)
+        gate = gate.to(torch.float64) if isinstance(gate, DenseGate | ShrunkDenseGate) else gate
+        return gate_margin(gate, gate.weights(GateState(features, logits)), logits)
 
     def _networks(self) -> list[MLPExpert]:
         return [expert for expert in self.mixture_.experts if isinstance(expert, MLPExpert)]
@@ -141,7 +143,7 @@ class FairMixtureClassifier(LaneClassifier):
             attributions_validation=torch.stack([e.attributions(view, validation) for e in experts], 1),
         )
         mixture = Mixture(tuple(experts), fit.gate)
-        if not self.fine_tune:
+        if not self.fine_tune or isinstance(fit.gate, ComposingGate):
             return mixture, steps, False
         tuned = fine_tune(view, mixture, seed=derive_seed(seed, "fine-tune"), utility_floor=floor)
         return tuned.mixture, steps, tuned.kept

@@ -15,7 +15,7 @@ from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from foundation.seeding import derive_seed
 from gates.flat import FlatGate
-from gates.gate import GateState, ProjectedGate, TrainableGate
+from gates.gate import ComposingGate, GateState, ProjectedGate, TrainableGate
 from gates.mixing import mixture_margin
 from gates.objective import attribution_gap, mixture_terms
 from gates.problem import EXPLAINED_ROWS
@@ -118,8 +118,10 @@ def fine_tune(
     Raises
     ------
     ValueError
-        If an expert has no parameters that this can train.
+        If an expert has no parameters that this can train, or the gate does not mix probabilities.
     """
+    if isinstance(mixture.gate, ComposingGate):
+        raise ValueError(f"a mixture with the gate {mixture.gate.name!r} does not mix probabilities: it stays as it is")
     others = [expert.family for expert in mixture.experts if not isinstance(expert, MLPExpert)]
     if others:
         raise ValueError(

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from experts.bagging import Bag, HonestBag, bag_rows
 from gates.fitting import fit_gate
-from gates.gate import ProjectedGate
+from gates.gate import ComposingGate, ProjectedGate
+from gates.settings import DEFAULT_CONFIGS
 from gates.static import StaticWeights, as_point
 from gates.static_simplex import StaticSimplexGate
 from moe.joint import JointConfig, JointTuning, tune_jointly
@@ -20,6 +21,9 @@ from tasks.task import TaskView
 
 LEAST = 0.01
 """Members of less weight leave a static mixture: each costs a model per fold for every row that is asked."""
+
+CONFIGS = tuple(config for config in DEFAULT_CONFIGS if config.lambda_attention == 0)
+"""Of trained gates: reasons of all members on training rows would cost more than all else."""
 
 EXACT = ("integrated_gradients", "tree_shap")
 """Explainers whose attributions are exact, so that a mixture may chain them."""
@@ -110,11 +114,11 @@ def library_mixture(
     """
     view, margins, train = library.view, library.margins, len(library.view.split.train)
     fitted = fit_gate(
-        view, margins[:train], gate, seed=seed, utility_floor=floor, logits_validation=margins[train:],
+        view, margins[:train], gate, CONFIGS, seed=seed, utility_floor=floor, logits_validation=margins[train:],
         families=library.families,
     ).gate  # fmt: skip
     members, tuning = library.members, None
-    if isinstance(fitted, StaticWeights) and not hasattr(fitted, "composed"):
+    if isinstance(fitted, StaticWeights) and not isinstance(fitted, ComposingGate):
         used, point = heavy(fitted.point)
         members = tuple(members[k] for k in used)
         if joint is not None:

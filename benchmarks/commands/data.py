@@ -203,6 +203,7 @@ def _print_head(console: Console, card: Card) -> None:
         "licence": card.licence,
         "citation": card.citation,
         "rows": f"{card.rows:,}",
+        "source": f"rows, people or survey of {card.source}: one source in pooled intervals" if card.source else "",
         "class 1": f"{card.label.meaning} (column {card.label.column})",
         "class 0": card.label.negative_meaning,
         "split unit": card.split_unit,

@@ -54,6 +54,7 @@ class Job:
     settings: str = "tuned"
     families: tuple[str, ...] = (PLAIN,)
     bag_folds: int = 5
+    fair_trials: int | None = None
     graph_kinds: tuple[str, ...] = ("gcn",)
     graph_layers: int = 1
     own: tuple[tuple[str, str], ...] = ()  # own methods: name in tables, path/to/file.py:factory
@@ -110,6 +111,12 @@ class Job:
         if found.edges or any(family != PLAIN for _, family in found.networks):  # families that may have a depth
             return [self.graph_layers, *(self.graph_kinds if found.pool == GRAPH else ())]
         return ""
+
+    def trials_of(self, network: Network) -> int:
+        """Tuning trials of a role of a family."""
+        role, family = network
+        fair = role != "utility" and family in self.families and family != PLAIN
+        return self.fair_trials if fair and self.fair_trials is not None else self.trials
 
     def cell_folder(self, jobs: Path, method: str, repeat: int) -> Path:
         """Where a cell is when it is finished, below the folder of all jobs."""
@@ -172,8 +179,9 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
                 space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
                 budget=tuple(sorted(suite.budget.items())), methods=methods[task], cfa=suite.cfa,
                 code=computing_hash(), baseline_code=code, settings=suite.settings, graph_kinds=suite.graph_kinds,
-                graph_layers=suite.graph_layers, families=suite.families, bag_folds=suite.bag_folds, own=own,
-                method_seconds=suite.method_seconds, llm=text, llm_key=llm_hash(text) if text else "",
+                graph_layers=suite.graph_layers, families=suite.families, bag_folds=suite.bag_folds,
+                fair_trials=suite.fair_trials, own=own, method_seconds=suite.method_seconds,
+                llm=text, llm_key=llm_hash(text) if text else "",
             )  # fmt: skip
 
 

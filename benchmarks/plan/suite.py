@@ -110,6 +110,9 @@ class Suite(BaseModel):
     families: tuple[Family, ...] = Field(
         default=("mlp", "ple_mlp", "gbdt", "linear"), min_length=1, description="families of the mixtures' experts"
     )
+    fair_trials: int | None = Field(
+        default=None, ge=1, description="tuning trials of fair roles of other families than mlp; default: as all"
+    )
     bag_folds: int = Field(
         default=5, ge=2, description="folds of training and validation rows on which chosen configurations are refitted"
     )

@@ -164,7 +164,10 @@ class Clock:
 def refitted(method: str) -> bool:
     """Whether a method's chosen configuration is fitted again on folds: trials of a study, and baselines on tables."""
     known = all_methods().get(method)
-    return known is None or (not (known.text or known.edges) and (known.tuned or method in baseline_names()))
+    if known is None:
+        return True
+    never = known.text or known.edges or known.scores_decisions
+    return not never and (known.tuned or method in baseline_names())
 
 
 def networks_of(job: Job, methods: Sequence[str]) -> list[str]:

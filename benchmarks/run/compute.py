@@ -69,6 +69,8 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         system = TabularSystem(job, view, tuned, baselines, repeat, ledger)
         for maker, own in _makers(job, system, methods, home, notify):
             failures += _compute(job, task, maker, repeat, own, folder, notify)
+    if not failures:
+        tuned.forget_bags()
     return failures
 
 

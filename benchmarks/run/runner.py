@@ -134,11 +134,15 @@ def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]
 def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, summary: RunSummary) -> None:
     if not todo:
         return
-    executor, told = make_executor(min(workers, len(todo))), set[tuple[str, str]]()
-    with show_progress(len(todo), console) as progress:
+    from benchmarks.tracking.sender import sending
+
+    workers = min(workers, len(todo))
+    executor, told = make_executor(workers), set[tuple[str, str]]()
+    with show_progress(len(todo), console) as progress, sending(aside=workers > 1) as send:
         for outcome in executor.run(todo, output / "jobs", progress.notify):
             failures = cell_failures(outcome, output)
             progress.finish(outcome.job.name, bool(failures))
+            send(finished_cells([outcome.job], output))
             summary.failures += failures
             for who, reason in reasons_of(failures, len(outcome.job.cells())):
                 again = (outcome.job.title, reason) in told
@@ -168,6 +172,7 @@ def cell_failures(outcome: Outcome, output: Path) -> list[dict[str, Any]]:
 
 
 def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary) -> None:
+    """Send what was not sent while jobs ran: cells of earlier runs, and all after a failure."""
     from benchmarks.tracking.mlflow_store import TrackingError, open_tracker, send_all, unsent
 
     try:

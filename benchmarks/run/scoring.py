@@ -30,13 +30,16 @@ from foundation.discovery import plugin_folders
 from foundation.files import atomic_path
 from foundation.seeding import derive_seed
 from metrics.evidence import Evidence
-from metrics.score import score_many
+from metrics.score import EXACT_AUC_ROWS, score_many
 from moe.mixture import Mixture
 from moe.routing import Routed, routing_report
 from tasks.task import Task
 
 RESAMPLES = {"validation": (200, 100), "test": (1000, 500)}
 """Bootstrap samples and shuffles of each part; validation rows choose, and only their estimates are looked at."""
+
+SHUFFLES, FEWER_SHUFFLES = 500, 100
+"""Of the routing's null, on parts of few and of many rows: with many it is narrow, and dear."""
 
 REPEATED = (200, 100)
 """The same for further seeds, which are there for their estimates: intervals on the pages are those over splits."""
@@ -212,7 +215,9 @@ def parameter_count(expert: Expert) -> float:
 
 def _add_routing(cell: Cell, task: Task, mixture: Routed) -> None:
     """Gate weights by group, routing disparity and the decomposition of the gaps, on test rows."""
-    report = routing_report(mixture, task, task.split.test, seed=derive_seed(0, "routing", task.hash))
+    rows = task.split.test
+    shuffles = SHUFFLES if len(rows) <= EXACT_AUC_ROWS else FEWER_SHUFFLES
+    report = routing_report(mixture, task, rows, seed=derive_seed(0, "routing", task.hash), shuffles=shuffles)
     cell.routing += [{**cell.head, "part": "test", **row} for row in report.rows]
     for metric, value in report.values.items():
         cell.results.append({**cell.head, "part": "test", "metric": metric, **asdict(value)})

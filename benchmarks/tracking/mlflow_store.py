@@ -1,4 +1,4 @@
-"""MLflow as a sink: one flat run per cell, sent after the cell is safely on disk.
+"""MLflow as a sink: one flat run per cell, sent after the cell is safely on disk, while other jobs run.
 
 Training code never calls this module. The harness hands over finished cells; a server that is down costs nothing but
 a warning, and :func:`send_all` later sends what was not sent.
@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +44,8 @@ PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in "%?#")
 OUTPUT = "fairmoe.output"  # tag: which output folder a run comes from
 OUTPUT_LEVEL = 3  # parents of a cell's folder: output/jobs/job/cells/cell
 OUTPUT_ID = ".id"  # file of an output folder; its name would not do: folders move, and servers have many clients
+TABLE = {"mlflow.loggedArtifacts": json.dumps([{"path": "trials.json", "type": "table"}])}
+"""Tag of a run with a table of trials, by which MLflow's pages find it."""
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the defaults keep a command waiting for minutes when a server is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -180,10 +182,12 @@ class Tracker:
 
     def _create(self, cell: Cell, folder: Path, output: str) -> str:
         name = f"{cell.head['method']} {cell.head['task']} split {cell.head['split']} seed {cell.head['seed']}"
-        run_id = str(
-            self.client.create_run(self.experiment, tags={**_tags(cell), OUTPUT: output}, run_name=name).info.run_id
-        )
-        self._log_artifacts(run_id, folder)  # before the metrics: MLflow copies a run's metrics to its model one by one
+        trials = folder / "trials.json"
+        tags = {**_tags(cell), OUTPUT: output, **(TABLE if trials.exists() else {})}
+        run_id = str(self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id)
+        if trials.exists():
+            self.client.log_text(run_id, _table(json.loads(trials.read_text(encoding="utf-8"))), trials.name)
+        self._log_model(run_id, folder)  # before the metrics: MLflow copies a run's metrics to its model one by one
         self._log_inputs(run_id, cell)
         self._log_numbers(run_id, cell)
         self.client.set_terminated(run_id, "FINISHED")
@@ -208,10 +212,8 @@ class Tracker:
         )  # fmt: skip
         self.client.log_inputs(run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "benchmark")])])
 
-    def _log_artifacts(self, run_id: str, folder: Path) -> None:
-        trials = folder / "trials.json"
-        if trials.exists():
-            self.client.log_table(run_id, json.loads(trials.read_text(encoding="utf-8")), "trials.json")
+    @staticmethod
+    def _log_model(run_id: str, folder: Path) -> None:
         model = folder / "model"
         if model.exists():
             from benchmarks.tracking.servable import log_model
@@ -253,7 +255,11 @@ def _connect(uri: str) -> Tracker:
     with quiet():
         import mlflow
         import mlflow.pyfunc
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
 
+        if not event.contains(Engine, "connect", _do_not_wait):
+            event.listen(Engine, "connect", _do_not_wait)
         client = mlflow.MlflowClient(uri)
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None and found.lifecycle_stage == "deleted":
@@ -268,9 +274,20 @@ def _lock_of(database: Path) -> Path:
 
 
 def _try_database(database: Path) -> None:
-    """Open the file once: MLflow would try again for minutes before it says that it cannot be opened."""
+    """Open the file once: MLflow would try again for minutes before it says that it cannot be opened.
+
+    A run is a dozen transactions. With the write-ahead log none of them waits for the disk, and whoever looks at the
+    store meanwhile waits for nobody; a crash costs the last ones at most.
+    """
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA schema_version").fetchone()
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()  # kept by the file; not every file system has it
+
+
+def _do_not_wait(connection: object, _record: object) -> None:
+    """Called for every new connection of SQLAlchemy."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _create_experiment(client: MlflowClient, uri: str) -> str:
@@ -357,6 +374,12 @@ TAGS = (
     "suite", "task", "method", "role", "family", "protocol", "split", "seed", "use_sensitive", "split_hash",
     "task_hash",
 )  # fmt: skip
+
+
+def _table(columns: Mapping[str, Sequence[object]]) -> str:
+    """Columns as the text of an MLflow table: what its ``log_table`` writes, without the detour over a frame."""
+    rows = [[None if value != value else value for value in row] for row in zip(*columns.values(), strict=True)]
+    return json.dumps({"columns": list(columns), "data": rows})
 
 
 def _tags(cell: Cell) -> dict[str, str]:

@@ -40,6 +40,12 @@ def bag_fit(
 ) -> Bag:
     """Fit a configuration once per fold.
 
+    A model that stops early by its held-out fold has seen a little of it: its out-of-fold loss is too good. Measured
+    with boosted trees (splits 100 and 101, two configurations) against stopping where the other folds' models did: by
+    .0002 to .0012 of the log loss on 4,500 rows (acs_hours, default_credit, bank_marketing), by .002 to .011 on 300
+    (nba). Stopping by a fifth of the other rows instead, which then are not fitted on, changes the test loss by −.0018
+    to +.0030 (+.0006 on average over the three). So the held-out fold stops them.
+
     Parameters
     ----------
     view : TaskView

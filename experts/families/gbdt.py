@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from experts.tuning.models import ModelTuner
 
 
+EXPLAINED_ROWS = 256
+"""Validation rows on which reasons are measured: exact ones of deep trees cost as much as the trees."""
+
+
 def tuner() -> ModelTuner:
     """A model is fitted per trial."""
     from experts.trees.fitting import fit, space
     from experts.tuning.models import ModelTuner
 
-    return ModelTuner("gbdt", fit, space)
+    return ModelTuner("gbdt", fit, space, explained_rows=EXPLAINED_ROWS)
 
 
 def load(folder: Path) -> TreeExpert:

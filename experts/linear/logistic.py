@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from metrics.surrogates import known_rates, soft_gaps
+from experts.soft_gap import soft_gap
 
 STEPS, TOLERANCE = 100, 1e-6
 """Most iterations, and the largest entry of the gradient at which they end."""
@@ -52,19 +52,12 @@ class LogisticLoss:
         loss = (self.weights * (torch.nn.functional.softplus(margins) - self.labels * margins)).sum() / n
         slope = self.weights * (torch.sigmoid(margins) - self.labels) / n
         if self.rates is not None and self.strength > 0:
-            gap, through = self._gap(margins, self.rates)
-            loss, slope = loss + self.strength * gap, slope + self.strength * through
+            gap, through = soft_gap(margins.numpy(), self.rates.numpy())
+            loss, slope = loss + self.strength * gap, slope + self.strength * torch.from_numpy(through)
         shrunk = theta.clone()
         shrunk[-1] = 0
         total = loss + shrunk.square().sum() / (2 * self.C * n)
         return float(total), self.features.mT @ slope + shrunk / (self.C * n)
-
-    @staticmethod
-    def _gap(margins: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
-        leaf = margins.detach().requires_grad_()
-        gap = soft_gaps(leaf[None], rates, known_rates(rates, None))[0]
-        (slope,) = torch.autograd.grad(gap, leaf)
-        return gap.detach(), slope
 
     def scales(self) -> tuple[Tensor, Tensor]:
         """Coordinates in which the loss is about equally curved in all directions: [d+1, d+1] and what it takes back.

@@ -27,6 +27,8 @@ BINS = 20
 """Quantile bins of a number, before those of the tails."""
 TAILS = (0.005, 0.02)
 """Further quantiles on both sides: where numbers are rare, labels often change most."""
+CHUNK_ROWS = 4096
+"""Rows that are encoded at once: a table has many that no split part names."""
 MOST_FEATURES = 256
 """Numbers share so many bins: a table of many numbers gets few for each."""
 
@@ -110,9 +112,12 @@ class PiecewiseLinear:
 
 
 # Tensors are equal to themselves alone as keys, and a cache keeps its keys alive.
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _encoded(encoding: PiecewiseLinear, features: Tensor, _version: int) -> Tensor:
-    return encoding.encode(features)
+    found = torch.empty(len(features), len(encoding.owner))
+    for start in range(0, len(features), CHUNK_ROWS):
+        found[start : start + CHUNK_ROWS] = encoding.encode(features[start : start + CHUNK_ROWS])
+    return found
 
 
 def _filled(values: Tensor, low: Tensor, width: Tensor) -> Tensor:

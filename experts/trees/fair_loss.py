@@ -10,7 +10,8 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 from torch import Tensor
 
-from metrics.surrogates import SHARPNESS, rate_weights
+from experts.soft_gap import soft_gap
+from metrics.surrogates import rate_weights
 
 Floats = npt.NDArray[np.float64]
 
@@ -19,8 +20,7 @@ Floats = npt.NDArray[np.float64]
 class FairLoss:
     """Mean log loss + ``strength`` · soft gap of one set of rows.
 
-    The soft gap is :func:`metrics.surrogates.soft_gaps`, as in the result role of networks: the mean of the gaps of
-    soft selection and true positive rates, of σ(z) and of the sharpened σ(5 z).
+    The soft gap is :func:`metrics.surrogates.soft_gaps`, as in the result role of networks.
 
     Attributes
     ----------
@@ -57,34 +57,10 @@ class FairLoss:
         slope, curvature = probability - self.labels, probability * (1 - probability)
         if self.strength == 0:
             return slope, curvature
-        towards = self.strength * len(margins) * self.gap(margins)[1]
+        towards = self.strength * len(margins) * soft_gap(margins, self.rates)[1]
         return slope + towards, curvature + np.abs(towards)
 
     def value(self, margins: Floats) -> float:
         """Mean log loss + λ · soft gap of margins [n]."""
         loss = float(np.logaddexp(0.0, margins).mean() - (self.labels * margins).mean())
-        return loss if self.strength == 0 else loss + self.strength * self.gap(margins)[0]
-
-    def gap(self, margins: Floats) -> tuple[float, Floats]:
-        """The soft gap and its gradient [n] in the margins [n]."""
-        value, slope = 0.0, np.zeros(len(margins))
-        for sharpness in (1.0, SHARPNESS):
-            probability = expit(sharpness * margins)
-            gaps, direction = self._gaps(probability)
-            value += gaps / 2
-            slope += direction * (sharpness / 2) * probability * (1 - probability)
-        return value, slope
-
-    def _gaps(self, probability: Floats) -> tuple[float, Floats]:
-        """Mean of the two gaps of soft rates, and its gradient [n] in the probabilities [n]."""
-        groups = self.rates.shape[1] // 2
-        soft, known = probability @ self.rates, self.rates.sum(0) > 0
-        total, direction = 0.0, np.zeros(len(probability))
-        for first in (0, groups):
-            members = first + np.flatnonzero(known[first : first + groups])
-            if len(members) < 2:
-                continue
-            high, low = members[soft[members].argmax()], members[soft[members].argmin()]
-            total += float(soft[high] - soft[low]) / 2
-            direction += (self.rates[:, high] - self.rates[:, low]) / 2
-        return total, direction
+        return loss if self.strength == 0 else loss + self.strength * soft_gap(margins, self.rates)[0]

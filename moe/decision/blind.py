@@ -19,11 +19,8 @@ from moe.decision.linear_post import LinearRule, linear_optimum, program_rates
 COMMON = 5
 """Common thresholds that are tried, between that of the best F1 (half of it) and that of accuracy (one half)."""
 
-CLOSER = 2
-"""Of these, how many are looked at more closely where the rows' own gap exceeds the limit."""
-
 CORRECTIONS = 4
-"""Times that the program is corrected there by the rates of the rows' own groups: the model may be wrong."""
+"""Times that a program is corrected by the rates of the rows' own groups: the model may be wrong."""
 
 
 CAUTION = 0.02
@@ -53,10 +50,8 @@ class BlindChoice:
 
 def best_blind(rows: BlindRows, gap: str, limit: float) -> BlindChoice | None:
     """The rule of the highest utility within a limit, by the rows' own groups; None where none keeps it."""
-    grid = common_thresholds(rows.expected)
-    first = {t: _solved(rows, gap, limit, t) for t in grid}
-    promising = sorted(grid, key=lambda t: -first[t].worth)[:CLOSER]
-    tried = [*first.values(), *(one for t in promising for one in _corrected(rows, gap, limit, t, first[t]))]
+    first = [_solved(rows, gap, limit, t) for t in common_thresholds(rows.expected)]
+    tried = [*first, *(later for one in first for later in _corrected(rows, gap, limit, one))]
     return max((one for one in tried if _keeps(one, gap, limit)), key=lambda one: one.worth, default=None)
 
 
@@ -72,13 +67,13 @@ def common_thresholds(expected: Tensor, count: int = COMMON) -> list[float]:
     return grid
 
 
-def _corrected(rows: BlindRows, gap: str, limit: float, t: float, choice: BlindChoice) -> list[BlindChoice]:
+def _corrected(rows: BlindRows, gap: str, limit: float, choice: BlindChoice) -> list[BlindChoice]:
     """Rules of programs that are told by how much the last rule's rates were missed, until the rows keep the limit."""
     found: list[BlindChoice] = []
     for step in range(1, CORRECTIONS + 1):
         if _keeps(choice, gap, limit):
             break
-        choice = _solved(rows, gap, limit * (1 - CAUTION * step), t, _missed(rows, choice.rule, gap))
+        choice = _solved(rows, gap, limit * (1 - CAUTION * step), choice.rule.t, _missed(rows, choice.rule, gap))
         found.append(choice)
     return found
 

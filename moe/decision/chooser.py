@@ -23,6 +23,7 @@ class Chooser:
     problem: DecisionProblem
     _expected: dict[Key, Tensor] = field(default_factory=dict)
     _choices: dict[tuple[Key, Corners], ThresholdChoice | None] = field(default_factory=dict)
+    _found: dict[tuple[Key, str, float], Thresholds | None] = field(default_factory=dict)
 
     def probability(self, shares: Tensor) -> Tensor:
         """[n] float64 mixed probability."""
@@ -36,8 +37,18 @@ class Chooser:
             self._expected[key] = expected_labels(margins_of(self.probability(shares)), p.labels, p.groups, p.n_groups)
         return self._expected[key]
 
-    def thresholds(self, shares: Tensor, gap: str, limits: list[float]) -> list[Thresholds | None]:
-        """The thresholds of the highest expected utility within each limit; None where nothing keeps it."""
+    def prepare(self, shares: Tensor, gap: str, limits: list[float]) -> None:
+        """Find thresholds for several limits at once, which is faster than one by one."""
+        new = [limit for limit in dict.fromkeys(limits) if (tuple(shares.tolist()), gap, limit) not in self._found]
+        found = self._best(shares, gap, new)
+        self._found |= {(tuple(shares.tolist()), gap, limit): one for limit, one in zip(new, found, strict=True)}
+
+    def thresholds(self, shares: Tensor, gap: str, limit: float) -> Thresholds | None:
+        """The thresholds of the highest expected utility within a limit; None where nothing keeps it."""
+        self.prepare(shares, gap, [limit])
+        return self._found[tuple(shares.tolist()), gap, limit]
+
+    def _best(self, shares: Tensor, gap: str, limits: list[float]) -> list[Thresholds | None]:
         corners = corners_for(COUNTS[gap].statistic.rates)
         key = tuple(shares.tolist()), corners
         if key not in self._choices:

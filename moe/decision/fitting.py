@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from foundation.seeding import numpy_generator
@@ -16,7 +17,7 @@ from moe.decision.blind import BlindRows, best_blind
 from moe.decision.chooser import Chooser, expected_table
 from moe.decision.decision import Decision
 from moe.decision.demand import Demand, ProceduralBound
-from moe.decision.fair_share import fair_shares
+from moe.decision.fair_share import Pools, fair_shares
 from moe.decision.problem import DecisionProblem
 from moe.decision.procedural_bound import Bounded, procedural_candidates, procedural_value
 from moe.decision.transfer import transfer_ceiling, transfer_probability
@@ -43,21 +44,35 @@ def fit_decisions(problem: DecisionProblem, demands: Sequence[Demand]) -> list[D
     """
     chooser = Chooser(problem)
     shares = _shares(problem, demands)
+    _prepare(chooser, demands, shares)
     return [_fit(chooser, demand, shares) for demand in demands]
 
 
 def _shares(problem: DecisionProblem, demands: Sequence[Demand]) -> dict[tuple[str, float], Tensor]:
-    """Shares of fair members by gap and limit, for the demands that may have any."""
+    """Shares of fair members by gap and limit, for the demands that may have any: the same at every margin."""
+    pools: Pools = {}
     asked: dict[str, list[float]] = {}
     for demand in demands:
         if demand.mode != "blind" and demand.procedural is None:
             limits = asked.setdefault(demand.gap, [])
-            limits += [limit for limit in (demand.inner(demand.kappas[0]),) if limit not in limits]
+            limits += [demand.limit] if demand.limit not in limits else []
     return {
         (gap, limit): shares
         for gap, limits in asked.items()
-        for limit, shares in zip(limits, fair_shares(problem, gap, limits), strict=True)
+        for limit, shares in zip(limits, fair_shares(problem, gap, limits, pools), strict=True)
     }
+
+
+def _prepare(chooser: Chooser, demands: Sequence[Demand], shares: dict[tuple[str, float], Tensor]) -> None:
+    """Find the thresholds of all limits that use the same shares at once."""
+    asked: dict[tuple[tuple[float, ...], str], list[float]] = {}
+    for demand in demands:
+        own = shares.get((demand.gap, demand.limit))
+        if own is not None and demand.mode != "blind" and demand.procedural is None:
+            limits = asked.setdefault((tuple(own.tolist()), demand.gap), [])
+            limits += [demand.inner(kappa) for kappa in demand.kappas]
+    for (own_shares, gap), limits in asked.items():
+        chooser.prepare(torch.tensor(own_shares, dtype=torch.float64), gap, limits)
 
 
 def _fit(chooser: Chooser, demand: Demand, shares: dict[tuple[str, float], Tensor]) -> Decision | None:
@@ -80,8 +95,8 @@ def _at(chooser: Chooser, demand: Demand, shares: dict[tuple[str, float], Tensor
         if bounded is None:
             return None
         return _aware(chooser, demand, kappa, bounded.shares, bounded.thresholds, bounded.value)
-    own = shares[demand.gap, demand.inner(demand.kappas[0])]
-    (found,) = chooser.thresholds(own, demand.gap, [limit])
+    own = shares[demand.gap, demand.limit]
+    found = chooser.thresholds(own, demand.gap, limit)
     return None if found is None else _aware(chooser, demand, kappa, own, found)
 
 
@@ -89,7 +104,7 @@ def _bounded(chooser: Chooser, demand: Demand, bound: ProceduralBound, limit: fl
     """The mixture of the highest expected utility among those that keep both."""
     best: Bounded | None = None
     for shares in procedural_candidates(chooser.problem):
-        (found,) = chooser.thresholds(shares, demand.gap, [limit])
+        found = chooser.thresholds(shares, demand.gap, limit)
         if found is None or (best is not None and found.worth <= best.thresholds.worth):
             continue
         value = procedural_value(chooser.problem, shares, found, bound.metric)

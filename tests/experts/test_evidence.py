@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from experts import evidence
-from experts.evidence import collect_evidence
+from experts.evidence import EXPLAINED_ROWS, collect_evidence, explained_positions
 from experts.networks.lane_metrics import lane_probabilities, lane_reasons, reason_metrics
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
@@ -111,3 +111,27 @@ def test_lanes_give_the_evidence_of_their_experts(make_view: Views) -> None:
             own.probability[None], own.masked[None], own.attributions[None], view.groups[rows], 2, view.labels[rows]
         )
         assert float(metrics["fair_proc@1"][lane]) == pytest.approx(float(points["fair_proc@1"]), abs=1e-4)
+
+
+def test_explained_rows_are_a_sample_of_the_rows() -> None:
+    view = load_task("scm").view()
+    rows, expert = view.split.test, expert_of(view)
+    few = explained_positions(view.groups[rows], view.groups[rows], 0)
+    assert (few is None) == (len(rows) <= EXPLAINED_ROWS)
+    few = torch.arange(0, len(rows), 3)
+    whole, part = collect_evidence(expert, view, rows), collect_evidence(expert, view, rows, few)
+    torch.testing.assert_close(part.probability, whole.probability)
+    for name in ("attributions", "masked", "features"):
+        torch.testing.assert_close(getattr(part, name), getattr(whole, name)[few])
+    assert part.explained is few and len(part.of_explained(view.groups[rows])) == len(few)
+
+
+def test_explained_positions_are_few_and_stratified() -> None:
+    labels, groups = torch.arange(9000) % 2, (torch.arange(9000) % 3 == 0).long()
+    few = explained_positions(labels, groups, 5)
+    assert few is not None and len(few) == EXPLAINED_ROWS and bool((few.diff() > 0).all())
+    assert torch.equal(few, explained_positions(labels, groups, 5))
+    for cell in range(4):
+        inside = (labels * 2 + groups == cell).double()
+        assert abs(float(inside[few].mean() - inside.mean())) < 0.002
+    assert explained_positions(labels[:EXPLAINED_ROWS], groups[:EXPLAINED_ROWS], 5) is None

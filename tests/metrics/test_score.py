@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -280,3 +281,22 @@ def test_intervals_of_row_metrics_are_as_wide_as_those_of_a_bootstrap_of_rows() 
     for id in ("brier@1", "utility@1", "auc@1"):
         theirs = np.diff(np.percentile([float(values[id][0]) for values in found], [2.5, 97.5]))[0]
         assert scores[id].high - scores[id].low == pytest.approx(theirs, rel=0.2), id
+
+
+def test_reasons_of_some_rows_speak_of_these_and_all_else_of_all_rows() -> None:
+    evidence, labels, groups = _case()
+    few = torch.arange(0, 600, 2)
+    assert evidence.attributions is not None and evidence.masked is not None and evidence.features is not None
+    parts = {name: getattr(evidence, name)[few] for name in ("attributions", "masked", "features")}
+    found = _quick(replace(evidence, **parts, explained=few), labels, groups).values
+    whole = _quick(evidence, labels, groups).values
+    alone = _quick(
+        replace(evidence, **parts, probability=evidence.probability[few], counterfactual=None), labels[few], groups[few]
+    ).values
+    for id in ("ref@1", "vef@1", "att_jsd@1", "signed_att@1", "sens_share@1", "fair_proc@1", "gpf_fae@1"):
+        assert found[id].estimate == pytest.approx(alone[id].estimate), id
+        assert found[id].low <= found[id].estimate <= found[id].high or id == "gpf_fae@1"
+    for id in ("dp@1", "fair_res@1", "auc@1", "utility@1", "cfr@1", "ece@1"):
+        assert found[id] == whole[id], id
+    # the null deals groups out among the explained rows: as wide as that of these rows alone
+    assert found["att_jsd@1"].null_p95 == pytest.approx(alone["att_jsd@1"].null_p95, rel=0.2)

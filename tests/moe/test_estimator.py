@@ -62,3 +62,13 @@ def test_random_state_decides() -> None:
 
     np.testing.assert_array_equal(fitted(1), fitted(1))
     assert not np.array_equal(fitted(1), fitted(2))
+
+
+@pytest.mark.parametrize("gate", ["adaptive", "shrunk_dense", "stacking"])
+def test_gates_that_learn_by_log_loss_serve_the_classifier(gate):
+    rng = np.random.default_rng(0)
+    x, groups = rng.normal(size=(300, 3)), rng.integers(0, 2, 300)
+    y = (x[:, 0] + 0.5 * groups + 0.5 * rng.normal(size=300) > 0).astype(int)
+    model = FairMixtureClassifier(steps=40, random_state=0, gate=gate).fit(x, y, sensitive_features=groups)
+    assert model.mixture_.gate.name == gate and model.score(x, y) > 0.7
+    assert not (gate == "stacking" and model.fine_tuned_)

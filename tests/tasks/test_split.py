@@ -172,11 +172,9 @@ def test_units_stay_together_in_large_test_and_cost_less_than_one_unit_a_cell() 
     sets = [set(units[part].tolist()) for part in parts]
     assert not (sets[0] & sets[1] or sets[0] & sets[2] or sets[1] & sets[2])
     whole = np.bincount(units)
-    for part, rows in zip(sets, parts, strict=True):
-        assert sum(int(whole[unit]) for unit in part) == len(rows), "all rows of a unit are in its part"
-    largest = int(whole.max())
-    for part, size in zip(parts, (3_000, 1_500, 10_000), strict=True):
-        assert abs(len(part) - size) < 4 * largest
+    for part, held, size in zip(parts, sets, (3_000, 1_500, 10_000), strict=True):
+        assert sum(int(whole[unit]) for unit in held) == len(part), "all rows of a unit are in its part"
+        assert abs(len(part) - size) < 4 * int(whole.max())
 
 
 def test_a_large_test_task_is_scaled_by_its_training_rows() -> None:

@@ -64,9 +64,9 @@ def _scored(view: TaskView) -> Scored:
     for number in range(FOLDS):
         unseen = fold == number
         margins[unseen] = _fit(view, train[~unseen]).margins(view.features[train[unseen]])
-    present, groups = view.groups[train].unique(return_inverse=True)
+    present, groups = np.unique(view.groups[train].numpy(), return_inverse=True)
     chance: Floats = torch.sigmoid(margins.double()).numpy()
-    return Scored(_fit(view, train), chance, view.labels[train].numpy(), groups.numpy(), present)
+    return Scored(_fit(view, train), chance, view.labels[train].numpy(), groups, torch.from_numpy(present))
 
 
 def _fit(view: TaskView, rows: Tensor) -> TreeModel:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -71,8 +72,8 @@ class Penalty:
 
 def penalty(params: Params) -> Penalty:
     """The fairret that parameters name."""
-    from fairret.loss import LSELoss, NormLoss
-    from fairret.statistic import PositiveRate, TruePositiveRate
+    from fairret.loss.violation import LSELoss, NormLoss
+    from fairret.statistic.linear_fractional import PositiveRate, TruePositiveRate
 
     by_label = params["statistic"] == "true_positive_rate"
     statistic = TruePositiveRate() if by_label else PositiveRate()
@@ -114,7 +115,7 @@ def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
 
 def _rows(view: TaskView, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Features [r, d], labels [r] and memberships [r, g] of rows; of groups that have training rows."""
-    present = view.groups[view.split.train].unique()
+    present = torch.from_numpy(np.unique(view.groups[view.split.train].numpy()))
     members = (view.groups[rows][:, None] == present).float()
     return view.features[rows], view.labels[rows], members
 
@@ -134,7 +135,7 @@ def _network(d: int, seed: int) -> torch.nn.Sequential:
 def _batches(n: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Rows of one step after the other, for ever: every row once, then all again in another order."""
     while True:
-        yield from torch.randperm(n, generator=generator).split(min(BATCH, n))
+        yield from torch.split(torch.randperm(n, generator=generator), min(BATCH, n))
 
 
 METHOD = Baseline(

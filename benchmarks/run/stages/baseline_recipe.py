@@ -24,8 +24,12 @@ class BaselineRecipe(Recipe[TabularSystem]):
         return system.baselines.trained(method.id)
 
     def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
-        """The chosen parameters, refitted; None for models of graphs, whose fits are too dear to make again."""
-        if method.edges:
+        """The chosen parameters, refitted.
+
+        None for models of graphs, whose fits are too dear to make again, and for methods whose scores only encode
+        decisions: there is nothing between two of their values that a threshold could use.
+        """
+        if method.edges or method.scores_decisions:
             return None
         fold = system.bag_folds
         return OutOfFold.of(system.view, system.baselines.bag(method.id, fold))

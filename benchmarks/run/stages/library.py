@@ -9,6 +9,7 @@ from benchmarks.run.levels import Allowed, OutOfFold, Variant
 from benchmarks.run.levels.choice import Choice
 from benchmarks.run.levels.part import Part
 from benchmarks.run.stages.curves import Curves, tuning_curves
+from benchmarks.run.stages.library_stage import WEIGHED
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
 from experts.expert import Expert
@@ -74,7 +75,8 @@ class LibraryMixture(Recipe[TabularSystem]):
         """Of the studies."""
         curves: Curves = {}
         for network in () if system.repeat else system.pool_networks(method.pool):
-            curves |= tuning_curves(system.tuned(*network))
+            if network[0] == WEIGHED:  # fair roles may be missing on a task
+                curves |= tuning_curves(system.tuned(*network))
         return curves
 
     def keep(self, system: TabularSystem, method: Method, expert: Expert, cell: Cell, folder: Path) -> None:  # noqa: ARG002

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from benchmarks.cells.cell import Cell
-from benchmarks.methods.method import Method
+from benchmarks.methods.method import FAMILIES, Method
 from benchmarks.run.levels import Trained
 from benchmarks.run.stages.curves import Curves, best_per_step, tuning_curves
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem, gate_entry
 from experts.expert import Expert
+from moe.library import EXACT
 from moe.mixture import Mixture
 from moe.serving import save_servable
 
@@ -24,7 +25,9 @@ class Gated(Recipe[TabularSystem]):
 
     def make(self, system: TabularSystem, method: Method) -> Expert:
         """The members and the chosen gate."""
-        return Mixture(system.pool(method.pool), system.gate(method.gate, method.pool).gate)
+        experts, gate = system.pool(method.pool), system.gate(method.gate, method.pool).gate
+        chained = method.pool == FAMILIES and all(expert.explainer in EXACT for expert in experts)
+        return Mixture(experts, gate, chained=chained)
 
     def trained(self, system: TabularSystem, method: Method) -> Trained | None:
         """Every gate that was trained to the end; None for one that was fitted once."""

@@ -18,7 +18,7 @@ from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.curves import Curves, trial_columns
-from benchmarks.run.stages.library_stage import LibraryStage, weighed_library
+from benchmarks.run.stages.library_stage import WEIGHED, LibraryStage, weighed_library
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tuned_experts import TunedExperts
 from experts.bagging import Bag
@@ -122,9 +122,13 @@ class TabularSystem:
         return tuple(dict.fromkeys(family for _, family in self.pool_networks(pool)))
 
     def library(self, gate: str) -> LibraryStage:
-        """The bags of all families and roles, weighed by a gate on out-of-fold rows."""
+        """The bags of all families and roles, weighed by a gate on out-of-fold rows.
+
+        A fair role that cannot be tuned on the task is no member: only decisions would have looked at it.
+        """
         if gate not in self._libraries:
-            bags = [bag for network in self.pool_networks(LIBRARY) for bag in self.bags(network)]
+            networks = (n for n in self.pool_networks(LIBRARY) if n[0] == WEIGHED or self._tuned.has(n))
+            bags = [bag for network in networks for bag in self.bags(network)]
             with self.ledger.clock(gate_entry(LIBRARY, gate)):
                 self._libraries[gate] = weighed_library(
                     self.view,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from tasks.task import TaskView
 
 log = logging.getLogger(__name__)
+
+BAGS = "bags"
+"""Folder of bags below that of the studies."""
 
 
 class TunedExperts:
@@ -120,7 +124,7 @@ class TunedExperts:
         if key not in self._bags:
             tuned, name = self.of(role, 0, family), network_name(role, family)
             trials, fold = member_trials(tuned), self.bag_folds(repeat)
-            store = BagStore(self.folder / "bags", load_expert)
+            store = BagStore(self.folder / BAGS, load_expert)
             settings = {"trials": trials, "folds": self.job.bag_folds, "repeat": repeat, "view": self.view.hash}
             self.notify(self.job.name, f"bag {name}", TUNING_SHARE)
             with self.ledger.clock(f"bag {name}", seed=repeat):
@@ -130,6 +134,10 @@ class TunedExperts:
                     ),
                 )  # fmt: skip
         return self._bags[key]
+
+    def forget_bags(self) -> None:
+        """Remove the bags from disk: they are there for an interrupted job, and weigh more than all else of it."""
+        shutil.rmtree(self.folder / BAGS, ignore_errors=True)
 
     def twin(self, role: Role, repeat: int, family: str = PLAIN) -> Expert:
         """The same expert without its fairness terms."""
@@ -155,7 +163,8 @@ class TunedExperts:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.ledger.clock(f"tune {name}"):
             first: Tuned = tuner.tune(
-                self.view, role, seeds=[job.seed_of(0)], folder=self.folder, budget=self.budget, trials=job.trials,
+                self.view, role, seeds=[job.seed_of(0)], folder=self.folder, budget=self.budget,
+                trials=job.trials_of((role, family)),
                 batch=job.batch, space=job.space, utility_floor=floor, epsilon=job.epsilon,
                 layers=job.graph_layers, progress=progress,
             )[0]  # fmt: skip

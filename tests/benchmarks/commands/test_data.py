@@ -35,6 +35,7 @@ def test_show_gives_source_defects_groups_and_columns() -> None:
     for word in ("Simulated", "women lose", "female", "1,615", "part_time", "months"):
         assert word in text
     assert "not on this machine" in run("show", "german")
+    assert "survey of german: one source" in " ".join(run("show", "german_credit").split())
 
 
 def test_check_reads_everything_and_fails_loudly(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ ROLES = ("utility", "result", "procedural")
 
 def test_the_halves_of_the_leaderboard_are_in_their_order() -> None:
     assert tabular_methods() == (
-        "mixture", "gate_dense", "gate_top2", "static_simplex", "uniform", "best_single", *ROLES, "result_lambda0",
-        "procedural_lambda0", "combined_mlp",
+        "mixture", "family_mixture", "role_mixture", "gate_dense", "gate_top2", "static_simplex", "uniform",
+        "best_single", *ROLES, "result_lambda0", "procedural_lambda0", "combined_mlp",
         *(f"{family}_{end}" for family in ("gbdt", "linear", "ple_mlp")
           for end in (*ROLES, "result_lambda0", "procedural_lambda0")),
     )  # fmt: skip
@@ -102,3 +102,17 @@ def test_members_are_those_of_the_pool() -> None:
     assert members["lightgbm"] == members["utility"] == ()
     assert all(member.code for name in known for member in members_of(known[name], ("gcn",)))
     assert pool_networks("graph", ("sage",))[3:] == tuple((role, "sage") for role in ROLES)
+
+
+def test_the_steps_of_the_ablation_are_in_order_and_apart() -> None:
+    steps = sorted((step, method.id) for method in all_methods().values() for step in method.ablation)
+    assert [step[0] for step, _ in steps] == [1, 2, 3, 4]
+    assert [method for _, method in steps] == ["role_mixture", "family_mixture", "mixture", "mixture"]
+    assert [step[1] for step, _ in steps] == ["thresholds", "thresholds", "oof", "decision"]
+
+
+def test_pools_of_families_hold_every_role_of_each() -> None:
+    for pool in ("families", "library"):
+        assert pool_networks(pool, ("gcn",), ("mlp", "gbdt")) == tuple((r, f) for f in ("mlp", "gbdt") for r in ROLES)
+    members = members_of(all_methods()["mixture"], (), ("mlp", "gbdt"))
+    assert [m.id for m in members] == [*ROLES, *(f"gbdt_{role}" for role in ROLES)]

@@ -14,7 +14,7 @@ from benchmarks.cli import app
 from benchmarks.plan.dry_run import bytes_text, print_plan, span_text
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite, load_suite
-from benchmarks.plan.time_estimate import SPREAD, Clock, Earlier, Span, earlier_jobs, networks_of
+from benchmarks.plan.time_estimate import SPREAD, Clock, Earlier, Span, earlier_jobs, networks_of, refitted
 from tasks.registry import resolve
 
 METHODS = ("mixture", "utility", "result", "procedural", "constant", "lightgbm")
@@ -81,13 +81,13 @@ def earlier(place: str = "scm", rows: float = 2000.0, trials: int = 10, **second
 
 def test_clocks_of_the_same_task_are_believed_and_counted() -> None:
     job = jobs_of(small(methods=("lightgbm",)))[0]
-    clock = Clock([earlier(rows=2000.0, method_lightgbm=40.0, tune_utility=20.0)])
+    clock = Clock([earlier(rows=2000.0, method_lightgbm=40.0, tune_utility=20.0, refit_lightgbm=10.0)])
     rows = resolve("scm").card.rows / 2
     span = clock.job(job, [("lightgbm", 0)], {})
-    score = 0.2 + 0.6 * rows / 10_000
-    assert span.likely == pytest.approx(60 * (rows / 2000) ** 0.35 + score)
+    score = 0.2 + 0.3 * rows / 10_000
+    assert span.likely == pytest.approx(70 * (rows / 2000) ** 0.35 + score)
     assert (len(clock.used), clock.guessed) == (1, 0)
-    assert span.low == pytest.approx(60 * (rows / 2000) ** 0.35 / SPREAD["same"] + score / SPREAD["rates"])
+    assert span.low == pytest.approx(70 * (rows / 2000) ** 0.35 / SPREAD["same"] + score / SPREAD["rates"])
 
 
 def test_trials_scale_tuning_and_baselines_and_finished_networks_cost_nothing() -> None:
@@ -119,9 +119,19 @@ def test_a_time_limit_bounds_the_estimate() -> None:
 
 def test_which_networks_methods_need() -> None:
     job = jobs_of(small())[0]
-    assert networks_of(job, ["mixture"]) == ["tune utility", "tune result", "tune procedural"]
+    assert networks_of(job, ["role_mixture"]) == ["tune utility", "tune result", "tune procedural"]
+    for whole in ("mixture", "family_mixture"):
+        names = [
+            f"tune {p}{r}" for p in ("", "ple_mlp_", "gbdt_", "linear_") for r in ("utility", "result", "procedural")
+        ]
+        assert networks_of(job, [whole]) == names
     assert networks_of(job, ["result_lambda0"]) == ["tune result"]
     assert networks_of(job, ["combined_mlp", "lightgbm"]) == ["tune utility", "tune combined"]
+
+
+def test_what_is_refitted_on_folds() -> None:
+    asked = ("mixture", "utility", "result_lambda0", "lightgbm", "exponentiated_gradient", "gcn", "llm_utility")
+    assert [method for method in asked if refitted(method)] == ["utility", "lightgbm"]
 
 
 def test_ledgers_are_found_in_the_folder_and_beside_it(tmp_path: Path) -> None:

@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods
 from benchmarks.plan.suite import Suite, SuiteError, load_settings, load_suite, suite_names
-from tasks.registry import names
+from tasks.load import load_raw
+from tasks.registry import names, resolve
+from tasks.split import make_split
 
 
 def test_default_suite_is_the_promised_one() -> None:
     suite = load_suite("default")
-    assert [task.split("@")[0] for task in suite.tasks] == [
-        "german", "bail_clean", "credit", "adult:sex", "compas:race", "scm"
-    ]  # fmt: skip
-    assert suite.splits >= 5 and suite.seeds >= 3
-    assert (suite.protocol, suite.space) == ("robust", "wide")
-    assert suite.llm is not None and suite.llm.tasks == ("german",)
-    asked = {"lightgbm", "exponentiated_gradient", "threshold_optimizer", "reweighing", "graph_gate_dense", "fairgnn"}
+    assert len(suite.tasks) >= 15 and len(sources(suite)) >= 9
+    assert (suite.protocol, suite.space, suite.splits, suite.seeds) == ("large_test", "wide", 3, 1)
+    assert suite.llm is not None and suite.llm.tasks == suite.graph_tasks == ("german",) and "german" in suite.tasks
+    asked = {
+        "mixture", "family_mixture", "role_mixture", "best_single", "utility", "result", "procedural", "constant",
+        "logistic_regression", "lightgbm", "lightgbm_bag", "reweighing", "reweighed_bag", "catboost", "oxonfair",
+        "exponentiated_gradient", "threshold_optimizer", "error_parity", "linear_post", "graph_gate_dense", "nifty",
+        "fairgnn", "edits",
+    }  # fmt: skip
     assert asked <= set(suite.methods)
+
+
+def sources(suite: Suite) -> set[str]:
+    return {resolve(task).card.origin for task in suite.tasks}
+
+
+def test_no_source_of_the_default_suite_is_among_the_data_held_back() -> None:
+    default, held_back = load_suite("default", text=False), load_suite("heldout")
+    assert len(held_back.tasks) >= 8 and not sources(default) & sources(held_back)
+    graph = set(graph_methods()) | {"gcn", "nifty", "fairgnn", "edits"}
+    assert set(held_back.methods) == set(default.methods) - graph
+    alike = ("protocol", "splits", "seeds", "trials", "batch", "space", "folds", "families", "bag_folds", "budget")
+    assert all(getattr(default, name) == getattr(held_back, name) for name in alike)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["default", "heldout", "quick"])
+def test_every_group_has_training_rows_of_both_classes(name: str) -> None:
+    """With fewer, a gap between groups is noise, and which method is fairer is not for these tasks to say."""
+    for task in load_suite(name).tasks:
+        card, attributes = resolve(task)
+        raw = load_raw(card, attributes)
+        train = make_split(raw, "large_test").train.numpy()
+        cells = np.bincount(2 * raw.groups[train] + raw.labels[train], minlength=2 * len(raw.group_names))
+        assert cells.min() >= 20, f"{task}: {cells.tolist()}"
+
+
+def test_no_source_weighs_more_than_twice_another_in_the_default_suite() -> None:
+    counts = Counter(resolve(task).card.origin for task in load_suite("default").tasks)
+    assert max(counts.values()) <= 2
 
 
 def test_full_suite_has_every_card_and_every_method() -> None:
@@ -45,8 +81,10 @@ def test_a_method_of_ones_own_goes_by_the_name_of_its_function_and_once_only() -
 
 def test_quick_suite_is_the_promised_one() -> None:
     suite = load_suite("quick")
-    assert suite.tasks == ("german", "compas:race", "scm")
-    assert (suite.splits, suite.trials) == (2, 10)
+    assert len(suite.tasks) >= 4 and len(sources(suite)) == len(suite.tasks)
+    assert (suite.protocol, suite.splits, suite.trials) == ("large_test", 1, 6)
+    assert "cannot decide" in suite.description
+    assert set(suite.methods) < set(load_suite("default").methods)
 
 
 @pytest.mark.parametrize("name", suite_names())

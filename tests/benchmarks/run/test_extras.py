@@ -16,7 +16,7 @@ from benchmarks.run.runner import run_suite
 from benchmarks.run.stages import mixtures, tabular
 from tests.benchmarks.conftest import tiny_suite
 
-METHODS = ("constant", "lightgbm", "mixture")
+METHODS = ("constant", "lightgbm", "role_mixture")
 
 
 def refuse(*_: object, **__: object) -> None:
@@ -31,6 +31,8 @@ def refuse(*_: object, **__: object) -> None:
         (mixtures, "save_servable", "model"),
         (tabular, "trial_columns", "trials"),
         (tabular.TabularSystem, "prepare", "asking all models together"),
+        (tabular.TabularSystem, "out_of_fold", "out of fold"),
+        (tabular.TabularSystem, "ways", "ways of its own to keep levels"),
     ],
 )
 def test_an_extra_that_fails_costs_only_itself(

@@ -151,10 +151,12 @@ run_job(job, Path(sys.argv[1]) / "jobs", notify)
 @pytest.mark.parametrize(
     ("stage", "share"),
     [
-        ("tune utility", 0.05),
-        ("tune result", 0.17),
-        ("tune procedural", 0.28),
-        ("tune combined", 0.4),
+        ("tune utility", 0.016),  # after the first batch of each of thirteen studies
+        ("tune result", 0.05),
+        ("tune procedural", 0.086),
+        ("tune combined", 0.43),
+        ("bag gbdt_utility", 0),
+        ("bag linear_result", 0),
         ("gate_dense", 0),
         ("mixture", 0),
         ("lightgbm 2/4", 0),

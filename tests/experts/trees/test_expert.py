@@ -18,7 +18,7 @@ from tests.experts.conftest import build_view
 VIEW = build_view(400)
 PLAIN = {"learning_rate": 0.2, "num_leaves": 5, "min_data_in_leaf": 5}
 RESULT = {**PLAIN, "method": "objective", "lambda_weight": 1.0, "lambda_fair": 2.0}
-PROCEDURAL = {**PLAIN, "proxy_limit": 0.15, "lambda_proxy": 1.0}
+PROCEDURAL = {**PLAIN, "method": "association", "proxy_limit": 0.15, "lambda_proxy": 1.0}
 
 
 def expert(view: TaskView = VIEW) -> TreeExpert:
@@ -83,6 +83,16 @@ def test_procedural_trees_look_neither_at_the_group_nor_at_its_proxies() -> None
     assert used[names.index("s")] == 0 and used[names.index("x0")] == 0 and used[names.index("x1")] > 0
     used = fit(VIEW, "procedural", PROCEDURAL | {"proxy_limit": 1.0}, 3).attributions(VIEW, VIEW.split.train)
     assert float(used[:, names.index("s")].abs().sum()) == 0 and float(used[:, names.index("x0")].abs().sum()) > 0
+
+
+@pytest.mark.parametrize("method", ["association", "attribution"])
+def test_the_more_the_penalty_the_less_trees_look_at_a_proxy(method: str) -> None:
+    def share(strength: float) -> float:
+        params = {**PROCEDURAL, "method": method, "proxy_limit": 1.0, "lambda_proxy": strength}
+        sizes = fit(VIEW, "procedural", params, 3).attributions(VIEW, VIEW.split.train).abs().sum(0)
+        return float(sizes[2] / sizes.sum())
+
+    assert share(30.0) < share(0.0) / 2
 
 
 def test_result_trees_close_the_gap_in_either_way() -> None:

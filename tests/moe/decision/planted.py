@@ -50,8 +50,10 @@ def world(rows: int, seed: int, **parameters: float) -> World:
     """A draw of the structural causal model."""
     given = {"rows": rows, **parameters}
     truth = scm_truth(given, seed=seed)
-    tensors = (torch.from_numpy(part) for part in (truth.label, truth.sensitive, truth.probability))
-    return World(*tensors, blind_joint(truth, ScmParameters.model_validate(given)))
+    tensors = [torch.from_numpy(part) for part in (truth.label, truth.sensitive, truth.probability)]
+    labels, groups, probability = tensors
+    # rounded: rows that are equal but for the order of summation are ties
+    return World(labels, groups, probability.round(decimals=8), blind_joint(truth, ScmParameters.model_validate(given)))
 
 
 def blind_joint(truth: ScmTruth, p: ScmParameters) -> Tensor:

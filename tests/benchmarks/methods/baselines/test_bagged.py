@@ -68,13 +68,13 @@ def test_the_lowest_out_of_fold_log_loss_is_chosen(method: BaggedMethod) -> None
     assert losses[best] == pytest.approx(log_loss(VIEW.labels[ROWS].numpy(), chance))
 
 
-def test_reweighed_rows_choose_by_their_weights() -> None:
-    method = reweighed_bag.fit(VIEW, {}, SEED)
+def test_reweighed_rows_choose_by_their_weights(method: BaggedMethod) -> None:
+    reweighed = reweighed_bag.fit(VIEW, {}, SEED)
     weights = reweighing_weights(VIEW.labels[ROWS], VIEW.groups[ROWS]).numpy()
-    chance = torch.sigmoid(method.bag.oof.double()).numpy()
+    chance = torch.sigmoid(reweighed.bag.oof.double()).numpy()
     weighted = log_loss(VIEW.labels[ROWS].numpy(), chance, sample_weight=weights)
-    assert min(method.settings["log_loss"]) == pytest.approx(weighted)
-    assert not torch.equal(method.bag.oof, lightgbm_bag.fit(VIEW, {}, SEED).bag.oof)
+    assert min(reweighed.settings["log_loss"]) == pytest.approx(weighted)
+    assert not torch.equal(reweighed.bag.oof, method.bag.oof)
 
 
 def test_configurations_follow_the_seed_and_stay_in_the_space() -> None:

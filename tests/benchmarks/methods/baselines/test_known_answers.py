@@ -248,12 +248,12 @@ def test_it_reads_the_group_and_not_the_sensitive_column() -> None:
 
 
 def test_lightgbm_is_its_booster(tmp_path: object) -> None:
-    from benchmarks.methods.baselines.lightgbm import fit
+    from benchmarks.methods.baselines.lightgbm import METHOD
 
     params = {
         "learning_rate": 0.1, "num_leaves": 8, "min_data_in_leaf": 10, "lambda_l2": 0.1, "feature_fraction": 0.7,
     }  # fmt: skip
-    expert = fit(VIEW, params, 7)
+    expert = METHOD.fit(VIEW, params, 7)
     assert isinstance(expert, ModelExpert)
     given = {
         **params, "objective": "binary", "seed": 7, "deterministic": True, "force_row_wise": True, "num_threads": 1,

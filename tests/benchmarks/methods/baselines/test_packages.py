@@ -103,34 +103,70 @@ def test_many_groups_do_not_need_gigabytes() -> None:
 
 @pytest.mark.parametrize("tolerance", [0.01, 0.1])
 def test_lotteries_keep_equalised_odds_on_the_rows_that_chose_them(tolerance: float) -> None:
-    found = group_lotteries(KNOWN, RELAXED | {"tolerance": tolerance})
-    chance = torch.from_numpy(KNOWN.chance)
-    decided = np.where(KNOWN.groups == 0, *(lottery.chance(chance).numpy() for lottery in found))
+    decided = chances(group_lotteries(KNOWN, RELAXED | {"tolerance": tolerance}))
     for label in (0, 1):
         rates = [rate(decided, (KNOWN.labels == label) & (KNOWN.groups == group)) for group in (0, 1)]
         assert abs(rates[0] - rates[1]) <= tolerance + 1e-6
 
 
-def test_a_lottery_is_what_the_package_draws() -> None:
-    """Shares of many draws of the package's own predictions agree with the chances."""
-    from error_parity import RelaxedThresholdOptimizer
+def cost_of(lotteries: list[Lottery], false_neg_cost: float = 1.0) -> float:
+    """Expected cost of errors a row."""
+    chance = chances(lotteries)
+    return float(np.where(KNOWN.labels == 1, false_neg_cost * (1 - chance), chance).mean())
 
-    optimizer = RelaxedThresholdOptimizer(predictor=lambda s: s, tolerance=0.02, max_roc_ticks=error_parity.TICKS)
-    optimizer.fit(KNOWN.chance, KNOWN.labels, group=KNOWN.groups, y_scores=KNOWN.chance)
-    drawn = np.mean([optimizer(KNOWN.chance, group=KNOWN.groups) for _ in range(400)], axis=0)
-    found = group_lotteries(KNOWN, RELAXED | {"tolerance": 0.02})
+
+def chances(lotteries: list[Lottery]) -> np.ndarray:
     chance = torch.from_numpy(KNOWN.chance)
-    ours = np.where(KNOWN.groups == 0, *(lottery.chance(chance).numpy() for lottery in found))
-    assert np.abs(drawn - ours).max() < 0.15
-    assert abs(float(drawn.mean() - ours.mean())) < 0.005
+    return np.where(KNOWN.groups == 0, *(lottery.chance(chance).numpy() for lottery in lotteries))
+
+
+@pytest.mark.parametrize("constraint", error_parity.CONSTRAINTS)
+def test_without_tolerance_the_optimum_is_that_of_fairlearn(constraint: str) -> None:
+    from fairlearn.postprocessing import ThresholdOptimizer
+
+    from benchmarks.methods.baselines._scores import Scores
+
+    optimizer = ThresholdOptimizer(
+        estimator=Scores(), constraints=constraint, objective="accuracy_score", grid_size=4000, prefit=True,
+        predict_method="decision_function",
+    )  # fmt: skip
+    scores = KNOWN.chance[:, None]
+    optimizer.fit(scores, KNOWN.labels, sensitive_features=KNOWN.groups)
+    decided = optimizer._pmf_predict(scores, sensitive_features=KNOWN.groups)[:, 1]
+    fairlearns = float(np.where(KNOWN.labels == 1, 1 - decided, decided).mean())
+    found = group_lotteries(KNOWN, RELAXED | {"constraint": constraint, "tolerance": 0.0})
+    assert cost_of(found) == pytest.approx(fairlearns, abs=1e-3)  # fairlearn looks at a grid
+
+
+def test_no_pair_of_plain_thresholds_that_keeps_the_tolerance_costs_less() -> None:
+    for tolerance, cost in ((0.02, 1.0), (0.1, 3.0)):
+        params = {"constraint": "demographic_parity", "tolerance": tolerance, "false_neg_cost": cost}
+        best = cost_of(group_lotteries(KNOWN, params), cost)
+        cuts = np.quantile(KNOWN.chance, np.linspace(0, 1, 25))
+        for first in cuts:
+            for second in cuts:
+                plain = [Lottery((float(cut),), (1.0,)) for cut in (first, second)]
+                decided = chances(plain)
+                if abs(rate(decided, KNOWN.groups == 0) - rate(decided, KNOWN.groups == 1)) <= tolerance:
+                    assert best <= cost_of(plain, cost) + 1e-9
+
+
+def test_a_wide_tolerance_gives_every_group_its_cheapest_threshold() -> None:
+    found = group_lotteries(KNOWN, RELAXED | {"tolerance": 1.0})
+    cheapest = 0.0
+    for group, lottery in enumerate(found):
+        members = KNOWN.groups == group
+        assert len(lottery.shares) == 1
+        cuts = [*np.unique(KNOWN.chance[members]), np.inf]
+        errors = [((KNOWN.chance[members] >= cut) != KNOWN.labels[members]).sum() for cut in cuts]
+        cheapest += min(errors) / len(KNOWN.labels)
+    assert cost_of(found) == pytest.approx(cheapest)
 
 
 def test_chances_of_a_lottery_by_hand() -> None:
-    lottery = Lottery((0.2, 0.6), (0.5, 0.3), 0.1)
+    lottery = Lottery((0.2, 0.6, float("inf")), (0.5, 0.3, 0.2))
     chance = lottery.chance(torch.tensor([0.1, 0.2, 0.7], dtype=torch.float64))
-    torch.testing.assert_close(chance, torch.tensor([0.1, 0.6, 0.9], dtype=torch.float64))
-    assert Lottery((float("inf"),), (1.0,)).chance(torch.ones(2, dtype=torch.float64)).tolist() == [0, 0]
-    assert Lottery((), (), 0.25).chance(torch.rand(3).double()).tolist() == [0.25] * 3
+    torch.testing.assert_close(chance, torch.tensor([0.0, 0.5, 0.8], dtype=torch.float64))
 
 
 def test_a_group_of_one_class_has_no_roc_curve_and_is_named() -> None:
