@@ -11,6 +11,7 @@ import pandas as pd
 from reports.blocks import Block, blocks_of
 from reports.caps import stands_back
 from reports.levels.ablation import Ablation, ablation
+from reports.levels.ceiling import parts_of
 from reports.levels.claims import Claim, claims
 from reports.levels.levels import Levels, levels
 from reports.levels.reached import GAPS
@@ -157,7 +158,8 @@ def summarise(tables: Tables) -> Report:
     scenarios = scenarios_of(Run(tables, methods, rows, blocks))
     each = [levels(further_table(tables, "levels"), methods, scenarios, gap) for gap in GAPS]
     bounded = [own for own in each if own is not None]
-    both = [(own, transfer(own, tables.groups, scenarios)) for own in bounded]
+    parts = parts_of(tables.groups, scenarios) if bounded else {}
+    both = [(own, transfer(own, parts, scenarios)) for own in bounded]
     reached, moved = both[0] if both and both[0][0].gap == GAPS[0] else (None, None)
     return Report(
         suite=suite,

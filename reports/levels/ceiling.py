@@ -7,7 +7,7 @@ test part and the mean rates of the run's methods there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,29 +71,38 @@ class Ceiling:
     limit: float
 
 
-def parts_of(groups: pd.DataFrame, scores: TaskScores) -> dict[int, Part]:
-    """Split → its test part, from the rows of the table "groups" of one task."""
-    rows = select(groups, part="test", **scores.where)
-    if rows.empty:
-        return {}
-    found = {}
-    for split in rows["split"].unique().tolist():
-        table = rows[rows["split"] == split].pivot_table(
-            index=["method", "group"], columns="statistic", values="estimate", aggfunc="mean"
-        )
-        if {"count", "positives", "selection_rate", "tpr"} <= set(table.dropna(axis=1, how="all").columns):
-            found[int(split)] = _part(table)
-    return found
+RATES = ("count", "positives", "selection_rate", "tpr")
+"""Statistics of the table "groups" that a test part is made from."""
+
+Parts = Mapping[tuple[str, int], Part]
+"""(task, split) → its test part."""
+
+
+def parts_of(groups: pd.DataFrame, scenarios: Sequence[TaskScores]) -> Parts:
+    """The test parts of a run, from the rows of the table "groups"; those without rates are left out."""
+    rows = groups[(groups["part"] == "test") & groups["statistic"].isin(RATES)]
+    found: dict[tuple[str, int], Part] = {}
+    for scores in scenarios:
+        own = select(rows, **scores.where)
+        keys = ["split", "method", "group"]
+        table = own.groupby([*keys, "statistic"])["estimate"].mean().unstack("statistic").reindex(columns=list(RATES))
+        found |= {(scores.name, int(split)): _part(table.loc[split]) for split in own["split"].unique().tolist()}
+    return {place: part for place, part in found.items() if not np.isnan([part.selection_rate, part.tpr]).any()}
 
 
 def _part(table: pd.DataFrame) -> Part:
+    """The part of one split, from its table (method, group) → statistics."""
     sizes = table.groupby(level="group")[["count", "positives"]].first()
-    methods = table.groupby(level="method")
-    selected = methods.apply(lambda own: np.average(own["selection_rate"], weights=own["count"]))
-    known = table[table["tpr"].notna() & (table["positives"] > 0)].groupby(level="method")
-    found = known.apply(lambda own: np.average(own["tpr"], weights=own["positives"]))
     count, positives = (sizes[name].to_numpy(dtype=np.float64) for name in ("count", "positives"))
-    return Part(count, positives, float(np.nanmean(selected)), float(np.nanmean(found)))
+    selected = _mean_rate(table["selection_rate"], table["count"])
+    return Part(count, positives, selected, _mean_rate(table["tpr"], table["positives"]))
+
+
+def _mean_rate(rates: pd.Series, weights: pd.Series) -> float:
+    """Mean over methods of their rates over all groups; groups without a rate do not count."""
+    known = weights.where(rates.notna(), 0.0)
+    parts = (rates.fillna(0.0) * known).groupby(level="method").sum() / known.groupby(level="method").sum()
+    return float(parts.mean())
 
 
 def ceiling(part: Part, gap: str, limit: float, name: str) -> Ceiling:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from metrics.proportions import wilson
-from reports.levels.ceiling import Ceiling, ceiling, parts_of
+from reports.levels.ceiling import Ceiling, Parts, ceiling
 from reports.levels.contenders import Contender, Id
 from reports.levels.levels import Levels
 from reports.levels.reached import Reached
@@ -67,18 +66,18 @@ class Transfer:
         return [level for level, share in self.by_level.items() if share.cells]
 
 
-def transfer(found: Levels, groups: pd.DataFrame | None = None, scenarios: Sequence[TaskScores] = ()) -> Transfer:
+def transfer(found: Levels, parts: Parts | None = None, scenarios: Sequence[TaskScores] = ()) -> Transfer:
     """Constraint transfer of every contender at every level, and of all of them together.
 
     Parameters
     ----------
     found : Levels
-    groups : DataFrame, optional
-        The table "groups": without it no ceiling is known.
+    parts : mapping, optional
+        Test parts of the run (:func:`reports.levels.ceiling.parts_of`): without them no ceiling is known.
     scenarios : sequence of TaskScores
         Tasks of the report.
     """
-    ceilings = _ceilings(found, groups, scenarios)
+    ceilings = _ceilings(found, parts or {}, scenarios)
     by_contender = {
         (level, c.id): _share(_cells(found, level, [c]), ceilings) for level in found.levels for c in found.contenders
     }
@@ -105,20 +104,16 @@ def _cells(found: Levels, level: str, contenders: Sequence[Contender]) -> list[C
     return cells
 
 
-def _ceilings(
-    found: Levels, groups: pd.DataFrame | None, scenarios: Sequence[TaskScores]
-) -> dict[tuple[str, int, str], Ceiling]:
+def _ceilings(found: Levels, parts: Parts, scenarios: Sequence[TaskScores]) -> dict[tuple[str, int, str], Ceiling]:
     """(task, place of the split, level) → what could be kept there."""
     known: dict[tuple[str, int, str], Ceiling] = {}
-    if groups is None:
-        return known
     for scores in scenarios:
-        parts = parts_of(groups, scores) if scores.name in found.reached else {}
         for level, own in found.reached.get(scores.name, {}).items():
             limits = np.fmax.reduce([reached.limit for reached in own.values()])
             for j, split in enumerate(scores.splits):
-                if split in parts and math.isfinite(limits[j]):
-                    known[scores.name, j, level] = ceiling(parts[split], found.gap, float(limits[j]), scores.name)
+                part = parts.get((scores.name, split))
+                if part is not None and math.isfinite(limits[j]):
+                    known[scores.name, j, level] = ceiling(part, found.gap, float(limits[j]), scores.name)
     return known
 
 

@@ -52,11 +52,11 @@ def test_one_group_has_no_gap_and_no_ceiling():
 def test_test_parts_are_read_from_the_groups(report, run):
     groups = pd.read_csv(run / "groups.csv")
     scores = report.scenarios[0]
-    found = parts_of(groups, scores)
-    assert set(found) == set(scores.splits)
-    own = found[0]
+    found = parts_of(groups, [scores])
+    assert set(found) == {("german", split) for split in scores.splits}
+    own = found["german", 0]
     assert own.count.tolist() == [150, 110] and own.positives.tolist() == [90, 66]
     # .6 and .5 selected, .8 and .75 of the positives found, in all methods
     assert own.selection_rate == pytest.approx((150 * 0.6 + 110 * 0.5) / 260)
     assert own.tpr == pytest.approx((90 * 0.8 + 66 * 0.75) / 156)
-    assert parts_of(groups.iloc[:0], scores) == {}
+    assert parts_of(groups.iloc[:0], [scores]) == {}
