@@ -2,7 +2,7 @@
 
 A job's ledger (``timing.json``) has an entry per tuned model (``tune utility``), per method (``method mixture``, with
 all that was made for it on the way) and per method that is refitted on folds (``refit lightgbm``); their sum is what
-training costs. Scoring is not in the ledger.
+training costs. Scoring is estimated apart.
 """
 
 from __future__ import annotations
