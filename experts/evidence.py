@@ -39,11 +39,12 @@ def collect_evidence(expert: Expert, view: TaskView, rows: Tensor, explained: Te
     attributions = torch.cat([expert.attributions(view, part).detach() for part in chunks])
     keep = torch.ones_like(attributions, dtype=torch.bool)
     keep.scatter_(1, attributions.abs().argmax(1, keepdim=True), False)
+    probability = _probability(expert, view, rows)
     return Evidence(
-        probability=_probability(expert, view, rows),
+        probability=probability,
         attributions=attributions,
         masked=_probability(expert, view, few, keep),
-        counterfactual=_counterfactual(expert, view, rows),
+        counterfactual=_counterfactual(expert, view, rows, probability if explained is not None else None),
         features=_blind_features(view, few),
         sensitive_columns=view.sensitive_columns,
         explainer=expert.explainer,
@@ -81,10 +82,20 @@ def _probability(expert: Expert, view: TaskView, rows: Tensor, keep: Tensor | No
     return torch.sigmoid(torch.cat(parts))
 
 
-def _counterfactual(expert: Expert, view: TaskView, rows: Tensor) -> Tensor | None:
-    """[r, g] probabilities after every row was moved to each group; None where the expert cannot see the group."""
+def _counterfactual(expert: Expert, view: TaskView, rows: Tensor, own: Tensor | None) -> Tensor | None:
+    """[r, g] probabilities after every row was moved to each group; None where the expert cannot see the group.
+
+    Where ``own`` probabilities [r] are given, they stand in the column of a row's own group, which no metric looks at.
+    """
     if view.flip is None and not getattr(expert, "knows_group", False):
         return None
     move = view.in_group if view.flip is None else view.moved_to
-    moved = (move(group) for group in range(len(view.group_names)))
-    return torch.stack([_probability(expert, other, rows) for other in moved], dim=1)
+    if own is None:
+        moved = (move(group) for group in range(len(view.group_names)))
+        return torch.stack([_probability(expert, other, rows) for other in moved], dim=1)
+    columns = []
+    for group in range(len(view.group_names)):
+        others = torch.nonzero(view.groups[rows] != group).flatten()
+        found = _probability(expert, move(group), rows[others]) if len(others) else own[others]
+        columns.append(own.index_copy(0, others, found.to(own.dtype)))
+    return torch.stack(columns, dim=1)

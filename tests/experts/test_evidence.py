@@ -14,6 +14,7 @@ from experts.networks.lane_metrics import lane_probabilities, lane_reasons, reas
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from metrics.procedural import procedural_points
+from metrics.procedural.counterfactual import flips, shifts
 from tasks.load import load_task
 from tasks.task import TaskView
 
@@ -124,6 +125,10 @@ def test_explained_rows_are_a_sample_of_the_rows() -> None:
     for name in ("attributions", "masked", "features"):
         torch.testing.assert_close(getattr(part, name), getattr(whole, name)[few])
     assert part.explained is few and len(part.of_explained(view.groups[rows])) == len(few)
+    assert part.counterfactual is not None and whole.counterfactual is not None
+    for measure in (flips, shifts):  # the row's own group is not looked at
+        by_row = measure(part.probability, part.counterfactual, view.groups[rows])
+        torch.testing.assert_close(by_row, measure(whole.probability, whole.counterfactual, view.groups[rows]))
 
 
 def test_explained_positions_are_few_and_stratified() -> None:
