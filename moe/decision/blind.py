@@ -14,7 +14,7 @@ from metrics.points import DEGENERATE_SHARE
 from metrics.registry import COUNTS
 from metrics.thresholds import keeps
 from moe.decision.chooser import expected_table
-from moe.decision.linear_post import LinearRule, linear_optimum, program_rates
+from moe.decision.linear_post import InfeasibleError, LinearRule, linear_optimum, program_rates
 
 COMMON = 5
 """Common thresholds that are tried, between that of the best F1 (half of it) and that of accuracy (one half)."""
@@ -50,7 +50,8 @@ class BlindChoice:
 
 def best_blind(rows: BlindRows, gap: str, limit: float) -> BlindChoice | None:
     """The rule of the highest utility within a limit, by the rows' own groups; None where none keeps it."""
-    first = [_solved(rows, gap, limit, t) for t in common_thresholds(rows.expected)]
+    solved = [_solved(rows, gap, limit, t) for t in common_thresholds(rows.expected)]
+    first = [one for one in solved if one is not None]
     tried = [*first, *(later for one in first for later in _corrected(rows, gap, limit, one))]
     return max((one for one in tried if _keeps(one, gap, limit)), key=lambda one: one.worth, default=None)
 
@@ -73,7 +74,10 @@ def _corrected(rows: BlindRows, gap: str, limit: float, choice: BlindChoice) -> 
     for step in range(1, CORRECTIONS + 1):
         if _keeps(choice, gap, limit):
             break
-        choice = _solved(rows, gap, limit * (1 - CAUTION * step), choice.rule.t, _missed(rows, choice.rule, gap))
+        again = _solved(rows, gap, limit * (1 - CAUTION * step), choice.rule.t, _missed(rows, choice.rule, gap))
+        if again is None:
+            break
+        choice = again
         found.append(choice)
     return found
 
@@ -92,8 +96,13 @@ def _rates(rows: BlindRows, selected: Tensor) -> GroupRates:
     return rates_of_counts(table, members.to(torch.float64))
 
 
-def _solved(rows: BlindRows, gap: str, limit: float, t: float, offset: Tensor | None = None) -> BlindChoice:
-    return measured(rows, linear_optimum(rows.joint, gap, min(limit, 2.0), t, offset)[1], gap)
+def _solved(rows: BlindRows, gap: str, limit: float, t: float, offset: Tensor | None = None) -> BlindChoice | None:
+    """The rule of a program; None where no classifier keeps the limit."""
+    try:
+        _, rule = linear_optimum(rows.joint, gap, min(limit, 2.0), t, offset)
+    except InfeasibleError:
+        return None
+    return measured(rows, rule, gap)
 
 
 def _keeps(choice: BlindChoice, gap: str, limit: float) -> bool:

@@ -33,6 +33,10 @@ EDGE = 1e-6
 """Row thresholds are held within (EDGE, 1 - EDGE) when they are told as margins."""
 
 
+class InfeasibleError(ValueError):
+    """No classifier keeps a limit."""
+
+
 @dataclass(frozen=True, eq=False)
 class LinearRule:
     """A row is selected iff ``p > t + <multipliers, q(x)>``.
@@ -92,7 +96,7 @@ def linear_optimum(
     Raises
     ------
     ValueError
-        If the gap is no linear one, or no classifier keeps it.
+        If the gap is no linear one; an :class:`InfeasibleError` if no classifier keeps it.
     """
     weights = _rate_weights(joint, gap)  # [R, g, n]
     gain = joint[..., 1].sum(-1).numpy() - t
@@ -133,7 +137,7 @@ def _solve(gain: Floats, weights: Floats, offset: Floats, metric: CountMetric, l
     bounds = np.concatenate((np.tile([0.0, 1.0], (n, 1)), np.tile([-np.inf, np.inf], (2 * rates, 1))))
     solved = optimize.linprog(cost, A_ub=matrix, b_ub=right, bounds=bounds, method="highs")
     if solved.status != 0:
-        raise ValueError(f"no classifier keeps {metric.id} within {limit:g}: {solved.message}")
+        raise InfeasibleError(f"no classifier keeps {metric.id} within {limit:g}: {solved.message}")
     duals = -solved.ineqlin.marginals[: 2 * rates * groups].reshape(2, rates, groups)
     return solved.x[:n], duals[0] - duals[1]
 
