@@ -6,6 +6,7 @@ Own code from the paper's program, on scipy's solver. The authors' package needs
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
@@ -200,7 +201,7 @@ def _program(cost: Floats, rates: Sequence[Sequence[Floats]], tolerance: float) 
     tolerance : float
         Largest difference of two groups.
     """
-    from scipy import optimize
+    optimize: Any = importlib.import_module("scipy.optimize")  # slow to import, and not annotated
 
     sizes = [len(rate) for rate in rates[0]]
     ends = np.cumsum([0, *sizes])
@@ -214,8 +215,7 @@ def _program(cost: Floats, rates: Sequence[Sequence[Floats]], tolerance: float) 
     whole = np.zeros((len(at), len(cost)))
     for group, place in enumerate(at):
         whole[group, place] = 1
-    solve: Any = optimize.linprog
-    found = solve(
+    found = optimize.linprog(
         cost, A_ub=np.array(rows) if rows else None, b_ub=np.full(len(rows), tolerance) if rows else None, A_eq=whole,
         b_eq=np.ones(len(at)), method="highs",
     )  # fmt: skip
