@@ -13,8 +13,11 @@ from tasks.thinning import thinned
 
 CHUNK_ROWS = 1 << 14
 
-EXPLAINED_ROWS = 1000
-"""Rows of a part that are explained, at most."""
+ALL_EXPLAINED = 1000
+"""Rows of a part up to which all are explained."""
+
+EXPLAINED_ROWS = 500
+"""Rows that are explained of larger parts: exact reasons of bagged trees cost more than all else of a job."""
 
 
 def collect_evidence(expert: Expert, view: TaskView, rows: Tensor, explained: Tensor | None = None) -> Evidence:
@@ -62,7 +65,7 @@ def explained_positions(labels: Tensor, groups: Tensor, seed: int) -> Tensor | N
     seed : int
         The same for every method, so that all are judged by the same reasons.
     """
-    if len(labels) <= EXPLAINED_ROWS:
+    if len(labels) <= ALL_EXPLAINED:
         return None
     return thinned(labels, groups, EXPLAINED_ROWS, torch_generator(seed, "explained rows"))
 

@@ -37,7 +37,7 @@ FOLDER = re.compile(r"(?P<place>.+)_split\d+_[0-9a-f]{12}")
 
 
 SCORE = Rate(0.2, 0.3)
-"""Per cell: reasons of at most 1,000 rows, intervals, nulls, levels."""
+"""Per cell: reasons of some rows, intervals, nulls, levels."""
 
 OWN = Rate(1.0, 1.0, per_trial=True)
 """A method of the user's own."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from experts import evidence
-from experts.evidence import EXPLAINED_ROWS, collect_evidence, explained_positions
+from experts.evidence import ALL_EXPLAINED, EXPLAINED_ROWS, collect_evidence, explained_positions
 from experts.networks.lane_metrics import lane_probabilities, lane_reasons, reason_metrics
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
@@ -118,7 +118,7 @@ def test_explained_rows_are_a_sample_of_the_rows() -> None:
     view = load_task("scm").view()
     rows, expert = view.split.test, expert_of(view)
     few = explained_positions(view.groups[rows], view.groups[rows], 0)
-    assert (few is None) == (len(rows) <= EXPLAINED_ROWS)
+    assert (few is None) == (len(rows) <= ALL_EXPLAINED)
     few = torch.arange(0, len(rows), 3)
     whole, part = collect_evidence(expert, view, rows), collect_evidence(expert, view, rows, few)
     torch.testing.assert_close(part.probability, whole.probability)
@@ -139,4 +139,4 @@ def test_explained_positions_are_few_and_stratified() -> None:
     for cell in range(4):
         inside = (labels * 2 + groups == cell).double()
         assert abs(float(inside[few].mean() - inside.mean())) < 0.002
-    assert explained_positions(labels[:EXPLAINED_ROWS], groups[:EXPLAINED_ROWS], 5) is None
+    assert explained_positions(labels[:ALL_EXPLAINED], groups[:ALL_EXPLAINED], 5) is None
