@@ -13,8 +13,11 @@ from tasks.thinning import thinned
 
 CHUNK_ROWS = 1 << 14
 
-EXPLAINED_ROWS = 1000
-"""Rows of a part that are explained, at most."""
+ALL_EXPLAINED = 1000
+"""Rows of a part up to which all are explained."""
+
+EXPLAINED_ROWS = 500
+"""Rows that are explained of larger parts: exact reasons of bagged trees cost more than all else of a job."""
 
 
 def collect_evidence(expert: Expert, view: TaskView, rows: Tensor, explained: Tensor | None = None) -> Evidence:
@@ -39,11 +42,12 @@ def collect_evidence(expert: Expert, view: TaskView, rows: Tensor, explained: Te
     attributions = torch.cat([expert.attributions(view, part).detach() for part in chunks])
     keep = torch.ones_like(attributions, dtype=torch.bool)
     keep.scatter_(1, attributions.abs().argmax(1, keepdim=True), False)
+    probability = _probability(expert, view, rows)
     return Evidence(
-        probability=_probability(expert, view, rows),
+        probability=probability,
         attributions=attributions,
         masked=_probability(expert, view, few, keep),
-        counterfactual=_counterfactual(expert, view, rows),
+        counterfactual=_counterfactual(expert, view, rows, probability if explained is not None else None),
         features=_blind_features(view, few),
         sensitive_columns=view.sensitive_columns,
         explainer=expert.explainer,
@@ -61,7 +65,7 @@ def explained_positions(labels: Tensor, groups: Tensor, seed: int) -> Tensor | N
     seed : int
         The same for every method, so that all are judged by the same reasons.
     """
-    if len(labels) <= EXPLAINED_ROWS:
+    if len(labels) <= ALL_EXPLAINED:
         return None
     return thinned(labels, groups, EXPLAINED_ROWS, torch_generator(seed, "explained rows"))
 
@@ -81,10 +85,20 @@ def _probability(expert: Expert, view: TaskView, rows: Tensor, keep: Tensor | No
     return torch.sigmoid(torch.cat(parts))
 
 
-def _counterfactual(expert: Expert, view: TaskView, rows: Tensor) -> Tensor | None:
-    """[r, g] probabilities after every row was moved to each group; None where the expert cannot see the group."""
+def _counterfactual(expert: Expert, view: TaskView, rows: Tensor, own: Tensor | None) -> Tensor | None:
+    """[r, g] probabilities after every row was moved to each group; None where the expert cannot see the group.
+
+    Where ``own`` probabilities [r] are given, they stand in the column of a row's own group, which no metric looks at.
+    """
     if view.flip is None and not getattr(expert, "knows_group", False):
         return None
     move = view.in_group if view.flip is None else view.moved_to
-    moved = (move(group) for group in range(len(view.group_names)))
-    return torch.stack([_probability(expert, other, rows) for other in moved], dim=1)
+    if own is None:
+        moved = (move(group) for group in range(len(view.group_names)))
+        return torch.stack([_probability(expert, other, rows) for other in moved], dim=1)
+    columns = []
+    for group in range(len(view.group_names)):
+        others = torch.nonzero(view.groups[rows] != group).flatten()
+        found = _probability(expert, move(group), rows[others]) if len(others) else own[others]
+        columns.append(own.index_copy(0, others, found.to(own.dtype)))
+    return torch.stack(columns, dim=1)

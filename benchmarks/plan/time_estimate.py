@@ -2,7 +2,7 @@
 
 A job's ledger (``timing.json``) has an entry per tuned model (``tune utility``), per method (``method mixture``, with
 all that was made for it on the way) and per method that is refitted on folds (``refit lightgbm``); their sum is what
-training costs. Scoring is not in the ledger.
+training costs. Scoring is estimated apart.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FOLDER = re.compile(r"(?P<place>.+)_split\d+_[0-9a-f]{12}")
 
 
 SCORE = Rate(0.2, 0.3)
-"""Per cell: reasons of at most 1,000 rows, intervals, nulls, levels."""
+"""Per cell: reasons of some rows, intervals, nulls, levels."""
 
 OWN = Rate(1.0, 1.0, per_trial=True)
 """A method of the user's own."""

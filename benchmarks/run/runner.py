@@ -14,6 +14,7 @@ from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.deaths import forget_deaths
 from benchmarks.run.executor import Outcome, make_executor
 from benchmarks.run.progress import show_progress
+from benchmarks.run.stage_times import stage_seconds, stage_table
 from benchmarks.run.written import Written
 from foundation.console import styled
 from foundation.folder_lock import folder_lock
@@ -113,6 +114,9 @@ def _run(
             ),
             soft_wrap=True,
         )
+    seconds = stage_seconds(output / "jobs" / job.folder / "timing.json" for job in jobs)
+    if todo and seconds:
+        console.print(stage_table(seconds))
     from reports.build import write_report
 
     summary.pages = write_report(output)

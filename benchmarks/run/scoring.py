@@ -77,7 +77,7 @@ def write_cells(
     under_way = UnderWay(folder / job.folder)
     for method, expert in experts.items():
         notify(job.name, f"explain {method}", EXPLAIN_SHARE)
-        with recorded(failures, method, repeat), under_way.noted(method, repeat):
+        with recorded(failures, method, repeat), under_way.noted(method, repeat), maker.ledger.clock("explain"):
             found = {p: checked(collect_evidence(expert, maker.view, rows, few[p])) for p, rows in parts.items()}
             for part in parts:
                 evidence[part][method] = found[part]
@@ -86,9 +86,10 @@ def write_cells(
     for part, rows in parts.items():
         draws, permutations = REPEATED if repeat else RESAMPLES[part]
         known = (task.labels[rows], task.groups[rows], task.group_names)
-        scores[part] = score_many(
-            evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
-        )
+        with maker.ledger.clock("score"):
+            scores[part] = score_many(
+                evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
+            )
     for method in evidence["test"]:
         with recorded(failures, method, repeat):
             expert = experts[method]
@@ -96,7 +97,8 @@ def write_cells(
             for part in parts:
                 cell.add_scores(part, scores[part][method])
             found = {part: evidence[part][method] for part in parts}
-            _add_extras(cell, job, task, maker, method, expert, found)
+            with maker.ledger.clock("score"):
+                _add_extras(cell, job, task, maker, method, expert, found)
             cell.params, cell.stages = maker.params(method), maker.curves(method)
             cell.cost = _cost(job, maker, method, expert, found["test"])
             with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:

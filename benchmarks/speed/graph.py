@@ -106,8 +106,9 @@ def lane_steps(view: TaskView, role: Role, layers: int, steps: int) -> Callable[
     run = LaneRun(graph_inputs(view, graph), role, configs, budget, 0, None, None, view.split.validation)
 
     def work() -> None:
-        for step in range(1, steps + 1):
-            run.step(step)
+        step = 0
+        while step < steps:
+            step = run.step(step + 1, steps)
 
     return work
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from experts import evidence
-from experts.evidence import EXPLAINED_ROWS, collect_evidence, explained_positions
+from experts.evidence import ALL_EXPLAINED, EXPLAINED_ROWS, collect_evidence, explained_positions
 from experts.networks.lane_metrics import lane_probabilities, lane_reasons, reason_metrics
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from metrics.procedural import procedural_points
+from metrics.procedural.counterfactual import flips, shifts
 from tasks.load import load_task
 from tasks.task import TaskView
 
@@ -117,13 +118,17 @@ def test_explained_rows_are_a_sample_of_the_rows() -> None:
     view = load_task("scm").view()
     rows, expert = view.split.test, expert_of(view)
     few = explained_positions(view.groups[rows], view.groups[rows], 0)
-    assert (few is None) == (len(rows) <= EXPLAINED_ROWS)
+    assert (few is None) == (len(rows) <= ALL_EXPLAINED)
     few = torch.arange(0, len(rows), 3)
     whole, part = collect_evidence(expert, view, rows), collect_evidence(expert, view, rows, few)
     torch.testing.assert_close(part.probability, whole.probability)
     for name in ("attributions", "masked", "features"):
         torch.testing.assert_close(getattr(part, name), getattr(whole, name)[few])
     assert part.explained is few and len(part.of_explained(view.groups[rows])) == len(few)
+    assert part.counterfactual is not None and whole.counterfactual is not None
+    for measure in (flips, shifts):  # the row's own group is not looked at
+        by_row = measure(part.probability, part.counterfactual, view.groups[rows])
+        torch.testing.assert_close(by_row, measure(whole.probability, whole.counterfactual, view.groups[rows]))
 
 
 def test_explained_positions_are_few_and_stratified() -> None:
@@ -134,4 +139,4 @@ def test_explained_positions_are_few_and_stratified() -> None:
     for cell in range(4):
         inside = (labels * 2 + groups == cell).double()
         assert abs(float(inside[few].mean() - inside.mean())) < 0.002
-    assert explained_positions(labels[:EXPLAINED_ROWS], groups[:EXPLAINED_ROWS], 5) is None
+    assert explained_positions(labels[:ALL_EXPLAINED], groups[:ALL_EXPLAINED], 5) is None
