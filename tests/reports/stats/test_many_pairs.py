@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from foundation.seeding import named_generator
 from reports.stats.pooled_intervals import interval_at, pooled_intervals
 from reports.stats.rank_tests import ENUMERABLE, friedman, wilcoxon
 from reports.stats.ranking import ranks
-from reports.stats.statistics import corrected_interval
+from reports.stats.statistics import corrected_interval, hierarchical_bootstrap
 
 
 def p_of(differences: list[float]) -> float:
@@ -57,3 +58,26 @@ def test_a_pair_with_one_task_among_others_is_the_corrected_interval() -> None:
     values[1, 2] = [0.1, 0.3, 0.2, 0.25]
     found, plain = interval_at(pooled_intervals(values), (1,)), corrected_interval([0.1, 0.3, 0.2, 0.25])
     assert (found.mean, found.low, found.high, found.p) == pytest.approx((plain.mean, plain.low, plain.high, plain.p))
+
+
+RAGGED = [
+    [[0.1, 0.14], [0.2], [0.05, 0.09, 0.1], [-0.1, 0.0]],
+    [[0.1, 0.2], [0.15, 0.3]],
+    [[0.1, 0.1], [0.3, 0.5]],
+    [[0.1, 0.1], [0.1, 0.1], [0.1, 0.1]],
+    [[0.2, 0.2, 0.2], [0.2, 0.2]],
+]
+
+
+@pytest.mark.parametrize("tasks", RAGGED)
+def test_tasks_with_other_numbers_of_splits_and_absent_ones(tasks: list[list[float]]) -> None:
+    """The bootstrap draws what the closed form computes; tasks without values change nothing."""
+    values = np.full((len(tasks) + 2, 4), np.nan)
+    for row, known in enumerate(tasks):
+        values[row + 1, : len(known)] = known
+    found = interval_at(pooled_intervals(values), ())
+    drawn = hierarchical_bootstrap(tasks, named_generator("ragged"), draws=60_000)
+    assert (found.n, found.mean) == (len(tasks), pytest.approx(drawn.mean))
+    assert found.high - found.mean == pytest.approx(drawn.half, rel=0.03)
+    assert found.mean - found.low == pytest.approx(drawn.half, rel=0.03)
+    assert found.p == pytest.approx(drawn.p, rel=0.15, abs=1e-3)
