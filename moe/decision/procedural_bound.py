@@ -7,7 +7,7 @@ of the demand, and is measured as it would be scored: on explained rows, with th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class Reasons:
     groups: Tensor
     n_groups: int
     masked: MaskedColumns | None = None
+    _mixed: dict[tuple[float, ...], Evidence] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, problem: DecisionProblem, metric: str) -> Reasons:
@@ -66,16 +67,23 @@ class Reasons:
 
     def mixed(self, shares: Tensor, metric: str) -> Evidence:
         """Evidence of a mixture by shares [m]: :func:`mixed_evidence`, its own most important columns masked."""
-        places: list[int] = torch.nonzero(shares).flatten().tolist()
-        parts = [(float(shares[k]), part) for k in places if (part := self.members[k]) is not None]
-        found = mixed_evidence(parts, metric, own_masked=self.masked is None)
+        key = (float(metric == FLIPS), *shares.tolist())
+        if key not in self._mixed:
+            self._mixed[key] = self._of(shares, metric)
+        return self._mixed[key]
+
+    def _of(self, shares: Tensor, metric: str) -> Evidence:
+        found = mixed_evidence(self._parts(shares), metric, own_masked=self.masked is None)
         if self.masked is None or metric == FLIPS:
             return found
         assert found.attributions is not None  # mixed_evidence has checked
         columns = found.attributions.abs().argmax(1)
-        answers = sum(float(shares[k]) * self.masked.probability(k, columns) for k in places)
+        answers = sum(float(shares[k]) * self.masked.probability(k, columns) for k in _used(shares))
         assert isinstance(answers, Tensor)
         return Evidence(found.probability, found.attributions, answers)
+
+    def _parts(self, shares: Tensor) -> list[tuple[float, Evidence]]:
+        return [(float(shares[k]), part) for k in _used(shares) if (part := self.members[k]) is not None]
 
     def prepare(self, candidates: Sequence[Tensor], metric: str) -> None:
         """Ask members once for all that :meth:`mixed` will want of several mixtures."""
@@ -83,11 +91,9 @@ class Reasons:
             return
         wanted: dict[int, list[Tensor]] = {}
         for shares in candidates:
-            places: list[int] = torch.nonzero(shares).flatten().tolist()
-            parts = [(float(shares[k]), part) for k in places if (part := self.members[k]) is not None]
-            attributions = mixed_evidence(parts, metric, own_masked=False).attributions
+            attributions = mixed_evidence(self._parts(shares), metric, own_masked=False).attributions
             assert attributions is not None  # mixed_evidence has checked
-            for k in places:
+            for k in _used(shares):
                 wanted.setdefault(k, []).append(attributions.abs().argmax(1))
         for k, columns in wanted.items():
             self.masked.prepare(k, torch.stack(columns))
@@ -99,6 +105,11 @@ class Reasons:
             probability = thresholds.apply(mixed.probability, self.groups)
             return float(flips(probability, _moved(mixed, thresholds), self.groups).mean())
         return decided_points(mixed, thresholds, self.groups, self.n_groups)[metric]
+
+
+def _used(shares: Tensor) -> list[int]:
+    found: list[int] = torch.nonzero(shares).flatten().tolist()
+    return found
 
 
 def decided_points(evidence: Evidence, thresholds: Thresholds, groups: Tensor, n_groups: int) -> dict[str, float]:
