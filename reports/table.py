@@ -111,8 +111,8 @@ and whether it keeps a bound is read off these (:mod:`reports.levels.procedural`
 ``estimate`` is the value on test rows, ``validation`` on the rows that chose (for "oof" variants and "decision":
 out-of-fold training and validation rows; for procedural metrics: the explained ones among the validation rows);
 ``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@1, fair_res@1, worst_acc@1, ``limit`` (the allowed gap
-itself; inf for "any"), fair_proc@1, att_jsd@1 and ``bound`` (largest value of the bounded procedural metric). ``status``
-is the same for all rows of a (variant, gap, level, procedural): "ok", or "imputed" where nothing reaches the level (and
+itself; inf for "any"), fair_proc@1, att_jsd@1 and ``bound`` (largest value of the bounded procedural metric).
+``status`` is the same for all rows of a (variant, gap, level, procedural): "ok", or "imputed" where nothing reaches the level (and
 keeps the bound) on the rows that choose and the constant predictor stands in. A cell whose validation rows cannot tell
 any gap has no rows here.
 
