@@ -1,8 +1,9 @@
 """What is claimed where reasons are bounded: how often a bound can be kept, later too, and at what utility.
 
 A scenario is one split of one task. The mixture searches for a decision that keeps the bound (rows of the table
-``levels`` with a bound). A practitioner has models: in every scenario the one of the highest utility on the rows that
-chose, among all baselines whose own model keeps the bound there under its thresholds.
+``levels`` with a bound). A practitioner has models: in every scenario the one of the highest utility on validation rows
+(with thresholds from these: the same rows for all), among the baselines whose own model keeps the bound there under its
+thresholds, which are those from out-of-fold rows where it is bagged itself.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class _Found:
     """One contender in one scenario."""
 
     label: str
-    validation: float
+    worth: float
     test: float
     holds: bool
 
@@ -146,7 +147,11 @@ class _Value:
     imputed: bool
 
 
-def _values(rows: pd.DataFrame) -> dict[Key, dict[str, _Value]]:
+Values = Mapping[Key, Mapping[str, _Value]]
+"""Contender in a scenario → metric → number."""
+
+
+def _values(rows: pd.DataFrame) -> Values:
     names = ("split", "method", "variant", "level", "procedural", "metric", "estimate", "validation", "status")
     found: dict[Key, dict[str, _Value]] = {}
     for *key, metric, estimate, validation, status in zip(*(rows[name].tolist() for name in names), strict=True):
@@ -163,7 +168,7 @@ class _Scenarios:
     lead: Method
     rivals: Sequence[Method]
     tasks: Sequence[TaskScores]
-    values: Mapping[str, Mapping[Key, Mapping[str, _Value]]]
+    values: Mapping[str, Values]
 
     @property
     def metric(self) -> str:
@@ -197,32 +202,29 @@ class _Scenarios:
                 if own is None:
                     continue
                 limit = own[BOUND].validation
-                mixture = self._found(own, limit, self.lead.label)
-                alone = self._at(known, split, self.lead, (OOF,), limit)
-                able = [one for m in self.rivals for one in self._at(known, split, m, (THRESHOLDS, OOF), limit)]
-                best = max(able, key=lambda one: one.validation, default=None)
-                yield t, j, mixture, next(iter(alone), None), best
+                mixture = self._found(own, own, limit, self.lead.label)
+                alone = self._own(known, split, self.lead, (OOF,), limit)
+                able = [self._own(known, split, m, (OOF, THRESHOLDS), limit) for m in self.rivals]
+                best = max((one for one in able if one is not None), key=lambda one: one.worth, default=None)
+                yield t, j, mixture, alone, best
 
-    def _at(
-        self,
-        known: Mapping[Key, Mapping[str, _Value]],
-        split: int,
-        method: Method,
-        variants: Sequence[str],
-        limit: float,
-    ) -> list[_Found]:
-        """A method in those of its variants that keep the bound."""
-        rows = [known.get((split, method.id, variant, self.level, "")) for variant in variants]
-        found = [self._found(own, limit, method.label) for own in rows if own is not None and self.metric in own]
-        return [one for one in found if one is not None]
+    def _own(self, known: Values, split: int, method: Method, variants: Sequence[str], limit: float) -> _Found | None:
+        """A method in the first of the variants whose reasons are told; None where that breaks the bound."""
+        rows = [known.get((split, method.id, variant, self.level, ""), {}) for variant in variants]
+        told = next((own for own in rows if self.metric in own), None)
+        return None if told is None else self._found(told, rows[-1], limit, method.label)
 
-    def _found(self, own: Mapping[str, _Value], limit: float, label: str) -> _Found | None:
-        """A contender that keeps gap and bound on the rows that choose."""
+    def _found(
+        self, own: Mapping[str, _Value], ranked: Mapping[str, _Value], limit: float, label: str
+    ) -> _Found | None:
+        """A contender that keeps gap and bound on the rows that choose; ``ranked``: the variant that says its worth."""
         value, gap = own.get(self.metric), own[DISPARITY]
         if value is None or own[UTILITY].imputed or not value.validation <= limit:
             return None
+        rank = ranked.get(UTILITY)
+        worth = -math.inf if rank is None or rank.imputed else rank.validation
         holds = value.test <= limit and gap.test <= own["limit"].test
-        return _Found(label, own[UTILITY].validation, own[UTILITY].test, holds)
+        return _Found(label, worth, own[UTILITY].test, holds)
 
 
 def _side(found: Sequence[_Found | None]) -> Side:

@@ -17,7 +17,10 @@ POINTS = "points of utility are hundredths"
 
 
 def claim_tables(report: Report) -> list[Table]:
-    """``claims``, ``claims-sources``, ``procedural``, ``ablation`` and ``three-objectives``; those without a row are left out later."""
+    """``claims``, ``claims-sources``, ``procedural``, ``ablation`` and ``three-objectives``.
+
+    Those without a row are left out later.
+    """
     return [_claims(report), _sources(report), _procedural(report), _ablation(report), _three(report)]
 
 

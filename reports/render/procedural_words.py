@@ -10,12 +10,12 @@ from reports.names import DISPARITY, metric_symbol
 from reports.render.claim_words import gap_words, p_text
 
 EXPLAINED = (
-    "Bounds are shares of what the tuned boosted trees have themselves on explained validation rows, and are kept there "
-    "by models that have not seen these rows. A practitioner takes, in every scenario (a split of a task), the baseline "
-    "of the highest utility on the rows that chose among those whose own model keeps the bound under its thresholds; the "
-    "mixture searches among mixtures of itself with fair and simpler members. Reached: scenarios in which gap and bound "
-    "are kept on the rows that choose; kept: of those, the ones in which both hold on test rows too. The difference is "
-    "over the scenarios that both reach, clustered by source, Holm's correction over the rows of the table."
+    "Bounds are shares of what the tuned boosted trees have themselves on explained validation rows, and are kept "
+    "there. A practitioner takes, in every scenario (a split of a task), the baseline of the highest utility on "
+    "validation rows among those whose own model keeps the bound under its thresholds; the mixture searches among "
+    "mixtures of itself with fair and simpler members. Reached: scenarios in which gap and bound are kept on the rows "
+    "that choose; kept: of those, the ones in which both hold on test rows too. The difference is over the scenarios "
+    "that both reach, clustered by source, Holm's correction over the rows of the table."
 )
 
 HEADS = (
