@@ -112,9 +112,9 @@ and whether it keeps a bound is read off these (:mod:`reports.levels.procedural`
 out-of-fold training and validation rows; for procedural metrics: the explained ones among the validation rows);
 ``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@1, fair_res@1, worst_acc@1, ``limit`` (the allowed gap
 itself; inf for "any"), fair_proc@1, att_jsd@1 and ``bound`` (largest value of the bounded procedural metric).
-``status`` is the same for all rows of a (variant, gap, level, procedural): "ok", or "imputed" where nothing reaches the level (and
-keeps the bound) on the rows that choose and the constant predictor stands in. A cell whose validation rows cannot tell
-any gap has no rows here.
+``status`` is the same for all rows of a (variant, gap, level, procedural): "ok", or "imputed" where nothing reaches the
+level (and keeps the bound) on the rows that choose and the constant predictor stands in. A cell whose validation rows
+cannot tell any gap has no rows here.
 
 ``trials`` holds, per cell of seed 0 of a tuned method, every started configuration under its number in the study;
 ``state`` is "ok", "pruned" (stopped by halving: its numbers are those of the best checkpoint that it had), "constant"

@@ -155,7 +155,7 @@ def _values(rows: pd.DataFrame) -> Values:
     names = ("split", "method", "variant", "level", "procedural", "metric", "estimate", "validation", "status")
     found: dict[Key, dict[str, _Value]] = {}
     for *key, metric, estimate, validation, status in zip(*(rows[name].tolist() for name in names), strict=True):
-        found.setdefault(tuple(key), {})[metric] = _Value(estimate, validation, status == "imputed")  # type: ignore[arg-type]
+        found.setdefault(tuple(key), {})[metric] = _Value(estimate, validation, status == "imputed")
     return found
 
 
@@ -186,9 +186,17 @@ class _Scenarios:
     def claim(self, pooled: Pooled) -> ProceduralClaim:
         """What is told of them."""
         each = list(self._each())
-        sides = [_side([scenario[2 + k] for scenario in each]) for k in range(3)]  # type: ignore[misc]
         picked = Counter(rival.label for *_, rival in each if rival is not None)
-        return ProceduralClaim(self.bound, self.level, self.lead, *sides, pooled, dict(picked.most_common()))
+        return ProceduralClaim(
+            self.bound,
+            self.level,
+            self.lead,
+            mixture=_side([mixture for _, _, mixture, _, _ in each]),
+            alone=_side([alone for _, _, _, alone, _ in each]),
+            practitioner=_side([rival for *_, rival in each]),
+            pooled=pooled,
+            picked=dict(picked.most_common()),
+        )
 
     def _each(self) -> Iterator[tuple[int, int, _Found | None, _Found | None, _Found | None]]:
         """(task, place of the split, mixture, its weights alone, practitioner); None where it does not keep the bound.

@@ -73,7 +73,8 @@ def bounded_variant(
         Each with a bound.
     seed : int
     """
-    view, models = stage.view, (stage.mixture, *stage.fair, *others)
+    view = stage.view
+    models: tuple[Expert, ...] = (stage.mixture, *stage.fair, *others)
     seen = _Members(view, models, _rows(view.split.validation, explained.validation.explained))
     test = _Members(view, models, _rows(view.split.test, explained.test.explained))
     problem = _problem(stage, others, seen, explained, seed)
