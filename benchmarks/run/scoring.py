@@ -152,8 +152,7 @@ def _add_levels(
     with cell.extra("ways of its own to keep levels"):
         ways = maker.ways(method, allowed_gaps(maker.unmitigated), explained)
     chosen = evidence["validation"].probability, evidence["test"].probability
-    known = trained, task, maker.unmitigated
-    rows = level_rows(*chosen, *known, bag=bag, further=ways, explained=explained)
+    rows = level_rows(*chosen, trained, task, maker.unmitigated, bag=bag, further=ways, explained=explained)
     cell.add_table("levels", rows)
     if trained is not None and searched:
         cell.add_table("trials", trial_rows(trained, task))
