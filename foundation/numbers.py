@@ -16,3 +16,12 @@ def finite(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         return [finite(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def spelled(data: Any) -> Any:
+    """The same with infinities as "inf" and "-inf", which ``float`` reads: for files that we alone read again."""
+    if isinstance(data, dict):
+        return {key: spelled(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [spelled(value) for value in data]
+    return str(data) if isinstance(data, float) and math.isinf(data) else finite(data)

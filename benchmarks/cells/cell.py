@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.files import write_json
-from foundation.numbers import finite
+from foundation.numbers import finite, spelled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,8 +75,12 @@ class Cell:
         self.tables.setdefault(name, []).extend({**self.head, **row} for row in rows)
 
     def save(self, folder: Path) -> None:
-        """Write ``cell.json``; infinities and nan become null."""
-        write_json(folder / "cell.json", finite(asdict(self)))
+        """Write ``cell.json``; nan becomes null, and so do infinities outside of the rows of ``tables``.
+
+        There an allowed gap is infinite where none is demanded: these are spelled.
+        """
+        facts = asdict(self)
+        write_json(folder / "cell.json", finite({**facts, "tables": spelled(facts["tables"])}))
 
 
 def predictions_frame(view: TaskView, parts: dict[str, tuple[torch.Tensor, Evidence]]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from reports.table import NUMBERS
 
 
 def read_cell(folder: Path) -> Cell:
-    """Read a finished cell; null becomes nan in number columns."""
+    """Read a finished cell; null becomes nan in number columns, "inf" an infinity."""
     cell = Cell(**json.loads((folder / "cell.json").read_text(encoding="utf-8")))
     for row in itertools.chain(cell.results, cell.groups, cell.routing, *cell.tables.values()):
         for column in NUMBERS & row.keys():

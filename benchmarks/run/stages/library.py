@@ -70,7 +70,7 @@ class LibraryMixture(Recipe[TabularSystem]):
         if TREES not in networks:
             return []
         stage, view = system.library(method.gate), system.view
-        with system.ledger.clock("bounded decision"):
+        with system.ledger.clock("decision under bounds"):
             trees = reasons_at_own_cut(system.tuned(*TREES).expert, view, explained.validation.explained)
             others = [
                 HonestBag.of(view, system.bags(network)[0], stage.fold)
