@@ -14,6 +14,7 @@ from reports.levels.ablation import Ablation, ablation
 from reports.levels.ceiling import parts_of
 from reports.levels.claims import Claim, claims
 from reports.levels.levels import Levels, levels
+from reports.levels.procedural import ProceduralClaim, procedural_claims
 from reports.levels.reached import GAPS
 from reports.levels.transfer import Transfer, transfer
 from reports.method import Method, methods_of, row_in, rows_of
@@ -54,6 +55,8 @@ class Report:
     """The same where other gaps than the main one are bounded."""
     claims: tuple[Claim, ...] = ()
     """What is claimed of the mixture, at every gap that was bounded."""
+    procedural: tuple[ProceduralClaim, ...] = ()
+    """What is claimed where reasons are bounded too."""
     ablation: Ablation | None = None
     three: ThreeObjectives | None = None
     """Fronts of three objectives; None where no task has a reference."""
@@ -177,6 +180,7 @@ def summarise(tables: Tables) -> Report:
         transfer=moved,
         other_gaps=tuple(pair for pair in both if pair[0].gap != GAPS[0]),
         claims=tuple(claim for pair in both for claim in claims(*pair)),
+        procedural=procedural_claims(further_table(tables, "levels"), reached, methods, scenarios),
         ablation=None if reached is None else ablation(reached),
         three=three_objectives(_once(scenarios), _sets(methods)),
         budget=budget(further_table(tables, "trials"), methods, scenarios),
@@ -210,5 +214,5 @@ def _sets(methods: Sequence[Method]) -> dict[str, list[Method]]:
 
 def _levels_of(tables: Tables, scenarios: Sequence[Scenario]) -> dict[str, pd.DataFrame]:
     """Task's name → its rows of the table ``levels``."""
-    table = further_table(tables, "levels")
+    table = select(further_table(tables, "levels"), procedural="")
     return {s.name: select(table, **s.where) for s in scenarios}

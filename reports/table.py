@@ -78,9 +78,9 @@ FURTHER = {
     "bias": Schema((*HEAD, "set", "metric", "category"), ("estimate", "low", "high", "items", "status", "reason")),
     "fronts": Schema((*HEAD, "member", "quantity"), ("estimate", "surrogate", "status")),
     "levels": Schema(
-        (*HEAD, "variant", "gap", "level", "metric"),
+        (*HEAD, "variant", "gap", "level", "procedural", "metric"),
         ("estimate", "validation", "status"),
-        meant=(("gap", "fair_res@1"),),
+        meant=(("gap", "fair_res@1"), ("procedural", "")),
     ),
     "trials": Schema(
         (*HEAD, "trial"), ("utility_validation", "fair_res_validation", "utility_test", "fair_res_test", "state")
@@ -101,11 +101,20 @@ choose. ``gap`` is the metric that is bounded: "fair_res@1", whose ``level`` is 
   .8 or .6 times the level there. A method that cannot be refitted has none.
 - "decision": the method's own decision layer, where it has one, told the group.
 
+``procedural`` is "" where reasons are not bounded, else the bound, such as "fair_proc@1<=half": the metric may be at
+most that share of the value of the tuned boosted trees (the chosen expert "gbdt_utility") on explained validation rows.
+Only "decision" of a mixture that searches for such models has these rows, for fair_res@1 at "any" and "0.05". Of other
+methods the rows without a bound tell ``fair_proc@1`` and ``att_jsd@1`` at these levels, where the reasons of the very
+model are known ("thresholds"; "oof" of what is bagged itself): a method's cell does not know what else its job holds,
+and whether it keeps a bound is read off these (:mod:`reports.levels.procedural`).
+
 ``estimate`` is the value on test rows, ``validation`` on the rows that chose (for "oof" variants and "decision":
-out-of-fold training and validation rows); ``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@1,
-fair_res@1, worst_acc@1 and ``limit`` (the allowed gap itself; inf for "any"). ``status`` is the same for all rows of a
-(variant, gap, level): "ok", or "imputed" where nothing reaches the level on the rows that choose and the constant
-predictor stands in. A cell whose validation rows cannot tell any gap has no rows here.
+out-of-fold training and validation rows; for procedural metrics: the explained ones among the validation rows);
+``metric`` is one of utility@1, acc@1, f1@1, auc@1, dp@1, eopp@1, fair_res@1, worst_acc@1, ``limit`` (the allowed gap
+itself; inf for "any"), fair_proc@1, att_jsd@1 and ``bound`` (largest value of the bounded procedural metric).
+``status`` is the same for all rows of a (variant, gap, level, procedural): "ok", or "imputed" where nothing reaches the level (and
+keeps the bound) on the rows that choose and the constant predictor stands in. A cell whose validation rows cannot tell
+any gap has no rows here.
 
 ``trials`` holds, per cell of seed 0 of a tuned method, every started configuration under its number in the study;
 ``state`` is "ok", "pruned" (stopped by halving: its numbers are those of the best checkpoint that it had), "constant"
@@ -323,7 +332,8 @@ def _present(path: Path) -> Path:
 
 def _check_columns(columns: Sequence[str], schema: Schema, path: Path) -> None:
     younger = {*schema.optional, *dict(schema.meant)}
-    if tuple(columns) not in (schema.columns, tuple(c for c in schema.columns if c not in younger)):
+    known = tuple(c for c in schema.columns if c in columns or c not in younger)
+    if tuple(columns) != known:
         raise ReportError(
             f"{path} has the columns {list(columns)}; expected {list(schema.columns)}. "
             "It was written by another version: run the bench again with the same command, finished cells are kept."

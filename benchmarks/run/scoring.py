@@ -20,7 +20,7 @@ from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
-from benchmarks.run.levels import OutOfFold, Variant, allowed_gaps, level_rows, trial_rows
+from benchmarks.run.levels import Explained, OutOfFold, Variant, allowed_gaps, level_rows, trial_rows
 from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
 from benchmarks.run.stages.maker import Maker
 from benchmarks.run.time_limit import time_limit
@@ -124,8 +124,7 @@ def _add_extras(
         with cell.extra("out of fold"), time_limit(job.method_seconds, f"Refitting {method}"):
             bag = maker.out_of_fold(method, expert)
         with cell.extra("levels"):
-            chosen = {part: found.probability for part, found in evidence.items()}
-            _add_levels(cell, task, maker, method, chosen, bag, searched=routed is None)
+            _add_levels(cell, task, maker, method, evidence, bag, searched=routed is None)
 
 
 def _prepare(maker: Maker, experts: dict[str, Expert], parts: Iterable[Tensor]) -> list[Row]:
@@ -142,21 +141,30 @@ def _add_levels(
     task: Task,
     maker: Maker,
     method: str,
-    chosen: dict[str, Tensor],
+    evidence: dict[str, Evidence],
     bag: OutOfFold | None,
     *,
     searched: bool,
 ) -> None:
     """What the method reaches at each fairness level and, where it was searched for, each trained configuration."""
-    trained = maker.trained(method)
+    trained, explained = maker.trained(method), _explained(task, evidence)
     ways: list[Variant] = []
     with cell.extra("ways of its own to keep levels"):
-        ways = maker.ways(method, allowed_gaps(maker.unmitigated))
-    known = chosen["validation"], chosen["test"], trained, task, maker.unmitigated
-    rows = level_rows(*known, bag=bag, further=ways)
+        ways = maker.ways(method, allowed_gaps(maker.unmitigated), explained)
+    known = *(evidence[part].probability for part in ("validation", "test")), trained, task, maker.unmitigated
+    rows = level_rows(*known, bag=bag, further=ways, explained=explained)
     cell.add_table("levels", rows)
     if trained is not None and searched:
         cell.add_table("trials", trial_rows(trained, task))
+
+
+def _explained(task: Task, evidence: dict[str, Evidence]) -> Explained | None:
+    """Reasons on both parts; None where a part has none."""
+    seen, test = evidence["validation"], evidence["test"]
+    if any(part.attributions is None or part.masked is None for part in (seen, test)):
+        return None
+    groups = task.groups[task.split.validation], task.groups[task.split.test]
+    return Explained(seen, test, groups, len(task.group_names))
 
 
 def checked(evidence: Evidence) -> Evidence:

@@ -71,8 +71,8 @@ def tables(tasks: int, splits: int, methods: list[str]) -> dict[str, Any]:
                 found["groups"].append(row | {"low": 0.4, "high": 0.6})
         for level in LEVELS:
             for metric in ("utility@1", "fair_res@1", "limit"):
-                row = {**head, "variant": "plain", "gap": "fair_res@1", "level": level, "metric": metric}
-                levels.append(row | {"estimate": values[0], "validation": values[0], "status": "ok"})
+                row = {**head, "variant": "plain", "gap": "fair_res@1", "level": level, "procedural": ""}
+                levels.append(row | {"metric": metric, "estimate": values[0], "validation": values[0], "status": "ok"})
         found["provenance"].append(_provenance(head))
     return {**found, "further": {"levels": levels}}
 

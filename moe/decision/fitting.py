@@ -19,8 +19,11 @@ from moe.decision.decision import Decision
 from moe.decision.demand import Demand, ProceduralBound
 from moe.decision.fair_share import Pools, fair_shares
 from moe.decision.problem import DecisionProblem
-from moe.decision.procedural_bound import Bounded, procedural_candidates, procedural_value
+from moe.decision.procedural_bound import Bounded, procedural_candidates
 from moe.decision.transfer import transfer_ceiling, transfer_probability
+
+FINALISTS = 3
+"""Mixtures that keep a procedural bound and are compared by fine thresholds."""
 
 
 def fit_decision(problem: DecisionProblem, demand: Demand) -> Decision | None:
@@ -101,16 +104,26 @@ def _at(chooser: Chooser, demand: Demand, shares: dict[tuple[str, float], Tensor
 
 
 def _bounded(chooser: Chooser, demand: Demand, bound: ProceduralBound, limit: float) -> Bounded | None:
-    """The mixture of the highest expected utility among those that keep both."""
-    best: Bounded | None = None
-    for shares in procedural_candidates(chooser.problem):
-        found = chooser.thresholds(shares, demand.gap, limit)
-        if found is None or (best is not None and found.worth <= best.thresholds.worth):
+    """The mixture of the highest expected utility among those that keep both.
+
+    Coarse thresholds say which mixtures keep the bound and in what order they are worth trying with fine ones.
+    """
+    reasons = chooser.reasons(bound.metric)
+    order = []
+    for place, shares in enumerate(procedural_candidates(chooser.problem)):
+        found = chooser.coarse(shares, demand.gap, limit)
+        if found is not None and reasons.value(shares, found, bound.metric) <= bound.limit:
+            order.append((-found.worth, place, shares))
+    kept: list[Bounded] = []
+    for _, _, shares in sorted(order, key=lambda one: one[:2]):
+        fine = chooser.thresholds(shares, demand.gap, limit)
+        if fine is None:
             continue
-        value = procedural_value(chooser.problem, shares, found, bound.metric)
-        if value <= bound.limit:
-            best = Bounded(shares, found, value)
-    return best
+        value = reasons.value(shares, fine, bound.metric)
+        kept += [Bounded(shares, fine, value)] if value <= bound.limit else []
+        if len(kept) == FINALISTS:
+            break
+    return max(kept, key=lambda one: one.thresholds.worth, default=None)
 
 
 def _blind(chooser: Chooser, demand: Demand, kappa: float, limit: float) -> Decision | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from metrics.evidence import Evidence
+from moe.decision.masked_columns import Ask
 
 UTILITY, RESULT, PROCEDURAL = "utility", "result", "procedural"
 
@@ -24,10 +25,15 @@ class ExplainedRows:
     members : sequence of Evidence
         One per member, of these rows: probability, attributions and masked probabilities; counterfactual probabilities
         where flips are to be bounded.
+    ask : callable, optional
+        What members say of rows with a column unknown (:data:`moe.decision.masked_columns.Ask`). With it a mixture's
+        own most important column is masked, as when it is scored, and members need no masked probabilities; without
+        it, each member's own.
     """
 
     rows: Tensor
     members: Sequence[Evidence]
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,8 @@ class DecisionProblem:
     members : [m, n] float
         Margins; the first is the utility mixture.
     roles : tuple of str
-        One per member: "utility" for the first; "result" members may get a share where it pays, "procedural" ones where
-        a bound asks for it.
+        One per member: "utility" for the first; "result" members may get a share where it pays, any member where a
+        bound on reasons asks for it.
     labels, groups : [n] int64
     n_groups : int
     fold : [n] int64

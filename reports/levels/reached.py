@@ -79,8 +79,11 @@ ByTask = dict[str, dict[str, dict[Id, Reached]]]
 
 
 def reached_by_task(table: pd.DataFrame, scenarios: Sequence[TaskScores], gap: str = DISPARITY) -> ByTask:
-    """Task → level → contender → what it reaches where ``gap`` is bounded, of the rows of the table ``levels``."""
-    wanted = table[(table["gap"] == gap) & table["metric"].isin([UTILITY, gap, "limit"])]
+    """Task → level → contender → what it reaches where ``gap`` is bounded, of the rows of the table ``levels``.
+
+    Rows with a bound on reasons are left out.
+    """
+    wanted = table[(table["gap"] == gap) & (table["procedural"] == "") & table["metric"].isin([UTILITY, gap, "limit"])]
     wanted = wanted[wanted["variant"].isin(VARIANTS)]
     found: ByTask = {}
     for scores in scenarios:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from reports.levels.claims import Claim
+from reports.levels.procedural import Side
 from reports.levels.transfer import Share
 from reports.render.claim_words import CLAIM_HEADS, claim_cells, claim_sources, gap_words, trees_lead
 from reports.render.file_table import Table, Value
 from reports.render.level_words import level_words
+from reports.render.procedural_words import EXPLAINED, HEADS, picked_words, procedural_cells
 from reports.stats.contrasts import Pooled
 from reports.stats.three_objectives import VERSION
 from reports.summary import Report
@@ -15,8 +17,11 @@ POINTS = "points of utility are hundredths"
 
 
 def claim_tables(report: Report) -> list[Table]:
-    """``claims``, ``claims-sources``, ``ablation`` and ``three-objectives``; those without a row are left out later."""
-    return [_claims(report), _sources(report), _ablation(report), _three(report)]
+    """``claims``, ``claims-sources``, ``procedural``, ``ablation`` and ``three-objectives``.
+
+    Those without a row are left out later.
+    """
+    return [_claims(report), _sources(report), _procedural(report), _ablation(report), _three(report)]
 
 
 def _claims(report: Report) -> Table:
@@ -75,6 +80,31 @@ def _sources(report: Report) -> Table:
 
 def _at(claim: Claim, source: str) -> str:
     return f"{100 * claim.by_source[source]:.2f}".replace("-", "−") if source in claim.by_source else "–"
+
+
+def _procedural(report: Report) -> Table:
+    sides = ("practitioner", "alone", "mixture")
+    columns = (
+        "bound", "level", "method", *(f"{side}_{what}" for side in sides for what in SIDE), "points", "low", "high",
+        "p_holm", "verdict", "smallest_effect", "tasks", "scenarios", "picked",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            c.bound, c.level, c.own.id, *_side(c.practitioner), *_side(c.alone), *_side(c.mixture),
+            *_numbers(c.pooled), c.mixture.scenarios, picked_words(c),
+        )
+        for c in report.procedural
+    )  # fmt: skip
+    lines = tuple(procedural_cells(c) for c in report.procedural)
+    caption = f"What is claimed where reasons are bounded too ({POINTS}). {EXPLAINED}"
+    return Table("procedural", caption, columns, rows, HEADS, lines)
+
+
+SIDE = ("reached", "reached_low", "reached_high", "kept")
+
+
+def _side(side: Side) -> tuple[Value, ...]:
+    return side.share, *side.interval, side.kept_share
 
 
 def _ablation(report: Report) -> Table:

@@ -21,7 +21,15 @@ from reports.figures.wording import template_key
 from reports.levels import claims
 from reports.method import colour_of
 from reports.published.numbers import METRICS as PUBLISHED_METRICS
-from reports.render import claim_words, finds_words, level_words, published, ranking_words, winner_rows
+from reports.render import (
+    claim_words,
+    finds_words,
+    level_words,
+    procedural_words,
+    published,
+    ranking_words,
+    winner_rows,
+)
 from reports.render.latex import SIGNS
 from reports.render.method_words import method_words
 from reports.render.objectives import objectives
@@ -128,6 +136,10 @@ def _words() -> dict[str, Any]:
         "claim_kinds": (claims.DELIVERED, claims.EQUAL),
         "claim_share": claims.KEPT,
         "claim_sources": claim_words.claim_sources,
+        "procedural_explained": procedural_words.EXPLAINED,
+        "procedural_heads": procedural_words.HEADS,
+        "procedural_cells": procedural_words.procedural_cells,
+        "picked_words": procedural_words.picked_words,
         "trees_lead": claim_words.trees_lead,
         "explained_apart": explainers.differ,
         "apart_mark": explainers.MARK,

@@ -1,8 +1,9 @@
-"""Allowed gaps: which result metric is bounded, by how much, and what the bound is called."""
+"""Allowed gaps: which result metric is bounded, by how much, and what the bound is called; bounds on reasons beside."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.run.levels.part import GAP
@@ -19,13 +20,35 @@ LEVELS = {
 SHARES = {"half": 0.5, "quarter": 0.25}
 
 
+BOUNDS = {"fair_proc@1": ("half", 1 / 2), "att_jsd@1": ("third", 1 / 3)}
+"""Procedural metric → name and size of the share of the boosted trees' own value that it may have."""
+
+EXPLAINED_LEVELS = (ANY, "0.05")
+"""Levels of the main gap at which reasons are told and bounded."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A procedural metric may be at most ``limit`` on explained validation rows; ``share`` is its name."""
+
+    metric: str
+    share: str
+    limit: float
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+        return f"{self.metric}<={self.share}"
+
+
 @dataclass(frozen=True)
 class Allowed:
-    """A result metric may be at most ``limit``; ``level`` is its name."""
+    """A result metric may be at most ``limit``; ``level`` is its name; reasons may be bounded too."""
 
     gap: str
     level: str
     limit: float
+    bound: Bound | None = None
 
 
 def allowed_gaps(unmitigated: float | None) -> tuple[Allowed, ...]:
@@ -50,3 +73,19 @@ def _limit(level: str, unmitigated: float | None) -> float:
     if level == ANY:
         return math.inf
     return SHARES[level] * (unmitigated or 0.0) if level in SHARES else float(level)
+
+
+def bounded_gaps(trees: Mapping[str, float]) -> tuple[Allowed, ...]:
+    """All allowed gaps of a task with a bound on reasons.
+
+    Parameters
+    ----------
+    trees : mapping
+        Metric → value of the tuned boosted trees on explained validation rows. Of what is nan or 0 no share is a bound.
+    """
+    bounds = [
+        Bound(metric, name, share * trees[metric])
+        for metric, (name, share) in BOUNDS.items()
+        if trees.get(metric, math.nan) > 0
+    ]
+    return tuple(Allowed(GAP, level, _limit(level, None), bound) for bound in bounds for level in EXPLAINED_LEVELS)

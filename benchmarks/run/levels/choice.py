@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from benchmarks.run.levels.allowed import Allowed
 from benchmarks.run.levels.part import REPORTED, Part
+from metrics.thresholds import Thresholds
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Probabilities on the rows that chose, and on test rows."""
+    """Probabilities on the rows that chose, and on test rows.
+
+    Attributes
+    ----------
+    seen, test : [n] float
+    cuts : Thresholds or None
+        By which they were moved.
+    reasons : mapping
+        Procedural metric → its values on explained test rows and on explained rows of those that chose.
+    """
 
     seen: Tensor
     test: Tensor
+    cuts: Thresholds | None = None
+    reasons: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Variant:
     part : Part
         The rows that choose.
     found : mapping of Allowed to Choice or None
-        None: nothing keeps the limit.
+        None: nothing keeps the limit (or the bound on reasons).
     reported : sequence of str
         Metrics that are told.
     """

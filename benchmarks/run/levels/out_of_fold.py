@@ -36,16 +36,19 @@ class OutOfFold:
         Of these rows, each by the model that has not seen it.
     test : [n_test] float32
         Mean margins of the fold models on test rows.
+    own : bool
+        Whether the method's own model is this bag, so that its reasons are the bag's.
     """
 
     rows: Tensor
     margins: Tensor
     test: Tensor
+    own: bool = False
 
     @classmethod
-    def of(cls, view: TaskView, bag: Bag) -> OutOfFold:
+    def of(cls, view: TaskView, bag: Bag, *, own: bool = False) -> OutOfFold:
         """What a bag says of the rows that it was made of, and of test rows."""
-        return cls(bag_rows(view), bag.oof, bag.expert.logits(view, view.split.test).detach())
+        return cls(bag_rows(view), bag.oof, bag.expert.logits(view, view.split.test).detach(), own)
 
 
 def out_of_fold(bag: OutOfFold, part: Part, test: Part, allowed: Sequence[Allowed]) -> list[Variant]:
@@ -72,7 +75,7 @@ def out_of_fold(bag: OutOfFold, part: Part, test: Part, allowed: Sequence[Allowe
             found[name][demand] = None
             if cuts is not None:
                 applied = cuts.apply(chosen.seen, part.groups), cuts.apply(chosen.test, test.groups)
-                found[name][demand] = Choice(*applied)
+                found[name][demand] = Choice(*applied, cuts)
     return [Variant(n, part, own, REPORTED if MARGINS[n] == 1 else FEW) for n, own in found.items()]
 
 

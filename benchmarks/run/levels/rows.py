@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.run.levels.allowed import allowed_gaps
 from benchmarks.run.levels.choice import Choice, Variant
+from benchmarks.run.levels.explained import Explained, with_reasons
 from benchmarks.run.levels.out_of_fold import OutOfFold, out_of_fold
 from benchmarks.run.levels.part import GAP, UTILITY, Part
 from benchmarks.run.levels.plain import plain
@@ -27,6 +28,7 @@ def level_rows(
     *,
     bag: OutOfFold | None = None,
     further: Iterable[Variant] = (),
+    explained: Explained | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of the table "levels" of one cell (see ``reports.table.FURTHER``).
 
@@ -44,13 +46,15 @@ def level_rows(
         Its chosen configuration on folds; None where it cannot be refitted.
     further : iterable of Variant
         Ways of its own to keep levels.
+    explained : Explained or None
+        Reasons of its chosen model; None where they are not known.
 
     Returns
     -------
     list of dict
-        variant, gap, level, metric, estimate (test rows), validation (the rows that chose), status. Where nothing keeps
-        the limit, the constant predictor stands in, with the status "imputed". Empty where the validation rows cannot
-        give any prediction a utility or a gap: nothing is known of who keeps a level then.
+        variant, gap, level, procedural, metric, estimate (test rows), validation (the rows that chose), status. Where
+        nothing keeps the limit, the constant predictor stands in, with the status "imputed". Empty where the validation
+        rows cannot give any prediction a utility or a gap: nothing is known of who keeps a level then.
     """
     allowed = allowed_gaps(unmitigated)
     part, test = Part.of(task, task.split.validation), Part.of(task, task.split.test)
@@ -61,6 +65,9 @@ def level_rows(
     variants = [plain(chosen, trained, part, allowed), thresholded(chosen, part, test, allowed)]
     if bag is not None:
         variants += out_of_fold(bag, Part.of(task, bag.rows), test, allowed)
+    if explained is not None:
+        known = ("thresholds", "oof") if bag is not None and bag.own else ("thresholds",)
+        variants = [with_reasons(variant, explained) if variant.name in known else variant for variant in variants]
     return [row for variant in (*variants, *further) for row in _rows(variant, test, rate)]
 
 
@@ -74,9 +81,15 @@ def _rows(variant: Variant, test: Part, rate: float) -> list[dict[str, Any]]:
     )
     rows: list[dict[str, Any]] = []
     for place, (demand, choice) in enumerate(variant.found.items()):
-        head = {"variant": variant.name, "gap": demand.gap, "level": demand.level}
+        bound = demand.bound
+        head = {
+            "variant": variant.name, "gap": demand.gap, "level": demand.level,
+            "procedural": "" if bound is None else bound.name,
+        }  # fmt: skip
         numbers = {metric: (values[metric][place], kept[metric][place]) for metric in variant.reported}
         numbers["limit"] = (demand.limit, demand.limit)
+        numbers |= {} if choice is None else choice.reasons
+        numbers |= {} if bound is None else {"bound": (bound.limit, bound.limit)}
         status = "imputed" if choice is None else "ok"
         rows += [
             {**head, "metric": metric, "estimate": estimate, "validation": seen, "status": status}

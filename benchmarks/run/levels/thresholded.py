@@ -20,5 +20,5 @@ def thresholded(chosen: Choice, part: Part, test: Part, allowed: Sequence[Allowe
         for demand, cuts in zip(own, fitted, strict=True):
             found[demand] = None
             if cuts is not None:
-                found[demand] = Choice(cuts.apply(chosen.seen, part.groups), cuts.apply(chosen.test, test.groups))
+                found[demand] = Choice(cuts.apply(chosen.seen, part.groups), cuts.apply(chosen.test, test.groups), cuts)
     return Variant("thresholds", part, found)

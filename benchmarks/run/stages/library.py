@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.methods.method import Method
-from benchmarks.run.levels import Allowed, OutOfFold, Variant
+from benchmarks.methods.method import Method, Network
+from benchmarks.run.levels import Allowed, Explained, OutOfFold, Variant, bounded_gaps
 from benchmarks.run.levels.choice import Choice
 from benchmarks.run.levels.part import Part
+from benchmarks.run.stages.bounded_decisions import bounded_variant, reasons_at_own_cut
 from benchmarks.run.stages.curves import Curves, tuning_curves
 from benchmarks.run.stages.library_stage import WEIGHED
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
+from experts.bagging import HonestBag
 from experts.expert import Expert
 from foundation.seeding import derive_seed
 from moe.decision import Demand, fit_decisions
@@ -29,6 +31,10 @@ KAPPA = 1.0
 """Margin of the decision layer in the table of levels: that of the variant "oof", so that the layer is what differs."""
 
 
+TREES: Network = ("utility", "gbdt")
+"""Whose reasons bounds are shares of."""
+
+
 class LibraryMixture(Recipe[TabularSystem]):
     """Members, weights and decisions; all are chosen on out-of-fold rows."""
 
@@ -40,8 +46,10 @@ class LibraryMixture(Recipe[TabularSystem]):
         """Nothing is refitted: every member has been fitted on folds."""
         return system.library(method.gate).out_of_fold
 
-    def ways(self, system: TabularSystem, method: Method, allowed: Sequence[Allowed]) -> list[Variant]:
-        """The decision layer, for every allowed gap at once."""
+    def ways(
+        self, system: TabularSystem, method: Method, allowed: Sequence[Allowed], explained: Explained | None
+    ) -> list[Variant]:
+        """The decision layer, for every allowed gap at once; then with reasons bounded."""
         stage, view = system.library(method.gate), system.view
         problem = stage.problem(derive_seed(system.seed, "decision"))
         seen, test = view.groups[stage.weighed.rows], view.groups[view.split.test]
@@ -53,7 +61,24 @@ class LibraryMixture(Recipe[TabularSystem]):
                 for one in found
             ]
         part = Part(problem.labels, problem.groups, problem.n_groups)
-        return [Variant("decision", part, dict(zip(allowed, decided, strict=True)))]
+        ways = [Variant("decision", part, dict(zip(allowed, decided, strict=True)))]
+        return ways if explained is None else ways + self._bounded(system, method, explained)
+
+    def _bounded(self, system: TabularSystem, method: Method, explained: Explained) -> list[Variant]:
+        """Decisions under shares of the tuned boosted trees' own values; none where a job has no such trees."""
+        networks = system.pool_networks(method.pool)
+        if TREES not in networks:
+            return []
+        stage, view = system.library(method.gate), system.view
+        with system.ledger.clock("bounded decision"):
+            trees = reasons_at_own_cut(system.tuned(*TREES).expert, view, explained.validation.explained)
+            others = [
+                HonestBag.of(view, system.bags(network)[0], stage.fold)
+                for network in networks
+                if network[0] == WEIGHED and network != TREES
+            ]
+            seed = derive_seed(system.seed, "decision")
+            return [bounded_variant(stage, others, explained, bounded_gaps(trees), seed)]
 
     def routed(self, system: TabularSystem, method: Method, expert: Expert) -> Routed | None:  # noqa: ARG002
         """Its families, each with the weights of all its members."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.cells.cell import Cell
     from benchmarks.run.ledger import SeedLedger
-    from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
+    from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
     from experts.expert import Expert
     from moe.routing import Routed
     from tasks.task import TaskView
@@ -41,8 +41,8 @@ class Maker(Protocol):
         """A method's chosen configuration on folds of training and validation rows; None if it cannot be refitted."""
         ...
 
-    def ways(self, method: str, allowed: Sequence[Allowed]) -> list[Variant]:
-        """A method's own ways to keep allowed gaps."""
+    def ways(self, method: str, allowed: Sequence[Allowed], explained: Explained | None) -> list[Variant]:
+        """A method's own ways to keep allowed gaps; ``explained``: reasons of its model."""
         ...
 
     def routed(self, method: str, expert: Expert) -> Routed | None:

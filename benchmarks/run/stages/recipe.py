@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from benchmarks.cells.cell import Cell
     from benchmarks.methods.method import Method
-    from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
+    from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
     from experts.expert import Expert
 
 System = TypeVar("System")
@@ -36,8 +36,14 @@ class Recipe(ABC, Generic[System]):
         """The chosen configuration on folds of training and validation rows; None where it cannot be refitted."""
         return None
 
-    def ways(self, system: System, method: Method, allowed: Sequence[Allowed]) -> list[Variant]:  # noqa: ARG002
-        """Ways of its own to keep allowed gaps."""
+    def ways(
+        self,
+        system: System,  # noqa: ARG002
+        method: Method,  # noqa: ARG002
+        allowed: Sequence[Allowed],  # noqa: ARG002
+        explained: Explained | None,  # noqa: ARG002
+    ) -> list[Variant]:
+        """Ways of its own to keep allowed gaps; ``explained``: reasons of its model."""
         return []
 
     def routed(self, system: System, method: Method, expert: Expert) -> Routed | None:  # noqa: ARG002

@@ -15,7 +15,7 @@ from benchmarks.methods.method import FAMILIES, LIBRARY, TABULAR, Method, Networ
 from benchmarks.methods.registry import all_methods, pool_networks, recipe_of, tabular_methods
 from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.ledger import Ledger
-from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
+from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.library_stage import WEIGHED, LibraryStage, weighed_library
@@ -246,15 +246,15 @@ class TabularSystem:
         A model that is bagged itself has its own folds.
         """
         if isinstance(own := getattr(expert, "bag", None), Bag):
-            return OutOfFold.of(self.view, own)
+            return OutOfFold.of(self.view, own, own=True)
         known, recipe = self._known(method)
         with self.ledger.clock(f"refit {method}"):
             return recipe.out_of_fold(self, known, expert)
 
-    def ways(self, method: str, allowed: Sequence[Allowed]) -> list[Variant]:
+    def ways(self, method: str, allowed: Sequence[Allowed], explained: Explained | None) -> list[Variant]:
         """A method's own ways to keep allowed gaps."""
         known, recipe = self._known(method)
-        return recipe.ways(self, known, allowed)
+        return recipe.ways(self, known, allowed, explained)
 
     def routed(self, method: str, expert: Expert) -> Routed | None:
         """What is told of how a method routes rows to experts."""

@@ -22,7 +22,7 @@ from benchmarks.methods.registry import all_methods, recipe_of, text_methods
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import LLMSettings
 from benchmarks.run.ledger import SeedLedger
-from benchmarks.run.levels import Allowed, OutOfFold, Trained, Variant
+from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
 from benchmarks.run.notify import Notify
 from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.recipe import Recipe
@@ -249,10 +249,10 @@ class TextSystem:
         """None: adapters are not trained again on other rows."""
         return None
 
-    def ways(self, method: str, allowed: Sequence[Allowed]) -> list[Variant]:
+    def ways(self, method: str, allowed: Sequence[Allowed], explained: Explained | None) -> list[Variant]:
         """A method's own ways to keep allowed gaps."""
         known, recipe = self._known(method)
-        return recipe.ways(self, known, allowed)
+        return recipe.ways(self, known, allowed, explained)
 
     def routed(self, method: str, expert: Expert) -> Routed | None:
         """What is told of how a method routes rows to experts."""

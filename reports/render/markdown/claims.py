@@ -9,6 +9,7 @@ from reports.render.claim_words import CLAIM_HEADS, claim_cells, gap_words, unde
 from reports.render.finds_words import FINDS, finds_words
 from reports.render.level_words import level_words
 from reports.render.markdown.cells import table
+from reports.render.procedural_words import EXPLAINED, HEADS, picked_words, procedural_cells
 from reports.stats.contrasts import Pooled
 from reports.stats.three_objectives import VERSION, Covered
 from reports.summary import Report
@@ -32,6 +33,7 @@ def claims_text(report: Report) -> str:
             f"At equal transfer (both keep the level on at least {KEPT:.0%} of the splits, or as many as they can):"
         ]
         parts += [_claims(equal)]
+    parts += _procedural(report)
     parts += _ablation(report)
     return "\n\n".join([*([open_] if open_ else []), *parts])
 
@@ -39,6 +41,13 @@ def claims_text(report: Report) -> str:
 def _claims(claims: list[Claim]) -> Markdown:
     rows = [[gap_words(c.gap, c.level), c.own.label, c.rival.label, *claim_cells(c)] for c in claims]
     return table(["allowed gap", "mixture as", "minus", *CLAIM_HEADS], rows)
+
+
+def _procedural(report: Report) -> list[str]:
+    if not report.procedural:
+        return []
+    lines = [[*procedural_cells(c), picked_words(c)] for c in report.procedural]
+    return [f"Where reasons are bounded too. {EXPLAINED}", table([*HEADS, "practitioner's models"], lines)]
 
 
 def _ablation(report: Report) -> list[str]:

@@ -6,11 +6,14 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.run.levels import GAP, REPORTED, OutOfFold, Trained, allowed_gaps, level_rows, trial_rows
-from benchmarks.run.levels.allowed import LEVELS
+from benchmarks.run.levels import GAP, REPORTED, Explained, OutOfFold, Trained, allowed_gaps, level_rows, trial_rows
+from benchmarks.run.levels.allowed import EXPLAINED_LEVELS, LEVELS
 from benchmarks.run.levels.out_of_fold import FEW, MARGINS
 from benchmarks.run.runner import run_suite
+from metrics.evidence import Evidence
 from metrics.points import point_values
+from metrics.procedural import procedural_points
+from metrics.thresholds import Thresholds
 from reports.summary import summarise
 from reports.table import FURTHER, read_results
 from tasks.load import load_task
@@ -69,10 +72,47 @@ def test_allowed_gaps():
         assert {a.level for a in allowed_gaps(unknown) if a.gap == GAP} == set(fixed)
 
 
+def reasons_of(task, validation, test):
+    """Evidence with a known answer: the first group's reason is one column, the second's another."""
+    parts = []
+    for rows, probability in ((task.split.validation, validation), (task.split.test, test)):
+        attributions = torch.nn.functional.one_hot(task.groups[rows], 2).double()
+        parts.append(Evidence(probability, attributions, 1 - probability))
+    groups = task.groups[task.split.validation], task.groups[task.split.test]
+    return Explained(*parts, groups, 2)
+
+
+def test_reasons_are_told_under_thresholds_where_they_are_those_of_the_model(task):
+    chosen = both(task, 0.25)
+    explained = reasons_of(task, *chosen)
+    metrics = {"fair_proc@1", "att_jsd@1"}
+    for own, variants in ((False, {"thresholds"}), (True, {"thresholds", "oof"})):
+        bag = dataclasses.replace(bag_of(task, 0.25), own=own)
+        rows = level_rows(*chosen, None, task, 0.2, bag=bag, explained=explained)
+        told = {(r["variant"], r["gap"], r["level"]) for r in rows if r["metric"] in metrics}
+        assert told == {(v, GAP, level) for v in variants for level in EXPLAINED_LEVELS}
+        jsd = [r for r in rows if r["metric"] == "att_jsd@1"]
+        assert all(r["estimate"] == r["validation"] == pytest.approx(1.0) for r in jsd)
+
+
+def test_cuts_move_probabilities_with_a_column_unknown_too(task):
+    """Every answer turns with the column unknown, and under any cut a row's is still its own."""
+    chosen = both(task, 0.25)
+    explained = reasons_of(task, *chosen)
+    own = explained.under(Thresholds(torch.zeros(2, dtype=torch.float64), 0.0))
+    evidence = explained.test
+    points = procedural_points(
+        evidence.probability[None], evidence.masked[None], evidence.attributions[None], explained.groups[1], 2
+    )
+    assert own["fair_proc@1"][0] == pytest.approx(float(points["fair_proc@1"][0]))
+    moved = explained.under(Thresholds(torch.tensor([-1.0, 1.0], dtype=torch.float64), 0.0))
+    assert moved["att_jsd@1"] == own["att_jsd@1"] and moved["fair_proc@1"] != own["fair_proc@1"]
+
+
 def test_rows_have_the_columns_of_the_table(task, trained):
     rows = level_rows(*both(task, 0.25), trained, task, 0.2)
     schema = FURTHER["levels"]
-    assert all({*r} == {*schema.keys[-4:], *schema.values} for r in rows)
+    assert all({*r} == {*schema.keys[-5:], *schema.values} for r in rows)
     assert len(rows) == 2 * sum(map(len, LEVELS.values())) * (len(REPORTED) + 1)
     assert len({(r["variant"], r["gap"], r["level"], r["metric"]) for r in rows}) == len(rows)
     columns = FURTHER["trials"]

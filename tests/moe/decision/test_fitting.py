@@ -7,7 +7,15 @@ import torch
 from metrics.evidence import Evidence
 from metrics.points import point_values
 from metrics.thresholds import margins_of
-from moe.decision import DecisionProblem, Demand, ProceduralBound, fit_decision, fit_decisions
+from moe.decision import (
+    DecisionProblem,
+    Demand,
+    MaskedColumns,
+    ProceduralBound,
+    Reasons,
+    fit_decision,
+    fit_decisions,
+)
 from moe.decision.problem import ExplainedRows, blend
 from moe.decision.procedural_bound import mixed_evidence
 from tests.moe.decision.planted import world
@@ -193,3 +201,32 @@ def test_evidence_of_a_mixture():
         mixed_evidence([(1.0, Evidence(torch.tensor([0.2])))], "ref@1")
     with pytest.raises(ValueError, match="counterfactual"):
         mixed_evidence(parts, "cfr@1")
+
+
+def test_members_are_asked_once_and_the_mixture_masks_its_own_most_important_column():
+    """Two rows, two columns: with column c unknown a member says .1 (1 + c) more than half."""
+    asked = []
+
+    def ask(member, positions, columns):
+        asked.extend((member, *pair) for pair in zip(positions.tolist(), columns.tolist(), strict=True))
+        return 0.5 + 0.1 * (1 + columns.double()) + 0.2 * member
+
+    half = torch.tensor([0.5, 0.5])
+    members = [
+        Evidence(half, torch.tensor([[1.0, 0.0], [1.0, 0.0]])),
+        Evidence(half, torch.tensor([[0.0, 2.0], [0.5, 0.0]])),
+    ]
+    reasons = Reasons(members, torch.tensor([0, 1]), 2, MaskedColumns(ask))
+    shares = [torch.tensor(s, dtype=torch.float64) for s in ([1.0, 0.0], [0.5, 0.5])]
+    reasons.prepare(shares, "fair_proc@1")
+    # alone the first column leads in both rows; mixed the second one does in the first row
+    assert sorted(asked) == [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 0)]
+    assert reasons.mixed(shares[0], "fair_proc@1").masked.tolist() == pytest.approx([0.6, 0.6])
+    assert reasons.mixed(shares[1], "fair_proc@1").masked.tolist() == pytest.approx([0.8, 0.7])
+    assert len(asked) == 5
+
+
+def test_any_member_may_keep_a_bound():
+    problem = dataclasses.replace(explained_problem(), roles=("utility", "result"))
+    bound = ProceduralBound("att_jsd@1", 0.3)
+    assert fit_decision(problem, Demand("dp@1", 0.1, procedural=bound)).shares[1] > 0

@@ -28,15 +28,18 @@ def level_rows(
     status="ok",
     limit=None,
     bounded="fair_res@1",
+    procedural="",
+    more=None,
 ):
-    """Rows of one contender at one level of one split."""
+    """Rows of one contender at one level of one split; ``more``: metric → (test, rows that chose)."""
     limit = LEVELS[level] if limit is None else limit
     values = {
         "utility@1": (utility, utility if validation is None else validation),
         bounded: (gap, min(gap, limit)),
         "limit": (limit, limit),
+        **(more or {}),
     }
-    facts = {"variant": variant, "gap": bounded, "level": level, "status": status}
+    facts = {"variant": variant, "gap": bounded, "level": level, "procedural": procedural, "status": status}
     return [
         {**head(task, method, split), **facts, "metric": m, "estimate": e, "validation": v}
         for m, (e, v) in values.items()
