@@ -13,6 +13,7 @@ from experts.bagging import Bag, HonestBag, bag_rows
 from gates.fitting import fit_gate
 from gates.gate import ComposingGate, ProjectedGate
 from gates.settings import DEFAULT_CONFIGS
+from gates.shrunk_dense import ShrunkDenseGate
 from gates.static import StaticWeights, as_point
 from gates.static_simplex import StaticSimplexGate
 from moe.joint import JointConfig, JointTuning, tune_jointly
@@ -97,6 +98,7 @@ def library_mixture(
     *,
     seed: int,
     floor: float = -math.inf,
+    row_wise: bool = False,
     joint: JointConfig | None = None,
 ) -> Weighed:
     """Weigh a library on its out-of-fold rows; probabilities are mixed, not margins, unless the gate says otherwise.
@@ -109,23 +111,36 @@ def library_mixture(
     seed : int
     floor : float
         Validation utility that choices must reach, for gates that look at it.
+    row_wise : bool
+        Let a row-wise gate (:mod:`gates.shrunk_dense`) take the place of static weights, if out-of-fold rows that it
+        has not seen lose less under it, beyond noise.
     joint : JointConfig, optional
         Of joint fine-tuning, for static weights; None: it is left out.
     """
-    view, margins, train = library.view, library.margins, len(library.view.split.train)
-    fitted = fit_gate(
-        view, margins[:train], gate, CONFIGS, seed=seed, utility_floor=floor, logits_validation=margins[train:],
-        families=library.families,
-    ).gate  # fmt: skip
+    view = library.view
+    fitted = fitted_gate(library, gate, seed, floor)
     members, tuning = library.members, None
     if isinstance(fitted, StaticWeights) and not isinstance(fitted, ComposingGate):
         used, point = heavy(fitted.point)
         members = tuple(members[k] for k in used)
+        few = Library(view, members, library.fold)
+        varying = fitted_gate(few, "shrunk_dense", seed, floor) if row_wise and len(set(few.families)) > 1 else None
+        if isinstance(varying, ShrunkDenseGate) and not varying.static:
+            return _weighed(library, members, varying, None)
         if joint is not None:
             tuning = tune_jointly(view, members, point, library.fold, seed=seed, config=joint)
             members, point = tuning.members, tuning.point
         fitted = StaticSimplexGate(as_point(point))
     return _weighed(library, members, fitted, tuning)
+
+
+def fitted_gate(library: Library, name: str, seed: int, floor: float) -> ProjectedGate:
+    """A gate that has learnt from the out-of-fold rows of a library."""
+    margins, train = library.margins, len(library.view.split.train)
+    return fit_gate(
+        library.view, margins[:train], name, CONFIGS, seed=seed, utility_floor=floor, logits_validation=margins[train:],
+        families=library.families,
+    ).gate  # fmt: skip
 
 
 def heavy(point: Tensor) -> tuple[list[int], Tensor]:

@@ -71,10 +71,16 @@ def pool_networks(pool: str, graph_kinds: Iterable[str], families: Iterable[str]
     graph_kinds : iterable of str
         Graph experts that the suite's graph mixtures hold.
     families : iterable of str
-        Families of the suite: members of "families" and "library".
+        Families of the suite, or one role of a family ("ple_mlp:utility"): members of "families" and "library".
     """
     kinds = tuple(families) if pool in (FAMILIES, LIBRARY) else (PLAIN, *graph_kinds) if pool == GRAPH else (PLAIN,)
-    return tuple((role, family) for family in kinds for role in ROLES)
+    return tuple(network for kind in kinds for network in _networks(kind))
+
+
+def _networks(kind: str) -> tuple[Network, ...]:
+    """All roles of a family, or the one that is named behind a colon."""
+    family, _, only = kind.partition(":")
+    return tuple((role, family) for role in ROLES if only in ("", role))
 
 
 def members_of(

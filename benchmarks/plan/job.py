@@ -115,7 +115,7 @@ class Job:
     def trials_of(self, network: Network) -> int:
         """Tuning trials of a role of a family."""
         role, family = network
-        fair = role != "utility" and family in self.families and family != PLAIN
+        fair = role != "utility" and family != PLAIN and network in pool_networks(LIBRARY, (), self.families)
         return self.fair_trials if fair and self.fair_trials is not None else self.trials
 
     def cell_folder(self, jobs: Path, method: str, repeat: int) -> Path:

@@ -14,6 +14,7 @@ from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.families import families, graph_families
 from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods, text_methods
+from experts.roles import ROLES
 from foundation.hashing import hash_json
 
 SUITES = Path(__file__).resolve().parent.parent / "suites"
@@ -81,8 +82,11 @@ GraphFamily = Annotated[str, AfterValidator(_graph_family)]
 
 def _table_family(name: str) -> str:
     known = [family.name for family in families().values() if not family.needs_edges]
-    if name not in known:
-        raise ValueError(f"there is no family {name!r} of experts on tables; known are {', '.join(known)}")
+    family, colon, role = name.partition(":")
+    if family not in known:
+        raise ValueError(f"there is no family {family!r} of experts on tables; known are {', '.join(known)}")
+    if colon and role not in ROLES:
+        raise ValueError(f"the family {family!r} has no role {role!r} in mixtures; its roles are {', '.join(ROLES)}")
     return name
 
 
@@ -108,7 +112,9 @@ class Suite(BaseModel):
     epsilon: float = Field(default=0.02, ge=0, description="utility a fair expert may cost, on validation rows")
     folds: int = Field(default=5, ge=2, description="folds of the out-of-fold outputs that gates learn from")
     families: tuple[Family, ...] = Field(
-        default=("mlp", "ple_mlp", "gbdt", "linear"), min_length=1, description="families of the mixtures' experts"
+        default=("mlp", "ple_mlp", "gbdt", "linear"),
+        min_length=1,
+        description="families of the mixtures' experts, or one role of a family, such as ple_mlp:utility",
     )
     fair_trials: int | None = Field(
         default=None, ge=1, description="tuning trials of fair roles of other families than mlp; default: as all"

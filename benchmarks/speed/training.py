@@ -3,7 +3,7 @@
 Run with ``python -m benchmarks.speed.training`` (``--large`` adds one million rows). One thread, sides interleaved,
 medians of CPU time. Both sides have the same network, losses, optimiser, clipping, evaluations and batches; the
 baseline is an ordinary loop with ``nn.Dropout``, and integrated gradients by 50 steps with a graph. Goals per trial:
-utility and result roles 30 times faster at german's 500 training rows, 5 times at bail's 9,438; procedural role 300
+utility and result roles 60 times faster at german's 500 training rows, 10 times at bail's 9,438; procedural role 300
 times per step against captum, with a divergence equal to 1e-6; a million rows 10 times a DataLoader loop per model and
 row, below 8 GiB.
 """
@@ -246,7 +246,7 @@ def main(large: bool) -> None:
     torch.set_num_threads(1)
     german, bail = load_task("german").view(), load_task("bail").view()
     sample = Budget().attribution_rows
-    for view, goal, steps, rounds in ((german, "goal 30", (200, 200), 7), (bail, "goal 5", (20, 50), 5)):
+    for view, goal, steps, rounds in ((german, "goal 60", (200, 200), 7), (bail, "goal 10", (20, 50), 5)):
         compare(view, "utility", utility_loss, goal, steps, rounds)
         compare(view, "result", ResultLoss(view), goal, steps, rounds)
         captum = ProceduralLoss(view, min(sample, len(view.split.train)), captum_gradients)

@@ -76,7 +76,7 @@ def save_adapter(
     config : PeftConfig
         As the adapter was injected with.
     state : mapping
-        As :func:`llm_experts.adapters.registry.adapter_state` gives it.
+        As :func:`llm_experts.adapters.state.adapter_state` gives it.
     facts : mapping, optional
         Anything that JSON takes: objective, seed, metrics.
 

@@ -48,6 +48,7 @@ methods = ["constant"]
 budget = { steps = 20, eval_every = 20, warm_up = 0, rungs = [] }
 
 [llm]
+tasks = ["german@200"]
 base = "nano"
 methods = ["llm_utility", "llm_base"]
 trials = 2

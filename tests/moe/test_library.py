@@ -160,3 +160,35 @@ def test_a_chained_mixture_of_bags_is_saved_and_loaded(bags: list[Bag], tmp_path
     torch.testing.assert_close(loaded.attributions(VIEW, test), found.attributions(VIEW, test))
     state = GateState(VIEW.features[test], torch.zeros(len(test), 2))
     assert torch.equal(loaded.gate.weights(state), found.gate.weights(state))
+
+
+def half_known(side: int, family: str) -> Bag:
+    """Networks that have seen labels of one side of a feature only, and wrong ones on the other side."""
+    view = build_view(rows=1200)
+    rows, fold = bag_rows(view), bag_folds(view, 3, 0)
+    labels = view.labels.clone()
+    off = rows[(view.features[rows, 0] > 0) != bool(side)]
+    labels[off] = 1 - labels[off]
+    wrong = dataclasses.replace(view, labels=labels, split=dataclasses.replace(view.split, train=rows))
+    seen = (fold[None] != torch.arange(3)[:, None]).float()
+    lanes = [LaneConfig(0.02, 0.0, {}, side)] * 3
+    trained = train_for_steps(wrong, "utility", lanes, BUDGET, [300] * 3, seed=side, row_weights=seen, network=MLP)
+    oof = MLP.inputs(wrong).margins(trained, rows).gather(0, fold[None])[0].clone()
+    models = tuple(dataclasses.replace(MLP.expert(view, "utility", trained, k), family=family) for k in range(3))
+    return Bag(f"{family}/utility/0", family, "utility", 0, oof, BaggedExpert(models))
+
+
+def test_a_row_wise_gate_takes_the_place_of_static_weights_only_where_it_wins(bags: list[Bag]) -> None:
+    assert isinstance(
+        library_mixture(Library.of(VIEW, bags, FOLD), seed=0, row_wise=True).mixture.gate, StaticSimplexGate
+    )
+    view = build_view(rows=1200)
+    library = Library.of(view, [half_known(0, "left"), half_known(1, "right")], bag_folds(view, 3, 0))
+    static, found = (library_mixture(library, seed=0, row_wise=row_wise) for row_wise in (False, True))
+    assert found.mixture.gate.name == "shrunk_dense" and found.joint is None
+    labels, test = view.labels[found.rows], view.split.test
+    assert loss(found.margins, labels) < loss(static.margins, labels)
+    low, high = (
+        found.mixture.weights(view, test[(view.features[test, 0] > 0) == side]).mean(0) for side in (False, True)
+    )
+    assert low[0] > high[0]

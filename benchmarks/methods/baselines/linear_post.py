@@ -1,8 +1,9 @@
 """LinearPost: boosted trees, cut by a linear threshold on a model of (group, label).
 
 The model of the label and the cut see what the parameter ``mode`` says: with the group known at prediction time the cut
-is a threshold per group; without it the cut is linear in P(group, label | x). Cuts come from training and validation
-rows that their models have not seen (three folds); the models that predict are fitted on training rows.
+is a threshold per group; without it the cut is linear in P(group, label | x). Cuts come from training rows by models
+that have not seen them (three folds); the models that predict are fitted on all training rows. Where base rates differ,
+a threshold per group cannot bring ``fair_res@1`` below some limit: a trial that asks for less fails and says so.
 """
 
 from __future__ import annotations

@@ -94,7 +94,8 @@ class LibraryMixture(Recipe[TabularSystem]):
         """Weights of the members."""
         weighed = system.library(method.gate).weighed
         tuned = {} if weighed.joint is None else {"joint_tuning_kept": weighed.joint.kept}
-        return {**{f"weight.{name}": weight for name, weight in weighed.weights.items()}, **tuned}
+        gate = {"library_gate": weighed.mixture.gate.name}
+        return {**{f"weight.{name}": weight for name, weight in weighed.weights.items()}, **gate, **tuned}
 
     def curves(self, system: TabularSystem, method: Method) -> Curves:
         """Of the studies."""

@@ -116,7 +116,7 @@ class LibraryStage:
 def weighed_library(
     view: TaskView, bags: Sequence[Bag], fold: Tensor, gate: str, *, seed: int, floor: float
 ) -> LibraryStage:
-    """Weigh a library on out-of-fold rows, and tune differentiable members and weights together where that helps.
+    """Weigh a library on out-of-fold rows, row by row or tuned together with its members where these rows ask for it.
 
     Parameters
     ----------
@@ -132,6 +132,6 @@ def weighed_library(
         Validation utility that choices must reach where a gate looks at it.
     """
     library = Library.of(view, [bag for bag in bags if bag.role == WEIGHED], fold)
-    weighed = library_mixture(library, gate, seed=seed, floor=floor, joint=JointConfig())
+    weighed = library_mixture(library, gate, seed=seed, floor=floor, row_wise=True, joint=JointConfig())
     fair = tuple(HonestBag.of(view, bag, fold) for bag in bags if bag.role != WEIGHED)
     return LibraryStage(view, weighed, fair, fold)

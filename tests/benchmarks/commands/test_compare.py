@@ -55,7 +55,9 @@ def make_run(folder: Path, probability: torch.Tensor, task_hash: str = TASK.hash
     ]  # fmt: skip
     cell = {key: head[key] for key in ("suite", "task", "method", "use_sensitive", "split", "seed")} | {"cell": "c1"}
     provenance = {**dict.fromkeys(PROVENANCE.columns, ""), **cell}
-    provenance |= dict.fromkeys(("wall_s", "trainable_parameters", "adapter_kib", "tokens_per_s"), nan)
+    provenance |= dict.fromkeys(
+        ("wall_s", "trainable_parameters", "adapter_kib", "tokens_per_s", "explained_rows"), nan
+    )
     write_results(folder, results=results, groups=[], routing=[], provenance=[provenance])
     stored = pd.DataFrame({"row": TASK.rows[ROWS].numpy(), "part": "test", "probability": probability.float().numpy()})
     (folder / "predictions").mkdir()

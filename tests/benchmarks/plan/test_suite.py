@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.methods.baselines import baseline_names
-from benchmarks.methods.registry import graph_methods, method_id, tabular_methods
+from benchmarks.methods.registry import graph_methods, method_id, pool_networks, tabular_methods
 from benchmarks.plan.suite import Suite, SuiteError, load_settings, load_suite, suite_names
 from tasks.load import load_raw
 from tasks.registry import names, resolve
@@ -23,8 +23,8 @@ def test_default_suite_is_the_promised_one() -> None:
     assert suite.llm is not None and suite.llm.tasks == suite.graph_tasks == ("german",) and "german" in suite.tasks
     asked = {
         "mixture", "family_mixture", "role_mixture", "best_single", "utility", "result", "procedural", "constant",
-        "logistic_regression", "lightgbm", "lightgbm_bag", "reweighing", "reweighed_bag", "catboost", "oxonfair",
-        "exponentiated_gradient", "threshold_optimizer", "error_parity", "linear_post", "graph_gate_dense", "nifty",
+        "logistic_regression", "lightgbm", "lightgbm_bag", "reweighing", "reweighed_bag", "oxonfair",
+        "exponentiated_gradient", "threshold_optimizer", "error_parity", "graph_gate_dense", "nifty",
         "fairgnn", "edits",
     }  # fmt: skip
     assert asked <= set(suite.methods)
@@ -39,7 +39,19 @@ def test_no_source_of_the_default_suite_is_among_the_data_held_back() -> None:
     assert len(held_back.tasks) >= 8 and not sources(default) & sources(held_back)
     graph = set(graph_methods()) | {"gcn", "nifty", "fairgnn", "edits"}
     assert set(held_back.methods) == set(default.methods) - graph
-    alike = ("protocol", "splits", "seeds", "trials", "batch", "space", "folds", "families", "bag_folds", "budget")
+    alike = (
+        "protocol",
+        "splits",
+        "seeds",
+        "trials",
+        "batch",
+        "space",
+        "folds",
+        "families",
+        "fair_trials",
+        "bag_folds",
+        "budget",
+    )
     assert all(getattr(default, name) == getattr(held_back, name) for name in alike)
 
 
@@ -90,6 +102,17 @@ def test_quick_suite_is_the_promised_one() -> None:
 @pytest.mark.parametrize("name", suite_names())
 def test_every_suite_that_ships_loads_and_is_named_after_its_file(name: str) -> None:
     assert load_suite(name).name == name
+
+
+def test_a_family_may_be_held_with_one_role() -> None:
+    suite = Suite(name="t", tasks=("scm",), families=("mlp", "ple_mlp:utility"))
+    assert pool_networks("library", (), suite.families) == (
+        ("utility", "mlp"), ("result", "mlp"), ("procedural", "mlp"), ("utility", "ple_mlp"),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="has no role 'fair' in mixtures; its roles are utility, result, procedural"):
+        Suite(name="t", tasks=("scm",), families=("mlp:fair",))
+    with pytest.raises(ValueError, match="there is no family 'trees'"):
+        Suite(name="t", tasks=("scm",), families=("trees:utility",))
 
 
 def test_override_changes_value_and_hash() -> None:

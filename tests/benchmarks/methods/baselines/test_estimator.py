@@ -161,7 +161,8 @@ def test_methods_say_rightly_whether_they_know_the_group(use_sensitive: str) -> 
     view = load_task("scm", rows=600, use_sensitive=use_sensitive).view()
     records = {method.id: method for method in baseline_methods() if method.reads == "tabular"}
     for name, record in records.items():
-        tuned = tune_baseline(load_baseline(name), view, seed=0, trials=1, floor=0.0)
+        trials = 3 if name == "linear_post" else 1  # its first two ask for less than its cuts can give, and say so
+        tuned = tune_baseline(load_baseline(name), view, seed=0, trials=trials, floor=0.0)
         assert getattr(tuned.expert, "knows_group", False) == record.sensitive_at_prediction, name
         assert tuned.expert.explainer in record.explainer.split(" or "), name
 
