@@ -53,7 +53,7 @@ def greedy_weights(probability: Tensor, seed: int, bags: int = BAGS, steps: int 
     for _ in range(bags):
         picked = np.sort(generator.permutation(rows)[: -(-rows // 2)])
         total += _selected(np.take(by_expert, picked, axis=1), steps)
-    return torch.from_numpy(total / total.sum())
+    return torch.from_numpy(total / total.sum()).clone()  # in torch's memory: see experts.linear.logistic.minimise
 
 
 def _selected(probability: Floats, steps: int) -> npt.NDArray[np.float64]:

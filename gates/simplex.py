@@ -63,7 +63,7 @@ def simplex_weights(probability: Tensor, tolerance: float = TOLERANCE, rounds: i
         ratios = table / (table @ weights)[:, None]
         slope = ratios.mean(0)
         if np.log(slope.max()) <= tolerance:
-            return torch.from_numpy(weights)
+            return torch.from_numpy(weights).clone()  # in torch's memory: see experts.linear.logistic.minimise
         weights = _searched(table, weights, _newton_point(ratios, slope))
     raise SimplexError(f"weights of {table.shape[1]} experts did not reach their optimum in {rounds} rounds")
 

@@ -72,7 +72,7 @@ def stacking_coefficients(logits: Tensor, labels: Tensor, ridge: float = RIDGE) 
     start = np.concatenate([[0.0], np.full(experts, centre)])
     bounds = [(None, None)] + [(0.0, None)] * experts
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "ftol": 1e-12})
-    return torch.from_numpy(found.x[1:].copy()), float(found.x[0])
+    return torch.from_numpy(found.x[1:]).clone(), float(found.x[0])
 
 
 def fit(problem: GateProblem) -> GateFit:

@@ -166,7 +166,7 @@ class Encoder:
         for encoder in self.encoders:
             encoder.write(frame[encoder.name], out[:, start : start + encoder.width])
             start += encoder.width
-        return torch.from_numpy(out)
+        return torch.from_numpy(out).clone()  # torch's memory: products do not depend on where NumPy put it
 
     def to_json(self) -> str:
         """Canonical JSON; equal encoders give equal text."""

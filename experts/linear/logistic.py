@@ -93,13 +93,17 @@ def fit_logistic(loss: LogisticLoss, start: Tensor | None = None) -> Tensor:
 
 
 def minimise(function: Callable[[Tensor], tuple[float, Tensor]], start: Tensor) -> Tensor:
-    """[p] float64 where a function is smallest, by SciPy's L-BFGS from ``start`` [p]."""
+    """[p] float64 where a function is smallest, by SciPy's L-BFGS from ``start`` [p].
+
+    Points are copied into torch's memory, which begins at multiples of 64 bytes: the last bit of a matrix times a vector
+    may depend on where the vector lies, and NumPy's memory lies at another place in every process.
+    """
     from scipy.optimize import minimize
 
     def at(point: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        value, gradient = function(torch.from_numpy(point))
+        value, gradient = function(torch.from_numpy(point).clone())
         return value, gradient.numpy()
 
     options = {"maxiter": STEPS, "gtol": TOLERANCE, "ftol": 1e-12, "maxcor": 20}
     search: Any = minimize
-    return torch.from_numpy(search(at, start.numpy(), jac=True, method="L-BFGS-B", options=options).x)
+    return torch.from_numpy(search(at, start.numpy(), jac=True, method="L-BFGS-B", options=options).x).clone()

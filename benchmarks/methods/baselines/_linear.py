@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -57,5 +56,5 @@ def fit_linear(features: Tensor, labels: Tensor, C: float, weights: Floats | Non
 
     model: Any = LogisticRegression(C=C, solver="newton-cholesky")  # type: ignore[no-untyped-call]
     model.fit(features.double().numpy(), labels.numpy(), sample_weight=weights)
-    weight = torch.from_numpy(model.coef_[0].astype(np.float32))
+    weight = torch.from_numpy(model.coef_[0]).float()  # in torch's memory: see experts.linear.logistic.minimise
     return LinearModel(weight, torch.tensor(float(model.intercept_[0])))

@@ -86,7 +86,7 @@ class LogisticOracle:
     def predict(self, X: Singles) -> Integers:
         """[r] decisions."""
         assert self.model is not None
-        return (self.model.margins(torch.from_numpy(X)) > 0).numpy().astype(np.int64)
+        return (self.model.margins(torch.from_numpy(X).clone()) > 0).numpy().astype(np.int64)
 
 
 def newton_logistic(rows: Singles, labels: Any, weights: Floats, start: Floats | None = None) -> Floats:
@@ -166,7 +166,7 @@ class TreesOracle:
         """[r] decisions; those of the training rows, which a reduction asks for twice, are kept."""
         assert self.model is not None
         if self._decided is None or self._decided[0] is not X:
-            decided = (self.model.margins(torch.from_numpy(X)) > 0).numpy().astype(np.int64)
+            decided = (self.model.margins(torch.from_numpy(X).clone()) > 0).numpy().astype(np.int64)
             self._decided = (X, decided)
         return self._decided[1]
 
