@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,8 @@ def thresholds(rows: int = 7500) -> None:
         expected = expected_labels(margins[:, 0], labels, groups, 2)
         fit_thresholds(probability, labels, groups, 2, LIMITS, expected=expected, rates=FINE_RATES, steps=FINE_STEPS)
 
-    model = LogisticRegression().fit(margins.numpy(), labels.numpy())
+    model: Any = LogisticRegression()  # type: ignore[no-untyped-call]
+    model.fit(margins.numpy(), labels.numpy())
 
     def theirs() -> None:
         optimiser = ThresholdOptimizer(estimator=model, constraints="equalized_odds", prefit=True)
