@@ -81,7 +81,7 @@ def thresholds(rows: int = 7500) -> None:
     model.fit(margins.numpy(), labels.numpy())
 
     def theirs() -> None:
-        optimiser = ThresholdOptimizer(estimator=model, constraints="equalized_odds", prefit=True)
+        optimiser: Any = ThresholdOptimizer(estimator=model, constraints="equalized_odds", prefit=True)
         optimiser.fit(margins.numpy(), labels.numpy(), sensitive_features=groups.numpy())
 
     found = interleaved(ours, theirs, 5)
