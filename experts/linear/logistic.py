@@ -95,8 +95,8 @@ def fit_logistic(loss: LogisticLoss, start: Tensor | None = None) -> Tensor:
 def minimise(function: Callable[[Tensor], tuple[float, Tensor]], start: Tensor) -> Tensor:
     """[p] float64 where a function is smallest, by SciPy's L-BFGS from ``start`` [p].
 
-    Points are copied into torch's memory, which begins at multiples of 64 bytes: the last bit of a matrix times a vector
-    may depend on where the vector lies, and NumPy's memory lies at another place in every process.
+    Points are copied into torch's memory, which begins at multiples of 64 bytes: the last bit of a matrix times a
+    vector may depend on where the vector lies, and NumPy's memory lies at another place in every process.
     """
     from scipy.optimize import minimize
 
