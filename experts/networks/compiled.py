@@ -33,11 +33,20 @@ BLOCK_FLOATS = 1 << 22
 """Floats of batches that one call holds at once (16 MiB)."""
 
 
-def _compiled(function: Any) -> Any:
+def _part(function: Any) -> Any:
+    """A part of the kernel, taken into it before anything is compiled.
+
+    Parts that were compiled by themselves would be fused anew, and with other rounding, by every process that compiles
+    the kernel instead of reading it from numba's cache.
+    """
+    return njit(inline="always", fastmath=FAST, error_model="numpy")(function)
+
+
+def _kernel(function: Any) -> Any:
     return njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")(function)
 
 
-@_compiled
+@_part
 def _forward(first, second, offset, columns, mask, start, hidden, margins):  # type: ignore[no-untyped-def]
     """Margins [m] of a block of rows under dropout; ``hidden`` [h, m] becomes the slopes."""
     np.dot(first, columns, hidden)
@@ -51,7 +60,7 @@ def _forward(first, second, offset, columns, mask, start, hidden, margins):  # t
             hidden[unit, row] = slope
 
 
-@_compiled
+@_part
 def _flow(upstream, slopes, rows, product, total):  # type: ignore[no-untyped-def]
     """Add (slopes ⊙ upstream) · rows [h, d+1] of a block to ``total``; see ``lanes.dropout_backward``."""
     for unit in range(slopes.shape[0]):
@@ -61,7 +70,7 @@ def _flow(upstream, slopes, rows, product, total):  # type: ignore[no-untyped-de
     total += product
 
 
-@_compiled
+@_part
 def _backward(upstream, first, second, total, gradient):  # type: ignore[no-untyped-def]
     """Gradient [P] of Σ upstream · margins, laid out like theta."""
     units, width = first.shape
@@ -74,12 +83,12 @@ def _backward(upstream, first, second, total, gradient):  # type: ignore[no-unty
     gradient[units * width + units] = upstream.sum()
 
 
-@_compiled
+@_part
 def _sigmoid(margin):  # type: ignore[no-untyped-def]
     return ONE / (ONE + np.exp(-margin))
 
 
-@_compiled
+@_part
 def _adam(theta, mean, square, gradient, lr, decay, clip, step):  # type: ignore[no-untyped-def]
     norm = np.float32(0.0)
     for k in range(len(theta)):
@@ -98,7 +107,7 @@ def _adam(theta, mean, square, gradient, lr, decay, clip, step):  # type: ignore
         theta[k] -= rate * mean[k] / (np.sqrt(square[k]) + small)
 
 
-@_compiled
+@_part
 def _extremes(rates, known):  # type: ignore[no-untyped-def]
     """Places of the largest and the smallest known rate; equal places: there is no gap."""
     high, low = -1, -1
@@ -111,7 +120,7 @@ def _extremes(rates, known):  # type: ignore[no-untyped-def]
     return high, low
 
 
-@_compiled
+@_part
 def _shares(weights, rates, share, known):  # type: ignore[no-untyped-def]
     """Write each row's share [2g, n] of every group's rate, and which rates [2g] the rows give."""
     wide, n = share.shape
@@ -125,7 +134,7 @@ def _shares(weights, rates, share, known):  # type: ignore[no-untyped-def]
             share[rate] /= total
 
 
-@_compiled
+@_part
 def _soft_gaps(probability, sharpness, weight, share, known, rates, upstream):  # type: ignore[no-untyped-def]
     """Add the gradient of ``weight`` · (DP gap + EO gap) of soft rates to ``upstream`` [n]."""
     wide, n = share.shape
@@ -142,7 +151,7 @@ def _soft_gaps(probability, sharpness, weight, share, known, rates, upstream):  
                 upstream[row] += slope * (share[start + high, row] - share[start + low, row])
 
 
-@_compiled
+@_part
 def _distance(first, means, known, weight, centres, gradient):  # type: ignore[no-untyped-def]
     """Add the gradient of ``weight`` · the largest mean squared distance of two groups' centres."""
     units, width = first.shape
@@ -163,7 +172,7 @@ def _distance(first, means, known, weight, centres, gradient):  # type: ignore[n
                 gradient[unit * width + column] += slope * (means[column, one] - means[column, other])
 
 
-@_compiled
+@_part
 def _transpose(rows, columns):  # type: ignore[no-untyped-def]
     """Write rows [m, d+1] as columns [d+1, m], flat."""
     m, width = rows.shape
@@ -172,7 +181,7 @@ def _transpose(rows, columns):  # type: ignore[no-untyped-def]
             columns[column * m + row] = rows[row, column]
 
 
-@_compiled
+@_part
 def _lane(  # type: ignore[no-untyped-def]
     theta, mean, square, lr, decay, clip, step, rows, columns, targets, weights, mask, fair, rep, share, known, means,
     hidden, margins, upstream, product, total, gradient, rates, centres, probability,
@@ -212,7 +221,7 @@ def _lane(  # type: ignore[no-untyped-def]
     _adam(theta, mean, square, gradient, lr, decay, clip, step)
 
 
-@_compiled
+@_kernel
 def _advance(  # type: ignore[no-untyped-def]
     theta, mean, square, lr, decay, clip, done, units, rows, targets, weights, rates, means, strip, starts, fair, rep
 ):

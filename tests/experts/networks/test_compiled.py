@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +15,7 @@ from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from tasks.arrays import view_of_arrays
 from tasks.task import TaskView
 
+ROOT = Path(__file__).resolve().parents[3]
 BUDGET = Budget(steps=40, eval_every=20, warm_up=10, rungs=(), hidden=5, batch_rows=64)
 
 
@@ -71,6 +76,29 @@ def test_a_diverging_lane_fails_and_the_others_go_on() -> None:
     assert found.state[0] != "failed"
     assert found.state[1] == "failed"
     assert "lower the learning rate" in found.reason[1]
+
+
+PRINTED = """
+import hashlib
+from tests.experts.networks.test_compiled import trained, view_of
+
+found = trained(view_of(2600), "result", [{"lambda_fair": 3.0, "lambda_rep": 1.0}] * 2, "compiled")
+print(hashlib.sha256(found.parameters.theta.numpy().tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_compiles_and_one_that_reads_the_cache_train_the_same_bytes(tmp_path: Path) -> None:
+    """A run that was killed goes on in a process that finds the kernel compiled."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    def once() -> str:
+        command = [sys.executable, "-c", PRINTED]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    first = once()
+    assert list(tmp_path.rglob("*.nbc"))
+    assert first == once() and first.strip()
 
 
 def test_an_unknown_kernel_is_named() -> None:
