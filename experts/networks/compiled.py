@@ -24,8 +24,6 @@ from experts.networks.lanes import SLOPE as LEAK
 from experts.networks.lanes import DropoutMasks
 from metrics.surrogates import SHARPNESS as SHARP
 
-FAST = {"contract", "reassoc", "arcp", "nsz", "afn"}
-"""Sums may be reordered; undefined and infinite values stay what they are, because a lane that has them has failed."""
 SLOPE, SHARPNESS, ONE = np.float32(LEAK), np.float32(SHARP), np.float32(1.0)
 BLOCK_ROWS = 512
 """Rows worked on at once: their activations stay in the first cache."""
@@ -34,16 +32,17 @@ BLOCK_FLOATS = 1 << 22
 
 
 def _part(function: Any) -> Any:
-    """A part of the kernel, taken into it before anything is compiled.
-
-    Parts that were compiled by themselves would be fused anew, and with other rounding, by every process that compiles
-    the kernel instead of reading it from numba's cache.
-    """
-    return njit(inline="always", fastmath=FAST, error_model="numpy")(function)
+    """A part of the kernel, taken into it before anything is compiled."""
+    return njit(inline="always", error_model="numpy")(function)
 
 
 def _kernel(function: Any) -> Any:
-    return njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")(function)
+    """The kernel, compiled under strict arithmetic.
+
+    With leave to reorder sums or to fuse products, the last bits would depend on how loops are cut, which may depend on
+    where arrays lie in memory: a run that was killed would not end in the same bytes.
+    """
+    return njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
 @_part
@@ -71,16 +70,30 @@ def _flow(upstream, slopes, rows, product, total):  # type: ignore[no-untyped-de
 
 
 @_part
+def _sum(values):  # type: ignore[no-untyped-def]
+    """Sum in eight strands, which the processor adds up side by side."""
+    strands = np.zeros(8, np.float32)
+    whole = len(values) // 8 * 8
+    for start in range(0, whole, 8):
+        for strand in range(8):
+            strands[strand] += values[start + strand]
+    result = np.float32(0.0)
+    for strand in range(8):
+        result += strands[strand]
+    for place in range(whole, len(values)):
+        result += values[place]
+    return result
+
+
+@_part
 def _backward(upstream, first, second, total, gradient):  # type: ignore[no-untyped-def]
     """Gradient [P] of Σ upstream · margins, laid out like theta."""
     units, width = first.shape
     for unit in range(units):
-        own = np.float32(0.0)
         for column in range(width):
             gradient[unit * width + column] = second[unit] * total[unit, column]
-            own += first[unit, column] * total[unit, column]
-        gradient[units * width + unit] = own
-    gradient[units * width + units] = upstream.sum()
+        gradient[units * width + unit] = np.dot(first[unit], total[unit])
+    gradient[units * width + units] = _sum(upstream)
 
 
 @_part
@@ -90,9 +103,7 @@ def _sigmoid(margin):  # type: ignore[no-untyped-def]
 
 @_part
 def _adam(theta, mean, square, gradient, lr, decay, clip, step):  # type: ignore[no-untyped-def]
-    norm = np.float32(0.0)
-    for k in range(len(theta)):
-        norm += gradient[k] * gradient[k]
+    norm = np.dot(gradient, gradient)
     shrink = min(np.float32(clip) / (np.sqrt(norm) + np.float32(1e-6)), ONE)
     if norm != norm:
         shrink = norm
@@ -125,10 +136,9 @@ def _shares(weights, rates, share, known):  # type: ignore[no-untyped-def]
     """Write each row's share [2g, n] of every group's rate, and which rates [2g] the rows give."""
     wide, n = share.shape
     for rate in range(wide):
-        total = np.float32(0.0)
         for row in range(n):
             share[rate, row] = weights[row] * rates[rate, row]
-            total += share[rate, row]
+        total = _sum(share[rate])
         known[rate] = total > 0
         if total > 0:
             share[rate] /= total
@@ -139,9 +149,7 @@ def _soft_gaps(probability, sharpness, weight, share, known, rates, upstream):  
     """Add the gradient of ``weight`` · (DP gap + EO gap) of soft rates to ``upstream`` [n]."""
     wide, n = share.shape
     for rate in range(wide):
-        rates[rate] = np.float32(0.0)
-        for row in range(n):
-            rates[rate] += probability[row] * share[rate, row]
+        rates[rate] = np.dot(probability, share[rate])
     groups = wide // 2
     for start in (0, groups):
         high, low = _extremes(rates[start : start + groups], known[start : start + groups])
