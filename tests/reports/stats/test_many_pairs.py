@@ -12,7 +12,7 @@ from foundation.seeding import named_generator
 from reports.stats.pooled_intervals import interval_at, pooled_intervals
 from reports.stats.rank_tests import ENUMERABLE, friedman, wilcoxon
 from reports.stats.ranking import ranks
-from reports.stats.statistics import corrected_interval, hierarchical_bootstrap
+from reports.stats.statistics import Interval, corrected_interval, hierarchical_bootstrap
 
 
 def p_of(differences: list[float]) -> float:
@@ -64,18 +64,34 @@ RAGGED = [
     [[0.1, 0.14], [0.2], [0.05, 0.09, 0.1], [-0.1, 0.0]],
     [[0.1, 0.2], [0.15, 0.3]],
     [[0.1, 0.1], [0.3, 0.5]],
+]
+FLAT = [
     [[0.1, 0.1], [0.1, 0.1], [0.1, 0.1]],
     [[0.2, 0.2, 0.2], [0.2, 0.2]],
 ]
 
 
-@pytest.mark.parametrize("tasks", RAGGED)
-def test_tasks_with_other_numbers_of_splits_and_absent_ones(tasks: list[list[float]]) -> None:
-    """The bootstrap draws what the closed form computes; tasks without values change nothing."""
+def among_absent(tasks: list[list[float]]) -> Interval:
+    """The interval of some tasks, with tasks without values before and behind them."""
     values = np.full((len(tasks) + 2, 4), np.nan)
     for row, known in enumerate(tasks):
         values[row + 1, : len(known)] = known
-    found = interval_at(pooled_intervals(values), ())
+    return interval_at(pooled_intervals(values), ())
+
+
+@pytest.mark.parametrize("tasks", RAGGED)
+def test_tasks_with_other_numbers_of_splits_and_absent_ones(tasks: list[list[float]]) -> None:
+    """Where every task is its own source it is Student's interval of the task means, however many splits made them."""
+    found, means = among_absent(tasks), [float(np.mean(task)) for task in tasks]
+    theirs = stats.ttest_1samp(means, 0.0)
+    interval = theirs.confidence_interval(0.95)
+    assert (found.n, found.mean) == (len(tasks), pytest.approx(np.mean(means)))
+    assert (found.low, found.high, found.p) == pytest.approx((interval.low, interval.high, theirs.pvalue))
+
+
+@pytest.mark.parametrize("tasks", FLAT)
+def test_tasks_that_agree_have_the_spread_of_rounding_as_the_bootstrap_has(tasks: list[list[float]]) -> None:
+    found = among_absent(tasks)
     drawn = hierarchical_bootstrap(tasks, named_generator("ragged"), draws=60_000)
     assert (found.n, found.mean) == (len(tasks), pytest.approx(drawn.mean))
     assert found.high - found.mean == pytest.approx(drawn.half, rel=0.03)
