@@ -19,6 +19,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softsign
 
 from metrics.auc import auc
 from metrics.composites import utility
@@ -253,9 +254,10 @@ class ThresholdChoice:
     def _area(self, cuts: Tensor) -> Tensor:
         """[K'] AUC of cuts [K', g] of this pool."""
         if self._is_exact(self.pool.cuts):
-            # single precision may tie rows that are almost equal: good enough to choose by, and twice as fast
+            # single precision may tie rows that are almost equal: good enough to choose by, and twice as fast; far
+            # above a cut a sigmoid would be 1 for all rows, and their order lost, which this keeps
             moved = self.margins.to(torch.float32) - cuts.to(torch.float32)[:, self.groups]
-            return auc(moved.sigmoid_(), self.labels)
+            return auc(softsign(moved).mul_(0.5).add_(0.5), self.labels)
         return self._pairs.of_cuts(cuts) if self._pairs else torch.full((len(cuts),), torch.nan)
 
     @cached_property
