@@ -7,7 +7,7 @@ from pathlib import Path
 from experts.bagging.bag import RECORD, load_bagged
 from experts.expert import Expert
 from experts.families.registry import family_named, family_names
-from experts.networks.lane_expert import DESCRIPTION, ExpertError, read_facts
+from experts.saved import DESCRIPTION, ExpertError, read_facts
 
 
 def load_expert(folder: Path) -> Expert:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 
@@ -11,17 +12,18 @@ def finite(data: Any) -> Any:
 
     JSON has no nan, and a reader that gets one anyway may refuse the file.
     """
-    if isinstance(data, dict):
-        return {key: finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+    return _mapped(data, lambda number: number if math.isfinite(number) else None)
 
 
 def spelled(data: Any) -> Any:
     """The same with infinities as "inf" and "-inf", which ``float`` reads: for files that we alone read again."""
+    return _mapped(data, lambda number: None if math.isnan(number) else str(number) if math.isinf(number) else number)
+
+
+def _mapped(data: Any, change: Callable[[float], Any]) -> Any:
+    """A copy in which every float is changed."""
     if isinstance(data, dict):
-        return {key: spelled(value) for key, value in data.items()}
+        return {key: _mapped(value, change) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
-        return [spelled(value) for value in data]
-    return str(data) if isinstance(data, float) and math.isinf(data) else finite(data)
+        return [_mapped(value, change) for value in data]
+    return change(data) if isinstance(data, float) else data

@@ -1,4 +1,4 @@
-"""Integrated gradients of the whole mixture, gate included, from the baseline 0."""
+"""Reasons of the whole mixture: integrated gradients, gate included, from the baseline 0, or by asking."""
 
 from __future__ import annotations
 
@@ -8,11 +8,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experts.expert import Expert
 from gates.gate import ProjectedGate
 from gates.mixing import gate_margin
+from metrics.explainers.occlusion import occlusion_columns
+from metrics.explainers.shapley import shapley_columns
 from moe.projection import Projection
+from tasks.task import TaskView
 
+OCCLUSION = "occlusion"
 _CHUNK_FLOATS = 1 << 20
+
+
+def asked_attributions(expert: Expert, task: TaskView, rows: Tensor, seed: int) -> Tensor:
+    """[r, columns] attributions by asking an expert for margins with columns unknown.
+
+    By occlusion where that is how the expert is explained, else by sampled Shapley values, drawn by ``seed``.
+    """
+
+    def margin(picked: Tensor, keep: Tensor) -> Tensor:
+        return expert.logits(task, rows[picked], keep)
+
+    if expert.explainer == OCCLUSION:
+        return occlusion_columns(margin, len(rows), len(task.columns))
+    return shapley_columns(margin, len(rows), len(task.columns), seed=seed)
 
 
 def mixture_integrated_gradients(

@@ -20,13 +20,11 @@ from gates.gate import GateState, ProjectedGate, TrainableGate, masked_features
 from gates.mixing import gate_margin
 from gates.objective import chained_attributions
 from gates.registry import load_gate, save_gate
-from metrics.explainers.occlusion import occlusion_columns
-from metrics.explainers.shapley import shapley_columns
-from moe.explain import mixture_integrated_gradients
+from moe.explain import OCCLUSION, asked_attributions, mixture_integrated_gradients
 from moe.projection import Projection, projection_of
 from tasks.task import TaskView
 
-OCCLUSION, CHAINED = "occlusion", "chained"
+CHAINED = "chained"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,20 +96,10 @@ class Mixture:
             own = torch.stack([expert.attributions(task, rows) for expert in self.experts], 1)
             return chained_attributions(self.gate, self.state(task, rows), own, task.column_of_feature).detach()
         if self.explainer != "integrated_gradients":
-            return self._asked(task, rows)
+            return asked_attributions(self, task, rows, self.explainer_seed)
         projections = cast(list[Projection], self._projections)
         by_feature = mixture_integrated_gradients(projections, self.gate, task.features[rows], self.steps)
         return by_column(by_feature, column_indicator(task.column_of_feature, len(task.columns)))
-
-    def _asked(self, task: TaskView, rows: Tensor) -> Tensor:
-        """Attributions by asking for margins with columns unknown."""
-
-        def margin(picked: Tensor, keep: Tensor) -> Tensor:
-            return self.logits(task, rows[picked], keep)
-
-        if self.explainer == OCCLUSION:
-            return occlusion_columns(margin, len(rows), len(task.columns))
-        return shapley_columns(margin, len(rows), len(task.columns), seed=self.explainer_seed)
 
     @property
     def parameter_count(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -43,11 +44,11 @@ class HonestBag:
     _said: dict[bytes, Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, view: TaskView, bag: Bag, fold: Tensor) -> HonestBag:
-        """From the fold [n] of each of the rows that the bag was made of."""
+    def of(cls, view: TaskView, bag: Bag, fold: Tensor, **further: Any) -> Self:
+        """From the fold [n] of each of the rows that the bag was made of; ``further`` is for subclasses."""
         place = torch.full((len(view.labels),), NEW, dtype=torch.int64)
         place[bag_rows(view)] = fold
-        return cls(bag, view.hash, place, view.features)
+        return cls(bag, view.hash, place, view.features, **further)
 
     @property
     def role(self) -> str:
@@ -80,7 +81,7 @@ class HonestBag:
         def ask(expert: Expert, some: Tensor) -> Tensor:
             return expert.logits(task, rows[some], None if keep is None else keep[some])
 
-        if keep is not None or task.features is not self.features:
+        if keep is not None or task.features is not self.features or task.hash != self.task:
             return self._answered(task, rows, ask)
         key = rows.numpy().tobytes()  # a library is asked for the rows of a part again and again
         if key not in self._said:

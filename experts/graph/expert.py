@@ -14,17 +14,10 @@ from experts.graph.layers import column_attributions, graph_margins
 from experts.graph.settings import GraphSettings
 from experts.networks.group_profiles import indicator_or_none
 from experts.networks.integrated_gradients import path_slopes
-from experts.networks.lane_expert import (
-    DESCRIPTION,
-    WEIGHTS,
-    ExpertError,
-    check_features,
-    read_description,
-    read_theta,
-    save_lane,
-)
+from experts.networks.lane_expert import read_lane, read_theta, save_lane
 from experts.networks.lanes import LaneParameters, hidden
 from experts.networks.mlp import MLPExpert
+from experts.saved import DESCRIPTION, WEIGHTS, ExpertError, check_features
 from tasks.task import TaskView
 
 
@@ -126,7 +119,7 @@ class GraphExpert:
             If a file is missing, damaged, or the two files do not belong together; the text names the file.
         """
         path = folder / DESCRIPTION
-        facts = read_description(path, ("gcn", "gin", "sage"), "a graph expert")
+        facts = read_lane(path, ("gcn", "gin", "sage"), "a graph expert")
         if facts.get("layers") not in (1, 2):
             raise ExpertError(f"{path} does not describe a graph expert: layers is {facts.get('layers')!r}.")
         settings, names = GraphSettings(facts["family"], facts["layers"]), tuple(facts["feature_names"])

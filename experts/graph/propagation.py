@@ -17,7 +17,7 @@ from torch import Tensor
 from experts.graph.adjacency import symmetric_weights
 from experts.graph.settings import KINDS, Kind
 from experts.graph.sparse import Csr, scipy_sparse
-from experts.networks.lane_expert import ExpertError
+from experts.saved import ExpertError
 from tasks.columns import Column
 from tasks.registry import cards
 from tasks.task import TaskView

@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from experts.expert import Role
-from experts.networks.lane_expert import (
+from experts.networks.piecewise_linear import PiecewiseLinear
+from experts.networks.ple_mlp import read_encoding
+from experts.saved import (
     DESCRIPTION,
     WEIGHTS,
     ExpertError,
     check_features,
+    description_of,
     read_description,
+    read_weights,
 )
-from experts.networks.piecewise_linear import PiecewiseLinear
-from experts.networks.ple_mlp import read_encoding
 from foundation.files import atomic_path, write_json
 from tasks.task import TaskView
 
@@ -78,11 +79,7 @@ class LinearExpert:
         """Write ``weights.safetensors`` and ``expert.json``, which holds the bin edges, into an existing folder."""
         with atomic_path(folder / WEIGHTS) as path:
             save_file({"weight": self.weight.contiguous(), "bias": torch.tensor(self.bias, dtype=torch.float64)}, path)
-        facts = {
-            "family": self.family, "role": self.role, "explainer": self.explainer,
-            "feature_names": list(self.feature_names), "edges": self.encoding.edges, "task_hash": self.task_hash,
-        }  # fmt: skip
-        write_json(folder / DESCRIPTION, facts)
+        write_json(folder / DESCRIPTION, description_of(self, edges=self.encoding.edges))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -94,7 +91,7 @@ class LinearExpert:
             If a file is missing, damaged, or the two files do not belong together; the text names the file.
         """
         path = folder / DESCRIPTION
-        facts = read_description(path, ("linear",), "a linear expert", lanes=False)
+        facts = read_description(path, ("linear",), "a linear expert")
         names = tuple(facts["feature_names"])
         encoding = read_encoding(facts.get("edges"), len(names), path)
         weight, bias = _read_weights(folder / WEIGHTS, len(encoding.owner))
@@ -103,12 +100,7 @@ class LinearExpert:
 
 def _read_weights(path: Path, width: int) -> tuple[Tensor, float]:
     """Weights [width] and bias."""
-    try:
-        found = load_file(path)
-    except FileNotFoundError:
-        raise ExpertError(f"There is no {path}; an expert is a folder with {DESCRIPTION} and {WEIGHTS}.") from None
-    except (SafetensorError, OSError) as error:
-        raise ExpertError(f"{path} is damaged ({error}); train or fetch the expert again.") from error
+    found = read_weights(path)
     shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
     if shapes != {"weight": (width,), "bias": ()} or not all(bool(t.isfinite().all()) for t in found.values()):
         raise ExpertError(f"{path} holds {shapes}, but {DESCRIPTION} asks for {width} finite weights and a bias.")

@@ -10,15 +10,9 @@ from torch import Tensor
 
 from experts.expert import Role
 from experts.networks.integrated_gradients import by_column, column_indicator, lane_attributions
-from experts.networks.lane_expert import (
-    DESCRIPTION,
-    WEIGHTS,
-    check_features,
-    read_description,
-    read_theta,
-    save_lane,
-)
+from experts.networks.lane_expert import read_lane, read_theta, save_lane
 from experts.networks.lanes import LaneParameters, margins, row_chunks
+from experts.saved import DESCRIPTION, WEIGHTS, check_features
 from tasks.task import TaskView
 
 
@@ -83,7 +77,7 @@ class MLPExpert:
         ExpertError
             If a file is missing, damaged, or the two files do not belong together; the text names the file.
         """
-        facts = read_description(folder / DESCRIPTION, ("mlp",), "an MLP expert")
+        facts = read_lane(folder / DESCRIPTION, ("mlp",), "an MLP expert")
         names = tuple(facts["feature_names"])
         theta = read_theta(folder / WEIGHTS, (1, facts["hidden"] * (len(names) + 2) + 1))
         parameters = LaneParameters(theta, len(names), facts["hidden"])

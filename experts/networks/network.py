@@ -25,7 +25,7 @@ class Network(Protocol):
         ...
 
     def inputs(self, view: TaskView) -> LaneInputs:
-        """What its lanes read of a task; :class:`experts.networks.lane_expert.ExpertError` if the task lacks it."""
+        """What its lanes read of a task; :class:`experts.saved.ExpertError` if the task lacks it."""
         ...
 
     def expert(self, view: TaskView, role: Role, parameters: LaneParameters, lane: int = 0) -> LaneExpert:

@@ -13,17 +13,10 @@ from torch import Tensor
 from experts.expert import Role
 from experts.networks.inputs import LaneInputs
 from experts.networks.integrated_gradients import by_column, column_indicator, lane_attributions
-from experts.networks.lane_expert import (
-    DESCRIPTION,
-    WEIGHTS,
-    ExpertError,
-    check_features,
-    read_description,
-    read_theta,
-    save_lane,
-)
+from experts.networks.lane_expert import read_lane, read_theta, save_lane
 from experts.networks.lanes import LaneParameters, margins, row_chunks
 from experts.networks.piecewise_linear import PiecewiseLinear
+from experts.saved import DESCRIPTION, WEIGHTS, ExpertError, check_features
 from tasks.task import TaskView
 
 
@@ -99,7 +92,7 @@ class PLEExpert:
             If a file is missing, damaged, or the two files do not belong together; the text names the file.
         """
         path = folder / DESCRIPTION
-        facts = read_description(path, ("ple_mlp",), "a network on encoded numbers")
+        facts = read_lane(path, ("ple_mlp",), "a network on encoded numbers")
         names = tuple(facts["feature_names"])
         encoding = read_encoding(facts.get("edges"), len(names), path)
         width = len(encoding.owner)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
-from experts.networks.lane_expert import DESCRIPTION, ExpertError, check_features, read_description
+from experts.saved import DESCRIPTION, ExpertError, check_features, description_of, read_description
 from experts.trees.booster import TREES, TreeModel, read_trees
 from foundation.files import write_json
 from tasks.task import TaskView
@@ -66,11 +66,7 @@ class TreeExpert:
     def save(self, folder: Path) -> None:
         """Write ``trees.txt`` (LightGBM's text) and ``expert.json`` into an existing folder."""
         self.model.write(folder)
-        facts = {
-            "family": self.family, "role": self.role, "explainer": self.explainer, "offset": self.model.offset,
-            "feature_names": list(self.feature_names), "task_hash": self.task_hash,
-        }  # fmt: skip
-        write_json(folder / DESCRIPTION, facts)
+        write_json(folder / DESCRIPTION, description_of(self, offset=self.model.offset))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -83,7 +79,7 @@ class TreeExpert:
         """
         from lightgbm.basic import LightGBMError
 
-        facts = read_description(folder / DESCRIPTION, ("gbdt",), "an expert of boosted trees", lanes=False)
+        facts = read_description(folder / DESCRIPTION, ("gbdt",), "an expert of boosted trees")
         names, offset, path = tuple(facts["feature_names"]), facts.get("offset"), folder / TREES
         if not isinstance(offset, float):
             raise ExpertError(

@@ -25,7 +25,7 @@ from torch import Tensor
 from experts.expert import Role
 from experts.proxies import proxy_gains
 from experts.reweighing import reweighing_weights
-from experts.trees.booster import ROUNDS, TreeModel, fit_fair_trees, fit_trees
+from experts.trees.booster import ROUNDS, Floats, TreeModel, fit_fair_trees, fit_trees
 from experts.trees.expert import TreeExpert, by_source
 from experts.trees.fair_loss import FairLoss
 from tasks.task import TaskView
@@ -84,7 +84,7 @@ def fit(view: TaskView, role: Role, params: Mapping[str, Any], seed: int) -> Tre
     """
     settings = {name: value for name, value in params.items() if name not in OWN}
     if role == "utility":
-        model = _plain(view, settings, seed)
+        model = fit_plain(view, settings, seed)
     elif role == "result":
         model = _result(view, settings, params, seed)
     elif role == "procedural":
@@ -94,16 +94,17 @@ def fit(view: TaskView, role: Role, params: Mapping[str, Any], seed: int) -> Tre
     return TreeExpert.of(view, role, model)
 
 
-def _plain(
-    view: TaskView, settings: Mapping[str, Any], seed: int, weights: Tensor | None = None, rounds: int = ROUNDS
+def fit_plain(
+    view: TaskView, settings: Mapping[str, Any], seed: int, weights: Floats | None = None, rounds: int = ROUNDS
 ) -> TreeModel:
+    """Boosting on the training rows [r], weighted or not, stopped by the log loss of the validation rows."""
     train, watched = view.split.train, view.split.validation
     return fit_trees(
         view.features[train],
         view.labels[train],
         settings,
         seed,
-        weights=None if weights is None else weights.numpy(),
+        weights=weights,
         validation=(view.features[watched], view.labels[watched]),
         rounds=rounds,
     )
@@ -113,7 +114,7 @@ def _result(view: TaskView, settings: Mapping[str, Any], params: Mapping[str, An
     train, watched = view.split.train, view.split.validation
     if params["method"] == REWEIGHING:
         weights = reweighing_weights(view.labels[train], view.groups[train]) ** params["lambda_weight"]
-        return _plain(view, settings, seed, weights)
+        return fit_plain(view, settings, seed, weights.numpy())
     n_groups, strength = len(view.group_names), params["lambda_fair"]
     loss, judged = (FairLoss.of(view.labels[r], view.groups[r], n_groups, strength) for r in (train, watched))
     return fit_fair_trees(view.features[train], loss, settings, seed, validation=(view.features[watched], judged))
@@ -132,7 +133,7 @@ def _penalised(
     view: TaskView, settings: Mapping[str, Any], gains: Tensor, seed: int, rounds: int = ROUNDS
 ) -> TreeModel:
     """Trees in which the gain of a split on a column counts ``gains`` [columns] times."""
-    return _plain(view, {**settings, "feature_contri": gains[view.column_of_feature].tolist()}, seed, rounds=rounds)
+    return fit_plain(view, {**settings, "feature_contri": gains[view.column_of_feature].tolist()}, seed, rounds=rounds)
 
 
 def _profile_gaps(view: TaskView, model: TreeModel) -> Tensor:

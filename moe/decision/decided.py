@@ -15,15 +15,14 @@ from torch import Tensor
 from experts.expert import Expert
 from foundation.files import atomic_path, write_json
 from gates.static_simplex import StaticSimplexGate
-from metrics.explainers.occlusion import occlusion_columns
-from metrics.explainers.shapley import shapley_columns
 from metrics.thresholds import Thresholds, margins_of
 from moe.decision.batch import batch_cuts
 from moe.decision.decision import Decision
 from moe.decision.demand import Demand, ProceduralBound
 from moe.decision.group_model import GroupModel
 from moe.decision.linear_post import LinearRule
-from moe.mixture import OCCLUSION, Mixture, load_mixture
+from moe.explain import OCCLUSION, asked_attributions
+from moe.mixture import Mixture, load_mixture
 from tasks.task import TaskView
 
 DESCRIPTION, NUMBERS, BASE, GROUPS = "decided.json", "decided.safetensors", "base", "groups"
@@ -116,13 +115,7 @@ class Decided:
         """[r, columns] of the base's margin; of a blind decision, of its own."""
         if not self._is_blind:
             return self.base.attributions(task, rows)
-
-        def margin(picked: Tensor, keep: Tensor) -> Tensor:
-            return self.logits(task, rows[picked], keep)
-
-        if self.explainer == OCCLUSION:
-            return occlusion_columns(margin, len(rows), len(task.columns))
-        return shapley_columns(margin, len(rows), len(task.columns), seed=self.explainer_seed)
+        return asked_attributions(self, task, rows, self.explainer_seed)
 
     @property
     def parameter_count(self) -> int:

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.methods.baseline import Params
-from benchmarks.methods.baselines._boosted import boosted_space, fit_boosted
+from benchmarks.methods.baselines._boosted import fit_boosted
 from benchmarks.methods.baselines._model import ModelExpert
-from experts.bagging import Bag, bag_fit, bag_folds, bag_name, bag_rows
-from experts.expert import Expert
+from experts.bagging import Bag, HonestBag, bag_fit, bag_folds, bag_name, bag_rows
 from experts.trees.booster import Floats
+from experts.trees.fitting import tree_space
 from experts.tuning.trials import quiet_optuna
 from foundation.files import write_json
 from foundation.seeding import derive_seed
@@ -32,79 +32,24 @@ Weigh = Callable[[TaskView, Tensor], Floats]
 
 
 @dataclass(frozen=True, eq=False)
-class BaggedMethod:
-    """A bag as an expert that is honest about rows it was made of: they are answered by the one model without them.
-
-    All other rows, also those of other tasks, get the mean of the models. So validation rows can be looked at, and
-    thresholds fitted on them, as for a model that was fitted on training rows alone.
+class BaggedMethod(HonestBag):
+    """The bag that was chosen, as a method.
 
     Attributes
     ----------
-    bag : Bag
-        With the out-of-fold margins, for thresholds on all training and validation rows.
-    task : str
-        Hash of the task that its rows are of.
-    fold : [n] int64
-        By row of the task: the fold that it is held out in, -1 for rows that no model has seen.
     seed : int
     settings : mapping
         The chosen configuration, its number and the out-of-fold log loss of every one.
     """
 
-    bag: Bag
-    task: str
-    fold: Tensor
-    seed: int
+    seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def role(self) -> str:
-        """That of baselines."""
-        return self.bag.expert.role
-
-    @property
-    def family(self) -> str:
-        """What its models are."""
-        return self.bag.expert.family
-
-    @property
-    def explainer(self) -> str:
-        """That of its models: the attributions of a mean are the mean of theirs."""
-        return self.bag.expert.explainer
-
-    @property
-    def parameter_count(self) -> int:
-        """Of all its models."""
-        return self.bag.expert.parameter_count
-
-    def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
-        """[r] margin of class 1."""
-        return self._by_fold(task, rows, lambda expert, some: expert.logits(task, rows[some], _of(keep, some)))
-
-    def attributions(self, task: TaskView, rows: Tensor) -> Tensor:
-        """[r, columns] attributions of the model that answers."""
-        return self._by_fold(task, rows, lambda expert, some: expert.attributions(task, rows[some]))
-
-    def _by_fold(self, task: TaskView, rows: Tensor, ask: Callable[[Expert, Tensor], Tensor]) -> Tensor:
-        """[r, ...] answers, put together from those of the models and their mean; ``ask`` gets positions of rows."""
-        known = task.hash == self.task
-        fold = self.fold[rows] if known else torch.full((len(rows),), -1, dtype=torch.int64)
-        positions = [(fold == number).nonzero()[:, 0] for number in range(-1, len(self.bag.expert.experts))]
-        asked = (self.bag.expert, *self.bag.expert.experts)
-        parts = [(some, ask(expert, some)) for expert, some in zip(asked, positions, strict=True) if len(some)]
-        if not parts:
-            return ask(self.bag.expert, positions[0])
-        return torch.cat([part for _, part in parts])[torch.cat([some for some, _ in parts]).argsort()]
 
     def save(self, folder: Path) -> None:
         """Write its models, each in a sub-folder, and what was chosen."""
         facts = {"family": self.family, "role": self.role, "seed": self.seed}
         write_json(folder / "expert.json", {**facts, **self.settings})
-        self.bag.expert.save(folder)
-
-
-def _of(keep: Tensor | None, some: Tensor) -> Tensor | None:
-    return None if keep is None else keep[some]
+        super().save(folder)
 
 
 def best_bag(view: TaskView, seed: int, weigh: Weigh | None = None, family: str = "gbdt") -> BaggedMethod:
@@ -124,10 +69,8 @@ def best_bag(view: TaskView, seed: int, weigh: Weigh | None = None, family: str 
     bags = [_bag(view, params, number, fold, seed, weigh, family) for number, params in enumerate(drawn)]
     losses = [_log_loss(view, bag.oof, weigh) for bag in bags]
     best = min(range(len(bags)), key=losses.__getitem__)
-    where = torch.full((len(view.labels),), -1, dtype=torch.int64)
-    where[bag_rows(view)] = fold
     settings = {**drawn[best], "best_trial": best, "log_loss": losses}
-    return BaggedMethod(bags[best], view.hash, where, seed, settings)
+    return BaggedMethod.of(view, bags[best], fold, seed=seed, settings=settings)
 
 
 def configurations(seed: int) -> list[dict[str, Any]]:
@@ -137,7 +80,7 @@ def configurations(seed: int) -> list[dict[str, Any]]:
     with quiet_optuna():
         sampler = optuna.samplers.RandomSampler(seed=derive_seed(seed, "configurations") % 2**32)
         study = optuna.create_study(sampler=sampler)
-        return [dict(study.ask(dict(boosted_space())).params) for _ in range(CONFIGURATIONS)]
+        return [dict(study.ask(dict(tree_space())).params) for _ in range(CONFIGURATIONS)]
 
 
 def _bag(view: TaskView, params: Params, number: int, fold: Tensor, seed: int, weigh: Weigh | None, family: str) -> Bag:

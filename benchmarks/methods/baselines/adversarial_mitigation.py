@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._model import ModelExpert
-from foundation.files import atomic_path
+from benchmarks.methods.baselines._network import Network
 from foundation.seeding import derive_seed, torch_generator
 from tasks.task import TaskView
 
@@ -23,29 +20,6 @@ if TYPE_CHECKING:
 
 HIDDEN = 16
 STEPS, BATCH = 1000, 256
-
-
-@dataclass(frozen=True)
-class Network:
-    """The predictor of a fitted AdversarialFairnessClassifier, before its last sigmoid."""
-
-    module: torch.nn.Sequential
-
-    @property
-    def parameter_count(self) -> int:
-        """Of the predictor; the adversary is not needed any more."""
-        return sum(p.numel() for p in self.module.parameters())
-
-    def margins(self, features: Tensor) -> Tensor:
-        """[r] logits."""
-        with torch.no_grad():
-            margins: Tensor = self.module(features)[:, 0]
-        return margins
-
-    def write(self, folder: Path) -> None:
-        """Write the predictor as safetensors."""
-        with atomic_path(folder / "weights.safetensors") as path:
-            save_file(self.module.state_dict(), path)
 
 
 def space() -> Mapping[str, BaseDistribution]:

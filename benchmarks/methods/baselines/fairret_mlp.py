@@ -5,17 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._model import ModelExpert
-from foundation.files import atomic_path
+from benchmarks.methods.baselines._network import Network
 from foundation.seeding import derive_seed, torch_generator
 from tasks.task import TaskView
 
@@ -25,29 +23,6 @@ if TYPE_CHECKING:
 HIDDEN = 32
 STEPS, BATCH, LOOK = 200, 1024, 20
 """Steps, rows of a step (groups must be met in it), and steps between looks at the validation rows."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """A fitted network of one hidden layer."""
-
-    module: torch.nn.Sequential
-
-    @property
-    def parameter_count(self) -> int:
-        """Weights and biases."""
-        return sum(p.numel() for p in self.module.parameters())
-
-    def margins(self, features: Tensor) -> Tensor:
-        """[r] logits."""
-        with torch.no_grad():
-            margins: Tensor = self.module(features)[:, 0]
-        return margins
-
-    def write(self, folder: Path) -> None:
-        """Write the weights as safetensors."""
-        with atomic_path(folder / "weights.safetensors") as path:
-            save_file(self.module.state_dict(), path)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.methods.baseline import Baseline
-from benchmarks.methods.baselines._boosted import boosted_space, fit_boosted
+from benchmarks.methods.baselines._boosted import fit_boosted
+from experts.trees.fitting import tree_space
 
 METHOD = Baseline(
     label="LightGBM",
@@ -11,7 +12,7 @@ METHOD = Baseline(
     family="gbdt",
     reference="Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017",
     fit=fit_boosted,
-    space=boosted_space,
+    space=tree_space,
     colour="ink",
     explainer="tree_shap",
     place=40,

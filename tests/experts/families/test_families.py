@@ -15,8 +15,8 @@ from experts.evidence import collect_evidence
 from experts.expert import ROLES, Expert
 from experts.families.registry import ROOM, family_facts, family_named, family_names
 from experts.loading import load_expert
-from experts.networks.lane_expert import ExpertError
 from experts.networks.trainer import Budget
+from experts.saved import ExpertError
 from experts.tuning.folds import fold_of_rows
 from experts.tuning.models import ModelTuner, TunedModel
 from experts.tuning.trial_store import ResumeError

@@ -14,12 +14,12 @@ from experts.graph.network import GraphNetwork
 from experts.graph.settings import KINDS, GraphSettings
 from experts.loading import load_expert
 from experts.networks.group_profiles import indicator_or_none
-from experts.networks.lane_expert import ExpertError
 from experts.networks.lanes import Workspace
 from experts.networks.mlp import MLPExpert
 from experts.networks.network import MLP
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, train_lanes
 from experts.networks.twin import train_fixed, twin
+from experts.saved import ExpertError
 from experts.tuning.networks import tune
 from experts.tuning.out_of_fold import Recipe, out_of_fold_logits
 

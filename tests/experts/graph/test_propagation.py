@@ -12,8 +12,8 @@ from experts.graph.neighbourhood import Neighbourhood
 from experts.graph.propagation import operators, propagated
 from experts.graph.settings import KINDS, GraphSettings
 from experts.graph.sparse import Sparse
-from experts.networks.lane_expert import ExpertError
 from experts.networks.lanes import SLOPE
+from experts.saved import ExpertError
 from tasks.load import load_task
 
 PATH = torch.tensor([[0, 1], [1, 2]])  # 0 - 1 - 2, and 3 alone

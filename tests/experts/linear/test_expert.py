@@ -11,7 +11,7 @@ from experts.expert import Expert
 from experts.linear.expert import LinearExpert
 from experts.linear.fitting import fit, space
 from experts.loading import load_expert
-from experts.networks.lane_expert import ExpertError
+from experts.saved import ExpertError
 from tests.experts.conftest import build_view
 
 VIEW = build_view(400)

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from experts.expert import Expert
-from experts.networks.lane_expert import ExpertError
 from experts.networks.lanes import LaneParameters, margins
 from experts.networks.mlp import MLPExpert
+from experts.saved import ExpertError
 from tasks.task import TaskView
 
 Views = Callable[..., TaskView]

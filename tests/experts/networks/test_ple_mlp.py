@@ -8,10 +8,10 @@ import torch
 
 from experts.expert import Expert
 from experts.loading import load_expert
-from experts.networks.lane_expert import ExpertError
 from experts.networks.lanes import LaneParameters
 from experts.networks.ple_mlp import PLEExpert, PLENetwork
 from experts.networks.trainer import Budget, LaneConfig, train_lanes
+from experts.saved import ExpertError
 from tests.experts.conftest import build_view
 
 VIEW = build_view(300)

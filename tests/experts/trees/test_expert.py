@@ -9,7 +9,7 @@ import torch
 
 from experts.expert import Expert
 from experts.loading import load_expert
-from experts.networks.lane_expert import ExpertError
+from experts.saved import ExpertError
 from experts.trees.expert import TreeExpert
 from experts.trees.fitting import fit, space
 from tasks.task import TaskView

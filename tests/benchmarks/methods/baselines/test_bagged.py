@@ -11,10 +11,10 @@ from sklearn.metrics import log_loss
 
 from benchmarks.methods.baselines import lightgbm_bag, reweighed_bag
 from benchmarks.methods.baselines._bagged import BaggedMethod, configurations
-from benchmarks.methods.baselines._boosted import boosted_space
 from experts.bagging import Bag, bag_folds, bag_rows
 from experts.reweighing import reweighing_weights
 from experts.trees.booster import fit_trees
+from experts.trees.fitting import tree_space
 from foundation.seeding import derive_seed
 from tasks.load import load_task
 
@@ -57,6 +57,7 @@ def test_rows_of_the_bag_get_their_out_of_fold_margin_and_others_the_mean(method
 
 
 def test_rows_of_another_task_get_the_mean(method: BaggedMethod) -> None:
+    assert torch.equal(method.logits(VIEW, ROWS), method.bag.oof)  # what it said of its own rows is no answer here
     other = dataclasses.replace(VIEW, hash="another")
     assert torch.equal(method.logits(other, ROWS), method.bag.expert.logits(VIEW, ROWS))
 
@@ -80,5 +81,5 @@ def test_reweighed_rows_choose_by_their_weights(method: BaggedMethod) -> None:
 def test_configurations_follow_the_seed_and_stay_in_the_space() -> None:
     drawn = configurations(1)
     assert drawn == configurations(1) != configurations(2)
-    space = boosted_space()
+    space = tree_space()
     assert all(space[key].low <= value <= space[key].high for point in drawn for key, value in point.items())

@@ -1,0 +1,103 @@
+"""The two files of a saved expert, whatever its family: what they are called, what both say, and what may be wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast, get_args
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from experts.expert import Expert, Role
+from tasks.task import TaskView
+
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "expert.json"
+
+
+class ExpertError(ValueError):
+    """An expert that cannot be read, or does not fit a task."""
+
+
+class SavedExpert(Expert, Protocol):
+    """An expert that says which features it reads."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The encoded features that it reads, in order."""
+        ...
+
+    @property
+    def task_hash(self) -> str:
+        """Hash of the task that it was trained on."""
+        ...
+
+
+def description_of(expert: SavedExpert, **further: Any) -> dict[str, Any]:
+    """What ``expert.json`` says of an expert, ``further`` included."""
+    return {
+        "family": expert.family, "role": expert.role, "explainer": expert.explainer,
+        "feature_names": list(expert.feature_names), "task_hash": expert.task_hash, **further,
+    }  # fmt: skip
+
+
+def check_features(role: str, names: tuple[str, ...], task: TaskView) -> None:
+    """Raise :class:`ExpertError` when a task has other features than an expert reads."""
+    if task.feature_names == names:
+        return
+    missing = [name for name in names if name not in task.feature_names]
+    extra = [name for name in task.feature_names if name not in names]
+    raise ExpertError(
+        f"This {role} expert reads other features than task {task.name} has: missing {missing[:5]}, "
+        f"not known to the expert {extra[:5]}{'' if missing or extra else ', same names in another order'}. "
+        "Use the encoder and the use_sensitive setting that it was trained with."
+    )
+
+
+def read_description(path: Path, families: Sequence[str], what: str) -> dict[str, Any]:
+    """What ``expert.json`` says; ``what`` names an expert of these families in the error."""
+    facts = read_facts(path)
+    if problem := _problem(facts, families):
+        raise ExpertError(f"{path} does not describe {what}: {problem}.")
+    return cast(dict[str, Any], facts)
+
+
+def read_facts(path: Path) -> Any:
+    """The JSON of an ``expert.json``, whatever its family."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _absent(path) from None
+    except ValueError as error:
+        raise ExpertError(f"{path} is not JSON ({error}); train or fetch the expert again.") from error
+
+
+def _problem(facts: Any, families: Sequence[str]) -> str:
+    """What is wrong with a description; "" if nothing is."""
+    if not isinstance(facts, dict):
+        return "it is not an object"
+    if facts.get("family") not in families:
+        return f"its family is {facts.get('family')!r}"
+    if facts.get("role") not in get_args(Role):
+        return f"its role is {facts.get('role')!r}"
+    names = facts.get("feature_names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return "feature_names is not a list of strings"
+    return "" if isinstance(facts.get("task_hash"), str) else "task_hash is missing"
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``weights.safetensors``, by name."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise _absent(path) from None
+    except (SafetensorError, OSError) as error:
+        raise ExpertError(f"{path} is damaged ({error}); train or fetch the expert again.") from error
+
+
+def _absent(path: Path) -> ExpertError:
+    return ExpertError(f"There is no {path}; an expert is a folder with {DESCRIPTION} and {WEIGHTS}.")
