@@ -1,0 +1,186 @@
+"""A candidate: one method kept to the limit in one way, on every split of the task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.choice.asked import Asked
+from benchmarks.choice.held import Held
+from benchmarks.choice.new_rows import Kept
+from benchmarks.choice.worth import Estimate, Worth, mean_worth
+from metrics.thresholds import keeps
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method costs: seconds of tuning and fitting, learnt numbers; nan where unknown."""
+
+    seconds: float = math.nan
+    parameters: float = math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A way on one split at one margin.
+
+    Attributes
+    ----------
+    held : Held
+    worth : Worth
+        On validation rows, which all methods have.
+    kept : Kept
+        What is foreseen of new rows.
+    ceiling : float
+    reasons : float
+        Value of the bounded procedural metric; nan without a bound, or where it is not known.
+    """
+
+    held: Held
+    worth: Worth
+    kept: Kept
+    ceiling: float
+    reasons: float = math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A method × way at the margin that suits it best.
+
+    Attributes
+    ----------
+    method, way : str
+    tried : tuple of Tried
+        One per split.
+    needs_group : bool
+        Whether it must be told the group of a row.
+    cost : Cost
+    excluded : str
+        Why it is not recommended; "" where it keeps all that is asked.
+    """
+
+    method: str
+    way: str
+    tried: tuple[Tried, ...]
+    needs_group: bool
+    cost: Cost
+    excluded: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people: "lightgbm + thresholds"."""
+        return self.method if self.way == "plain" else f"{self.method} + {self.way}"
+
+    @property
+    def kappa(self) -> float:
+        """Its margin."""
+        return self.tried[0].held.kappa
+
+    @property
+    def worths(self) -> tuple[Worth, ...]:
+        """Utility of every split."""
+        return tuple(one.worth for one in self.tried)
+
+    @property
+    def utility(self) -> Estimate:
+        """Mean over splits."""
+        return mean_worth(self.worths)
+
+    @property
+    def gap(self) -> float:
+        """Mean over splits of the metric on cross-fitted decisions."""
+        return _mean([one.held.gap for one in self.tried])
+
+    @property
+    def probability(self) -> float:
+        """That new rows keep the limit, mean over splits."""
+        return _mean([one.kept.probability for one in self.tried])
+
+    @property
+    def foreseen(self) -> tuple[float, float]:
+        """Between which the metric lies on new rows with 95 % probability, mean over splits."""
+        return _mean([one.kept.low for one in self.tried]), _mean([one.kept.high for one in self.tried])
+
+    @property
+    def ceiling(self) -> float:
+        """The probability for a rule without a gap, mean over splits."""
+        return _mean([one.ceiling for one in self.tried])
+
+    @property
+    def reasons(self) -> float:
+        """The bounded procedural metric, mean over splits."""
+        return _mean([one.reasons for one in self.tried])
+
+
+def at_best_margin(
+    method: str, way: str, splits: Sequence[Sequence[Tried]], needs_group: bool, cost: Cost, asked: Asked
+) -> Candidate:
+    """The widest margin that keeps all that is asked; where none does, the one that comes closest.
+
+    Parameters
+    ----------
+    splits : sequence of sequences of Tried
+        Per split one per margin of ``asked.kappas``, the widest first.
+    """
+    found = []
+    for tried in zip(*splits, strict=True):
+        plain = Candidate(method, way, tuple(tried), needs_group, cost)
+        reason = why_not(plain, asked)
+        if not reason:
+            return plain
+        found.append(Candidate(method, way, tuple(tried), needs_group, cost, reason))
+    return min(found, key=lambda one: distance(one, asked))
+
+
+def distance(one: Candidate, asked: Asked) -> tuple[float, float]:
+    """How far a candidate is from what is asked: by the stated probability where it is missed, then by the limit."""
+    over = beyond(one.gap, asked)
+    missed = 0.0 if asked.transfer is None or math.isinf(over) else max(0.0, asked.transfer - one.probability)
+    return (math.inf, over) if math.isinf(over) else (missed, over)
+
+
+def beyond(gap: float, asked: Asked) -> float:
+    """By how much a value breaks the limit; negative where it keeps it, infinite where it is unknown."""
+    if math.isnan(gap):
+        return math.inf
+    return asked.limit - gap if asked.higher else gap - asked.limit
+
+
+def why_not(one: Candidate, asked: Asked) -> str:
+    """Why a candidate is not recommended; "" where it keeps all that is asked."""
+    import torch
+
+    helds = [tried.held for tried in one.tried]
+    if asked.without_group and one.needs_group:
+        return "it must be told the group"
+    if any(held.fit is None for held in helds):
+        return "nothing of it keeps the limit on the rows that choose"
+    if any(held.missing for held in helds):
+        return f"on {sum(held.missing for held in helds)} folds nothing of it keeps the limit"
+    if any(held.constant for held in helds):
+        return "it gives nearly all rows the same answer"
+    if math.isnan(one.gap) or math.isnan(one.utility.value):
+        return "its gap or its utility cannot be estimated on the rows that choose"
+    if not bool(keeps(torch.tensor(one.gap), asked.limit, asked.metric)):
+        seen = _mean([held.seen for held in helds])
+        return f"it keeps the limit on rows that chose it ({seen:.3f}), not on others ({one.gap:.3f})"
+    return _further(one, asked)
+
+
+def _further(one: Candidate, asked: Asked) -> str:
+    """Conditions beside the limit."""
+    if asked.bound is not None:
+        if math.isnan(one.reasons):
+            return "its reasons are not stored: only those of a method's chosen model are"
+        if one.reasons > asked.bound.limit:
+            return f"its reasons differ too much ({asked.bound.metric} {one.reasons:.3f})"
+    if asked.min_utility is not None and one.utility.value < asked.min_utility:
+        return f"its utility is {one.utility.value:.3f}"
+    if asked.transfer is not None and one.probability < asked.transfer:
+        return f"new rows keep the limit with probability {one.probability:.2f} only"
+    return ""
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,63 @@
+"""From what methods say of the rows that choose to the recommended one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from benchmarks.choice.asked import Asked
+from benchmarks.choice.candidate import Candidate, Tried, at_best_margin
+from benchmarks.choice.material import Ground, Material, tried, untouched, ways_of
+from benchmarks.choice.rule import AS_IT_IS, Recommendation, recommend
+
+Progress = Callable[[str], None]
+
+
+def choose(
+    grounds: Sequence[Ground], materials: Sequence[Sequence[Material]], asked: Asked, progress: Progress = lambda _: None
+) -> Recommendation:
+    """Cross-fit every way of every method, and apply the rule.
+
+    Parameters
+    ----------
+    grounds : sequence of Ground
+        One per split of the task.
+    materials : sequence of sequences of Material
+        Per method one per split, in their order.
+    asked : Asked
+    progress : callable
+        Called with the name of each method before it is looked at.
+
+    Raises
+    ------
+    ChoiceError
+        If no method has a utility on the rows that choose.
+    """
+    candidates: list[Candidate] = []
+    free: list[Candidate] = []
+    for of_method in materials:
+        progress(of_method[0].method)
+        pairs = list(zip(of_method, grounds, strict=True))
+        free.append(_free([untouched(material, ground, asked) for material, ground in pairs], of_method[0]))
+        candidates += _candidates(pairs, asked)
+    return recommend(candidates, free, asked)
+
+
+def _candidates(pairs: Sequence[tuple[Material, Ground]], asked: Asked) -> list[Candidate]:
+    """One per way that the method has on every split."""
+    by_split = [{way.name: way for way in ways_of(material, ground, asked)} for material, ground in pairs]
+    found = []
+    for name, way in by_split[0].items():
+        if not all(name in ways for ways in by_split):
+            continue
+        tries: list[list[Tried]] = [
+            tried(ways[name], material, ground, asked)
+            for ways, (material, ground) in zip(by_split, pairs, strict=True)
+        ]
+        material = pairs[0][0]
+        needs = way.needs_group or material.knows_group
+        found.append(at_best_margin(material.method, name, tries, needs, material.cost, asked))
+    return found
+
+
+def _free(tries: list[Tried], material: Material) -> Candidate:
+    return Candidate(material.method, AS_IT_IS, tuple(tries), material.knows_group, material.cost)

@@ -1,0 +1,97 @@
+"""The value of a rule of choosing on rows that did not choose: cross-fitted decisions of every row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.choice.asked import Asked
+from benchmarks.choice.rows import Rows
+from benchmarks.choice.ways import Fit, Way
+from metrics.counts.tables import count_table
+from metrics.points import DEGENERATE_SHARE, count_values, rarer_share
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What a way is worth at one margin.
+
+    Attributes
+    ----------
+    kappa : float
+        Share of the limit that the rows that choose had to keep.
+    fit : Fit or None
+        Chosen on all rows: what is delivered. None: nothing keeps the limit there.
+    seen : float
+        The metric on the rows that chose ``fit``, by their labels; nan without one. It flatters.
+    probability : [n] float64
+        Of every row by what the other folds chose; nan in a fold for which nothing was found.
+    missing : int
+        Folds for which nothing was found.
+    table : [g, 2, 2] float64
+        Rows per (group, label, decision), of the cross-fitted decisions; of the rows that have one.
+    gap : float
+        The metric on cross-fitted decisions; nan where a fold is missing or it is not estimable.
+    constant : bool
+        Whether cross-fitted decisions are nearly the same for all rows.
+    """
+
+    kappa: float
+    fit: Fit | None
+    seen: float
+    probability: Tensor
+    missing: int
+    table: Tensor
+    gap: float
+    constant: bool
+
+
+def held_out(way: Way, asked: Asked) -> list[Held]:
+    """Cross-fit a way: one value per margin of ``asked.kappas``.
+
+    For each fold the way chooses on all other folds, trial and thresholds included, and decides the rows of the fold.
+    """
+    rows = way.rows
+    final = way.fit(rows.all, asked)
+    said = torch.full((len(asked.kappas), len(rows.labels)), torch.nan, dtype=torch.float64)
+    missing = [0] * len(asked.kappas)
+    for fold in torch.unique(rows.fold).tolist():
+        mine = torch.nonzero(rows.fold == fold).flatten()
+        for at, fit in enumerate(way.fit(torch.nonzero(rows.fold != fold).flatten(), asked)):
+            if fit is None:
+                missing[at] += 1
+            else:
+                said[at, mine] = way.decide(fit, mine)
+    return [
+        _held(way, asked, kappa, final[at], said[at], missing[at]) for at, kappa in enumerate(asked.kappas)
+    ]
+
+
+def _held(way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, missing: int) -> Held:
+    seen = torch.nan if fit is None else _value(way.rows, way.decide(fit, way.rows.all), asked.metric)
+    there = torch.nonzero(~torch.isnan(said)).flatten()
+    table = _table(way.rows, said, there)
+    gap = torch.nan if missing else float(count_values(table)[asked.metric])
+    constant = len(there) > 0 and bool(rarer_share(said[there]) < DEGENERATE_SHARE)
+    return Held(kappa, fit, seen, said, missing, table, gap, constant)
+
+
+def as_it_is(rows: Rows, probability: Tensor, metric: str) -> Held:
+    """A model that nobody chooses anything for: its own decisions."""
+    probability = probability.to(torch.float64)
+    table = _table(rows, probability, rows.all)
+    gap = float(count_values(table)[metric])
+    constant = bool(rarer_share(probability) < DEGENERATE_SHARE)
+    return Held(1.0, Fit(), gap, probability, 0, table, gap, constant)
+
+
+def _value(rows: Rows, probability: Tensor, metric: str) -> float:
+    return float(count_values(_table(rows, probability, rows.all))[metric])
+
+
+def _table(rows: Rows, probability: Tensor, places: Tensor) -> Tensor:
+    if not len(places):
+        return torch.zeros(rows.n_groups, 2, 2, dtype=torch.float64)
+    return count_table(probability[None, places], *rows.known(places))[0]
