@@ -14,7 +14,7 @@ from experts.networks.network import Network
 from experts.networks.trainer import Budget
 from experts.networks.twin import twin
 from experts.tuning.bagged_lanes import bag_networks
-from experts.tuning.networks import TunedNetwork, trial_probabilities, tune_seeds
+from experts.tuning.networks import TunedNetwork, trial_expert, trial_probabilities, tune_seeds
 from experts.tuning.out_of_fold import out_of_fold_logits
 from experts.tuning.repeats import repeat
 from experts.tuning.study import Progress
@@ -90,3 +90,7 @@ class NetworkTuner:
     def trial_probabilities(self, view: TaskView, tuned: TunedNetwork, rows: Tensor) -> Tensor:
         """[trials, r] of all trials at once."""
         return trial_probabilities(view, tuned, rows)
+
+    def trial_expert(self, view: TaskView, tuned: TunedNetwork, number: int) -> Expert:
+        """The lane of a trial."""
+        return trial_expert(view, tuned, number)
