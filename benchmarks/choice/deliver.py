@@ -1,0 +1,185 @@
+"""From the recommendation to a folder that others can use: model, thresholds, promise, choice, who is decided apart."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.choice.asked import Asked
+from benchmarks.choice.candidate import Candidate
+from benchmarks.choice.changed import GroupChange, changes_by_group, write_changed
+from benchmarks.choice.error import ChoiceError
+from benchmarks.choice.models import model_of
+from benchmarks.choice.reading import Cells, stored_evidence
+from benchmarks.choice.record import FILE, asked_record, choice_record
+from benchmarks.choice.rule import Recommendation
+from benchmarks.choice.words import changed_words, limit_words, test_words
+from benchmarks.models import save_model
+from benchmarks.models.cards import write_cards
+from benchmarks.models.promise import Promise, promise_of
+from benchmarks.run.notify import Notify
+from benchmarks.run.rebuild import Rebuilt, rebuild
+from foundation.files import write_json
+
+UTILITY = "utility@1"
+
+
+@dataclass(frozen=True, eq=False)
+class Delivered:
+    """A saved model.
+
+    Attributes
+    ----------
+    folder : Path
+    promise : Promise
+    said : tuple of str
+        What is told of it after the choice.
+    record : dict
+        Content of ``choice.json``.
+    """
+
+    folder: Path
+    promise: Promise
+    said: tuple[str, ...]
+    record: dict[str, Any]
+
+
+def default_folder(cells: Cells, best: Candidate, asked: Asked) -> Path:
+    """``RUN/models/TASK/METHOD-WAY-METRIC-LIMIT``."""
+    words = best.method, best.way, asked.metric.split("@")[0], f"{asked.limit:g}"
+    return cells.run / "models" / _plain(cells.task) / "-".join(map(_plain, words))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip(".-") or "x"
+
+
+def check_free(folder: Path, *, force: bool) -> None:
+    """Refuse a folder that exists, before anything is computed.
+
+    Raises
+    ------
+    ChoiceError
+        If it exists and is not to be replaced, or is no saved model.
+    """
+    if not folder.exists():
+        return
+    if not force:
+        raise ChoiceError(f"{folder} exists already. Give another --output, or --force to replace it.")
+    if not (folder / "model.json").is_file():
+        raise ChoiceError(f"{folder} is no saved model, so --force does not replace it. Give another --output.")
+
+
+def deliver(
+    found: Recommendation,
+    cells: Cells,
+    split: int,
+    folder: Path,
+    said: tuple[str, ...],
+    *,
+    force: bool = False,
+    allow_changed_code: bool = False,
+    notify: Notify,
+) -> Delivered:
+    """Make the recommended model again, look at the test rows once, and save everything.
+
+    Parameters
+    ----------
+    found : Recommendation
+        With a recommended candidate.
+    cells : Cells
+    split : int
+        Whose model is delivered.
+    folder : Path
+        Appears whole, or not at all.
+    said : tuple of str
+        What was told before.
+    force : bool
+        Whether a saved model there is replaced.
+    allow_changed_code : bool
+        Whether code may have changed since the run: the model is taken if it says what the run has stored.
+    notify : callable
+
+    Raises
+    ------
+    ChoiceError
+        If the folder exists.
+    benchmarks.run.rebuild.RebuildError
+        If the model cannot be made again.
+    """
+    best, asked = found.best, found.asked
+    assert best is not None  # nothing recommended, nothing delivered
+    check_free(folder, force=force)
+    tried = best.tried[cells.splits.index(split)]
+    fit = tried.held.fit
+    assert fit is not None  # what is recommended has been fitted on every split
+    rebuilt = rebuild(cells.open(split, best.method), allow_changed_code=allow_changed_code, notify=notify)
+    rebuilt.verify()
+    model = model_of(rebuilt, best, tried.held, asked)
+    test = rebuilt.view.split.test
+    probability = torch.sigmoid(model.logits(rebuilt.view, test).detach().to(torch.float64))
+    promise = promise_of(
+        rebuilt.task, probability, demand=_demand(asked), probability_kept=tried.kept.probability, seed=asked.seed
+    )
+    before = _stored_decisions(cells, split, found.free.method)
+    changes = changes_by_group(rebuilt.view, before, probability > 0.5)
+    told = (*changed_words(found.free.method, changes), _tested(promise, asked))
+    record = choice_record(found, cells, split, (*said, *told), _after(promise, changes, folder, asked))
+    with tempfile.TemporaryDirectory(prefix=".choosing-", dir=_made(folder.parent)) as temporary:
+        place = Path(temporary) / folder.name
+        save_model(model, rebuilt.view, place, method=best.method, origin=_origin(rebuilt, best, fit.trial, asked))
+        promise.write(place)
+        write_json(place / FILE, record)
+        write_changed(rebuilt.view, before, probability > 0.5, place)
+        write_cards(place)
+        if folder.exists():
+            shutil.rmtree(folder)
+        place.replace(folder)
+    return Delivered(folder, promise, told, record)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _demand(asked: Asked) -> dict[str, Any] | None:
+    """As a promise keeps it."""
+    record = asked_record(asked)
+    return {"metric": asked.metric, "max_gap": asked.limit, **record} if isinstance(record["limit"], float) else None
+
+
+def _stored_decisions(cells: Cells, split: int, method: str) -> Tensor:
+    """[n_test] bool decisions of a method's chosen model as it is."""
+    return stored_evidence(cells.open(split, method).predictions(), "test").probability > 0.5
+
+
+def _tested(promise: Promise, asked: Asked) -> str:
+    values = promise.metrics
+    return test_words(asked, values[asked.metric], values[UTILITY], promise.rows, promise.kept)
+
+
+def _after(promise: Promise, changes: list[GroupChange], folder: Path, asked: Asked) -> dict[str, Any]:
+    values = {metric: asdict(promise.metrics[metric]) for metric in (asked.metric, UTILITY)}
+    return {
+        "test": {"rows": promise.rows, "kept": promise.kept, **values},
+        "changed": [asdict(change) for change in changes],
+        "folder": str(folder),
+    }
+
+
+def _origin(rebuilt: Rebuilt, best: Candidate, trial: int | None, asked: Asked) -> dict[str, Any]:
+    handle = rebuilt.handle
+    return {
+        "suite": handle.job.suite, "cell": handle.key, "split": handle.job.split, "variant": best.way,
+        "trial": trial, "seed": 0, "command": handle.command,
+        "chosen_for": limit_words(asked),
+    }  # fmt: skip
+

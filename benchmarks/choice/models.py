@@ -1,0 +1,92 @@
+"""The recommended model itself, made again from the run, with its thresholds on top."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.choice.asked import Asked
+from benchmarks.choice.candidate import Candidate
+from benchmarks.choice.error import ChoiceError
+from benchmarks.choice.held import Held
+from benchmarks.choice.ways import BLIND, OUT_OF_FOLD, PLAIN, THRESHOLDS, Fit
+from benchmarks.run.rebuild import Rebuilt
+from experts.bagging import bag_rows
+from experts.expert import Expert
+from foundation.seeding import derive_seed
+from metrics.thresholds import Thresholds
+from moe.decision import Decided, Decision, Demand
+from moe.decision.group_model import GroupModel
+
+
+def model_of(rebuilt: Rebuilt, best: Candidate, held: Held, asked: Asked) -> Expert:
+    """The model that a way has chosen.
+
+    Parameters
+    ----------
+    rebuilt : Rebuilt
+        The method.
+    best : Candidate
+    held : Held
+        Its choice on the split.
+    asked : Asked
+
+    Raises
+    ------
+    ChoiceError
+        If the run has no such model any more.
+    """
+    assert held.fit is not None  # what is recommended has been fitted
+    return _MAKERS.get(best.way, _layer)(rebuilt, held, held.fit, asked)
+
+
+def _plain(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:  # noqa: ARG001
+    return rebuilt.expert(fit.trial)
+
+
+def _thresholds(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:
+    return _cut(rebuilt.expert(), held, fit, asked)
+
+
+def _bag(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:
+    bag = rebuilt.bag()
+    if bag is None:
+        raise ChoiceError(f"{rebuilt.method} has no models on folds any more. Run the same bench command again.")
+    return _cut(bag, held, fit, asked)
+
+
+def _cut(model: Expert, held: Held, fit: Fit, asked: Asked) -> Decided:
+    """Thresholds on top of any model: a decision of one member."""
+    assert fit.cuts is not None  # a way of thresholds has them
+    return Decided.of([model], cut_decision(fit.cuts, held, asked))
+
+
+def cut_decision(cuts: Thresholds, held: Held, asked: Asked) -> Decision:
+    """The record of thresholds on one model."""
+    table = held.table
+    return Decision(
+        demand=Demand(asked.metric, asked.limit, held.kappa), shares=torch.ones(1, dtype=torch.float64), rule=cuts,
+        rates=table[..., 1].sum(-1) / table.sum((-2, -1)).clamp(min=1), kappa=held.kappa, disparity=cuts.disparity,
+        worth=cuts.worth, transfer=math.nan, ceiling=math.nan,
+    )  # fmt: skip
+
+
+def _layer(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:  # noqa: ARG001
+    assert fit.decision is not None  # the way of the decision layer has one
+    return Decided.of(rebuilt.members()[: len(fit.decision.shares)], fit.decision)
+
+
+def _blind(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:  # noqa: ARG001
+    assert fit.decision is not None  # the way of the decision layer has one
+    view = rebuilt.view
+    rows = bag_rows(view)
+    seed = derive_seed(asked.seed, "choose", "groups")
+    known = view.features[rows], view.labels[rows], view.groups[rows], len(view.group_names)
+    return Decided.of(rebuilt.members()[:1], fit.decision, GroupModel.fit(*known, seed))
+
+
+_MAKERS: dict[str, Callable[[Rebuilt, Held, Fit, Asked], Expert]] = {
+    PLAIN: _plain, THRESHOLDS: _thresholds, OUT_OF_FOLD: _bag, BLIND: _blind,
+}  # fmt: skip
