@@ -18,7 +18,7 @@ KNOWN = {
     "ReportError",
     "ExpertError",
     "MethodDiedError",
-    "MissingColumnError",
+    "ModelError",
     "ResumeError",
     "TuningError",
     "OwnMethodError",
