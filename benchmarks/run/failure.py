@@ -23,7 +23,7 @@ KNOWN = {
     "ReportError",
     "ExpertError",
     "MethodDiedError",
-    "MissingColumnError",
+    "ModelError",
     "ResumeError",
     "TuningError",
     "OwnMethodError",
