@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.held import Held
-from benchmarks.choice.new_rows import Kept
-from benchmarks.choice.worth import Estimate, Worth, mean_worth
+from benchmarks.choice.cross_fit.held import Held
+from benchmarks.choice.cross_fit.new_rows import Kept
+from benchmarks.choice.cross_fit.worth import Estimate, Worth, mean_worth
 from metrics.thresholds import keeps
 
 
@@ -19,6 +21,9 @@ class Cost:
 
     seconds: float = math.nan
     parameters: float = math.nan
+
+
+UNKNOWN = Cost()
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +154,6 @@ def beyond(gap: float, asked: Asked) -> float:
 
 def why_not(one: Candidate, asked: Asked) -> str:
     """Why a candidate is not recommended; "" where it keeps all that is asked."""
-    import torch
-
     helds = [tried.held for tried in one.tried]
     if asked.without_group and one.needs_group:
         return "it must be told the group"

@@ -13,7 +13,10 @@ Progress = Callable[[str], None]
 
 
 def choose(
-    grounds: Sequence[Ground], materials: Sequence[Sequence[Material]], asked: Asked, progress: Progress = lambda _: None
+    grounds: Sequence[Ground],
+    materials: Sequence[Sequence[Material]],
+    asked: Asked,
+    progress: Progress = lambda _: None,
 ) -> Recommendation:
     """Cross-fit every way of every method, and apply the rule.
 
@@ -50,8 +53,7 @@ def _candidates(pairs: Sequence[tuple[Material, Ground]], asked: Asked) -> list[
         if not all(name in ways for ways in by_split):
             continue
         tries: list[list[Tried]] = [
-            tried(ways[name], material, ground, asked)
-            for ways, (material, ground) in zip(by_split, pairs, strict=True)
+            tried(ways[name], material, ground, asked) for ways, (material, ground) in zip(by_split, pairs, strict=True)
         ]
         material = pairs[0][0]
         needs = way.needs_group or material.knows_group

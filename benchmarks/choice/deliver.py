@@ -84,6 +84,7 @@ def deliver(
     folder: Path,
     said: tuple[str, ...],
     *,
+    refit: bool = False,
     force: bool = False,
     allow_changed_code: bool = False,
     notify: Notify,
@@ -101,6 +102,8 @@ def deliver(
         Appears whole, or not at all.
     said : tuple of str
         What was told before.
+    refit : bool
+        Whether the same configuration, fitted on all rows, is saved instead of the one that was measured.
     force : bool
         Whether a saved model there is replaced.
     allow_changed_code : bool
@@ -182,4 +185,3 @@ def _origin(rebuilt: Rebuilt, best: Candidate, trial: int | None, asked: Asked) 
         "trial": trial, "seed": 0, "command": handle.command,
         "chosen_for": limit_words(asked),
     }  # fmt: skip
-

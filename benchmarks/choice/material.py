@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.candidate import Cost, Tried
-from benchmarks.choice.held import Held, as_it_is, held_out
-from benchmarks.choice.new_rows import ceiling, foreseen
+from benchmarks.choice.candidate import UNKNOWN, Cost, Tried
+from benchmarks.choice.cross_fit.held import Held, as_it_is, held_out
+from benchmarks.choice.cross_fit.new_rows import ceiling, foreseen
+from benchmarks.choice.cross_fit.rows import Rows
+from benchmarks.choice.cross_fit.ways import Cuts, Layer, Plain, Way
+from benchmarks.choice.cross_fit.worth import worth_of
 from benchmarks.choice.reasons import Told
-from benchmarks.choice.rows import Rows
 from benchmarks.choice.rule import AS_IT_IS
-from benchmarks.choice.ways import Cuts, Layer, Plain, Way
-from benchmarks.choice.worth import worth_of
 from foundation.seeding import derive_seed, numpy_generator
 from moe.decision import DecisionProblem
 from moe.decision.group_model import unseen_joint
@@ -81,7 +81,7 @@ class Material:
     members: Tensor | None = None
     roles: tuple[str, ...] = ()
     knows_group: bool = False
-    cost: Cost = Cost()
+    cost: Cost = UNKNOWN
 
 
 def ways_of(material: Material, ground: Ground, asked: Asked) -> list[Way]:
@@ -123,8 +123,6 @@ def _problem(material: Material, ground: Ground, asked: Asked) -> DecisionProble
 
 def _with_joint(problem: DecisionProblem, ground: Ground) -> DecisionProblem:
     """The problem with a model of the group that has not seen its rows."""
-    from dataclasses import replace
-
     rows, probability = ground.rows, torch.sigmoid(problem.members[0].to(torch.float64))
     seed = derive_seed(problem.seed, "choose", "groups")
     joint = unseen_joint(ground.features, rows.labels, rows.groups, rows.n_groups, probability, rows.fold, seed)

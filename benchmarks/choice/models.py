@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.candidate import Candidate
+from benchmarks.choice.cross_fit.held import Held
+from benchmarks.choice.cross_fit.ways import BLIND, OUT_OF_FOLD, PLAIN, THRESHOLDS, Fit
 from benchmarks.choice.error import ChoiceError
-from benchmarks.choice.held import Held
-from benchmarks.choice.ways import BLIND, OUT_OF_FOLD, PLAIN, THRESHOLDS, Fit
 from benchmarks.run.rebuild import Rebuilt
 from experts.bagging import bag_rows
 from experts.expert import Expert

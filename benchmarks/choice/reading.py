@@ -13,10 +13,10 @@ from torch import Tensor
 
 from benchmarks.cells.seen import Seen
 from benchmarks.choice.candidate import Cost
+from benchmarks.choice.cross_fit.rows import choosing_rows
 from benchmarks.choice.error import ChoiceError
 from benchmarks.choice.material import Ground, Material
 from benchmarks.choice.reasons import Told
-from benchmarks.choice.rows import choosing_rows
 from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import method_id
 from benchmarks.plan.job import Job
@@ -57,6 +57,18 @@ class Cells:
     incomplete: tuple[str, ...]
     told_group: frozenset[str]
     costs: dict[str, Cost]
+
+    def check_split(self, split: int) -> None:
+        """Refuse a split that the task does not have.
+
+        Raises
+        ------
+        ChoiceError
+            It names those that there are.
+        """
+        if split not in self.splits:
+            have = ", ".join(map(str, self.splits))
+            raise ChoiceError(f"{self.run} has no split {split} of {self.task}; it has {have}. Give one as --split.")
 
     def open(self, split: int, method: str) -> CellHandle:
         """A cell."""
@@ -211,10 +223,10 @@ def stored_evidence(predictions: pd.DataFrame, part: str) -> Evidence:
     columns = [name for name in own if str(name).startswith("attribution.")]
     if not columns or "masked" not in own:
         return Evidence(probability)
-    explained = torch.nonzero(torch.from_numpy(own["masked"].notna().to_numpy())).flatten()
+    explained = torch.nonzero(torch.from_numpy(own["masked"].notna().to_numpy(copy=True))).flatten()
     attributions = torch.stack([_tensor(own[name])[explained] for name in columns], -1)
     return Evidence(probability, attributions, _tensor(own["masked"])[explained], explained=explained)
 
 
 def _tensor(column: pd.Series) -> Tensor:
-    return torch.from_numpy(column.to_numpy(dtype="float32").copy())
+    return torch.from_numpy(column.to_numpy(dtype="float32", copy=True))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.choice.ways import DECISION, OUT_OF_FOLD, Fit
+from benchmarks.choice.cross_fit.ways import DECISION, OUT_OF_FOLD, Fit
 from metrics.evidence import Evidence
 from metrics.thresholds import Thresholds
 from moe.decision import decided_points

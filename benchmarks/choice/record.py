@@ -9,9 +9,9 @@ from typing import Any
 
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.candidate import Candidate
+from benchmarks.choice.cross_fit.worth import Estimate
 from benchmarks.choice.reading import Cells
 from benchmarks.choice.rule import Recommendation
-from benchmarks.choice.worth import Estimate
 from foundation.numbers import finite, spelled
 
 FILE, FORMAT = "choice.json", "fairmoe-choice/1"

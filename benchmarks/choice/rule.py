@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.candidate import Candidate, distance
+from benchmarks.choice.cross_fit.worth import Estimate, mean_difference
 from benchmarks.choice.error import ChoiceError
-from benchmarks.choice.worth import Estimate, mean_difference
 
 AS_IT_IS = "as it is"
 """Way of a chosen model at its own cut: what one would take if nothing were limited."""

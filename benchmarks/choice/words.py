@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.choice.asked import PARTLY, Asked
 from benchmarks.choice.candidate import Candidate
 from benchmarks.choice.changed import GroupChange
+from benchmarks.choice.cross_fit.ways import PLAIN
 from benchmarks.choice.reading import Cells
 from benchmarks.choice.rule import Recommendation
 from metrics.value import Value
@@ -59,7 +60,7 @@ def recommendation_words(found: Recommendation, cells: Cells, new_rows: int) -> 
     yield _price(found)
     yield _tied(found)
     yield from _new_rows(best, asked, new_rows)
-    if asked.metric in PARTLY and any("thresholds" in name or "oof" in name for name in (best.way,)):
+    if asked.metric in PARTLY and best.way != PLAIN:
         yield f"Thresholds bound {short(asked.metric)} in part only: a better set of thresholds may exist."
 
 
@@ -88,10 +89,10 @@ def _price(found: Recommendation) -> str:
 
 
 def _tied(found: Recommendation) -> str:
+    if not found.rivals:
+        return "No other candidate keeps it."
     if not found.tied:
-        return "All other candidates that keep it are surely less useful (95 %)." if found.rivals else (
-            "No other candidate keeps it."
-        )
+        return "All other candidates that keep it are surely less useful (95 %)."
     names = [rival.candidate.name for rival in found.tied]
     more = "" if len(names) <= SHOWN else f" and {len(names) - SHOWN} more"
     text = f"Not separable from it: {', '.join(names[:SHOWN])}{more}."
@@ -139,7 +140,10 @@ def changed_words(free: str, changes: Sequence[GroupChange]) -> Iterator[str]:
     yield f"Decided differently from {free} as it is: {moved} of {rows} test rows."
     for change in changes:
         if change.rows:
-            yield f"{change.group}: {change.gained} of {change.rows} rows now 1 instead of 0, {change.lost} now 0 instead of 1."
+            yield (
+                f"{change.group}: of {change.rows} rows {change.gained} are now decided 1 instead of 0, "
+                f"{change.lost} 0 instead of 1."
+            )
 
 
 def test_words(asked: Asked, gap: Value, utility: Value, rows: int, kept: bool | None) -> str:

@@ -29,11 +29,14 @@ def choose(
     task: Annotated[str, typer.Option(help="Task as the run calls it, such as adult:sex, or the path of a card.")],
     metric: Annotated[
         str,
-        typer.Option(help="What is limited: fair_res, dp, eopp, eodds, worst_acc, acc_gap or another metric of counts."),
+        typer.Option(help="What is limited: fair_res, dp, eopp, eodds, worst_acc, acc_gap or another of counts."),
     ] = "fair_res",
     max_gap: Annotated[
-        float, typer.Option(help="Largest value allowed; for worst_acc, ratios and others of which high is better the "
-                            "smallest. inf: any.")
+        float,
+        typer.Option(
+            help="Largest value allowed; for worst_acc, ratios and others of which high is better the "
+            "smallest. inf: any."
+        ),
     ] = 0.05,
     max_procedural: Annotated[
         str | None, typer.Option(help="Also bound the reasons, such as ATT_JSD=.1 (or fair_proc, ref, vef).")
@@ -75,7 +78,7 @@ def choose(
 ) -> None:
     """Choose the model for one task: the most useful that keeps a limit, of any method, saved with its thresholds.
 
-    Chosen by rows that choose (validation and out-of-fold rows), cross-fitted; test rows are looked at once, afterwards.
+    Chosen by rows that choose (validation and out-of-fold rows), cross-fitted; test rows are looked at once, after it.
 
     Exit code **0**: a model was saved. **2**: the choice cannot be made as asked. **3**: nothing keeps what is asked.
 
@@ -145,12 +148,12 @@ def _table(found: Recommendation) -> object:
     able = [] if found.best is None else [found.best, *(rival.candidate for rival in found.rivals)]
     leads = {id(rival.candidate): rival.lead for rival in found.rivals}
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=_caption(found), caption_justify="left")
-    table.add_column("candidate", overflow="fold", max_width=30)
+    table.add_column("candidate", overflow="fold")
     for name in ("utility", short(found.asked.metric), "P(kept)", "group", "behind, 95 %"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for one in (able or list(found.out))[:SHOWN]:
         lead = leads.get(id(one))
-        behind = "" if lead is None else f"{lead.value:.3f} [{lead.low:.3f}, {lead.high:.3f}]".replace("-", "−")
+        behind = "" if lead is None else f"{lead.value:.3f} ±{(lead.high - lead.low) / 2:.3f}"
         numbers = (f"{one.utility.value:.3f}", f"{one.gap:.3f}", f"{one.probability:.2f}")
         table.add_row(one.name, *numbers, "needed" if one.needs_group else "no", behind)
     return table
@@ -168,5 +171,5 @@ def _show_delivered(console: Console, made: Delivered) -> None:
     console.print()
     console.print(f"Saved: {made.folder}", soft_wrap=True, highlight=False)
     console.print("Next:", highlight=False)
-    for command in (f"fairmoe predict {made.folder} rows.csv", f"fairmoe monitor {made.folder} rows.csv --labels LABEL"):
-        console.print(f"  {command}", soft_wrap=True, highlight=False)
+    for verb, rest in (("predict", "rows.csv"), ("monitor", "rows.csv --labels LABEL")):
+        console.print(f"  fairmoe {verb} {made.folder} {rest}", soft_wrap=True, highlight=False)

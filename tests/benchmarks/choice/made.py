@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.choice.candidate import Cost
+from benchmarks.choice.candidate import UNKNOWN, Cost
+from benchmarks.choice.cross_fit.rows import FOLDS, Rows
 from benchmarks.choice.material import Ground, Material
 from benchmarks.choice.reasons import Told
-from benchmarks.choice.rows import FOLDS, Rows
 
 
 def rows_of(n: int = 2000) -> Rows:
@@ -23,7 +23,9 @@ def ground_of(rows: Rows) -> Ground:
     return Ground(rows, rows, torch.zeros(len(ids), 1), ids, 1000)
 
 
-def material(rows: Rows, method: str, chosen: Tensor, *, cost: Cost = Cost(), trained: Tensor | None = None) -> Material:
+def material(
+    rows: Rows, method: str, chosen: Tensor, *, cost: Cost = UNKNOWN, trained: Tensor | None = None
+) -> Material:
     """A method without reasons and bags."""
     told = Told(None, rows.groups, rows.n_groups, own_bag=False)
     trials = () if trained is None else tuple(range(len(trained)))

@@ -12,9 +12,9 @@ from torch import Tensor
 from benchmarks.choice.asked import Asked, bound_of, metric_id
 from benchmarks.choice.candidate import Cost
 from benchmarks.choice.choose import choose
+from benchmarks.choice.cross_fit.rows import FOLDS, Rows
 from benchmarks.choice.error import ChoiceError
 from benchmarks.choice.material import Material
-from benchmarks.choice.rows import FOLDS, Rows
 from benchmarks.choice.rule import Recommendation
 from metrics.evidence import Evidence
 from tests.benchmarks.choice.made import ground_of, material, model, rows_of
@@ -185,8 +185,8 @@ def test_a_way_that_one_split_lacks_is_no_candidate() -> None:
     one = material(ROWS, "m", said)
     bagged = dataclasses.replace(one, oof=torch.logit(said).float())
     found = choose(grounds, [[bagged, one]], Asked("dp@1", 0.05))
-    assert {c.way for c in (found.best, *(r.candidate for r in found.rivals)) if c is not None} == {"plain", "thresholds"}
     assert found.best is not None
+    assert {one.way for one in (found.best, *(r.candidate for r in found.rivals))} == {"plain", "thresholds"}
     assert len(found.best.tried) == 2
 
 

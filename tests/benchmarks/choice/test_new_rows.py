@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks.choice.new_rows import DRAWS, ceiling, foreseen, scaled
+from benchmarks.choice.cross_fit.new_rows import DRAWS, ceiling, foreseen, scaled
 from metrics.counts.group_rates import rates_of_counts
 from metrics.points import count_values
 from metrics.registry import COUNTS

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from benchmarks.choice.worth import mean_difference, mean_worth, worth_of
+from benchmarks.choice.cross_fit.worth import mean_difference, mean_worth, worth_of
 from metrics.points import point_values
 from tests.benchmarks.choice.made import model, rows_of
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.choice.rows import Rows
+from benchmarks.choice.cross_fit.rows import Rows
 from metrics.composites import utility
 
 Z = 1.959963984540054

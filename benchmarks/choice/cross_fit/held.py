@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.rows import Rows
-from benchmarks.choice.ways import Fit, Way
+from benchmarks.choice.cross_fit.rows import Rows
+from benchmarks.choice.cross_fit.ways import Fit, Way
 from metrics.counts.tables import count_table
 from metrics.points import DEGENERATE_SHARE, count_values, rarer_share
 
@@ -64,9 +64,7 @@ def held_out(way: Way, asked: Asked) -> list[Held]:
                 missing[at] += 1
             else:
                 said[at, mine] = way.decide(fit, mine)
-    return [
-        _held(way, asked, kappa, final[at], said[at], missing[at]) for at, kappa in enumerate(asked.kappas)
-    ]
+    return [_held(way, asked, kappa, final[at], said[at], missing[at]) for at, kappa in enumerate(asked.kappas)]
 
 
 def _held(way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, missing: int) -> Held:

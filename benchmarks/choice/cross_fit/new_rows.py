@@ -7,6 +7,7 @@ are a multinomial sample of each. The decisions did not choose themselves, so th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +62,15 @@ def foreseen(table: Tensor, metric: str, limit: float, new_rows: int, generator:
     population = drawn / drawn.sum(-1, keepdims=True)
     new = torch.from_numpy(generator.multinomial(new_rows, population)).to(torch.float64).view(DRAWS, *table.shape)
     values = _values(new, scaled(table, new_rows), metric)
+    return Kept(float(keeps(values, limit, metric).to(torch.float64).mean()), *_range(values))
+
+
+def _range(values: Tensor) -> tuple[float, float]:
     known = values[~torch.isnan(values)]
-    low, high = known.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist() if len(known) else [torch.nan] * 2
-    return Kept(float(keeps(values, limit, metric).to(torch.float64).mean()), low, high)
+    if not len(known):
+        return math.nan, math.nan
+    low, high = known.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high
 
 
 def ceiling(table: Tensor, metric: str, limit: float, new_rows: int, generator: np.random.Generator) -> float:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.rows import Rows
+from benchmarks.choice.cross_fit.rows import Rows
 from metrics.expected_labels import expected_labels
 from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
 from metrics.thresholds import FINE_RATES, FINE_STEPS, Thresholds, fit_thresholds, keeps
 from moe.decision import Decision, DecisionProblem, Demand, fit_decisions
+from moe.decision.demand import Mode
 
 UTILITY = "utility@1"
 PLAIN, THRESHOLDS, OUT_OF_FOLD, DECISION, BLIND = "plain", "thresholds", "oof", "decision", "blind"
@@ -176,7 +177,7 @@ class Layer:
 
     def fit(self, places: Tensor, asked: Asked) -> list[Fit | None]:
         """The decision layer of these rows."""
-        mode = "blind" if self.blind else "aware"
+        mode: Mode = "blind" if self.blind else "aware"
         demands = [Demand(asked.metric, asked.limit, kappa, mode=mode) for kappa in asked.kappas]
         found = fit_decisions(_part(self.problem, places), demands)
         return [None if one is None else Fit(decision=one) for one in found]
