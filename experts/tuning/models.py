@@ -211,6 +211,11 @@ class ModelTuner:
         """The model of a trial, fitted again where an earlier process did it."""
         return tuned.expert if number == tuned.best_trial else self._fitted(view, tuned, trained_row(tuned, number))
 
+    def trial_again(self, view: TaskView, tuned: TunedModel, number: int, seed: int) -> Expert:
+        """The parameters of a trial, fitted with the seed that it has in a study of another seed."""
+        params = trained_row(tuned, number)["params"]
+        return self.fit(view, tuned.role, params, self.fit_seed(seed, tuned.role, number))
+
     def _fitted(self, view: TaskView, tuned: TunedModel, row: Row) -> Expert:
         number = row["number"]
         if number not in tuned.fitted:

@@ -95,3 +95,13 @@ class Tuner(Protocol[T]):
             If the study has no such trial, or it failed.
         """
         ...
+
+    def trial_again(self, view: TaskView, tuned: T, number: int, seed: int) -> Expert:
+        """The configuration of a trial, trained again with another seed as :meth:`repeat` trains the chosen one.
+
+        Raises
+        ------
+        experts.tuning.trials.UnknownTrialError
+            If the study has no such trial, or it failed.
+        """
+        ...

@@ -52,7 +52,9 @@ class OutOfFold:
     @classmethod
     def of(cls, view: TaskView, bag: Bag, *, own: bool = False) -> OutOfFold:
         """What a bag says of the rows that it was made of, and of test rows."""
-        return cls(bag_rows(view), bag.oof, bag.expert.logits(view, view.split.test).detach(), own, bag.expert)
+        test = view.split.test
+        said = bag.expert.logits(view, test).detach() if len(test) else torch.empty(0)  # a refit has no test rows
+        return cls(bag_rows(view), bag.oof, said, own, bag.expert)
 
 
 def out_of_fold(bag: OutOfFold, part: Part, test: Part, allowed: Sequence[Allowed]) -> list[Variant]:

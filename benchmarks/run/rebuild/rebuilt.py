@@ -21,11 +21,13 @@ from benchmarks.run.notify import Notify
 from benchmarks.run.rebuild.changes import changes_since
 from benchmarks.run.rebuild.error import RebuildError
 from benchmarks.run.rebuild.handle import CellHandle
+from benchmarks.run.rebuild.refit import RefitExperts, refit_view
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.maker import Maker
 from benchmarks.run.stages.tabular import TabularSystem
 from benchmarks.run.stages.tuned_experts import BAGS, TunedExperts
 from experts.expert import Expert
+from foundation.seeding import derive_seed
 from tasks.task import Task, TaskView
 
 if TYPE_CHECKING:
@@ -52,10 +54,12 @@ class Rebuilt:
     task : Task
         With labels of test rows: for verification and for scores after a choice, never to choose.
     view : TaskView
-        The same without them.
+        The same without them; of a refit, all rows dealt into training and validation rows.
     method : str
     changes : list of str
         What has changed since the cell was computed; empty if nothing.
+    refit : bool
+        Whether the models are fitted on all rows (:mod:`benchmarks.run.rebuild.refit`).
     notify : callable
         Called with (job, stage, share) when a longer piece of work starts.
     """
@@ -65,6 +69,7 @@ class Rebuilt:
     view: TaskView
     method: str
     changes: list[str]
+    refit: bool
     notify: Notify
     _maker: Maker = field(repr=False)
     _workplace: tempfile.TemporaryDirectory[str] = field(repr=False)
@@ -138,8 +143,13 @@ class Rebuilt:
         Raises
         ------
         RebuildError
-            If the predictions differ.
+            If the predictions differ, or the models are refitted ones, of which nothing is stored.
         """
+        if self.refit:
+            raise RebuildError(
+                f"{self.method} was refitted on all rows of {self.task.name}: the run has stored nothing to compare it "
+                "with. Verify the model that is not refitted, then refit."
+            )
         stored = self.handle.predictions()
         stored = stored[stored["part"] == "test"]
         rows = self.view.split.test
@@ -190,8 +200,6 @@ def rebuild(
     RebuildError
         If something has changed and that is not allowed.
     """
-    if refit:
-        raise NotImplementedError
     changes = changes_since(handle)
     if changes and not allow_changed_code:
         raise RebuildError(
@@ -201,12 +209,14 @@ def rebuild(
         )
     job, method = handle.job, handle.method
     notify(job.name, "load", 0.0)
-    task = task_of(job, [method])
-    workplace = _workplace(handle)
-    return Rebuilt(
-        handle, task, task.view(), method, changes, notify, _maker(job, task.view(), Path(workplace.name), method,
-        notify), workplace,
-    )  # fmt: skip
+    task, workplace = task_of(job, [method]), _workplace(handle)
+    home, view = Path(workplace.name), task.view()
+    if refit:
+        view = refit_view(task, derive_seed(job.seed_of(0), "refit"))
+        maker = _refit_maker(job, task, view, home, method, notify)
+    else:
+        maker = _maker(job, view, home, method, notify)
+    return Rebuilt(handle, task, view, method, changes, refit, notify, maker, workplace)
 
 
 def _workplace(handle: CellHandle) -> tempfile.TemporaryDirectory[str]:
@@ -226,8 +236,23 @@ def _workplace(handle: CellHandle) -> tempfile.TemporaryDirectory[str]:
 def _maker(job: Job, view: TaskView, home: Path, method: str, notify: Notify) -> Maker:
     """The half of the job that makes the method."""
     ledger = Ledger(home / "timing.json")
-    tuned = TunedExperts(job, view, home / "tune", ledger, notify)
-    baselines = Baselines(job, view, home / "baselines", tuned, notify, from_records=True)
-    system = TabularSystem(job, view, tuned, baselines, 0, ledger)
+    system = _system(TunedExperts(job, view, home / "tune", ledger, notify), home)
     halves = makers(job, system, [method], home, notify)
     return halves[-1][0] if method in text_methods() else halves[0][0]
+
+
+def _refit_maker(job: Job, task: Task, view: TaskView, home: Path, method: str, notify: Notify) -> Maker:
+    """The half of the job that makes the method on all rows."""
+    if method in text_methods():
+        raise RebuildError(
+            f"{method} cannot be refitted: text experts are tuned and calibrated on the parts that the run had. Save "
+            "the model as it was scored, without refit."
+        )
+    ledger = Ledger(home / "timing.json")
+    scored = TunedExperts(job, task.view(), home / "tune", ledger, notify)
+    return _system(RefitExperts(scored, view, home / "refit"), home)
+
+
+def _system(tuned: TunedExperts, home: Path) -> TabularSystem:
+    baselines = Baselines(tuned.job, tuned.view, home / "baselines", tuned, tuned.notify, from_records=True)
+    return TabularSystem(tuned.job, tuned.view, tuned, baselines, 0, tuned.ledger)

@@ -89,7 +89,7 @@ class LibraryStage:
             groups=view.groups[rows],
             n_groups=len(view.group_names),
             fold=self.fold,
-            new_rows=len(view.split.test),
+            new_rows=len(view.split.test) or len(rows),  # a refit has no test rows
             seed=seed,
         )
 
