@@ -15,8 +15,9 @@ from torch import Tensor
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.candidate import Candidate
 from benchmarks.choice.changed import GroupChange, changes_by_group, write_changed
+from benchmarks.choice.cross_fit.held import Held
 from benchmarks.choice.error import ChoiceError
-from benchmarks.choice.models import model_of
+from benchmarks.choice.models import chosen_again, model_of
 from benchmarks.choice.reading import Cells, stored_evidence
 from benchmarks.choice.record import FILE, asked_record, choice_record
 from benchmarks.choice.rule import Recommendation
@@ -26,9 +27,16 @@ from benchmarks.models.cards import write_cards
 from benchmarks.models.promise import Promise, promise_of
 from benchmarks.run.notify import Notify
 from benchmarks.run.rebuild import Rebuilt, rebuild
+from experts.expert import Expert
 from foundation.files import write_json
+from tasks.task import TaskView
 
 UTILITY = "utility@1"
+
+REFITTED = (
+    "The saved model is the same configuration fitted again on all rows, test rows among them. No row is left that "
+    "could say how good it is: the numbers are those of its twin, which has not seen the test rows."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,15 +137,17 @@ def deliver(
     test = rebuilt.view.split.test
     probability = torch.sigmoid(model.logits(rebuilt.view, test).detach().to(torch.float64))
     promise = promise_of(
-        rebuilt.task, probability, demand=_demand(asked), probability_kept=tried.kept.probability, seed=asked.seed
-    )
+        rebuilt.task, probability, demand=_demand(asked), probability_kept=tried.kept.probability, seed=asked.seed,
+        note=REFITTED if refit else "",
+    )  # fmt: skip
     before = _stored_decisions(cells, split, found.free.method)
     changes = changes_by_group(rebuilt.view, before, probability > 0.5)
-    told = (*changed_words(found.free.method, changes), _tested(promise, asked))
+    told = (*changed_words(found.free.method, changes), _tested(promise, asked), *([REFITTED] if refit else []))
     record = choice_record(found, cells, split, (*said, *told), _after(promise, changes, folder, asked))
+    saved, view = (_refitted(rebuilt, best, tried.held, asked, notify)) if refit else (model, rebuilt.view)
     with tempfile.TemporaryDirectory(prefix=".choosing-", dir=_made(folder.parent)) as temporary:
         place = Path(temporary) / folder.name
-        save_model(model, rebuilt.view, place, method=best.method, origin=_origin(rebuilt, best, fit.trial, asked))
+        save_model(saved, view, place, method=best.method, origin=_origin(rebuilt, best, fit.trial, asked))
         promise.write(place)
         write_json(place / FILE, record)
         write_changed(rebuilt.view, before, probability > 0.5, place)
@@ -146,6 +156,12 @@ def deliver(
             shutil.rmtree(folder)
         place.replace(folder)
     return Delivered(folder, promise, told, record)
+
+
+def _refitted(measured: Rebuilt, best: Candidate, held: Held, asked: Asked, notify: Notify) -> tuple[Expert, TaskView]:
+    """The same configuration on all rows, and the view that it was fitted on."""
+    again = rebuild(measured.handle, refit=True, allow_changed_code=True, notify=notify)
+    return model_of(again, best, chosen_again(again, best, held, asked), asked), again.view
 
 
 def _made(folder: Path) -> Path:

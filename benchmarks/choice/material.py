@@ -99,7 +99,11 @@ def ways_of(material: Material, ground: Ground, asked: Asked) -> list[Way]:
     if material.members is not None:
         found.append(Layer(ground.rows, _problem(material, ground, asked)))
         if asked.without_group and not asked.higher and asked.bound is None:
-            found.append(Layer(ground.rows, _with_joint(_problem(material, ground, asked), ground), blind=True))
+            found.append(
+                Layer(
+                    ground.rows, with_joint(_problem(material, ground, asked), ground.rows, ground.features), blind=True
+                )
+            )
     return found
 
 
@@ -121,11 +125,11 @@ def _problem(material: Material, ground: Ground, asked: Asked) -> DecisionProble
     )  # fmt: skip
 
 
-def _with_joint(problem: DecisionProblem, ground: Ground) -> DecisionProblem:
-    """The problem with a model of the group that has not seen its rows."""
-    rows, probability = ground.rows, torch.sigmoid(problem.members[0].to(torch.float64))
+def with_joint(problem: DecisionProblem, rows: Rows, features: Tensor) -> DecisionProblem:
+    """A problem with a model of the group that has not seen its rows, whose features [n, d] are given."""
+    probability = torch.sigmoid(problem.members[0].to(torch.float64))
     seed = derive_seed(problem.seed, "choose", "groups")
-    joint = unseen_joint(ground.features, rows.labels, rows.groups, rows.n_groups, probability, rows.fold, seed)
+    joint = unseen_joint(features, rows.labels, rows.groups, rows.n_groups, probability, rows.fold, seed)
     return replace(problem, joint=joint)
 
 

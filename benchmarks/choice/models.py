@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.candidate import Candidate
 from benchmarks.choice.cross_fit.held import Held
-from benchmarks.choice.cross_fit.ways import BLIND, OUT_OF_FOLD, PLAIN, THRESHOLDS, Fit
+from benchmarks.choice.cross_fit.rows import choosing_rows
+from benchmarks.choice.cross_fit.ways import BLIND, OUT_OF_FOLD, PLAIN, THRESHOLDS, Cuts, Fit, Layer, Way
 from benchmarks.choice.error import ChoiceError
+from benchmarks.choice.material import with_joint
 from benchmarks.run.rebuild import Rebuilt
 from experts.bagging import bag_rows
 from experts.expert import Expert
@@ -85,6 +88,54 @@ def _blind(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:  # n
     seed = derive_seed(asked.seed, "choose", "groups")
     known = view.features[rows], view.labels[rows], view.groups[rows], len(view.group_names)
     return Decided.of(rebuilt.members()[:1], fit.decision, GroupModel.fit(*known, seed))
+
+
+def chosen_again(rebuilt: Rebuilt, best: Candidate, held: Held, asked: Asked) -> Held:
+    """The same way fitted again on a refitted model: thresholds and shares at the margin that was chosen.
+
+    Parameters
+    ----------
+    rebuilt : Rebuilt
+        Refitted on all rows.
+    best : Candidate
+    held : Held
+        The choice of the split.
+    asked : Asked
+
+    Raises
+    ------
+    ChoiceError
+        If nothing keeps the limit on the rows that choose after the refit.
+    """
+    if best.way == PLAIN:
+        return held
+    way = _way_again(rebuilt, best, asked)
+    fit = way.fit(way.rows.all, asked)[asked.kappas.index(held.kappa)]
+    if fit is None:
+        raise ChoiceError(
+            f"After the refit nothing of {best.name} keeps the limit on the rows that choose. Deliver the model that "
+            "was measured: leave out --refit."
+        )
+    return replace(held, fit=fit)
+
+
+def _way_again(rebuilt: Rebuilt, best: Candidate, asked: Asked) -> Way:
+    view = rebuilt.view
+    rows = choosing_rows(view, asked.seed)
+    if best.way == THRESHOLDS:
+        said = torch.sigmoid(rebuilt.expert().logits(view, view.split.validation).detach().to(torch.float64))
+        return Cuts(rows.last(len(said)), said)
+    if best.way == OUT_OF_FOLD:
+        margins = rebuilt.bag_margins
+        assert margins is not None  # it had some before the refit
+        return Cuts(rows, torch.sigmoid(margins.to(torch.float64)), smooth=True)
+    problem = rebuilt.problem()
+    assert problem is not None  # it had one before the refit
+    used = 1 if asked.bound is not None or asked.without_group else len(problem.members)
+    problem = replace(problem, members=problem.members[:used], roles=problem.roles[:used])
+    if best.way == BLIND:
+        problem = with_joint(problem, rows, view.features[bag_rows(view)])
+    return Layer(rows, problem, blind=best.way == BLIND)
 
 
 _MAKERS: dict[str, Callable[[Rebuilt, Held, Fit, Asked], Expert]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy.stats import betabinom
 
 from benchmarks.choice.cross_fit.new_rows import DRAWS, ceiling, foreseen, scaled
 from metrics.counts.group_rates import rates_of_counts
@@ -21,7 +21,7 @@ def test_probability_of_an_accuracy_is_beta_binomial() -> None:
     table, new = GROUPS.double(), 400
     right = float(table[:, 0, 0].sum() + table[:, 1, 1].sum())
     wrong = float(table.sum()) - right
-    law = stats.betabinom(new, right + 4 * 0.5, wrong + 4 * 0.5)
+    law = betabinom(new, right + 4 * 0.5, wrong + 4 * 0.5)
     for limit in (0.66, 0.70, 0.74):
         by_hand = float(law.sf(np.ceil(limit * new) - 1))
         found = foreseen(table, "acc@1", limit, new, np.random.default_rng(3)).probability
@@ -31,7 +31,7 @@ def test_probability_of_an_accuracy_is_beta_binomial() -> None:
 def test_range_is_that_of_the_law() -> None:
     table, new = GROUPS.double(), 400
     right = float(table[:, 0, 0].sum() + table[:, 1, 1].sum())
-    law = stats.betabinom(new, right + 2, float(table.sum()) - right + 2)
+    law = betabinom(new, right + 2, float(table.sum()) - right + 2)
     kept = foreseen(table, "acc@1", 0.7, new, np.random.default_rng(4))
     assert kept.low == pytest.approx(law.ppf(0.025) / new, abs=0.01)
     assert kept.high == pytest.approx(law.ppf(0.975) / new, abs=0.01)
