@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.models.error import ModelError
-from benchmarks.models.registry import MODELS, named
+from benchmarks.models.registry import MODELS, NETWORKS, PROPAGATIONS, named
 from experts.expert import Expert
 from experts.saved import DESCRIPTION
 
@@ -48,14 +48,14 @@ def baseline(folder: Path, facts: Facts, inner: Inner) -> Expert:  # noqa: ARG00
     """A baseline that is not told the group of a row."""
     from benchmarks.methods.baselines._model import ModelExpert
 
-    return ModelExpert.read(folder, facts, _model(folder, facts))
+    return ModelExpert.read(folder, facts, _known(folder, facts, "model", MODELS))
 
 
 def group_baseline(folder: Path, facts: Facts, inner: Inner) -> Expert:  # noqa: ARG001
     """A baseline that is told the group of a row."""
     from benchmarks.methods.baselines._model import GroupModelExpert
 
-    return GroupModelExpert.read(folder, facts, _model(folder, facts))
+    return GroupModelExpert.read(folder, facts, _known(folder, facts, "model", MODELS))
 
 
 def constant(folder: Path, facts: Facts, inner: Inner) -> Expert:  # noqa: ARG001
@@ -65,11 +65,22 @@ def constant(folder: Path, facts: Facts, inner: Inner) -> Expert:  # noqa: ARG00
     return Constant.read(facts)
 
 
-def _model(folder: Path, facts: Facts) -> Any:
-    found = named(MODELS, facts.get("model"))
+def graph_baseline(folder: Path, facts: Facts, inner: Inner) -> Expert:  # noqa: ARG001
+    """A graph network among the baselines."""
+    from benchmarks.methods.baselines._graph_training import seeded
+    from benchmarks.methods.graph_model import GraphModel
+
+    build, propagation = _known(folder, facts, "network", NETWORKS), _known(folder, facts, "propagation", PROPAGATIONS)
+    with seeded(0, "read"):  # a network is built with drawn weights, which nothing else may notice
+        return GraphModel.read(folder, facts, build, propagation)
+
+
+def _known(folder: Path, facts: Facts, what: str, table: dict[str, str]) -> Any:
+    """The code for the kind of a part that a description names."""
+    found = named(table, facts.get(what))
     if found is None:
         raise ModelError(
-            f"{folder / DESCRIPTION} is of a model of the kind {facts.get('model')!r}, which this fairmoe does not "
-            f"know; it knows {', '.join(MODELS)}. Read it with the fairmoe that wrote it, or a newer one."
+            f"{folder / DESCRIPTION} is of a {what} of the kind {facts.get(what)!r}, which this fairmoe does not know; "
+            f"it knows {', '.join(table)}. Read it with the fairmoe that wrote it, or a newer one."
         )
     return found

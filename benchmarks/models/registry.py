@@ -26,6 +26,22 @@ MODELS = {
 }
 """Fitted models of baselines, by their kind: a class with ``read(folder)``."""
 
+NETWORKS = {
+    "gcn": "benchmarks.methods.baselines._graph:gcn_classifier",
+    "gin": "benchmarks.methods.baselines._graph:gin_classifier",
+    "normed gcn": "benchmarks.methods.baselines.nifty:normed_classifier",
+    "linear gcn": "benchmarks.methods.baselines._linear_gcn:empty_gcn",
+    "line": "benchmarks.methods.baselines.fairvgnn:empty_line",
+}
+"""Networks of graph baselines: (number of features, settings) → the network without its weights."""
+
+PROPAGATIONS = {
+    "smoothed": "benchmarks.methods.baselines._graph:Smoothed",
+    "summed": "benchmarks.methods.baselines._graph:Summed",
+    "reweighted": "benchmarks.methods.baselines.edits:Reweighted",
+}
+"""What graph baselines read of a graph."""
+
 READERS = {
     "family": "benchmarks.models.readers:family",
     "bag": "benchmarks.models.readers:bag",
@@ -34,6 +50,7 @@ READERS = {
     "baseline": "benchmarks.models.readers:baseline",
     "group baseline": "benchmarks.models.readers:group_baseline",
     "constant": "benchmarks.models.readers:constant",
+    "graph baseline": "benchmarks.models.readers:graph_baseline",
 }
 """Experts, by the kind in their ``expert.json``: (folder, its facts, a reader of inner experts) → expert."""
 
