@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experts.bagging.bag import RECORD, load_bagged
+from experts.bagging.bag import KIND as BAG
+from experts.bagging.bag import load_bagged
 from experts.expert import Expert
 from experts.families.registry import family_named, family_names
 from experts.saved import DESCRIPTION, ExpertError, read_facts
@@ -18,10 +19,10 @@ def load_expert(folder: Path) -> Expert:
     ExpertError
         If a file is missing, damaged, or of a family that is not known or cannot be read; the text names the file.
     """
-    if (folder / RECORD).exists():
-        return load_bagged(folder, load_expert)
     path = folder / DESCRIPTION
     facts, known = read_facts(path), family_names()
+    if isinstance(facts, dict) and facts.get("kind") == BAG:
+        return load_bagged(folder, load_expert)
     name = facts.get("family") if isinstance(facts, dict) else None
     if name not in known:
         raise ExpertError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args
@@ -16,6 +17,8 @@ from tasks.task import TaskView
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "expert.json"
+KIND = "family"
+"""What ``expert.json`` calls an expert of a family, beside bags, mixtures and the rest."""
 
 
 class ExpertError(ValueError):
@@ -39,7 +42,7 @@ class SavedExpert(Expert, Protocol):
 def description_of(expert: SavedExpert, **further: Any) -> dict[str, Any]:
     """What ``expert.json`` says of an expert, ``further`` included."""
     return {
-        "family": expert.family, "role": expert.role, "explainer": expert.explainer,
+        "kind": KIND, "family": expert.family, "role": expert.role, "explainer": expert.explainer,
         "feature_names": list(expert.feature_names), "task_hash": expert.task_hash, **further,
     }  # fmt: skip
 
@@ -63,6 +66,22 @@ def read_description(path: Path, families: Sequence[str], what: str) -> dict[str
     if problem := _problem(facts, families):
         raise ExpertError(f"{path} does not describe {what}: {problem}.")
     return cast(dict[str, Any], facts)
+
+
+def part_of(folder: Path, name: Any) -> Path:
+    """A sub-folder that a description names.
+
+    Raises
+    ------
+    ExpertError
+        If the name could lead out of the folder: descriptions may come from strangers.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise ExpertError(
+            f"{folder / DESCRIPTION} names a part {name!r}; a part is a folder beside it, named by letters, digits and "
+            "_ . - alone. Do not use this folder."
+        )
+    return folder / name
 
 
 def read_facts(path: Path) -> Any:

@@ -1,1 +1,1 @@
-"""The mixture: composition, joint fine-tuning, explanation, routing, serving. Start at :class:`moe.mixture.Mixture`."""
+"""The mixture: composition, joint fine-tuning, explanation, routing. Start at :class:`moe.mixture.Mixture`."""

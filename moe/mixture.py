@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from torch import Tensor
 from experts.expert import Expert
 from experts.networks.integrated_gradients import by_column, column_indicator
 from experts.networks.mlp import MLPExpert
+from experts.saved import DESCRIPTION, part_of, read_facts
 from foundation.files import write_json
 from gates.gate import GateState, ProjectedGate, TrainableGate, masked_features
 from gates.mixing import gate_margin
@@ -25,6 +25,9 @@ from moe.projection import Projection, projection_of
 from tasks.task import TaskView
 
 CHAINED = "chained"
+KIND = "mixture"
+SETTINGS = ("steps", "explainer_seed", "chained")
+"""What ``expert.json`` says beside the parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,11 @@ class Mixture:
         """The experts' projections, None when an expert is not differentiable in the features."""
         found = [projection_of(expert) for expert in self.experts]
         return None if any(p is None for p in found) else cast(list[Projection], found)
+
+    @property
+    def knows_group(self) -> bool:
+        """Whether an expert is told the group of a row."""
+        return any(getattr(expert, "knows_group", False) for expert in self.experts)
 
     @property
     def explainer(self) -> str:
@@ -108,15 +116,15 @@ class Mixture:
         return sum(map(_learnt, self.experts)) + sum(t.numel() for t in gate.values())
 
     def save(self, folder: Path) -> None:
-        """Write the whole system: one sub-folder per expert, one for the gate, and ``mixture.json``."""
+        """Write the whole system: one sub-folder per expert, one for the gate, and ``expert.json``."""
         names = [f"expert_{index}_{expert.role}" for index, expert in enumerate(self.experts)]
         for name, expert in zip(names, self.experts, strict=True):
             (folder / name).mkdir()
             expert.save(folder / name)
         (folder / "gate").mkdir()
         save_gate(self.gate, folder / "gate")
-        facts = {"experts": names, "steps": self.steps, "explainer_seed": self.explainer_seed, "chained": self.chained}
-        write_json(folder / "mixture.json", facts)
+        told = {name: getattr(self, name) for name in SETTINGS}
+        write_json(folder / DESCRIPTION, {"kind": KIND, "role": self.role, "experts": names, **told})
 
 
 def _learnt(expert: Expert) -> int:
@@ -135,7 +143,7 @@ def load_mixture(folder: Path, load_expert: Callable[[Path], Expert]) -> Mixture
     load_expert : callable
         Reads one expert's folder.
     """
-    record = json.loads((folder / "mixture.json").read_text(encoding="utf-8"))
-    experts = tuple(load_expert(folder / name) for name in record["experts"])
-    facts = {name: record[name] for name in ("steps", "explainer_seed", "chained") if name in record}
+    record = read_facts(folder / DESCRIPTION)
+    experts = tuple(load_expert(part_of(folder, name)) for name in record["experts"])
+    facts = {name: record[name] for name in ("role", *SETTINGS)}
     return Mixture(experts, load_gate(folder / "gate"), **facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,11 @@ def _read_parquet(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
     arrow = pq.read_table(path, columns=used)  # type: ignore[no-untyped-call]
     table: pd.DataFrame = arrow.to_pandas(ignore_metadata=True)
     table = exact_integers(table, lambda columns: arrow.select(columns).to_pandas(integer_object_nulls=True))
+    return empty_missing(table, card)
+
+
+def empty_missing(table: pd.DataFrame, card: Card) -> pd.DataFrame:
+    """Empty all cells that hold one of the card's words for missing; changes ``table`` itself."""
     for name in table.columns if card.read.missing else ():
         table[name] = table[name].mask(_holds_one_of(table[name], card.read.missing))
     return table
@@ -313,6 +319,39 @@ def _group_codes(card: Card, attribute: Sensitive, table: pd.DataFrame) -> np.nd
             f"The value {value!r} is in two groups of {attribute.name!r}; make the groups disjoint in the card."
         )
     return np.where(hits.any(axis=0), hits.argmax(axis=0), len(attribute.groups)).astype(np.int64)
+
+
+def group_numbers(card: Card, attributes: Sequence[str], table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """[n] int64: position of each row's group in ``names``, -1 for a row that is in none of them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Raw rows with the columns of the attributes, cleaned as a file's are (:func:`clean_text`).
+    names : sequence of str
+        Groups of a task with these attributes, "female & Black" for intersections.
+
+    Raises
+    ------
+    DataError
+        If the card has no such attribute, or a column holds what its rules cannot be asked about.
+    """
+    sensitive = [_attribute(card, name) for name in attributes]
+    parts = np.stack([_group_codes(card, attribute, table) for attribute in sensitive], axis=1)
+    inside = np.ones(len(table), dtype=bool)
+    for place, attribute in enumerate(sensitive):
+        absent = _values(card, attribute, table).isna().to_numpy()
+        told = np.where(absent, attribute.missing == "other", bool(attribute.other))
+        inside &= (parts[:, place] < len(attribute.groups)) | told
+    position = {name: place for place, name in enumerate(names)}
+    combinations, which = np.unique(parts, axis=0, return_inverse=True)
+    places = [_place(sensitive, combination, position) for combination in combinations]
+    return np.where(inside, np.array(places, dtype=np.int64)[which.reshape(-1)], -1)
+
+
+def _place(sensitive: Sequence[Sensitive], combination: np.ndarray, position: dict[str, int]) -> int:
+    names = [(*_names(attribute), "")[code] for attribute, code in zip(sensitive, combination.tolist(), strict=True)]
+    return position.get(" & ".join(names), -1)
 
 
 def _combine(

@@ -65,6 +65,11 @@ def row_cap(name: str) -> int | None:
     return _parts(name)[2]
 
 
+def attributes_named(name: str, card: Card) -> tuple[str, ...]:
+    """Sensitive attributes of a task of this card by the name that it is filed under (:func:`task_name`)."""
+    return _attributes(card, _parts(name)[1] or card.default_sensitive)
+
+
 def task_name(name: str) -> str:
     """The name to file a task under: as asked, with the path of an own card replaced by the card's name."""
     base, attributes, cap = _parts(name)

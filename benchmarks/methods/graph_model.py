@@ -10,30 +10,45 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from experts.saved import DESCRIPTION, WEIGHTS, read_weights
 from foundation.files import atomic_path, write_json
 from tasks.task import TaskView
 
-WEIGHTS = "weights.safetensors"
-DESCRIPTION = "expert.json"
+KIND = "graph baseline"
+PROPAGATION = "propagation.safetensors"
 PATTERNS = 128
 """Most masks whose predictions of all nodes are kept in memory."""
 
-Propagate = Callable[[Tensor], Tensor]
 Margins = Callable[[Tensor], Tensor]
+Build = Callable[[int, Mapping[str, Any]], nn.Module]
 
 
 class GraphError(ValueError):
-    """A task without a graph, or a graph model that is asked about another graph."""
+    """A task without a graph, or a graph model that is asked about nodes or edges that it cannot answer for."""
 
 
-def _identity(features: Tensor) -> Tensor:
-    return features
+class Propagation(Protocol):
+    """What a model reads of a graph: features that went along its edges.
+
+    Linear, and each column by itself (such as Â), so that masks can be put on after it. ``kind`` is what a description
+    calls it.
+    """
+
+    kind: ClassVar[str]
+
+    def __call__(self, task: TaskView) -> Tensor:
+        """[n, d] propagated features of all nodes."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What it holds, by the names of its arguments."""
+        ...
 
 
 @dataclass
@@ -41,6 +56,7 @@ class _Memory:
     """What was computed for the last features tensor that was asked about."""
 
     features: Tensor | None = None
+    edges: Tensor | None = None
     propagated: Tensor | None = None
     margins: dict[bytes, Tensor] = field(default_factory=dict)
 
@@ -64,9 +80,10 @@ class GraphModel:
     feature_names : tuple of str
     settings : mapping
         Hyperparameters.
-    propagate : callable
-        Features [n, d] → what ``margins`` reads [n, d]; linear, and each column by itself (such as Â), so that masks
-        can be put on after it. The identity for models that propagate what is not fixed.
+    propagate : Propagation
+        What ``margins`` reads [n, d] of a task.
+    network : str
+        What a description calls the architecture of ``module``, which with ``settings`` is how it is built again.
     """
 
     module: nn.Module
@@ -75,10 +92,12 @@ class GraphModel:
     seed: int
     task_hash: str
     feature_names: tuple[str, ...]
+    propagate: Propagation
+    network: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    propagate: Propagate = _identity
     role: str = "baseline"
     explainer: str = "occlusion"
+    reads_graph: ClassVar[bool] = True
     _memory: _Memory = field(default_factory=_Memory, repr=False, compare=False)
 
     @classmethod
@@ -91,11 +110,13 @@ class GraphModel:
         family: str,
         seed: int,
         settings: Mapping[str, Any],
-        propagate: Propagate = _identity,
+        propagate: Propagation,
+        network: str,
     ) -> GraphModel:
         """The expert of a model that was fitted on a view."""
         module.eval().requires_grad_(False)
-        return cls(module, margins, family, seed, view.hash, view.feature_names, dict(settings), propagate)
+        known = view.hash, view.feature_names
+        return cls(module, margins, family, seed, *known, propagate, network, dict(settings))
 
     @property
     def parameter_count(self) -> int:
@@ -135,27 +156,58 @@ class GraphModel:
 
     def _remembered(self, task: TaskView) -> _Memory:
         memory = self._memory
-        if memory.features is not task.features:
+        if memory.features is not task.features or memory.edges is not task.edges:
             self._check(task)
             with torch.no_grad():
-                memory.propagated = self.propagate(task.features)
-            memory.features = task.features
+                memory.propagated = self.propagate(task)
+            memory.features, memory.edges = task.features, task.edges
             memory.margins.clear()
         return memory
 
     def _check(self, task: TaskView) -> None:
-        if task.hash != self.task_hash or task.feature_names != self.feature_names:
+        if task.feature_names != self.feature_names:
             raise GraphError(
-                f"This {self.family} model was fitted on the graph of one task and is asked about task {task.name} "
-                "with another graph, split or encoding; a model of all nodes of a graph answers for that graph alone. "
-                "Fit it again on this task."
+                f"This {self.family} model was fitted on other features than task {task.name} has; it answers for nodes "
+                "that are encoded as its own were. Use the encoder that it was fitted with, or fit it again on this "
+                "task."
             )
 
     def save(self, folder: Path) -> None:
-        """Write ``weights.safetensors`` and ``expert.json`` into an existing folder."""
-        weights = {name: tensor.detach().clone().contiguous() for name, tensor in self.module.state_dict().items()}
-        with atomic_path(folder / WEIGHTS) as path:
-            save_file(weights, path)
-        facts = {"family": self.family, "role": self.role, "seed": self.seed, "explainer": self.explainer}
-        description = {**facts, "feature_names": list(self.feature_names), "task_hash": self.task_hash}
-        write_json(folder / DESCRIPTION, {**description, "settings": dict(self.settings)})
+        """Write weights, what propagates features, and ``expert.json`` into an existing folder."""
+        for name, tensors in ((WEIGHTS, self.module.state_dict()), (PROPAGATION, self.propagate.tensors())):
+            with atomic_path(folder / name) as path:
+                save_file({key: part.detach().clone().contiguous() for key, part in tensors.items()}, path)
+        write_json(folder / DESCRIPTION, {
+            "kind": KIND, "network": self.network, "propagation": self.propagate.kind, "family": self.family,
+            "role": self.role, "seed": self.seed, "explainer": self.explainer, "task_hash": self.task_hash,
+            "feature_names": list(self.feature_names), "settings": dict(self.settings),
+        })  # fmt: skip
+
+    @classmethod
+    def read(
+        cls, folder: Path, facts: Mapping[str, Any], build: Build, propagation: Callable[..., Propagation]
+    ) -> GraphModel:
+        """What :meth:`save` wrote.
+
+        Parameters
+        ----------
+        folder : Path
+        facts : mapping
+            Its ``expert.json``.
+        build : callable
+            (number of features, settings) → the network without its weights.
+        propagation : callable
+            From the tensors of ``propagation.safetensors``, by name.
+
+        Raises
+        ------
+        ExpertError, RuntimeError
+            If a file is missing or damaged, or the weights do not fit the settings.
+        """
+        names = tuple(facts["feature_names"])
+        module = build(len(names), facts["settings"])
+        module.load_state_dict(read_weights(folder / WEIGHTS))
+        module.eval().requires_grad_(False)
+        propagate = propagation(**read_weights(folder / PROPAGATION))
+        told = facts["family"], facts["seed"], facts["task_hash"], names
+        return cls(module, module, *told, propagate, facts["network"], facts["settings"], facts["role"])

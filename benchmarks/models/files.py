@@ -9,11 +9,13 @@ import sys
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
+from benchmarks.models.error import RowsError
 from tasks.card import Card
 from tasks.encode import Encoder
 
@@ -27,7 +29,7 @@ LONGEST_NUMBER = 15
 """Digits that a float64 holds of every whole number."""
 
 
-class RowsFileError(ValueError):
+class RowsFileError(RowsError):
     """A file of rows that cannot be read."""
 
 
@@ -50,12 +52,22 @@ def read_rows(source: str, card: Card, encoder: Encoder, chunk: int = CHUNK) -> 
         If the file is absent, empty, damaged or no table; the text says what to do.
     """
     try:
-        parts = _of_parquet(Path(source), chunk) if source.endswith((".parquet", ".pq")) else _of_csv(source, card, chunk)
+        parts = (
+            _of_parquet(Path(source), chunk) if source.endswith((".parquet", ".pq")) else _of_csv(source, card, chunk)
+        )
         empty = True
         for part in parts:
             empty = False
             yield _typed(part, encoder)
-    except (OSError, EOFError, UnicodeError, zlib.error, csv.Error, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+    except (
+        OSError,
+        EOFError,
+        UnicodeError,
+        zlib.error,
+        csv.Error,
+        pd.errors.ParserError,
+        pd.errors.ParserWarning,
+    ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RowsFileError(
             f"{_called(source)} cannot be read as a table: {reason}. Give a CSV in UTF-8 whose first line names its "
@@ -77,7 +89,7 @@ def _of_parquet(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
         raise RowsFileError(f"There is no file {path}; give the path of a table of rows.")
     try:
         with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
-            for batch in file.iter_batches(batch_size=chunk):  # type: ignore[no-untyped-call]
+            for batch in file.iter_batches(batch_size=chunk):
                 yield batch.to_pandas()
     except (ArrowException, NotImplementedError) as error:
         raise RowsFileError(f"{path} is not a whole Parquet file ({' '.join(str(error).split())}).") from error
@@ -85,7 +97,8 @@ def _of_parquet(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
 
 def _of_csv(source: str, card: Card, chunk: int) -> Iterator[pd.DataFrame]:
     with _opened(source) as stream:
-        head = stream.peek(SAMPLE)[:SAMPLE].decode("utf-8-sig", errors="ignore")
+        head = stream.read(SAMPLE).decode("utf-8-sig", errors="ignore")
+        stream.seek(0)
         if not head.strip():
             raise RowsFileError(f"{_called(source)} is empty; give a CSV whose first line names its columns.")
         separator = _separator(head, card)
@@ -103,35 +116,23 @@ def _of_csv(source: str, card: Card, chunk: int) -> Iterator[pd.DataFrame]:
                 yield part.reset_index(drop=True)
 
 
-def _opened(source: str) -> io.BufferedReader:
-    """Bytes of a file, unpacked, that can be looked at before they are read."""
+@contextmanager
+def _opened(source: str) -> Iterator[IO[bytes]]:
+    """Bytes of a file, unpacked, that can be looked at and read again from the beginning."""
     if source == STANDARD:
-        raw: IO[bytes] = sys.stdin.buffer
-    elif not Path(source).is_file():
-        raise RowsFileError(f"There is no file {source}; give the path of a table of rows, or - for the standard input.")
-    else:
-        raw = Path(source).open("rb")
-    buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # type: ignore[arg-type]
-    if buffered.peek(2)[:2] == b"\x1f\x8b":
-        return io.BufferedReader(gzip.GzipFile(fileobj=buffered), SAMPLE)
-    return io.BufferedReader(_Whole(buffered), SAMPLE)
-
-
-class _Whole(io.RawIOBase):
-    """A stream that fills what it is asked for, so that a look at its beginning sees enough of it."""
-
-    def __init__(self, inner: IO[bytes]) -> None:
-        self._inner = inner
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as there are bytes."""
-        data = self._inner.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        with io.BytesIO(sys.stdin.buffer.read()) as held:
+            yield held
+        return
+    if not Path(source).is_file():
+        raise RowsFileError(f"There is no file {source}; give the path of a table of rows, or - for standard input.")
+    with Path(source).open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        if not packed:
+            yield raw
+            return
+        with gzip.GzipFile(fileobj=raw) as unpacked:
+            yield unpacked
 
 
 def _separator(head: str, card: Card) -> str:

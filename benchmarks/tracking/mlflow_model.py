@@ -9,7 +9,7 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
-from moe.serving import load_servable
+from benchmarks.models import load_model
 
 
 class MixtureModel(PythonModel):
@@ -17,11 +17,13 @@ class MixtureModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the system that was logged as an artifact."""
-        self.system = load_servable(Path(context.artifacts["system"]))
+        self.model = load_model(Path(context.artifacts["system"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
         """[r] rows with ``probability`` and ``prediction``."""
-        return self.system.predict(model_input)
+        probability = self.model.predict_proba(model_input, unknown="missing")[:, 1]
+        decided = (probability > 0.5).astype("int64")
+        return pd.DataFrame({"probability": probability, "prediction": decided}, index=model_input.index)
 
 
 mlflow.models.set_model(MixtureModel())

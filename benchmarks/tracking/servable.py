@@ -12,7 +12,7 @@ from foundation.discovery import ROOT
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-PACKAGES = ("foundation", "tasks", "metrics", "experts", "gates", "moe")
+PACKAGES = ("foundation", "tasks", "metrics", "experts", "gates", "moe", "benchmarks")
 """Code that travels with the model, so that it loads where fairmoe is not installed."""
 
 SERVING_LIBRARIES = ("lightgbm", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "scipy", "torch")

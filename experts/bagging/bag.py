@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from experts.expert import Expert
+from experts.saved import DESCRIPTION, part_of, read_facts
 from foundation.files import write_json
 from tasks.task import TaskView
 
-RECORD = "bag.json"
-"""In the folder of a saved bagged expert: the folders of its models."""
+KIND = "bag"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +70,14 @@ class BaggedExpert:
         """[r, columns] mean attribution."""
         return _mean([expert.attributions(task, rows) for expert in self.experts])
 
-    def save(self, folder: Path) -> None:
-        """Write a sub-folder per model, and ``bag.json``, into an existing folder."""
+    def save(self, folder: Path, **further: Any) -> None:
+        """Write a sub-folder per model, and ``expert.json``, which also says ``further``, into an existing folder."""
         names = [f"fold_{number}" for number in range(len(self.experts))]
         for name, expert in zip(names, self.experts, strict=True):
             (folder / name).mkdir()
             expert.save(folder / name)
-        write_json(folder / RECORD, {"models": names})
+        facts = {"kind": KIND, "family": self.family, "role": self.role, "models": names}
+        write_json(folder / DESCRIPTION, {**further, **facts})
 
 
 def _mean(parts: list[Tensor]) -> Tensor:
@@ -85,8 +86,8 @@ def _mean(parts: list[Tensor]) -> Tensor:
 
 def load_bagged(folder: Path, load: Callable[[Path], Expert]) -> BaggedExpert:
     """Read what :meth:`BaggedExpert.save` wrote; ``load`` reads a model's folder."""
-    names = json.loads((folder / RECORD).read_text(encoding="utf-8"))["models"]
-    return BaggedExpert(tuple(load(folder / name) for name in names))
+    names = read_facts(folder / DESCRIPTION)["models"]
+    return BaggedExpert(tuple(load(part_of(folder, name)) for name in names))
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,6 +106,6 @@ class HonestBag:
         answers = torch.cat([part.detach() for _, part in found])
         return answers[torch.cat([some for some, _ in found]).argsort()]
 
-    def save(self, folder: Path) -> None:
-        """Write its models: elsewhere there are no rows that they have seen."""
-        self.bag.expert.save(folder)
+    def save(self, folder: Path, **further: Any) -> None:
+        """Write its models: elsewhere there are no rows that they have seen. ``further`` goes into ``expert.json``."""
+        self.bag.expert.save(folder, **further)

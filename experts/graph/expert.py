@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -46,6 +47,7 @@ class GraphExpert:
     feature_names: tuple[str, ...]
     task_hash: str
     explainer: str = "integrated_gradients"
+    reads_graph: ClassVar[bool] = True
 
     @classmethod
     def of_lane(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ class TreeModel:
 
     booster: Any
     offset: float = 0.0
+    kind: ClassVar[str] = "trees"
 
     @property
     def parameter_count(self) -> int:
@@ -64,6 +65,11 @@ class TreeModel:
         """Write the trees as LightGBM's text."""
         with atomic_path(folder / TREES) as path:
             self.booster.save_model(str(path))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote, of trees without an offset; raises as :func:`read_trees`."""
+        return cls(read_trees(folder / TREES).booster)
 
 
 def read_trees(path: Path, offset: float = 0.0) -> TreeModel:

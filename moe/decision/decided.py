@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experts.expert import Expert
+from experts.saved import DESCRIPTION, read_facts
 from foundation.files import atomic_path, write_json
 from gates.static_simplex import StaticSimplexGate
 from metrics.thresholds import Thresholds, margins_of
@@ -25,7 +25,7 @@ from moe.explain import OCCLUSION, asked_attributions
 from moe.mixture import Mixture, load_mixture
 from tasks.task import TaskView
 
-DESCRIPTION, NUMBERS, BASE, GROUPS = "decided.json", "decided.safetensors", "base", "groups"
+KIND, NUMBERS, BASE, GROUPS = "decided", "decided.safetensors", "base", "groups"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Decided:
     @property
     def knows_group(self) -> bool:
         """Whether it is told the group of a row when it decides."""
-        return not self._is_blind
+        return not self._is_blind or bool(getattr(self.base, "knows_group", False))
 
     @property
     def explainer(self) -> str:
@@ -154,7 +154,8 @@ def _facts(decided: Decided) -> dict[str, Any]:
     demand = {key: value for key, value in asdict(decided.decision.demand).items() if key != "limit"}  # may be infinite
     groups = None if decided.group_model is None else decided.group_model.n_groups
     return {
-        "demand": demand, "further": dict(decided.decision.further), "groups": groups,
+        "kind": KIND, "role": decided.role, "family": decided.family, "demand": demand,
+        "further": dict(decided.decision.further), "groups": groups,
         "is_mixture": isinstance(decided.base, Mixture), "explainer_seed": decided.explainer_seed,
     }  # fmt: skip
 
@@ -168,7 +169,7 @@ def load_decided(folder: Path, load_expert: Callable[[Path], Expert]) -> Decided
     load_expert : callable
         Reads one expert's folder.
     """
-    facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    facts = read_facts(folder / DESCRIPTION)
     numbers = load_file(folder / NUMBERS)
     base = load_mixture(folder / BASE, load_expert) if facts["is_mixture"] else load_expert(folder / BASE)
     model = None if facts["groups"] is None else GroupModel.load(folder / GROUPS, facts["groups"])

@@ -21,7 +21,6 @@ from experts.bagging import Bag, HonestBag, bag_fit, bag_folds, bag_name, bag_ro
 from experts.trees.booster import Floats
 from experts.trees.fitting import tree_space
 from experts.tuning.trials import quiet_optuna
-from foundation.files import write_json
 from foundation.seeding import derive_seed
 from tasks.task import TaskView
 
@@ -45,11 +44,9 @@ class BaggedMethod(HonestBag):
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, **further: Any) -> None:
         """Write its models, each in a sub-folder, and what was chosen."""
-        facts = {"family": self.family, "role": self.role, "seed": self.seed}
-        write_json(folder / "expert.json", {**facts, **self.settings})
-        super().save(folder)
+        super().save(folder, seed=self.seed, settings=dict(self.settings), **further)
 
 
 def best_bag(view: TaskView, seed: int, weigh: Weigh | None = None, family: str = "gbdt") -> BaggedMethod:

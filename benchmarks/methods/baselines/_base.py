@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.methods.baseline import Params
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEARNING_RATE = 0.1
+KINDS: Mapping[str, type[LinearModel] | type[TreeModel]] = {
+    LinearModel.kind: LinearModel, TreeModel.kind: TreeModel,
+}  # fmt: skip
+
+
+def read_base(folder: Path, kind: str) -> LinearModel | TreeModel:
+    """A plain model that was written into a folder, by its kind."""
+    return KINDS[kind].read(folder)
 
 
 def base_space() -> Mapping[str, BaseDistribution]:

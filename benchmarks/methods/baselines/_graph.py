@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from benchmarks.methods.baseline import Params
 from benchmarks.methods.baselines._graph_operators import adjacency_operator, gcn_operator
 from benchmarks.methods.baselines._graph_training import adam, dropout, seeded, train
-from benchmarks.methods.graph_model import GraphModel, Propagate
+from benchmarks.methods.graph_model import GraphModel
 from foundation.seeding import torch_generator
 from tasks.task import TaskView
 
@@ -104,16 +105,57 @@ class NodeClassifier(nn.Module):
         return self.margins(self.hidden(propagated))
 
 
-def smoothed(view: TaskView, settings: Params) -> Propagate:
+@dataclass(frozen=True, eq=False)
+class Smoothed:
+    """ÂX of features that are scaled [d] first."""
+
+    scale: Tensor
+    kind: ClassVar[str] = "smoothed"
+
+    def __call__(self, task: TaskView) -> Tensor:
+        """[n, d] propagated features."""
+        return gcn_operator(task) @ (task.features * self.scale)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The scale."""
+        return {"scale": self.scale}
+
+
+@dataclass(frozen=True, eq=False)
+class Summed:
+    """(A + I) X of features that are scaled [d] first."""
+
+    scale: Tensor
+    kind: ClassVar[str] = "summed"
+
+    def __call__(self, task: TaskView) -> Tensor:
+        """[n, d] propagated features."""
+        features = task.features * self.scale
+        return adjacency_operator(task) @ features + features
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The scale."""
+        return {"scale": self.scale}
+
+
+def smoothed(view: TaskView, settings: Params) -> Smoothed:
     """X → ÂX."""
-    operator, scale = gcn_operator(view), scales(view, settings)
-    return lambda features: operator @ (features * scale)
+    return Smoothed(scales(view, settings))
 
 
-def summed(view: TaskView, settings: Params) -> Propagate:
+def summed(view: TaskView, settings: Params) -> Summed:
     """X → (A + I) X."""
-    operator, scale = adjacency_operator(view), scales(view, settings)
-    return lambda features: operator @ (features * scale) + features * scale
+    return Summed(scales(view, settings))
+
+
+def gcn_classifier(features: int, settings: Params) -> NodeClassifier:
+    """A GCN with drawn weights."""
+    return NodeClassifier(GCNLayer(features, settings["hidden"]), settings)
+
+
+def gin_classifier(features: int, settings: Params) -> NodeClassifier:
+    """A GIN with drawn weights."""
+    return NodeClassifier(GINLayer(features, settings["hidden"]), settings)
 
 
 def scales(view: TaskView, settings: Params) -> Tensor:
@@ -137,10 +179,9 @@ def fit_plain(view: TaskView, params: Params, seed: int, family: str) -> GraphMo
     settings = {**TUNED, **params}
     gin = family == "gin"
     propagate = (summed if gin else smoothed)(view, settings)
-    propagated = propagate(view.features)
+    propagated = propagate(view)
     with seeded(seed, "weights"):
-        layer = (GINLayer if gin else GCNLayer)(view.features.shape[1], settings["hidden"])
-        model = NodeClassifier(layer, settings)
+        model = (gin_classifier if gin else gcn_classifier)(view.features.shape[1], settings)
     generator, optimiser = torch_generator(seed, "dropout"), adam([model], settings)
     rows, watched = view.split.train, view.split.validation
     labels, others = view.labels[rows], view.labels[watched]
@@ -153,4 +194,6 @@ def fit_plain(view: TaskView, params: Params, seed: int, family: str) -> GraphMo
         optimiser.step()
 
     train([model], settings["epochs"], step, lambda: float(loss_of(model(unlabelled), others)))
-    return GraphModel.of_view(view, model, model, family=family, seed=seed, settings=settings, propagate=propagate)
+    return GraphModel.of_view(
+        view, model, model, family=family, seed=seed, settings=settings, propagate=propagate, network=family
+    )

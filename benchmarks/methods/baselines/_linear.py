@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.methods.estimator_expert import Floats
+from experts.saved import WEIGHTS, read_weights
 from foundation.files import atomic_path
 
 
@@ -20,6 +21,7 @@ class LinearModel:
 
     weight: Tensor  # [d] float32
     bias: Tensor  # []
+    kind: ClassVar[str] = "linear"
 
     @property
     def parameter_count(self) -> int:
@@ -36,8 +38,15 @@ class LinearModel:
 
     def write(self, folder: Path) -> None:
         """Write the weights as safetensors."""
-        with atomic_path(folder / "weights.safetensors") as path:
-            save_file({"weight": self.weight.contiguous(), "bias": self.bias}, path)
+        weights = {"weight": self.weight, "bias": self.bias}
+        with atomic_path(folder / WEIGHTS) as path:
+            save_file({name: part.detach().contiguous().clone() for name, part in weights.items()}, path)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        weights = read_weights(folder / WEIGHTS)
+        return cls(weights["weight"], weights["bias"])
 
 
 def fit_linear(features: Tensor, labels: Tensor, C: float, weights: Floats | None = None) -> LinearModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from benchmarks.methods.baseline import Params
 from benchmarks.methods.baselines._graph_operators import undirected
 from benchmarks.methods.baselines._graph_training import seeded
 from experts.graph.adjacency import normalised
@@ -49,6 +50,11 @@ class LinearGCN(nn.Module):
         """[r, d] propagated features → [r] margins."""
         weight, constant = self.line()
         return propagated @ weight + constant
+
+
+def empty_gcn(features: int, settings: Params) -> LinearGCN:  # noqa: ARG001 - all are of one width
+    """A linear GCN with weights that mean nothing yet."""
+    return LinearGCN.drawn(torch.ones(features), 0)
 
 
 def weighted_operator(view: TaskView, weights: Tensor) -> Tensor:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from benchmarks.methods.estimator_expert import encoded, sampled_shapley
+from experts.saved import DESCRIPTION
 from foundation.files import write_json
 from tasks.task import TaskView
 
 
 class Fitted(Protocol):
-    """What is needed to keep a fitted model."""
+    """What is needed to keep a fitted model; ``kind`` is what its description calls it."""
+
+    kind: ClassVar[str]
 
     @property
     def parameter_count(self) -> int:
@@ -24,7 +27,12 @@ class Fitted(Protocol):
         ...
 
     def write(self, folder: Path) -> None:
-        """Write the weights where a safe format for them exists; never a pickle."""
+        """Write the weights in a safe format; never a pickle."""
+        ...
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
         ...
 
 
@@ -71,6 +79,7 @@ class ModelExpert:
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     role: str = "baseline"
+    kind: ClassVar[str] = "baseline"
 
     @property
     def explainer(self) -> str:
@@ -103,10 +112,16 @@ class ModelExpert:
         return torch.zeros(len(rows), len(task.columns)).index_add_(1, task.column_of_feature, parts)
 
     def save(self, folder: Path) -> None:
-        """Write the settings that, with task and seed, determine the model, and its weights."""
-        facts = {"family": self.family, "role": self.role, "seed": self.seed}
-        write_json(folder / "expert.json", {**facts, **self.settings})
+        """Write the model, and the settings that, with task and seed, determine it."""
+        facts = {"family": self.family, "role": self.role, "seed": self.seed, "settings": dict(self.settings)}
+        write_json(folder / DESCRIPTION, {"kind": self.kind, "model": self.model.kind, **facts})
         self.model.write(folder)
+
+    @classmethod
+    def read(cls, folder: Path, facts: Mapping[str, Any], model: type[Fitted]) -> Self:
+        """What :meth:`save` wrote, by its description and the class of its model."""
+        read: Any = model.read(folder)
+        return cls(read, facts["family"], facts["seed"], facts["settings"], facts["role"])
 
 
 @dataclass(frozen=True)
@@ -116,6 +131,8 @@ class GroupModelExpert(ModelExpert):
     Rows moved to another group (:meth:`tasks.task.TaskView.moved_to`) are treated as members of that group. The group
     is no feature: it is never masked, and attributions say nothing about it.
     """
+
+    kind: ClassVar[str] = "group baseline"
 
     @property
     def knows_group(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from benchmarks.methods.baselines._linear import LinearModel
 from benchmarks.methods.estimator_expert import CLIP, Floats, margin_of
+from experts.saved import WEIGHTS, read_facts, read_weights
 from experts.trees.booster import DETERMINISTIC, TreeModel
 from foundation.files import atomic_path, write_json
 
@@ -178,6 +179,7 @@ class LinearVotes:
     weight: Tensor  # [m, d]
     bias: Tensor  # [m]
     share: Tensor  # [m] float64, sums to 1
+    kind: ClassVar[str] = "linear votes"
 
     @property
     def parameter_count(self) -> int:
@@ -191,8 +193,14 @@ class LinearVotes:
 
     def write(self, folder: Path) -> None:
         """Write the classifiers and their shares as safetensors."""
-        with atomic_path(folder / "weights.safetensors") as path:
+        with atomic_path(folder / WEIGHTS) as path:
             save_file({"weight": self.weight, "bias": self.bias, "share": self.share}, path)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        weights = read_weights(folder / WEIGHTS)
+        return cls(weights["weight"], weights["bias"], weights["share"])
 
 
 @dataclass(frozen=True)
@@ -201,6 +209,7 @@ class TreeVotes:
 
     models: tuple[TreeModel | float, ...]  # a number is the margin of a constant decision
     share: Tensor  # [m] float64, sums to 1
+    kind: ClassVar[str] = "tree votes"
 
     @property
     def parameter_count(self) -> int:
@@ -224,6 +233,15 @@ class TreeVotes:
             if not isinstance(model, float):
                 (folder / str(index)).mkdir()
                 model.write(folder / str(index))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        facts = read_facts(folder / "votes.json")
+        share, constants = facts["share"], facts["constant"]
+        margins = {int(index): float(margin) for index, margin in constants.items()}
+        models = tuple(margins[i] if i in margins else TreeModel.read(folder / str(i)) for i in range(len(share)))
+        return cls(models, torch.tensor(share, dtype=torch.float64))
 
 
 def linear_votes(reduction: Any, d: int) -> LinearVotes:

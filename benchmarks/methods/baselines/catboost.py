@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROUNDS, PATIENCE = 300, 20
 DETERMINISTIC = {"thread_count": 1, "allow_writing_files": False, "verbose": False, "boosting_type": "Plain"}
 """One thread and no ``catboost_info`` folder; ordered boosting is for small tables and takes several times as long."""
+TREES = "trees.json"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class SymmetricTrees:
     """A fitted CatBoostClassifier."""
 
     model: Any
+    kind: ClassVar[str] = "symmetric trees"
 
     @property
     def parameter_count(self) -> int:
@@ -51,8 +53,14 @@ class SymmetricTrees:
 
     def write(self, folder: Path) -> None:
         """Write the trees as CatBoost's JSON."""
-        with atomic_path(folder / "trees.json") as path:
+        with atomic_path(folder / TREES) as path:
             self.model.save_model(str(path), format="json")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        model = package("catboost", "catboost").CatBoostClassifier()
+        return cls(model.load_model(str(folder / TREES), format="json"))
 
 
 def space() -> Mapping[str, BaseDistribution]:

@@ -5,13 +5,16 @@ It wins every disparity column and must therefore stand in every table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from benchmarks.methods.baseline import Baseline, Params
+from experts.saved import DESCRIPTION
 from foundation.files import write_json
 from tasks.task import TaskView
 
@@ -25,6 +28,7 @@ class Constant:
     family: str = "constant"
     explainer: str = "integrated_gradients"  # exact: no column moves a constant
     parameter_count: int = 1
+    kind: ClassVar[str] = "constant"
 
     def logits(self, task: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """[r] the same margin for every row."""
@@ -36,7 +40,13 @@ class Constant:
 
     def save(self, folder: Path) -> None:
         """Write the margin."""
-        write_json(folder / "expert.json", {"family": self.family, "role": self.role, "margin": self.margin})
+        facts = {"kind": self.kind, "family": self.family, "role": self.role, "margin": self.margin}
+        write_json(folder / DESCRIPTION, facts)
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Self:
+        """What :meth:`save` wrote, from its description."""
+        return cls(float(facts["margin"]), facts["role"], facts["family"])
 
 
 def fit(view: TaskView, params: Params, seed: int) -> Constant:  # noqa: ARG001

@@ -9,33 +9,74 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.methods.baseline import Baseline, Params
-from benchmarks.methods.baselines._base import base_space, fit_base
+from benchmarks.methods.baselines._base import base_space, fit_base, read_base
 from benchmarks.methods.baselines._linear import LinearModel
 from benchmarks.methods.baselines._model import GroupModelExpert
+from benchmarks.methods.estimator_expert import Floats
+from experts.saved import read_facts, read_weights
 from experts.trees.booster import TreeModel
+from foundation.files import atomic_path, write_json
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+BASE, TRANSFORM = "base.json", "transform.safetensors"
+
 
 @dataclass(frozen=True)
 class Uncorrelated:
-    """fairlearn's CorrelationRemover on features and groups of a task."""
+    """What fairlearn's CorrelationRemover found on features and groups of a task.
 
-    remover: Any  # fitted
-    blind: Tensor  # [d] bool: features that are not of sensitive columns
-    n_groups: int
+    Attributes
+    ----------
+    beta : [g - 1, d'] float64
+        What membership of group 1, 2, ... adds to each feature.
+    mean : [g - 1] float64
+        Shares of these groups in the training rows.
+    alpha : float
+        1 removes all linear dependence, 0 none.
+    blind : [d] bool
+        The d' features that are not of sensitive columns.
+    """
+
+    beta: Floats
+    mean: Floats
+    alpha: float
+    blind: Tensor
+
+    @classmethod
+    def of(cls, remover: Any, blind: Tensor) -> Self:
+        """Of a fitted CorrelationRemover."""
+        return cls(np.array(remover.beta_), np.array(remover.sensitive_mean_), float(remover.alpha), blind)
 
     def __call__(self, features: Tensor, groups: Tensor) -> Tensor:
         """[r, d'] float32 transformed features of rows [r, d] of members of groups [r]."""
-        return torch.from_numpy(self.remover.transform(_joined(features[:, self.blind], groups, self.n_groups))).float()
+        plain = features[:, self.blind].double().numpy()
+        members = _members(groups, len(self.mean) + 1).numpy()
+        removed = plain - (members - self.mean).dot(self.beta)
+        return torch.from_numpy(self.alpha * removed + (1 - self.alpha) * plain).float()
+
+    def write(self, folder: Path) -> None:
+        """Write it as safetensors."""
+        numbers = {"beta": self.beta, "mean": self.mean, "alpha": np.array(self.alpha)}
+        parts = {name: torch.from_numpy(part.copy()) for name, part in numbers.items()}
+        with atomic_path(folder / TRANSFORM) as path:
+            save_file({**parts, "blind": self.blind.clone()}, path)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        parts = read_weights(folder / TRANSFORM)
+        return cls(parts["beta"].numpy(), parts["mean"].numpy(), float(parts["alpha"]), parts["blind"])
 
 
 def uncorrelated(features: Tensor, groups: Tensor, blind: Tensor, n_groups: int, alpha: float) -> Uncorrelated:
@@ -45,13 +86,17 @@ def uncorrelated(features: Tensor, groups: Tensor, blind: Tensor, n_groups: int,
     joined = _joined(features[:, blind], groups, n_groups)
     d = int(blind.sum())
     remover: Any = CorrelationRemover(sensitive_feature_ids=list(range(d, joined.shape[1])), alpha=alpha)
-    return Uncorrelated(remover.fit(joined), blind, n_groups)
+    return Uncorrelated.of(remover.fit(joined), blind)
 
 
 def _joined(features: Tensor, groups: Tensor, n_groups: int) -> Any:
     """[r, d' + g - 1] float64: features, then whether the row is of group 1, 2, ..."""
-    members = torch.nn.functional.one_hot(groups, n_groups)[:, 1:]
-    return torch.cat((features.double(), members.double()), 1).numpy()
+    return torch.cat((features.double(), _members(groups, n_groups)), 1).numpy()
+
+
+def _members(groups: Tensor, n_groups: int) -> Tensor:
+    """[r, g - 1] float64: whether the row is of group 1, 2, ..."""
+    return torch.nn.functional.one_hot(groups, n_groups)[:, 1:].double()
 
 
 @dataclass(frozen=True)
@@ -60,24 +105,34 @@ class OnUncorrelated:
 
     transform: Uncorrelated
     base: LinearModel | TreeModel
+    kind: ClassVar[str] = "on uncorrelated"
 
     @property
     def parameter_count(self) -> int:
         """Of the plain model and the transformer."""
-        return self.base.parameter_count + int(self.transform.remover.beta_.size)
+        return self.base.parameter_count + int(self.transform.beta.size)
 
     def margins(self, features: Tensor, groups: Tensor) -> Tensor:
         """[r] margins of class 1."""
         return self.base.margins(self.transform(features, groups))
 
     def write(self, folder: Path) -> None:
-        """Write the plain model; the transformer follows from the settings and the task."""
+        """Write the plain model and the transformer."""
         self.base.write(folder)
+        self.transform.write(folder)
+        write_json(folder / BASE, {"base": self.base.kind})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        return cls(Uncorrelated.read(folder), read_base(folder, read_facts(folder / BASE)["base"]))
 
 
 @dataclass(frozen=True)
 class LinearOnUncorrelated(OnUncorrelated):
     """The same with a linear model: a row's margin is a sum over its features, and a constant of its group."""
+
+    kind: ClassVar[str] = "linear on uncorrelated"
 
     def parts(self, features: Tensor) -> Tensor:
         """[r, d] weight times feature; 0 for the sensitive columns."""

@@ -14,7 +14,8 @@ because the candidates are all pairs of rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._graph_operators import gcn_operator, undirected
 from benchmarks.methods.baselines._graph_training import adam, train
 from benchmarks.methods.baselines._linear_gcn import LinearGCN, weighted_operator
-from benchmarks.methods.graph_model import GraphModel
+from benchmarks.methods.graph_model import GraphError, GraphModel
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
@@ -160,16 +161,49 @@ def _structural_bias(view: TaskView, features: Tensor, weights: Tensor) -> tuple
     return total, gradient
 
 
+@dataclass(frozen=True, eq=False)
+class Reweighted:
+    """Features propagated along the edges [2, m] of one graph, which have weights [m] of their own."""
+
+    edges: Tensor
+    weights: Tensor
+    kind: ClassVar[str] = "reweighted"
+    _made: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    def __call__(self, task: TaskView) -> Tensor:
+        """[n, d] propagated features.
+
+        Raises
+        ------
+        GraphError
+            If the task has another graph: nothing is known of the weights of its edges.
+        """
+        if task.edges is None or not torch.equal(undirected(task)[:, : self.edges.shape[1]], self.edges):
+            raise GraphError(
+                f"This EDITS model learnt a weight for each edge of one graph and is asked about task {task.name} with "
+                "another graph; it answers for that graph alone. Give it the nodes and edges that it was fitted on, or "
+                "fit it again on this task."
+            )
+        nodes = len(task.features)
+        if nodes not in self._made:
+            self._made[nodes] = weighted_operator(task, self.weights)
+        return self._made[nodes] @ task.features
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Edges and their weights."""
+        return {"edges": self.edges, "weights": self.weights}
+
+
 def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
     """Debias attributes and edges, then train a GCN on training rows; validation loss chooses the epoch."""
     settings = {**TUNED, **params}
     kept = without_attributes(view, settings["removed"])
     weights = edge_weights(view, kept, settings["rewiring"])
-    matrix = weighted_operator(view, weights)
+    propagate = Reweighted(undirected(view)[:, : len(weights)], weights)
     model = LinearGCN.drawn(kept, seed, glorot=True)
-    _train(model, matrix @ view.features, view, settings)
+    _train(model, propagate(view), view, settings)
     return GraphModel.of_view(
-        view, model, model, family="gcn", seed=seed, settings=settings, propagate=lambda features: matrix @ features
+        view, model, model, family="gcn", seed=seed, settings=settings, propagate=propagate, network="linear gcn"
     )
 
 

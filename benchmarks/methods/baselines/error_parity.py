@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from benchmarks.methods.baselines._model import GroupModelExpert
 from benchmarks.methods.baselines._scored import Scored, scored
 from benchmarks.methods.estimator_expert import Floats, margin_of
 from benchmarks.methods.user_code import EstimatorError
+from experts.saved import read_facts
 from experts.trees.booster import TreeModel
 from foundation.files import write_json
 from tasks.task import TaskView
@@ -37,6 +38,7 @@ CONSTRAINTS = {
 """Rates that groups must share."""
 SMALLEST = 1e-9
 """Share of a threshold below which it is the solver's rounding."""
+LOTTERIES = "lotteries.json"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class GroupLotteries:
 
     base: TreeModel
     lotteries: Sequence[Lottery]  # by group of the task
+    kind: ClassVar[str] = "group lotteries"
 
     @property
     def parameter_count(self) -> int:
@@ -92,7 +95,14 @@ class GroupLotteries:
             {"thresholds": [str(cut) for cut in lottery.thresholds], "shares": lottery.shares}
             for lottery in self.lotteries
         ]
-        write_json(folder / "lotteries.json", {"lotteries": facts})
+        write_json(folder / LOTTERIES, {"lotteries": facts})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        facts = read_facts(folder / LOTTERIES)["lotteries"]
+        lotteries = (Lottery(tuple(map(float, one["thresholds"])), tuple(one["shares"])) for one in facts)
+        return cls(TreeModel.read(folder), tuple(lotteries))
 
 
 def space() -> Mapping[str, BaseDistribution]:

@@ -65,7 +65,9 @@ def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
     game.classifier.load_state_dict(choice.best(settings["slack"]))
     propagate = smoothed(view, settings)
     model = game.classifier
-    return GraphModel.of_view(view, model, model, family="gcn", seed=seed, settings=settings, propagate=propagate)
+    return GraphModel.of_view(
+        view, model, model, family="gcn", seed=seed, settings=settings, propagate=propagate, network="gcn"
+    )
 
 
 def adversarial(logits: Tensor, sensitive: Tensor) -> Tensor:
@@ -91,7 +93,7 @@ class _Game:
                 GCNLayer(features, settings["hidden"]), nn.ReLU(), nn.Linear(settings["hidden"], groups)
             )
             self.adversary = nn.Linear(settings["hidden"], groups)
-        self.propagated = smoothed(view, settings)(view.features)
+        self.propagated = smoothed(view, settings)(view)
         self._labelled = self.propagated[self.rows]
         self._labels, self._known = view.labels[self.rows], view.groups[self.rows]
         self._known_shares = one_hot(self._known, groups).float()

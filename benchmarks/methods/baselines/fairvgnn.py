@@ -102,12 +102,14 @@ def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
     """Play the game on training rows; validation rows choose the epoch."""
     settings = {**DEFAULTS, **params}
     propagate = smoothed(view, settings)
-    propagated = propagate(view.features)
+    propagated = propagate(view)
     game = _game(view, propagated, settings, seed)
     lines, masks = _play(game, settings)
     chosen = _chosen(lines, propagated, view, settings["alpha"])
     fitted = Line(lines[chosen], masks[chosen])
-    return GraphModel.of_view(view, fitted, fitted, family="gcn", seed=seed, settings=settings, propagate=propagate)
+    return GraphModel.of_view(
+        view, fitted, fitted, family="gcn", seed=seed, settings=settings, propagate=propagate, network="line"
+    )
 
 
 def _game(view: TaskView, propagated: Tensor, settings: Params, seed: int) -> _Game:
@@ -218,6 +220,11 @@ class Line(nn.Module):
     def forward(self, propagated: Tensor) -> Tensor:
         """[r, d] propagated features → [r] margins."""
         return propagated @ self.weight + self.constant
+
+
+def empty_line(features: int, settings: Params) -> Line:  # noqa: ARG001 - its size is all that there is to know
+    """A line without weights."""
+    return Line(torch.zeros(features + 1), torch.zeros(features))
 
 
 def space() -> Mapping[str, BaseDistribution]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.baselines._histogram import Forest
 from benchmarks.methods.baselines._model import ModelExpert
 from tasks.task import TaskView
 
@@ -22,21 +23,32 @@ ITERATIONS, PATIENCE = 100, 15
 
 @dataclass(frozen=True)
 class HistogramTrees:
-    """A fitted HistGradientBoostingClassifier."""
+    """A fitted HistGradientBoostingClassifier, or the arrays that were kept of one."""
 
     model: Any
+    kind: ClassVar[str] = "histogram trees"
 
     @property
     def parameter_count(self) -> int:
         """Number of tree nodes."""
-        return sum(len(tree.nodes) for stage in self.model._predictors for tree in stage)
+        return self._forest.nodes
 
     def margins(self, features: Tensor) -> Tensor:
         """[r] raw scores of class 1."""
         return torch.from_numpy(self.model.decision_function(features.numpy())).float()
 
     def write(self, folder: Path) -> None:
-        """Nothing: scikit-learn has no format for trees but pickle, and the settings determine them."""
+        """Write the trees as arrays."""
+        self._forest.write(folder)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        return cls(Forest.read(folder))
+
+    @property
+    def _forest(self) -> Forest:
+        return self.model if isinstance(self.model, Forest) else Forest.of(self.model)
 
 
 def space() -> Mapping[str, BaseDistribution]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._model import GroupModelExpert
 from benchmarks.methods.user_code import EstimatorError
+from experts.saved import read_facts
 from experts.trees.booster import TreeModel, fit_trees
 from experts.tuning.folds import fold_of_rows
 from foundation.files import write_json
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 FOLDS = 3
 AWARE = "aware"
+RULE = "rule.json"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class LinearPostModel:
     of_group: GroupModel | None
     rule: LinearRule
     n_groups: int
+    kind: ClassVar[str] = "linear post"
 
     @property
     def parameter_count(self) -> int:
@@ -66,7 +69,16 @@ class LinearPostModel:
         self.trees.write(folder)
         if self.of_group is not None:
             self.of_group.save(folder)
-        write_json(folder / "rule.json", {"multipliers": self.rule.multipliers.tolist(), "t": self.rule.t})
+        cut = {"multipliers": self.rule.multipliers.tolist(), "t": self.rule.t}
+        write_json(folder / RULE, {**cut, "groups": self.n_groups, "blind": self.of_group is not None})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        facts = read_facts(folder / RULE)
+        of_group = GroupModel.load(folder, facts["groups"]) if facts["blind"] else None
+        multipliers = torch.tensor(facts["multipliers"], dtype=torch.float64)
+        return cls(TreeModel.read(folder), of_group, LinearRule(multipliers, facts["t"]), facts["groups"])
 
 
 def space() -> Mapping[str, BaseDistribution]:

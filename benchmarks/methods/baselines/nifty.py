@@ -52,8 +52,7 @@ def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
     """
     settings = {**TUNED, **STATED, "epochs": 120, **params}
     with seeded(seed, "weights"):
-        model = NodeClassifier(_normed_layer(view.features.shape[1], settings["hidden"]), settings)
-        model.head = _spectral(model.head)
+        model = normed_classifier(view.features.shape[1], settings)
         predictor = _spectral(nn.Linear(settings["hidden"], settings["hidden"]))
     generator, optimiser = torch_generator(seed, "perturbation"), adam([model, predictor], settings)
     training = Perturbed(view, view.split.train, settings, generator)
@@ -72,7 +71,9 @@ def fit(view: TaskView, params: Params, seed: int) -> GraphModel:
 
     train([model, predictor], settings["epochs"], step, judge)
     propagate = smoothed(view, settings)
-    return GraphModel.of_view(view, model, model, family="gcn", seed=seed, settings=settings, propagate=propagate)
+    return GraphModel.of_view(
+        view, model, model, family="gcn", seed=seed, settings=settings, propagate=propagate, network="normed gcn"
+    )
 
 
 def objective(
@@ -160,6 +161,13 @@ def _table(view: TaskView, flipped: Tensor, scale: Tensor) -> Tensor:
         following = (view.groups + 1) % len(view.group_names)
         other = (view.flip.values * scale)[following][:, flipped]
     return torch.cat([features, other, torch.ones(len(features), 1)], dim=1)
+
+
+def normed_classifier(features: int, settings: Params) -> NodeClassifier:
+    """A GCN with drawn weights, all of spectral norm 1."""
+    model = NodeClassifier(_normed_layer(features, settings["hidden"]), settings)
+    model.head = _spectral(model.head)
+    return model
 
 
 def _normed_layer(features: int, hidden: int) -> GCNLayer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from benchmarks.methods.baselines._model import GroupModelExpert
 from benchmarks.methods.baselines._package import package, quiet_package
 from benchmarks.methods.baselines._scored import Scored, scored
 from benchmarks.methods.estimator_expert import Floats, margin_of
+from experts.saved import read_facts
 from experts.trees.booster import TreeModel
 from foundation.files import write_json
 from tasks.task import TaskView
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 STEPS, POINTS = 30, 30_000
 """Steps of the grid for each group (the package's own number), and how many points it may have."""
+CUTS = "cuts.json"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class GroupCuts:
 
     base: TreeModel
     cuts: Tensor  # [g] float32 margin above which a row of the group is of class 1
+    kind: ClassVar[str] = "group cuts"
 
     @property
     def parameter_count(self) -> int:
@@ -54,7 +57,12 @@ class GroupCuts:
     def write(self, folder: Path) -> None:
         """Write the trees as LightGBM's text and the cuts as JSON."""
         self.base.write(folder)
-        write_json(folder / "cuts.json", {"cuts": self.cuts.tolist()})
+        write_json(folder / CUTS, {"cuts": self.cuts.tolist()})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What :meth:`write` wrote."""
+        return cls(TreeModel.read(folder), torch.tensor(read_facts(folder / CUTS)["cuts"], dtype=torch.float32))
 
 
 def space() -> Mapping[str, BaseDistribution]:

@@ -193,12 +193,16 @@ def _spreads(
         values = promise.metrics.get(metric), now.get(metric)
         reason = _incomparable(metric, values, (before, table), tuple(promise.groups))
         if reason or values[0] is None or values[1] is None:
-            found[metric] = _Spread(*[math.nan] * 5, reason=reason)
+            found[metric] = _unknown(reason)
         elif metric in COUNT_METRICS:
             found[metric] = _of_draws(values[0], values[1], drawn[0][metric], drawn[1][metric])
         else:
             found[metric] = _of_intervals(values[0], values[1])
     return found
+
+
+def _unknown(reason: str) -> _Spread:
+    return _Spread(math.nan, math.nan, math.nan, math.nan, math.nan, reason)
 
 
 def _incomparable(
@@ -223,7 +227,7 @@ def _of_draws(promised: Value, now: Value, before: Tensor, after: Tensor) -> _Sp
     """Deviations of the drawn differences from their mean, around what was observed: drawing pushes gaps up."""
     known = ~(before.isnan() | after.isnan())
     if int(known.sum()) < DRAWS // 2:
-        return _Spread(*[math.nan] * 5, reason="most draws have too few rows of a group")
+        return _unknown("most draws have too few rows of a group")
     before, after = before[known], after[known]
     difference = after - before
     change, deviations = now.estimate - promised.estimate, difference - difference.mean()
@@ -234,7 +238,7 @@ def _of_draws(promised: Value, now: Value, before: Tensor, after: Tensor) -> _Sp
 def _of_intervals(promised: Value, now: Value) -> _Spread:
     errors = [(value.high - value.low) / (2 * Z) for value in (promised, now)]
     if not all(map(math.isfinite, errors)):
-        return _Spread(*[math.nan] * 5, reason="it has no interval")
+        return _unknown("it has no interval")
     change, error = now.estimate - promised.estimate, math.hypot(*errors)
     return _Spread(change, change - Z * error, change + Z * error, error, errors[0])
 

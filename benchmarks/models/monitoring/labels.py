@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.models.error import RowsError
 from tasks.card import Card
 from tasks.values import matches, word
 
@@ -15,7 +16,7 @@ SHOWN = 6
 ZERO_ONE = {"0", "1"}
 
 
-class MonitorError(ValueError):
+class MonitorError(RowsError):
     """New rows that cannot be compared with a promise."""
 
 
@@ -31,8 +32,8 @@ def labels_of(column: pd.Series, card: Card) -> NDArray[np.int64]:
         If a cell is empty, or no cell is class 1 by the rule although the column does not hold 0 and 1.
     """
     label = card.label
-    if card.read.strip_suffix and column.dtype == object or str(column.dtype) == "str":
-        column = column.map(lambda cell: cell.removesuffix(card.read.strip_suffix) if isinstance(cell, str) else cell)
+    if suffix := card.read.strip_suffix:
+        column = column.map(lambda cell: cell.removesuffix(suffix) if isinstance(cell, str) else cell)
     unlabelled = column.map(word).isin([word(value) for value in label.unlabelled]).to_numpy()
     if "" in label.unlabelled:
         unlabelled |= column.isna().to_numpy()
@@ -50,8 +51,8 @@ def labels_of(column: pd.Series, card: Card) -> NDArray[np.int64]:
     elif str(column.name) != label.column and not positive.any():
         seen = ", ".join(map(repr, sorted(words)[:SHOWN]))
         raise MonitorError(
-            f"No value of the column {column.name!r} is class 1 ({label.meaning}) by the card of {card.name!r}; it holds "
-            f"{seen}. Write labels as the published column {label.column!r} has them, or as 0 and 1."
+            f"No value of the column {column.name!r} is class 1 ({label.meaning}) by the card of {card.name!r}; it "
+            f"holds {seen}. Write labels as the published column {label.column!r} has them, or as 0 and 1."
         )
     labels = np.full(len(column), -1, dtype=np.int64)
     labels[~unlabelled] = positive.astype(np.int64)
@@ -72,7 +73,7 @@ def groups_of(column: pd.Series, names: Sequence[str]) -> NDArray[np.int64]:
         row = int(np.flatnonzero(found < 0)[0])
         raise MonitorError(
             f"The group column {column.name!r} holds {column.iloc[row]!r} in row {row + 1} ({int((found < 0).sum())} "
-            f"such rows), which is no group of the model; its groups are {', '.join(map(repr, names))}. Name the groups "
-            "as the model does, or leave --groups out to have them made of the columns that the card names."
+            f"such rows), which is no group of the model; its groups are {', '.join(map(repr, names))}. Name "
+            "them as the model does, or leave --groups out to have them made of the columns that the card names."
         )
     return found

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.method import Method, Network
+from benchmarks.models import save_model
 from benchmarks.run.levels import Allowed, Explained, OutOfFold, Variant, bounded_gaps
 from benchmarks.run.levels.choice import Choice
 from benchmarks.run.levels.part import Part
 from benchmarks.run.stages.bounded_decisions import bounded_variant, reasons_at_own_cut
 from benchmarks.run.stages.curves import Curves, tuning_curves
 from benchmarks.run.stages.library_stage import WEIGHED
+from benchmarks.run.stages.origin import origin_of
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
 from experts.bagging import HonestBag
@@ -18,7 +20,6 @@ from experts.expert import Expert
 from foundation.seeding import derive_seed
 from moe.decision import Demand, fit_decisions
 from moe.routing import Routed
-from moe.serving import save_servable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,10 +106,10 @@ class LibraryMixture(Recipe[TabularSystem]):
                 curves |= tuning_curves(system.tuned(*network))
         return curves
 
-    def keep(self, system: TabularSystem, method: Method, expert: Expert, cell: Cell, folder: Path) -> None:  # noqa: ARG002
+    def keep(self, system: TabularSystem, method: Method, expert: Expert, cell: Cell, folder: Path) -> None:
         """The fitted mixture with what it takes to serve it: of the first split, since a bag has many models."""
         if system.repeat == 0 and system.job.split == 0:
-            save_servable(expert, system.view, folder / "model")
+            save_model(expert, system.view, folder / "model", method=method.id, origin=origin_of(system.job, cell))
 
 
 LIBRARY_MIXTURE = LibraryMixture()

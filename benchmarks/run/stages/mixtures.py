@@ -10,14 +10,15 @@ import torch
 
 from benchmarks.cells.cell import Cell
 from benchmarks.methods.method import FAMILIES, Method
+from benchmarks.models import save_model
 from benchmarks.run.levels import Trained
 from benchmarks.run.stages.curves import Curves, best_per_step, tuning_curves
+from benchmarks.run.stages.origin import origin_of
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem, gate_entry
 from experts.expert import Expert
 from moe.library import EXACT
 from moe.mixture import Mixture
-from moe.serving import save_servable
 
 
 class Gated(Recipe[TabularSystem]):
@@ -78,10 +79,10 @@ class FineTuned(Gated):
             curves |= tuning_curves(system.tuned(*network))
         return curves | super().curves(system, method) | best_per_step("finetune", system.fine_tuning.history)
 
-    def keep(self, system: TabularSystem, method: Method, expert: Expert, cell: Cell, folder: Path) -> None:  # noqa: ARG002
+    def keep(self, system: TabularSystem, method: Method, expert: Expert, cell: Cell, folder: Path) -> None:
         """The fitted mixture with what it takes to serve it."""
         if system.repeat == 0:  # one model to serve, not one per seed
-            save_servable(expert, system.view, folder / "model")
+            save_model(expert, system.view, folder / "model", method=method.id, origin=origin_of(system.job, cell))
 
 
 GATED, FINE_TUNED = Gated(), FineTuned()

@@ -28,7 +28,7 @@ def refuse(*_: object, **__: object) -> None:
     [
         (scoring, "routing_report", "routing"),
         (scoring, "level_rows", "levels"),
-        (mixtures, "save_servable", "model"),
+        (mixtures, "save_model", "model"),
         (tabular, "trial_columns", "trials"),
         (tabular.TabularSystem, "prepare", "asking all models together"),
         (tabular.TabularSystem, "out_of_fold", "out of fold"),

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.cli import app
-from moe.serving import MissingColumnError, load_servable
+from benchmarks.models import load_model
+from benchmarks.models.error import MissingColumnError
 
 BINS = """bins = [
     { name = "north", below = 110 },
@@ -58,14 +59,14 @@ def test_from_a_csv_to_a_leaderboard_and_a_served_mixture(tmp_path: Path) -> Non
     for page in ("leaderboard.md", "leaderboard.html"):
         assert "5 rows of the data left the task" in (output / page).read_text()
     (model,) = output.glob("jobs/loans_split0_*/cells/*/model")
-    served = load_servable(model)
+    served = load_model(model)
     assert any(name.startswith("area=north") for name in served.encoder.feature_names)
     # validation rows are stored as models say that have not seen them; what is served is the mean of all models
     predictions = pd.read_parquet(model.parent / "predictions.parquet").query("part == 'test'")
     stored = predictions.set_index("row")["probability"]
     raw = table.iloc[stored.index]
-    assert served.predict(raw)["probability"].to_numpy() == pytest.approx(stored.to_numpy(), abs=1e-5)
+    assert served.predict_proba(raw)[:, 1] == pytest.approx(stored.to_numpy(), abs=1e-5)
     words = raw.astype("object").where(raw.notna(), None)  # as a service would hand them over
-    assert served.predict(words)["probability"].to_numpy() == pytest.approx(stored.to_numpy(), abs=1e-5)
+    assert served.predict_proba(words)[:, 1] == pytest.approx(stored.to_numpy(), abs=1e-5)
     with pytest.raises(MissingColumnError, match="job"):
         served.predict(raw.drop(columns="job"))

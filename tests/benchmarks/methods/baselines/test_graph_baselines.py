@@ -79,7 +79,7 @@ def test_gin_layer_is_that_of_torch_geometric() -> None:
     ours: Any = _graph.GINLayer(VIEW.features.shape[1], 4).eval()
     with torch.no_grad():
         expected = ours.conv(VIEW.features, _graph_operators.undirected(VIEW))
-        found = ours(_graph.summed(VIEW, _graph.TUNED)(VIEW.features))
+        found = ours(_graph.summed(VIEW, _graph.TUNED)(VIEW))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -175,9 +175,20 @@ def test_attributions_are_occlusion_and_evidence_is_complete(method: str) -> Non
     assert not torch.equal(evidence.counterfactual[:, 1], evidence.counterfactual[:, 0])
 
 
-def test_a_model_of_another_graph_is_refused() -> None:
+def test_nodes_of_other_features_are_refused() -> None:
+    other = load_task("scm", rows=300, use_sensitive="drop", split=1).view()
+    with pytest.raises(GraphError, match="encoded as its own were"):
+        fitted("gcn").logits(other, torch.tensor([0]))
+
+
+def test_edges_without_learnt_weights_are_refused() -> None:
+    assert VIEW.edges is not None
+    other = dataclasses.replace(VIEW, edges=VIEW.edges[:, 1:])
+    edits = load_baseline("edits").fit(VIEW, {**FEW, "removed": 1, "rewiring": 0.5}, 0)
     with pytest.raises(GraphError, match="answers for that graph alone"):
-        fitted("gcn").logits(load_task("scm", rows=300, split=1).view(), torch.tensor([0]))
+        edits.logits(other, torch.tensor([0]))
+    changed = fitted("gcn").logits(other, everyone()) != fitted("gcn").logits(VIEW, everyone())
+    assert 0 < int(changed.sum()) < 20  # a lost edge is felt at its ends and their neighbours
 
 
 @pytest.mark.parametrize("method", METHODS)
