@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from benchmarks.commands import bench, choose, compare, data, report, score, track, tune, ui
+from benchmarks.commands import bench, choose, compare, data, monitor, predict, report, score, splits, track, tune, ui
 from benchmarks.commands.llm.app import app as llm
 from benchmarks.run.failure import explain
 from benchmarks.run.threads import limit_threads
@@ -27,6 +27,9 @@ app.add_typer(data.app, name="data")
 app.command("bench")(bench.bench)
 app.command("choose")(choose.choose)
 app.command("tune")(tune.tune)
+app.command("predict")(predict.predict)
+app.command("monitor")(monitor.monitor)
+app.command("splits")(splits.splits)
 app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from foundation.files import write_json
 from tasks.task import TaskView
 
 UTILITY = "utility@1"
+STUDY = logging.getLogger("experts.tuning.study")
 
 REFITTED = (
     "The saved model is the same configuration fitted again on all rows, test rows among them. No row is left that "
@@ -132,8 +136,9 @@ def deliver(
     fit = tried.held.fit
     assert fit is not None  # what is recommended has been fitted on every split
     rebuilt = rebuild(cells.open(split, best.method), allow_changed_code=allow_changed_code, notify=notify)
-    rebuilt.verify()
-    model = model_of(rebuilt, best, tried.held, asked)
+    with _said_already():
+        rebuilt.verify()
+        model = model_of(rebuilt, best, tried.held, asked)
     test = rebuilt.view.split.test
     probability = torch.sigmoid(model.logits(rebuilt.view, test).detach().to(torch.float64))
     promise = promise_of(
@@ -161,7 +166,19 @@ def deliver(
 def _refitted(measured: Rebuilt, best: Candidate, held: Held, asked: Asked, notify: Notify) -> tuple[Expert, TaskView]:
     """The same configuration on all rows, and the view that it was fitted on."""
     again = rebuild(measured.handle, refit=True, allow_changed_code=True, notify=notify)
-    return model_of(again, best, chosen_again(again, best, held, asked), asked), again.view
+    with _said_already():
+        return model_of(again, best, chosen_again(again, best, held, asked), asked), again.view
+
+
+@contextmanager
+def _said_already() -> Iterator[None]:
+    """What the run has said of its studies is not said again."""
+    before = STUDY.level
+    STUDY.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        STUDY.setLevel(before)
 
 
 def _made(folder: Path) -> Path:

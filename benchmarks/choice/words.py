@@ -12,7 +12,7 @@ from benchmarks.choice.cross_fit.ways import PLAIN
 from benchmarks.choice.reading import Cells
 from benchmarks.choice.rule import Recommendation
 from metrics.value import Value
-from reports.format import count_text, interval_text, seconds_text, value_text
+from reports.format import count_text, interval_text, seconds_text, signed, value_text
 
 SHOWN = 5
 """Candidates that are named in a sentence."""
@@ -81,11 +81,16 @@ def _price(found: Recommendation) -> str:
     assert price is not None  # there is a recommended one
     if math.isinf(found.asked.limit):
         return f"As they are, {free.method} is the most useful: utility {_estimate_words(free)}."
-    lost = interval_text(-price.high, -price.low, 3)
-    return (
-        f"What the limit costs: {value_text(-price.value, 3)} {lost} of utility against {free.method} as it is "
-        f"(utility {value_text(free.utility.value, 3)}, {short(found.asked.metric)} {value_text(free.gap, 3)})."
+    if found.best is not None and (found.best.method, found.best.way) == (free.method, PLAIN) and not price.value:
+        return "The limit costs nothing: it is what one would take without a limit."
+    against = (
+        f"against {free.method} as it is (utility {value_text(free.utility.value, 3)}, {short(found.asked.metric)} "
+        f"{value_text(free.gap, 3)})"
     )
+    if price.value >= 0:
+        return f"The limit costs no utility: {signed(price.value)} {interval_text(price.low, price.high, 3)} {against}."
+    lost = interval_text(-price.high, -price.low, 3)
+    return f"What the limit costs: {value_text(-price.value, 3)} {lost} of utility {against}."
 
 
 def _tied(found: Recommendation) -> str:
@@ -138,12 +143,9 @@ def changed_words(free: str, changes: Sequence[GroupChange]) -> Iterator[str]:
     """Who is decided differently from the unconstrained choice."""
     rows, moved = sum(c.rows for c in changes), sum(c.gained + c.lost for c in changes)
     yield f"Decided differently from {free} as it is: {moved} of {rows} test rows."
-    for change in changes:
+    for change in changes if moved else ():
         if change.rows:
-            yield (
-                f"{change.group}: of {change.rows} rows {change.gained} are now decided 1 instead of 0, "
-                f"{change.lost} 0 instead of 1."
-            )
+            yield f"{change.group}: {change.gained} of {change.rows} rows move from 0 to 1, {change.lost} from 1 to 0."
 
 
 def test_words(asked: Asked, gap: Value, utility: Value, rows: int, kept: bool | None) -> str:

@@ -136,6 +136,11 @@ def _show(console: Console, said: Sequence[str], found: Recommendation) -> None:
     for sentence in rest:
         console.print(sentence, highlight=False)
     console.print(_table(found))
+    kept = (found.best is not None) + len(found.rivals)
+    console.print(
+        f"{kept} of {kept + len(found.out)} candidates keep what is asked; choice.json has all, with reasons.",
+        highlight=False,
+    )
 
 
 def _table(found: Recommendation) -> object:
@@ -144,24 +149,20 @@ def _table(found: Recommendation) -> object:
     from rich.table import Table
 
     from benchmarks.choice.words import short
+    from reports.format import value_text
 
     able = [] if found.best is None else [found.best, *(rival.candidate for rival in found.rivals)]
     leads = {id(rival.candidate): rival.lead for rival in found.rivals}
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=_caption(found), caption_justify="left")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("candidate", overflow="fold")
     for name in ("utility", short(found.asked.metric), "P(kept)", "group", "behind, 95 %"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in (able or list(found.out))[:SHOWN]:
         lead = leads.get(id(one))
         behind = "" if lead is None else f"{lead.value:.3f} ±{(lead.high - lead.low) / 2:.3f}"
-        numbers = (f"{one.utility.value:.3f}", f"{one.gap:.3f}", f"{one.probability:.2f}")
+        numbers = (value_text(one.utility.value, 3), value_text(one.gap, 3), value_text(one.probability, 2))
         table.add_row(one.name, *numbers, "needed" if one.needs_group else "no", behind)
     return table
-
-
-def _caption(found: Recommendation) -> str:
-    kept = (found.best is not None) + len(found.rivals)
-    return f"{kept} candidates keep what is asked, {len(found.out)} do not; choice.json has all, with reasons."
 
 
 def _show_delivered(console: Console, made: Delivered) -> None:

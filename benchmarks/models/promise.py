@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.models.error import ModelError
 from benchmarks.models.score_bins import ScoreBins, bins_of_scores
 from foundation.files import write_json
 from foundation.numbers import finite
@@ -31,7 +32,7 @@ NEEDED = ("rows", "groups", "order", "table", "metrics")
 PLAIN = ("rows", "degenerate", "demand", "probability_kept", "missing", "facts", "note")
 
 
-class PromiseError(ValueError):
+class PromiseError(ModelError):
     """A promise that is absent or cannot be read."""
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.models.error import ModelError
 from benchmarks.models.promise import FILE, Promise
 from tasks.card import Card
 
 CUTS = "decided.safetensors"
 
 
-class ModelCardError(ValueError):
+class ModelCardError(ModelError):
     """A folder that no card can be written for."""
 
 
