@@ -13,8 +13,8 @@ import torch
 import typer
 from typer.testing import CliRunner, Result
 
-from benchmarks.choice.error import ChoiceError
 from benchmarks.cells.seen import SeenError
+from benchmarks.choice.error import ChoiceError
 from benchmarks.commands.choose import NOTHING, choose
 from benchmarks.models import load_model
 from benchmarks.models.promise import Promise
