@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,6 +13,9 @@ from benchmarks.choice.cross_fit.held import Held
 from benchmarks.choice.cross_fit.new_rows import Kept
 from benchmarks.choice.cross_fit.worth import Estimate, Worth, mean_worth
 from metrics.thresholds import keeps
+
+AS_IT_IS = "as it is"
+"""Way of a chosen model at its own cut: what one would take if nothing were limited."""
 
 
 @dataclass(frozen=True)
@@ -118,24 +121,24 @@ class Candidate:
         return _mean([one.reasons for one in self.tried])
 
 
-def at_best_margin(
+def at_margins(
     method: str, way: str, splits: Sequence[Sequence[Tried]], needs_group: bool, cost: Cost, asked: Asked
-) -> Candidate:
-    """The widest margin that keeps all that is asked; where none does, the one that comes closest.
+) -> list[Candidate]:
+    """One candidate per margin, the widest first.
 
     Parameters
     ----------
     splits : sequence of sequences of Tried
         Per split one per margin of ``asked.kappas``, the widest first.
     """
-    found = []
-    for tried in zip(*splits, strict=True):
-        plain = Candidate(method, way, tuple(tried), needs_group, cost)
-        reason = why_not(plain, asked)
-        if not reason:
-            return plain
-        found.append(Candidate(method, way, tuple(tried), needs_group, cost, reason))
-    return min(found, key=lambda one: distance(one, asked))
+    plain = [Candidate(method, way, tuple(tried), needs_group, cost) for tried in zip(*splits, strict=True)]
+    return [replace(one, excluded=why_not(one, asked)) for one in plain]
+
+
+def best_margin(found: Sequence[Candidate], asked: Asked) -> Candidate:
+    """The widest margin that keeps all that is asked; where none does, the one that comes closest."""
+    able = [one for one in found if not one.excluded]
+    return able[0] if able else min(found, key=lambda one: distance(one, asked))
 
 
 def distance(one: Candidate, asked: Asked) -> tuple[float, float]:
@@ -154,6 +157,11 @@ def beyond(gap: float, asked: Asked) -> float:
 
 def why_not(one: Candidate, asked: Asked) -> str:
     """Why a candidate is not recommended; "" where it keeps all that is asked."""
+    return why_unusable(one, asked) or _why_beyond(one, asked) or why_beside(one, asked)
+
+
+def why_unusable(one: Candidate, asked: Asked) -> str:
+    """Why nothing can be said of a candidate, or it knows what it may not; "" otherwise."""
     helds = [tried.held for tried in one.tried]
     if asked.without_group and one.needs_group:
         return "it must be told the group"
@@ -165,14 +173,18 @@ def why_not(one: Candidate, asked: Asked) -> str:
         return "it gives nearly all rows the same answer"
     if math.isnan(one.gap) or math.isnan(one.utility.value):
         return "its gap or its utility cannot be estimated on the rows that choose"
-    if not bool(keeps(torch.tensor(one.gap), asked.limit, asked.metric)):
-        seen = _mean([held.seen for held in helds])
-        return f"it keeps the limit on rows that chose it ({seen:.3f}), not on others ({one.gap:.3f})"
-    return _further(one, asked)
+    return ""
 
 
-def _further(one: Candidate, asked: Asked) -> str:
-    """Conditions beside the limit."""
+def _why_beyond(one: Candidate, asked: Asked) -> str:
+    if bool(keeps(torch.tensor(one.gap), asked.limit, asked.metric)):
+        return ""
+    seen = _mean([tried.held.seen for tried in one.tried])
+    return f"it keeps the limit on rows that chose it ({seen:.3f}), not on others ({one.gap:.3f})"
+
+
+def why_beside(one: Candidate, asked: Asked) -> str:
+    """Which condition beside the limit is missed; "" if none."""
     if asked.bound is not None:
         if math.isnan(one.reasons):
             return "its reasons are not stored: only those of a method's chosen model are"

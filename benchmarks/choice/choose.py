@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.candidate import Candidate, Tried, at_best_margin
+from benchmarks.choice.candidate import AS_IT_IS, Candidate, Tried, at_margins, best_margin
 from benchmarks.choice.material import Ground, Material, tried, untouched, ways_of
-from benchmarks.choice.rule import AS_IT_IS, Recommendation, recommend
+from benchmarks.choice.rule import Recommendation, recommend
+from benchmarks.choice.whole_rule import whole_rule
 
 Progress = Callable[[str], None]
 
@@ -35,18 +37,22 @@ def choose(
     ChoiceError
         If no method has a utility on the rows that choose.
     """
-    candidates: list[Candidate] = []
+    every: list[list[Candidate]] = []
     free: list[Candidate] = []
     for of_method in materials:
         progress(of_method[0].method)
         pairs = list(zip(of_method, grounds, strict=True))
         free.append(_free([untouched(material, ground, asked) for material, ground in pairs], of_method[0]))
-        candidates += _candidates(pairs, asked)
-    return recommend(candidates, free, asked)
+        every += _candidates(pairs, asked)
+    found = recommend([best_margin(margins, asked) for margins in every], free, asked)
+    if found.best is None:
+        return found
+    progress("the choice itself")
+    return replace(found, whole=whole_rule([one for margins in every for one in margins], grounds, asked))
 
 
-def _candidates(pairs: Sequence[tuple[Material, Ground]], asked: Asked) -> list[Candidate]:
-    """One per way that the method has on every split."""
+def _candidates(pairs: Sequence[tuple[Material, Ground]], asked: Asked) -> list[list[Candidate]]:
+    """Per way that the method has on every split one for each margin."""
     by_split = [{way.name: way for way in ways_of(material, ground, asked)} for material, ground in pairs]
     found = []
     for name, way in by_split[0].items():
@@ -57,7 +63,7 @@ def _candidates(pairs: Sequence[tuple[Material, Ground]], asked: Asked) -> list[
         ]
         material = pairs[0][0]
         needs = way.needs_group or material.knows_group
-        found.append(at_best_margin(material.method, name, tries, needs, material.cost, asked))
+        found.append(at_margins(material.method, name, tries, needs, material.cost, asked))
     return found
 
 

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.candidate import UNKNOWN, Cost, Tried
+from benchmarks.choice.candidate import AS_IT_IS, UNKNOWN, Cost, Tried
 from benchmarks.choice.cross_fit.held import Held, as_it_is, held_out
 from benchmarks.choice.cross_fit.new_rows import ceiling, foreseen
 from benchmarks.choice.cross_fit.rows import Rows
 from benchmarks.choice.cross_fit.ways import Cuts, Layer, Plain, Way
 from benchmarks.choice.cross_fit.worth import worth_of
 from benchmarks.choice.reasons import Told
-from benchmarks.choice.rule import AS_IT_IS
 from foundation.seeding import derive_seed, numpy_generator
 from moe.decision import DecisionProblem
 from moe.decision.group_model import unseen_joint

@@ -46,6 +46,7 @@ def choice_record(
         "recommended": None if best is None else candidate_record(best),
         "unconstrained": candidate_record(found.free),
         "price": _estimate(found.price),
+        "whole_rule": None if found.whole is None else asdict(found.whole),
         "not_separable": [rival.candidate.name for rival in found.tied],
         "simplest": None if found.simplest is None else found.simplest.name,
         "candidates": [

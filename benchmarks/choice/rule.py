@@ -10,9 +10,7 @@ from benchmarks.choice.asked import Asked
 from benchmarks.choice.candidate import Candidate, distance
 from benchmarks.choice.cross_fit.worth import Estimate, mean_difference
 from benchmarks.choice.error import ChoiceError
-
-AS_IT_IS = "as it is"
-"""Way of a chosen model at its own cut: what one would take if nothing were limited."""
+from benchmarks.choice.whole_rule import WholeRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +50,8 @@ class Recommendation:
         All others that keep what is asked, the most useful first.
     out : tuple of Candidate
         Those that do not; the closest first.
+    whole : WholeRule or None
+        What choosing in this way is worth; None where nothing is recommended.
     """
 
     asked: Asked
@@ -60,6 +60,7 @@ class Recommendation:
     price: Estimate | None
     rivals: tuple[Rival, ...]
     out: tuple[Candidate, ...]
+    whole: WholeRule | None = None
 
     @property
     def tied(self) -> tuple[Rival, ...]:

@@ -60,6 +60,7 @@ def recommendation_words(found: Recommendation, cells: Cells, new_rows: int) -> 
     yield _price(found)
     yield _tied(found)
     yield from _new_rows(best, asked, new_rows)
+    yield from _whole(found)
     if asked.metric in PARTLY and best.way != PLAIN:
         yield f"Thresholds bound {short(asked.metric)} in part only: a better set of thresholds may exist."
 
@@ -122,6 +123,21 @@ def _new_rows(best: Candidate, asked: Asked, new_rows: int) -> Iterator[str]:
     )
     if asked.transfer is None and best.probability < 0.5 < best.ceiling:
         yield "New rows rather break the limit than keep it: --transfer 0.5, or more, asks for a safer model."
+
+
+def _whole(found: Recommendation) -> Iterator[str]:
+    """What remains when the choice among candidates is cross-fitted too."""
+    whole, asked = found.whole, found.asked
+    if whole is None or not found.rivals or math.isinf(asked.limit):
+        return
+    if math.isnan(whole.gap):
+        yield "The best of many has had luck, too: without some folds nothing would have been chosen at all."
+        return
+    yield (
+        f"The best of many has had luck, too. With the choice itself cross-fitted: utility "
+        f"{value_text(whole.utility.value, 3)} {interval_text(whole.utility.low, whole.utility.high, 3)}, "
+        f"{short(asked.metric)} {whole.gap:.3f}, kept by new rows with probability {whole.probability:.2f}."
+    )
 
 
 def _nothing(found: Recommendation, cells: Cells) -> Iterator[str]:

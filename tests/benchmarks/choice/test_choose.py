@@ -190,6 +190,33 @@ def test_a_way_that_one_split_lacks_is_no_candidate() -> None:
     assert len(found.best.tried) == 2
 
 
+def test_the_best_of_many_equals_is_told_with_its_luck() -> None:
+    # twenty methods that are equally good: the best one seems better than any is, the cross-fitted rule does not
+    rows, seems, whole = rows_of(200), [], []
+    for draw in range(20):
+        methods = [material(rows, f"m{k}", model(rows, 0.75, 0.0, 100 * draw + k)) for k in range(20)]
+        found = chosen(Asked("acc@1", 0.5), *methods, rows=rows)
+        assert found.best is not None
+        assert found.whole is not None
+        assert len(found.whole.picks) == FOLDS
+        every = [found.best, *(rival.candidate for rival in found.rivals)]
+        truth = sum(one.utility.value for one in every) / len(every)
+        seems.append(found.best.utility.value - truth)
+        whole.append(found.whole.utility.value - truth)
+    luck = sum(seems) / len(seems)
+    assert luck > 0.03
+    assert abs(sum(whole) / len(whole)) < luck / 2
+
+
+def test_without_a_rival_the_rule_is_the_candidate() -> None:
+    alone = dataclasses.replace(material(ROWS, "m", model(ROWS, 0.8, 0.0)), knows_group=False)
+    found = chosen(Asked("dp@1", 0.05, without_group=True), alone)
+    assert found.best is not None
+    assert found.whole is not None
+    assert found.whole.gap == found.best.gap
+    assert found.whole.utility == found.best.utility
+
+
 def test_no_utility_at_all_is_said() -> None:
     rows = dataclasses.replace(ROWS, labels=torch.zeros_like(ROWS.labels))
     with pytest.raises(ChoiceError, match="No method of this task has a utility"):
