@@ -16,14 +16,12 @@ from torch import Tensor
 
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.candidate import Candidate, why_beside, why_unusable
-from benchmarks.choice.cross_fit.held import Held
+from benchmarks.choice.cross_fit.held import Held, table_of, value_of
 from benchmarks.choice.cross_fit.new_rows import Kept, foreseen
 from benchmarks.choice.cross_fit.rows import Rows
 from benchmarks.choice.cross_fit.worth import Estimate, mean_worth, worth_of
 from benchmarks.choice.material import Ground
 from foundation.seeding import numpy_generator
-from metrics.counts.tables import count_table
-from metrics.points import count_values
 from metrics.thresholds import keeps
 
 
@@ -71,11 +69,13 @@ def whole_rule(every: Sequence[Candidate], grounds: Sequence[Ground], asked: Ask
                 own[mine] = _last(best.tried[place].held, ground)[mine]
     if not all(picks):
         return WholeRule(Estimate(math.nan, math.nan, math.nan), math.nan, math.nan, tuple(picks))
-    tables = [_table(ground.validation, own, ground.validation.all) for own, ground in zip(said, grounds, strict=True)]
+    tables = [
+        table_of(ground.validation, own, ground.validation.all) for own, ground in zip(said, grounds, strict=True)
+    ]
     kept = [_foreseen(table, ground, asked) for table, ground in zip(tables, grounds, strict=True)]
     return WholeRule(
         mean_worth([worth_of(g.validation, own, g.ids) for own, g in zip(said, grounds, strict=True)]),
-        _mean([float(count_values(table)[asked.metric]) for table in tables]),
+        _mean([value_of(table, asked.metric) for table in tables]),
         _mean([one.probability for one in kept]),
         tuple(picks),
     )
@@ -96,8 +96,8 @@ def _best_without(fold: int, able: Sequence[Candidate], grounds: Sequence[Ground
 
 def _gap(held: Held, ground: Ground, fold: int, asked: Asked) -> float:
     rows = ground.rows.last(len(held.probability))
-    table = _table(rows, held.probability, torch.nonzero(rows.fold != fold).flatten())
-    return float(count_values(table)[asked.metric])
+    table = table_of(rows, held.probability, torch.nonzero(rows.fold != fold).flatten())
+    return value_of(table, asked.metric)
 
 
 def _worth(held: Held, ground: Ground, fold: int) -> float:
@@ -110,10 +110,6 @@ def _worth(held: Held, ground: Ground, fold: int) -> float:
 def _last(held: Held, ground: Ground) -> Tensor:
     """[v] decisions of validation rows."""
     return held.probability[-len(ground.ids) :]
-
-
-def _table(rows: Rows, probability: Tensor, places: Tensor) -> Tensor:
-    return count_table(probability[None, places], *rows.known(places))[0]
 
 
 def _foreseen(table: Tensor, ground: Ground, asked: Asked) -> Kept:

@@ -10,8 +10,10 @@ from torch import Tensor
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.cross_fit.rows import Rows
 from benchmarks.choice.cross_fit.ways import Fit, Way
+from metrics.counts.group_rates import rates_of_counts
 from metrics.counts.tables import count_table
-from metrics.points import DEGENERATE_SHARE, count_values, rarer_share
+from metrics.points import DEGENERATE_SHARE, rarer_share
+from metrics.registry import COUNTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +72,8 @@ def held_out(way: Way, asked: Asked) -> list[Held]:
 def _held(way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, missing: int) -> Held:
     seen = torch.nan if fit is None else _value(way.rows, way.decide(fit, way.rows.all), asked.metric)
     there = torch.nonzero(~torch.isnan(said)).flatten()
-    table = _table(way.rows, said, there)
-    gap = torch.nan if missing else float(count_values(table)[asked.metric])
+    table = table_of(way.rows, said, there)
+    gap = torch.nan if missing else value_of(table, asked.metric)
     constant = len(there) > 0 and bool(rarer_share(said[there]) < DEGENERATE_SHARE)
     return Held(kappa, fit, seen, said, missing, table, gap, constant)
 
@@ -79,17 +81,23 @@ def _held(way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, m
 def as_it_is(rows: Rows, probability: Tensor, metric: str) -> Held:
     """A model that nobody chooses anything for: its own decisions."""
     probability = probability.to(torch.float64)
-    table = _table(rows, probability, rows.all)
-    gap = float(count_values(table)[metric])
+    table = table_of(rows, probability, rows.all)
+    gap = value_of(table, metric)
     constant = bool(rarer_share(probability) < DEGENERATE_SHARE)
     return Held(1.0, Fit(), gap, probability, 0, table, gap, constant)
 
 
 def _value(rows: Rows, probability: Tensor, metric: str) -> float:
-    return float(count_values(_table(rows, probability, rows.all))[metric])
+    return value_of(table_of(rows, probability, rows.all), metric)
 
 
-def _table(rows: Rows, probability: Tensor, places: Tensor) -> Tensor:
+def value_of(table: Tensor, metric: str) -> float:
+    """A metric of counts of a table [g, 2, 2]; nan where it is not estimable."""
+    return float(COUNTS[metric].statistic.value(rates_of_counts(table)))
+
+
+def table_of(rows: Rows, probability: Tensor, places: Tensor) -> Tensor:
+    """[g, 2, 2] float64 rows per (group, label, decision) of the rows at some places."""
     if not len(places):
         return torch.zeros(rows.n_groups, 2, 2, dtype=torch.float64)
     return count_table(probability[None, places], *rows.known(places))[0]

@@ -190,11 +190,12 @@ def test_a_way_that_one_split_lacks_is_no_candidate() -> None:
     assert len(found.best.tried) == 2
 
 
+@pytest.mark.slow
 def test_the_best_of_many_equals_is_told_with_its_luck() -> None:
-    # twenty methods that are equally good: the best one seems better than any is, the cross-fitted rule does not
+    # a dozen methods that are equally good: the best one seems better than any is, the cross-fitted rule does not
     rows, seems, whole = rows_of(200), [], []
-    for draw in range(20):
-        methods = [material(rows, f"m{k}", model(rows, 0.75, 0.0, 100 * draw + k)) for k in range(20)]
+    for draw in range(10):
+        methods = [material(rows, f"m{k}", model(rows, 0.75, 0.0, 100 * draw + k)) for k in range(12)]
         found = chosen(Asked("acc@1", 0.5), *methods, rows=rows)
         assert found.best is not None
         assert found.whole is not None
@@ -204,7 +205,7 @@ def test_the_best_of_many_equals_is_told_with_its_luck() -> None:
         seems.append(found.best.utility.value - truth)
         whole.append(found.whole.utility.value - truth)
     luck = sum(seems) / len(seems)
-    assert luck > 0.03
+    assert luck > 0.02
     assert abs(sum(whole) / len(whole)) < luck / 2
 
 
