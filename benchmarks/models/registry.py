@@ -51,6 +51,7 @@ READERS = {
     "group baseline": "benchmarks.models.readers:group_baseline",
     "constant": "benchmarks.models.readers:constant",
     "graph baseline": "benchmarks.models.readers:graph_baseline",
+    "estimator": "benchmarks.models.readers:estimator",
 }
 """Experts, by the kind in their ``expert.json``: (folder, its facts, a reader of inner experts) → expert."""
 
