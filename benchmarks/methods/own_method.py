@@ -104,9 +104,9 @@ def own_state(name: str, source: Mapping[str, Any]) -> Changes:
     path, _ = _parts(name)
     if path.name != str(source["reads"]).partition(":")[0] or own_hash(name) != source["sha256"]:
         raise OwnMethodError(
-            f"The model was made by {source['reads']} with sha256 {str(source['sha256'])[:12]}..., and {path} is another "
-            f"file or was changed since (sha256 {own_hash(name)[:12]}...). Name the file as it was, or fit the method "
-            "again."
+            f"The model was made by {source['reads']} with sha256 {str(source['sha256'])[:12]}..., and {path}, with "
+            f"{own_hash(name)[:12]}..., is another file or was changed since. Name the file as it was, or fit the "
+            "method again."
         )
     return _imported(name)[1]
 

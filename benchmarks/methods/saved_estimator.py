@@ -83,6 +83,6 @@ def _refusal(folder: Path, name: str, source: Mapping[str, Any], refused: Sequen
     if named or not source:
         return what + "If you know where the file comes from, name them as trust=[...]."
     return what + (
-        f'If you have the file that it was made by, name it as own="path/to/{source["reads"]}"; if you know where the '
-        "file comes from, name the types as trust=[...]."
+        f'If you have the file that it was made by, name it as own="path/to/{source["reads"]}"; if you know where '
+        "the file comes from, name the types as trust=[...]."
     )
