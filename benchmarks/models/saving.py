@@ -69,8 +69,8 @@ def _check(folder: Path, method: str) -> None:
         if kind not in READERS:
             raise ModelError(
                 f"The model of {method} cannot be saved: {path.relative_to(folder.parent)} is of the kind {kind!r}, "
-                f"which no reader knows ({', '.join(READERS)}). Have its expert's save write one of these kinds, or fit "
-                "it again where it is needed."
+                f"which no reader knows ({', '.join(READERS)}). Have its expert's save write one of these kinds, or "
+                "fit it again where it is needed."
             )
 
 

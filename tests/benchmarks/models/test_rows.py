@@ -59,10 +59,8 @@ def test_it_says_what_it_is(plain: SavedModel, told: SavedModel) -> None:
     assert plain.group_names == ("female", "male") and plain.group_columns == ("sex",)
     facts = plain.facts
     assert facts["format"] == "fairmoe-model/1" and facts["positive"] == "one" and facts["negative"] == "zero"
-    assert (
-        facts["method"] == "logistic_regression" and facts["origin"] == {"suite": "test"}
+    assert facts["method"] == "logistic_regression" and facts["origin"] == {"suite": "test"}
     assert set(facts["versions"]) >= {"torch", "pandas", "lightgbm"}
-    )
 
 
 def test_missing_columns_are_all_named(plain: SavedModel) -> None:
