@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Reading:
 
     inner: Callable[[Path], Expert]
     given: Given
+    shared: list[Expert] = field(default_factory=list)  # experts that were read and share what they stand on
 
 
 def family(folder: Path, facts: Facts, reading: Reading) -> Expert:  # noqa: ARG001

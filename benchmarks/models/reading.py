@@ -19,7 +19,7 @@ DEEPEST = 8
 """Most experts within each other: a folder that leads back to itself ends here."""
 
 
-def read_expert(folder: Path, given: Given = NOTHING, depth: int = 0) -> Expert:
+def read_expert(folder: Path, given: Given = NOTHING) -> Expert:
     """The expert that was saved into a folder.
 
     Parameters
@@ -28,14 +28,17 @@ def read_expert(folder: Path, given: Given = NOTHING, depth: int = 0) -> Expert:
         With ``expert.json``, whose ``kind`` says how the rest is read.
     given : Given
         What the user says of it.
-    depth : int
-        How many experts it is inside of.
 
     Raises
     ------
     ModelError
         If a file is missing or damaged, or of a kind that is not known; the text names the file.
     """
+    return _read(folder, given, [], 0)
+
+
+def _read(folder: Path, given: Given, shared: list[Expert], depth: int) -> Expert:
+    """``depth``: how many experts it is inside of."""
     facts = description(folder)
     if depth > DEEPEST:
         raise ModelError(
@@ -47,8 +50,9 @@ def read_expert(folder: Path, given: Given = NOTHING, depth: int = 0) -> Expert:
             f"{folder / DESCRIPTION} is of an expert of the kind {facts.get('kind')!r}, which this fairmoe does not "
             f"know; it knows {', '.join(READERS)}. Read it with the fairmoe that wrote it, or a newer one."
         )
+    reading = Reading(lambda inner: _read(inner, given, shared, depth + 1), given, shared)
     try:
-        found: Expert = read(folder, facts, Reading(lambda inner: read_expert(inner, given, depth + 1), given))
+        found: Expert = read(folder, facts, reading)
     except (ModelError, OwnMethodError):
         raise
     except (ExpertError, EstimatorError) as error:

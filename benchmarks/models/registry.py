@@ -52,6 +52,8 @@ READERS = {
     "constant": "benchmarks.models.readers:constant",
     "graph baseline": "benchmarks.models.readers:graph_baseline",
     "estimator": "benchmarks.models.readers:estimator",
+    "text": "benchmarks.models.text_readers:text",
+    "text mixture": "benchmarks.models.text_readers:text_mixture",
 }
 """Experts, by the kind in their ``expert.json``: (folder, its facts, a reader of inner experts) → expert."""
 
