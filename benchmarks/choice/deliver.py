@@ -50,6 +50,8 @@ class Delivered:
     Attributes
     ----------
     folder : Path
+    label : str
+        Column of the label in the task's files.
     promise : Promise
     said : tuple of str
         What is told of it after the choice.
@@ -58,6 +60,7 @@ class Delivered:
     """
 
     folder: Path
+    label: str
     promise: Promise
     said: tuple[str, ...]
     record: dict[str, Any]
@@ -160,7 +163,7 @@ def deliver(
         if folder.exists():
             shutil.rmtree(folder)
         place.replace(folder)
-    return Delivered(folder, promise, told, record)
+    return Delivered(folder, rebuilt.view.card.label.column, promise, told, record)
 
 
 def _refitted(measured: Rebuilt, best: Candidate, held: Held, asked: Asked, notify: Notify) -> tuple[Expert, TaskView]:

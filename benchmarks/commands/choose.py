@@ -172,5 +172,5 @@ def _show_delivered(console: Console, made: Delivered) -> None:
     console.print()
     console.print(f"Saved: {made.folder}", soft_wrap=True, highlight=False)
     console.print("Next:", highlight=False)
-    for verb, rest in (("predict", "rows.csv"), ("monitor", "rows.csv --labels LABEL")):
+    for verb, rest in (("predict", "rows.csv"), ("monitor", f"rows.csv --labels {made.label}")):
         console.print(f"  fairmoe {verb} {made.folder} {rest}", soft_wrap=True, highlight=False)

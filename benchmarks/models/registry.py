@@ -51,6 +51,9 @@ READERS = {
     "group baseline": "benchmarks.models.readers:group_baseline",
     "constant": "benchmarks.models.readers:constant",
     "graph baseline": "benchmarks.models.readers:graph_baseline",
+    "estimator": "benchmarks.models.readers:estimator",
+    "text": "benchmarks.models.text_readers:text",
+    "text mixture": "benchmarks.models.text_readers:text_mixture",
 }
 """Experts, by the kind in their ``expert.json``: (folder, its facts, a reader of inner experts) → expert."""
 

@@ -13,10 +13,9 @@ from benchmarks.models import load_model
 from experts.bagging import Bag, HonestBag, bag_fit, bag_folds
 from experts.expert import Expert
 from experts.linear.fitting import fit as fit_linear
-from experts.networks.mlp import MLPExpert
-from experts.networks.network import MLP
-from experts.networks.ple_mlp import PLEExpert, PLENetwork
 from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
+from experts.networks.ple_mlp import PLEExpert, PLENetwork
 from experts.trees.fitting import fit as fit_trees
 from gates.gate import ProjectedGate
 from gates.static_simplex import StaticSimplexGate
