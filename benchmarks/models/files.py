@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pandas as pd
 
@@ -131,8 +131,8 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
         if not packed:
             yield raw
             return
-        with gzip.GzipFile(fileobj=raw) as unpacked:
-            yield unpacked
+        with gzip.open(raw) as unpacked:
+            yield cast(IO[bytes], unpacked)
 
 
 def _separator(head: str, card: Card) -> str:
