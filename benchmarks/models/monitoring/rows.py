@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.models.empty_cells import empty_and_unknown
 from benchmarks.models.monitoring.labels import MonitorError, groups_of, labels_of
+from benchmarks.models.rows import cleaned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,8 +73,9 @@ def gather(
     cells = {column.name: (0, 0) for column in model.encoder.encoders}
     for part in [pd.concat(list(parts), ignore_index=True)] if model.needs_graph else parts:
         found.append(_asked(model, part, labels, groups, edges))
+        table = cleaned(part, [column.name for column in model.encoder.encoders], model.card, model.task)
         for column in model.encoder.encoders:
-            empty, unknown = empty_and_unknown(part[column.name], column)
+            empty, unknown = empty_and_unknown(table[column.name], column)
             cells[column.name] = (cells[column.name][0] + empty, cells[column.name][1] + unknown)
     probability = torch.cat([part[0] for part in found])
     known, group = (torch.from_numpy(np.concatenate([part[k] for part in found])) for k in (1, 2))
