@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.candidate import Candidate
+from benchmarks.choice.candidate import Candidate, Tried
 from benchmarks.choice.changed import GroupChange, changes_by_group, write_changed
 from benchmarks.choice.cross_fit.held import Held
 from benchmarks.choice.error import ChoiceError
@@ -136,34 +136,53 @@ def deliver(
     assert best is not None  # nothing recommended, nothing delivered
     check_free(folder, force=force)
     tried = best.tried[cells.splits.index(split)]
-    fit = tried.held.fit
-    assert fit is not None  # what is recommended has been fitted on every split
     rebuilt = rebuild(cells.open(split, best.method), allow_changed_code=allow_changed_code, notify=notify)
     with _said_already():
         rebuilt.verify()
         model = model_of(rebuilt, best, tried.held, asked)
-    test = rebuilt.view.split.test
-    probability = torch.sigmoid(model.logits(rebuilt.view, test).detach().to(torch.float64))
-    promise = promise_of(
-        rebuilt.task, probability, demand=_demand(asked), probability_kept=tried.kept.probability, seed=asked.seed,
-        note=REFITTED if refit else "",
-    )  # fmt: skip
-    before = _stored_decisions(cells, split, found.free.method)
-    changes = changes_by_group(rebuilt.view, before, probability > 0.5)
-    told = (*changed_words(found.free.method, changes), _tested(promise, asked), *([REFITTED] if refit else []))
-    record = choice_record(found, cells, split, (*said, *told), _after(promise, changes, folder, asked))
+    before = stored_evidence(cells.open(split, found.free.method).predictions(), "test").probability > 0.5
+    seen = _looked_at(rebuilt, model, before, tried, asked, REFITTED if refit else "")
+    told = (*changed_words(found.free.method, seen.changes), _tested(seen.promise, asked), *([REFITTED] * refit))
+    record = choice_record(found, cells, split, (*said, *told), _after(seen, folder, asked))
     saved, view = (_refitted(rebuilt, best, tried.held, asked, notify)) if refit else (model, rebuilt.view)
-    with tempfile.TemporaryDirectory(prefix=".choosing-", dir=_made(folder.parent)) as temporary:
-        place = Path(temporary) / folder.name
-        save_model(saved, view, place, method=best.method, origin=_origin(rebuilt, best, fit.trial, asked))
-        promise.write(place)
+    with _place(folder) as place:
+        save_model(saved, view, place, method=best.method, origin=_origin(rebuilt, best, tried.held, asked))
+        seen.promise.write(place)
         write_json(place / FILE, record)
-        write_changed(rebuilt.view, before, probability > 0.5, place)
+        write_changed(rebuilt.view, before, seen.after, place)
         write_cards(place)
+    return Delivered(folder, rebuilt.view.card.label.column, seen.promise, told, record)
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """The one look at the test rows: decisions [n_test] bool, who is decided differently, and the promise."""
+
+    after: Tensor
+    changes: list[GroupChange]
+    promise: Promise
+
+
+def _looked_at(rebuilt: Rebuilt, model: Expert, before: Tensor, tried: Tried, asked: Asked, note: str) -> _Look:
+    probability = torch.sigmoid(model.logits(rebuilt.view, rebuilt.view.split.test).detach().to(torch.float64))
+    promise = promise_of(
+        rebuilt.task, probability, demand=_demand(asked), probability_kept=tried.kept.probability, note=note,
+        seed=asked.seed,
+    )  # fmt: skip
+    after = probability > 0.5
+    return _Look(after, changes_by_group(rebuilt.view, before, after), promise)
+
+
+@contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """A place of the folder's own name, moved there when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".choosing-", dir=folder.parent) as temporary:
+        place = Path(temporary) / folder.name
+        yield place
         if folder.exists():
             shutil.rmtree(folder)
         place.replace(folder)
-    return Delivered(folder, rebuilt.view.card.label.column, promise, told, record)
 
 
 def _refitted(measured: Rebuilt, best: Candidate, held: Held, asked: Asked, notify: Notify) -> tuple[Expert, TaskView]:
@@ -184,20 +203,10 @@ def _said_already() -> Iterator[None]:
         STUDY.setLevel(before)
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _demand(asked: Asked) -> dict[str, Any] | None:
     """As a promise keeps it."""
     record = asked_record(asked)
     return {"metric": asked.metric, "max_gap": asked.limit, **record} if isinstance(record["limit"], float) else None
-
-
-def _stored_decisions(cells: Cells, split: int, method: str) -> Tensor:
-    """[n_test] bool decisions of a method's chosen model as it is."""
-    return stored_evidence(cells.open(split, method).predictions(), "test").probability > 0.5
 
 
 def _tested(promise: Promise, asked: Asked) -> str:
@@ -205,19 +214,20 @@ def _tested(promise: Promise, asked: Asked) -> str:
     return test_words(asked, values[asked.metric], values[UTILITY], promise.rows, promise.kept)
 
 
-def _after(promise: Promise, changes: list[GroupChange], folder: Path, asked: Asked) -> dict[str, Any]:
+def _after(seen: _Look, folder: Path, asked: Asked) -> dict[str, Any]:
+    promise = seen.promise
     values = {metric: asdict(promise.metrics[metric]) for metric in (asked.metric, UTILITY)}
     return {
         "test": {"rows": promise.rows, "kept": promise.kept, **values},
-        "changed": [asdict(change) for change in changes],
+        "changed": [asdict(change) for change in seen.changes],
         "folder": str(folder),
     }
 
 
-def _origin(rebuilt: Rebuilt, best: Candidate, trial: int | None, asked: Asked) -> dict[str, Any]:
+def _origin(rebuilt: Rebuilt, best: Candidate, held: Held, asked: Asked) -> dict[str, Any]:
     handle = rebuilt.handle
     return {
         "suite": handle.job.suite, "cell": handle.key, "split": handle.job.split, "variant": best.way,
-        "trial": trial, "seed": 0, "command": handle.command,
+        "trial": None if held.fit is None else held.fit.trial, "seed": 0, "command": handle.command,
         "chosen_for": limit_words(asked),
     }  # fmt: skip

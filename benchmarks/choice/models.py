@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.candidate import Candidate
@@ -16,6 +17,7 @@ from benchmarks.choice.cross_fit.ways import BLIND, OUT_OF_FOLD, PLAIN, THRESHOL
 from benchmarks.choice.error import ChoiceError
 from benchmarks.choice.material import with_joint
 from benchmarks.run.rebuild import Rebuilt
+from benchmarks.run.rebuild.rebuilt import SAME
 from experts.bagging import bag_rows
 from experts.expert import Expert
 from foundation.seeding import derive_seed
@@ -57,6 +59,7 @@ def _bag(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:
     bag = rebuilt.bag()
     if bag is None:
         raise ChoiceError(f"{rebuilt.method} has no models on folds any more. Run the same bench command again.")
+    _check_same(rebuilt, rebuilt.handle.seen().oof, rebuilt.bag_margins)
     return _cut(bag, held, fit, asked)
 
 
@@ -78,11 +81,40 @@ def cut_decision(cuts: Thresholds, held: Held, asked: Asked) -> Decision:
 
 def _layer(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:  # noqa: ARG001
     assert fit.decision is not None  # the way of the decision layer has one
+    _check_members(rebuilt)
     return Decided.of(rebuilt.members()[: len(fit.decision.shares)], fit.decision)
+
+
+def _check_members(rebuilt: Rebuilt) -> None:
+    problem = rebuilt.problem()
+    _check_same(rebuilt, rebuilt.handle.seen().members, None if problem is None else problem.members)
+
+
+def _check_same(rebuilt: Rebuilt, stored: Tensor | None, now: Tensor | None) -> None:
+    """Refuse models on folds that do not say of the rows that choose what the run has stored; refits say other things.
+
+    Raises
+    ------
+    ChoiceError
+        If they differ.
+    """
+    if rebuilt.refit:
+        return
+    if stored is None or now is None or stored.shape != now.shape or not _same(stored, now):
+        raise ChoiceError(
+            f"The models of {rebuilt.method} on folds, made again, do not say what the run has stored of the rows that "
+            "choose. Run the same bench command again with this version, then choose from that."
+        )
+
+
+def _same(stored: Tensor, now: Tensor) -> bool:
+    first, second = (torch.sigmoid(part.to(torch.float64)) for part in (stored, now))
+    return bool(((first - second).abs() <= SAME).all())
 
 
 def _blind(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:  # noqa: ARG001
     assert fit.decision is not None  # the way of the decision layer has one
+    _check_members(rebuilt)
     view = rebuilt.view
     rows = bag_rows(view)
     seed = derive_seed(asked.seed, "choose", "groups")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from rich.console import Console
+    from rich.text import Text
 
     from benchmarks.models.monitoring.comparison import Compared, LimitNow
     from benchmarks.models.monitoring.report import MonitorReport
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 OUTSIDE = 4
 """Exit code where something is worse than promised, or the limit is broken."""
 STYLES = {"inside": "green", "outside": "bold red", "cannot tell": "yellow"}
-SHARE = 0.0005
 
 
 def monitor(
@@ -137,7 +137,7 @@ def _show_metrics(found: MonitorReport, console: Console) -> None:
         console.print(f"{named}: {reason}.", highlight=False)
 
 
-def _verdict(metric: Compared) -> object:
+def _verdict(metric: Compared) -> Text:
     side = "" if metric.verdict != "outside" else ", worse" if metric.worse else ", better"
     return styled(metric.verdict + side, "green" if side == ", better" else STYLES[metric.verdict])
 
@@ -190,7 +190,8 @@ def _show_hints(found: MonitorReport, console: Console) -> None:
     changed = [column for column in found.columns if column.changed]
     for column in changed:
         parts = [f"{column.missing_now:.1%} empty ({column.missing_then:.1%} then)"]
-        parts += [f"{column.unknown_now:.1%} unknown values"] if column.unknown_now else []
+        if column.unknown_now or column.unknown_then:
+            parts.append(f"{column.unknown_now:.1%} unknown values ({column.unknown_then:.1%} then)")
         console.print(f"Hint: column {column.name}: {', '.join(parts)}.", highlight=False)
     if not changed:
         console.print("Hint: empty and unknown cells are as they were, in every column.", highlight=False)

@@ -120,6 +120,7 @@ def _predictions(
 
 
 def _write(parts: Iterator[pd.DataFrame], target: Path | None) -> None:
+    import gzip
     import sys
 
     from foundation.files import atomic_path
@@ -132,24 +133,21 @@ def _write(parts: Iterator[pd.DataFrame], target: Path | None) -> None:
         if target.suffix == ".parquet":
             _write_parquet(parts, temporary)
         else:
-            packed = "gzip" if target.suffix == ".gz" else None
-            for place, part in enumerate(parts):
-                part.to_csv(temporary, index=False, header=place == 0, mode="a", compression=packed)
+            opened = gzip.open if target.suffix == ".gz" else open
+            with opened(temporary, "wt", encoding="utf-8", newline="") as stream:
+                for place, part in enumerate(parts):
+                    part.to_csv(stream, index=False, header=place == 0)
 
 
 def _write_parquet(parts: Iterator[pd.DataFrame], path: Path) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
+    from pyarrow.lib import Table
 
-    writer = None
-    try:
+    first = Table.from_pandas(next(parts), preserve_index=False)
+    with pq.ParquetWriter(path, first.schema) as writer:  # type: ignore[no-untyped-call]
+        writer.write_table(first)
         for part in parts:
-            table = pa.Table.from_pandas(part, preserve_index=False)
-            writer = writer or pq.ParquetWriter(path, table.schema)  # type: ignore[no-untyped-call]
-            writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
+            writer.write_table(Table.from_pandas(part, preserve_index=False))
 
 
 def _tell(model: SavedModel, told: dict[str, Any]) -> None:

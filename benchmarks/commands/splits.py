@@ -68,9 +68,9 @@ def splits(
         typer.echo("The rows themselves: --output rows.csv, or --json.")
     else:
         typer.echo(f"{output}: {len(rows):,} rows.")
-        typer.echo(
-            f"Next: predict the test rows, then fairmoe score --task {task} --protocol {protocol} --split {split}"
-        )
+        where = f"--task {task} --protocol {protocol} --split {split}"
+        where += f" --seed {seed}" if seed else ""
+        typer.echo(f"Next: predict the test rows, then\n  fairmoe score {where} --predictions FILE")
 
 
 def _wanted(part: list[str] | None, labels: bool) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pandas as pd
 
@@ -56,7 +56,7 @@ def read_rows(source: str, card: Card, encoder: Encoder, chunk: int = CHUNK) -> 
             _of_parquet(Path(source), chunk) if source.endswith((".parquet", ".pq")) else _of_csv(source, card, chunk)
         )
         empty = True
-        for part in parts:
+        for part in filter(len, parts):
             empty = False
             yield _typed(part, encoder)
     except (
@@ -112,7 +112,7 @@ def _of_csv(source: str, card: Card, chunk: int) -> Iterator[pd.DataFrame]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # longer rows would be cut
             for part in pd.read_csv(stream, **options):
-                part.columns = pd.Index([str(name).strip() for name in part.columns], dtype=object)
+                part.columns = part.columns.str.strip()
                 yield part.reset_index(drop=True)
 
 
@@ -131,8 +131,8 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
         if not packed:
             yield raw
             return
-        with gzip.GzipFile(fileobj=raw) as unpacked:
-            yield unpacked
+        with gzip.open(raw) as unpacked:
+            yield cast(IO[bytes], unpacked)
 
 
 def _separator(head: str, card: Card) -> str:

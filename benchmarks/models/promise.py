@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.models.empty_cells import empty_and_unknown
 from benchmarks.models.error import ModelError
 from benchmarks.models.score_bins import ScoreBins, bins_of_scores
 from foundation.files import write_json
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FILE = "promise.json"
 FORMAT = "fairmoe-promise/1"
 NEEDED = ("rows", "groups", "order", "table", "metrics")
-PLAIN = ("rows", "degenerate", "demand", "probability_kept", "missing", "facts", "note")
+PLAIN = ("rows", "degenerate", "demand", "probability_kept", "facts", "note")
 
 
 class PromiseError(ModelError):
@@ -60,8 +61,8 @@ class Promise:
         Probability, said before the test rows were looked at, that new rows keep the limit.
     scores : ScoreBins
         How the probabilities of the test rows are spread.
-    missing : mapping of column -> float
-        Share of test rows without a value.
+    cells : mapping of column -> (int, int)
+        Test rows without a value, and with a category that no training row had.
     facts : mapping
         Task, its hash, split, protocol, seed.
     note : str
@@ -77,7 +78,7 @@ class Promise:
     demand: Mapping[str, Any] | None = None
     probability_kept: float | None = None
     scores: ScoreBins = field(default_factory=ScoreBins)
-    missing: Mapping[str, float] = field(default_factory=dict)
+    cells: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
 
@@ -196,7 +197,7 @@ def promise_of(
     return Promise(
         rows=len(rows), **_by_group(task.group_names, counts), metrics=scores.values, rates=_rates(scores),
         degenerate=scores.degenerate, demand=demand, probability_kept=probability_kept,
-        scores=bins_of_scores(probability), missing=_missing(task, rows), facts=_facts(task), note=note,
+        scores=bins_of_scores(probability), cells=_cells(task, rows), facts=_facts(task), note=note,
     )  # fmt: skip
 
 
@@ -211,9 +212,9 @@ def _rates(scores: Scores) -> tuple[Mapping[str, Any], ...]:
     return tuple(asdict(row) for row in scores.groups)
 
 
-def _missing(task: Task, rows: Tensor) -> dict[str, float]:
-    shares = task.frame.iloc[rows.numpy()].isna().mean()
-    return {str(name): float(share) for name, share in shares.items()}
+def _cells(task: Task, rows: Tensor) -> dict[str, tuple[int, int]]:
+    frame = task.frame.iloc[rows.numpy()]
+    return {column.name: empty_and_unknown(frame[column.name], column) for column in task.encoder.encoders}
 
 
 def _facts(task: Task) -> dict[str, Any]:
@@ -239,8 +240,9 @@ def _promise(held: dict[str, Any]) -> Promise:
     scores = ScoreBins(**{key: tuple(value) for key, value in held.get("scores", {}).items()})
     groups = {name: held["groups"][name] for name in held["order"]}
     metrics = {id: values[id] for id in (*(id for id in METRICS if id in values), *sorted(set(values) - set(METRICS)))}
+    cells = {name: (int(empty), int(unknown)) for name, (empty, unknown) in held.get("cells", {}).items()}
     rest = {key: held[key] for key in PLAIN if key in held}
-    return Promise(groups=groups, table=table, metrics=metrics, rates=rates, scores=scores, **rest)
+    return Promise(groups=groups, table=table, metrics=metrics, rates=rates, scores=scores, cells=cells, **rest)
 
 
 def _value(held: dict[str, Any]) -> Value:

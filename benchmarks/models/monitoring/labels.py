@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.models.error import RowsError
 from tasks.card import Card
-from tasks.values import matches, word
+from tasks.values import matches, number_word, word
 
 SHOWN = 6
 ZERO_ONE = {"0", "1"}
@@ -32,11 +32,10 @@ def labels_of(column: pd.Series, card: Card) -> NDArray[np.int64]:
         If a cell is empty, or no cell is class 1 by the rule although the column does not hold 0 and 1.
     """
     label = card.label
-    if suffix := card.read.strip_suffix:
-        column = column.map(lambda cell: cell.removesuffix(suffix) if isinstance(cell, str) else cell)
+    column = column.map(lambda cell: _plain(cell, card) if isinstance(cell, str) else cell)
     unlabelled = column.map(word).isin([word(value) for value in label.unlabelled]).to_numpy()
     if "" in label.unlabelled:
-        unlabelled |= column.isna().to_numpy()
+        unlabelled = unlabelled | column.isna().to_numpy()
     known = column[~unlabelled]
     if known.isna().any():
         row = int(np.flatnonzero((column.isna().to_numpy()) & ~unlabelled)[0])
@@ -44,10 +43,10 @@ def labels_of(column: pd.Series, card: Card) -> NDArray[np.int64]:
             f"The label column {column.name!r} is empty in {int(known.isna().sum())} rows, the first of them row "
             f"{row + 1}; leave rows without a label out."
         )
-    words = {word(value) for value in known.unique()}
+    words = {number_word(value) for value in known.unique()}
     positive = matches(known, label.positive)
     if str(column.name) != label.column and words <= ZERO_ONE:
-        positive = (known.map(word) == "1").to_numpy()
+        positive = (known.map(number_word) == "1").to_numpy()
     elif str(column.name) != label.column and not positive.any():
         seen = ", ".join(map(repr, sorted(words)[:SHOWN]))
         raise MonitorError(
@@ -57,6 +56,12 @@ def labels_of(column: pd.Series, card: Card) -> NDArray[np.int64]:
     labels = np.full(len(column), -1, dtype=np.int64)
     labels[~unlabelled] = positive.astype(np.int64)
     return labels
+
+
+def _plain(cell: str, card: Card) -> str:
+    """A label without blanks and the suffix that the published file has."""
+    text = cell.strip() if card.read.strip else cell
+    return text.removesuffix(card.read.strip_suffix) if card.read.strip_suffix else text
 
 
 def groups_of(column: pd.Series, names: Sequence[str]) -> NDArray[np.int64]:

@@ -84,7 +84,7 @@ def monitor(
         metrics=compare(promise, values, table, metrics, tolerance=tolerance, seed=seed),
         limit=limit_now(promise, values, table, seed), groups=_groups(promise, new),
         drift=drift_of_scores(promise.scores, new.probability, seed),
-        columns=columns_now(promise.missing, promise.rows, new.missing, new.unknown, new.read),
+        columns=columns_now(promise.cells, promise.rows, new.cells, new.read),
         left=new.left, values=values,
     )  # fmt: skip
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.models.empty_cells import empty_and_unknown
 from benchmarks.models.monitoring.labels import MonitorError, groups_of, labels_of
-from tasks.bins import binned
-from tasks.values import as_numbers, as_words
+from benchmarks.models.rows import cleaned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmarks.models.saved import SavedModel
-    from tasks.encode import ColumnEncoder
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class NewRows:
     probability : [n] float64
     labels : [n] int64 in {0, 1}
     groups : [n] int64 in 0..g-1
-    missing, unknown : mapping of column -> int
+    cells : mapping of column -> (int, int)
         Cells without a value, and with a category that no training row had, of all rows that were read.
     read : int
         Rows that were read.
@@ -43,8 +42,7 @@ class NewRows:
     probability: Tensor
     labels: Tensor
     groups: Tensor
-    missing: dict[str, int]
-    unknown: dict[str, int]
+    cells: dict[str, tuple[int, int]]
     read: int
     left: dict[str, int] = field(default_factory=dict)
 
@@ -72,14 +70,13 @@ def gather(
         If a column is absent, a label or a group cannot be read, or no row is left.
     """
     found: list[tuple[Tensor, np.ndarray, np.ndarray]] = []
-    missing = {column.name: 0 for column in model.encoder.encoders}
-    unknown = dict.fromkeys(missing, 0)
+    cells = {column.name: (0, 0) for column in model.encoder.encoders}
     for part in [pd.concat(list(parts), ignore_index=True)] if model.needs_graph else parts:
         found.append(_asked(model, part, labels, groups, edges))
+        table = cleaned(part, [column.name for column in model.encoder.encoders], model.card, model.task)
         for column in model.encoder.encoders:
-            empty, strange = _cells(part[column.name], column)
-            missing[column.name] += empty
-            unknown[column.name] += strange
+            empty, unknown = empty_and_unknown(table[column.name], column)
+            cells[column.name] = (cells[column.name][0] + empty, cells[column.name][1] + unknown)
     probability = torch.cat([part[0] for part in found])
     known, group = (torch.from_numpy(np.concatenate([part[k] for part in found])) for k in (1, 2))
     stay = (known >= 0) & (group >= 0)
@@ -87,7 +84,7 @@ def gather(
     if not bool(stay.any()):
         raise MonitorError("No row has a label and a group of the model; there is nothing to compare.")
     return NewRows(
-        probability[stay], known[stay], group[stay], missing, unknown, len(known),
+        probability[stay], known[stay], group[stay], cells, len(known),
         {reason: count for reason, count in left.items() if count},
     )  # fmt: skip
 
@@ -113,12 +110,3 @@ def _asked(
         group = made.numpy()
     probability = model.predict_proba(part, edges, unknown="missing")[:, 1]
     return torch.from_numpy(probability.copy()), known, group
-
-
-def _cells(series: pd.Series, column: ColumnEncoder) -> tuple[int, int]:
-    """Empty cells of a column, and cells with a category that no training row had."""
-    if column.kind == "numeric":
-        return int(as_numbers(series, column.spec.missing).isna().sum()), 0
-    words = as_words(binned(series, column.spec) if column.spec.bins else series, column.spec.missing)
-    known = {*column.categories, *column.rare}
-    return int(words.isna().sum()), int((words.notna() & ~words.isin(known)).sum())
