@@ -29,8 +29,8 @@ def text(folder: Path, facts: Facts, reading: Reading) -> LLMExpert:
         found = load_llm_expert(folder, base, known)
     except (AdapterError, BaseError) as error:
         raise ModelError(
-            f"{error} The model stands on the base {told['id']!r} (hash {str(told.get('hash'))[:12]}...); pass base= to "
-            "name the folder where it lies."
+            f"{error} The model stands on the base {told['id']!r} (hash {str(told.get('hash'))[:12]}...); pass base= "
+            "to name the folder where it lies."
         ) from error
     reading.shared.append(found)
     return found
