@@ -1,4 +1,4 @@
-"""Every method of the suites default and graph, as a run makes it: test rows are predicted from their raw cells."""
+"""Every method of the suites default graph and full, as a run makes it: test rows are predicted from their raw cells."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ def saving(folder: Path, found: Found) -> Callable[..., list[Failure]]:
             stored = table.query("part == 'test'").set_index("row")["probability"]
             save_model(expert, maker.view, folder / method, method=method, origin={})
             model = load_model(folder / method)
-            rows, edges = (
-                (raw.iloc[task.rows.numpy()], task.edges) if model.needs_graph else (raw.iloc[stored.index], None)
-            )
+            rows = raw.iloc[task.rows.numpy() if model.needs_graph else stored.index]
+            edges = task.edges if model.needs_graph else None
             said = pd.Series(model.predict_proba(rows, edges, unknown="missing")[:, 1], index=rows.index)
             found[method] = float((said[stored.index] - stored).abs().max())
         return failures
@@ -59,10 +58,10 @@ def re_predicted(suite: Suite, folder: Path, console: Console, patch: pytest.Mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["default", "graph"])
+@pytest.mark.parametrize("name", ["default", "graph", "full"])
 def test_every_method_of_a_suite(name: str, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     changes = {"tasks": ("german",), "splits": 1, "seeds": 1, "trials": 2, "batch": 2, "folds": 2, "budget": TINY}
-    suite = load_suite(name, text=False, **changes, fair_trials=2, bag_folds=2)
+    suite = load_suite(name, text=False, **changes, fair_trials=2, bag_folds=2, use_sensitive=("keep",))
     found = re_predicted(suite, tmp_path, quiet, monkeypatch)
     assert set(found) == set(suite.methods)
     assert {method: gap for method, gap in found.items() if gap > 1e-6} == {}
