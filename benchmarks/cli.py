@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from benchmarks.commands import bench, compare, data, report, score, track, tune, ui
+from benchmarks.commands import bench, compare, data, monitor, predict, report, score, splits, track, tune, ui
 from benchmarks.commands.llm.app import app as llm
 from benchmarks.run.failure import explain
 from benchmarks.run.threads import limit_threads
@@ -26,6 +26,9 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command("bench")(bench.bench)
 app.command("tune")(tune.tune)
+app.command("predict")(predict.predict)
+app.command("monitor")(monitor.monitor)
+app.command("splits")(splits.splits)
 app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-COMMANDS = ("bench", "tune", "score", "report", "compare", "ui", "data", "track")
+COMMANDS = (
+    "bench", "tune", "predict", "monitor", "splits", "score", "report", "compare", "ui", "data", "track",
+)  # fmt: skip
 
 
 def fairmoe(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -177,3 +177,29 @@ def test_command_prints_json_with_known_answers(task: Task, tmp_path: Path) -> N
     assert found["metrics"]["eopp@1"]["estimate"] == 0.0
     assert found["metrics"]["ref@1"]["status"] == "not_estimable"
     assert found["split_hash"] == task.split.hash
+
+
+def test_metrics_that_are_asked_for_are_shown_alone(task: Task, tmp_path: Path) -> None:
+    path = str(write(good(task), tmp_path))
+    done = fairmoe("score", "--task", "scm", "--predictions", path, "--metrics", "DP,acc", "--json")
+    assert list(json.loads(done.stdout)["metrics"]) == ["dp@1", "acc@1"]
+    refused = fairmoe("score", "--task", "scm", "--predictions", path, "--metrics", "dp,ac")
+    assert refused.returncode == 2 and "There is no metric 'ac'. Did you mean acc" in refused.stderr
+
+
+def test_groups_fit_a_narrow_console(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.commands.score_table import print_groups
+    from metrics.score import GroupRow, Scores
+
+    monkeypatch.setenv("COLUMNS", "80")
+    done = fairmoe("score", "--task", "scm", "--predictions", str(write(good(task), tmp_path)), "--metrics", "dp")
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    sizes = torch.bincount(task.groups[task.split.test]).tolist()
+    for name, size in zip(task.group_names, sizes, strict=True):
+        (row,) = [line for line in lines if line.startswith(f"│ {name} ")]
+        assert f"│ {size:>5,} │" in row
+    statistics = ("count", "positives", "selection_rate", "tpr", "fpr", "accuracy")
+    name = "a [very] long name of a group & another one"
+    rows = [GroupRow(name, statistic, 0.5, 0.25, 0.75) for statistic in statistics]
+    print_groups(Scores({}, rows, False))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from benchmarks.models.error import ModelError
-from benchmarks.models.readers import Facts, Reading
+from benchmarks.models.kinds.readers import Facts, Reading
 from experts.expert import Expert
 from experts.saved import DESCRIPTION
 from llm_experts.adapters.error import AdapterError

@@ -1,0 +1,1 @@
+"""What a saved model does on new rows, against what it promised."""

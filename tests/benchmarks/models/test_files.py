@@ -1,0 +1,70 @@
+"""Files of raw rows: the same rows whatever the separator, packing and format, and errors that name the file."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.models.files import RowsFileError, read_rows
+from tasks.task import Task
+
+Toy = tuple[Task, pd.DataFrame]
+
+
+def read(path: Path, toy: Toy, chunk: int = 1000) -> pd.DataFrame:
+    task, _ = toy
+    return pd.concat(list(read_rows(str(path), task.card, task.encoder, chunk)), ignore_index=True)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_separators_and_packing(toy: Toy, tmp_path: Path, separator: str, packed: bool) -> None:
+    _, raw = toy
+    text = raw.to_csv(index=False, sep=separator).encode("utf-8-sig")
+    path = tmp_path / ("rows.csv.gz" if packed else "rows.csv")
+    path.write_bytes(gzip.compress(text) if packed else text)
+    found = read(path, toy)
+    assert list(found.columns) == list(raw.columns) and len(found) == len(raw)
+    assert found["age"].tolist() == raw["age"].tolist() and found["job"].isna().sum() == raw["job"].isna().sum()
+
+
+def test_parts_are_the_whole(toy: Toy, tmp_path: Path) -> None:
+    _, raw = toy
+    raw.to_csv(tmp_path / "rows.csv", index=False)
+    raw.to_parquet(tmp_path / "rows.parquet", index=False)
+    whole = read(tmp_path / "rows.csv", toy)
+    pd.testing.assert_frame_equal(read(tmp_path / "rows.csv", toy, chunk=7), whole, check_dtype=False)
+    pd.testing.assert_frame_equal(read(tmp_path / "rows.parquet", toy, chunk=7), whole, check_dtype=False)
+
+
+def test_numbers_among_words_stay_words(toy: Toy, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("age,sex,race,job,hours,zip\n31,F,b,01,2.0,01\n")
+    found = read(tmp_path / "rows.csv", toy)
+    assert found["job"].tolist() == ["01"]  # training rows have words there
+    assert found["age"].tolist() == [31] and found["hours"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.csv", None, "There is no file"),
+        ("empty.csv", b"", "is empty"),
+        ("head.csv", b"age,sex\n", "has no rows"),
+        ("latin.csv", "age,sex\n1,größe\n".encode("latin-1"), "cannot be read as a table: 'utf-8'"),
+        ("long.csv", b"age,sex\n1,F,3\n", "cannot be read as a table"),
+        ("cut.csv.gz", gzip.compress(b"age,sex\n" + b"1,F\n" * 5000)[:-30], "Compressed file ended"),
+        ("broken.parquet", b"PAR1 no more", "is not a whole Parquet file"),
+        ("none.parquet", None, "There is no file"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(
+    toy: Toy, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(RowsFileError, match=message) as error:
+        read(tmp_path / name, toy)
+    assert name in str(error.value) and "\n" not in str(error.value)
