@@ -8,10 +8,10 @@ parameter ``sensitive_features`` get the name of each row's group. What estimato
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,9 @@ from scipy.special import logit
 from torch import Tensor
 
 from benchmarks.methods.process_state import NOTHING, Changes
+from benchmarks.methods.saved_estimator import read_estimator, write_estimator
 from benchmarks.methods.user_code import EstimatorError, user_code
+from experts.saved import DESCRIPTION
 from foundation.files import write_json
 from metrics.explainers.shapley import shapley_columns
 from tasks.task import TaskView
@@ -94,6 +96,8 @@ class EstimatorExpert:
         Of the method, for what is saved and what errors say.
     state : mapping
         What its code left of the process (:mod:`benchmarks.methods.process_state`): it finds that again when asked.
+    source : mapping
+        File that defines it and its sha256, for what is saved; empty where it comes from no such file.
     """
 
     model: Any
@@ -106,6 +110,8 @@ class EstimatorExpert:
     explainer: str = "shapley_sampling"
     parameter_count: int = 0  # not known of estimators in general
     state: Changes = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+    kind: ClassVar[str] = "estimator"
 
     @property
     def knows_group(self) -> bool:
@@ -122,13 +128,54 @@ class EstimatorExpert:
         return sampled_shapley(self.logits, task, rows, self.seed)
 
     def save(self, folder: Path) -> None:
-        """Write what, with task and code, determines the model (no pickle)."""
-        facts = {"family": self.family, "role": self.role, "name": self.name, "seed": self.seed}
-        write_json(folder / "expert.json", {**facts, "asked": self.answer, "settings": dict(self.settings)})
+        """Write the estimator in skops' format, and what, with task and code, determines it (no pickle).
+
+        Raises
+        ------
+        EstimatorError
+            If skops has no format for a part of it.
+        """
+        write_estimator(self.model, folder, self.name)
+        facts = {"kind": self.kind, "family": self.family, "role": self.role, "name": self.name, "seed": self.seed}
+        told = {"asked": self.answer, "settings": dict(self.settings), "source": dict(self.source)}
+        write_json(folder / DESCRIPTION, {**facts, **told})
+
+    @classmethod
+    def read(cls, folder: Path, facts: Mapping[str, Any], state: Changes, trust: Sequence[str], *, named: bool) -> Self:
+        """What :meth:`save` wrote.
+
+        Parameters
+        ----------
+        folder : Path
+        facts : mapping
+            Its ``expert.json``.
+        state : mapping
+            What the file of the method left of the process.
+        trust : sequence of str
+            Types that it may be made of beside those that skops knows to be safe.
+        named : bool
+            Whether the user named the file that it was made by: types of that file are trusted, and the trees and
+            tables of common libraries.
+
+        Raises
+        ------
+        EstimatorError
+            If it is made of other types; the text lists them.
+        """
+        model = read_estimator(folder, facts["name"], facts["source"], trust, named=named)
+        told = facts["asked"], facts["name"], facts["seed"], facts["family"], facts["settings"], facts["role"]
+        return cls(model, *told, state=state, source=facts["source"])
 
 
 def fit_estimator(
-    factory: Callable[[], Any], view: TaskView, seed: int, *, name: str, family: str = "own", state: Changes = NOTHING
+    factory: Callable[[], Any],
+    view: TaskView,
+    seed: int,
+    *,
+    name: str,
+    family: str = "own",
+    state: Changes = NOTHING,
+    source: Mapping[str, str] = NOTHING,
 ) -> EstimatorExpert:
     """Fit a scikit-learn-like estimator on the training rows.
 
@@ -144,6 +191,8 @@ def fit_estimator(
         What the model is.
     state : mapping
         What its code left of the process before.
+    source : mapping
+        File that defines it and its sha256, for what is saved.
 
     Returns
     -------
@@ -163,7 +212,7 @@ def fit_estimator(
         model = _fitted(factory(), view, seed, name)
         settings = _settings(model)
     answer = _answer(_Asked(model, name, seed, left), view)
-    return EstimatorExpert(model, answer, name, seed, family, settings, state=left)
+    return EstimatorExpert(model, answer, name, seed, family, settings, state=left, source=source)
 
 
 def _fitted(model: Any, view: TaskView, seed: int, name: str) -> Any:

@@ -167,9 +167,8 @@ class GraphModel:
     def _check(self, task: TaskView) -> None:
         if task.feature_names != self.feature_names:
             raise GraphError(
-                f"This {self.family} model was fitted on other features than task {task.name} has; it answers for nodes "
-                "that are encoded as its own were. Use the encoder that it was fitted with, or fit it again on this "
-                "task."
+                f"This {self.family} model was fitted on other features than task {task.name} has, and answers for "
+                "nodes that are encoded as its own were. Use its own encoder, or fit it again on this task."
             )
 
     def save(self, folder: Path) -> None:

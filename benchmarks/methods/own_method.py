@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.process_state import Changes
+from benchmarks.methods.saved_estimator import module_name
 from benchmarks.methods.user_code import EstimatorError, user_code
 
 if TYPE_CHECKING:
@@ -82,6 +83,32 @@ def own_hash(name: str) -> str:
         If there is no such file.
     """
     return hashlib.sha256(_source(name)).hexdigest()
+
+
+def own_source(name: str) -> dict[str, str]:
+    """What a saved model says of the file behind it: its name with the function, and its sha256."""
+    path, factory = _parts(name)
+    return {"reads": f"{path.name}:{factory}", "sha256": own_hash(name)}
+
+
+def own_state(name: str, source: Mapping[str, Any]) -> Changes:
+    """Run the file that a saved model was made by, so that its classes are known; what it left of the process.
+
+    Raises
+    ------
+    OwnMethodError
+        If the model is not of such a file, or the file is another one than it was; nothing is run then.
+    """
+    if not source:
+        raise OwnMethodError(f"{name!r} was named, but the model was made by no file of an own method; leave it out.")
+    path, _ = _parts(name)
+    if path.name != str(source["reads"]).partition(":")[0] or own_hash(name) != source["sha256"]:
+        raise OwnMethodError(
+            f"The model was made by {source['reads']} with sha256 {str(source['sha256'])[:12]}..., and {path}, with "
+            f"{own_hash(name)[:12]}..., is another file or was changed since. Name the file as it was, or fit the "
+            "method again."
+        )
+    return _imported(name)[1]
 
 
 def check_own(methods: Iterable[str]) -> None:
@@ -179,7 +206,7 @@ def _module(path: Path, digest: str) -> tuple[ModuleType, Changes]:
 
     It runs as if it were started alone, without arguments.
     """
-    title = f"fairmoe_own_{path.stem}_{digest[:12]}"
+    title = module_name(path.stem, digest)
     spec = importlib.util.spec_from_file_location(title, path)
     assert spec is not None and spec.loader is not None  # a path that ends in .py always has a loader
     module = importlib.util.module_from_spec(spec)
@@ -263,7 +290,8 @@ def _fit(name: str, factory: Factory, view: TaskView, params: Params, seed: int)
     from benchmarks.methods.estimator_expert import fit_estimator
 
     make = partial(_call, name, factory, params)
-    return fit_estimator(make, view, seed, name=own_id(name), state=_imported(name)[1])
+    source = own_source(name)
+    return fit_estimator(make, view, seed, name=own_id(name), state=_imported(name)[1], source=source)
 
 
 def _first_line(factory: Factory) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.models.error import ModelError
-from benchmarks.models.reading import read_expert
+from benchmarks.models.kinds.readers import Given
+from benchmarks.models.kinds.reading import read_expert
 from benchmarks.models.saved import SavedModel
 from tasks.card import Card
 from tasks.encode import Encoder
@@ -20,10 +21,22 @@ MODEL, ENCODER, CARD, EXPERT = "model.json", "encoder.json", "card.json", "exper
 NEEDED = ("task", "method", "groups", "sensitive", "use_sensitive")
 
 
-def load_model(folder: Path) -> SavedModel:
+def load_model(
+    folder: Path, *, own: str | None = None, trust: Sequence[str] = (), base: str | None = None
+) -> SavedModel:
     """Read a folder that :func:`benchmarks.models.save_model` wrote.
 
     Nothing in it is run: weights are safetensors or a library's own text, and kinds are looked up.
+
+    Parameters
+    ----------
+    folder : Path
+    own : str, optional
+        ``path/to/file.py:function`` of the own method that made it. The file is run, after its hash was compared.
+    trust : sequence of str, optional
+        Types that the estimator of an own method may be made of beside those that are known to be safe.
+    base : str, optional
+        Folder or name of the language model that its text experts stand on; default: the one that it names.
 
     Raises
     ------
@@ -34,7 +47,7 @@ def load_model(folder: Path) -> SavedModel:
     facts = _facts(folder)
     encoder = _parsed(folder / ENCODER, Encoder.from_json)
     card = _parsed(folder / CARD, Card.model_validate_json)
-    return SavedModel(read_expert(folder / EXPERT), encoder, card, facts, folder)
+    return SavedModel(read_expert(folder / EXPERT, Given(own, tuple(trust), base)), encoder, card, facts, folder)
 
 
 def _facts(folder: Path) -> dict[str, Any]:

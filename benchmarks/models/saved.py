@@ -141,7 +141,8 @@ class SavedModel:
     ) -> npt.NDArray[np.float64]:
         """[r, 2] probability of each class, of raw rows; arguments and errors are those of :meth:`view`."""
         view = self.view(frame, edges, unknown=unknown)
-        positive = torch.sigmoid(self.expert.logits(view, torch.arange(len(frame))).double()).numpy()
+        rows = torch.arange(len(frame))
+        positive = torch.sigmoid(_fixed(self.expert, view, rows).logits(view, rows).double()).numpy()
         return np.column_stack((1 - positive, positive))
 
     def predict(
@@ -174,3 +175,11 @@ class SavedModel:
                 "edges, [2, m] pairs of positions of rows, or the path of a file of pairs as the card describes it."
             )
         return edges_of(edges, frame, self.card)
+
+
+def _fixed(expert: Any, view: TaskView, rows: Tensor) -> Expert:
+    """The expert; one that decides about a batch of rows at once, for these rows."""
+    decision = getattr(expert, "decision", None)
+    batch = decision is not None and decision.demand.mode == "batch"
+    found: Expert = expert.for_batch(view, rows) if batch else expert
+    return found

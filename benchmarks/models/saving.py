@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.models.error import ModelError
+from benchmarks.models.kinds.reading import description
+from benchmarks.models.kinds.registry import READERS
 from benchmarks.models.loading import CARD, ENCODER, EXPERT, FORMAT, MODEL
 from benchmarks.models.walk import needs_graph, needs_group
 from experts.expert import Expert
+from experts.saved import DESCRIPTION
 from foundation.files import atomic_path, write_json, write_text
 from tasks.registry import attributes_named
 from tasks.task import TaskView
@@ -43,6 +46,7 @@ def save_model(expert: Expert, view: TaskView, folder: Path, *, method: str, ori
     with atomic_path(folder) as temporary:
         (temporary / EXPERT).mkdir(parents=True)
         expert.save(temporary / EXPERT)
+        _check(temporary / EXPERT, method)
         write_text(temporary / ENCODER, view.encoder.to_json())
         write_text(temporary / CARD, view.card.model_dump_json(indent=2))
         write_json(temporary / MODEL, _facts(expert, view, method, origin))
@@ -56,6 +60,18 @@ def _facts(expert: Expert, view: TaskView, method: str, origin: Mapping[str, Any
         "use_sensitive": view.use_sensitive, "needs_group": needs_group(expert), "needs_graph": needs_graph(expert),
         "origin": dict(origin), "versions": _versions(),
     }  # fmt: skip
+
+
+def _check(folder: Path, method: str) -> None:
+    """Refuse what nobody could read again: an expert, or a part of one, of a kind that is not known."""
+    for path in [folder / DESCRIPTION, *folder.rglob(f"*/{DESCRIPTION}")]:
+        kind = description(path.parent).get("kind") if path.exists() else None
+        if kind not in READERS:
+            raise ModelError(
+                f"The model of {method} cannot be saved: {path.relative_to(folder.parent)} is of the kind {kind!r}, "
+                f"which no reader knows ({', '.join(READERS)}). Have its expert's save write one of these kinds, or "
+                "fit it again where it is needed."
+            )
 
 
 def _versions() -> dict[str, str]:

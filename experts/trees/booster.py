@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from experts.trees.fair_loss import FairLoss
+from experts.trees.text import checked_booster
 from foundation.files import atomic_path
 
 Floats = npt.NDArray[np.float64]
@@ -77,12 +78,10 @@ def read_trees(path: Path, offset: float = 0.0) -> TreeModel:
 
     Raises
     ------
-    lightgbm.basic.LightGBMError, OSError
+    lightgbm.basic.LightGBMError, OSError, ValueError
         If the text is damaged or missing.
     """
-    import lightgbm
-
-    return TreeModel(lightgbm.Booster(model_str=path.read_text(encoding="utf-8")), offset)
+    return TreeModel(checked_booster(path.read_text(encoding="utf-8")), offset)
 
 
 def fit_trees(

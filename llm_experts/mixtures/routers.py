@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gates.gate import GateState, ProjectedGate, masked_features
-from gates.registry import save_gate
+from gates.registry import load_gate, save_gate
+from llm_experts.adapters.error import AdapterError
 from llm_experts.mixtures.dispatch import BayesDispatcher
 from llm_experts.prompts.keywords import row_values
 from llm_experts.reading.expert import LLMExpert
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 
 class Router(Protocol):
-    """Gives rows weights on experts."""
+    """Gives rows weights on experts; ``kind`` is what descriptions call it."""
+
+    @property
+    def kind(self) -> str:
+        """What descriptions call it."""
+        ...
 
     def weights(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         """[r, m] weights on the simplex, for rows as they are written under ``keep``."""
@@ -45,6 +51,7 @@ class GateRouter:
 
     experts: tuple[LLMExpert, ...]
     gate: ProjectedGate
+    kind: str = "gate"
 
     @torch.no_grad()
     def weights(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
@@ -63,6 +70,7 @@ class DispatchRouter:
 
     dispatcher: BayesDispatcher
     reader: Reader
+    kind: str = "dispatch"
 
     def weights(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         """[r, 1 + m] weights, the base first."""
@@ -75,3 +83,18 @@ class DispatchRouter:
     def save(self, folder: Path) -> None:
         """Write the dispatcher, outcomes included."""
         self.dispatcher.save(folder / "dispatcher")
+
+
+def load_router(folder: Path, kind: str, experts: tuple[LLMExpert, ...]) -> Router:
+    """A router that was saved beside the experts of a mixture.
+
+    Raises
+    ------
+    AdapterError
+        If it is of no known kind.
+    """
+    if kind == "gate":
+        return GateRouter(experts, load_gate(folder))
+    if kind == "dispatch":
+        return DispatchRouter(BayesDispatcher.load(folder / "dispatcher"), experts[0].reader)
+    raise AdapterError(f"{folder} holds a router of the kind {kind!r}; known are gate and dispatch.")

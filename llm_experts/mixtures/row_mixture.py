@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from experts.saved import part_of, read_facts
 from foundation.files import write_json
 from gates.gate import masked_features
 from llm_experts.adapters.error import AdapterError
 from llm_experts.decoder.cut import Top
 from llm_experts.mixtures.bank import AdapterBank
-from llm_experts.mixtures.routers import Router
+from llm_experts.mixtures.routers import Router, load_router
 from llm_experts.reading.calibration import calibrated, fit_calibration
-from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.expert import DESCRIPTION, LLMExpert
 from llm_experts.reading.margin_memory import MarginMemory
 from metrics.explainers.occlusion import occlusion_columns
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from llm_experts.prompts.prompts import Packed
     from llm_experts.reading.reader import Reader
     from tasks.task import TaskView
+
+
+KIND = "text mixture"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,15 +101,16 @@ class RowMixture:
         return occlusion_columns(margin, len(rows), len(task.columns)).float()
 
     def save(self, folder: Path) -> None:
-        """Write one sub-folder per expert, one for the router, and ``mixture.json``."""
+        """Write one sub-folder per expert, one for the router, and ``expert.json``."""
         names = [f"expert_{index}_{expert.kind}_{expert.role}" for index, expert in enumerate(self.experts)]
         for name, expert in zip(names, self.experts, strict=True):
             (folder / name).mkdir()
             expert.save(folder / name)
         (folder / "router").mkdir()
         self.router.save(folder / "router")
-        facts = {"experts": names, "temperature": self.temperature, "bias": self.bias}
-        write_json(folder / "mixture.json", {**facts, "router": type(self.router).__name__})
+        facts = {"kind": KIND, "family": self.family, "role": self.role, "experts": names}
+        told = {"temperature": self.temperature, "bias": self.bias, "router": self.router.kind}
+        write_json(folder / DESCRIPTION, {**facts, **told})
 
     @property
     def _reader(self) -> Reader:
@@ -171,3 +176,23 @@ def calibrate_mixture(mixture: RowMixture, task: TaskView, rows: Tensor) -> RowM
     """The mixture with temperature and bias fitted on labelled rows; it keeps its stored margins."""
     temperature, bias = fit_calibration(mixture.margins(task, rows)[None], task.labels[rows])
     return dataclasses.replace(mixture, temperature=float(temperature[0]), bias=float(bias[0]))
+
+
+def load_row_mixture(folder: Path, load_expert: Callable[[Path], LLMExpert]) -> RowMixture:
+    """Read what :meth:`RowMixture.save` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    load_expert : callable
+        Reads one expert's folder; all must share a reader (:func:`llm_experts.reading.expert.load_llm_expert`).
+
+    Raises
+    ------
+    AdapterError
+        If the router is of no known kind.
+    """
+    facts = read_facts(folder / DESCRIPTION)
+    experts = tuple(load_expert(part_of(folder, name)) for name in facts["experts"])
+    router = load_router(folder / "router", facts["router"], experts)
+    return RowMixture(experts, router, facts["temperature"], facts["bias"], role=facts["role"])

@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 
 DESCRIPTION = "expert.json"
 ADAPTER = "adapter"
-FORMAT = 1
+FORMAT = 2
+TEXT = "text"
+"""What ``expert.json`` calls a text expert."""
 BASE_KIND = "base"
 ROLES = (*get_args(Role), "base", "mixture")
 """What an expert may be: tuned for a role, the base as one of the experts of a mixture, or a mixture of SVF experts."""
@@ -136,7 +138,8 @@ class LLMExpert:
                 "format": FORMAT,
                 "family": self.family,
                 "role": self.role,
-                "kind": self.kind,
+                "kind": TEXT,
+                "adapter": self.kind,
                 "explainer": self.explainer,
                 "template": self.reader.template,
                 "start": self.reader.start,
@@ -261,7 +264,7 @@ def load_llm_expert(folder: Path, base: Base, readers: Sequence[Reader] = ()) ->
             f"base is {base.id} with hash {base.hash}. Load the base that it was made on, or train the expert again."
         )
     adapter = None
-    if facts["kind"] != BASE_KIND:
+    if facts["adapter"] != BASE_KIND:
         saved = read_adapter(folder / ADAPTER)
         check_base(saved, base, folder / ADAPTER)
         adapter = Adapter(saved.config, saved.state)
@@ -307,7 +310,7 @@ def _problem(facts: Any) -> str:
         return f"its role is {facts.get('role')!r}"
     if not isinstance(facts.get("base"), dict) or not {"id", "hash"} <= facts["base"].keys():
         return "it names no base"
-    for name, kind in (("kind", str), ("template", str), ("start", int), ("temperature", float), ("bias", float)):
+    for name, kind in (("adapter", str), ("template", str), ("start", int), ("temperature", float), ("bias", float)):
         if not isinstance(facts.get(name), kind):
             return f"{name} is {facts.get(name)!r}"
     if not facts["temperature"] > 0:

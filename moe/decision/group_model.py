@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experts.trees.text import checked_booster
 from foundation.files import atomic_path
 from foundation.seeding import derive_seed
 
@@ -59,10 +60,8 @@ class GroupModel:
 
     @classmethod
     def load(cls, folder: Path, n_groups: int) -> GroupModel:
-        """Read what :meth:`save` wrote."""
-        import lightgbm
-
-        return cls(lightgbm.Booster(model_file=str(folder / FILE)), n_groups)
+        """Read what :meth:`save` wrote; raises as :func:`experts.trees.text.checked_booster`."""
+        return cls(checked_booster((folder / FILE).read_text(encoding="utf-8")), n_groups)
 
 
 def _with_label(features: Tensor, labels: Tensor) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +15,13 @@ from benchmarks.methods.baselines import load_baseline
 from benchmarks.methods.graph_model import GraphError
 from benchmarks.models import ModelError, load_model, save_model
 from experts.expert import Expert
-from experts.graph.network import GraphNetwork
-from experts.graph.settings import GraphSettings
+from experts.graph.expert import GraphExpert
+from experts.graph.inputs import graph_inputs
+from experts.graph.settings import KINDS, GraphSettings, Kind
 from experts.networks.lanes import LaneParameters
+from experts.networks.mlp import MLPExpert
+from gates.static_simplex import StaticSimplexGate
+from moe.mixture import Mixture
 from tasks.fetch import fetch
 from tasks.frame import read_tables
 from tasks.load import load_task
@@ -60,6 +63,16 @@ def check(expert: Expert, method: str, folder: Path) -> None:
 @pytest.mark.parametrize(("method", "params"), BASELINES, ids=[name for name, _ in BASELINES])
 def test_graph_baselines(method: str, params: Params, tmp_path: Path) -> None:
     check(load_baseline(method).fit(german()[0].view(), params, 1), method, tmp_path / "model")
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_graph_experts_and_their_mixtures(kind: Kind, layers: int, tmp_path: Path) -> None:
+    view = german()[0].view()
+    settings = GraphSettings(kind, layers)
+    expert = GraphExpert.of_lane(view, "utility", settings, graph_inputs(view, settings).initial(5, [3]))
+    tabular = MLPExpert.of_lane(view, "result", LaneParameters.initial(len(view.feature_names), 5, [1]))
+    check(Mixture((tabular, expert), StaticSimplexGate(torch.tensor([0.4, 0.6]))), kind, tmp_path / "model")
 
 
 def test_edits_answers_for_its_own_graph_alone(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class Table:
 
     table: Tensor
     asked: list[int] = field(default_factory=list)
+    kind: str = "table"
 
     def weights(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Tensor:
         self.asked.append(len(rows))
@@ -215,8 +216,8 @@ def test_is_saved_with_experts_and_router(tmp_path: Path) -> None:
     base = base_expert(members[0].reader, "base")
     gate = dense_gate(3)
     RowMixture((base, *members), GateRouter((base, *members), gate), temperature=2.0, bias=-0.5).save(tmp_path)
-    facts = json.loads((tmp_path / "mixture.json").read_text())
-    assert (facts["temperature"], facts["bias"], facts["router"]) == (2.0, -0.5, "GateRouter")
+    facts = json.loads((tmp_path / "expert.json").read_text())
+    assert (facts["temperature"], facts["bias"], facts["router"]) == (2.0, -0.5, "gate")
     assert facts["experts"] == ["expert_0_base_base", "expert_1_lora_utility", "expert_2_lora_result"]
     loaded = load_llm_expert(tmp_path / facts["experts"][2], BASE)
     assert torch.equal(loaded.margins(SCM, ROWS), members[1].margins(SCM, ROWS))

@@ -335,4 +335,4 @@ def test_saves_settings_and_seed(tmp_path: Path) -> None:
     assert facts["seed"] == 9
     assert facts["name"] == "mine"
     assert facts["settings"]["C"] == "0.25"
-    assert [path.name for path in tmp_path.iterdir()] == ["expert.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["estimator.skops", "expert.json"]

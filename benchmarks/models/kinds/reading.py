@@ -6,30 +6,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.methods.own_method import OwnMethodError
+from benchmarks.methods.user_code import EstimatorError
 from benchmarks.models.error import ModelError
-from benchmarks.models.registry import READERS, named
+from benchmarks.models.kinds.readers import Given, Reading
+from benchmarks.models.kinds.registry import READERS, named
 from experts.expert import Expert
 from experts.saved import DESCRIPTION, ExpertError, read_facts
 
+NOTHING = Given()
 DEEPEST = 8
 """Most experts within each other: a folder that leads back to itself ends here."""
 
 
-def read_expert(folder: Path, depth: int = 0) -> Expert:
+def read_expert(folder: Path, given: Given = NOTHING) -> Expert:
     """The expert that was saved into a folder.
 
     Parameters
     ----------
     folder : Path
         With ``expert.json``, whose ``kind`` says how the rest is read.
-    depth : int
-        How many experts it is inside of.
+    given : Given
+        What the user says of it.
 
     Raises
     ------
     ModelError
         If a file is missing or damaged, or of a kind that is not known; the text names the file.
     """
+    return _read(folder, given, [], 0)
+
+
+def _read(folder: Path, given: Given, shared: list[Expert], depth: int) -> Expert:
+    """``depth``: how many experts it is inside of."""
     facts = description(folder)
     if depth > DEEPEST:
         raise ModelError(
@@ -41,11 +50,12 @@ def read_expert(folder: Path, depth: int = 0) -> Expert:
             f"{folder / DESCRIPTION} is of an expert of the kind {facts.get('kind')!r}, which this fairmoe does not "
             f"know; it knows {', '.join(READERS)}. Read it with the fairmoe that wrote it, or a newer one."
         )
+    reading = Reading(lambda inner: _read(inner, given, shared, depth + 1), given, shared)
     try:
-        found: Expert = read(folder, facts, lambda inner: read_expert(inner, depth + 1))
-    except ModelError:
+        found: Expert = read(folder, facts, reading)
+    except (ModelError, OwnMethodError):
         raise
-    except ExpertError as error:
+    except (ExpertError, EstimatorError) as error:
         raise ModelError(str(error)) from error
     except Exception as error:  # each library has errors of its own for a damaged file
         raise ModelError(
