@@ -1,4 +1,4 @@
-"""Every method of the suites default graph and full, as a run makes it: test rows are predicted from their raw cells."""
+"""Every method of the suites default, graph and full, as a run makes it: raw test rows get what the run stored."""
 
 from __future__ import annotations
 
