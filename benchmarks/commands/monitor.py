@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks.commands.predict import BASE, OWN, counted
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def monitor(
     edges: Annotated[
         Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
     ] = None,
+    own: OWN = None,
+    base: BASE = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -68,7 +71,6 @@ def monitor(
     --metrics acc,eopp --json
     """
     from benchmarks.commands.metric_option import metric_ids
-    from benchmarks.commands.predict import counted
     from benchmarks.models import load_model
     from benchmarks.models.files import read_rows
     from benchmarks.models.monitoring import report
@@ -76,7 +78,7 @@ def monitor(
     from benchmarks.models.promise import Promise
 
     wanted = metric_ids(metrics)
-    loaded = load_model(model)
+    loaded = load_model(model, own=own, base=base)
     promise = Promise.read(model)
     with counted() as advance:
         new = gather(loaded, _counting(read_rows(rows, loaded.card, loaded.encoder), advance), labels, groups, edges)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 MISSING, ERROR = "missing", "error"
 
+OWN = Annotated[
+    str | None, typer.Option(help="Of models of own methods: the file and function that made it, my/model.py:make.")
+]
+BASE = Annotated[
+    str | None, typer.Option(help="Of text experts: folder or name of the base; default: the one that they name.")
+]
+
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a saved model, such as fairmoe choose writes.")],
@@ -38,6 +45,8 @@ def predict(
     edges: Annotated[
         Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
     ] = None,
+    own: OWN = None,
+    base: BASE = None,
 ) -> None:
     """Predict raw rows: row (0-based), probability of class 1, prediction, and the group where its columns are there.
 
@@ -49,7 +58,7 @@ def predict(
     from benchmarks.models import load_model
     from benchmarks.models.files import STANDARD, read_rows
 
-    loaded = load_model(model)
+    loaded = load_model(model, own=own, base=base)
     target = None if output == STANDARD else Path(output)
     told: dict[str, Any] = {"rows": 0, "positive": 0}
     with counted() as advance:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.models.error import ModelError
-from benchmarks.models.readers import Given
-from benchmarks.models.reading import read_expert
+from benchmarks.models.kinds.readers import Given
+from benchmarks.models.kinds.reading import read_expert
 from benchmarks.models.saved import SavedModel
 from tasks.card import Card
 from tasks.encode import Encoder

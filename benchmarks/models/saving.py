@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.models.error import ModelError
+from benchmarks.models.kinds.reading import description
+from benchmarks.models.kinds.registry import READERS
 from benchmarks.models.loading import CARD, ENCODER, EXPERT, FORMAT, MODEL
-from benchmarks.models.reading import description
-from benchmarks.models.registry import READERS
 from benchmarks.models.walk import needs_graph, needs_group
 from experts.expert import Expert
 from experts.saved import DESCRIPTION

@@ -233,8 +233,8 @@ def _again(facts: ModelFacts) -> Iterator[Block]:
 
 def _load(facts: ModelFacts) -> Iterator[Block]:
     yield Code(
-        "from pathlib import Path\n\nimport pandas as pd\nfrom benchmarks.models import load_model\n\n"
-        f"model = load_model(Path({facts.name!r}))\n"
+        "import pandas as pd\nfrom benchmarks.models import load_model\n\n"
+        f"model = load_model({facts.name!r})\n"
         'model.predict_proba(pd.read_csv("rows.csv"))  # raw columns in; second column out: class 1',
         "python",
     )

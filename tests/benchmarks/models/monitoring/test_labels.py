@@ -37,16 +37,16 @@ def test_labels(card: object, column: pd.Series, expected: list[int]) -> None:
 
 
 def test_labels_that_say_nothing_are_named() -> None:
-    with pytest.raises(MonitorError, match="'y' is empty in 2 rows, the first of them row 2"):
+    with pytest.raises(MonitorError, match=r"'y' is empty in 2 rows, the first of them row 2"):
         labels_of(pd.Series(["yes", None, None], name="y"), YES)
-    with pytest.raises(MonitorError, match="No value of the column 'z' is class 1 .*it holds 'bad', 'good'"):
+    with pytest.raises(MonitorError, match=r"No value of the column 'z' is class 1 .*it holds 'bad', 'good'"):
         labels_of(pd.Series(["good", "bad"], name="z"), YES)
 
 
 def test_groups_are_named_as_the_model_names_them() -> None:
     names = ("female", "male")
     assert groups_of(pd.Series(["male", " female"], name="g"), names).tolist() == [1, 0]
-    with pytest.raises(MonitorError, match="'g' holds 'men' in row 2 .1 such rows.*'female', 'male'"):
+    with pytest.raises(MonitorError, match=r"'g' holds 'men' in row 2 .1 such rows.*'female', 'male'"):
         groups_of(pd.Series(["male", "men"], name="g"), names)
-    with pytest.raises(MonitorError, match="row 1 .1 such rows"):
+    with pytest.raises(MonitorError, match=r"row 1 .1 such rows"):
         groups_of(pd.Series([None, "male"], name="g"), names)

@@ -9,8 +9,8 @@ from typing import Any
 from benchmarks.methods.own_method import OwnMethodError
 from benchmarks.methods.user_code import EstimatorError
 from benchmarks.models.error import ModelError
-from benchmarks.models.readers import Given, Reading
-from benchmarks.models.registry import READERS, named
+from benchmarks.models.kinds.readers import Given, Reading
+from benchmarks.models.kinds.registry import READERS, named
 from experts.expert import Expert
 from experts.saved import DESCRIPTION, ExpertError, read_facts
 

@@ -43,17 +43,17 @@ PROPAGATIONS = {
 """What graph baselines read of a graph."""
 
 READERS = {
-    "family": "benchmarks.models.readers:family",
-    "bag": "benchmarks.models.readers:bag",
-    "mixture": "benchmarks.models.readers:mixture",
-    "decided": "benchmarks.models.readers:decided",
-    "baseline": "benchmarks.models.readers:baseline",
-    "group baseline": "benchmarks.models.readers:group_baseline",
-    "constant": "benchmarks.models.readers:constant",
-    "graph baseline": "benchmarks.models.readers:graph_baseline",
-    "estimator": "benchmarks.models.readers:estimator",
-    "text": "benchmarks.models.text_readers:text",
-    "text mixture": "benchmarks.models.text_readers:text_mixture",
+    "family": "benchmarks.models.kinds.readers:family",
+    "bag": "benchmarks.models.kinds.readers:bag",
+    "mixture": "benchmarks.models.kinds.readers:mixture",
+    "decided": "benchmarks.models.kinds.readers:decided",
+    "baseline": "benchmarks.models.kinds.readers:baseline",
+    "group baseline": "benchmarks.models.kinds.readers:group_baseline",
+    "constant": "benchmarks.models.kinds.readers:constant",
+    "graph baseline": "benchmarks.models.kinds.readers:graph_baseline",
+    "estimator": "benchmarks.models.kinds.readers:estimator",
+    "text": "benchmarks.models.kinds.text_readers:text",
+    "text mixture": "benchmarks.models.kinds.text_readers:text_mixture",
 }
 """Experts, by the kind in their ``expert.json``: (folder, its facts, a reader of inner experts) → expert."""
 

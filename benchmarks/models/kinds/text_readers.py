@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from benchmarks.models.error import ModelError
-from benchmarks.models.readers import Facts, Reading
+from benchmarks.models.kinds.readers import Facts, Reading
 from experts.expert import Expert
 from experts.saved import DESCRIPTION
 from llm_experts.adapters.error import AdapterError
@@ -29,8 +29,8 @@ def text(folder: Path, facts: Facts, reading: Reading) -> LLMExpert:
         found = load_llm_expert(folder, base, known)
     except (AdapterError, BaseError) as error:
         raise ModelError(
-            f"{error} The model stands on the base {told['id']!r} (hash {str(told.get('hash'))[:12]}...); pass base= to "
-            "name the folder where it lies."
+            f"{error} The model stands on the base {told['id']!r} (hash {str(told.get('hash'))[:12]}...); pass base= "
+            "to name the folder where it lies."
         ) from error
     reading.shared.append(found)
     return found
