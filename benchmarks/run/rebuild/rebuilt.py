@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -72,8 +73,11 @@ class Rebuilt:
     refit: bool
     notify: Notify
     _maker: Maker = field(repr=False)
-    _workplace: tempfile.TemporaryDirectory[str] = field(repr=False)
+    _workplace: Path = field(repr=False)
     _trials: dict[int, Expert] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self._workplace, ignore_errors=True)
 
     def expert(self, trial: int | None = None) -> Expert:
         """The fitted model of the method, or of one of its trained configurations.
@@ -209,28 +213,31 @@ def rebuild(
         )
     job, method = handle.job, handle.method
     notify(job.name, "load", 0.0)
-    task, workplace = task_of(job, [method]), _workplace(handle)
-    home, view = Path(workplace.name), task.view()
-    if refit:
-        view = refit_view(task, derive_seed(job.seed_of(0), "refit"))
-        maker = _refit_maker(job, task, view, home, method, notify)
-    else:
-        maker = _maker(job, view, home, method, notify)
-    return Rebuilt(handle, task, view, method, changes, refit, notify, maker, workplace)
+    task, home = task_of(job, [method]), _workplace(handle)
+    view = task.view()
+    try:
+        if refit:
+            view = refit_view(task, derive_seed(job.seed_of(0), "refit"))
+            maker = _refit_maker(job, task, view, home, method, notify)
+        else:
+            maker = _maker(job, view, home, method, notify)
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+    return Rebuilt(handle, task, view, method, changes, refit, notify, maker, home)
 
 
-def _workplace(handle: CellHandle) -> tempfile.TemporaryDirectory[str]:
+def _workplace(handle: CellHandle) -> Path:
     """A copy of what the job's models are made from: studies are opened for writing, and bags need a place."""
-    workplace = tempfile.TemporaryDirectory(prefix="fairmoe_rebuild_")
+    place = Path(tempfile.mkdtemp(prefix="fairmoe_rebuild_"))
     for name in KEPT:
         if (handle.home / name).is_dir():
-            ignored = shutil.ignore_patterns(BAGS, "*.lock")
-            shutil.copytree(handle.home / name, Path(workplace.name) / name, ignore=ignored)
-    record = f"baselines/{handle.method}_{handle.key}.json"
-    now = Path(workplace.name) / f"baselines/{handle.method}_{handle.job.cell_key(handle.method, 0)}.json"
-    if (handle.home / record).is_file() and not now.exists():  # libraries have changed, and with them the cell's key
-        shutil.copyfile(handle.home / record, now)
-    return workplace
+            shutil.copytree(handle.home / name, place / name, ignore=shutil.ignore_patterns(BAGS, "*.lock"))
+    record = handle.home / "baselines" / f"{handle.method}_{handle.key}.json"
+    now = place / "baselines" / f"{handle.method}_{handle.job.cell_key(handle.method, 0)}.json"
+    if record.is_file() and not now.exists():  # libraries have changed, and with them the cell's key
+        shutil.copyfile(record, now)
+    return place
 
 
 def _maker(job: Job, view: TaskView, home: Path, method: str, notify: Notify) -> Maker:
