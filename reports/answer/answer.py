@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reports.answer.arrays import Arrays
 from reports.answer.choice import recommended, ways
@@ -14,7 +15,7 @@ from reports.answer.enough import enough_sources, enough_splits
 from reports.answer.row import AnswerRow, Lead
 from reports.answer.setting import Setting
 from reports.levels.claims import KEPT
-from reports.levels.contenders import Id
+from reports.levels.contenders import Contender, Id
 from reports.levels.standing import rank_range
 from reports.levels.transfer import Share
 from reports.stats.contrasts import verdict
@@ -30,15 +31,38 @@ class Beside:
     ----------
     kept : dict
         Contender → share of task × splits that keep the level on test rows.
-    procedural : dict
-        Contender → [T, J] ``fair_proc@1`` on test rows, and whether it was measured for this very model.
+    procedural : [C, T, J] float
+        ``fair_proc@1`` on test rows.
+    measured : [C] bool
+        Whether it was measured for this very model.
     seconds : dict
         Method → mean over tasks.
     """
 
     kept: Mapping[Id, Share]
-    procedural: Mapping[Id, tuple[Floats, bool]]
+    procedural: Floats
+    measured: NDArray[np.bool_]
     seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Price:
+    """What the limit costs: the recommended method against the one that is recommended at any gap.
+
+    Attributes
+    ----------
+    free : Contender
+        Recommended at any gap.
+    utility : Interval
+        Difference in utility on test rows.
+    worst, free_worst : Interval or None
+        Accuracy of the group that has the lowest, of both; None where the run does not tell it.
+    """
+
+    free: Contender
+    utility: Interval
+    worst: Interval | None
+    free_worst: Interval | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +88,8 @@ class Answer:
     enough : int or None
         Sources (of one task: splits) that would settle the difference to the next one, if it is what was seen; None
         where it is settled, where nothing is known, and where more than ``reports.answer.enough.MOST`` are needed.
+    price : Price or None
+        What the limit costs; None where there is none.
     """
 
     setting: Setting
@@ -75,6 +101,7 @@ class Answer:
     next: AnswerRow | None
     steady: AnswerRow | None
     enough: int | None
+    price: Price | None = None
 
     @property
     def main(self) -> tuple[AnswerRow, ...]:
@@ -136,10 +163,10 @@ def _rows(
     ranks: Mapping[int, tuple[int, int]],
 ) -> list[AnswerRow]:
     """All rows, in the order of the contenders."""
-    utility, gap = (pooled_intervals(values, arrays.sources) for values in (arrays.test, arrays.gap))
+    cubes = (arrays.test, arrays.gap, beside.procedural)
+    utility, gap, reasons = (pooled_intervals(values, arrays.sources) for values in cubes)
     made = []
     for row, contender in enumerate(arrays.contenders):
-        reasons, measured = beside.procedural.get(contender.id, (None, False))
         made.append(
             AnswerRow(
                 contender=contender,
@@ -147,8 +174,8 @@ def _rows(
                 tasks=int(arrays.covered[row]),
                 utility=interval_at(utility, (row,)),
                 gap=interval_at(gap, (row,)),
-                procedural=None if reasons is None else interval_at(pooled_intervals(reasons, arrays.sources), ()),
-                measured=measured,
+                procedural=interval_at(reasons, (row,)) if reasons["n"][row] else None,
+                measured=bool(beside.measured[row]),
                 kept=beside.kept.get(contender.id),
                 imputed=int(arrays.imputed[row].sum()),
                 cells=int(arrays.asked[row].sum()),
@@ -162,8 +189,11 @@ def _rows(
 
 
 def _leads(arrays: Arrays, main: Sequence[int], best: int | None) -> dict[int, Lead]:
-    """Row → difference from the recommended method. Holm's correction runs over the methods on all tasks, over those
-    on fewer, and over other ways, each by itself: they are different questions."""
+    """Row → difference from the recommended method.
+
+    Holm's correction runs over the methods on all tasks, over those on fewer, and over other ways, each by itself: they
+    are different questions.
+    """
     if best is None:
         return {}
     others = [r for r in range(len(arrays.contenders)) if r != best]

@@ -1,0 +1,74 @@
+"""All answers as data for the page's script: the texts of every row, so that the script formats nothing by itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from reports.answer.answer import Answer
+from reports.answer.row import AnswerRow
+from reports.answer.setting import ALL
+from reports.levels.contenders import Contender
+from reports.render.answer_cells import cells, way
+from reports.render.answer_words import answer_words, gap_name
+from reports.render.level_words import level_words
+from reports.summary import Report
+
+
+def answer_data(report: Report) -> str:
+    """JSON that may stand in a page: no ``<`` in it.
+
+    ``who``: contenders as (method, label, way), rows name them by place. ``gaps``: gap → (words, levels). ``answers``:
+    "gap level task" → words of the answer and its rows; a row is (place, one per method or not, its texts), texts that
+    many rows share stand once in ``texts``.
+    """
+    who: dict[tuple[str, str], tuple[int, list[str]]] = {}
+    texts: dict[str, int] = {}
+    tasks = [s.name for s in report.scenarios if any(setting.task == s.name for setting in report.answers)]
+    found: dict[str, Any] = {}
+    for setting, answer in report.answers.items():
+        place = tasks.index(setting.task) if setting.task != ALL else -1
+        words = answer_words(answer)
+        found[f"{setting.gap} {setting.level} {place}"] = {
+            "words": [words.name, words.reaches, words.sure, words.costs, words.warning, words.open],
+            "rows": [_row(answer, row, who, texts) for row in _shown(answer)],
+        }
+    data = {
+        "who": [facts for _, facts in who.values()],
+        "texts": list(texts),
+        "tasks": tasks,
+        "gaps": gaps(report),
+        "answers": found,
+    }
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def gaps(report: Report) -> dict[str, list[Any]]:
+    """Gap → its words, and its levels with theirs, in the order of the answers."""
+    found: dict[str, list[Any]] = {}
+    for setting in sorted(report.answers, key=lambda s: s.level == "any"):
+        levels = found.setdefault(setting.gap, [gap_name(setting.gap), []])[1]
+        if [setting.level, level_words(setting.level)] not in levels:
+            levels.append([setting.level, level_words(setting.level)])
+    return found
+
+
+def _shown(answer: Answer) -> list[AnswerRow]:
+    """Rows of the page: of single tasks without thresholds with a margin, which ``tables/answer.csv`` has."""
+    if answer.setting.task == ALL:
+        return list(answer.rows)
+    return [row for row in answer.rows if row.main or not row.contender.secondary]
+
+
+def _row(
+    answer: Answer, row: AnswerRow, who: dict[tuple[str, str], tuple[int, list[str]]], texts: dict[str, int]
+) -> list[Any]:
+    told = cells(answer, row)
+    place = who.setdefault(row.contender.id, (len(who), _facts(row.contender, row)))[0]
+    own = (told.utility, told.against, told.verdict, told.gap, told.procedural, told.kept, told.ceiling, told.rank,
+           told.seconds, told.group, told.note, told.mark)  # fmt: skip
+    return [place, int(row.main) + 2 * int(told.broken), *(texts.setdefault(text, len(texts)) for text in own)]
+
+
+def _facts(contender: Contender, row: AnswerRow) -> list[str]:
+    return [contender.method.id, contender.method.label, way(row)]

@@ -1,0 +1,181 @@
+"""The answer in words, for the page and the markdown alike: which method, how sure, what it costs whom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from reports.answer.answer import Answer
+from reports.answer.enough import MOST
+from reports.answer.row import AnswerRow
+from reports.answer.setting import ALL
+from reports.format import interval_text, points_text, seconds_text, value_text
+from reports.levels.transfer import Share
+from reports.render.level_words import level_words
+from reports.render.words import listing, plural
+from reports.stats.power import smallest_effect
+from reports.stats.statistics import Interval
+
+GAPS = {"fair_res@1": "result gap (fair_res)", "dp@1": "demographic parity gap (dp)"}
+"""How the bounded gaps are called in the answer."""
+
+NAMED = 3
+"""Methods that are named where the data cannot tell them apart; the table marks them all."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The answer to one question.
+
+    Attributes
+    ----------
+    name : str
+        The recommended method; what is said where there is none.
+    reaches, sure, costs : str
+        What it does on test rows; how sure that it is the best; what the limit costs, and whom.
+    warning : str
+        That it broke its limit on test rows, and what kept it; empty where it kept it.
+    open : str
+        That the run is too small to decide, and what would be enough; empty where it decides.
+    """
+
+    name: str
+    reaches: str = ""
+    sure: str = ""
+    costs: str = ""
+    warning: str = ""
+    open: str = ""
+
+
+def gap_name(gap: str) -> str:
+    """What a bounded gap is called."""
+    return GAPS.get(gap, gap)
+
+
+def where_words(answer: Answer) -> str:
+    """``over 15 tasks of 9 sources``, or the task's name and its splits."""
+    if answer.setting.task != ALL:
+        return f"on {answer.setting.task}, {plural(answer.splits, 'split')}"
+    return f"over {plural(answer.tasks, 'task')} of {plural(answer.sources, 'source')}"
+
+
+def limit_words(answer: Answer) -> str:
+    """``result gap (fair_res) ≤ 0.05``, or any gap."""
+    level = answer.setting.level
+    return "any gap" if level == "any" else f"{gap_name(answer.setting.gap)} {level_words(level)}"
+
+
+def answer_words(answer: Answer) -> Words:
+    """All sentences of one answer."""
+    best = answer.best
+    if best is None:
+        return Words(f"No method but a constant answer keeps a {limit_words(answer)} on the rows that choose.")
+    return Words(
+        best.contender.label, _reaches(answer, best), _sure(answer), _costs(answer, best), _warning(answer, best),
+        _open(answer),
+    )  # fmt: skip
+
+
+def _reaches(answer: Answer, best: AnswerRow) -> str:
+    gap = interval_text(best.gap.low, best.gap.high, 3)
+    kept = f" {kept_sentence(best.kept)}" if best.kept is not None and best.kept.cells else ""
+    return (
+        f"Utility {value_text(best.utility.mean)} at a gap of {value_text(best.gap.mean)}{' ' if gap else ''}{gap} on "
+        f"test rows, {where_words(answer)}.{kept}"
+    )
+
+
+def kept_sentence(share: Share) -> str:
+    """How often the limit holds on test rows, beside what could be expected."""
+    most = "" if math.isnan(share.ceiling) else f"; a rule without any gap would hold in {percent(share.ceiling)}"
+    return f"The limit holds in {share.kept} of {plural(share.cells, 'test part')} ({percent(share.share)}{most})."
+
+
+def percent(share: float) -> str:
+    """``53 %``."""
+    return f"{100 * share:.0f} %"
+
+
+def _sure(answer: Answer) -> str:
+    """What the run establishes of the recommended method, and its difference to the next one."""
+    following = answer.next
+    if following is None or following.lead is None:
+        return "No other method keeps the limit on the rows that choose."
+    lead = following.lead
+    against = f"against {following.contender.label}, which comes next: {difference_words(lead.interval)}"
+    if answer.settled:
+        return f"Surely better in utility than all {plural(len(answer.rivals), 'other method')}; {against}."
+    if all(row.lead is not None and row.lead.verdict == "one split" for row in answer.open):
+        return f"Not known: one split has no interval; {against}."
+    surely = len(answer.rivals) - len(answer.open)
+    better = f"surely better than {surely}, " if surely else ""
+    names = listing([row.contender.label for row in answer.open], NAMED)
+    who = plural(len(answer.rivals), "other method")
+    return f"Of {who}: {better}not separable from {len(answer.open)} ({names}); {against}."
+
+
+def difference_words(interval: Interval) -> str:
+    """``+0.82 points of utility [−1.62, 3.26]``: the recommended method minus a row, of the row's lead over it."""
+    spread = "" if math.isnan(interval.low) else f" [{points_text(-interval.high)}, {points_text(-interval.low)}]"
+    return f"{points_text(-interval.mean)} points of utility{spread}"
+
+
+def _costs(answer: Answer, best: AnswerRow) -> str:
+    parts = []
+    if answer.price is not None:
+        price = answer.price.utility
+        spread = "" if math.isnan(price.low) else f" [{points_text(price.low)}, {points_text(price.high)}]"
+        free = answer.price.free.label
+        than = "itself" if free == best.contender.label else free
+        parts.append(f"{points_text(price.mean)} points of utility{spread} against {than} at any gap")
+        worst, before = answer.price.worst, answer.price.free_worst
+        if worst is not None and before is not None:
+            parts.append(
+                f"the group with the lowest accuracy has {_with_interval(worst)}, there {_with_interval(before)}"
+            )
+    parts.append("every row's group must be known" if best.needs_group else "no row's group need be known")
+    if not math.isnan(best.seconds):
+        parts.append(f"{seconds_text(best.seconds)} s to make")
+    text = "; ".join(parts) + "."
+    return text[0].upper() + text[1:]
+
+
+def _with_interval(interval: Interval) -> str:
+    return f"{value_text(interval.mean)} {interval_text(interval.low, interval.high, 3)}".strip()
+
+
+def _warning(answer: Answer, best: AnswerRow) -> str:
+    if not best.broken:
+        return ""
+    assert best.kept is not None
+    said = f"It broke its limit on test rows in {best.broken} of {plural(best.kept.cells, 'test part')}."
+    steady = answer.steady
+    if steady is None or steady.kept is None:
+        return said
+    lead = steady.lead
+    price = "" if lead is None else f", {points_text(lead.interval.mean)} points of utility"
+    return (
+        f"{said} {steady.contender.label} held it in {steady.kept.kept} of {steady.kept.cells}{price} (seen on test "
+        "rows: a description, not a choice)."
+    )
+
+
+def _open(answer: Answer) -> str:
+    """What a run is too small for; empty where it decides."""
+    following = answer.next
+    if following is None or following.lead is None or following.lead.verdict == "worse":
+        return ""
+    single = answer.sources < 2
+    interval = following.lead.interval
+    has = plural(answer.splits, "split") if single else plural(answer.sources, "source") + " of data"
+    said = f"Too small to decide between the first two: {has}."
+    if math.isnan(interval.half):
+        return f"{said} Give it at least five splits (--splits 5), or more tasks."
+    smallest = smallest_effect(interval)
+    found = "" if math.isnan(smallest) else f" It would have found {100 * smallest:.1f} points, 8 times of 10."
+    unit = "splits" if single else "sources"
+    if answer.enough is not None:
+        return f"{said}{found} The difference seen would need about {answer.enough} {unit}."
+    if single:
+        return f"{said}{found} More splits of the same rows would not be enough: other data would."
+    return f"{said}{found} The difference seen is so small that more than {MOST} {unit} would be needed: take either."
