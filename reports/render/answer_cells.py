@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
 from reports.answer.setting import ALL
-from reports.format import NONE, interval_text, points_text, seconds_text, value_text
+from reports.format import NONE, points_text, seconds_text, value_text
 from reports.levels.contenders import PLAIN
-from reports.render.answer_words import percent
+from reports.render.answer_words import percent, share_interval
 from reports.stats.statistics import Interval
 
 HEADS = (
@@ -95,7 +95,7 @@ def way(row: AnswerRow) -> str:
 
 
 def _value(interval: Interval, spread: bool) -> str:
-    ends = interval_text(interval.low, interval.high, 3) if spread else ""
+    ends = share_interval(interval) if spread else ""
     return f"{value_text(interval.mean)} {ends}".strip()
 
 

@@ -7,20 +7,25 @@ from typing import Any
 
 from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
-from reports.answer.setting import ALL
+from reports.answer.setting import ALL, first
 from reports.levels.contenders import Contender
 from reports.render.answer_cells import cells, way
-from reports.render.answer_words import answer_words, gap_name
+from reports.render.answer_words import answer_words, asked_words, choose_command, gap_name
 from reports.render.level_words import level_words
 from reports.summary import Report
+
+
+def opening(report: Report) -> Answer | None:
+    """The answer that a page opens with; None for a run that has no levels."""
+    return report.answers[first(list(report.answers))] if report.answers else None
 
 
 def answer_data(report: Report) -> str:
     """JSON that may stand in a page: no ``<`` in it.
 
-    ``who``: contenders as (method, label, way), rows name them by place. ``gaps``: gap → (words, levels). ``answers``:
-    "gap level task" → words of the answer and its rows; a row is (place, one per method or not, its texts), texts that
-    many rows share stand once in ``texts``.
+    ``opens``: the question that the page opens with. ``who``: contenders as (number of the method, label, way), rows
+    name them by place. ``gaps``: gap → (words, levels). ``answers``: "gap level task" → words of the answer and its
+    rows; a row is (place, 1 for one per method + 2 for a broken limit, its texts); texts stand once in ``texts``.
     """
     who: dict[tuple[str, str], tuple[int, list[str]]] = {}
     texts: dict[str, int] = {}
@@ -30,10 +35,21 @@ def answer_data(report: Report) -> str:
         place = tasks.index(setting.task) if setting.task != ALL else -1
         words = answer_words(answer)
         found[f"{setting.gap} {setting.level} {place}"] = {
-            "words": [words.name, words.reaches, words.sure, words.costs, words.warning, words.open],
+            "words": [
+                words.name,
+                asked_words(answer),
+                words.reaches,
+                words.warning,
+                words.sure,
+                words.open,
+                words.costs,
+                choose_command(answer),
+            ],
             "rows": [_row(answer, row, who, texts) for row in _shown(answer)],
         }
+    opens = first(list(report.answers))
     data = {
+        "opens": [opens.gap, opens.level, tasks.index(opens.task) if opens.task != ALL else -1],
         "who": [facts for _, facts in who.values()],
         "texts": list(texts),
         "tasks": tasks,
@@ -71,4 +87,4 @@ def _row(
 
 
 def _facts(contender: Contender, row: AnswerRow) -> list[str]:
-    return [contender.method.id, contender.method.label, way(row)]
+    return [str(contender.method.number), contender.method.label, way(row)]

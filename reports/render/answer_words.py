@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass
 
 from reports.answer.answer import Answer
@@ -65,6 +66,28 @@ def limit_words(answer: Answer) -> str:
     return "any gap" if level == "any" else f"{gap_name(answer.setting.gap)} {level_words(level)}"
 
 
+def asked_words(answer: Answer) -> str:
+    """What follows the recommended method's name."""
+    if answer.best is None:
+        return f"Asked for {limit_words(answer)}, {where_words(answer)}."
+    return (
+        f"is recommended for {limit_words(answer)}, {where_words(answer)}: chosen on validation and out-of-fold rows, "
+        "told on test rows."
+    )
+
+
+def choose_command(answer: Answer) -> str:
+    """The command that saves the recommended model, in the folder of the page; "" where there is none."""
+    if answer.best is None:
+        return ""
+    setting = answer.setting
+    words = ["fairmoe choose .", f"--task {shlex.quote(setting.task) if setting.task != ALL else 'TASK'}"]
+    words.append(f"--method {shlex.quote(answer.best.contender.method.id)}")
+    if setting.level != "any":
+        words.append(f"--metric {setting.gap.split('@')[0]} --max-gap {setting.level}")
+    return " ".join(words)
+
+
 def answer_words(answer: Answer) -> Words:
     """All sentences of one answer."""
     best = answer.best
@@ -77,7 +100,7 @@ def answer_words(answer: Answer) -> Words:
 
 
 def _reaches(answer: Answer, best: AnswerRow) -> str:
-    gap = interval_text(best.gap.low, best.gap.high, 3)
+    gap = share_interval(best.gap)
     kept = f" {kept_sentence(best.kept)}" if best.kept is not None and best.kept.cells else ""
     return (
         f"Utility {value_text(best.utility.mean)} at a gap of {value_text(best.gap.mean)}{' ' if gap else ''}{gap} on "
@@ -141,7 +164,12 @@ def _costs(answer: Answer, best: AnswerRow) -> str:
 
 
 def _with_interval(interval: Interval) -> str:
-    return f"{value_text(interval.mean)} {interval_text(interval.low, interval.high, 3)}".strip()
+    return f"{value_text(interval.mean)} {share_interval(interval)}".strip()
+
+
+def share_interval(interval: Interval) -> str:
+    """``[0.039, 0.090]`` of a quantity between 0 and 1, cut off there; empty where there is none."""
+    return interval_text(max(interval.low, 0.0), min(interval.high, 1.0), 3) if interval.low == interval.low else ""
 
 
 def _warning(answer: Answer, best: AnswerRow) -> str:
@@ -171,6 +199,11 @@ def _open(answer: Answer) -> str:
     said = f"Too small to decide between the first two: {has}."
     if math.isnan(interval.half):
         return f"{said} Give it at least five splits (--splits 5), or more tasks."
+    if interval.low > 0 or interval.high < 0:
+        return (
+            f"Not settled: the difference to {following.contender.label} would be sure by itself, but not after "
+            f"Holm's correction for {plural(len(answer.rivals), 'comparison')}."
+        )
     smallest = smallest_effect(interval)
     found = "" if math.isnan(smallest) else f" It would have found {100 * smallest:.1f} points, 8 times of 10."
     unit = "splits" if single else "sources"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from reports.levels import claims
 from reports.method import colour_of
 from reports.published.numbers import METRICS as PUBLISHED_METRICS
 from reports.render import (
+    answer_cells,
+    answer_data,
+    answer_words,
     claim_words,
     finds_words,
     level_words,
@@ -88,7 +92,7 @@ def _environment(known: Mapping[str, Figure]) -> Environment:
         task_words=task_words,
         slug=lambda text: text.replace(" ", "-"),
     )
-    environment.globals.update(_numbers() | _words() | _pictures(known))
+    environment.globals.update(_numbers() | _answer() | _words() | _pictures(known))
     return environment
 
 
@@ -110,6 +114,21 @@ def _numbers() -> dict[str, Any]:
         "rank_columns": ranking_words.RANKS,
         "hv": VERSION,
         "published_metrics": PUBLISHED_METRICS,
+    }
+
+
+def _answer() -> dict[str, Any]:
+    """The answer: its words, heads, cells and data."""
+    return {
+        "nan": math.nan,
+        "opening": answer_data.opening,
+        "answer_data": answer_data.answer_data,
+        "answer_words": answer_words.answer_words,
+        "asked_words": answer_words.asked_words,
+        "choose_command": answer_words.choose_command,
+        "answer_heads": answer_cells.HEADS,
+        "answer_cells": answer_cells.cells,
+        "answer_way": answer_cells.way,
     }
 
 
