@@ -12,6 +12,7 @@ from reports.explainers import WITH_REASONS, differ, mixed_words
 from reports.format import estimate_text, half_text, signed
 from reports.levels.contenders import PLAIN
 from reports.names import DISPARITY, HEADLINE, OUTCOME, PROCEDURAL, UTILITY, metric_symbol
+from reports.render.answer.files import answer_tables
 from reports.render.claim_files import claim_tables
 from reports.render.file_table import Table, Value
 from reports.render.latex import latex_table
@@ -54,8 +55,9 @@ def write_tables(report: Report, folder: Path) -> list[Path]:
 
 
 def tables(report: Report) -> list[Table]:
-    """Comparisons over tasks, claims, ranks, winners by level, and the methods of every task."""
+    """The answers, comparisons over tasks, claims, ranks, winners by level, and the methods of every task."""
     found = [
+        *answer_tables(report),
         _comparisons(report),
         *claim_tables(report),
         *(_ranks(i, pool) for i, pool in enumerate(report.ranking.pools, start=1)),

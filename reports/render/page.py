@@ -23,9 +23,6 @@ from reports.levels import claims
 from reports.method import colour_of
 from reports.published.numbers import METRICS as PUBLISHED_METRICS
 from reports.render import (
-    answer_cells,
-    answer_data,
-    answer_words,
     claim_words,
     finds_words,
     level_words,
@@ -34,6 +31,7 @@ from reports.render import (
     ranking_words,
     winner_rows,
 )
+from reports.render.answer import cells, data, matrix, words
 from reports.render.latex import SIGNS
 from reports.render.method_words import method_words
 from reports.render.objectives import objectives
@@ -121,14 +119,15 @@ def _answer() -> dict[str, Any]:
     """The answer: its words, heads, cells and data."""
     return {
         "nan": math.nan,
-        "opening": answer_data.opening,
-        "answer_data": answer_data.answer_data,
-        "answer_words": answer_words.answer_words,
-        "asked_words": answer_words.asked_words,
-        "choose_command": answer_words.choose_command,
-        "answer_heads": answer_cells.HEADS,
-        "answer_cells": answer_cells.cells,
-        "answer_way": answer_cells.way,
+        "opening": data.opening,
+        "answer_data": data.answer_data,
+        "answer_words": words.answer_words,
+        "asked_words": words.asked_words,
+        "choose_command": words.choose_command,
+        "answer_heads": cells.HEADS,
+        "answer_cells": cells.cells,
+        "answer_way": cells.way,
+        "matrix": matrix.matrix,
     }
 
 

@@ -104,7 +104,28 @@
     everyWay.checked = every;
     tell();
   };
-  const tellMatrix = () => {};
+  // The matrix takes the same rows: its columns are the methods of the heads, its rows all tasks and each of them.
+  const grid = document.getElementById("grid");
+  const columns = grid ? all("thead a", grid).map((link) => link.hash.slice("#method-".length)) : [];
+  const SIGNS_OF = { best: "★", open: "○" };
+  const squareOf = (found) => {
+    if (!found) { const none = node("td", "–", "num none"); none.dataset.sort = ""; return none; }
+    const [who, flags, ...places] = found, [utility, , , gap, , kept, , , , , , mark] = places.map((i) => data.texts[i]);
+    const broken = (flags & 2) > 0, shown = utility.split(" [")[0];
+    const cell = node("td", shown, `num ${mark}${broken ? " flag" : ""}`);
+    cell.dataset.sort = size(shown);
+    cell.title = `${data.who[who][2]}; gap ${gap}; kept ${kept}`;
+    cell.append(node("small", (SIGNS_OF[mark] ?? "") + (broken ? "✕" : "")));
+    return cell;
+  };
+  const tellMatrix = () => {
+    if (!grid) return;
+    [...grid.tBodies[0].rows].forEach((row, at) => {
+      const found = data.answers[`${asked[0].value} ${asked[1].value} ${at - 1}`]?.rows.filter(([, flags]) => flags & 1) ?? [];
+      const by = new Map(found.map((one) => [data.who[one[0]][0], one]));
+      row.replaceChildren(row.cells[0], ...columns.map((number) => squareOf(by.get(number))));
+    });
+  };
   if (data) {
     document.getElementById("ask").hidden = document.getElementById("ask-more").hidden = false;
     document.getElementById("ask").addEventListener("submit", (event) => event.preventDefault());

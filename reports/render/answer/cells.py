@@ -10,7 +10,7 @@ from reports.answer.row import AnswerRow
 from reports.answer.setting import ALL
 from reports.format import NONE, points_text, seconds_text, value_text
 from reports.levels.contenders import PLAIN
-from reports.render.answer_words import percent, share_interval
+from reports.render.answer.words import percent, share_interval
 from reports.stats.statistics import Interval
 
 HEADS = (

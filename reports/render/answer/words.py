@@ -94,24 +94,24 @@ def answer_words(answer: Answer) -> Words:
     if best is None:
         return Words(f"No method but a constant answer keeps a {limit_words(answer)} on the rows that choose.")
     return Words(
-        best.contender.label, _reaches(answer, best), _sure(answer), _costs(answer, best), _warning(answer, best),
+        best.contender.label, _reaches(best), _sure(answer), _costs(answer, best), _warning(answer, best),
         _open(answer),
     )  # fmt: skip
 
 
-def _reaches(answer: Answer, best: AnswerRow) -> str:
+def _reaches(best: AnswerRow) -> str:
     gap = share_interval(best.gap)
-    kept = f" {kept_sentence(best.kept)}" if best.kept is not None and best.kept.cells else ""
+    kept = "" if best.kept is None or best.broken else f" {kept_sentence(best.kept)}"
     return (
         f"Utility {value_text(best.utility.mean)} at a gap of {value_text(best.gap.mean)}{' ' if gap else ''}{gap} on "
-        f"test rows, {where_words(answer)}.{kept}"
+        f"test rows.{kept}"
     )
 
 
 def kept_sentence(share: Share) -> str:
     """How often the limit holds on test rows, beside what could be expected."""
-    most = "" if math.isnan(share.ceiling) else f"; a rule without any gap would hold in {percent(share.ceiling)}"
-    return f"The limit holds in {share.kept} of {plural(share.cells, 'test part')} ({percent(share.share)}{most})."
+    most = "" if math.isnan(share.ceiling) else f" (a rule without any gap: in {percent(share.ceiling)})"
+    return f"The limit holds in {share.kept} of {plural(share.cells, 'test part')}{most}."
 
 
 def percent(share: float) -> str:
@@ -131,10 +131,11 @@ def _sure(answer: Answer) -> str:
     if all(row.lead is not None and row.lead.verdict == "one split" for row in answer.open):
         return f"Not known: one split has no interval; {against}."
     surely = len(answer.rivals) - len(answer.open)
-    better = f"surely better than {surely}, " if surely else ""
     names = listing([row.contender.label for row in answer.open], NAMED)
     who = plural(len(answer.rivals), "other method")
-    return f"Of {who}: {better}not separable from {len(answer.open)} ({names}); {against}."
+    if not surely:
+        return f"Not separable from any of {who} ({names}); {against}."
+    return f"Of {who}: surely better than {surely}, not separable from {len(answer.open)} ({names}); {against}."
 
 
 def difference_words(interval: Interval) -> str:
@@ -176,15 +177,16 @@ def _warning(answer: Answer, best: AnswerRow) -> str:
     if not best.broken:
         return ""
     assert best.kept is not None
-    said = f"It broke its limit on test rows in {best.broken} of {plural(best.kept.cells, 'test part')}."
+    most = "" if math.isnan(best.kept.ceiling) else f" (a rule without any gap: {percent(1 - best.kept.ceiling)})"
+    said = f"It broke its limit on test rows in {best.broken} of {plural(best.kept.cells, 'test part')}{most}."
     steady = answer.steady
     if steady is None or steady.kept is None:
         return said
     lead = steady.lead
     price = "" if lead is None else f", {points_text(lead.interval.mean)} points of utility"
     return (
-        f"{said} {steady.contender.label} held it in {steady.kept.kept} of {steady.kept.cells}{price} (seen on test "
-        "rows: a description, not a choice)."
+        f"{said} {steady.contender.label} held it in {steady.kept.kept} of {steady.kept.cells}{price} (test "
+        "rows say so: a description, not a choice)."
     )
 
 

@@ -9,8 +9,8 @@ from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
 from reports.answer.setting import ALL, first
 from reports.levels.contenders import Contender
-from reports.render.answer_cells import cells, way
-from reports.render.answer_words import answer_words, asked_words, choose_command, gap_name
+from reports.render.answer.cells import cells, way
+from reports.render.answer.words import answer_words, asked_words, choose_command, gap_name
 from reports.render.level_words import level_words
 from reports.summary import Report
 
