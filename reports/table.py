@@ -10,6 +10,7 @@ Everything a report says is read from the files of one output folder:
 ``bias.csv``           one row per base, adapter or mixture × language bias set × metric × category
 ``fronts.csv``         one row per searched mixture × member of its front × quantity
 ``levels.csv``         one row per cell × variant × kind of gap × allowed gap × metric
+``thresholds.csv``     one row per cell × variant × kind of gap × allowed gap × group
 ``trials.csv``         one row per cell × trained configuration
 ``provenance.csv``     one row per cell: where it came from and what it cost; never deterministic
 ``suite.json``         what was to be compared, and the tasks that could not be had
@@ -52,13 +53,16 @@ class Schema:
     """Columns of one table: keys (unique together, sort order), then values.
 
     Numbers that are ``optional`` may be absent, in rows and in the files of earlier versions; they are nan then. A
-    column of ``meant`` is absent in the files of earlier versions, which meant its one value.
+    column of ``meant`` is absent in the files of earlier versions, which meant its one value. Columns of ``texts`` hold
+    texts, whatever their names mean elsewhere. ``younger`` tables are absent in the output of earlier versions.
     """
 
     keys: tuple[str, ...]
     values: tuple[str, ...]
     optional: tuple[str, ...] = ()
     meant: tuple[tuple[str, str], ...] = ()
+    texts: tuple[str, ...] = ()
+    younger: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -79,11 +83,15 @@ FURTHER = {
     "fronts": Schema((*HEAD, "member", "quantity"), ("estimate", "surrogate", "status")),
     "levels": Schema(
         (*HEAD, "variant", "gap", "level", "procedural", "metric"),
-        ("estimate", "validation", "status"),
-        meant=(("gap", "fair_res@1"), ("procedural", "")),
+        ("estimate", "validation", "status", "trial"),
+        meant=(("gap", "fair_res@1"), ("procedural", ""), ("trial", "")),
+        texts=("trial",),
     ),
+    "thresholds": Schema((*HEAD, "variant", "gap", "level", "procedural", "group"), ("cut", "shares"), younger=True),
     "trials": Schema(
-        (*HEAD, "trial"), ("utility_validation", "fair_res_validation", "utility_test", "fair_res_test", "state")
+        (*HEAD, "trial"),
+        ("params", "utility_validation", "fair_res_validation", "utility_test", "fair_res_test", "state"),
+        meant=(("params", ""),),
     ),
 }
 """Tables that only some methods have rows in.
@@ -114,11 +122,21 @@ out-of-fold training and validation rows; for procedural metrics: the explained 
 itself; inf for "any"), fair_proc@1, att_jsd@1 and ``bound`` (largest value of the bounded procedural metric).
 ``status`` is the same for all rows of a (variant, gap, level, procedural): "ok", or "imputed" where nothing reaches the
 level (and keeps the bound) on the rows that choose and the constant predictor stands in. A cell whose validation rows
-cannot tell any gap has no rows here.
+cannot tell any gap has no rows here. ``trial`` is the number in the study of the trained configuration whose values
+these are (a row of ``trials``; of a mixture with a trained gate, the place of the gate among those that were trained to
+the end). It is empty for the method's chosen model, whose number is the parameter ``best_trial`` of its cell where it
+was tuned, and for the constant predictor that stands in.
+
+``thresholds`` holds the thresholds of those rows of ``levels`` that are decided by thresholds: per group the ``cut``, a
+margin (logit): a row of the group is predicted 1 iff its margin exceeds the cut, and 0 is the model's own cut.
+``shares`` of "decision" is a list (JSON): the shares of the members whose probabilities are averaged before the cut;
+the first member is the mixture itself, members of fair roles follow, then those that only bounds on reasons ask for.
+Elsewhere it is empty: "thresholds" moves the chosen model, "oof" variants the mean of its models on folds.
 
 ``trials`` holds, per cell of seed 0 of a tuned method, every started configuration under its number in the study;
-``state`` is "ok", "pruned" (stopped by halving: its numbers are those of the best checkpoint that it had), "constant"
-(a nearly constant prediction) or "failed", and numbers of a failed one are nan.
+``params`` are its hyperparameters (JSON with sorted keys; empty in runs of earlier versions). ``state`` is "ok",
+"pruned" (stopped by halving: its numbers are those of the best checkpoint that it had), "constant" (a nearly constant
+prediction) or "failed", and numbers of a failed one are nan.
 
 ``category`` of ``bias`` is "macro" or "all" for a whole set. ``quantity`` of ``fronts`` is a metric (with its value on
 the search rows, and what the surrogate had said) or ``alpha.<expert>``; ``status`` is the same for all rows of a
@@ -150,6 +168,7 @@ INTEGERS = frozenset({"split", "seed", "member", "trial"})
 NUMBERS = frozenset(
     {
         "estimate",
+        "cut",
         "low",
         "high",
         "null_p95",
@@ -219,16 +238,21 @@ def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
             raise ReportError(
                 f"A row of {what} lacks the columns {missing} and has the unknown columns {extra}: {dict(record)}."
             )
-    table = _typed(pd.DataFrame(records, columns=list(schema.columns)))
+    table = _typed(pd.DataFrame(records, columns=list(schema.columns)), schema)
     twice = table[table.duplicated(list(schema.keys), keep=False)]
     if len(twice):
         raise ReportError(f"{what} has {len(twice)} rows that share all key columns, first: {twice.iloc[0].to_dict()}.")
     return table.sort_values(list(schema.keys), kind="stable", ignore_index=True)
 
 
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    kinds = {c: "int64" if c in INTEGERS else "float64" if c in NUMBERS else "object" for c in table.columns}
-    return table.astype(kinds)
+def _typed(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    return table.astype({column: _kind(column, schema) for column in table.columns})
+
+
+def _kind(column: str, schema: Schema) -> str:
+    if column in schema.texts:
+        return "object"
+    return "int64" if column in INTEGERS else "float64" if column in NUMBERS else "object"
 
 
 def write_results(
@@ -343,10 +367,12 @@ def _check_columns(columns: Sequence[str], schema: Schema, path: Path) -> None:
 def _read_parquet(path: Path) -> pd.DataFrame:
     table = pd.read_parquet(_present(path), engine="pyarrow")
     _check_columns(list(table.columns), RESULTS, path)
-    return _typed(table.reindex(columns=list(RESULTS.columns)))
+    return _typed(table.reindex(columns=list(RESULTS.columns)), RESULTS)
 
 
 def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
+    if schema.younger and not path.exists():
+        return frame([], schema, path.stem)
     table = pd.read_csv(_present(path), dtype=str, keep_default_na=False)
     _check_columns(list(table.columns), schema, path)
     for column, value in schema.meant:
@@ -354,7 +380,7 @@ def _read_csv(path: Path, schema: Schema) -> pd.DataFrame:
     table = table[[column for column in schema.columns if column in table]]
     for column in NUMBERS & set(table.columns):
         table[column] = table[column].replace("", "nan")
-    return _typed(table.reindex(columns=list(schema.columns)))
+    return _typed(table.reindex(columns=list(schema.columns)), schema)
 
 
 def further_table(tables: Tables, name: str) -> pd.DataFrame:

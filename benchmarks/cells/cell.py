@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+JOB = "job.json"
+"""In the folder of a cell of seed 0: the job that it belongs to, from which its model can be made again."""
+
 NO_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 

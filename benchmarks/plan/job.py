@@ -25,6 +25,9 @@ from tasks.registry import resolve, task_name
 FLOOR: Network = ("utility", PLAIN)
 """The network whose validation utility every fair choice must nearly reach."""
 
+_FILE = re.compile(r"(?P<path>.*\.(?:toml|py))(?P<rest>[:@].*)?")
+"""A card or a file of own methods, then attributes, a row cap, or the function."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -148,6 +151,31 @@ class Job:
             if method is not None and method.pool in (TABULAR, GRAPH, FAMILIES, LIBRARY):
                 found |= dict.fromkeys(pool_networks(method.pool, self.graph_kinds, self.families))
         return tuple(sorted(found, key=lambda network: network != FLOOR))
+
+
+def job_record(job: Job) -> dict[str, Any]:
+    """All that a job is, JSON-able, with the versions of libraries; files are told by their full paths."""
+    own = [[name, _full_path(path)] for name, path in job.own]
+    llm = None if job.llm is None else job.llm.model_dump(mode="json")
+    facts = {**asdict(replace(job, llm=None)), "task": _full_path(job.task), "own": own, "llm": llm}
+    return {"job": facts, "libraries": library_versions()}
+
+
+def recorded_job(record: dict[str, Any]) -> Job:
+    """The job of a record, as it was when it was planned."""
+    facts = {name: _frozen(value) for name, value in record["job"].items()}
+    llm = record["job"]["llm"]
+    return Job(**{**facts, "llm": None if llm is None else LLMSettings.model_validate(llm)})
+
+
+def _full_path(name: str) -> str:
+    """A card or own method by the full path of its file; other names as they are."""
+    found = _FILE.fullmatch(name)
+    return name if found is None else f"{Path(found['path']).expanduser().resolve()}{found['rest'] or ''}"
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def llm_hash(settings: LLMSettings) -> str:

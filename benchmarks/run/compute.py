@@ -7,6 +7,7 @@ whole, by a rename, or not at all.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.methods.method import TABULAR
@@ -51,10 +52,7 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         return []
     notify(job.name, "load", 0.0)
     wanted = [method for method, _ in pending]
-    task = load_task(
-        job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive,
-        with_edges=job.needs_edges(wanted),
-    )  # fmt: skip
+    task = task_of(job, wanted)
     write_json(home / "rows.json", {"used": len(task.rows), "left": dict(task.left)})
     view, ledger = task.view(), Ledger(home / "timing.json")
     tuned = TunedExperts(job, view, home / "tune", ledger, notify)
@@ -68,14 +66,22 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     for repeat in range(job.seeds):
         methods = [method for method, r in pending if r == repeat]
         system = TabularSystem(job, view, tuned, baselines, repeat, ledger)
-        for maker, own in _makers(job, system, methods, home, notify):
+        for maker, own in makers(job, system, methods, home, notify):
             failures += _compute(job, task, maker, repeat, own, folder, notify)
     if not failures:
         tuned.forget_bags()
     return failures
 
 
-def _makers(
+def task_of(job: Job, methods: Iterable[str]) -> Task:
+    """The task of a job, with edges where one of these methods needs them."""
+    return load_task(
+        job.task, protocol=job.protocol, split=job.split, seed=job.suite_seed, use_sensitive=job.use_sensitive,
+        with_edges=job.needs_edges(methods),
+    )  # fmt: skip
+
+
+def makers(
     job: Job, system: TabularSystem, methods: list[str], home: Path, notify: Notify
 ) -> list[tuple[Maker, list[str]]]:
     """The halves of a job and what each makes; that of the texts stands on the tabular one."""

@@ -9,6 +9,9 @@ LONGEST = 2_000
 KNOWN = {
     "CardError",
     "DataUnavailableError",
+    "RebuildError",
+    "SeenError",
+    "UnknownTrialError",
     "DataError",
     "FetchError",
     "FolderLockError",

@@ -7,20 +7,22 @@ import math
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.cells.cell import Cell, Row, predictions_frame
+from benchmarks.cells.cell import JOB, Cell, Row, predictions_frame
+from benchmarks.cells.seen import FILE as SEEN
+from benchmarks.cells.seen import Seen
 from benchmarks.methods.process_state import kept_state
 from benchmarks.plan.environment import code_version, environment_hash
-from benchmarks.plan.job import Job
+from benchmarks.plan.job import Job, job_record
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
-from benchmarks.run.levels import Explained, OutOfFold, Variant, allowed_gaps, level_rows, trial_rows
+from benchmarks.run.levels import Explained, OutOfFold, Trained, Variant, allowed_gaps, level_tables, trial_rows
 from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
 from benchmarks.run.stages.maker import Maker
 from benchmarks.run.time_limit import time_limit
@@ -28,10 +30,11 @@ from experts.evidence import collect_evidence, explained_positions
 from experts.expert import Expert
 from experts.networks.mlp import MLPExpert
 from foundation.discovery import plugin_folders
-from foundation.files import atomic_path
+from foundation.files import atomic_path, write_json
 from foundation.seeding import derive_seed
 from metrics.evidence import Evidence
 from metrics.score import EXACT_AUC_ROWS, score_many
+from moe.decision import DecisionProblem
 from moe.mixture import Mixture
 from moe.routing import Routed, routing_report
 from tasks.task import Task
@@ -98,7 +101,7 @@ def write_cells(
                 cell.add_scores(part, scores[part][method])
             found = {part: evidence[part][method] for part in parts}
             with maker.ledger.clock("score"):
-                _add_extras(cell, job, task, maker, method, expert, found)
+                told = _add_extras(cell, job, task, maker, method, expert, found)
             cell.params, cell.stages = maker.params(method), maker.curves(method)
             cell.cost = _cost(job, maker, method, expert, found["test"])
             with atomic_path(job.cell_folder(folder, method, repeat)) as temporary:
@@ -106,25 +109,61 @@ def write_cells(
                 both = {part: (parts[part], found[part]) for part in parts}
                 predictions_frame(maker.view, both).to_parquet(temporary / "predictions.parquet", index=False)
                 maker.extras(cell, temporary, method, expert)
+                if repeat == 0:
+                    _keep(cell, job, maker, method, found["validation"], told, temporary)
                 cell.save(temporary)
     return failures
 
 
+@dataclass
+class Known:
+    """What was found out of a method beside its predictions; None where it has none, or where that failed."""
+
+    bag: OutOfFold | None = None
+    trained: Trained | None = None
+
+
+def _keep(cell: Cell, job: Job, maker: Maker, method: str, evidence: Evidence, known: Known, folder: Path) -> None:
+    """What it takes to choose another model of the method later, and to make it again."""
+    write_json(folder / JOB, job_record(job))
+    with cell.extra("seen", folder / SEEN):
+        _seen(evidence.probability, known, maker.decided(method)).save(folder)
+
+
+def _seen(validation: Tensor, known: Known, problem: DecisionProblem | None) -> Seen:
+    """What a method says of the rows that choose; ``validation`` [v]: probabilities of its chosen model."""
+    bag, trained = known.bag, known.trained
+    count = 0 if trained is None else len(trained.validation)
+    return Seen(
+        validation=validation,
+        trained=None if trained is None else trained.validation,
+        trials=tuple(range(count)),
+        stopped=() if trained is None else tuple(trained.stopped) or (False,) * count,
+        oof=None if bag is None else bag.margins,
+        own_bag=bag is not None and bag.own,
+        fold=None if problem is None else problem.fold,
+        members=None if problem is None else problem.members,
+        roles=() if problem is None else tuple(problem.roles),
+        decision_seed=None if problem is None else problem.seed,
+    )
+
+
 def _add_extras(
     cell: Cell, job: Job, task: Task, maker: Maker, method: str, expert: Expert, evidence: dict[str, Evidence]
-) -> None:
+) -> Known:
     """What there is to say beside the scores; each part may fail alone."""
-    routed = None
+    routed, known = None, Known()
     with cell.extra("routing"):
         routed = maker.routed(method, expert)
         if routed is not None:
             _add_routing(cell, task, routed)
     if cell.head["seed"] == 0:
-        bag = None
         with cell.extra("out of fold"), time_limit(job.method_seconds, f"Refitting {method}"):
-            bag = maker.out_of_fold(method, expert)
+            known.bag = maker.out_of_fold(method, expert)
         with cell.extra("levels"):
-            _add_levels(cell, task, maker, method, evidence, bag, searched=routed is None)
+            known.trained = maker.trained(method)
+            _add_levels(cell, task, maker, method, evidence, known, searched=routed is None)
+    return known
 
 
 def _prepare(maker: Maker, experts: dict[str, Expert], parts: Iterable[Tensor]) -> list[Row]:
@@ -142,18 +181,19 @@ def _add_levels(
     maker: Maker,
     method: str,
     evidence: dict[str, Evidence],
-    bag: OutOfFold | None,
+    known: Known,
     *,
     searched: bool,
 ) -> None:
     """What the method reaches at each fairness level and, where it was searched for, each trained configuration."""
-    trained, explained = maker.trained(method), _explained(task, evidence)
+    trained, explained = known.trained, _explained(task, evidence)
     ways: list[Variant] = []
     with cell.extra("ways of its own to keep levels"):
         ways = maker.ways(method, allowed_gaps(maker.unmitigated), explained)
     chosen = evidence["validation"].probability, evidence["test"].probability
-    rows = level_rows(*chosen, trained, task, maker.unmitigated, bag=bag, further=ways, explained=explained)
-    cell.add_table("levels", rows)
+    tables = level_tables(*chosen, trained, task, maker.unmitigated, bag=known.bag, further=ways, explained=explained)
+    for name, rows in tables.items():
+        cell.add_table(name, rows)
     if trained is not None and searched:
         cell.add_table("trials", trial_rows(trained, task))
 

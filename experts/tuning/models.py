@@ -29,8 +29,8 @@ from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, 
 from experts.tuning.folds import fold_of_rows
 from experts.tuning.repeats import check_repeats, infeasible_note
 from experts.tuning.study import Plan, Progress, Trained, run_study
-from experts.tuning.trial_store import ResumeError
-from experts.tuning.trials import TRAINED, Asked, TuningError, Weights
+from experts.tuning.trial_store import ResumeError, Row
+from experts.tuning.trials import TRAINED, Asked, TuningError, Weights, trained_row
 from experts.tuning.tuned import Choice, Tuned, file_stem
 from foundation.seeding import derive_seed
 from metrics.composites import final
@@ -203,12 +203,25 @@ class ModelTuner:
         found = torch.full((len(tuned.trials), len(rows)), torch.nan)
         for place, row in enumerate(tuned.trials):
             if row["state"] in TRAINED:
-                number = row["number"]
-                if number not in tuned.fitted:
-                    seed = self.fit_seed(tuned.study_seed, tuned.role, number)
-                    tuned.fitted[number] = self.fit(view, tuned.role, row["params"], seed)
-                found[place] = torch.sigmoid(tuned.fitted[number].logits(view, rows).detach())
+                expert = self._fitted(view, tuned, row)
+                found[place] = torch.sigmoid(expert.logits(view, rows).detach())
         return found
+
+    def trial_expert(self, view: TaskView, tuned: TunedModel, number: int) -> Expert:
+        """The model of a trial, fitted again where an earlier process did it."""
+        return tuned.expert if number == tuned.best_trial else self._fitted(view, tuned, trained_row(tuned, number))
+
+    def trial_again(self, view: TaskView, tuned: TunedModel, number: int, seed: int) -> Expert:
+        """The parameters of a trial, fitted with the seed that it has in a study of another seed."""
+        params = trained_row(tuned, number)["params"]
+        return self.fit(view, tuned.role, params, self.fit_seed(seed, tuned.role, number))
+
+    def _fitted(self, view: TaskView, tuned: TunedModel, row: Row) -> Expert:
+        number = row["number"]
+        if number not in tuned.fitted:
+            seed = self.fit_seed(tuned.study_seed, tuned.role, number)
+            tuned.fitted[number] = self.fit(view, tuned.role, row["params"], seed)
+        return tuned.fitted[number]
 
     def fit_seed(self, seed: int, role: Role, number: int) -> int:
         """Seed of the model of a trial."""

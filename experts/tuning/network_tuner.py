@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ from experts.expert import Expert, Role
 from experts.networks.network import Network
 from experts.networks.trainer import Budget
 from experts.networks.twin import twin
-from experts.tuning.bagged_lanes import bag_networks
-from experts.tuning.networks import TunedNetwork, trial_probabilities, tune_seeds
+from experts.tuning.bagged_lanes import bag_networks, lane_of_trial
+from experts.tuning.networks import TunedNetwork, trial_expert, trial_probabilities, tune_seeds
 from experts.tuning.out_of_fold import out_of_fold_logits
 from experts.tuning.repeats import repeat
 from experts.tuning.study import Progress
+from experts.tuning.trials import trained_row
 from experts.tuning.tuned import Tuned
 from tasks.task import TaskView
 
@@ -90,3 +92,14 @@ class NetworkTuner:
     def trial_probabilities(self, view: TaskView, tuned: TunedNetwork, rows: Tensor) -> Tensor:
         """[trials, r] of all trials at once."""
         return trial_probabilities(view, tuned, rows)
+
+    def trial_expert(self, view: TaskView, tuned: TunedNetwork, number: int) -> Expert:
+        """The lane of a trial."""
+        return trial_expert(view, tuned, number)
+
+    def trial_again(self, view: TaskView, tuned: TunedNetwork, number: int, seed: int) -> Expert:
+        """One lane, trained to its end."""
+        params = trained_row(tuned, number)["params"]
+        lane = lane_of_trial(tuned, number)
+        chosen = dataclasses.replace(tuned, best_trial=number, best_params=params, lane=lane)
+        return repeat(view, chosen, [seed])[0].expert

@@ -13,7 +13,7 @@ import torch
 from optuna.distributions import BaseDistribution
 from torch import Tensor
 
-from experts.expert import ALIASES, Role
+from experts.expert import ALIASES, Expert, Role
 from experts.networks.lane_expert import LaneExpert
 from experts.networks.lanes import LaneParameters
 from experts.networks.network import MLP, Network
@@ -21,7 +21,7 @@ from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from experts.tuning.out_of_fold import Recipe
 from experts.tuning.search_space import describe, search_space
 from experts.tuning.study import Plan, Progress, Trained, run_study
-from experts.tuning.trials import TRAINED, Asked
+from experts.tuning.trials import TRAINED, Asked, trained_row
 from experts.tuning.tuned import Choice, Tuned, file_stem
 from foundation.files import atomic_path
 from foundation.seeding import derive_seed
@@ -237,3 +237,22 @@ def trial_probabilities(view: TaskView, tuned: TunedNetwork, rows: Tensor) -> Te
     found = torch.full((len(tuned.trials), len(rows)), torch.nan)
     found[trained] = torch.sigmoid(tuned.network.inputs(view).margins(tuned.candidates, rows))
     return found
+
+
+def trial_expert(view: TaskView, tuned: TunedNetwork, number: int) -> Expert:
+    """The network of a trial; of one that halving stopped, the best checkpoint that it had.
+
+    Raises
+    ------
+    UnknownTrialError
+        If the study has no such trial, or it failed.
+    ValueError
+        If the record does not carry the weights of its trials.
+    """
+    if number == tuned.best_trial:
+        return tuned.expert
+    if tuned.candidates is None:
+        raise ValueError(f"This record of the {tuned.role} role does not carry its trials' weights; tune it again.")
+    trained = [row["number"] for row in tuned.trials if row["state"] in TRAINED]
+    place = trained.index(trained_row(tuned, number)["number"])
+    return tuned.network.expert(view, tuned.role, tuned.candidates, place)

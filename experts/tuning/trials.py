@@ -21,6 +21,7 @@ from experts.expert import ALIASES, Role
 from experts.scores import HIGHER_IS_BETTER, SCORES
 from experts.tuning.sampler import batch_sampler
 from experts.tuning.trial_store import Direction, Row, TrialStore
+from experts.tuning.tuned import Choice
 from foundation.seeding import derive_seed
 from metrics.points import DEGENERATE_SHARE
 from metrics.scarcity import scarcity
@@ -43,6 +44,10 @@ Weights = Mapping[str, Tensor]
 
 class TuningError(RuntimeError):
     """No trial of a role could be trained and evaluated."""
+
+
+class UnknownTrialError(ValueError):
+    """A trial that a study does not have, that failed, or whose model is not kept."""
 
 
 def role_named(name: str) -> Role:
@@ -280,3 +285,20 @@ def pareto_front(rows: Sequence[Row], role: Role) -> list[int]:
         for number, utility, value in points
         if not any(u >= utility and g <= value and (u > utility or g < value) for _, u, g in points)
     ]
+
+
+def trained_row(choice: Choice, number: int) -> Row:
+    """The record of a trial that was trained.
+
+    Raises
+    ------
+    UnknownTrialError
+        If the study has no such trial, or it failed.
+    """
+    found = next((row for row in choice.trials if row["number"] == number), None)
+    who = f"The {choice.role} role of {choice.owner}"
+    if found is None:
+        raise UnknownTrialError(f"{who} has no trial {number}; its study has {len(choice.trials)}, counted from 0.")
+    if found["state"] not in TRAINED:
+        raise UnknownTrialError(f"Trial {number} of {who.lower()} failed ({found['reason']}); it has no model.")
+    return found

@@ -85,3 +85,23 @@ class Tuner(Protocol[T]):
     def trial_probabilities(self, view: TaskView, tuned: T, rows: Tensor) -> Tensor:
         """[trials, r] probabilities of class 1: place k is trial number k, a row of nan if it failed."""
         ...
+
+    def trial_expert(self, view: TaskView, tuned: T, number: int) -> Expert:
+        """The model that answers for a trial in :meth:`trial_probabilities`; the chosen trial is ``tuned.expert``.
+
+        Raises
+        ------
+        experts.tuning.trials.UnknownTrialError
+            If the study has no such trial, or it failed.
+        """
+        ...
+
+    def trial_again(self, view: TaskView, tuned: T, number: int, seed: int) -> Expert:
+        """The configuration of a trial, trained again with another seed as :meth:`repeat` trains the chosen one.
+
+        Raises
+        ------
+        experts.tuning.trials.UnknownTrialError
+            If the study has no such trial, or it failed.
+        """
+        ...

@@ -1,4 +1,5 @@
-"""What a method reaches when a result gap may be at most a level: rows of the tables "levels" and "trials".
+"""What a method reaches when a result gap may be at most a level: rows of the tables "levels",
+"thresholds" and "trials".
 
 Everything is chosen on validation or out-of-fold rows, from predictions that exist already; test rows are only looked
 up. Nothing is trained here.
@@ -9,7 +10,7 @@ from benchmarks.run.levels.choice import Choice, Variant
 from benchmarks.run.levels.explained import BOUNDED, Explained
 from benchmarks.run.levels.out_of_fold import OutOfFold
 from benchmarks.run.levels.part import GAP, REPORTED, UTILITY
-from benchmarks.run.levels.rows import level_rows
+from benchmarks.run.levels.rows import level_tables
 from benchmarks.run.levels.trained import Trained
 from benchmarks.run.levels.trials import trial_rows
 
@@ -27,6 +28,6 @@ __all__ = [
     "Variant",
     "allowed_gaps",
     "bounded_gaps",
-    "level_rows",
+    "level_tables",
     "trial_rows",
 ]

@@ -21,6 +21,10 @@ class Choice:
     seen, test : [n] float
     cuts : Thresholds or None
         By which they were moved.
+    trial : int or None
+        Number in the study of the trained configuration that answers; None: the method's chosen model.
+    shares : [m] float64 or None
+        Of the members of the decision problem, where these answer together.
     reasons : mapping
         Procedural metric → its values on explained test rows and on explained rows of those that chose.
     """
@@ -28,6 +32,8 @@ class Choice:
     seen: Tensor
     test: Tensor
     cuts: Thresholds | None = None
+    trial: int | None = None
+    shares: Tensor | None = None
     reasons: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 

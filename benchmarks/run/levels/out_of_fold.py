@@ -13,6 +13,7 @@ from benchmarks.run.levels.allowed import Allowed
 from benchmarks.run.levels.choice import Choice, Variant
 from benchmarks.run.levels.part import GAP, REPORTED, UTILITY, Part
 from experts.bagging import Bag, bag_rows
+from experts.expert import Expert
 from metrics.expected_labels import expected_labels
 from metrics.thresholds import FINE_RATES, FINE_STEPS, fit_thresholds
 from tasks.task import TaskView
@@ -38,17 +39,22 @@ class OutOfFold:
         Mean margins of the fold models on test rows.
     own : bool
         Whether the method's own model is this bag, so that its reasons are the bag's.
+    expert : Expert or None
+        The mean of the fold models: what answered for test rows.
     """
 
     rows: Tensor
     margins: Tensor
     test: Tensor
     own: bool = False
+    expert: Expert | None = None
 
     @classmethod
     def of(cls, view: TaskView, bag: Bag, *, own: bool = False) -> OutOfFold:
         """What a bag says of the rows that it was made of, and of test rows."""
-        return cls(bag_rows(view), bag.oof, bag.expert.logits(view, view.split.test).detach(), own)
+        test = view.split.test
+        said = bag.expert.logits(view, test).detach() if len(test) else torch.empty(0)  # a refit has no test rows
+        return cls(bag_rows(view), bag.oof, said, own, bag.expert)
 
 
 def out_of_fold(bag: OutOfFold, part: Part, test: Part, allowed: Sequence[Allowed]) -> list[Variant]:

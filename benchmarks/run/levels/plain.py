@@ -30,7 +30,8 @@ def plain(chosen: Choice, trained: Trained | None, part: Part, allowed: Sequence
     for demand in allowed:
         candidates = torch.where(able & (values[demand.gap] <= demand.limit), worth, -torch.inf)
         best = int(candidates.argmax())
-        found[demand] = None if _none(candidates[best]) else Choice(seen[best], test[best])
+        trial = best - 1 if best else None  # the chosen model comes first
+        found[demand] = None if _none(candidates[best]) else Choice(seen[best], test[best], trial=trial)
     return Variant("plain", part, found)
 
 

@@ -1,14 +1,15 @@
-"""Rows of the table "levels" of one cell."""
+"""Rows of the tables "levels" and "thresholds" of one cell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.run.levels.allowed import allowed_gaps
+from benchmarks.run.levels.allowed import Allowed, allowed_gaps
 from benchmarks.run.levels.choice import Choice, Variant
 from benchmarks.run.levels.explained import Explained, with_reasons
 from benchmarks.run.levels.out_of_fold import OutOfFold, out_of_fold
@@ -19,7 +20,7 @@ from benchmarks.run.levels.trained import Trained
 from tasks.task import Task
 
 
-def level_rows(
+def level_tables(
     chosen_validation: Tensor,
     chosen_test: Tensor,
     trained: Trained | None,
@@ -29,8 +30,8 @@ def level_rows(
     bag: OutOfFold | None = None,
     further: Iterable[Variant] = (),
     explained: Explained | None = None,
-) -> list[dict[str, Any]]:
-    """Rows of the table "levels" of one cell (see ``reports.table.FURTHER``).
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the tables "levels" and "thresholds" of one cell (see ``reports.table.FURTHER``).
 
     Parameters
     ----------
@@ -51,16 +52,18 @@ def level_rows(
 
     Returns
     -------
-    list of dict
-        variant, gap, level, procedural, metric, estimate (test rows), validation (the rows that chose), status. Where
-        nothing keeps the limit, the constant predictor stands in, with the status "imputed". Empty where the validation
-        rows cannot give any prediction a utility or a gap: nothing is known of who keeps a level then.
+    dict of list of dict
+        "levels": variant, gap, level, procedural, metric, estimate (test rows), validation (the rows that chose),
+        status, trial. Where nothing keeps the limit, the constant predictor stands in, with the status "imputed".
+        "thresholds": variant, gap, level, procedural, group, cut, shares, where thresholds move what answers. Both are
+        empty where the validation rows cannot give any prediction a utility or a gap: nothing is known of who keeps a
+        level then.
     """
     allowed = allowed_gaps(unmitigated)
     part, test = Part.of(task, task.split.validation), Part.of(task, task.split.test)
     rate = float(task.labels[task.split.train].to(torch.float64).mean())
     if any(bool(value.isnan()) for value in part.values(part.same(rate)[None], (UTILITY, GAP)).values()):
-        return []
+        return {"levels": [], "thresholds": []}
     chosen = Choice(chosen_validation, chosen_test)
     variants = [plain(chosen, trained, part, allowed), thresholded(chosen, part, test, allowed)]
     if bag is not None:
@@ -68,7 +71,31 @@ def level_rows(
     if explained is not None:
         known = ("thresholds", "oof") if bag is not None and bag.own else ("thresholds",)
         variants = [with_reasons(variant, explained) if variant.name in known else variant for variant in variants]
-    return [row for variant in (*variants, *further) for row in _rows(variant, test, rate)]
+    variants += further
+    return {
+        "levels": [row for variant in variants for row in _rows(variant, test, rate)],
+        "thresholds": [row for variant in variants for row in _threshold_rows(variant, task.group_names)],
+    }
+
+
+def _head(variant: Variant, demand: Allowed) -> dict[str, Any]:
+    procedural = "" if demand.bound is None else demand.bound.name
+    return {"variant": variant.name, "gap": demand.gap, "level": demand.level, "procedural": procedural}
+
+
+def _threshold_rows(variant: Variant, groups: Sequence[str]) -> list[dict[str, Any]]:
+    """A row per level and group, where thresholds were found."""
+    return [
+        {**_head(variant, demand), "group": group, "cut": cut, "shares": _shares(choice)}
+        for demand, choice in variant.found.items()
+        if choice is not None and choice.cuts is not None
+        for group, cut in zip(groups, choice.cuts.cuts.tolist(), strict=True)
+    ]
+
+
+def _shares(choice: Choice) -> str:
+    """Shares of members as JSON; empty where one model answers."""
+    return "" if choice.shares is None else json.dumps(choice.shares.tolist())
 
 
 def _rows(variant: Variant, test: Part, rate: float) -> list[dict[str, Any]]:
@@ -82,17 +109,14 @@ def _rows(variant: Variant, test: Part, rate: float) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for place, (demand, choice) in enumerate(variant.found.items()):
         bound = demand.bound
-        head = {
-            "variant": variant.name, "gap": demand.gap, "level": demand.level,
-            "procedural": "" if bound is None else bound.name,
-        }  # fmt: skip
         numbers = {metric: (values[metric][place], kept[metric][place]) for metric in variant.reported}
         numbers["limit"] = (demand.limit, demand.limit)
         numbers |= {} if choice is None else choice.reasons
         numbers |= {} if bound is None else {"bound": (bound.limit, bound.limit)}
-        status = "imputed" if choice is None else "ok"
+        trial = "" if choice is None or choice.trial is None else str(choice.trial)
+        told = {"status": "imputed" if choice is None else "ok", "trial": trial}
         rows += [
-            {**head, "metric": metric, "estimate": estimate, "validation": seen, "status": status}
+            {**_head(variant, demand), "metric": metric, "estimate": estimate, "validation": seen, **told}
             for metric, (estimate, seen) in numbers.items()
         ]
     return rows

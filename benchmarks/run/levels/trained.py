@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -20,8 +21,11 @@ class Trained:
         The same on test rows.
     stopped : sequence of bool
         Which were stopped before their end and answer with the best checkpoint that they had; () none.
+    params : sequence of mapping
+        Hyperparameters of each; () where they are not known.
     """
 
     validation: Tensor
     test: Tensor
     stopped: Sequence[bool] = ()
+    params: Sequence[Mapping[str, Any]] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -24,10 +25,10 @@ def trial_rows(trained: Trained, task: Task) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        trial (its number in the study: 0, 1, … in the order of training), ``utility_*`` and ``fair_res_*`` on
-        validation and test rows, state: "ok", "pruned" (stopped before its end; the numbers are those of the best
-        checkpoint that it had), "constant" (nearly the same answer for all validation rows) or "failed" (no
-        prediction; numbers are nan).
+        trial (its number in the study: 0, 1, … in the order of training), params (its hyperparameters, as JSON with
+        sorted keys), ``utility_*`` and ``fair_res_*`` on validation and test rows, state: "ok", "pruned" (stopped
+        before its end; the numbers are those of the best checkpoint that it had), "constant" (nearly the same answer
+        for all validation rows) or "failed" (no prediction; numbers are nan).
     """
     parts = (("validation", trained.validation), ("test", trained.test))
     rows_of = {"validation": task.split.validation, "test": task.split.test}
@@ -35,9 +36,11 @@ def trial_rows(trained: Trained, task: Task) -> list[dict[str, Any]]:
     failed = torch.isnan(trained.validation).any(1) | torch.isnan(trained.test).any(1)
     constant = rarer_share(trained.validation) < DEGENERATE_SHARE
     stopped = trained.stopped or [False] * len(failed)
+    params = trained.params or [{}] * len(failed)
     return [
         {
             "trial": k,
+            "params": json.dumps(params[k], sort_keys=True),
             **{
                 f"{name}_{part}": math.nan if failed[k] else float(values[part][metric][k])
                 for part in values

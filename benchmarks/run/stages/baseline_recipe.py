@@ -23,6 +23,10 @@ class BaselineRecipe(Recipe[TabularSystem]):
         """Every trial; None for a method that was fitted once."""
         return system.baselines.trained(method.id)
 
+    def trial(self, system: TabularSystem, method: Method, number: int) -> Expert:
+        """A trial of the first repetition."""
+        return system.baselines.trial(method.id, number)
+
     def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
         """The chosen parameters, refitted.
 

@@ -148,7 +148,7 @@ def _choice(problem: DecisionProblem, one: Decision, test: _Members, explained: 
     reasons = {k: test.reasons(k) if k else _of_mixture(explained.test) for k in one.members}
     value = _reasons(reasons, test, problem).value(one.shares, one.rule, metric)
     decided = one.apply(problem.members, problem.groups), one.apply(margins, view.groups[rows])
-    return Choice(*decided, one.rule, {metric: (value, one.procedural)})
+    return Choice(*decided, one.rule, shares=one.shares, reasons={metric: (value, one.procedural)})
 
 
 def _reasons(known: Mapping[int, Evidence], test: _Members, problem: DecisionProblem) -> Reasons:

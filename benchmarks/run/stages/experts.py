@@ -24,8 +24,13 @@ class TunedNetwork(Recipe[TabularSystem]):
         """Every trial of the study, at the place of its number; also those that halving stopped."""
         split, network = system.view.split, method.networks[0]
         validation, test = (system.trial_probabilities(network, rows) for rows in (split.validation, split.test))
-        stopped = [row["state"] == "PRUNED" for row in self._tuned(system, method).trials]
-        return Trained(validation, test, stopped)
+        rows = self._tuned(system, method).trials
+        stopped = [row["state"] == "PRUNED" for row in rows]
+        return Trained(validation, test, stopped, [row["params"] for row in rows])
+
+    def trial(self, system: TabularSystem, method: Method, number: int) -> Expert:
+        """A trial of the study."""
+        return system.trial_expert(method.networks[0], number)
 
     def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
         """The chosen trial, refitted."""
@@ -63,6 +68,10 @@ class Twin(TunedNetwork):
     def trained(self, system: TabularSystem, method: Method) -> Trained | None:  # noqa: ARG002
         """None: one training."""
         return None
+
+    def trial(self, system: TabularSystem, method: Method, number: int) -> Expert:  # noqa: ARG002
+        """None: one training."""
+        raise self.without_trials(method, number)
 
     def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
         """None: a twin is there to be compared with its expert as it is."""

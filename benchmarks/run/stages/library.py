@@ -10,19 +10,22 @@ from benchmarks.run.levels.choice import Choice
 from benchmarks.run.levels.part import Part
 from benchmarks.run.stages.bounded_decisions import bounded_variant, reasons_at_own_cut
 from benchmarks.run.stages.curves import Curves, tuning_curves
-from benchmarks.run.stages.library_stage import WEIGHED
+from benchmarks.run.stages.library_stage import WEIGHED, LibraryStage
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
 from experts.bagging import HonestBag
 from experts.expert import Expert
 from foundation.seeding import derive_seed
-from moe.decision import Demand, fit_decisions
+from metrics.thresholds import Thresholds
+from moe.decision import Decision, DecisionProblem, Demand, fit_decisions
 from moe.routing import Routed
 from moe.serving import save_servable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from torch import Tensor
 
     from benchmarks.cells.cell import Cell
 
@@ -46,20 +49,36 @@ class LibraryMixture(Recipe[TabularSystem]):
         """Nothing is refitted: every member has been fitted on folds."""
         return system.library(method.gate).out_of_fold
 
+    def decided(self, system: TabularSystem, method: Method) -> DecisionProblem:
+        """Of all members, without a bound on reasons."""
+        return system.library(method.gate).problem(derive_seed(system.seed, "decision"))
+
+    def members(self, system: TabularSystem, method: Method) -> list[Expert]:
+        """Those of the decision problem, then those that only decisions with a bound on reasons look at."""
+        stage, networks = system.library(method.gate), system.pool_networks(method.pool)
+        others = self._others(system, stage, networks) if TREES in networks else []
+        return [stage.mixture, *stage.fair, *others]
+
+    @staticmethod
+    def _others(system: TabularSystem, stage: LibraryStage, networks: Sequence[Network]) -> list[HonestBag]:
+        """Members that may have simpler reasons than the mixture, though they are not fair ones."""
+        return [
+            HonestBag.of(system.view, system.bags(network)[0], stage.fold)
+            for network in networks
+            if network[0] == WEIGHED and network != TREES
+        ]
+
     def ways(
         self, system: TabularSystem, method: Method, allowed: Sequence[Allowed], explained: Explained | None
     ) -> list[Variant]:
         """The decision layer, for every allowed gap at once; then with reasons bounded."""
         stage, view = system.library(method.gate), system.view
-        problem = stage.problem(derive_seed(system.seed, "decision"))
+        problem = self.decided(system, method)
         seen, test = view.groups[stage.weighed.rows], view.groups[view.split.test]
         with system.ledger.clock("decision"):
             members = stage.member_margins(view.split.test)
             found = fit_decisions(problem, [Demand(a.gap, a.limit, KAPPA) for a in allowed])
-            decided = [
-                None if one is None else Choice(one.apply(problem.members, seen), one.apply(members, test))
-                for one in found
-            ]
+            decided = [None if one is None else _choice(one, (problem.members, seen), (members, test)) for one in found]
         part = Part(problem.labels, problem.groups, problem.n_groups)
         ways = [Variant("decision", part, dict(zip(allowed, decided, strict=True)))]
         return ways if explained is None else ways + self._bounded(system, method, explained)
@@ -72,11 +91,7 @@ class LibraryMixture(Recipe[TabularSystem]):
         stage, view = system.library(method.gate), system.view
         with system.ledger.clock("decision under bounds"):
             trees = reasons_at_own_cut(system.tuned(*TREES).expert, view, explained.validation.explained)
-            others = [
-                HonestBag.of(view, system.bags(network)[0], stage.fold)
-                for network in networks
-                if network[0] == WEIGHED and network != TREES
-            ]
+            others = self._others(system, stage, networks)
             seed = derive_seed(system.seed, "decision")
             return [bounded_variant(stage, others, explained, bounded_gaps(trees), seed)]
 
@@ -109,6 +124,12 @@ class LibraryMixture(Recipe[TabularSystem]):
         """The fitted mixture with what it takes to serve it: of the first split, since a bag has many models."""
         if system.repeat == 0 and system.job.split == 0:
             save_servable(expert, system.view, folder / "model")
+
+
+def _choice(one: Decision, seen: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> Choice:
+    """A decision on the margins and groups of the rows that chose, and of test rows."""
+    assert isinstance(one.rule, Thresholds)  # the mode is "aware"
+    return Choice(one.apply(*seen), one.apply(*test), one.rule, shares=one.shares)
 
 
 LIBRARY_MIXTURE = LibraryMixture()

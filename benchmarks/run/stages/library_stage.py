@@ -77,7 +77,7 @@ class LibraryStage:
     def out_of_fold(self) -> OutOfFold:
         """What thresholds are fitted on and applied to."""
         test = self.mixture.logits(self.view, self.view.split.test)
-        return OutOfFold(self.weighed.rows, self.weighed.margins, test, own=True)
+        return OutOfFold(self.weighed.rows, self.weighed.margins, test, own=True, expert=self.mixture)
 
     def problem(self, seed: int) -> DecisionProblem:
         """What the decision layer is fitted on: the mixture first, then the fair members."""
@@ -89,7 +89,7 @@ class LibraryStage:
             groups=view.groups[rows],
             n_groups=len(view.group_names),
             fold=self.fold,
-            new_rows=len(view.split.test),
+            new_rows=len(view.split.test) or len(rows),  # a refit has no test rows
             seed=seed,
         )
 

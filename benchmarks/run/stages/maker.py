@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.run.ledger import SeedLedger
     from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
     from experts.expert import Expert
+    from moe.decision import DecisionProblem
     from moe.routing import Routed
     from tasks.task import TaskView
 
@@ -35,6 +36,18 @@ class Maker(Protocol):
 
     def trained(self, method: str) -> Trained | None:
         """Probabilities of every trained configuration of a method; None where there is only the chosen one."""
+        ...
+
+    def trial(self, method: str, number: int) -> Expert:
+        """The model of a trained configuration of a method, by its number."""
+        ...
+
+    def decided(self, method: str) -> DecisionProblem | None:
+        """What a method's decision layer is fitted on; None for a method without one."""
+        ...
+
+    def members(self, method: str) -> list[Expert]:
+        """The models that a method's decisions share out among, in the order of their shares."""
         ...
 
     def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:

@@ -15,6 +15,7 @@ from benchmarks.run.stages.curves import Curves, best_per_step, tuning_curves
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem, gate_entry
 from experts.expert import Expert
+from experts.tuning.trials import UnknownTrialError
 from moe.library import EXACT
 from moe.mixture import Mixture
 from moe.serving import save_servable
@@ -41,6 +42,13 @@ class Gated(Recipe[TabularSystem]):
             for rows in (split.validation, split.test)
         )
         return Trained(validation, test)
+
+    def trial(self, system: TabularSystem, method: Method, number: int) -> Expert:
+        """The members under a gate that was trained to the end."""
+        gates = system.gate(method.gate, method.pool).finalists
+        if not 0 <= number < len(gates):
+            raise UnknownTrialError(f"{method.id} has no trial {number}: it trained {len(gates)} gates to the end.")
+        return Mixture(system.pool(method.pool), gates[number])
 
     def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:
         """Members, their out-of-fold outputs, the gate."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from benchmarks.run.stages.curves import Curves, Searched
+from experts.tuning.trials import UnknownTrialError
 from moe.routing import Routed
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.methods.method import Method
     from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
     from experts.expert import Expert
+    from moe.decision import DecisionProblem
 
 System = TypeVar("System")
 """The half of a job that a recipe builds from: what methods share is made once there."""
@@ -31,6 +33,31 @@ class Recipe(ABC, Generic[System]):
     def trained(self, system: System, method: Method) -> Trained | None:  # noqa: ARG002
         """Probabilities of every trained configuration; None where there is only the chosen one."""
         return None
+
+    def trial(self, system: System, method: Method, number: int) -> Expert:  # noqa: ARG002
+        """The model of a trained configuration, by its number in :meth:`trained`.
+
+        Raises
+        ------
+        UnknownTrialError
+            If the method has none of this number, or keeps only the chosen one.
+        """
+        raise self.without_trials(method, number)
+
+    @staticmethod
+    def without_trials(method: Method, number: int) -> UnknownTrialError:
+        """The error of a method that keeps its chosen model alone."""
+        return UnknownTrialError(
+            f"{method.id} keeps no trial {number}: only its chosen model can be made again. Leave the trial out."
+        )
+
+    def decided(self, system: System, method: Method) -> DecisionProblem | None:  # noqa: ARG002
+        """What its decision layer is fitted on; None for a method without one."""
+        return None
+
+    def members(self, system: System, method: Method) -> list[Expert]:  # noqa: ARG002
+        """The models that its decisions share out among, in the order of their shares; () without a decision layer."""
+        return []
 
     def out_of_fold(self, system: System, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
         """The chosen configuration on folds of training and validation rows; None where it cannot be refitted."""

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from moe.decision import DecisionProblem
+
 EXPLAINED_ROWS = 1500
 """Validation rows on which the end-to-end procedural score of a candidate gate is measured."""
 
@@ -85,6 +87,11 @@ class TabularSystem:
         """[trials, r] probabilities by all trials of a study, nan by one that failed."""
         role, family = network
         return self._tuned.trial_probabilities(role, rows, family)
+
+    def trial_expert(self, network: Network, number: int) -> Expert:
+        """The model of a trial of a study."""
+        role, family = network
+        return self._tuned.trial_expert(role, number, family)
 
     @property
     def floor(self) -> float:
@@ -239,6 +246,21 @@ class TabularSystem:
             return None
         known, recipe = self._known(method)
         return recipe.trained(self, known)
+
+    def trial(self, method: str, number: int) -> Expert:
+        """The model of a trained configuration of a method, by its number."""
+        known, recipe = self._known(method)
+        return recipe.trial(self, known, number)
+
+    def decided(self, method: str) -> DecisionProblem | None:
+        """What a method's decision layer is fitted on; None for a method without one."""
+        known, recipe = self._known(method)
+        return recipe.decided(self, known)
+
+    def members(self, method: str) -> list[Expert]:
+        """The models that a method's decisions share out among, in the order of their shares."""
+        known, recipe = self._known(method)
+        return recipe.members(self, known)
 
     def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:
         """A method's chosen configuration on folds of training and validation rows; None if it cannot be refitted.

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gates.gate import ProjectedGate
+    from moe.decision import DecisionProblem
     from tasks.task import TaskView
 
 CONFIGS = tuple(dict.fromkeys(dataclasses.replace(config, lambda_attention=0.0) for config in DEFAULT_CONFIGS))
@@ -244,6 +245,19 @@ class TextSystem:
     def trained(self, method: str) -> Trained | None:  # noqa: ARG002
         """None: only the chosen adapter of a study answers for all rows."""
         return None
+
+    def trial(self, method: str, number: int) -> Expert:
+        """The model of a trained configuration of a method, by its number."""
+        known, recipe = self._known(method)
+        return recipe.trial(self, known, number)
+
+    def decided(self, method: str) -> DecisionProblem | None:  # noqa: ARG002
+        """None: text experts have no decision layer."""
+        return None
+
+    def members(self, method: str) -> list[Expert]:  # noqa: ARG002
+        """None: text experts have no decision layer."""
+        return []
 
     def out_of_fold(self, method: str, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
         """None: adapters are not trained again on other rows."""

@@ -147,6 +147,10 @@ class TunedExperts:
         """[trials, r] probabilities by all trials of a role, nan by one that failed."""
         return self._tuner(family).trial_probabilities(self.view, self.of(role, 0, family), rows)
 
+    def trial_expert(self, role: Role, number: int, family: str = PLAIN) -> Expert:
+        """The model of a trial of a role."""
+        return self._tuner(family).trial_expert(self.view, self.of(role, 0, family), number)
+
     def _tuner(self, family: str) -> Tuner[Any]:
         if family not in self._tuners:
             self._tuners[family] = family_named(family).tuner()

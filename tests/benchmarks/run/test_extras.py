@@ -27,7 +27,7 @@ def refuse(*_: object, **__: object) -> None:
     ("room", "name", "step"),
     [
         (scoring, "routing_report", "routing"),
-        (scoring, "level_rows", "levels"),
+        (scoring, "level_tables", "levels"),
         (mixtures, "save_servable", "model"),
         (tabular, "trial_columns", "trials"),
         (tabular.TabularSystem, "prepare", "asking all models together"),

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.run.levels import GAP, REPORTED, Explained, OutOfFold, Trained, allowed_gaps, level_rows, trial_rows
+from benchmarks.run.levels import GAP, REPORTED, Explained, OutOfFold, Trained, allowed_gaps, level_tables, trial_rows
 from benchmarks.run.levels.allowed import EXPLAINED_LEVELS, LEVELS
 from benchmarks.run.levels.out_of_fold import FEW, MARGINS
 from benchmarks.run.runner import run_suite
@@ -18,6 +18,10 @@ from reports.summary import summarise
 from reports.table import FURTHER, read_results
 from tasks.load import load_task
 from tests.benchmarks.conftest import TINY, tiny_suite
+
+
+def level_rows(*args, **further):
+    return level_tables(*args, **further)["levels"]
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +113,47 @@ def test_cuts_move_probabilities_with_a_column_unknown_too(task):
     assert moved["att_jsd@1"] == own["att_jsd@1"] and moved["fair_proc@1"] != own["fair_proc@1"]
 
 
+def test_a_row_names_the_trial_whose_values_it_has(task, trained):
+    """Where the unfair ones break the level the fair trial answers; no number names the chosen model."""
+    rows = by_key(level_rows(*both(task, 0.25), trained, task, 0.2))
+    assert rows["plain", "0.05", "utility@1"]["trial"] == "3"
+    assert rows["plain", "any", "utility@1"]["trial"] == ""
+    assert {r["trial"] for (variant, *_), r in rows.items() if variant != "plain"} == {""}
+    fair = point_values(
+        trained.test[3][None].double(), task.labels[task.split.test], task.groups[task.split.test], 2,
+        metrics=("utility@1",),
+    )["utility@1"]  # fmt: skip
+    assert rows["plain", "0.05", "utility@1"]["estimate"] == float(fair[0])
+
+
+def test_stored_cuts_give_the_values_of_their_row(task):
+    chosen = both(task, 0.25)
+    tables = level_tables(*chosen, None, task, 0.2, bag=bag_of(task, 0.25))
+    cuts = {(r["variant"], r["gap"], r["level"], r["group"]): r["cut"] for r in tables["thresholds"]}
+    test = task.split.test
+    groups, told = task.groups[test], 0
+    for row in tables["levels"]:
+        key = row["variant"], row["gap"], row["level"]
+        if row["metric"] != "utility@1" or row["variant"] == "plain" or row["status"] == "imputed":
+            continue
+        base = chosen[1] if row["variant"] == "thresholds" else torch.sigmoid(bag_of(task, 0.25).test.double())
+        rule = Thresholds(torch.tensor([cuts[(*key, name)] for name in task.group_names], dtype=torch.float64), 0.0)
+        moved = rule.apply(base, groups)[None]
+        value = point_values(moved, task.labels[test], groups, 2, metrics=("utility@1",))["utility@1"]
+        assert row["estimate"] == float(value[0])
+        told += 1
+    assert told >= 20
+    assert {r["shares"] for r in tables["thresholds"]} == {""}
+
+
 def test_rows_have_the_columns_of_the_table(task, trained):
     rows = level_rows(*both(task, 0.25), trained, task, 0.2)
     schema = FURTHER["levels"]
     assert all({*r} == {*schema.keys[-5:], *schema.values} for r in rows)
     assert len(rows) == 2 * sum(map(len, LEVELS.values())) * (len(REPORTED) + 1)
     assert len({(r["variant"], r["gap"], r["level"], r["metric"]) for r in rows}) == len(rows)
+    thresholds = level_tables(*both(task, 0.25), trained, task, 0.2)["thresholds"]
+    assert all({*r} == {*FURTHER["thresholds"].keys[-5:], *FURTHER["thresholds"].values} for r in thresholds)
     columns = FURTHER["trials"]
     assert all({*r} == {"trial", *columns.values} for r in trial_rows(trained, task))
 
@@ -202,7 +241,7 @@ def test_trials(task, trained):
     rows = trial_rows(trained, task)
     assert [r["trial"] for r in rows] == [0, 1, 2, 3]
     assert [r["state"] for r in rows] == ["failed", "constant", "ok", "ok"]
-    numbers = FURTHER["trials"].values[:-1]
+    numbers = FURTHER["trials"].values[1:-1]
     assert all(math.isnan(rows[0][c]) for c in numbers) and not any(math.isnan(rows[2][c]) for c in numbers)
     assert rows[2]["fair_res_validation"] > rows[3]["fair_res_validation"]
     assert rows[1]["fair_res_test"] == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.run.levels import Allowed, Explained, Variant, bounded_gaps, level_rows
+from benchmarks.run.levels import Allowed, Explained, Variant, bounded_gaps, level_tables
 from benchmarks.run.levels.allowed import BOUNDS, EXPLAINED_LEVELS, Bound
 from benchmarks.run.stages.bounded_decisions import bounded_variant, reasons_at_own_cut
 from benchmarks.run.stages.library_stage import LibraryStage, weighed_library
@@ -29,6 +29,10 @@ VIEW = TASK.view()
 FOLD = bag_folds(VIEW, 3, 0)
 FEW = torch.arange(0, len(VIEW.split.validation), 2)
 TEST_FEW = torch.arange(0, len(VIEW.split.test), 3)
+
+
+def level_rows(*args, **further):
+    return level_tables(*args, **further)["levels"]
 
 
 class Blind(Line):

@@ -12,7 +12,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from benchmarks.run.levels import allowed_gaps, level_rows
+from benchmarks.run.levels import allowed_gaps, level_tables
 from benchmarks.run.levels.choice import Choice, Variant
 from benchmarks.run.levels.part import Part
 from benchmarks.run.stages.library_stage import LibraryStage, weighed_library
@@ -27,6 +27,10 @@ from tasks.task import TaskView
 TASK = load_task("scm@600")
 VIEW = TASK.view()
 FOLD = bag_folds(VIEW, 3, 0)
+
+
+def level_rows(*args, **further):
+    return level_tables(*args, **further)["levels"]
 
 
 @dataclass(frozen=True)

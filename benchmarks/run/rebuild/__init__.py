@@ -1,0 +1,7 @@
+"""Models of a finished run, made again from what it left: any method, any trained configuration, members, bags."""
+
+from benchmarks.run.rebuild.error import RebuildError
+from benchmarks.run.rebuild.handle import CellHandle, open_cell
+from benchmarks.run.rebuild.rebuilt import Rebuilt, rebuild
+
+__all__ = ["CellHandle", "RebuildError", "Rebuilt", "open_cell", "rebuild"]
