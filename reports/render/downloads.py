@@ -165,7 +165,7 @@ def _methods(scenario: Scenario) -> Table:
     size: tuple[Value, ...] = ("", "", "") if smallest is None else (smallest.name, smallest.count, smallest.positives)
     rows: list[tuple[Value, ...]] = []
     for m in scenario.methods:
-        for metric in dict.fromkeys((*HEADLINE, *OUTCOME, *PROCEDURAL)):
+        for metric in dict.fromkeys((*HEADLINE, *OUTCOME, *PROCEDURAL, *scenario.metrics)):
             e = scenario.estimate(m.id, metric)
             if e is not None:
                 numbers = (e.mean, e.low, e.high, e.inner_low, e.inner_high, e.null_p95, e.known, e.asked)

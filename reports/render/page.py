@@ -31,6 +31,7 @@ from reports.render import (
     ranking_words,
     winner_rows,
 )
+from reports.render import words as small
 from reports.render.answer import cells, data, matrix, words
 from reports.render.latex import SIGNS
 from reports.render.method_words import method_words
@@ -141,6 +142,9 @@ def _words() -> dict[str, Any]:
         "objectives": objectives,
         "level_words": level_words.level_words,
         "winner_rows": winner_rows.winner_rows,
+        "tied_words": winner_rows.tied_words,
+        "broken_words": winner_rows.broken_words,
+        "plural": small.plural,
         "spread_text": winner_rows.spread_text,
         "nobody_words": level_words.nobody_words,
         "method_words": method_words,

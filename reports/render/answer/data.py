@@ -70,10 +70,8 @@ def gaps(report: Report) -> dict[str, list[Any]]:
 
 
 def _shown(answer: Answer) -> list[AnswerRow]:
-    """Rows of the page: of single tasks without thresholds with a margin, which ``tables/answer.csv`` has."""
-    if answer.setting.task == ALL:
-        return list(answer.rows)
-    return [row for row in answer.rows if row.main or not row.contender.secondary]
+    """Rows of the page: of single tasks one per method, the other ways stand in ``tables/answer.csv``."""
+    return list(answer.rows if answer.setting.task == ALL else answer.main)
 
 
 def _row(

@@ -24,6 +24,10 @@ NAMED = 3
 """Methods that are named where the data cannot tell them apart; the table marks them all."""
 
 
+LIMITS, SHARES = {"any": "inf"}, ("half", "quarter")
+"""Levels that a command calls otherwise, and those that it cannot be told."""
+
+
 @dataclass(frozen=True)
 class Words:
     """The answer to one question.
@@ -77,15 +81,16 @@ def asked_words(answer: Answer) -> str:
 
 
 def choose_command(answer: Answer) -> str:
-    """The command that saves the recommended model, in the folder of the page; "" where there is none."""
-    if answer.best is None:
+    """The command that saves the recommended model, in the folder of the page; "" where there is none, or the limit is a share."""
+    if answer.best is None or answer.setting.level in SHARES:
         return ""
     setting = answer.setting
-    words = ["fairmoe choose .", f"--task {shlex.quote(setting.task) if setting.task != ALL else 'TASK'}"]
-    words.append(f"--method {shlex.quote(answer.best.contender.method.id)}")
-    if setting.level != "any":
-        words.append(f"--metric {setting.gap.split('@')[0]} --max-gap {setting.level}")
-    return " ".join(words)
+    task = shlex.quote(setting.task) if setting.task != ALL else "TASK"
+    limit = LIMITS.get(setting.level, setting.level)
+    return (
+        f"fairmoe choose . --task {task} --method {shlex.quote(answer.best.contender.method.id)} "
+        f"--metric {setting.gap.split('@')[0]} --max-gap {limit}"
+    )
 
 
 def answer_words(answer: Answer) -> Words:
