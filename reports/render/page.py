@@ -14,7 +14,7 @@ from metrics.registry import METRICS
 from metrics.spec import MIN_GROUP_ROWS
 from reports import explainers, format, names
 from reports.caps import cap_of
-from reports.figures import level_lines
+from reports.figures import level_front, level_lines
 from reports.figures.figure import Figure
 from reports.figures.marks import legend_mark
 from reports.figures.registry import figures
@@ -121,6 +121,7 @@ def _answer() -> dict[str, Any]:
     return {
         "nan": math.nan,
         "opening": data.opening,
+        "first_two": data.first_two,
         "answer_data": data.answer_data,
         "answer_words": words.answer_words,
         "asked_words": words.asked_words,
@@ -189,6 +190,7 @@ def _pictures(known: Mapping[str, Figure]) -> dict[str, Any]:
         "draw": {id: figure.draw for id, figure in known.items()},
         "added_figures": {id: figure for id, figure in known.items() if not figure.placed},
         "level_lines": level_lines,
+        "level_front": level_front,
         "legend_mark": legend_mark,
         "template_key": template_key,
         "colour_of": colour_of,

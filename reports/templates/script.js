@@ -105,8 +105,8 @@
     tell();
   };
   // The matrix takes the same rows: its columns are the methods of the heads, its rows all tasks and each of them.
-  const grid = document.getElementById("grid");
-  const columns = grid ? all("thead a", grid).map((link) => link.hash.slice("#method-".length)) : [];
+  const matrix = document.getElementById("grid");
+  const columns = matrix ? all("thead a", matrix).map((link) => link.hash.slice("#method-".length)) : [];
   const SIGNS_OF = { best: "★", open: "○" };
   const squareOf = (found) => {
     if (!found) { const none = node("td", "–", "num none"); none.dataset.sort = ""; return none; }
@@ -119,8 +119,8 @@
     return cell;
   };
   const tellMatrix = () => {
-    if (!grid) return;
-    [...grid.tBodies[0].rows].forEach((row, at) => {
+    if (!matrix) return;
+    [...matrix.tBodies[0].rows].forEach((row, at) => {
       const found = data.answers[`${asked[0].value} ${asked[1].value} ${at - 1}`]?.rows.filter(([, flags]) => flags & 1) ?? [];
       const by = new Map(found.map((one) => [data.who[one[0]][0], one]));
       row.replaceChildren(row.cells[0], ...columns.map((number) => squareOf(by.get(number))));

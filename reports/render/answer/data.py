@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
 from reports.answer.setting import ALL, first
 from reports.levels.contenders import Contender
+from reports.method import Method
 from reports.render.answer.cells import cells, way
 from reports.render.answer.words import answer_words, asked_words, choose_command, gap_name
 from reports.render.level_words import level_words
+from reports.scenario import Scenario
 from reports.summary import Report
 
 
 def opening(report: Report) -> Answer | None:
     """The answer that a page opens with; None for a run that has no levels."""
     return report.answers[first(list(report.answers))] if report.answers else None
+
+
+def first_two(report: Report, scenario: Scenario) -> tuple[Method, ...]:
+    """Methods that come first for a task at the limit that a page opens with."""
+    own = opening(report)
+    answer = None if own is None else report.answers.get(replace(own.setting, task=scenario.name))
+    if answer is None:
+        return ()
+    return tuple(row.contender.method for row in (answer.best, answer.next) if row is not None)
 
 
 def answer_data(report: Report) -> str:

@@ -81,7 +81,7 @@ def asked_words(answer: Answer) -> str:
 
 
 def choose_command(answer: Answer) -> str:
-    """The command that saves the recommended model, in the folder of the page; "" where there is none, or the limit is a share."""
+    """What saves the recommended model, in the page's folder; "" without one or where the limit is a share."""
     if answer.best is None or answer.setting.level in SHARES:
         return ""
     setting = answer.setting
