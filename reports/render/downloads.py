@@ -18,6 +18,7 @@ from reports.render.file_table import Table, Value
 from reports.render.latex import latex_table
 from reports.render.ranking_words import unranked_words
 from reports.render.winner_rows import WinnerRow, value_and_spread, winner_rows
+from reports.render.words import plural
 from reports.scenario import Scenario
 from reports.stats.estimate import Estimate
 from reports.stats.leaderboard import Pool
@@ -129,7 +130,8 @@ def _ranks(number: int, pool: Pool) -> Table:
                 rows.append((line.method.id, metric, r.mean, r.low, r.high, r.best, r.worst, r.first, r.last, "ok"))
                 cells.append(f"{r.mean:.1f} ({r.place})")
         lines.append((line.method.label, *cells))
-    caption = f"Mean rank over {pool.scenarios} scenarios of {len(pool.tasks)} tasks, in brackets the places taken."
+    over = f"{plural(pool.scenarios, 'scenario')} of {plural(len(pool.tasks), 'task')}"
+    caption = f"Mean rank over {over}, in brackets the places taken."
     mixed = mixed_words([line.method.row for line in pool.lines])
     caption += f" {mixed}" if mixed else ""
     heads = ("Method", *map(metric_symbol, HEADLINE))
@@ -176,9 +178,8 @@ def _methods(scenario: Scenario) -> Table:
     shown = [metric for metric in (*HEADLINE, *OUTCOME[:3]) if metric in scenario.metrics]
     lines = tuple((m.label, *(_short(scenario, m.id, metric) for metric in shown)) for m in scenario.methods)
     sizes = ", ".join(f"{g.name} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
-    caption = (
-        f"Methods on {scenario.name}: mean over {len(scenario.splits)} test splits ± 95 % interval. Rows: {sizes}."
-    )
+    splits = plural(len(scenario.splits), "test split")
+    caption = f"Methods on {scenario.name}: mean over {splits} ± 95 % interval. Rows: {sizes}."
     return Table(name, caption, METHOD_COLUMNS, tuple(rows), ("Method", *map(metric_symbol, shown)), lines)
 
 

@@ -196,12 +196,14 @@
     changed();
   });
   // A link to a part of the page keeps the state; one to a hidden task shows it; one into a fold opens it.
-  all('a[href^="#"]').forEach((link) => link.addEventListener("click", () => {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    if (!link) return;
     const target = document.getElementById(link.hash.slice(1));
     if (target?.closest("[data-task]")?.hidden) { filter.value = ""; apply(); }
     target?.closest("details")?.setAttribute("open", "");
     setTimeout(remember);
-  }));
+  });
   addEventListener("hashchange", () => { if (location.hash.includes("~")) recall(); });
 
   // -- downloads: every table as CSV and as LaTeX, made here -------------------------------------------------------------
