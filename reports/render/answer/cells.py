@@ -73,7 +73,7 @@ def cells(answer: Answer, row: AnswerRow) -> Cells:
         procedural=NONE if row.procedural is None else _reasons(row, row.procedural),
         kept=f"{share.kept}/{share.cells}" if share is not None and known else NONE,
         ceiling="" if share is None or not known or math.isnan(share.ceiling) else f"ceiling {percent(share.ceiling)}",
-        rank=NONE if row.ranks is None else f"{row.ranks[0]}–{row.ranks[1]}",
+        rank=NONE if row.ranks is None else "–".join(map(str, dict.fromkeys(row.ranks))),
         seconds=seconds_text(row.seconds),
         group="yes" if row.needs_group else "no",
         note=_note(answer, row),
