@@ -26,3 +26,9 @@ def group_rates(rows: pd.DataFrame) -> dict[tuple[str, str, str], float]:
     """(method, group, statistic) → mean over splits and seeds."""
     means = rows.groupby(["method", "group", "statistic"])["estimate"].mean()
     return {(str(m), str(g), str(s)): float(v) for (m, g, s), v in zip(means.index, means.to_list(), strict=True)}
+
+
+def group_rate_ends(rows: pd.DataFrame) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """(method, group, statistic) → ends of the sampling interval within a split, averaged over splits and seeds."""
+    means = rows.dropna(subset=["low", "high"]).groupby(["method", "group", "statistic"])[["low", "high"]].mean()
+    return {(str(m), str(g), str(s)): (float(low), float(high)) for (m, g, s), low, high in means.itertuples()}

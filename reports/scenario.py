@@ -11,7 +11,7 @@ import pandas as pd
 from metrics.registry import METRICS
 from reports.blocks import Block
 from reports.caps import cap_of
-from reports.groups import GroupSize, group_rates, group_sizes
+from reports.groups import GroupSize, group_rate_ends, group_rates, group_sizes
 from reports.method import Method
 from reports.methods import MethodRow
 from reports.names import HEADLINE, ROUTING, SECTIONS
@@ -60,6 +60,8 @@ class Scenario(TaskScores):
     groups: tuple[GroupSize, ...]
     rates: dict[tuple[str, str, str], float]
     """(method, group, statistic) → test mean over splits."""
+    rate_ends: dict[tuple[str, str, str], tuple[float, float]]
+    """The same → ends of the sampling interval."""
     routing: tuple[Routing, ...]
     gates: tuple[Gates, ...]
     """The same by what the mixed experts read."""
@@ -154,6 +156,7 @@ def _scenario(run: Run, task: str, protocol: str, use_sensitive: str) -> Scenari
         contrasts={(*pair, m): c for m in HEADLINE for pair, c in contrasts(m, values, run.blocks).items()},
         groups=group_sizes(groups),
         rates=group_rates(groups),
+        rate_ends=group_rate_ends(groups),
         routing=found,
         gates=gates(found, run.rows),
         provenance=_records(_cells(run, where)),

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from reports.answer.answers import Answers, answers
+from reports.answer.details import Details, details
 from reports.blocks import Block, blocks_of
 from reports.caps import stands_back
 from reports.levels.ablation import Ablation, ablation
@@ -61,6 +63,10 @@ class Report:
     three: ThreeObjectives | None = None
     """Fronts of three objectives; None where no task has a reference."""
     budget: Budget | None = None
+    answers: Answers = field(default_factory=dict)
+    """Which method to take, for every gap, level and task; empty where the run has no rows of levels."""
+    details: Details = field(default_factory=lambda: Details({}, ()))
+    """Parameters, runs and commands behind the answers."""
     named: bool = True
     """Whether the run wrote records of its methods; without them they are called by their ids."""
 
@@ -184,6 +190,8 @@ def summarise(tables: Tables) -> Report:
         ablation=None if reached is None else ablation(reached),
         three=three_objectives(_once(scenarios), _sets(methods)),
         budget=budget(further_table(tables, "trials"), methods, scenarios),
+        answers=answers(both, further_table(tables, "levels"), scenarios),
+        details=details(tables, scenarios),
         named=bool(tables.methods),
     )
 

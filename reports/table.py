@@ -35,6 +35,7 @@ import pandas as pd
 
 from foundation.files import atomic_path, write_text
 from reports.methods import MethodRow, read_methods
+from reports.saved import Saved, saved_models
 
 Row = Mapping[str, Any]
 
@@ -211,6 +212,8 @@ class Tables:
     methods : dict
         Records of the methods and of the members that mixtures name, by id, in the order of the run; empty for a run
         that was written before there were any.
+    saved : tuple of Saved
+        Models of the run that were saved below its folder.
     """
 
     results: pd.DataFrame
@@ -220,6 +223,7 @@ class Tables:
     suite: dict[str, Any]
     further: dict[str, pd.DataFrame] = field(default_factory=dict)
     methods: dict[str, MethodRow] = field(default_factory=dict)
+    saved: tuple[Saved, ...] = ()
 
 
 def frame(rows: Iterable[Row], schema: Schema, what: str) -> pd.DataFrame:
@@ -325,6 +329,7 @@ def read_results(folder: Path) -> Tables:
         groups=_read_csv(folder / "groups.csv", GROUPS),
         routing=_read_csv(folder / "routing.csv", ROUTING),
         further={name: _read_csv(folder / f"{name}.csv", schema) for name, schema in FURTHER.items()},
+        saved=saved_models(folder),
     )
 
 

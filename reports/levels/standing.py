@@ -97,11 +97,11 @@ def places_of(
                 Interval(math.nan, math.nan, math.nan, math.nan, 0) if base is None else interval_at(pairs, (row, base))
             )
             imputed, splits = sum(int(r.imputed.sum()) for r in cells), sum(r.splits for r in cells)
-            places[level, contender.id] = Place(away, _ranks(pairs, row), imputed, splits)
+            places[level, contender.id] = Place(away, rank_range(pairs, row), imputed, splits)
     return places
 
 
-def _ranks(pairs: Mapping[str, Floats], row: int) -> tuple[int, int]:
+def rank_range(pairs: Mapping[str, Floats], row: int) -> tuple[int, int]:
     """Ranks that the data cannot rule out: as ``reports.stats.statistics.rank_interval``, over tasks."""
     others = [i for i in range(len(pairs["p"])) if i != row and pairs["n"][row, i] > 0]
     sure = [p < 1 - CONFIDENCE for p in holm([float(pairs["p"][row, i]) for i in others])]

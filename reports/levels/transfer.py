@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from metrics.proportions import wilson
 from reports.levels.ceiling import Ceiling, Parts, ceiling
 from reports.levels.contenders import Contender, Id
 from reports.levels.levels import Levels
-from reports.levels.reached import Reached
 from reports.stats.scores import TaskScores
 
 Cell = tuple[tuple[str, int, str], bool]
@@ -54,16 +53,24 @@ class Share:
 
 @dataclass(frozen=True)
 class Transfer:
-    """Shares by level of all contenders, and by contender at each level; ``overall``: by contender over all levels."""
+    """Shares by level of all contenders, and by contender at each level; ``overall``: by contender over all levels.
+
+    ``ceilings``: (task, place of the split, level) → what could be kept there.
+    """
 
     by_level: dict[str, Share]
     by_contender: dict[tuple[str, Id], Share]
     overall: dict[Id, Share]
+    ceilings: Mapping[tuple[str, int, str], Ceiling] = field(default_factory=dict)
 
     @property
     def levels(self) -> list[str]:
         """Levels with at least one cell."""
         return [level for level, share in self.by_level.items() if share.cells]
+
+    def on_task(self, found: Levels, task: str, level: str, contender: Contender) -> Share:
+        """Share of a contender at one level of one task."""
+        return _share(_cells_of(found, task, level, contender), self.ceilings)
 
 
 def transfer(found: Levels, parts: Parts | None = None, scenarios: Sequence[TaskScores] = ()) -> Transfer:
@@ -86,22 +93,23 @@ def transfer(found: Levels, parts: Parts | None = None, scenarios: Sequence[Task
         by_contender={key: share for key, share in by_contender.items() if share.cells},
         overall={c.id: _share([x for level in found.levels for x in _cells(found, level, [c])], ceilings)
                  for c in found.contenders},
+        ceilings=ceilings,
     )  # fmt: skip
 
 
 def _cells(found: Levels, level: str, contenders: Sequence[Contender]) -> list[Cell]:
     """Every cell that counts: "any" is no level that could be kept."""
-    cells: list[Cell] = []
-    for task, by_level in found.reached.items():
-        own: Mapping[Id, Reached] = by_level.get(level, {})
-        for contender in contenders:
-            reached = own.get(contender.id)
-            if reached is None:
-                continue
-            counts = ~reached.imputed & ~np.isnan(reached.gap) & np.isfinite(reached.limit)
-            kept = reached.gap <= reached.limit
-            cells += [((task, int(j), level), bool(kept[j])) for j in np.flatnonzero(counts)]
-    return cells
+    return [cell for task in found.reached for c in contenders for cell in _cells_of(found, task, level, c)]
+
+
+def _cells_of(found: Levels, task: str, level: str, contender: Contender) -> list[Cell]:
+    """Cells of one contender on one task that count."""
+    reached = found.get(task, level, contender)
+    if reached is None:
+        return []
+    counts = ~reached.imputed & ~np.isnan(reached.gap) & np.isfinite(reached.limit)
+    kept = reached.gap <= reached.limit
+    return [((task, int(j), level), bool(kept[j])) for j in np.flatnonzero(counts)]
 
 
 def _ceilings(found: Levels, parts: Parts, scenarios: Sequence[TaskScores]) -> dict[tuple[str, int, str], Ceiling]:

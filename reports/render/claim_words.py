@@ -9,6 +9,7 @@ from reports.levels.claims import Claim
 from reports.levels.contenders import MARGINS
 from reports.levels.transfer import Share
 from reports.render.level_words import level_words
+from reports.render.words import plural
 from reports.scenario import Scenario
 from reports.summary import Report
 
@@ -68,11 +69,10 @@ def undecided(report: Report) -> str:
     tasks = len(report.scenarios)
     size = " to ".join(dict.fromkeys((f"{min(known):.1f}", f"{max(known):.1f}")))
     return (
-        f"What this run cannot decide: {len(known)} of {asked} comparisons in utility are not separable. With {tasks} "
-        f"task{'s' if tasks > 1 else ''} from {sources} source{'s' if sources > 1 else ''} and "
-        f"{report.suite['splits']} split{'s' if report.suite['splits'] > 1 else ''}, a difference had to be {size} "
-        "points (hundredths) to be found 8 times of 10, depending on the pair: smaller ones are neither shown nor "
-        "ruled out."
+        f"What this run cannot decide: {len(known)} of {asked} comparisons in utility are not separable. With "
+        f"{plural(tasks, 'task')} from {plural(sources, 'source')} and {plural(report.suite['splits'], 'split')}, "
+        f"a difference had to be {size} points (hundredths) to be found 8 times of 10, depending on the pair: "
+        "smaller ones are neither shown nor ruled out."
     )
 
 

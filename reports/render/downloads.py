@@ -12,11 +12,13 @@ from reports.explainers import WITH_REASONS, differ, mixed_words
 from reports.format import estimate_text, half_text, signed
 from reports.levels.contenders import PLAIN
 from reports.names import DISPARITY, HEADLINE, OUTCOME, PROCEDURAL, UTILITY, metric_symbol
+from reports.render.answer.files import answer_tables
 from reports.render.claim_files import claim_tables
 from reports.render.file_table import Table, Value
 from reports.render.latex import latex_table
 from reports.render.ranking_words import unranked_words
 from reports.render.winner_rows import WinnerRow, value_and_spread, winner_rows
+from reports.render.words import plural
 from reports.scenario import Scenario
 from reports.stats.estimate import Estimate
 from reports.stats.leaderboard import Pool
@@ -54,8 +56,9 @@ def write_tables(report: Report, folder: Path) -> list[Path]:
 
 
 def tables(report: Report) -> list[Table]:
-    """Comparisons over tasks, claims, ranks, winners by level, and the methods of every task."""
+    """The answers, comparisons over tasks, claims, ranks, winners by level, and the methods of every task."""
     found = [
+        *answer_tables(report),
         _comparisons(report),
         *claim_tables(report),
         *(_ranks(i, pool) for i, pool in enumerate(report.ranking.pools, start=1)),
@@ -127,7 +130,8 @@ def _ranks(number: int, pool: Pool) -> Table:
                 rows.append((line.method.id, metric, r.mean, r.low, r.high, r.best, r.worst, r.first, r.last, "ok"))
                 cells.append(f"{r.mean:.1f} ({r.place})")
         lines.append((line.method.label, *cells))
-    caption = f"Mean rank over {pool.scenarios} scenarios of {len(pool.tasks)} tasks, in brackets the places taken."
+    over = f"{plural(pool.scenarios, 'scenario')} of {plural(len(pool.tasks), 'task')}"
+    caption = f"Mean rank over {over}, in brackets the places taken."
     mixed = mixed_words([line.method.row for line in pool.lines])
     caption += f" {mixed}" if mixed else ""
     heads = ("Method", *map(metric_symbol, HEADLINE))
@@ -163,7 +167,7 @@ def _methods(scenario: Scenario) -> Table:
     size: tuple[Value, ...] = ("", "", "") if smallest is None else (smallest.name, smallest.count, smallest.positives)
     rows: list[tuple[Value, ...]] = []
     for m in scenario.methods:
-        for metric in dict.fromkeys((*HEADLINE, *OUTCOME, *PROCEDURAL)):
+        for metric in dict.fromkeys((*HEADLINE, *OUTCOME, *PROCEDURAL, *scenario.metrics)):
             e = scenario.estimate(m.id, metric)
             if e is not None:
                 numbers = (e.mean, e.low, e.high, e.inner_low, e.inner_high, e.null_p95, e.known, e.asked)
@@ -174,9 +178,8 @@ def _methods(scenario: Scenario) -> Table:
     shown = [metric for metric in (*HEADLINE, *OUTCOME[:3]) if metric in scenario.metrics]
     lines = tuple((m.label, *(_short(scenario, m.id, metric) for metric in shown)) for m in scenario.methods)
     sizes = ", ".join(f"{g.name} {g.count:.0f} ({g.positives:.0f} positive)" for g in scenario.groups)
-    caption = (
-        f"Methods on {scenario.name}: mean over {len(scenario.splits)} test splits ± 95 % interval. Rows: {sizes}."
-    )
+    splits = plural(len(scenario.splits), "test split")
+    caption = f"Methods on {scenario.name}: mean over {splits} ± 95 % interval. Rows: {sizes}."
     return Table(name, caption, METHOD_COLUMNS, tuple(rows), ("Method", *map(metric_symbol, shown)), lines)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from reports.levels.contenders import Contender
 from reports.levels.levels import Levels
 from reports.render.finds_words import finds_words
+from reports.render.words import plural
 from reports.stats.contrasts import Pooled
 
 WORDS = {"any": "any", "half": "≤ ½ unmitigated", "quarter": "≤ ¼ unmitigated"}
@@ -71,7 +72,7 @@ def _with_tasks(rival: Contender, difference: Pooled, differ: bool) -> str:
 
 
 def _tasks(n: int) -> str:
-    return f"{n} task{'s' if n > 1 else ''}"
+    return plural(n, "task")
 
 
 def _merged(lines: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -91,6 +92,5 @@ def gained_sentence(found: Levels, level: str) -> str:
     if not own:
         return ""
     up, down = (sum(d.verdict == word for d in own) for word in ("better", "worse"))
-    return (
-        f"of {len(own)} methods, thresholds surely raise {up}, surely lower {down}, and {len(own) - up - down} are open"
-    )
+    left = len(own) - up - down
+    return f"of {plural(len(own), 'method')}, thresholds surely raise {up}, surely lower {down}, and {left} are open"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from metrics.registry import METRICS
 from metrics.spec import MIN_GROUP_ROWS
 from reports import explainers, format, names
 from reports.caps import cap_of
-from reports.figures import level_lines
+from reports.figures import level_front, level_lines
 from reports.figures.figure import Figure
 from reports.figures.marks import legend_mark
 from reports.figures.registry import figures
@@ -30,6 +31,8 @@ from reports.render import (
     ranking_words,
     winner_rows,
 )
+from reports.render import words as small
+from reports.render.answer import cells, data, matrix, words
 from reports.render.latex import SIGNS
 from reports.render.method_words import method_words
 from reports.render.objectives import objectives
@@ -88,7 +91,7 @@ def _environment(known: Mapping[str, Figure]) -> Environment:
         task_words=task_words,
         slug=lambda text: text.replace(" ", "-"),
     )
-    environment.globals.update(_numbers() | _words() | _pictures(known))
+    environment.globals.update(_numbers() | _answer() | _words() | _pictures(known))
     return environment
 
 
@@ -113,6 +116,23 @@ def _numbers() -> dict[str, Any]:
     }
 
 
+def _answer() -> dict[str, Any]:
+    """The answer: its words, heads, cells and data."""
+    return {
+        "nan": math.nan,
+        "opening": data.opening,
+        "first_two": data.first_two,
+        "answer_data": data.answer_data,
+        "answer_words": words.answer_words,
+        "asked_words": words.asked_words,
+        "choose_command": words.choose_command,
+        "answer_heads": cells.HEADS,
+        "answer_cells": cells.cells,
+        "answer_way": cells.way,
+        "matrix": matrix.matrix,
+    }
+
+
 def _words() -> dict[str, Any]:
     """Sentences."""
     return {
@@ -123,6 +143,9 @@ def _words() -> dict[str, Any]:
         "objectives": objectives,
         "level_words": level_words.level_words,
         "winner_rows": winner_rows.winner_rows,
+        "tied_words": winner_rows.tied_words,
+        "broken_words": winner_rows.broken_words,
+        "plural": small.plural,
         "spread_text": winner_rows.spread_text,
         "nobody_words": level_words.nobody_words,
         "method_words": method_words,
@@ -167,6 +190,7 @@ def _pictures(known: Mapping[str, Figure]) -> dict[str, Any]:
         "draw": {id: figure.draw for id, figure in known.items()},
         "added_figures": {id: figure for id, figure in known.items() if not figure.placed},
         "level_lines": level_lines,
+        "level_front": level_front,
         "legend_mark": legend_mark,
         "template_key": template_key,
         "colour_of": colour_of,

@@ -11,6 +11,7 @@ from reports.levels.best import Best
 from reports.levels.contenders import PLAIN, Contender
 from reports.names import DISPARITY, UTILITY
 from reports.render.level_words import level_words
+from reports.render.words import listing, plural
 from reports.scenario import Scenario
 from reports.stats.estimate import Estimate
 from reports.stats.statistics import Interval
@@ -54,6 +55,25 @@ class WinnerRow:
     def kept_words(self) -> str:
         """``4/5``; nothing without a level."""
         return f"{self.kept}/{self.splits}" if self.splits else ""
+
+    @property
+    def broken(self) -> int:
+        """Test splits on which the winner breaks the level that it kept on the rows that chose."""
+        return self.splits - self.kept
+
+
+NAMED = 3
+"""Names of those that cannot be told from a winner; the file ``winners.csv`` has all."""
+
+
+def tied_words(row: WinnerRow) -> str:
+    """``13 of 16: Mixture, LightGBM + thresholds (G), GCN and 10 more``."""
+    return f"{len(row.tied)} of {row.others}: {listing([c.label for c in row.tied], NAMED)}"
+
+
+def broken_words(row: WinnerRow) -> str:
+    """``✕ broke its limit on 2 splits``; empty where it kept it."""
+    return f"✕ broke its limit on {plural(row.broken, 'split')}" if row.broken else ""
 
 
 def winner_rows(report: Report) -> tuple[WinnerRow, ...]:

@@ -40,6 +40,99 @@
     });
   });
 
+  // -- the answer: every question was answered when the page was made; the script only shows another one -------------
+  const stored = document.getElementById("answer-data"), board = document.getElementById("answers");
+  const asked = ["gap", "level", "task"].map((name) => document.getElementById(`ask-${name}`));
+  const everyWay = document.getElementById("ask-ways");
+  const data = stored && JSON.parse(stored.textContent);
+  const node = (tag, content = "", kind = "") => {
+    const made = document.createElement(tag);
+    if (content) made.textContent = content;
+    if (kind) made.className = kind;
+    return made;
+  };
+  const choices = (select, pairs, wanted) => {
+    select.replaceChildren(...pairs.map(([value, label]) => Object.assign(node("option", label), { value })));
+    select.value = wanted;
+    if (select.selectedIndex < 0) select.selectedIndex = 0;
+  };
+  // What a cell is sorted by: its first number, a share, or yes and no; nothing for a dash.
+  const size = (shown) => {
+    if (shown === "yes" || shown === "no") return shown === "yes" ? "1" : "0";
+    const [, first, of] = shown.replace("≈ ", "").replaceAll("−", "-").match(/^([+-]?[\d.]+)(?:\/(\d+))?/) ?? [];
+    return first === undefined ? "" : String(of ? first / of : Number(first));
+  };
+  const cellOf = (shown, small = "", broken = false) => {
+    const cell = node("td", broken ? "✕ " : "", broken ? "num flag" : "num"), at = shown.indexOf(" [");
+    cell.dataset.sort = size(shown);
+    cell.append(node("span", at < 0 ? shown : shown.slice(0, at), "v"));
+    if (at >= 0) cell.append(" ", node("span", shown.slice(at + 1), "pm"));
+    if (small) cell.append(node("small", small));
+    return cell;
+  };
+  const rowOf = ([who, flags, ...places], at) => {
+    const [utility, against, verdict, gap, reasons, kept, most, rank, cost, group, note, mark] = places.map((i) => data.texts[i]);
+    const [number, label, way] = data.who[who];
+    const row = node("tr", "", mark), head = node("th"), link = node("a", label);
+    head.scope = "row";
+    head.dataset.sort = at + 1;
+    link.href = `#method-${number}`;
+    head.append(node("span", { best: "★", open: "○" }[mark] ?? "", "sign"), link, " ", node("span", way, "soft"));
+    if (note) head.append(node("small", note));
+    row.append(head, cellOf(utility), cellOf(against, verdict), cellOf(gap), cellOf(reasons), cellOf(kept, most, (flags & 2) > 0),
+      cellOf(rank), cellOf(cost), cellOf(group));
+    return row;
+  };
+  const question = () => asked.map((select) => select.value).join(" ");
+  const opens = () => data.opens.join(" ");
+  const levelsOf = (gap, level) => choices(asked[1], data.gaps[gap][1], level);
+  const SAID = ["name", "asked", "reaches", "warning", "sure", "open", "costs"];
+  const tell = () => {
+    const { words: said, rows } = data.answers[question()] ?? { words: ["Nothing is known here.", "", "", "", "", "", "", ""], rows: [] };
+    SAID.forEach((name, i) => { document.getElementById(`say-${name}`).textContent = said[i]; });
+    const command = document.getElementById("say-command");
+    command.replaceChildren(...(said[7] ? ["Take it, in the folder of this page: ", node("code", said[7])] : []));
+    board.tBodies[0].replaceChildren(...rows.filter(([, flags]) => everyWay.checked || flags & 1).map(rowOf));
+    const order = sorted.get(sortable.indexOf(board));
+    if (order) sort(board, ...order);
+    tellMatrix();
+  };
+  const ask = ([gap, level, task], every = false) => {
+    choices(asked[0], Object.entries(data.gaps).map(([id, [label]]) => [id, label]), gap);
+    levelsOf(asked[0].value, level);
+    choices(asked[2], [["-1", "all tasks"], ...data.tasks.map((name, i) => [String(i), name])], String(task));
+    everyWay.checked = every;
+    tell();
+  };
+  // The matrix takes the same rows: its columns are the methods of the heads, its rows all tasks and each of them.
+  const matrix = document.getElementById("grid");
+  const columns = matrix ? all("thead a", matrix).map((link) => link.hash.slice("#method-".length)) : [];
+  const SIGNS_OF = { best: "★", open: "○" };
+  const squareOf = (found) => {
+    if (!found) { const none = node("td", "–", "num none"); none.dataset.sort = ""; return none; }
+    const [who, flags, ...places] = found, [utility, , , gap, , kept, , , , , , mark] = places.map((i) => data.texts[i]);
+    const broken = (flags & 2) > 0, shown = utility.split(" [")[0];
+    const cell = node("td", shown, `num ${mark}${broken ? " flag" : ""}`);
+    cell.dataset.sort = size(shown);
+    cell.title = `${data.who[who][2]}; gap ${gap}; kept ${kept}`;
+    cell.append(node("small", (SIGNS_OF[mark] ?? "") + (broken ? "✕" : "")));
+    return cell;
+  };
+  const tellMatrix = () => {
+    if (!matrix) return;
+    [...matrix.tBodies[0].rows].forEach((row, at) => {
+      const found = data.answers[`${asked[0].value} ${asked[1].value} ${at - 1}`]?.rows.filter(([, flags]) => flags & 1) ?? [];
+      const by = new Map(found.map((one) => [data.who[one[0]][0], one]));
+      row.replaceChildren(row.cells[0], ...columns.map((number) => squareOf(by.get(number))));
+    });
+  };
+  if (data) {
+    document.getElementById("ask").hidden = document.getElementById("ask-more").hidden = false;
+    document.getElementById("ask").addEventListener("submit", (event) => event.preventDefault());
+    asked[0].addEventListener("change", () => levelsOf(asked[0].value, asked[1].value));
+    [...asked, everyWay].forEach((control) => control.addEventListener("change", () => { tell(); remember(); }));
+  }
+
   // -- filters: families and kinds are done by the style alone; a name and a task need this script -------------------
   const search = document.getElementById("search"), filter = document.getElementById("filter");
   const shown = document.getElementById("shown"), boxes = all("#filters input[type=checkbox]");
@@ -70,6 +163,8 @@
     boxes.filter((box) => box.checked !== plain.get(box.id)).forEach((box) => state.append(box.checked ? "on" : "off", box.id));
     if (search.value.trim()) state.set("q", search.value.trim());
     if (filter.value) state.set("task", filter.value);
+    if (data && question() !== opens()) state.set("ask", question());
+    if (everyWay?.checked) state.set("ways", "all");
     sorted.forEach(([column, down], place) => state.append("sort", `${place}.${column}.${down ? "down" : "up"}`));
     const text = state.toString();
     history.replaceState(null, "", `#${parts()[0]}${text ? "~" + text : ""}`);
@@ -82,6 +177,7 @@
     search.value = state.get("q") ?? "";
     filter.value = state.get("task") ?? "";
     if (filter.selectedIndex < 0) filter.value = "";
+    if (data) ask((state.get("ask") ?? opens()).split(" "), state.get("ways") === "all");
     state.getAll("sort").forEach((text) => {
       const [place, column, way] = text.split("."), table = sortable[Number(place)];
       const head = table && [...table.tHead.rows].at(-1).cells[Number(column)];
@@ -100,12 +196,14 @@
     changed();
   });
   // A link to a part of the page keeps the state; one to a hidden task shows it; one into a fold opens it.
-  all('a[href^="#"]').forEach((link) => link.addEventListener("click", () => {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    if (!link) return;
     const target = document.getElementById(link.hash.slice(1));
     if (target?.closest("[data-task]")?.hidden) { filter.value = ""; apply(); }
     target?.closest("details")?.setAttribute("open", "");
     setTimeout(remember);
-  }));
+  });
   addEventListener("hashchange", () => { if (location.hash.includes("~")) recall(); });
 
   // -- downloads: every table as CSV and as LaTeX, made here -------------------------------------------------------------

@@ -10,7 +10,7 @@ from benchmarks.cli import app
 from benchmarks.methods.baselines import baseline_names
 from reports.build import write_report
 from reports.table import read_results, write_results
-from tests.reports.conftest import BASELINES, GRAPH_METHODS, METHODS, TEXT, write_run
+from tests.reports.conftest import BASELINES, GRAPH_METHODS, METHODS, TEXT, write_level_run, write_run
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic")
 INSTALL = "Install it (apt-get install chromium) or name another one in FAIRMOE_CHROMIUM."
@@ -90,6 +90,14 @@ def real(tmp_path_factory):
         done = CliRunner().invoke(app, [*command, "--jobs", "1", "--output", str(folder / "run")])
     assert done.exit_code == 0, done.output
     return folder / "run" / "leaderboard.html"
+
+
+@pytest.fixture(scope="session")
+def levels(tmp_path_factory):
+    """Three tasks, six methods in two ways each, asked at every level."""
+    folder = write_level_run(tmp_path_factory.mktemp("levels"))
+    write_report(folder)
+    return folder / "leaderboard.html"
 
 
 class Visit:

@@ -14,7 +14,7 @@ BOARD = "#task-german [aria-label='Methods on german'] table"
 
 
 @pytest.mark.parametrize("width", [360, 500, 1400])
-@pytest.mark.parametrize("which", ["big", "text", "real"])
+@pytest.mark.parametrize("which", ["big", "text", "real", "levels"])
 def test_is_quiet_asks_for_nothing_and_fits_the_width(request, visit, which, width):
     found = visit(request.getfixturevalue(which), width)
     assert found.said == []
@@ -206,3 +206,94 @@ def test_text_is_dark_on_white(visit, big):
     page = visit(big, color_scheme="dark").page
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(26, 26, 26)"
+
+
+def shown_rows(page, id):
+    """Texts of the rows of a table, cell by cell."""
+    script = "(id) => [...document.getElementById(id).tBodies[0].rows].map((r) => [...r.cells].map((c) => c.innerText))"
+    return page.evaluate(script, id)
+
+
+def test_without_a_script_the_page_has_the_default_answer(visit, levels):
+    with_script = visit(levels).page
+    without = visit(levels, java_script_enabled=False).page
+    for place in ("#say-name", "#say-asked", "#say-reaches", "#say-sure", "#say-costs", "#say-warning", "#say-open"):
+        assert without.inner_text(place) == with_script.inner_text(place), place
+    assert without.locator("#ask").is_hidden() and with_script.locator("#ask").is_visible()
+    for id in ("answers", "grid"):  # what the script writes is what stood there
+        rows = without.locator(f"#{id} tbody tr").all_inner_texts()
+        assert [re.sub(r"\s+", " ", row) for row in rows] == [
+            re.sub(r"\s+", " ", row) for row in with_script.locator(f"#{id} tbody tr").all_inner_texts()
+        ]
+
+
+def test_the_controls_ask_another_question_and_a_link_keeps_it(visit, levels):
+    text = (levels.parent / "tables" / "answer.csv").read_text(encoding="utf-8")
+    records = list(csv.DictReader(io.StringIO(text)))
+    found = visit(levels)
+    page = found.page
+    page.select_option("#ask-level", "0.01")
+    page.select_option("#ask-task", label="german")
+    own = [r for r in records if (r["level"], r["task"], r["stands_for_method"]) == ("0.01", "german", "1")]
+    for _ in range(2):
+        rows = shown_rows(page, "answers")
+        assert len(rows) == len(own)
+        for row, record in zip(rows, own, strict=True):
+            assert row[1].split("\n")[0] == f"{float(record['utility']):.3f}"
+            assert ("★" in row[0]) == (record["mark"] == "best")
+        assert "≤ 0.01, on german" in page.inner_text("#say-asked")
+        assert "--task german" in page.inner_text("#say-command") and "--max-gap 0.01" in page.inner_text(
+            "#say-command"
+        )
+        assert "ask=" in page.url
+        page.reload()
+    assert found.said == []
+
+
+def test_every_way_of_every_method_can_be_shown(visit, levels):
+    page = visit(levels).page
+    before = len(shown_rows(page, "answers"))
+    page.get_by_label("every way of every method").check()
+    assert len(shown_rows(page, "answers")) == 2 * before  # plain and with thresholds
+    page.reload()
+    assert len(shown_rows(page, "answers")) == 2 * before
+    page.get_by_label("every way of every method").uncheck()
+    assert len(shown_rows(page, "answers")) == before
+
+
+def test_the_order_of_the_answer_stays_when_the_question_changes(visit, levels):
+    page = visit(levels).page
+    head = page.locator("#answers thead th", has_text="Utility")
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    for level in ("0.02", "any"):
+        page.select_option("#ask-level", level)
+        values = [float(row[1].split("\n")[0]) for row in shown_rows(page, "answers")]
+        assert values == sorted(values, reverse=True) and head.get_attribute("aria-sort") == "descending"
+
+
+def test_the_matrix_follows_the_question(visit, levels):
+    page = visit(levels).page
+    first = shown_rows(page, "grid")
+    page.select_option("#ask-level", "any")
+    second = shown_rows(page, "grid")
+    assert [row[0] for row in first] == [row[0] for row in second] == ["all tasks", "german", "scm", "adult:sex"]
+    assert first != second and all("✕" not in cell for row in second for cell in row)
+    assert all(sum("★" in cell for cell in row) == 1 for row in second)
+
+
+def test_a_name_leads_to_parameters_and_commands(visit, levels):
+    page = visit(levels).page
+    page.locator("#answers tbody a").first.click()
+    opened = page.locator("#methods details[open]")
+    assert opened.count() == 1 and opened.get_by_text("command 1", exact=True).first.is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_first_screen_answers(visit, levels, width):
+    page = visit(levels, width).page
+    for place in ("#say-name", "#say-reaches", "#say-sure", "#say-costs"):
+        box = page.locator(place).bounding_box()
+        assert page.inner_text(place) and box["y"] + box["height"] <= 900, place
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

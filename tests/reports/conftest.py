@@ -424,17 +424,22 @@ LEVEL_METHODS = ("mixture", "result", "utility", "constant", "logistic_regressio
 LEVEL_TASKS = ("german", "scm", "adult:sex")
 
 
-@pytest.fixture(scope="session")
-def level_run(tmp_path_factory):
-    """Three tasks, six methods, with the tables "levels" and "trials"."""
+def write_level_run(folder):
+    """Write a run of three tasks and six methods, with the tables "levels" and "trials"."""
     from tests.reports.levels.level_fixtures import made_levels, made_trials
 
-    folder = write_run(tmp_path_factory.mktemp("levels"), tasks=LEVEL_TASKS, methods=LEVEL_METHODS)
+    write_run(folder, tasks=LEVEL_TASKS, methods=LEVEL_METHODS)
     rows = made_levels(LEVEL_TASKS, LEVEL_METHODS)
     write_csv(frame(rows, FURTHER["levels"], "levels"), folder / "levels.csv")
     trials = made_trials(LEVEL_TASKS, ("result", "utility"))
     write_csv(frame(trials, FURTHER["trials"], "trials"), folder / "trials.csv")
     return folder
+
+
+@pytest.fixture(scope="session")
+def level_run(tmp_path_factory):
+    """Three tasks, six methods, with the tables "levels" and "trials"."""
+    return write_level_run(tmp_path_factory.mktemp("levels"))
 
 
 @pytest.fixture(scope="session")

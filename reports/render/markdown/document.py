@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.render.markdown.answer import answer_text
 from reports.render.markdown.claims import claims_text, three_text
 from reports.render.markdown.header import header
 from reports.render.markdown.levels import levels_text
@@ -13,9 +14,10 @@ from reports.summary import Report
 
 
 def render_markdown(report: Report) -> str:
-    """Text of ``leaderboard.md``: header, pooled comparisons, claims, winners, tables per task."""
+    """Text of ``leaderboard.md``: header, the answer, pooled comparisons, claims, winners, tables per task."""
     parts = [
         header(report),
+        answer_text(report),
         pooled_text(report),
         claims_text(report),
         levels_text(report),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from foundation.escaping import markdown
 from reports.render.method_words import method_words
 from reports.render.sentences import UNNAMED, first_layer
+from reports.render.words import plural
 from reports.summary import Report
 
 
@@ -14,8 +15,9 @@ def header(report: Report) -> str:
     lines = [
         f"# Leaderboard: {markdown(suite['name'])} v{suite['version']}",
         markdown(suite["description"]),
-        f"{len(report.scenarios)} tasks, {len(report.methods)} methods, {suite['splits']} splits × "
-        f"{suite['seeds']} seeds, protocol {suite['protocol']}, {suite['trials']} trials per role, "
+        f"{plural(len(report.scenarios), 'task')}, {plural(len(report.methods), 'method')}, "
+        f"{plural(suite['splits'], 'split')} × {plural(suite['seeds'], 'seed')}, protocol {suite['protocol']}, "
+        f"{plural(suite['trials'], 'trial')} per role, "
         f"suite seed {suite['seed']}, suite hash `{suite['hash'][:12]}`, code `{suite['code_version']}`.",
     ]
     if not report.named:

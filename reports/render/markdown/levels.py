@@ -6,13 +6,13 @@ import math
 
 from foundation.escaping import markdown
 from reports.format import estimate_text, half_text, interval_text, signed
-from reports.levels.contenders import Contender
 from reports.levels.levels import Levels
 from reports.levels.standing import Place
 from reports.levels.transfer import Share, Transfer
 from reports.render.level_words import gained_sentences, level_words, nobody_words, standing_sentences
 from reports.render.markdown.cells import pooled_cell, table
-from reports.render.winner_rows import WinnerRow, value_and_spread, winner_rows
+from reports.render.winner_rows import WinnerRow, broken_words, tied_words, value_and_spread, winner_rows
+from reports.render.words import plural
 from reports.stats.budget import Budget
 from reports.stats.contrasts import Pooled
 from reports.stats.statistics import Interval
@@ -46,9 +46,16 @@ def _winner(row: WinnerRow) -> list[str]:
     """A row of the table of winners."""
     if row.winner is None:
         return [row.scenario.name, row.words, nobody_words(row.unknown), "–", "–", "–", "–"]
-    tied = f"{len(row.tied)} of {row.others}{_names(row.tied)}"
+    tied = tied_words(row) if row.tied else f"surely above the {plural(row.others, 'other')}" if row.others else "–"
     values = map(value_and_spread, (row.utility, row.gap))
-    return [row.scenario.name, row.words, row.winner.label, *values, row.kept_words, tied]
+    return [
+        row.scenario.name,
+        row.words,
+        row.winner.label,
+        *values,
+        " ".join([row.kept_words, broken_words(row)]).strip(),
+        tied,
+    ]
 
 
 def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[str]:
@@ -87,10 +94,6 @@ def _levels(found: Levels, transfer: Transfer, budget: Budget | None) -> list[st
     rows.append(["exactly at the limit", *(_at_limit(transfer.by_level[level]) for level in found.levels)])
     parts.append(table(["methods", *heads], rows))
     return parts if budget is None else [*parts, *_budget(budget)]
-
-
-def _names(tied: tuple[Contender, ...]) -> str:
-    return ": " + ", ".join(c.label for c in tied) if 0 < len(tied) <= 4 else ""
 
 
 def _mean(interval: Interval) -> str:

@@ -7,6 +7,7 @@ from reports.format import estimate_text, half_text, interval_text, seconds_text
 from reports.names import metric_symbol
 from reports.render.markdown.cells import table
 from reports.render.ranking_words import RANKS, few_tasks, friedman_sentence, notes, seeds_words
+from reports.render.words import plural
 from reports.stats.hypervolume import VERSION
 from reports.stats.leaderboard import Line, Pool
 from reports.stats.task_means import TaskMean
@@ -21,7 +22,8 @@ def ranking_text(report: Report) -> str:
     )
     parts = ["## Ranks over all tasks, and who ties", text]
     for pool in report.ranking.pools:
-        parts.append(f"### {len(pool.lines)} methods on {len(pool.tasks)} tasks, {pool.scenarios} scenarios")
+        counts = (plural(len(pool.tasks), "task"), plural(pool.scenarios, "scenario"))
+        parts.append(f"### {plural(len(pool.lines), 'method')} on {', '.join(counts)}")
         parts.append(f"Tasks: {markdown(', '.join(pool.tasks))}. {few_tasks(pool)}".strip())
         parts.append(table(*_headline(pool)))
         said = [*notes(pool), *(f"{m}: {friedman_sentence(tests)}" for m, tests in pool.tests.items())]

@@ -40,6 +40,7 @@ def level_rows(
         **(more or {}),
     }
     facts = {"variant": variant, "gap": bounded, "level": level, "procedural": procedural, "status": status}
+    facts["trial"] = "3" if variant == "plain" and status == "ok" else ""
     return [
         {**head(task, method, split), **facts, "metric": m, "estimate": e, "validation": v}
         for m, (e, v) in values.items()
@@ -84,7 +85,8 @@ def made_trials(tasks, methods, splits=5, trials=12):
                     }  # fmt: skip
                     if state == "failed":
                         values = dict.fromkeys(values, math.nan)
-                    rows.append({**head(task, method, split), "trial": trial, **values, "state": state})
+                    own = {"trial": trial, "params": f'{{"width": {trial}}}', "state": state}
+                    rows.append({**head(task, method, split), **own, **values})
     return rows
 
 

@@ -68,9 +68,9 @@ def test_everything_of_a_family_can_be_hidden_and_nothing_is_without_a_family(pa
     assert len(rows) == 40 + 5 and all("data-family=" in row for row in rows)
 
 
-def test_settings_of_the_text_experts_are_in_the_header(page):
-    header = page[page.index("<header>") : page.index("</header>")]
-    assert all(words in header for words in ("nano", "ab12ab12ab12", "template “sentence”", "the last", "lora"))
+def test_settings_of_the_text_experts_are_told_of_the_run(page):
+    about = page[page.index('<section id="about">') : page.index('<section id="comparisons">')]
+    assert all(words in about for words in ("nano", "ab12ab12ab12", "template “sentence”", "the last", "lora"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The answer in words, cells, data for the page and files."""
