@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.commands import data_card
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -130,31 +131,7 @@ def check(names: NAMES = None, every: ALL = False) -> None:
     _finish(console, failed)
 
 
-@app.command("card")
-def draft(
-    csv: Annotated[Path, typer.Argument(help="Your table: a CSV file, comma, semicolon, tab or bar separated.")],
-    output: Annotated[
-        Path | None, typer.Option(help="Where to write the card; default: beside the CSV, as NAME.card.toml.")
-    ] = None,
-    force: Annotated[bool, typer.Option(help="Overwrite a card that exists.")] = False,
-) -> None:
-    """Draft a card from a CSV; what was guessed is marked CHECK, with the rows and cells that it touches.
-
-    Example: fairmoe data card loans.csv, then edit loans.card.toml, then fairmoe data check loans.card.toml
-    """
-    from foundation.files import write_text
-    from tasks.card import CardError
-    from tasks.draft import draft_card
-
-    target = output or csv.with_name(f"{csv.stem}.card.toml")
-    if target.exists() and not force:
-        raise CardError(f"{target} exists; give --force to overwrite it, or another --output.")
-    write_text(target, draft_card(csv, target.parent))
-    checks = sum("CHECK" in line for line in target.read_text(encoding="utf-8").split("\n"))
-    typer.echo(
-        f"{target}: drafted, {checks} lines are marked CHECK.\n"
-        f"next: edit it, then fairmoe data check {target}, then fairmoe tune --dataset {target}"
-    )
+app.command("card")(data_card.card)
 
 
 def _chosen(names: list[str] | None, every: bool) -> list[Card]:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.commands.data import app
-from tests.tasks.test_draft import people
+from tests.tasks.drafting.test_draft import people
 from tests.tasks.toys import own_card, toy_table
 
 
