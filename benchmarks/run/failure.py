@@ -7,6 +7,7 @@ from dataclasses import dataclass
 LONGEST = 2_000
 """Most characters of a paragraph; the middle of a longer one is left out."""
 KNOWN = {
+    "BadCardError",
     "CardError",
     "DataUnavailableError",
     "DataError",

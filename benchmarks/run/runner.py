@@ -13,6 +13,7 @@ from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.deaths import forget_deaths
 from benchmarks.run.executor import Outcome, make_executor
+from benchmarks.run.own_data import check_own_cards
 from benchmarks.run.progress import show_progress
 from benchmarks.run.stage_times import stage_seconds, stage_table
 from benchmarks.run.written import Written
@@ -48,6 +49,7 @@ def run_suite(
     prepare : callable, optional
         Makes ready what text experts stand on; called once before the jobs, if one of them reads rows as text.
     """
+    check_own_cards(suite)
     cards, unavailable = available_tasks(suite)
     for gap in unavailable:
         console.print(styled("UNAVAILABLE", "bold red", f" {gap['task']}: {gap['reason']}"), soft_wrap=True)

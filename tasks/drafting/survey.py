@@ -148,7 +148,7 @@ def _typed_survey(path: Path, read: Read) -> Survey:
     missing, kept = _missing(shown.apply(lambda column: column.str.strip()) if blanks else shown)
     for name in texts.columns:
         held = table[name].map(lambda cell: cell.strip() if isinstance(cell, str) and blanks else cell)
-        table[name] = held.mask(held.map(lambda cell: isinstance(cell, str) and cell in ("", *missing)))
+        table[name] = held.mask(held.map(lambda cell: isinstance(cell, str) and cell in ("", *missing))).infer_objects()
     shape = read.model_copy(update={"strip": bool(blanks), "missing": tuple(missing)})
     return Survey(shape, True, (), blanks, missing, kept, table, _tame(table))
 
