@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,7 +128,7 @@ def _ends(path: Path, separator: str, ids: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _lines(path: Path, separator: str) -> pd.DataFrame:
-    options = {"sep": separator, "header": None, "usecols": [0, 1]}
+    options: dict[str, Any] = {"sep": separator, "header": None, "usecols": [0, 1]}
     first = pd.read_csv(path, nrows=1, dtype=str, keep_default_na=False, **options)
     named = not any(_is_number(cell) for cell in first.iloc[0])
     table: pd.DataFrame = pd.read_csv(path, skiprows=int(named), **options)

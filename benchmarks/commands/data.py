@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -102,18 +101,25 @@ def fetch_files(
 
 @app.command()
 def check(names: NAMES = None, every: ALL = False) -> None:
-    """Check hashes, read every table, and count labels and groups of every sensitive attribute.
+    """Check hashes, read every table and edge list, and count rows by group and label of every sensitive attribute.
 
-    Ends with exit code 1 if a data set fails.
+    Data sets that are named are shown in detail: shares, rows to train, groups that are too small, edges that join
+    nothing. Ends with exit code 1 if a data set fails.
 
     Examples: fairmoe data check german; fairmoe data check --all
     """
+    from benchmarks.commands.data_check import print_cells, print_edges
+    from benchmarks.run.own_data import check_named_groups
+    from tasks.fetch import available
+
     console = plain_console()
     failed = []
     for card in _chosen(names, every):
         try:
             for sensitive in card.sensitive:
                 raw = _read(card, (sensitive.name,))
+                if not every:
+                    check_named_groups(card, (sensitive.name,), raw.parts, raw.part_names)
                 counts = ", ".join(f"{g} {c:,}" for g, c in _counts(raw))
                 counts += "".join(f"; {count:,} rows left: {reason}" for reason, count in raw.left.items())
                 console.print(
@@ -125,6 +131,10 @@ def check(names: NAMES = None, every: ALL = False) -> None:
                     ),
                     soft_wrap=True,
                 )
+                if not every:
+                    print_cells(console, raw)
+            if card.edges is not None and (not every or available(card, "edges")):
+                print_edges(console, card, raw)
         except ValueError as error:  # CardError, DataError and FetchError: each says what to do
             failed.append(card.name)
             console.print(styled("failed", "red", f" {card.name}: {error}"), soft_wrap=True)

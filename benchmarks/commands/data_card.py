@@ -19,14 +19,16 @@ def card(
     table: Annotated[
         str,
         typer.Argument(
-            help="Your table: CSV (any usual separator and encoding, decimal comma, also .gz, .bz2, .xz, .zip), Parquet, "
-            "Feather, .xlsx or ARFF; or a Hugging Face data set, hf:OWNER/NAME[:CONFIG][:SPLIT]. With --refresh also "
+            help="Your table: CSV (any usual separator and encoding, decimal comma, also .gz, .bz2, .xz, .zip), "
+            "Parquet, Feather, .xlsx or ARFF; or a Hugging Face data set, hf:OWNER/NAME[:CONFIG][:SPLIT]. With --refresh also "
             "the card itself."
         ),
     ],
     label: Annotated[str, typer.Option(help="Column that is to be predicted; default: guessed.")] = "",
     positive: Annotated[str, typer.Option(help="Value of the label that is class 1; all others are class 0.")] = "",
-    sensitive: Annotated[str, typer.Option(help="Columns of the sensitive attributes, A,B; the first is default.")] = "",
+    sensitive: Annotated[
+        str, typer.Option(help="Columns of the sensitive attributes, A,B; the first is default.")
+    ] = "",
     edges: Annotated[Path | None, typer.Option(help="Edges between the rows: two ids a line.")] = None,
     sheet: Annotated[str, typer.Option(help="Sheet of a workbook.")] = "",
     output: Annotated[

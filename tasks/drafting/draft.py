@@ -1,4 +1,4 @@
-"""A first card for a table that fairmoe has never seen; everything that was guessed is marked CHECK, with its reason."""
+"""A first card for a table that fairmoe has never seen; all that was guessed is marked CHECK, with its reason."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ _POSITIVE = re.compile(
     re.I,
 )
 MOST_GROUPS = 6
+GUESS_ALL = Wishes()
 USUAL_AGE, LEAST_OF_AGE = 25, 20
 """Where ages are cut if that leaves so many rows on both sides, and a twentieth of all."""
 
@@ -60,7 +61,7 @@ def draft_card(path: Path, folder: Path | None = None) -> str:
 
 
 def draft(
-    path: Path, folder: Path | None = None, wishes: Wishes = Wishes(), edges: Path | None = None, origin: str = ""
+    path: Path, folder: Path | None = None, wishes: Wishes = GUESS_ALL, edges: Path | None = None, origin: str = ""
 ) -> Draft:
     """A card for a table, with the reason of each guess.
 
@@ -125,8 +126,10 @@ def _planned(path: Path, found: Survey, wishes: Wishes) -> _Plan:
     dropped = {name: why for name, why in no_features(table).items() if name not in (label, *wanted)}
     if unit:
         why = dropped.get(unit, "")
-        dropped[unit] = f"CHECK: {table[unit].nunique()} different values, each in several rows: split_unit keeps them " \
+        dropped[unit] = (
+            f"CHECK: {table[unit].nunique()} different values, each in several rows: split_unit keeps them "
             f"together{'; ' + why.removeprefix('CHECK: ') if why else ''}"
+        )
     rest = [name for name in table.columns if name not in dropped]
     if not rest:
         raise DataError(f"No column of {path} can be a feature ({dropped}).")
@@ -141,10 +144,14 @@ def _planned(path: Path, found: Survey, wishes: Wishes) -> _Plan:
     _refuse_empty(table, sensitive)
     features = [name for name in rest if name != label]
     telling = telling_columns(table[features], _labels(classes, positive[0]))
-    others = [n for n in table.columns if n != label and named_like_a_label(n) and 1 < table[n].nunique() <= MOST_CLASSES]
+    others = [
+        n for n in table.columns if n != label and named_like_a_label(n) and 1 < table[n].nunique() <= MOST_CLASSES
+    ]
     guesses = (
         Guess("label", label, f"{reason}: {listed(classes) if classes.nunique() <= MOST_CLASSES else 'numbers'}"),
-        Guess("class 1", positive[1], "as you say" if wishes.positive else "reads like the better outcome, or the last"),
+        Guess(
+            "class 1", positive[1], "as you say" if wishes.positive else "reads like the better outcome, or the last"
+        ),
         *(Guess("sensitive", name, f"{why}: {_groups_in_words(table[name])}") for name in sensitive),
         *((Guess("split_unit", unit, "named like persons, each in several rows"),) if unit else ()),
         *(Guess("no feature", name, why.removeprefix("CHECK: ")) for name, why in dropped.items()),
@@ -316,13 +323,15 @@ def _classes(column: pd.Series, wishes: Wishes) -> tuple[str, str, str]:
     values = list(values_of(column))
     if len(values) < 2:
         raise DataError(
-            f"The label {column.name!r} has {'one value' if values else 'no value'} ({listed(column) or 'all empty'}): there "
-            "is nothing to predict. Name another column with --label."
+            f"The label {column.name!r} has {'one value' if values else 'no value'} ({listed(column) or 'all empty'}): "
+            "there is nothing to predict. Name another column with --label."
         )
     if wishes.positive:
         wanted = wishes.positive if wishes.positive in values else word(_number_or_text(wishes.positive))
         if wanted not in values:
-            raise DataError(f"--positive: the label {column.name!r} has no value {wishes.positive!r}; it has {listed(column)}.")
+            raise DataError(
+                f"--positive: the label {column.name!r} has no value {wishes.positive!r}; it has {listed(column)}."
+            )
         others = [value for value in values if value != wanted]
         return f"equals = [{_quoted(wanted)}]", wanted, " or ".join(others[:6])
     if two_classes(column):
@@ -330,8 +339,8 @@ def _classes(column: pd.Series, wishes: Wishes) -> tuple[str, str, str]:
         return f"equals = [{_quoted(positive)}]", positive, next(v for v in values if v != positive)
     if not is_numeric(column) or (wishes.label and len(values) <= MOST_GROUPS):
         raise DataError(
-            f"The label {column.name!r} has {len(values)} values ({listed(column)}), and labels are binary. Say which value "
-            "is class 1 (all others are class 0): --positive VALUE."
+            f"The label {column.name!r} has {len(values)} values ({listed(column)}), and labels are binary. "
+            "Say which value is class 1 (all others are class 0): --positive VALUE."
         )
     middle = float(column.median())
     if not (column > middle).any():
@@ -432,7 +441,8 @@ def _column_block(column: pd.Series, plan: _Plan) -> str:
         check = f"  # CHECK: one value, and {empty} empty cells: does empty mean no?"
     codes = f"missing = {_list(wild)}  # CHECK: {sum(wild.values())} cells that no feature can hold\n" if wild else ""
     leak = (
-        f"  # CHECK: it alone tells the label (AUC {plan.telling[name]:.3f}); if it is known only afterwards, move it to [drop]"
+        f"  # CHECK: it alone tells the label (AUC {plan.telling[name]:.3f}); if it is known only afterwards, "
+        "move it to [drop]"
         if name in plan.telling
         else ""
     )

@@ -36,7 +36,9 @@ def guess_edges(path: Path, table: pd.DataFrame) -> EdgeGuess:
     shares = {str(name): _share(table[name], ends) for name in table.columns}
     best = max(shares, key=lambda name: shares[name])
     if shares[best] > 0.5:
-        return EdgeGuess(separator, best, f"column {best!r} holds {shares[best]:.0%} of the {len(ends)} ids of the edges")
+        return EdgeGuess(
+            separator, best, f"column {best!r} holds {shares[best]:.0%} of the {len(ends)} ids of the edges"
+        )
     if ends.min() >= 0 and ends.max() < len(table):
         return EdgeGuess(separator, "", f"all {len(ends)} ids are row numbers, counted from 0")
     raise DataError(
@@ -52,7 +54,9 @@ def _pairs(path: Path) -> tuple[str, np.ndarray]:
             return separator, read_pairs(path, separator)
         except DataError as error:
             reasons.append(str(error))
-    raise DataError(f"{path} is no list of edges with any of , ; tab blank: two ids, whole numbers, a line. {reasons[0]}")
+    raise DataError(
+        f"{path} is no list of edges with any of , ; tab blank: two ids, whole numbers, a line. {reasons[0]}"
+    )
 
 
 def _share(column: pd.Series, ends: np.ndarray) -> float:

@@ -55,7 +55,7 @@ def values_of(column: pd.Series) -> dict[str, int]:
 
 
 def listed(column: pd.Series, most: int = 6) -> str:
-    """yes 60, no 58: values and rows in words."""
+    """Yes 60, no 58: values and rows in words."""
     values = values_of(column)
     parts = [f"{value} {count}" for value, count in list(values.items())[:most]]
     return ", ".join(parts) + (f" and {len(values) - most} more" if len(values) > most else "")
@@ -94,7 +94,8 @@ def guess_label(table: pd.DataFrame, names: list[str]) -> tuple[str, str]:
     many = [name for name in names if named_like_an_outcome(name) and 2 < table[name].nunique() <= MOST_CLASSES]
     if many:
         raise DataError(
-            f"The column {many[-1]!r} is named like what is to be predicted, but has {table[many[-1]].nunique()} values "
+            f"The column {many[-1]!r} is named like what is to be predicted, but has "
+            f"{table[many[-1]].nunique()} values "
             f"({listed(table[many[-1]])}), and labels are binary. Say which value is class 1 (all others are class 0): "
             f"--label {many[-1]!r} --positive VALUE; or name another column with --label."
         )

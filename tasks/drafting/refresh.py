@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import tomlkit
@@ -86,7 +86,9 @@ def _new_columns(card: Card, text: Any, tables: list[Path]) -> list[str]:
     found = [str(name) for name in survey(tables[0], card.read.sheet).table.columns]
     new = [name for name in found if name not in known]
     for name in new:
-        text.setdefault("drop", tomlkit.table())[name] = "CHECK: new in the file; if it is a feature, move it to [[column]]"
+        text.setdefault("drop", tomlkit.table())[name] = (
+            "CHECK: new in the file; if it is a feature, move it to [[column]]"
+        )
     gone = [name for name in card.drop if name not in found]
     for name in gone:
         del text["drop"][name]
@@ -125,7 +127,7 @@ def _groups(card: Card, table: pd.DataFrame) -> list[str]:
 
 def _validated(path: Path, text: str) -> Card:
     try:
-        card = Card.model_validate(cast(dict[str, Any], tomllib.loads(text)))
+        card = Card.model_validate(tomllib.loads(text))
     except (ValidationError, tomllib.TOMLDecodeError) as error:
         raise CardError(f"{path} cannot be brought up to date: {' '.join(str(error).split())}") from error
     return card

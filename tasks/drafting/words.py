@@ -12,7 +12,9 @@ _LABEL = re.compile(
     r"esito|uitkomst)\b",
     re.I,
 )
-_OUTCOME = re.compile(r"label|target|outcome|decision|\bresults?\b|^(class|classes|y)$|\b(ergebnis|resultado|r[ée]sultat)\b", re.I)
+_OUTCOME = re.compile(
+    r"label|target|outcome|decision|\bresults?\b|^(class|classes|y)$|\b(ergebnis|resultado|r[ée]sultat)\b", re.I
+)
 """Names that say nothing but that this is what came out."""
 _SENSITIVE = re.compile(
     r"gender|ethnic|relig|marital|foreign|disab|minorit|geschlecht|staatsangeh|nationalit|behinder|familienstand"

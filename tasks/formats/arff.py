@@ -25,7 +25,9 @@ def read_arff(path: Path, read: Read) -> pd.DataFrame:
     """
     data = content(path)
     text = data.decode(encoding_of(data, path) if read.encoding == "utf-8" else read.encoding).lstrip("\ufeff")
-    head, mark, body = re.split(r"(?im)^(\s*@data)\s*$", text, maxsplit=1) if "@data" in text.lower() else (text, "", "")
+    head, mark, body = (
+        re.split(r"(?im)^(\s*@data)\s*$", text, maxsplit=1) if "@data" in text.lower() else (text, "", "")
+    )
     found = [_ATTRIBUTE.match(line.strip()) for line in head.splitlines() if line.strip().lower().startswith("@attr")]
     if not mark or not found or None in found:
         raise DataError(f"{path} is no ARFF table: it needs lines '@attribute NAME TYPE', then '@data' and rows.")
@@ -55,7 +57,9 @@ def _table(path: Path, rows: str, kinds: dict[str, str], count: int) -> pd.DataF
             low_memory=False,
         )
     except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"The rows of {path} do not fit its {count} attributes ({' '.join(str(error).split())}).") from error
+        raise DataError(
+            f"The rows of {path} do not fit its {count} attributes ({' '.join(str(error).split())})."
+        ) from error
     wrong = [n for n in kinds if n not in texts and len(table) and not pd.api.types.is_numeric_dtype(table[n])]
     if wrong:
         raise DataError(f"{path} declares {wrong[0]!r} a number, but it holds text; correct its @attribute line.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
+from pyarrow import ArrowInvalid, memory_map, types  # type: ignore[attr-defined]
 
 from tasks.card import DataError, Read
 from tasks.values import exact_integers
@@ -24,7 +25,7 @@ def read_parquet(path: Path, read: Read, columns: list[str] | None = None) -> pd
     try:
         schema = pq.read_schema(path)  # type: ignore[no-untyped-call]
         return _frame(path, pq.read_table(path, columns=_plain_columns(path, schema, columns)))  # type: ignore[no-untyped-call]
-    except (pa.ArrowInvalid, OSError) as error:
+    except (ArrowInvalid, OSError) as error:
         raise _damaged(path, "Parquet", error) from error
 
 
@@ -33,10 +34,10 @@ def read_feather(path: Path, read: Read, columns: list[str] | None = None) -> pd
     import pyarrow.feather as feather
 
     try:
-        with pa.memory_map(str(path)) as stream:
-            table = feather.read_table(stream)
+        with memory_map(str(path)) as stream:
+            table = feather.read_table(stream)  # type: ignore[no-untyped-call]
         return _frame(path, table.select(_plain_columns(path, table.schema, columns)))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (ArrowInvalid, OSError) as error:
         raise _damaged(path, "Feather", error) from error
 
 
@@ -46,29 +47,27 @@ def names_of_parquet(path: Path) -> list[str]:
 
     try:
         return list(pq.read_schema(path).names)  # type: ignore[no-untyped-call]
-    except (pa.ArrowInvalid, OSError) as error:
+    except (ArrowInvalid, OSError) as error:
         raise _damaged(path, "Parquet", error) from error
 
 
-def _plain_columns(path: Path, schema: pa.Schema, wanted: list[str] | None) -> list[str]:
+def _plain_columns(path: Path, schema: Any, wanted: list[str] | None) -> list[str]:
     kinds = {field.name: field.type for field in schema}
     odd = [name for name, kind in kinds.items() if _is_odd(kind)]
     for name in wanted or ():
         if name in odd:
             raise DataError(
-                f"Column {name!r} of {path.name} cannot be read: it holds {kinds[name]}, which is neither a number nor a "
-                "text; leave it out of the card, or write it as text."
+                f"Column {name!r} of {path.name} cannot be read: it holds {kinds[name]}, which is neither a number "
+                "nor a text; leave it out of the card, or write it as text."
             )
     return [name for name in schema.names if name not in odd] if wanted is None else wanted
 
 
-def _is_odd(kind: pa.DataType) -> bool:
-    from pyarrow import types
-
+def _is_odd(kind: Any) -> bool:
     return bool(types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _frame(path: Path, arrow: pa.Table) -> pd.DataFrame:
+def _frame(path: Path, arrow: Any) -> pd.DataFrame:
     if len(set(arrow.column_names)) < len(arrow.column_names):
         raise DataError(f"{path} has two columns of one name; give one of them another name.")
     table: pd.DataFrame = arrow.to_pandas(ignore_metadata=True)

@@ -37,7 +37,9 @@ def hub_id(text: str) -> HubId | None:
         return HubId(text) if _ID.fullmatch(text) and not Path(text).exists() and not Path(text).suffix else None
     parts = text.removeprefix(_PREFIX).split(":")
     if not parts[0] or len(parts) > 3:
-        raise DataError(f"{text!r} is no data set; write hf:OWNER/NAME, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME:CONFIG:SPLIT.")
+        raise DataError(
+            f"{text!r} is no data set; write hf:OWNER/NAME, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME:CONFIG:SPLIT."
+        )
     return HubId(*parts)
 
 
@@ -65,12 +67,11 @@ def save_hub_table(wanted: HubId, folder: Path) -> Saved:
 
 def _load(wanted: HubId) -> dict[str, Any]:
     import datasets
-    from datasets.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    datasets.disable_progress_bars()
     try:
         loaded = datasets.load_dataset(wanted.name, wanted.config or None)
-    except Exception as error:  # noqa: BLE001 - the hub's client raises errors of five libraries, some of no common class
+    except Exception as error:
         raise DataError(
             f"The data set {wanted.name!r} cannot be loaded from the Hugging Face hub "
             f"({type(error).__name__}: {' '.join(str(error).split())[:300]}). Check the name, the configuration "
@@ -102,5 +103,7 @@ def _plain(data: Any) -> tuple[Any, list[str]]:
             kept.append(name)
     table = data.select_columns(kept).to_pandas()
     for name, feature in classes.items():
-        table[name] = [None if code is None or code != code or code < 0 else feature.int2str(int(code)) for code in table[name]]
+        table[name] = [
+            None if code is None or code != code or code < 0 else feature.int2str(int(code)) for code in table[name]
+        ]
     return table, [name for name in data.features if name not in kept]

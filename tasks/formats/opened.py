@@ -11,18 +11,14 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from tasks.archive import MOST
 from tasks.card import DataError
 
 PACKED = (".gz", ".bz2", ".xz", ".zip")
-_OPEN: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": lambda path: gzip.open(path),
-    ".bz2": lambda path: bz2.open(path),
-    ".xz": lambda path: lzma.open(path),
-    ".zip": lambda path: io.BytesIO(_only_member(path)),
-}
+_OPEN: dict[str, Callable[[Path], Any]] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
+"""Opens a packed file as a stream of its unpacked bytes."""
 _ERRORS = (gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 _UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 """A letter of several bytes in UTF-8; in another encoding its bytes are an unlikely pair such as Ã¤."""
@@ -52,8 +48,10 @@ def content(path: Path) -> bytes:
     if suffix not in PACKED:
         return path.read_bytes()
     try:
+        if suffix == ".zip":
+            return _only_member(path)
         with _OPEN[suffix](path) as stream:
-            data = stream.read(MOST + 1)
+            data: bytes = stream.read(MOST + 1)
     except _ERRORS as error:
         raise DataError(
             f"{path} is not a whole {suffix} file ({' '.join(str(error).split())}); copy or download it again."

@@ -42,5 +42,7 @@ def _sheet(path: Path, sheets: list[str], wanted: str) -> str:
         return wanted or sheets[0]
     known = ", ".join(map(repr, sheets))
     if wanted:
-        raise DataError(f"{path} has no sheet {wanted!r}; it has {known}. Name one of them (--sheet, or sheet in [read]).")
+        raise DataError(
+            f"{path} has no sheet {wanted!r}; it has {known}. Name one of them (--sheet, or sheet in [read])."
+        )
     raise DataError(f"{path} has {len(sheets)} sheets: {known}. Choose one: --sheet NAME (in a card: sheet in [read]).")

@@ -38,9 +38,15 @@ def _twice(table: pd.DataFrame) -> pd.DataFrame:
 BAD: dict[str, tuple[Change, str]] = {
     "label column absent": (_table(lambda t: t.rename(columns={"y": "z"})), r"has no column 'y'. It has: "),
     "label constant": (_table(lambda t: t.assign(y=0)), r"All rows of 'toy' have label 0"),
-    "label empty": (_table(lambda t: t.assign(y=t["y"].where(t.index > 3))), r"label column 'y' of 'toy' is empty in 4"),
+    "label empty": (
+        _table(lambda t: t.assign(y=t["y"].where(t.index > 3))),
+        r"label column 'y' of 'toy' is empty in 4",
+    ),
     "one group": (_table(lambda t: t.assign(sex="F")), r"in one group, 'female'"),
-    "unknown value": (_table(lambda t: t.assign(race=t["race"].replace("b", "B"))), r"no cell of column 'race' holds 'b'"),
+    "unknown value": (
+        _table(lambda t: t.assign(race=t["race"].replace("b", "B"))),
+        r"no cell of column 'race' holds 'b'",
+    ),
     "name twice": (_table(_twice), r"2 columns with the name 'job'"),
     "rows": (_table(lambda t: t.iloc[:150]), r"have 150 rows, the card says 200"),
     "text in a number": (_table(lambda t: t.assign(hours="[many]")), r"declared numeric but holds '\[many\]'"),
@@ -72,5 +78,7 @@ def _refused(folder: Path, task: str, reason: str) -> None:
     with pytest.raises(BadCardError, match=reason) as caught:
         run_suite(suite, folder / "out", workers=1, strict=False, console=Console(quiet=True))
     told = explain(caught.value)
-    assert told is not None and "\n" not in told and told.startswith(f"Nothing was run: the task {task} cannot be made.")
+    assert (
+        told is not None and "\n" not in told and told.startswith(f"Nothing was run: the task {task} cannot be made.")
+    )
     assert not (folder / "out").exists()

@@ -53,7 +53,9 @@ def arff(path: Path) -> None:
     table = staff()
     head = "% staff\n@RELATION staff\n\n@attribute 'Größe' numeric\n@ATTRIBUTE Sexe {männlich,weiblich}\n"
     head += "@attribute Büro string\n@attribute hired {yes, no}\n@DATA\n"
-    rows = (f"{r[0]},{r[1]},'{r[2].replace(chr(39), chr(92) + chr(39))}',{r[3]}\n" for r in table.itertuples(index=False))
+    rows = (
+        f"{r[0]},{r[1]},'{r[2].replace(chr(39), chr(92) + chr(39))}',{r[3]}\n" for r in table.itertuples(index=False)
+    )
     path.write_text(head + "".join(rows), encoding="utf-8")
 
 
