@@ -166,7 +166,8 @@ def _unchanged(card: Published, file: SourceFile, path: Path) -> Path:
             f"{card.name}: {path} is not the file that the card describes: it has sha256 {found} and {size} bytes, the "
             f"card says sha256 {file.sha256} and {file.bytes} bytes. If it was changed on purpose, write sha256 = "
             f'"{found}", bytes = {size} and the number of its rows into the card, which fairmoe data card '
-            f"CARD --refresh does, or draft the card again (fairmoe data card {path.name} --force); otherwise put the earlier file back."
+            f"CARD --refresh does, or draft the card again (fairmoe data card {path.name} --force); otherwise "
+            "put the earlier file back."
         )
     return path
 

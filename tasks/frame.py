@@ -248,7 +248,7 @@ def assemble(card: Card, attributes: tuple[str, ...], table: pd.DataFrame) -> Ra
     labels = _labels(card, table)
     parts = np.stack([_group_codes(card, attribute, table) for attribute in sensitive], axis=1)
     part_names = tuple(_names(attribute) for attribute in sensitive)
-    groups, names, unseen = _combine(card, parts, part_names)
+    groups, names, unseen = _combine(card, parts, part_names, left)
     return RawData(
         card=card,
         attributes=attributes,
@@ -325,7 +325,7 @@ def _group_codes(card: Card, attribute: Sensitive, table: pd.DataFrame) -> np.nd
 
 
 def _combine(
-    card: Card, parts: np.ndarray, part_names: tuple[tuple[str, ...], ...]
+    card: Card, parts: np.ndarray, part_names: tuple[tuple[str, ...], ...], left: dict[str, int]
 ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Number the combinations that occur, in the order of the card; name those that do not."""
     sizes = [len(names) for names in part_names]
@@ -341,8 +341,9 @@ def _combine(
             "give one of them another name in the card."
         )
     if len(seen) < 2:
+        gone = "".join(f" ({count} rows left the task: {reason})" for reason, count in left.items())
         raise DataError(
-            f"All rows of {card.name!r} are in one group, {names[seen[0]]!r}: there is nothing to compare. "
+            f"All rows of {card.name!r} are in one group, {names[seen[0]]!r}{gone}: there is nothing to compare. "
             "Correct the groups in the card, or choose another sensitive attribute."
         )
     unseen = tuple(name for k, name in enumerate(names) if k not in set(seen.tolist()))

@@ -20,8 +20,8 @@ def card(
         str,
         typer.Argument(
             help="Your table: CSV (any usual separator and encoding, decimal comma, also .gz, .bz2, .xz, .zip), "
-            "Parquet, Feather, .xlsx or ARFF; or a Hugging Face data set, hf:OWNER/NAME[:CONFIG][:SPLIT]. With --refresh also "
-            "the card itself."
+            "Parquet, Feather, .xlsx or ARFF; or a Hugging Face data set, hf:OWNER/NAME[:CONFIG][:SPLIT]. With "
+            "--refresh also the card itself."
         ),
     ],
     label: Annotated[str, typer.Option(help="Column that is to be predicted; default: guessed.")] = "",

@@ -58,7 +58,7 @@ def test_persons_with_several_rows_stay_in_one_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["amount", "worker age", "customer income"])
 def test_repeated_numbers_are_no_persons(tmp_path: Path, name: str) -> None:
-    card, _ = drafted(tmp_path, people(**{name: [i // 2 for i in range(200)]}))
+    card, _ = drafted(tmp_path, people().assign(**{name: [i // 2 for i in range(200)]}))
     assert card.split_unit == ""
 
 
