@@ -172,7 +172,8 @@ def test_groups_are_routed_and_sliced_by_cross_validation(make):
 def raw_data(n=300, seed=0):
     x, y, groups = biased_data(n, seed)
     job = np.array(["nurse", "cook", "clerk", None], dtype=object)[np.arange(n) % 4]
-    frame = pd.DataFrame({"pay": x[:, 0], "score": x[:, 2], "job": job, "new": x[:, 1] > 0}, index=range(1000, 1000 + n))
+    columns = {"pay": x[:, 0], "score": x[:, 2], "job": job, "new": x[:, 1] > 0}
+    frame = pd.DataFrame(columns, index=range(1000, 1000 + n))
     frame.loc[1003:1010, "pay"] = np.nan
     frame["job"] = frame["job"].astype("category")
     return frame, y, groups
@@ -191,7 +192,7 @@ def test_raw_columns_with_categories_and_empty_cells(make):
 
 
 def test_raw_columns_are_checked():
-    frame, y, groups = raw_data()
+    frame, y, _ = raw_data()
     fitted = UtilityClassifier(steps=20).fit(frame, y)
     with pytest.raises(ValueError, match="feature names"):
         fitted.predict(frame.rename(columns={"job": "work"}))

@@ -87,7 +87,8 @@ def test_check_looks_at_edges_and_at_groups_without_a_row(tmp_path: Path) -> Non
     assert "No pair of edges.txt joins two rows" in run("check", str(card), code=1)
     card.write_text(card.read_text().replace('equals = ["man"]', 'equals = ["[Man]"]'))
     assert "rows left the task: in no group of gender" in run("check", str(card), code=1)
-    card.write_text(card.read_text().replace("groups = [\n", 'groups = [\n{ name = "man too", equals = ["man"] },\n', 1))
+    twin = 'groups = [\n{ name = "man too", equals = ["man"] },\n'
+    card.write_text(card.read_text().replace("groups = [\n", twin, 1))
     assert "no cell of column 'Gender' holds '[Man]'" in run("check", str(card), code=1)
 
 
