@@ -164,7 +164,11 @@ def _refuse_twice(card: Card, file: SourceFile, used: list[str], line: list[str]
 def _read_typed(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
     """The columns of a file that carries its own types, without what means missing."""
     used = _present(card, file, names_in(path, card.read))
-    table = read_table(path, card.read, used)
+    return empty_missing(read_table(path, card.read, used), card)
+
+
+def empty_missing(table: pd.DataFrame, card: Card) -> pd.DataFrame:
+    """Empty all cells that hold one of the card's words for missing; changes ``table`` itself."""
     for name in table.columns if card.read.missing else ():
         table[name] = table[name].mask(_holds_one_of(table[name], card.read.missing))
     return table

@@ -177,8 +177,9 @@ def _tell_notes(todo: list[Job], output: Path, console: Console) -> None:
     lines = [line for of_job in notes.values() for line in of_job]
     if lines:
         where = next(iter(notes)) if len(notes) == 1 else output / "jobs" / "*" / NOTES
+        jobs = "1 job" if len(notes) == 1 else f"{len(notes)} jobs"
         first = lines[0] if len(lines[0]) <= 160 else f"{lines[0][:157]}..."
-        count = "1 remark" if len(lines) == 1 else f"{len(lines)} remarks of {len(notes)} jobs, such as"
+        count = "1 remark" if len(lines) == 1 else f"{len(lines)} remarks of {jobs}, such as"
         console.print(styled("NOTES", "bold yellow", f" {count}: {first} (all: {where})"), soft_wrap=True)
 
 
