@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -36,6 +37,23 @@ app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
 app.add_typer(llm, name="llm")
 app.add_typer(track.app, name="track")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from benchmarks.plan.environment import version_line
+
+        typer.echo(version_line())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Options of the command itself; what it says of itself stands above."""
 
 
 def main() -> None:

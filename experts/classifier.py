@@ -23,13 +23,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from torch import Tensor
 
 from experts.expert import Role
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, LaneResult, train_lanes
 from foundation.seeding import derive_seed, numpy_generator
-from tasks.arrays import frame_of, view_of_arrays
+from tasks.arrays import frame_of, view_of_arrays, view_of_frame
 from tasks.task import TaskView
 
 Floats = npt.NDArray[np.float64]
@@ -84,7 +84,9 @@ class LaneClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : [n, d] array-like of finite numbers
+        X : [n, d] array-like of finite numbers, or DataFrame of raw columns
+            A DataFrame may hold numbers, truth values, texts and categories, with empty cells: it is encoded as the
+            tables of the benchmark are (:class:`tasks.encode.Encoder`, statistics of the training rows).
         y : [n] array-like of two classes; the second in sorted order is class 1
         sensitive_features : [n] or [n, a] array-like of hashables, optional
             Group of each row, at most ``MOST_GROUPS`` different ones and none missing; rows of several columns are
@@ -98,12 +100,18 @@ class LaneClassifier(ClassifierMixin, BaseEstimator, ABC):
             missing, there are too many groups, or an expert cannot be trained.
         """
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, skip_check_array=True)
+            y = _labels_of(X, y)
+        else:
+            X, y = validate_data(self, X, y, dtype=np.float64)
         labels = self._encode_labels(y)
         groups = self._encode_groups(sensitive_features, len(y))
         seed = int(check_random_state(self.random_state).randint(2**31))
         train, validation = split_rows(labels, groups, self.validation_fraction, seed)
-        view = view_of_arrays(X, labels, groups, train, validation)
+        self.raw_columns_ = isinstance(X, pd.DataFrame)
+        make = view_of_frame if self.raw_columns_ else view_of_arrays
+        view = make(X, labels, groups, train, validation)
         self._fit_view(view, seed)
         self.encoder_ = view.encoder
         return self
@@ -119,10 +127,19 @@ class LaneClassifier(ClassifierMixin, BaseEstimator, ABC):
     def decision_function(self, X: Any) -> Floats:
         """[n] logit margin of class 1."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
         # In double precision a row's margin does not depend on how many rows are asked for.
-        logits: Floats = self._margins(self.encoder_.encode(frame_of(X)).double()).numpy()
+        logits: Floats = self._margins(self.encoder_.encode(self._frame(X)).double()).numpy()
         return logits
+
+    def _frame(self, X: Any) -> pd.DataFrame:
+        """Checked rows as the columns that the encoder was fitted on."""
+        if not self.raw_columns_:
+            return frame_of(validate_data(self, X, dtype=np.float64, reset=False))
+        validate_data(self, X, skip_check_array=True, reset=False)
+        names = [encoder.name for encoder in self.encoder_.encoders]
+        if isinstance(X, pd.DataFrame):
+            return X.set_axis(names, axis=1).reset_index(drop=True)
+        return pd.DataFrame(check_array(X, dtype=None, ensure_all_finite=False), columns=names).infer_objects()
 
     def predict_proba(self, X: Any) -> Floats:
         """[n, 2] probabilities of ``classes_``."""
@@ -191,6 +208,19 @@ class LaneClassifier(ClassifierMixin, BaseEstimator, ABC):
                 f"Training the {role} expert failed: {reason} Use a smaller lr, or check X for extreme values."
             )
         return lane, result
+
+
+def _labels_of(X: pd.DataFrame, y: Any) -> npt.NDArray[Any]:
+    """[n] labels of the rows of a table."""
+    if y is None:
+        raise ValueError("This classifier requires y to be passed, but the target y is None.")
+    if not len(X) or not X.shape[1]:
+        raise ValueError(f"X has {len(X)} rows and {X.shape[1]} columns; a minimum of 1 is required.")
+    labels: npt.NDArray[Any] = column_or_1d(y, warn=True)
+    check_consistent_length(X, labels)
+    if pd.isna(labels).any():
+        raise ValueError(f"Input y contains NaN in {int(pd.isna(labels).sum())} rows; leave these rows out.")
+    return labels
 
 
 def _hashables(sensitive_features: Any) -> Sequence[Any]:

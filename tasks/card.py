@@ -25,6 +25,10 @@ class DataError(ValueError):
     """Data that do not fit their card, or that a task cannot be made of."""
 
 
+_LATER = {"encoding": "utf-8", "decimal": ".", "sheet": ""}
+"""Fields of :class:`Read` that came later: as long as they say nothing, tasks keep the hash that they had."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,8 +48,11 @@ class SourceFile(_Strict):
 class Read(_Strict):
     """How the tables are read; several files are stacked in the order of the card."""
 
-    format: Literal["csv", "parquet"] = "csv"
+    format: Literal["csv", "parquet", "xlsx", "arff", "feather"] = "csv"
     separator: str = ","
+    encoding: str = Field(default="utf-8", description="of text files, with or without a byte order mark")
+    decimal: Literal[".", ","] = "."
+    sheet: str = Field(default="", description="of a workbook; empty: it has one")
     header: bool = True
     names: tuple[str, ...] = ()
     skip_rows: tuple[int, ...] = Field(default=(), description="skip_rows[i]: leading lines to skip in the i-th table")
@@ -242,7 +249,9 @@ class Card(_Strict):
     @property
     def hash(self) -> str:
         """sha256 of the card's canonical JSON without ``source``, which changes no task: part of every task hash."""
-        return hash_json(self.model_dump(mode="json", exclude={"source"}))
+        data = self.model_dump(mode="json", exclude={"source"})
+        data["read"] = {k: v for k, v in data["read"].items() if _LATER.get(k) != v}
+        return hash_json(data)
 
     @property
     def origin(self) -> str:

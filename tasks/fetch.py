@@ -88,9 +88,9 @@ def fetch(
     return {f.name: _fetch_file(card, f, progress, retries) for f in card.file if f.role in roles}
 
 
-def available(card: Published) -> bool:
-    """Whether the tables are on this machine (mirror, card folder or cache); does not check their bytes."""
-    return all(_local(card, file) is not None for file in card.file if file.role == "table")
+def available(card: Published, role: str = "table") -> bool:
+    """Whether the files of a role are on this machine (mirror, card folder or cache); does not check their bytes."""
+    return all(_local(card, file) is not None for file in card.file if file.role == role)
 
 
 def edited(card: Published) -> str:
@@ -165,8 +165,9 @@ def _unchanged(card: Published, file: SourceFile, path: Path) -> Path:
         raise FetchError(
             f"{card.name}: {path} is not the file that the card describes: it has sha256 {found} and {size} bytes, the "
             f"card says sha256 {file.sha256} and {file.bytes} bytes. If it was changed on purpose, write sha256 = "
-            f'"{found}", bytes = {size} and the number of its rows into the card, or draft the card again '
-            f"(fairmoe data card {path.name} --force); otherwise put the earlier file back."
+            f'"{found}", bytes = {size} and the number of its rows into the card, which fairmoe data card '
+            f"CARD --refresh does, or draft the card again (fairmoe data card {path.name} --force); otherwise "
+            "put the earlier file back."
         )
     return path
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 from tasks.bins import binned
 from tasks.card import Card, DataError, Sensitive, SourceFile
+from tasks.formats.opened import source
+from tasks.formats.reading import names_in, read_table
 from tasks.values import as_numbers, as_words, exact_integers, is_numeric, matches, word, words_in
 
 
@@ -101,13 +103,13 @@ def _used_columns(card: Card) -> list[str]:
 
 def _read_one(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFrame:
     try:
-        table = _read_parquet(card, file, path) if card.read.format == "parquet" else _read_csv(card, file, path, index)
+        table = _read_csv(card, file, path, index) if card.read.format == "csv" else _read_typed(card, file, path)
     except (ValueError, OSError, NotImplementedError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
             f"{file.name} of {card.name!r} cannot be read as {card.read.format}: {error}. "
-            "Correct [read] (format, separator, header, names, skip_rows) in the card."
+            "Correct [read] (format, separator, encoding, decimal, header, names, skip_rows) in the card."
         ) from error
     return clean_text(table, card) if card.read.strip or card.read.strip_suffix else table
 
@@ -119,12 +121,12 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
         "sep": read.separator,
         "header": 0 if read.header else None,
         "skiprows": skip,
-        "encoding": "utf-8-sig",
+        "encoding": "utf-8-sig" if read.encoding == "utf-8" else read.encoding,
         "skipinitialspace": read.strip,
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the names would be cut
-        found = list(pd.read_csv(path, nrows=5, index_col=False, **options).columns)
+        found = list(pd.read_csv(source(path), nrows=5, index_col=False, **options).columns)
     names = list(read.names) or [str(name) for name in found]
     if len(names) != len(found):
         raise DataError(
@@ -132,32 +134,38 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
             "Correct names in [read]."
         )
     used = _present(card, file, names)
+    if not read.names and read.header:
+        _refuse_twice(card, file, used, _first_line(path, options))
     options |= {"names": names, "na_values": ["", *read.missing], "keep_default_na": False, "low_memory": False}
+    options |= {"decimal": read.decimal}
 
     def cells(columns: list[str], **kind: Any) -> pd.DataFrame:
-        table: pd.DataFrame = pd.read_csv(path, usecols=[names.index(name) for name in columns], **options, **kind)
+        places = [names.index(name) for name in columns]
+        table: pd.DataFrame = pd.read_csv(source(path), usecols=places, **options, **kind)
         return table
 
     return exact_integers(cells(used), lambda columns: cells(columns, dtype=str))[used]
 
 
-def _read_parquet(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-    from pyarrow import types  # type: ignore[attr-defined]
+def _first_line(path: Path, options: dict[str, Any]) -> list[str]:
+    """The names as the file writes them: a name that stands twice is not told apart by a number."""
+    line = pd.read_csv(source(path), nrows=1, **{**options, "header": None}, dtype=str, keep_default_na=False)
+    return [str(name) for name in line.iloc[0]]
 
-    schema = pq.read_schema(path)  # type: ignore[no-untyped-call]
-    used = _present(card, file, list(schema.names))
+
+def _refuse_twice(card: Card, file: SourceFile, used: list[str], line: list[str]) -> None:
     for name in used:
-        kind = schema.field(name).type
-        if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        if line.count(name) > 1:
             raise DataError(
-                f"Column {name!r} of {file.name} of {card.name!r} holds {kind}, which is neither a number nor a text; "
-                "leave it out of the card, or write it as text."
+                f"{file.name} of {card.name!r} has {line.count(name)} columns with the name {name!r}, and the card "
+                "does not say which one it means. Give them different names in the file, or list names in [read]."
             )
-    arrow = pq.read_table(path, columns=used)  # type: ignore[no-untyped-call]
-    table: pd.DataFrame = arrow.to_pandas(ignore_metadata=True)
-    table = exact_integers(table, lambda columns: arrow.select(columns).to_pandas(integer_object_nulls=True))
-    return empty_missing(table, card)
+
+
+def _read_typed(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
+    """The columns of a file that carries its own types, without what means missing."""
+    used = _present(card, file, names_in(path, card.read))
+    return empty_missing(read_table(path, card.read, used), card)
 
 
 def empty_missing(table: pd.DataFrame, card: Card) -> pd.DataFrame:
@@ -245,7 +253,7 @@ def assemble(card: Card, attributes: tuple[str, ...], table: pd.DataFrame) -> Ra
     labels = _labels(card, table)
     parts = np.stack([_group_codes(card, attribute, table) for attribute in sensitive], axis=1)
     part_names = tuple(_names(attribute) for attribute in sensitive)
-    groups, names, unseen = _combine(card, parts, part_names)
+    groups, names, unseen = _combine(card, parts, part_names, left)
     return RawData(
         card=card,
         attributes=attributes,
@@ -355,7 +363,7 @@ def _place(sensitive: Sequence[Sensitive], combination: np.ndarray, position: di
 
 
 def _combine(
-    card: Card, parts: np.ndarray, part_names: tuple[tuple[str, ...], ...]
+    card: Card, parts: np.ndarray, part_names: tuple[tuple[str, ...], ...], left: dict[str, int]
 ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Number the combinations that occur, in the order of the card; name those that do not."""
     sizes = [len(names) for names in part_names]
@@ -371,8 +379,9 @@ def _combine(
             "give one of them another name in the card."
         )
     if len(seen) < 2:
+        gone = "".join(f" ({count} rows left the task: {reason})" for reason, count in left.items())
         raise DataError(
-            f"All rows of {card.name!r} are in one group, {names[seen[0]]!r}: there is nothing to compare. "
+            f"All rows of {card.name!r} are in one group, {names[seen[0]]!r}{gone}: there is nothing to compare. "
             "Correct the groups in the card, or choose another sensitive attribute."
         )
     unseen = tuple(name for k, name in enumerate(names) if k not in set(seen.tolist()))

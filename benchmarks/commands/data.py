@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.commands import data_card
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -101,18 +101,25 @@ def fetch_files(
 
 @app.command()
 def check(names: NAMES = None, every: ALL = False) -> None:
-    """Check hashes, read every table, and count labels and groups of every sensitive attribute.
+    """Check hashes, read every table and edge list, and count rows by group and label of every sensitive attribute.
 
-    Ends with exit code 1 if a data set fails.
+    Data sets that are named are shown in detail: shares, rows to train, groups that are too small, edges that join
+    nothing. Ends with exit code 1 if a data set fails.
 
     Examples: fairmoe data check german; fairmoe data check --all
     """
+    from benchmarks.commands.data_check import print_cells, print_edges
+    from benchmarks.run.own_data import check_named_groups
+    from tasks.fetch import available
+
     console = plain_console()
     failed = []
     for card in _chosen(names, every):
         try:
             for sensitive in card.sensitive:
                 raw = _read(card, (sensitive.name,))
+                if not every:
+                    check_named_groups(card, (sensitive.name,), raw.parts, raw.part_names)
                 counts = ", ".join(f"{g} {c:,}" for g, c in _counts(raw))
                 counts += "".join(f"; {count:,} rows left: {reason}" for reason, count in raw.left.items())
                 console.print(
@@ -124,37 +131,17 @@ def check(names: NAMES = None, every: ALL = False) -> None:
                     ),
                     soft_wrap=True,
                 )
+                if not every:
+                    print_cells(console, raw)
+            if card.edges is not None and (not every or available(card, "edges")):
+                print_edges(console, card, raw)
         except ValueError as error:  # CardError, DataError and FetchError: each says what to do
             failed.append(card.name)
             console.print(styled("failed", "red", f" {card.name}: {error}"), soft_wrap=True)
     _finish(console, failed)
 
 
-@app.command("card")
-def draft(
-    csv: Annotated[Path, typer.Argument(help="Your table: a CSV file, comma, semicolon, tab or bar separated.")],
-    output: Annotated[
-        Path | None, typer.Option(help="Where to write the card; default: beside the CSV, as NAME.card.toml.")
-    ] = None,
-    force: Annotated[bool, typer.Option(help="Overwrite a card that exists.")] = False,
-) -> None:
-    """Draft a card from a CSV; what was guessed is marked CHECK, with the rows and cells that it touches.
-
-    Example: fairmoe data card loans.csv, then edit loans.card.toml, then fairmoe data check loans.card.toml
-    """
-    from foundation.files import write_text
-    from tasks.card import CardError
-    from tasks.draft import draft_card
-
-    target = output or csv.with_name(f"{csv.stem}.card.toml")
-    if target.exists() and not force:
-        raise CardError(f"{target} exists; give --force to overwrite it, or another --output.")
-    write_text(target, draft_card(csv, target.parent))
-    checks = sum("CHECK" in line for line in target.read_text(encoding="utf-8").split("\n"))
-    typer.echo(
-        f"{target}: drafted, {checks} lines are marked CHECK.\n"
-        f"next: edit it, then fairmoe data check {target}, then fairmoe tune --dataset {target}"
-    )
+app.command("card")(data_card.card)
 
 
 def _chosen(names: list[str] | None, every: bool) -> list[Card]:

@@ -43,7 +43,7 @@ def tune(
 
     console = plain_console()
     try:
-        with folder_lock(output, f"fairmoe tune --dataset {dataset}"), show_progress(1, console) as progress:
+        with folder_lock(output, f"fairmoe tune --dataset {dataset}"), show_progress({"": 1.0}, console) as progress:
             tuned = tune_roles(
                 dataset, output, progress.notify, trials=trials, batch=batch, space=space, epsilon=epsilon,
                 protocol=protocol, split=split, seed=seed, use_sensitive=use_sensitive,

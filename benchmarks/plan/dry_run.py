@@ -47,16 +47,24 @@ def print_plan(suite: Suite, output: Path, workers: int, console: Console) -> No
     console : Console
     """
     cards = {task: resolve(task).card for task in suite.all_tasks}
-    clock = Clock(earlier_jobs(_outputs(output), suite.model_dump(mode="json")))
-    planned = [
-        _planned(job, output / "jobs", clock) for job in plan(suite, {task: card.hash for task, card in cards.items()})
-    ]
+    clock = earlier_clock(suite, output)
+    planned = planned_jobs(list(plan(suite, {task: card.hash for task, card in cards.items()})), output, clock)
     console.print(f"{suite.name} (version {suite.version}, hash {suite.hash[:12]}), output {output}", highlight=False)
     console.print(_table(planned))
     _print_totals(planned, workers, console)
     _print_source(planned, clock, console)
     _print_downloads(list(cards.values()), console)
     console.print("Nothing was computed or downloaded: leave --dry-run out to start.")
+
+
+def earlier_clock(suite: Suite, output: Path) -> Clock:
+    """Estimates from the clocks of earlier jobs in the output folder and its neighbours."""
+    return Clock(earlier_jobs(_outputs(output), suite.model_dump(mode="json")))
+
+
+def planned_jobs(jobs: Sequence[Job], output: Path, clock: Clock) -> list[Planned]:
+    """What each job still has to compute in an output folder, and how long that takes."""
+    return [_planned(job, output / "jobs", clock) for job in jobs]
 
 
 def _outputs(output: Path) -> list[Path]:

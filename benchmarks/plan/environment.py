@@ -66,6 +66,12 @@ def code_version() -> str:
     return f"{version} ({commit.stdout.strip()}{'+' if dirty.stdout.strip() else ''})"
 
 
+def version_line() -> str:
+    """Version and commit of the project, Python and torch, on one line; no library is loaded for it."""
+    torch = _installed("torch").get("torch", "not installed")
+    return f"fairmoe {code_version()}, Python {platform.python_version()}, torch {torch}"
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

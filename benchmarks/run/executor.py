@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.run.deaths import ATTEMPTS
+from benchmarks.run.notes import notes_kept
 from benchmarks.run.notify import Notify
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def attempt(job: Job, folder: Path, notify: Notify) -> Outcome:
     from benchmarks.run.compute import run_job
 
     try:
-        return Outcome(job, failures=tuple(run_job(job, folder, notify)))
+        with notes_kept(folder / job.folder):
+            return Outcome(job, failures=tuple(run_job(job, folder, notify)))
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException:  # noqa: BLE001 - the boundary: one failed job must not end the others, and is reported

@@ -8,6 +8,7 @@ LONGEST = 2_000
 """Most characters of a paragraph; the middle of a longer one is left out."""
 KNOWN = {
     "ChoiceError",
+    "BadCardError",
     "CardError",
     "DataUnavailableError",
     "RebuildError",

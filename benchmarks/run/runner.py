@@ -13,6 +13,9 @@ from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.deaths import forget_deaths
 from benchmarks.run.executor import Outcome, make_executor
+from benchmarks.run.notes import FILE as NOTES
+from benchmarks.run.notes import notes_of
+from benchmarks.run.own_data import check_own_cards
 from benchmarks.run.progress import show_progress
 from benchmarks.run.stage_times import stage_seconds, stage_table
 from benchmarks.run.written import Written
@@ -48,6 +51,7 @@ def run_suite(
     prepare : callable, optional
         Makes ready what text experts stand on; called once before the jobs, if one of them reads rows as text.
     """
+    check_own_cards(suite)
     cards, unavailable = available_tasks(suite)
     for gap in unavailable:
         console.print(styled("UNAVAILABLE", "bold red", f" {gap['task']}: {gap['reason']}"), soft_wrap=True)
@@ -97,7 +101,8 @@ def _run(
         console.print("Nothing has changed: tables and pages are those of the last run.")
         summary.pages = standing
         return summary
-    _run_jobs(todo, output, workers, console, summary)
+    _run_jobs(suite, todo, output, workers, console, summary)
+    _tell_notes(todo, output, console)
     _track(jobs, output, console, summary)
     collect(suite, jobs, output, summary)
     if not finished_cells(jobs, output):
@@ -142,15 +147,18 @@ def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]
     return cards, unavailable
 
 
-def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, summary: RunSummary) -> None:
+def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console: Console, summary: RunSummary) -> None:
     if not todo:
         return
+    from benchmarks.plan.dry_run import earlier_clock, planned_jobs
     from benchmarks.tracking.sender import sending
 
     forget_deaths(output / "jobs" / job.folder for job in todo)
     workers = min(workers, len(todo))
     executor, told = make_executor(workers), set[tuple[str, str]]()
-    with show_progress(len(todo), console) as progress, sending(aside=workers > 1) as send:
+    planned = planned_jobs(todo, output, earlier_clock(suite, output))
+    expected = {each.job.name: each.seconds.likely for each in planned}
+    with show_progress(expected, console, workers=workers) as progress, sending(aside=workers > 1) as send:
         for outcome in executor.run(todo, output / "jobs", progress.notify):
             failures = cell_failures(outcome, output)
             progress.finish(outcome.job.name, bool(failures))
@@ -161,6 +169,18 @@ def _run_jobs(todo: list[Job], output: Path, workers: int, console: Console, sum
                 told.add((outcome.job.title, reason))
                 said = "the same as above" if again else reason
                 console.print(styled("FAILED", "bold red", f" {outcome.job.name} {who}: {said}"), soft_wrap=True)
+
+
+def _tell_notes(todo: list[Job], output: Path, console: Console) -> None:
+    """One line for all remarks of the run's jobs, which lie in their folders."""
+    notes = notes_of(output / "jobs" / job.folder for job in todo)
+    lines = [line for of_job in notes.values() for line in of_job]
+    if lines:
+        where = next(iter(notes)) if len(notes) == 1 else output / "jobs" / "*" / NOTES
+        jobs = "1 job" if len(notes) == 1 else f"{len(notes)} jobs"
+        first = lines[0] if len(lines[0]) <= 160 else f"{lines[0][:157]}..."
+        count = "1 remark" if len(lines) == 1 else f"{len(lines)} remarks of {jobs}, such as"
+        console.print(styled("NOTES", "bold yellow", f" {count}: {first} (all: {where})"), soft_wrap=True)
 
 
 def reasons_of(failures: list[dict[str, Any]], cells: int) -> list[tuple[str, str]]:

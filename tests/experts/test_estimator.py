@@ -167,3 +167,50 @@ def test_groups_are_routed_and_sliced_by_cross_validation(make):
         )
     assert np.isfinite(scores["test_score"]).all()
     assert all(fitted[-1].fairness_active_ for fitted in scores["estimator"])
+
+
+def raw_data(n=300, seed=0):
+    x, y, groups = biased_data(n, seed)
+    job = np.array(["nurse", "cook", "clerk", None], dtype=object)[np.arange(n) % 4]
+    columns = {"pay": x[:, 0], "score": x[:, 2], "job": job, "new": x[:, 1] > 0}
+    frame = pd.DataFrame(columns, index=range(1000, 1000 + n))
+    frame.loc[1003:1010, "pay"] = np.nan
+    frame["job"] = frame["job"].astype("category")
+    return frame, y, groups
+
+
+@pytest.mark.parametrize("make", CLASSIFIERS)
+def test_raw_columns_with_categories_and_empty_cells(make):
+    frame, y, groups = raw_data()
+    fitted = make(steps=60, lr=0.03).fit(frame, y, sensitive_features=groups)
+    assert [e.kind for e in fitted.encoder_.encoders] == ["numeric", "numeric", "categorical", "binary"]
+    assert list(fitted.feature_names_in_) == list(frame.columns) and fitted.n_features_in_ == 4
+    assert accuracy_score(y, fitted.predict(frame)) > 0.7
+    unseen = frame.head(3).assign(job="astronaut", pay=[np.nan, 1.0, 2.0])
+    assert np.isfinite(fitted.predict_proba(unseen)).all()
+    np.testing.assert_array_equal(fitted.decision_function(frame.tail(5)), fitted.decision_function(frame)[-5:])
+
+
+def test_raw_columns_are_checked():
+    frame, y, _ = raw_data()
+    fitted = UtilityClassifier(steps=20).fit(frame, y)
+    with pytest.raises(ValueError, match="feature names"):
+        fitted.predict(frame.rename(columns={"job": "work"}))
+    with pytest.raises(ValueError, match="'pay' is declared numeric but holds 'much'"):
+        fitted.predict(frame.assign(pay="much"))
+    with pytest.raises(ValueError, match=r"'day' holds datetime.*neither numbers nor texts"):
+        UtilityClassifier(steps=20).fit(frame.assign(day=pd.Timestamp("2024-01-01")), y)
+    with pytest.raises(ValueError, match="unique column names"):
+        UtilityClassifier(steps=20).fit(pd.concat([frame, frame[["job"]]], axis=1), y)
+    with pytest.raises(ValueError, match="y contains NaN in 1 rows"):
+        UtilityClassifier(steps=20).fit(frame, [None, *y[1:]])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        UtilityClassifier(steps=20).fit(frame, y[1:])
+
+
+def test_raw_columns_in_cross_validation():
+    frame, y, groups = raw_data()
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = ResultFairClassifier(steps=30).set_fit_request(sensitive_features=True)
+        scores = cross_validate(model, frame, y, params={"sensitive_features": groups})["test_score"]
+    assert scores.shape == (5,) and scores.mean() > 0.6

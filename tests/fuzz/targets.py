@@ -16,7 +16,7 @@ from benchmarks.plan.suite import load_suite
 from benchmarks.predictions.reading import read_predictions
 from benchmarks.run.failure import explain
 from tasks.card import load_card
-from tasks.draft import draft_card
+from tasks.drafting.draft import draft_card
 from tasks.load import load_task
 from tasks.task import Task
 from tests.fuzz.inputs import CARD, table

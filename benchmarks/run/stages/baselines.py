@@ -15,7 +15,7 @@ from benchmarks.methods.baseline_tuning import TunedBaseline, tune_baseline
 from benchmarks.methods.baselines import baseline_names, load_baseline
 from benchmarks.methods.own_method import load_own
 from benchmarks.run.levels import Trained
-from benchmarks.run.notify import Notify
+from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.tuned_experts import TunedExperts
 from experts.bagging import Bag, bag_fit, bag_name
 from experts.tuning.trials import TRAINED, UnknownTrialError
@@ -104,7 +104,7 @@ class Baselines:
             baseline, self.view, seed=self._seed(method, 0), trials=self.job.trials,
             floor=self._experts.floor() if baseline.fair else -math.inf, epsilon=self.job.epsilon,
             published=self.job.settings == "published",
-            progress=lambda done, total: self._notify(self.job.name, f"{method} {done}/{total}", 0.6),
+            progress=lambda done, total: self._notify(self.job.name, f"{method} {done}/{total}", SAME),
         )  # fmt: skip
         kept = {name: getattr(found, name) for name in RECORD}
         write_json(self._path(method), {**kept, "params": dict(found.params)})

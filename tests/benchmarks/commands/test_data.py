@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.commands.data import app
-from tests.tasks.test_draft import people
+from tests.tasks.drafting.test_draft import people
 from tests.tasks.toys import own_card, toy_table
 
 
@@ -63,3 +63,39 @@ def test_a_drafted_card_passes_the_check(tmp_path: Path) -> None:
     again = CliRunner().invoke(app, ["card", str(csv)])
     assert again.exit_code == 1 and "--force" in str(again.exception)
     run("card", str(csv), "--force")
+
+
+def test_check_shows_groups_by_label_and_warns_of_small_ones(tmp_path: Path) -> None:
+    table = people(200)
+    table.loc[:9, "Gender"] = "other"
+    table.to_csv(tmp_path / "loans.csv", index=False)
+    told = run("card", str(tmp_path / "loans.csv"))
+    assert "Guessed, with reasons:" in told and "named like a sensitive attribute: man " in told
+    text = run("check", str(tmp_path / "loans.card.toml"))
+    assert "share of class 1" in text and "SMALL fewer than 20 rows to train: other (class 1:" in text
+
+
+def test_check_looks_at_edges_and_at_groups_without_a_row(tmp_path: Path) -> None:
+    people(120).to_csv(tmp_path / "loans.csv", index=False)
+    (tmp_path / "edges.txt").write_text("1000 1001\n1001 1000\n1005 1005\n1002 77\n")
+    assert "edges" in run("card", str(tmp_path / "loans.csv"), "--edges", str(tmp_path / "edges.txt"))
+    card = tmp_path / "loans.card.toml"
+    text = run("check", str(card))
+    assert "edges: 1 of 4 lines; 1 with an unknown id (such as 77:" in text
+    assert "1 of a row with itself, 1 in both directions, 0 repeated; 118 of 120 rows have no edge" in text
+    card.write_text(card.read_text().replace('key = "Customer ID"', 'key = ""'))
+    assert "No pair of edges.txt joins two rows" in run("check", str(card), code=1)
+    card.write_text(card.read_text().replace('equals = ["man"]', 'equals = ["[Man]"]'))
+    assert "rows left the task: in no group of gender" in run("check", str(card), code=1)
+    twin = 'groups = [\n{ name = "man too", equals = ["man"] },\n'
+    card.write_text(card.read_text().replace("groups = [\n", twin, 1))
+    assert "no cell of column 'Gender' holds '[Man]'" in run("check", str(card), code=1)
+
+
+def test_refresh_keeps_edits_and_says_what_changed(tmp_path: Path) -> None:
+    people(120).to_csv(tmp_path / "loans.csv", index=False)
+    run("card", str(tmp_path / "loans.csv"))
+    assert "has not changed" in run("card", str(tmp_path / "loans.csv"), "--refresh")
+    people(150).to_csv(tmp_path / "loans.csv", index=False)
+    assert "- rows: 120 -> 150" in run("card", str(tmp_path / "loans.card.toml"), "--refresh")
+    run("check", str(tmp_path / "loans.card.toml"))

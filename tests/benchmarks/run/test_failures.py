@@ -129,7 +129,21 @@ def broken(tmp_path: Path) -> Path:
     return card
 
 
-def test_a_broken_card_is_one_error_once_and_no_page_of_nothing(tmp_path: Path, broken: Path) -> None:
+def test_a_broken_card_stops_everything_before_any_work(tmp_path: Path, broken: Path) -> None:
+    done = bench(tmp_path, f'"{broken}", "scm"', splits=2)
+    text = explain(done.exception) if isinstance(done.exception, Exception) else None
+    assert text is not None and text.count("has no column 'fired'") == 1 and "Nothing was run" in text
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data that break only when the jobs read them: their file changes under the run."""
+    monkeypatch.setattr("benchmarks.run.runner.check_own_cards", lambda suite: None)
+
+
+@pytest.mark.usefixtures("unnoticed")
+def test_data_that_break_are_one_error_once_and_no_page_of_nothing(tmp_path: Path, broken: Path) -> None:
     methods = ["--method", "constant", "--method", "logistic_regression", "--method", "utility"]
     done = bench(tmp_path, f'"{broken}"', *methods, splits=2)
     assert done.exit_code == 1
@@ -140,7 +154,8 @@ def test_a_broken_card_is_one_error_once_and_no_page_of_nothing(tmp_path: Path, 
     assert len(failed) == 6 and failed["reason"].str.contains("fired").all()  # on record all the same
 
 
-def test_beside_a_task_that_works_a_broken_card_is_told_once_on_the_page(tmp_path: Path, broken: Path) -> None:
+@pytest.mark.usefixtures("unnoticed")
+def test_beside_a_task_that_works_broken_data_are_told_once_on_the_page(tmp_path: Path, broken: Path) -> None:
     done = bench(tmp_path, f'"{broken}", "scm"', splits=2)
     assert done.exit_code == 1
     for page in ("leaderboard.md", "leaderboard.html"):

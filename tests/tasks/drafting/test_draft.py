@@ -10,7 +10,7 @@ import pytest
 
 from foundation.seeding import numpy_generator
 from tasks.card import Card, DataError, load_card
-from tasks.draft import draft_card
+from tasks.drafting.draft import draft_card
 from tasks.load import load_task
 
 

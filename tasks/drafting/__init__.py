@@ -1,0 +1,1 @@
+"""From a table that fairmoe has never seen to a card of it."""

@@ -1,0 +1,84 @@
+"""A card that cannot be used stops a run once, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchmarks.plan.suite import Suite
+from benchmarks.run.failure import explain
+from benchmarks.run.own_data import BadCardError
+from benchmarks.run.runner import run_suite
+from tests.tasks.toys import own_card, toy_table
+
+Change = Callable[[pd.DataFrame, str], tuple[str, str]]
+"""Table and text of the card -> text of the file and of the card."""
+
+
+def _card(old: str, new: str) -> Change:
+    def change(table: pd.DataFrame, card: str) -> tuple[str, str]:
+        assert old in card
+        return table.to_csv(index=False), card.replace(old, new)
+
+    return change
+
+
+def _table(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Change:
+    return lambda table, card: (edit(table).to_csv(index=False), card)
+
+
+def _twice(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table[["job"]]], axis=1)
+
+
+BAD: dict[str, tuple[Change, str]] = {
+    "label column absent": (_table(lambda t: t.rename(columns={"y": "z"})), r"has no column 'y'. It has: "),
+    "label constant": (_table(lambda t: t.assign(y=0)), r"All rows of 'toy' have label 0"),
+    "label empty": (
+        _table(lambda t: t.assign(y=t["y"].where(t.index > 3))),
+        r"label column 'y' of 'toy' is empty in 4",
+    ),
+    "one group": (_table(lambda t: t.assign(sex="F")), r"in one group, 'female'"),
+    "unknown value": (
+        _table(lambda t: t.assign(race=t["race"].replace("b", "B"))),
+        r"no cell of column 'race' holds 'b'",
+    ),
+    "name twice": (_table(_twice), r"2 columns with the name 'job'"),
+    "rows": (_table(lambda t: t.iloc[:150]), r"have 150 rows, the card says 200"),
+    "text in a number": (_table(lambda t: t.assign(hours="[many]")), r"declared numeric but holds '\[many\]'"),
+    "one class in a part": (_table(lambda t: t.assign(y=[1, *[0] * (len(t) - 1)])), r"no row of class 1"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_card_stops_the_run_once(tmp_path: Path, what: str) -> None:
+    change, reason = BAD[what]
+    attribute = "race" if what == "unknown value" else "sex"
+    own_card(tmp_path, toy_table(200).to_csv(index=False))
+    text, card = change(toy_table(200), (tmp_path / "card.toml").read_text())
+    own_card(tmp_path, text)
+    card = (tmp_path / "card.toml").read_text() if "[read" not in card else card
+    _refused(tmp_path, f"{tmp_path / 'card.toml'}:{attribute}", reason)
+
+
+def test_another_file_and_no_file(tmp_path: Path) -> None:
+    own_card(tmp_path, toy_table(200).to_csv(index=False))
+    (tmp_path / "own.csv").write_text("forged [b]")
+    _refused(tmp_path, str(tmp_path / "card.toml"), r"is not the file that the card describes")
+    (tmp_path / "own.csv").unlink()
+    _refused(tmp_path, str(tmp_path / "card.toml"), r"not on this machine and has no address")
+
+
+def _refused(folder: Path, task: str, reason: str) -> None:
+    suite = Suite(name="t", tasks=("scm", task), splits=3, methods=("constant",))
+    with pytest.raises(BadCardError, match=reason) as caught:
+        run_suite(suite, folder / "out", workers=1, strict=False, console=Console(quiet=True))
+    told = explain(caught.value)
+    assert (
+        told is not None and "\n" not in told and told.startswith(f"Nothing was run: the task {task} cannot be made.")
+    )
+    assert not (folder / "out").exists()
