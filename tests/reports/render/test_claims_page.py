@@ -103,7 +103,14 @@ def test_ablation_and_fronts_are_shown_and_filed(claimed, folder):
     names = {path.name for path in write_report(folder)}
     assert {f"{n}.csv" for n in ("claims", "claims-sources", "ablation", "three-objectives")} <= names
     page = render_page(claimed)
-    for words in ("What each step adds", "+ decision layer", "One role", "hv3@1", "Baselines", "demographic parity gap (dp)"):
+    for words in (
+        "What each step adds",
+        "+ decision layer",
+        "One role",
+        "hv3@1",
+        "Baselines",
+        "demographic parity gap (dp)",
+    ):
         assert words in page
     found = {t.name: list(csv.DictReader(io.StringIO(csv_text(t)))) for t in tables(claimed)}
     assert {r["gap"] for r in found["answer"]} == {"fair_res@1", "dp@1"}
