@@ -6,7 +6,18 @@ import shutil
 import pandas as pd
 import pytest
 
-from reports.table import GROUPS, RESULTS, ReportError, frame, missing_cells, read_results, write_results
+from reports import table
+from reports.table import (
+    FURTHER,
+    GROUPS,
+    RESULTS,
+    ReportError,
+    frame,
+    missing_cells,
+    read_results,
+    write_csv,
+    write_results,
+)
 
 
 def row(**changes):
@@ -98,3 +109,28 @@ def test_every_missing_cell_is_named(tmp_path, make_run):
     ]
     suite = json.loads((folder / "suite.json").read_text())
     assert "nba" in suite["tasks"]  # unavailable: told with its reason, not as a missing cell
+
+
+def test_tables_of_earlier_versions_are_read(tmp_path):
+    """Levels without trials, trials without parameters, and no thresholds at all."""
+    levels = {
+        **dict.fromkeys(FURTHER["levels"].columns, "x"),
+        "split": 0,
+        "seed": 0,
+        "estimate": 0.5,
+        "validation": 0.6,
+    }
+    trials = {**dict.fromkeys(FURTHER["trials"].columns, 0.5), "split": 0, "seed": 0, "trial": 3, "state": "ok"}
+    for name, row, younger in (("levels", levels, "trial"), ("trials", trials, "params")):
+        write_csv(frame([row], FURTHER[name], name).drop(columns=younger), tmp_path / f"{name}.csv")
+        (found,) = table._read_csv(tmp_path / f"{name}.csv", FURTHER[name]).to_dict("records")
+        assert found[younger] == ""
+    assert table._read_csv(tmp_path / "thresholds.csv", FURTHER["thresholds"]).empty
+
+
+def test_a_trial_of_a_level_is_a_text_and_one_of_a_study_a_number(tmp_path):
+    head = {**dict.fromkeys(FURTHER["levels"].columns, "x"), "split": 0, "seed": 0, "estimate": 0.5, "validation": 0.6}
+    rows = [{**head, "level": "0.05", "trial": "12"}, {**head, "level": "any", "trial": ""}]
+    write_csv(frame(rows, FURTHER["levels"], "levels"), tmp_path / "levels.csv")
+    found = table._read_csv(tmp_path / "levels.csv", FURTHER["levels"])
+    assert found["trial"].tolist() == ["12", ""]

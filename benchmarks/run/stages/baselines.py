@@ -91,7 +91,9 @@ class Baselines:
     def _probabilities(self, experts: list[Expert | None], rows: Tensor) -> Tensor:
         failed = torch.full((len(rows),), torch.nan)
         margins = [failed if e is None else e.logits(self.view, rows).detach() for e in experts]
-        return torch.sigmoid(torch.stack(margins))
+        # in double precision: in single, equal margins may get unequal probabilities by their place in the program, and
+        # votes, of which many rows have the same, would not be ties
+        return torch.sigmoid(torch.stack(margins).double()).float()
 
     def _baseline(self, method: str) -> Baseline:
         return load_own(self._own[method]) if method in self._own else load_baseline(method)

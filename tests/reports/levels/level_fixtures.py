@@ -39,7 +39,14 @@ def level_rows(
         "limit": (limit, limit),
         **(more or {}),
     }
-    facts = {"variant": variant, "gap": bounded, "level": level, "procedural": procedural, "status": status}
+    facts = {
+        "variant": variant,
+        "gap": bounded,
+        "level": level,
+        "procedural": procedural,
+        "status": status,
+        "trial": "",
+    }
     return [
         {**head(task, method, split), **facts, "metric": m, "estimate": e, "validation": v}
         for m, (e, v) in values.items()
@@ -84,7 +91,7 @@ def made_trials(tasks, methods, splits=5, trials=12):
                     }  # fmt: skip
                     if state == "failed":
                         values = dict.fromkeys(values, math.nan)
-                    rows.append({**head(task, method, split), "trial": trial, **values, "state": state})
+                    rows.append({**head(task, method, split), "trial": trial, "params": "{}", **values, "state": state})
     return rows
 
 

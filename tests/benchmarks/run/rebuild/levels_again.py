@@ -43,7 +43,8 @@ def check_levels(run, rebuilt):
         if variant == "plain":
             assert cuts.empty
             number = int(trial) if trial else None
-            probability = torch.sigmoid(say(trial, lambda n=number: rebuilt.expert(n)))
+            probability = say(trial, lambda n=number: rebuilt.expert(n))
+            probability = torch.sigmoid(probability.double()).float() if trial else torch.sigmoid(probability)
         else:
             assert trial == "" and list(cuts["group"]) == sorted(task.group_names)
             by_group = cuts.set_index("group")["cut"]
