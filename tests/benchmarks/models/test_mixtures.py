@@ -62,7 +62,9 @@ def test_experts_of_families(make: Make, toy: Toy, tmp_path: Path) -> None:
 
 def gates_of(features: int) -> list[ProjectedGate]:
     """Every gate, those that read features for as many as there are."""
-    reading = {"dense": dense(features), "topk": dense(features, k=2), "shrunk_dense": shrunk(features)}
+    reading: dict[str, ProjectedGate] = {
+        "dense": dense(features), "topk": dense(features, k=2), "shrunk_dense": shrunk(features),
+    }  # fmt: skip
     return [reading.get(gate.name, gate) for gate in every_gate()]
 
 
@@ -92,10 +94,7 @@ def test_a_mixture_may_hold_baselines_and_mixtures(toy: Toy, tmp_path: Path) -> 
 def bags(view: TaskView) -> list[Bag]:
     fold = bag_folds(view, 3, 0)
     makers: list[tuple[str, Make]] = [("mlp", network), ("gbdt", trees), ("linear", linear)]
-    return [
-        bag_fit(view, lambda part, make=make: make(part), fold, f"{family}/utility/0", family, "utility", 0)
-        for family, make in makers
-    ]
+    return [bag_fit(view, make, fold, f"{family}/utility/0", family, "utility", 0) for family, make in makers]
 
 
 def library(view: TaskView) -> Library:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -66,7 +67,7 @@ def saved(text: str, toy: Toy, folder: Path) -> tuple[str, torch.Tensor]:
     return name, torch.sigmoid(expert.logits(task.view(), task.split.test).double())
 
 
-def said(toy: Toy, folder: Path, **options: object):
+def said(toy: Toy, folder: Path, **options: object) -> np.ndarray:
     task, raw = toy
     model = load_model(folder / "model", **options)  # type: ignore[arg-type]
     return model.predict_proba(raw.iloc[task.split.test.numpy()], unknown="missing")[:, 1]
