@@ -135,7 +135,7 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
         )
     used = _present(card, file, names)
     if not read.names and read.header:
-        _refuse_twice(card, file, used, _first_line(path, options))
+        _refuse_twice(card, file, path, used, options)
     options |= {"names": names, "na_values": ["", *read.missing], "keep_default_na": False, "low_memory": False}
     options |= {"decimal": read.decimal}
 
@@ -147,18 +147,19 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
     return exact_integers(cells(used), lambda columns: cells(columns, dtype=str))[used]
 
 
-def _first_line(path: Path, options: dict[str, Any]) -> list[str]:
-    """The names as the file writes them: a name that stands twice is not told apart by a number."""
-    line = pd.read_csv(source(path), nrows=1, **{**options, "header": None}, dtype=str, keep_default_na=False)
-    return [str(name) for name in line.iloc[0]]
-
-
-def _refuse_twice(card: Card, file: SourceFile, used: list[str], line: list[str]) -> None:
+def _refuse_twice(card: Card, file: SourceFile, path: Path, used: list[str], options: dict[str, Any]) -> None:
+    """Refuse a name that stands over two columns that differ; copies of one column are one column."""
+    text: dict[str, Any] = {**options, "header": None, "dtype": str, "keep_default_na": False}
+    line = [str(name) for name in pd.read_csv(source(path), nrows=1, **text).iloc[0]]
     for name in used:
-        if line.count(name) > 1:
+        places = [place for place, other in enumerate(line) if other == name]
+        if len(places) < 2:
+            continue
+        columns = pd.read_csv(source(path), usecols=places, **text)
+        if not columns.eq(columns.iloc[:, 0], axis=0).all(axis=None):
             raise DataError(
-                f"{file.name} of {card.name!r} has {line.count(name)} columns with the name {name!r}, and the card "
-                "does not say which one it means. Give them different names in the file, or list names in [read]."
+                f"{file.name} of {card.name!r} has {len(places)} columns with the name {name!r} that differ, and the "
+                "card does not say which one it means. Give them different names in the file, or list names in [read]."
             )
 
 

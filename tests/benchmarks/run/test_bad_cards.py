@@ -32,7 +32,7 @@ def _table(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Change:
 
 
 def _twice(table: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat([table, table[["job"]]], axis=1)
+    return pd.concat([table, table[["job"]].iloc[::-1].reset_index(drop=True)], axis=1)
 
 
 BAD: dict[str, tuple[Change, str]] = {
