@@ -105,9 +105,7 @@ def _names(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            raise PackageError(
-                "link-symbolic", f"{folder} holds the link {name[:80]!a}; copy what it leads to instead."
-            )
+            raise PackageError("link-symbolic", f"{folder} holds the link {name[:80]!a}; copy what it leads to.")
         if path.is_dir():
             continue
         if not path.is_file():

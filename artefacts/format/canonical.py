@@ -28,7 +28,7 @@ def canonical(value: Any) -> bytes:
     Raises
     ------
     CanonicalError
-        On NaN, infinities, whole numbers beyond ±(2⁵³ − 1) that no float is, lone surrogates, and types that JSON does not have.
+        On NaN, infinities, whole numbers beyond ±(2⁵³ − 1) that no float is, lone surrogates, types unknown to JSON.
 
     Examples
     --------

@@ -9,7 +9,7 @@ class PackageError(ValueError):
     Attributes
     ----------
     reason : str
-        Short and stable, for programs: ``hash``, ``path-traversal``, ``not-a-number``, ... (``docs/packages.md`` has all).
+        Short and stable, for programs: ``hash``, ``path-traversal``, ``not-a-number``, ...; see ``docs/packages.md``.
     """
 
     def __init__(self, reason: str, text: str) -> None:

@@ -47,14 +47,14 @@ def check_file_name(name: str) -> str:
     if name not in _PLAIN and not name.endswith((*TEXT, TENSORS)):
         raise PackageError(
             "file-type",
-            f"The package has a file {name[:80]!a}, of a kind that none may hold: weights are .safetensors, all else is "
-            f"text ({', '.join(TEXT)}). Code and pickles have no place in a package.",
+            f"The package has a file {name[:80]!a}, of a kind that none may hold: weights are .safetensors, all "
+            f"else is text ({', '.join(TEXT)}). Code and pickles have no place in a package.",
         )
     return name
 
 
 def check_distinct(names: Iterable[str]) -> None:
-    """Refuse names that are one file on some system: equal, equal but for case, for Unicode's forms, or for being a folder.
+    """Refuse names that are one file on some system: equal but for case or Unicode's forms, or a file and a folder.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def check_distinct(names: Iterable[str]) -> None:
         other = seen.get(key) or folders.get(key) or next((seen[part] for part in above if part in seen), None)
         if other is not None:
             raise PackageError(
-                "file-twice", f"The package has both {other[:80]!a} and {name[:80]!a}: one file for some."
+                "file-twice", f"The package has both {other[:80]!a} and {name[:80]!a}, one file for some."
             )
         seen[key] = name
         folders.update(dict.fromkeys(above, name))

@@ -46,7 +46,7 @@ class _Part(BaseModel):
 
 
 class Base(_Part):
-    """The language model that adapters stand on; ``sha256`` is of its weights as :mod:`llm_experts.bases` hashes them."""
+    """The language model that adapters stand on; ``sha256`` is that of its weights, as ``llm_experts.bases`` has it."""
 
     name: Word
     sha256: Sha256
@@ -247,7 +247,7 @@ def parse_manifest(data: bytes) -> Manifest:
     if facts.get("format") != FORMAT:
         raise PackageError(
             "manifest-format",
-            f"{MANIFEST} is of format {str(facts.get('format'))[:40]!a}, not {FORMAT!r}: another, or a newer fairmoe made it.",
+            f"{MANIFEST} is of format {str(facts.get('format'))[:40]!a}, not {FORMAT!r}: another, or a newer one.",
         )
     return manifest_of(facts)
 

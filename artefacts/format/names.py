@@ -35,7 +35,7 @@ def check_name(name: str) -> str:
         odd = next(sign for sign in name if not sign.isascii())
         raise PackageError(
             "name-look-alike",
-            f"The package's name {name!a} has the sign U+{ord(odd):04X}, which looks like another; names are a-z, 0-9 and -.",
+            f"The package's name {name!a} has U+{ord(odd):04X}, which looks like another; names are a-z, 0-9 and -.",
         )
     if not _NAME.match(name):
         raise PackageError("name", f"{name!a} is no package's name: a-z, 0-9 and single hyphens between them.")
@@ -165,7 +165,8 @@ def _bounds(part: str, text: str) -> list[_Bound]:
     else:
         numbers = [int(word) for word in re.split(r"[.]", rest) if word.isdigit()]
         known = len(numbers)
-        low = Version(*numbers, *[0] * (3 - known))
+        major, minor, patch = [*numbers, 0, 0][:3]
+        low = Version(major, minor, patch)
     return _span(operator, low, known)
 
 

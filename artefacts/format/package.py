@@ -8,7 +8,6 @@ import stat
 import weakref
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 
 from artefacts.format.content import Content, check_content
 from artefacts.format.error import PackageError
@@ -53,9 +52,7 @@ class Package:
     def __enter__(self) -> Package:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -159,9 +156,7 @@ class Package:
             raise PackageError("file-missing", f"The package lacks {absent[0]}, which its manifest lists.")
         for name, size in held.items():
             if size != listed[name]:
-                raise PackageError(
-                    "size-manifest", f"{name} has {size:,} bytes, not the {listed[name]:,} of the manifest."
-                )
+                raise PackageError("size-manifest", f"{name} has {size:,} bytes, not {listed[name]:,} as listed.")
 
 
 def _open(path: Path) -> int:

@@ -29,13 +29,13 @@ def read_json(data: bytes, name: str, most: int, *, plain: bool = False) -> Any:
     most : int
         Bytes that are read at most.
     plain : bool
-        Also refuse strings with control or invisible signs, which could make a terminal or a reader show something else.
+        Also refuse strings with control or invisible signs, which make terminals and readers show something else.
 
     Raises
     ------
     PackageError
-        ``json-size``, ``json-text`` (no UTF-8), ``json-depth``, ``json-duplicate-key``, ``json-number`` (NaN, an infinity,
-        too long), ``json-syntax``, ``json-invisible``.
+        ``json-size``, ``json-text`` (no UTF-8), ``json-depth``, ``json-duplicate-key``, ``json-number`` (NaN,
+        infinities, too long), ``json-syntax``, ``json-invisible``.
     """
     if len(data) > most:
         raise PackageError("json-size", f"{name} has {len(data):,} bytes, more than the {most:,} that are read.")

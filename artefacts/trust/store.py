@@ -203,8 +203,8 @@ def _verdict(label: str, signatures: tuple[Signature, ...], keys: dict[str, Trus
         return Verdict("trusted", tuple(dict.fromkeys(key.name for _, key in known)), f"{label} is signed by {told}.")
     others = tuple(dict.fromkeys(one.fingerprint for one in signatures))
     return Verdict(
-        "unknown", others, f"{label} is signed by keys that you do not trust ({', '.join(others)}). If you know whose they "
-        "are: fairmoe trust add KEY.pub --name WHO",
+        "unknown", others, f"{label} is signed by keys that you do not trust ({', '.join(others)}). If you know whose "
+        "they are: fairmoe trust add KEY.pub --name WHO",
     )  # fmt: skip
 
 
