@@ -1,8 +1,9 @@
 """Checking a package beside hashing its bytes, and how long ``fairmoe verify`` takes in a fresh process.
 
 Run with ``python -m benchmarks.speed.packages``. A package with one file of float16 weights is checked in full:
-headers, sha256, finite weights. The baseline is ``hashlib.sha256`` over the same bytes, which no check can beat; a ratio
-of 0.8 means that checking takes 1.25 times as long. Read from the page cache, one thread, sides interleaved, medians of CPU time.
+headers, sha256, finite weights. The baseline is ``hashlib.sha256`` over the same bytes, which no check can beat; a
+ratio of 0.8 means that checking takes 1.25 times as long. Read from the page cache, one thread, sides interleaved,
+medians of CPU time.
 """
 
 from __future__ import annotations

@@ -26,10 +26,11 @@ def main() -> None:
 
     with atheris.instrument_imports(include=["artefacts"]):
         from tests.artefacts.test_attacks import ATTACKS, GOOD
+        from tests.fuzz.packages import sound
         from tests.fuzz.targets import TARGETS, judge
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as corpus:
-        packages = [make() for _, make in ATTACKS.values()]
+        packages = [*sound(), *(make() for _, make in ATTACKS.values())]
         for number, data in enumerate(packages if asked.kind == "packages" else _manifests(packages, GOOD)):
             (Path(corpus) / str(number)).write_bytes(data)
 
