@@ -8,7 +8,8 @@ import sys
 import pytest
 
 COMMANDS = (
-    "bench", "tune", "score", "report", "compare", "ui", "data", "track", "keygen", "sign", "verify", "inspect", "trust",
+    "bench", "tune", "score", "report", "compare", "ui", "data", "track", "keygen", "sign", "verify", "inspect",
+    "trust",
 )  # fmt: skip
 
 
