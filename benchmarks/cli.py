@@ -10,6 +10,7 @@ import typer
 
 from benchmarks.commands import bench, choose, compare, data, monitor, predict, report, score, splits, track, tune, ui
 from benchmarks.commands.llm.app import app as llm
+from benchmarks.commands.packages import inspect, keygen, sign, trust, verify
 from benchmarks.run.failure import explain
 from benchmarks.run.threads import limit_threads
 
@@ -37,6 +38,11 @@ app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
 app.add_typer(llm, name="llm")
 app.add_typer(track.app, name="track")
+app.command("inspect")(inspect.inspect)
+app.command("verify")(verify.verify)
+app.command("sign")(sign.sign)
+app.command("keygen")(keygen.keygen)
+app.add_typer(trust.app, name="trust")
 
 
 def _show_version(asked: bool) -> None:

@@ -29,6 +29,7 @@ KNOWN = {
     "ResumeError",
     "TuningError",
     "OwnMethodError",
+    "PackageError",
     "CompareError",
     "GraphError",
     "AdapterError",

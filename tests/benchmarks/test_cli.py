@@ -8,7 +8,8 @@ import sys
 import pytest
 
 COMMANDS = (
-    "bench", "tune", "predict", "monitor", "splits", "score", "report", "compare", "ui", "data", "track",
+    "bench", "tune", "predict", "monitor", "splits", "score", "report", "compare", "ui", "data", "track", "keygen",
+    "sign", "verify", "inspect", "trust",
 )  # fmt: skip
 
 
