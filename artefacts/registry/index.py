@@ -52,7 +52,8 @@ class Index:
             known = False
         if not known:
             raise RegistryError(
-                "no-index", f"{name} is no index: it has no {MARK} with the format {FORMAT}. 'fairmoe publish' makes one."
+                "no-index",
+                f"{name} is no index: it has no {MARK} with the format {FORMAT}. 'fairmoe publish' makes one.",
             )
 
     def path(self, name: str) -> Path:

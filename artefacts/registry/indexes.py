@@ -46,7 +46,7 @@ class Indexes:
     def __init__(self, root: Path) -> None:
         self._file, self._copies = root / "indexes.json", root / "indexes"
 
-    def list(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[Source, ...]:
         """All, the first asked first."""
         if not self._file.exists():
             return ()
@@ -63,7 +63,7 @@ class Indexes:
         if not source.name.replace("-", "").replace("_", "").isalnum() or source.name.startswith("-"):
             raise RegistryError("bad-index-name", f"{source.name!r} is no name for an index: use letters and digits.")
         index = self.open(source, offline=offline)
-        others = [known for known in self.list() if known.name != source.name]
+        others = [known for known in self.sources() if known.name != source.name]
         self._write([*others, source])
         return index
 
@@ -75,7 +75,7 @@ class Indexes:
         RegistryError
             ``unknown-index``.
         """
-        known = self.list()
+        known = self.sources()
         for source in known:
             if source.name == name:
                 self._write([other for other in known if other is not source])
@@ -87,7 +87,7 @@ class Indexes:
 
     def open_all(self, *, offline: bool = False) -> list[Index]:
         """All indexes as they are now; with ``offline`` as they were when last read."""
-        return [self.open(source, offline=offline) for source in self.list()]
+        return [self.open(source, offline=offline) for source in self.sources()]
 
     def open(self, source: Source, *, offline: bool = False) -> Index:
         """One index, fetched when it lies in a Git repository and has changed.

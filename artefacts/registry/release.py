@@ -93,8 +93,8 @@ def needs_of(manifest: Manifest) -> Needs:
         if wanted != "*" and Version.parse(member.version) not in Range.parse(wanted):
             raise RegistryError(
                 "version-conflict",
-                f"{manifest.name} {manifest.version} requires {member.name} {wanted}, but has its {member.version} as a "
-                "member. Its author must mend that.",
+                f"{manifest.name} {manifest.version} requires {member.name} {wanted}, but has its {member.version} as "
+                "a member. Its author must mend that.",
             )
         requires[member.name] = f"=={member.version}"
     return Needs(
@@ -123,7 +123,7 @@ def parse_release(line: str, where: str) -> Release:
             raise TypeError("a size is none")
         Version.parse(release.version)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise RegistryError("index-damaged", f"The index has a line in {where} that cannot be read: {error}.") from error
+        raise RegistryError("index-damaged", f"A line in {where} cannot be read: {error}.") from error
     return release
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from artefacts.format.archive import pack
 from artefacts.format.names import Range, check_name
+from artefacts.registry.choosing.resolve import Requirement
 from artefacts.registry.error import RegistryError
 from artefacts.registry.git import check_out, commit_of, split_url
-from artefacts.registry.resolve import Requirement
 
 SUFFIX = ".expert"
 
@@ -79,15 +80,14 @@ def _one_package(folder: Path, scratch: Path) -> Path:
     if len(files) != 1:
         names = ", ".join(file.name for file in files) or "none"
         raise RegistryError(
-            "no-package", f"{folder} is no package (it has no manifest.json), nor does it hold a single {SUFFIX} file: {names}."
+            "no-package",
+            f"{folder} is no package (it has no manifest.json), nor does it hold a single {SUFFIX} file: {names}.",
         )
     return files[0]
 
 
 def _without_git(folder: Path, scratch: Path) -> Path:
     """A copy without the files of Git, when there are any."""
-    import shutil
-
     if not (folder / ".git").exists():
         return folder
     copy = scratch / "open"

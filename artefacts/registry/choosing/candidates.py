@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from artefacts.format.names import Version
@@ -66,12 +66,12 @@ class Candidates:
 
     Parameters
     ----------
-    indexes : sequence of Index
+    indexes : iterable of Index
         The first that has a name is asked for it; no other.
     rules : Rules
     """
 
-    def __init__(self, indexes: Sequence[Index], rules: Rules) -> None:
+    def __init__(self, indexes: Iterable[Index], rules: Rules) -> None:
         self._indexes, self.rules = indexes, rules
         self._found: dict[str, list[Candidate]] = {}
         self._releases: dict[str, tuple[Index | None, list[Release]]] = {}
@@ -111,24 +111,19 @@ class Candidates:
             for release in releases
             if not release.yanked
         ]
-        found = sorted(found, key=lambda candidate: candidate.version, reverse=True)  # type: ignore[arg-type,return-value]
-        if here is None or here.version is None:
-            return found
-        others = [
-            other
-            for other in found
-            if other.version is not None
-            and other.version != here.version
-            and (rules.downgrade or other.version > here.version)
-        ]
-        if rules.newest and name in rules.free | _automatic(rules):
-            return sorted([here, *others], key=lambda candidate: candidate.version, reverse=True)  # type: ignore[arg-type,return-value]
-        return [here, *others]
+        if here is not None:
+            found = [other for other in found if rules.downgrade or _key(other) >= _key(here)]
+            found = [here, *(other for other in found if _key(other) != _key(here))]
+        found = sorted(found, key=_key, reverse=True)
+        if here is not None and not (rules.newest and name in rules.free):
+            found = [here, *(other for other in found if other is not here)]
+        return found
+
+
+def _key(candidate: Candidate) -> Version:
+    assert candidate.version is not None, "an absent package is no candidate of a list"
+    return candidate.version
 
 
 def _installed(record: Record) -> Candidate:
     return Candidate(record.name, Version.parse(record.version), record.needs)
-
-
-def _automatic(rules: Rules) -> frozenset[str]:
-    return frozenset(name for name, record in rules.installed.items() if not record.asked)

@@ -10,9 +10,9 @@ from typing import Any
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
 
 from artefacts.format.names import Range
-from artefacts.registry.candidates import Candidate, Candidates
+from artefacts.registry.choosing.candidates import Candidate, Candidates
+from artefacts.registry.choosing.words import conflict
 from artefacts.registry.error import RegistryError
-from artefacts.registry.words import conflict
 
 ROUNDS = 20_000
 """Choices after which a search is given up."""
@@ -86,9 +86,10 @@ def order(requires: Mapping[str, Iterable[str]]) -> list[str]:
     except CycleError as error:
         circle = " requires ".join(reversed(error.args[1]))
         raise RegistryError(
-            "cyclic-requires", f"These packages require each other in a circle: {circle}. One of them must be published "
-            "without that requirement; nothing was changed.",
-        ) from error  # fmt: skip
+            "cyclic-requires",
+            f"These packages require each other in a circle: {circle}. One of them must be published without that "
+            "requirement; nothing was changed.",
+        ) from error
 
 
 def _check_chains(ordered: Sequence[Candidate]) -> None:
@@ -98,8 +99,8 @@ def _check_chains(ordered: Sequence[Candidate]) -> None:
         if length[candidate.name] > candidate.needs.max_chain:
             raise RegistryError(
                 "chain-too-long",
-                f"{candidate} ends a chain of {length[candidate.name]} packages that require each other; it may end one "
-                f"of {candidate.needs.max_chain}.",
+                f"{candidate} ends a chain of {length[candidate.name]} packages that require each other; it may end "
+                f"one of {candidate.needs.max_chain}.",
             )
 
 
@@ -110,8 +111,8 @@ def _check_bases(chosen: Mapping[str, Candidate]) -> None:
             if all(bases) and bases[0] != bases[1]:
                 raise RegistryError(
                     "wrong-base",
-                    f"{candidate} was trained on the base model with weights {bases[0][:16]}…, but {chosen[name]}, which "
-                    f"it requires, on {bases[1][:16]}…: they cannot work together. Choose versions of the same base.",
+                    f"{candidate} was trained on the base model with weights {bases[0][:16]}…, but {chosen[name]}, "
+                    f"which it requires, on {bases[1][:16]}…: they cannot work together. Choose versions of one base.",
                 )
 
 
@@ -129,8 +130,8 @@ class _Provider(AbstractProvider[Requirement, Candidate, str]):
     def get_preference(
         self,
         identifier: str,
-        resolutions: Mapping[str, Candidate],
-        candidates: Mapping[str, Iterator[Candidate]],
+        resolutions: Mapping[str, Candidate],  # noqa: ARG002
+        candidates: Mapping[str, Iterator[Candidate]],  # noqa: ARG002
         information: Mapping[str, Iterator[Any]],
         backtrack_causes: Sequence[Any],
     ) -> tuple[bool, bool, str]:

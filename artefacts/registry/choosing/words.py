@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Protocol
 
 from artefacts.format.names import Range, Version
-from artefacts.registry.candidates import Candidate, Candidates
+from artefacts.registry.choosing.candidates import Candidate, Candidates
 from artefacts.registry.error import RegistryError
 
 SHOWN = 8
@@ -20,9 +20,11 @@ class Asked(Protocol):
     @property
     def name(self) -> str:
         """The name."""
+
     @property
     def range(self) -> str:
         """The range as written."""
+
     @property
     def negated(self) -> bool:
         """Whether it must not be there."""
@@ -50,14 +52,14 @@ def conflict(causes: Sequence[tuple[Asked, Candidate | None]], candidates: Candi
     there = "; ".join(_there(name, candidates) for name in names)
     return RegistryError(
         "version-conflict",
-        f"These cannot all be kept: {asks}. There is: {there}. Ask for another version, update or uninstall what stands "
-        "in the way; nothing was changed.",
+        f"These cannot all be kept: {asks}. There is: {there}. Ask for another version, update or uninstall what "
+        "stands in the way; nothing was changed.",
     )
 
 
 def _special(name: str, asked: Sequence[Asked], candidates: Candidates, asks: str) -> RegistryError | None:
     """An error that one name alone explains."""
-    if any(one.negated for one in asked) or candidates.of(name) and _fits(candidates.of(name), asked):
+    if any(one.negated for one in asked) or _fits(candidates.of(name), asked):
         return None
     record = candidates.rules.installed.get(name)
     if name in candidates.rules.given:
