@@ -100,8 +100,10 @@ def yank(folder: Path, name: str, version: str, why: str) -> Published:
 @contextmanager
 def _writing(folder: Path) -> Iterator[Index]:
     """One writer per index, which is made when the folder is absent or empty."""
+    if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        Index(folder, str(folder))  # nothing is written beside the files of something else
     with turn(_lock_of(folder)):
-        if not (folder / MARK).exists() and all(path.name.startswith(".") for path in folder.iterdir()):
+        if not (folder / MARK).exists():
             write_json_durably(folder / MARK, {"format": FORMAT})
         yield Index(folder, str(folder))
 
