@@ -22,6 +22,7 @@ KNOWN = {
     "ResumeError",
     "TuningError",
     "OwnMethodError",
+    "PackageError",
     "CompareError",
     "GraphError",
     "AdapterError",

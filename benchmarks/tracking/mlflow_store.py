@@ -25,6 +25,7 @@ from benchmarks.cells.reading import read_cell
 from benchmarks.plan.environment import code_version, environment_hash
 from foundation.files import write_json, write_text
 from foundation.folder_lock import turn
+from foundation.home import home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -59,15 +60,6 @@ SETTINGS = {
 
 class TrackingError(RuntimeError):
     """The tracking store cannot be reached or written."""
-
-
-def home() -> Path:
-    """The one folder of the embedded store; ``FAIRMOE_HOME`` moves it."""
-    if "FAIRMOE_HOME" in os.environ:
-        return Path(os.environ["FAIRMOE_HOME"]).expanduser().resolve()
-    from platformdirs import user_data_path
-
-    return user_data_path("fairmoe")
 
 
 def tracking_uri() -> str:
