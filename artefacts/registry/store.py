@@ -150,7 +150,8 @@ def check_tree(tree: Path, files: dict[str, str], name: str) -> None:
             raise RegistryError(
                 "installed-damaged",
                 f"The installed package {name} has been changed: {file} "
-                f"{'has other bytes' if file.exists() else 'is missing'}. Install it again from its file, or uninstall it first.",
+                f"{'has other bytes' if file.exists() else 'is missing'}. Install it again from its file, or uninstall "
+                "it first.",
             )
 
 

@@ -23,6 +23,7 @@ KNOWN = {
     "TuningError",
     "OwnMethodError",
     "PackageError",
+    "RegistryError",
     "CompareError",
     "GraphError",
     "AdapterError",
