@@ -14,8 +14,8 @@ from artefacts.registry.choosing.candidates import Candidate, Candidates
 from artefacts.registry.choosing.words import conflict
 from artefacts.registry.error import RegistryError
 
-ROUNDS = 20_000
-"""Choices after which a search is given up."""
+ROUNDS = 2_000
+"""Choices after which a search is given up: ten times those of any set of experts that makes sense."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class _Provider(AbstractProvider[Requirement, Candidate, str]):
 
     def __init__(self, candidates: Candidates) -> None:
         self._candidates = candidates
-        self._ranges: dict[str, Range] = {}
+        self._inside: dict[tuple[str, int], bool] = {}
 
     def identify(self, requirement_or_candidate: Requirement | Candidate) -> str:
         """Its name."""
@@ -161,9 +161,10 @@ class _Provider(AbstractProvider[Requirement, Candidate, str]):
         """Whether a version is in the range, or must not be."""
         if candidate.version is None:
             return requirement.negated
-        if requirement.range not in self._ranges:
-            self._ranges[requirement.range] = Range.parse(requirement.range)
-        return (candidate.version in self._ranges[requirement.range]) != requirement.negated
+        asked = requirement.range, id(candidate)  # asked thousands of times; the candidates outlive the search
+        if asked not in self._inside:
+            self._inside[asked] = candidate.version in Range.parse(requirement.range)
+        return self._inside[asked] != requirement.negated
 
     def get_dependencies(self, candidate: Candidate) -> list[Requirement]:
         """What it requires, and what must not be there."""
