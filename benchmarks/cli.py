@@ -9,6 +9,7 @@ import typer
 
 from benchmarks.commands import bench, compare, data, report, score, track, tune, ui
 from benchmarks.commands.llm.app import app as llm
+from benchmarks.commands.packages import inspect, keygen, sign, trust, verify
 from benchmarks.commands.registry import index, info, install, listing, lock, publish, uninstall, update
 from benchmarks.run.failure import explain
 from benchmarks.run.threads import limit_threads
@@ -41,6 +42,11 @@ app.command("lock")(lock.lock)
 app.add_typer(index.app, name="index")
 app.add_typer(llm, name="llm")
 app.add_typer(track.app, name="track")
+app.command("inspect")(inspect.inspect)
+app.command("verify")(verify.verify)
+app.command("sign")(sign.sign)
+app.command("keygen")(keygen.keygen)
+app.add_typer(trust.app, name="trust")
 
 
 def main() -> None:

@@ -28,7 +28,8 @@ def canonical(value: Any) -> bytes:
     Raises
     ------
     CanonicalError
-        On NaN, infinities, whole numbers beyond ±(2⁵³ − 1) that no float is, lone surrogates, types unknown to JSON.
+        On NaN, infinities, whole numbers beyond ±(2⁵³ − 1) that no float is written as, lone surrogates, and types
+        that JSON does not have.
 
     Examples
     --------
@@ -66,8 +67,8 @@ def _order(key: Any) -> bytes:
 def _whole(value: int) -> str:
     if abs(value) <= LARGEST:
         return str(int(value))
-    if abs(value) < 1e300 and int(float(value)) == value:
-        return number(float(value))  # what a float was before it was written without a point
+    if abs(value) < 10**21 and number(float(value)) == str(value):
+        return str(value)  # a float that was written without a point: every reader makes the same one of it
     raise CanonicalError(f"the whole number {str(value)[:40]} is none that every reader of JSON reads alike.")
 
 

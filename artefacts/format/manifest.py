@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
 from artefacts.format.canonical import CanonicalError, canonical
 from artefacts.format.error import PackageError
@@ -29,7 +29,11 @@ def _range(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(max_length=64, pattern="^[a-z0-9]+(-[a-z0-9]+)*$"), AfterValidator(check_name)]
+Name = Annotated[
+    str,
+    AfterValidator(check_name),
+    WithJsonSchema({"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "minLength": 1, "maxLength": 64}),
+]
 SemVer = Annotated[str, Field(max_length=100), AfterValidator(_version)]
 VersionRange = Annotated[str, Field(max_length=200), AfterValidator(_range)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -40,7 +40,7 @@ def header(name: str, size: int) -> bytes:
         raise PackageError("size-file", f"{name} has {size:,} bytes; a tar archive holds files up to 8 GiB.")
     fields = (
         name.encode().ljust(100, b"\0"), b"0000644\0", b"0000000\0", b"0000000\0", f"{size:011o}\0".encode(),
-        b"00000000000\0", b" " * 8, b"0", bytes(100), b"ustar\x0000", bytes(32), bytes(32), b"0000000\0", b"0000000\0",
+        b"00000000000\0", b" " * 8, b"0", bytes(100), b"ustar\x0000", bytes(32), bytes(32), bytes(8), bytes(8),
         prefix.encode().ljust(155, b"\0"), bytes(12),
     )  # fmt: skip
     block = b"".join(fields)

@@ -1,0 +1,1 @@
+"""Commands about packages: one file per verb."""
