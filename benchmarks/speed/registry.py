@@ -52,8 +52,8 @@ def main() -> None:
             index.releases(candidate.name)
         lines = time.process_time() - begun
         print(
-            f"{len(chosen)} packages chosen from an index of {NAMES:,} names, {VERSIONS} versions each: {whole:.2f} s of "
-            f"CPU, {whole / lines:.1f} times reading their lines"
+            f"{len(chosen)} packages chosen from an index of {NAMES:,} names, {VERSIONS} versions each: {whole:.2f} s "
+            f"of CPU, {whole / lines:.1f} times reading their lines"
         )
         _install(folder)
         for word in ("plain", "check"):

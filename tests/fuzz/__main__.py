@@ -14,7 +14,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.fuzz.inputs import STRATEGIES
 from tests.fuzz.targets import TARGETS, Broken, judge
 
-SHARES = {"tables": 0.04, "rows": 0.06, "cards": 0.15, "predictions": 0.4, "suites": 0.35}
+SHARES = {
+    "tables": 0.04, "rows": 0.06, "cards": 0.15, "predictions": 0.25, "suites": 0.25, "manifests": 0.15,
+    "packages": 0.1,
+}  # fmt: skip
 """Share of each kind: a table costs a hundred times a suite."""
 CHUNK = 500
 

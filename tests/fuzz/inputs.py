@@ -8,6 +8,7 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 
 from benchmarks.plan.suite import SUITES
+from tests.fuzz.packages import MANIFESTS, PACKAGES
 
 CELLS = (
     "", " ", "?", "NA", "None", "nan", "inf", "-inf", "1e200", "1e-320", "1.7976931348623157e+308", "0", "-0.0",
@@ -176,5 +177,7 @@ STRATEGIES: dict[str, st.SearchStrategy[bytes]] = {
     "predictions": edited((predictions(), predictions(5), predictions(60)), EDITS) | st.binary(max_size=300),
     "suites": edited(tuple(path.read_text(encoding="utf-8") for path in sorted(SUITES.glob("*.toml"))), TOML_EDITS)
     | st.binary(max_size=100),
+    "manifests": MANIFESTS,
+    "packages": PACKAGES,
 }
 """What is tried, by kind."""

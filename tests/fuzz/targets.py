@@ -20,6 +20,7 @@ from tasks.draft import draft_card
 from tasks.load import load_task
 from tasks.task import Task
 from tests.fuzz.inputs import CARD, table
+from tests.fuzz.packages import read_manifest, read_package
 
 LONGEST = 10.0
 """Seconds after which an input counts as a hang."""
@@ -97,6 +98,8 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "rows": read_rows,
     "predictions": read_scores,
     "suites": read_suite,
+    "manifests": read_manifest,
+    "packages": read_package,
 }
 
 

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 
 from tests.fuzz.inputs import CARD, STRATEGIES, predictions, table
+from tests.fuzz.packages import sound
 from tests.fuzz.targets import TARGETS, Broken, judge
 
-EXAMPLES = {"tables": 25, "cards": 40, "rows": 25, "predictions": 60, "suites": 40}
+EXAMPLES = {
+    "tables": 25, "cards": 40, "rows": 25, "predictions": 60, "suites": 40, "manifests": 100, "packages": 100,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(TARGETS))
@@ -26,6 +29,8 @@ def test_the_good_ones_are_accepted() -> None:
     assert judge(TARGETS["cards"], CARD.encode()) == "accepted"
     assert judge(TARGETS["predictions"], predictions().encode()) == "accepted"
     assert judge(TARGETS["predictions"], b"row;probability\n") == "PredictionError"
+    assert [judge(TARGETS["packages"], data) for data in sound()] == ["accepted"] * 3
+    assert judge(TARGETS["manifests"], b"{}") == "PackageError"
 
 
 def test_a_traceback_is_told_as_broken() -> None:
