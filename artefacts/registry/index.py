@@ -6,6 +6,7 @@ first line: lines of another key make the file invalid.
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import urllib.error
@@ -146,7 +147,7 @@ def _download(release: Release, target: Path) -> None:
             while left and (block := stream.read(min(left, 1 << 20))):
                 file.write(block)
                 left -= len(block)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise RegistryError(
             "network", f"{release.name} {release.version} cannot be fetched from {release.location}: {error}."
         ) from error

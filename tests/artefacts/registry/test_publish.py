@@ -137,3 +137,14 @@ def test_no_network_is_named(tmp_path: Path) -> None:
     with pytest.raises(RegistryError) as error:
         registry.indexes.add(Source("away", "git+https://localhost:9/repository"))
     assert error.value.reason == "git-unreachable"
+
+
+def test_a_package_that_lies_elsewhere_is_named_when_it_cannot_be_fetched(tmp_path: Path, maker: Maker) -> None:
+    index = tmp_path / "index"
+    publish(maker.make("net"), index, location="https://localhost:9/net.expert")
+    assert not (index / "files").exists()
+    registry = registry_for(tmp_path / "home", maker, index=index)
+    with pytest.raises(RegistryError, match="https://localhost:9/net.expert") as error:
+        registry.install(["net"])
+    assert error.value.reason == "network"
+    assert not registry.state.installed
