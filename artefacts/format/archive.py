@@ -16,7 +16,7 @@ from artefacts.format.manifest import File, Manifest, manifest_of
 from artefacts.format.package import Package
 from artefacts.format.strict_json import read_json
 from artefacts.format.tar import END, Entry, header, padding
-from foundation.files import atomic_path
+from artefacts.format.writing import whole
 from foundation.hashing import hash_file
 
 __all__ = ["LIMITS", "Limits", "Package", "PackageError", "open_package", "pack", "rewrite"]
@@ -64,7 +64,7 @@ def pack(folder: Path, target: Path, limits: Limits = LIMITS) -> str:
     texts = {MANIFEST: manifest.canonical()}
     if (folder / SIGNATURE).is_file():
         texts[SIGNATURE] = _bytes(folder, SIGNATURE, limits.signature)
-    with atomic_path(target) as temporary:
+    with whole(target) as temporary:
         with temporary.open("xb") as stream:
             _write(stream, folder, manifest, texts)
         with open_package(temporary, limits) as package:
@@ -82,7 +82,7 @@ def rewrite(package: Package, target: Path, texts: Mapping[str, bytes]) -> str:
     """
     package.check()
     names = sorted({*package.names, *texts})
-    with atomic_path(target) as temporary:
+    with whole(target) as temporary:
         with temporary.open("xb") as stream:
             for name in names:
                 data = texts.get(name)

@@ -15,7 +15,7 @@ from artefacts.format.files import MANIFEST, SIGNATURE
 from artefacts.format.limits import Limits
 from artefacts.format.manifest import Manifest, parse_manifest
 from artefacts.format.tar import Entry, read_headers
-from foundation.files import atomic_path
+from artefacts.format.writing import whole
 
 
 class Package:
@@ -118,7 +118,7 @@ class Package:
         if folder.exists() or folder.is_symlink():
             raise PackageError("exists", f"{folder} exists already; give a folder that does not.")
         self.check()
-        with atomic_path(folder) as temporary:
+        with whole(folder) as temporary:
             temporary.mkdir()
             for name in self.names:
                 self._write(name, temporary / name)

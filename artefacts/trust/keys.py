@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from artefacts.format.error import PackageError
+from artefacts.format.writing import telling
 
 PREFIX = "ed25519:"
 LARGEST = 2**16
@@ -39,7 +40,7 @@ def generate(path: Path, passphrase: bytes | None = None) -> str:
     Raises
     ------
     PackageError
-        ``key-exists`` if either file does: a key is never written over.
+        ``key-exists`` if either file does: a key is never written over; ``unwritable``.
     """
     key = Ed25519PrivateKey.generate()
     hidden: serialization.KeySerializationEncryption = serialization.NoEncryption()
@@ -51,8 +52,9 @@ def generate(path: Path, passphrase: bytes | None = None) -> str:
     for file in (path, public):
         if file.exists() or file.is_symlink():
             raise PackageError("key-exists", f"{file} exists already; a key is never written over. Give another name.")
-    _write_new(path, pem, 0o600)
-    _write_new(public, f"{text}\n".encode(), 0o644)
+    with telling(path):
+        _write_new(path, pem, 0o600)
+        _write_new(public, f"{text}\n".encode(), 0o644)
     return text
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from artefacts.format.error import PackageError
 from artefacts.format.package import Package
 from artefacts.format.strict_json import read_json
+from artefacts.format.writing import telling
 from artefacts.trust.keys import fingerprint, raw_key
 from artefacts.trust.signature import Signature, signatures_of
 from foundation.files import write_json
@@ -181,7 +182,7 @@ class TrustStore:
         return _list_of(facts, path)
 
     def _change(self, change: Callable[[_List], _List]) -> None:
-        with turn(self.folder / ".trust.lock"):
+        with telling(self.folder / FILE), turn(self.folder / ".trust.lock"):
             held = change(self._read())
             keys = [asdict(one) for one in sorted(held.keys, key=lambda one: one.key)]
             write_json(self.folder / FILE, {"format": FORMAT, "keys": keys, "packages": held.packages})

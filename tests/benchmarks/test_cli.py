@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-COMMANDS = ("bench", "tune", "score", "report", "compare", "ui", "data", "track")
+COMMANDS = (
+    "bench", "tune", "score", "report", "compare", "ui", "data", "track", "keygen", "sign", "verify", "inspect",
+    "trust",
+)  # fmt: skip
 
 
 def fairmoe(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -100,3 +100,14 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     with open_package(packed(tmp_path / "a.expert")) as package, pytest.raises(PackageError, match=r"\[exists\]"):
         package.extract(tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_target_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "folder")
+    (tmp_path / "a.expert").mkdir()
+    with pytest.raises(PackageError, match=r"\[unwritable\]"):
+        pack(folder, tmp_path / "a.expert")
+    with open_package(packed(tmp_path / "b.expert")) as package, pytest.raises(PackageError, match=r"\[unwritable\]"):
+        package.extract(tmp_path / "b.expert" / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.expert", "b.expert", "b.folder", "folder"]
+    assert list((tmp_path / "a.expert").iterdir()) == []
