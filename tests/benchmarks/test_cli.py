@@ -9,7 +9,7 @@ import pytest
 
 COMMANDS = (
     "bench", "tune", "score", "report", "compare", "ui", "data", "track", "keygen", "sign", "verify", "inspect",
-    "trust",
+    "trust", "install", "list", "info", "update", "uninstall", "publish", "lock", "index",
 )  # fmt: skip
 
 
