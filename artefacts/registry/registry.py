@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from artefacts.format.error import PackageError
 from artefacts.format.names import Version
 from artefacts.registry.choosing.candidates import Candidate, Candidates, Rules
 from artefacts.registry.choosing.resolve import Requirement, resolve
@@ -228,12 +229,18 @@ class Registry:
                 finally:
                     self._sweep()
         except OSError as error:
-            raise RegistryError(
-                "cannot-write",
-                f"The registry in {self.root} could not do this: {error.strerror or error} "
-                f"({error.filename or 'no file named'}). What was installed before is as it was; make room or mend the "
-                "folder, then run the same command again.",
-            ) from error
+            raise self._unwritable(f"{error.strerror or error} ({error.filename or 'no file named'})") from error
+        except PackageError as error:
+            if error.reason != "unwritable":
+                raise
+            raise self._unwritable(str(error.__cause__ or error)) from error
+
+    def _unwritable(self, why: str) -> RegistryError:
+        return RegistryError(
+            "cannot-write",
+            f"The registry in {self.root} could not do this: {why}. What was installed before is as it was; make room "
+            "or mend the folder, then run the same command again.",
+        )
 
     def _sweep(self) -> None:
         self.store.sweep({record.package for record in self.state.installed.values()})
