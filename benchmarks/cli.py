@@ -11,6 +11,7 @@ import typer
 from benchmarks.commands import bench, choose, compare, data, monitor, predict, report, score, splits, track, tune, ui
 from benchmarks.commands.llm.app import app as llm
 from benchmarks.commands.packages import inspect, keygen, sign, trust, verify
+from benchmarks.commands.registry import index, info, install, listing, lock, publish, uninstall, update
 from benchmarks.run.failure import explain
 from benchmarks.run.threads import limit_threads
 
@@ -36,6 +37,14 @@ app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
+app.command("install")(install.install)
+app.command("list")(listing.list_experts)
+app.command("info")(info.info)
+app.command("update")(update.update)
+app.command("uninstall")(uninstall.uninstall)
+app.command("publish")(publish.publish)
+app.command("lock")(lock.lock)
+app.add_typer(index.app, name="index")
 app.add_typer(llm, name="llm")
 app.add_typer(track.app, name="track")
 app.command("inspect")(inspect.inspect)

@@ -30,6 +30,7 @@ KNOWN = {
     "TuningError",
     "OwnMethodError",
     "PackageError",
+    "RegistryError",
     "CompareError",
     "GraphError",
     "AdapterError",

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 COMMANDS = (
-    "bench", "tune", "predict", "monitor", "splits", "score", "report", "compare", "ui", "data", "track", "keygen",
-    "sign", "verify", "inspect", "trust",
+    "bench", "choose", "tune", "predict", "monitor", "splits", "score", "report", "compare", "ui", "data", "track",
+    "keygen", "sign", "verify", "inspect", "trust", "install", "list", "info", "update", "uninstall", "publish", "lock",
+    "index",
 )  # fmt: skip
 
 

@@ -1,0 +1,87 @@
+"""A lock file: which packages, byte for byte, so that another machine gets the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from artefacts.registry.durable import write_json_durably
+from artefacts.registry.error import RegistryError
+from artefacts.registry.index import Index, fetch
+from artefacts.registry.record import Record, State, record_of
+from artefacts.registry.release import Release
+from foundation.hashing import hash_file
+
+FORMAT = "fairmoe-lock/1"
+
+
+@dataclass(frozen=True)
+class Locked:
+    """The packages of a lock file.
+
+    Attributes
+    ----------
+    records : tuple of Record
+    folder : Path
+        Of the file; packages that lie beside it are used.
+    """
+
+    records: tuple[Record, ...]
+    folder: Path
+
+    def fetch(self, record: Record, scratch: Path, indexes: Iterable[Index]) -> Path:
+        """The bytes of a package: beside the lock file, in an index, or where they once came from.
+
+        Raises
+        ------
+        RegistryError
+            ``package-missing``.
+        """
+        for path in sorted(self.folder.glob("*.expert")):
+            if path.stat().st_size == record.bytes and hash_file(path) == record.package:
+                return path
+        target = scratch / f"locked-{record.name}.expert"
+        for index in indexes:
+            for release in index.releases(record.name):
+                if release.package == record.package:
+                    return index.fetch(release, target)
+        if urlsplit(record.location).scheme in ("https", "file") and not record.location.endswith("/"):
+            release = Release(
+                record.name, record.version, record.manifest, record.package, record.bytes, record.location,
+                record.key, record.needs,
+            )  # fmt: skip
+            return fetch(release, target)
+        raise RegistryError(
+            "package-missing",
+            f"The bytes of {record.name} {record.version} (sha256 {record.package}) are neither beside the lock file "
+            f"nor in an index{f'; they came from one called {record.index}' if record.index else ''}. Add that index, "
+            "or put the file beside the lock file.",
+        )
+
+
+def write_lock(state: State, path: Path) -> None:
+    """Write what is installed, sorted by name."""
+    records = [state.installed[name].as_json() for name in sorted(state.installed)]
+    write_json_durably(path, {"format": FORMAT, "packages": records})
+
+
+def read_lock(path: Path) -> Locked:
+    """Read a lock file.
+
+    Raises
+    ------
+    RegistryError
+        ``lock-damaged``.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["format"] != FORMAT:
+            raise ValueError(f"its format is {found['format']!r}, not {FORMAT!r}")
+        return Locked(tuple(record_of(record) for record in found["packages"]), path.parent)
+    except OSError as error:
+        raise RegistryError("lock-damaged", f"The lock file {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RegistryError("lock-damaged", f"{path} is no lock file: {error}. 'fairmoe lock' writes one.") from error

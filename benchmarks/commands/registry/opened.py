@@ -1,0 +1,62 @@
+"""What the verbs of the registry share: the user's registry, options, and how a change is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foundation.console import plain_console, styled
+
+if TYPE_CHECKING:
+    from artefacts.registry.record import Record
+    from artefacts.registry.registry import Change, Registry
+
+UNTRUSTED = Annotated[
+    bool,
+    typer.Option("--allow-untrusted", help="Also packages that are unsigned or of unknown or revoked keys; marked."),
+]
+DOWNGRADE = Annotated[bool, typer.Option("--allow-downgrade", help="Also older versions than the installed ones.")]
+NEW_KEY = Annotated[bool, typer.Option("--allow-new-key", help="Also another key than a name was first seen with.")]
+OFFLINE = Annotated[bool, typer.Option("--offline", help="Use indexes in Git as they were when last read.")]
+
+
+def open_registry() -> Registry:
+    """The registry of this user, in FAIRMOE_HOME."""
+    from artefacts.registry.registry import Registry
+    from artefacts.trust.store import TrustStore
+    from foundation.home import home
+
+    return Registry(home() / "experts", TrustStore(home()))
+
+
+def tell(change: Change, registry: Registry) -> None:
+    """What is new, changed and gone, a line each."""
+    console = plain_console()
+    before = change.before.installed
+    for record in change.added:
+        old = before.get(record.name)
+        word = "installed" if old is None else "changed"
+        was = f" (was {old.version})" if old is not None else ""
+        because = "" if record.asked else f", required by {', '.join(change.after.requiring(record.name))}"
+        console.print(styled(word, "green", f" {record.name} {record.version}{was}{because}"), highlight=False)
+        if record.mark:
+            console.print(styled("NOT TRUSTED", "bold red", f" {record.name}: {record.mark}"), highlight=False)
+    for record in change.removed:
+        console.print(styled("removed", "yellow", f" {record.name} {record.version}"), highlight=False)
+    if not change.added and not change.removed:
+        console.print("Nothing to do: what you asked for is there.")
+    elif change.added:
+        console.print(
+            f"They lie in {registry.root}. Next: fairmoe info {_main(change)}", soft_wrap=True, highlight=False
+        )
+
+
+def mark_of(record: Record) -> str:
+    """How much a package is trusted, in a word."""
+    return f"NOT TRUSTED ({record.mark})" if record.mark else "yes"
+
+
+def _main(change: Change) -> str:
+    named = [record.name for record in change.added if record.name in change.asked]
+    return (named or [record.name for record in change.added])[0]

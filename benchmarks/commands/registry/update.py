@@ -1,0 +1,27 @@
+"""``fairmoe update``: the newest versions that go together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from benchmarks.commands.registry.opened import DOWNGRADE, NEW_KEY, OFFLINE, UNTRUSTED, open_registry, tell
+
+
+def update(
+    names: Annotated[list[str] | None, typer.Argument(help="Installed experts; default: all.")] = None,
+    allow_untrusted: UNTRUSTED = False,
+    allow_downgrade: DOWNGRADE = False,
+    allow_new_key: NEW_KEY = False,
+    offline: OFFLINE = False,
+) -> None:
+    """Move installed experts to the newest versions within the ranges that you and other experts ask for.
+
+    Examples: fairmoe update · fairmoe update german-net
+    """
+    from artefacts.registry.registry import Allowed
+
+    registry = open_registry()
+    allowed = Allowed(allow_untrusted, allow_downgrade, allow_new_key)
+    tell(registry.update(names or (), allowed, offline=offline), registry)
