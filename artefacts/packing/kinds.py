@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,6 @@ def _refused(facts: Facts) -> str | None:
 
 def _first(names: Any, folder: Path) -> str:
     """The first part of a bag; it must be a folder beside its description."""
-    if isinstance(names, list) and names and isinstance(names[0], str) and (folder / names[0]).parent == folder:
+    if isinstance(names, list) and names and isinstance(names[0], str) and re.fullmatch(r"\w[\w.-]*", names[0]):
         return names[0]
     raise PackageError("file-missing", f"{folder / DESCRIPTION} names no models that it is made of.")
