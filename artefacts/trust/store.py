@@ -157,7 +157,7 @@ class TrustStore:
         return done[0]
 
     def judge(self, package: Vouched) -> Verdict:
-        """What the list says of a package; its files are not looked at (:meth:`artefacts.format.package.Package.check` does)."""
+        """What the list says of a package; its files are not looked at (``check`` of a package does)."""
         try:
             signatures = signatures_of(package)
         except PackageError as error:
