@@ -50,7 +50,8 @@ def _adapter(place: Path, folder: Path) -> dict[str, Any]:
     return {
         "type": str(kind).lower(),
         "target_modules": sorted(modules) if isinstance(modules, list) else [modules] if modules else [],
-        "rank": config.get("r"), "alpha": config.get("lora_alpha"), "dropout": config.get("lora_dropout"),
+        "rank": config.get("r", config.get("rank")), "alpha": config.get("lora_alpha"),
+        "dropout": config.get("lora_dropout"),
         "scaling": "alpha / sqrt(rank)" if config.get("use_rslora") else "alpha / rank" if "r" in config else None,
         "path": weights.relative_to(folder).as_posix(), "bytes": weights.stat().st_size, "sha256": hash_file(weights),
     }  # fmt: skip

@@ -59,11 +59,12 @@ def package(folder: Path, target: Path | None = None, told: Told | None = None) 
     Raises
     ------
     PackageError
-        ``no-model``: neither of both; ``kind``: it cannot be read safely; ``exists``: the target has other content;
+        ``no-model``: neither of both; ``kind``: it cannot be read safely; ``wrong-base``: an adapter whose base is not
+        known; ``exists``: the target has other content;
         or what :func:`artefacts.format.archive.pack` refuses. Nothing is written then.
     """
     told = told or Told()
-    source = _source(folder)
+    source = _source(folder, told.base_hash)
     manifest = told.manifest(source.facts)
     target = target or Path(f"{manifest['name']}-{manifest['version']}.expert")
     with tempfile.TemporaryDirectory(prefix="fairmoe-packing-") as name:
@@ -78,11 +79,11 @@ def package(folder: Path, target: Path | None = None, told: Told | None = None) 
             return Packed(target, found.manifest, found.content, found.digest, new)
 
 
-def _source(folder: Path) -> Source:
+def _source(folder: Path, base_hash: str) -> Source:
     if (folder / MODEL).is_file():
         return model_folder(folder)
     if (folder / CONFIG).is_file():
-        return adapter_folder(folder)
+        return adapter_folder(folder, base_hash)
     raise PackageError(
         "no-model",
         f"{folder} is neither a saved model (it has no {MODEL}) nor an adapter in PEFT's format (it has no {CONFIG}). "

@@ -11,7 +11,7 @@ from artefacts.format.error import PackageError
 from artefacts.format.files import MANIFEST
 from artefacts.format.names import LONGEST_NAME
 
-FURTHER = ("base", "members", "capabilities", "routing", "constraints", "decoding")
+FURTHER = ("members", "capabilities", "routing", "constraints", "decoding")
 """Fields of the manifest that nothing in a folder tells."""
 
 
@@ -30,6 +30,8 @@ class Told:
         ``card.md`` where the folder has no ``README.md``.
     further : mapping
         Fields of the manifest, of those in :data:`FURTHER`.
+    base_hash : str
+        sha256 of the weights that an adapter of another program stands on.
     """
 
     name: str = ""
@@ -40,6 +42,7 @@ class Told:
     licence_text: str = ""
     card: str = ""
     further: Mapping[str, Any] = field(default_factory=dict)
+    base_hash: str = ""
 
     def manifest(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest but for its files: what was found in the folder, and what was told.

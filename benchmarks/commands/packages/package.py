@@ -27,6 +27,10 @@ def package(
         Path | None,
         typer.Option(help="JSON with further fields of the manifest: routing, constraints, decoding, ..."),
     ] = None,
+    base_hash: Annotated[
+        str,
+        typer.Option(help="Of adapters of other programs: hash of the base's weights, as 'fairmoe llm base' says."),
+    ] = "",
     output: Annotated[Path | None, typer.Option(help="Default: NAME-VERSION.expert here.")] = None,
 ) -> None:
     """Pack a model into one file: weights, encoder, card, licence, and what was measured of its fairness.
@@ -41,8 +45,9 @@ def package(
     from artefacts.packing.told import Told
 
     told = Told(
-        name, version, description, author, licence, _text(licence_file), _card(folder), _further(facts, requires or [])
-    )
+        name, version, description, author, licence, _text(licence_file), _card(folder),
+        _further(facts, requires or []), base_hash,
+    )  # fmt: skip
     made = make(folder, output, told)
     manifest, size = made.manifest, made.path.stat().st_size
     console = plain_console(soft_wrap=True)
