@@ -46,7 +46,11 @@ def trusting(_own_home: Path, tmp_path: Path) -> Callable[[Path], None]:
     generate(tmp_path / "key")
     key = load(tmp_path / "key")
     TrustStore(_own_home).add(public_text(key), "Ada")
-    return lambda path: sign(path, key) and None
+
+    def signed(path: Path) -> None:
+        sign(path, key)
+
+    return signed
 
 
 def bagged(view: TaskView) -> Expert:
