@@ -48,7 +48,7 @@ def _facts(folder: Path, model: Facts, encoder: Facts, data: Facts, promise: Fac
         "name": name_of(model["task"], model["method"]),
         "description": f"{model['method']} for {model['task']}: says how probable it is that a row is "
         f'"{model["positive"]}".',
-        "licence": data["licence"].split(" (")[0].split(";")[0],
+        "licence": data["licence"].split(" (")[0].split(";")[0][:200].strip() or "not told",
         "kind": kind_of(folder / EXPERT),
         "provenance": provenance_of(model, data, promise),
         "inputs": inputs_of(model, encoder, data),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,6 +156,16 @@ def test_the_manifest_tells_what_was_measured_and_which_rows_can_be_asked_about(
     assert (made_by.command, made_by.seed, made_by.method) == ("fairmoe bench quick", 5, "trees")
     assert (manifest.author, manifest.routing.keywords) == ("Ada", ("credit",))
     assert "trees.txt" in " ".join(manifest.files) and "changed.csv" not in manifest.files
+
+
+def test_packing_imports_no_library_that_makes_or_runs_experts(saved: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from artefacts.packing.pack import package; "
+        f"package(Path({str(saved)!r}), Path({str(tmp_path / 'a.expert')!r})); "
+        "print(sorted({'torch', 'sklearn', 'pandas', 'lightgbm', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_same_model_gives_the_same_bytes_whenever_wherever_and_whoever_packs(saved: Path, tmp_path: Path) -> None:
