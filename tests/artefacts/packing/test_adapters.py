@@ -11,10 +11,12 @@ import torch
 
 from artefacts.format.archive import open_package
 from artefacts.format.error import PackageError
+from artefacts.packing.export import export
 from artefacts.packing.pack import package
 from artefacts.packing.told import Told
 from benchmarks.models import ModelError, load_expert, load_model, save_model
-from llm_experts.adapters.store import read_adapter, save_adapter
+from benchmarks.models.merging import merge
+from llm_experts.adapters.store import load_adapter, read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.reading.expert import LLMExpert
 from llm_experts.reading.reader import Reader
@@ -83,3 +85,39 @@ def test_an_adapter_of_another_program_needs_the_hash_of_its_base(base: Base, tm
     made = package(folder, tmp_path / "a.expert", Told(base_hash="e" * 64))
     assert made.manifest.base is not None and made.manifest.base.sha256 == "e" * 64
     assert made.manifest.base.name == base.id
+
+
+def test_adapters_go_back_to_peft(base: Base, people: People, tmp_path: Path) -> None:  # noqa: F811
+    folder = saved(base, tmp_path / "one")
+    save_model(mixtures(base, people[0])["inside the layers"], people[0], tmp_path / "m", method="m", origin={})
+    one, two = (package(path, tmp_path / f"{path.name}.expert").path for path in (folder, tmp_path / "m"))
+    with open_package(one) as opened:
+        export(opened.manifest, opened.read, "peft", tmp_path / "peft")
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (tmp_path / "peft" / name).read_bytes() == (folder / name).read_bytes()
+    with open_package(two) as opened:
+        written = export(opened.manifest, opened.read, "peft", tmp_path / "both")
+        export(opened.manifest, opened.read, "safetensors", tmp_path / "weights")
+    assert sum(name.endswith("adapter_model.safetensors") for name in written) == 2
+    assert len(list((tmp_path / "weights").rglob("*.safetensors"))) >= 2
+
+
+@pytest.mark.parametrize("kind", ["lora", "svf", "prefix"])
+def test_an_adapter_melts_into_its_base(kind: str, base: Base, tmp_path: Path) -> None:  # noqa: F811
+    from transformers import AutoModelForCausalLM
+
+    adapter = make_adapter(kind, 0, base=base)
+    save_adapter(tmp_path / "a", base, adapter.config, adapter.state)
+    with open_package(package(tmp_path / "a", tmp_path / "a.expert").path) as opened:
+        if kind == "prefix":
+            with pytest.raises(ModelError, match="adds words or states"):
+                merge(opened.manifest, opened.read, tmp_path / "merged")
+            return
+        merge(opened.manifest, opened.read, tmp_path / "merged")
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    words = torch.tensor([[3, 5, 7, 11]])
+    with torch.no_grad():
+        wanted = load_adapter(base, tmp_path / "a")(input_ids=words).logits
+        found = merged(input_ids=words).logits
+        plain = base.model(input_ids=words).logits
+    assert (found - wanted).abs().max() < 1e-4 < 1e-2 < (wanted - plain).abs().max()

@@ -100,6 +100,23 @@ def test_what_others_must_be_there_is_told(saved: Saved, tmp_path: Path) -> None
     assert "'fairness' cannot be given" in str(refused.exception)
 
 
+def test_a_package_becomes_the_saved_model_again(saved: Saved, tmp_path: Path) -> None:
+    folder, rows = saved
+    done("package", folder, "--output", tmp_path / "a.expert")
+    assert "Next: fairmoe predict" in done("export", tmp_path / "a.expert", tmp_path / "model")
+    done("package", tmp_path / "model", "--output", tmp_path / "b.expert")
+    assert (tmp_path / "a.expert").read_bytes() == (tmp_path / "b.expert").read_bytes()
+    found = load_model(tmp_path / "model").predict_proba(rows, unknown="missing")[:, 1]
+    assert_same(found, load_model(folder).predict_proba(rows, unknown="missing")[:, 1])
+    done("install", tmp_path / "a.expert", "--allow-untrusted")
+    done("export", "toy-lightgbm", tmp_path / "again")
+    for words in (("peft", "nothing that can be written"), ("onnx", "There is no form")):
+        told = CliRunner().invoke(app, ["export", str(tmp_path / "a.expert"), str(tmp_path / "c"), "--to", words[0]])
+        assert words[1] in str(told.exception)
+    told = CliRunner().invoke(app, ["export", str(tmp_path / "a.expert"), str(tmp_path / "again")])
+    assert "[exists]" in str(told.exception)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

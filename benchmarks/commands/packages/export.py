@@ -1,0 +1,67 @@
+"""``fairmoe export``: what is in a package, for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foundation.console import plain_console
+
+if TYPE_CHECKING:
+    from artefacts.format.manifest import Manifest
+
+MERGED = "merged"
+
+
+def export(
+    package: Annotated[str, typer.Argument(help="A .expert file, or the name of an installed expert.")],
+    output: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="model: a saved model · peft: its adapters, as PEFT reads them · merged: its one adapter melted into "
+            "the base, as transformers reads it · safetensors: its weights alone."
+        ),
+    ] = "model",
+    base: Annotated[
+        str | None, typer.Option(help="With merged: folder or name of the base; default: the one that it names.")
+    ] = None,
+) -> None:
+    """Write what is in a package as plain files, so that nobody is bound to this format.
+
+    Every byte is hashed first. Nothing is installed, and who signed is not asked: fairmoe verify says it.
+
+    Examples: fairmoe export german-net.expert my_model · fairmoe export german-text adapter --to peft
+    """
+    from artefacts.packing.export import export as write
+
+    with _opened(package) as (manifest, read):
+        if to == MERGED:
+            from benchmarks.models.merging import merge
+
+            merge(manifest, read, output, base)
+        else:
+            write(manifest, read, to, output)
+    console = plain_console(soft_wrap=True)
+    console.print(f"{manifest.name} {manifest.version} lies in {output} ({to})")
+    if to == "model":
+        console.print(f"Next: fairmoe predict {output} rows.csv")
+
+
+@contextmanager
+def _opened(which: str) -> Iterator[tuple[Manifest, Callable[[str], bytes]]]:
+    """The manifest and a reader of files, of a file or of what is installed; all bytes are checked."""
+    from artefacts.format.archive import open_package
+    from benchmarks.commands.registry.opened import open_registry
+
+    if which.endswith(".expert") or Path(which).is_file():
+        with open_package(Path(which)) as opened:
+            opened.check()
+            yield opened.manifest, opened.read
+        return
+    tree, _ = open_registry().judged(which)
+    yield tree.manifest, lambda name: (tree.folder / name).read_bytes()
