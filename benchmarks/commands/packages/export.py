@@ -56,12 +56,14 @@ def export(
 def _opened(which: str) -> Iterator[tuple[Manifest, Callable[[str], bytes]]]:
     """The manifest and a reader of files, of a file or of what is installed; all bytes are checked."""
     from artefacts.format.archive import open_package
-    from benchmarks.commands.registry.opened import open_registry
+    from artefacts.registry.registry import Registry
+    from artefacts.trust.store import TrustStore
+    from foundation.home import home
 
     if which.endswith(".expert") or Path(which).is_file():
         with open_package(Path(which)) as opened:
             opened.check()
             yield opened.manifest, opened.read
         return
-    tree, _ = open_registry().judged(which)
+    tree, _ = Registry(home() / "experts", TrustStore(home())).judged(which)
     yield tree.manifest, lambda name: (tree.folder / name).read_bytes()
