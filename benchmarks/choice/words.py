@@ -66,8 +66,8 @@ def recommendation_words(found: Recommendation, cells: Cells, new_rows: int) -> 
     yield from _whole(found)
     if best.agreement < SURE:
         yield (
-            f"The choice hangs on few rows: what four of five folds choose decides only {best.agreement:.0%} of rows as "
-            "the saved model does, whose own numbers may differ from these."
+            f"The choice hangs on few rows: what four of five folds choose decides only {best.agreement:.0%} of rows "
+            "as the saved model does, whose own numbers may differ from these."
         )
     if asked.metric in PARTLY and best.way != PLAIN:
         yield f"Thresholds bound {short(asked.metric)} in part only: a better set of thresholds may exist."

@@ -30,12 +30,12 @@ STEEP = 0.2
 """How much of a row's probability has to count after its likely group has had its say, at least.
 
 Where groups are all but known, programs of several rates have optima that are indifferent within a group: they want a
-share of its rows, whichever. The cut of such a rule hangs on the third digit of the model of the group, which is not the
-same for new rows, or runs backwards.
+share of its rows, whichever. The cut of such a rule hangs on the third digit of the model of the group, which is not
+the same for new rows, or runs backwards.
 """
 
 WITHIN = (1.0, 0.8, 0.6, 0.4)
-"""Shares of the limit that thresholds of likely groups are fitted to: what is not known of the groups widens the gap."""
+"""Shares of the limit that thresholds of likely groups are fitted to: doubt about groups widens the gap."""
 
 
 @dataclass(frozen=True)
