@@ -17,6 +17,9 @@ from reports.format import count_text, interval_text, seconds_text, signed, valu
 SHOWN = 5
 """Candidates that are named in a sentence."""
 
+SURE = 0.9
+"""Agreement of the folds' choices with the delivered model below which it is told."""
+
 
 def short(metric: str) -> str:
     """``fair_res`` for ``fair_res@1``."""
@@ -61,6 +64,11 @@ def recommendation_words(found: Recommendation, cells: Cells, new_rows: int) -> 
     yield _tied(found)
     yield from _new_rows(best, asked, new_rows)
     yield from _whole(found)
+    if best.agreement < SURE:
+        yield (
+            f"The choice hangs on few rows: what four of five folds choose decides only {best.agreement:.0%} of rows "
+            "as the saved model does, whose own numbers may differ from these."
+        )
     if asked.metric in PARTLY and best.way != PLAIN:
         yield f"Thresholds bound {short(asked.metric)} in part only: a better set of thresholds may exist."
 
@@ -144,7 +152,8 @@ def _nothing(found: Recommendation, cells: Cells) -> Iterator[str]:
     yield f"Nothing of {cells.task} keeps {condition_words(found.asked)}."
     known = [one for one in found.out if not math.isnan(one.gap)]
     if not known:
-        yield "No candidate has an estimable gap on rows that did not choose."
+        first = found.out[0]
+        yield f"Nothing can be said of rows that did not choose. {first.name}: {first.excluded}. Ask for less."
         return
     close = known[0]
     yield (
