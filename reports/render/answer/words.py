@@ -139,7 +139,8 @@ def _sure(answer: Answer) -> str:
     names = listing([row.contender.label for row in answer.open], NAMED)
     if not surely:
         return f"Not separable from {_others(len(answer.rivals), 'any of')} ({names}); {against}."
-    return f"Of {plural(len(answer.rivals), 'other method')}: surely better than {surely}, not separable from {len(answer.open)} ({names}); {against}."
+    who = plural(len(answer.rivals), "other method")
+    return f"Of {who}: surely better than {surely}, not separable from {len(answer.open)} ({names}); {against}."
 
 
 def _others(count: int, each: str) -> str:
