@@ -1,4 +1,4 @@
-"""Raw rows of users from files, in parts of bounded size: CSV (packed or not), Parquet, workbooks, or the standard input."""
+"""Raw rows of users from files, in parts of bounded size: CSV (packed or not), Parquet, workbooks, standard input."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def read_rows(source: str, card: Card, encoder: Encoder, chunk: int = CHUNK) -> 
     ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RowsFileError(
-            f"{_called(source)} cannot be read as a table: {reason}. Give a CSV whose first line names its columns, or a "
-            ".parquet or .xlsx file."
+            f"{_called(source)} cannot be read as a table: {reason}. Give a CSV whose first line names its columns, "
+            "or a .parquet or .xlsx file."
         ) from error
     if empty:
         raise RowsFileError(f"{_called(source)} has no rows; give at least one below the names of the columns.")

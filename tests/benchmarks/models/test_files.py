@@ -48,7 +48,7 @@ def test_formats_that_a_card_can_be_drafted_from(toy: Toy, tmp_path: Path, name:
     write(path, index=False)
     raw.to_csv(tmp_path / "plain.csv", index=False)
     whole = read(tmp_path / "plain.csv", toy)
-    pd.testing.assert_frame_equal(read(path, toy, chunk=7), whole, check_dtype=False)
+    pd.testing.assert_frame_equal(read(path, toy, chunk=7), whole, check_dtype=False, check_column_type=False)
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8"])
@@ -79,7 +79,9 @@ def test_numbers_among_words_stay_words(toy: Toy, tmp_path: Path) -> None:
         ("none.csv", None, "There is no file"),
         ("empty.csv", b"", "is empty"),
         ("head.csv", b"age,sex\n", "has no rows"),
-        ("latin.csv", "age,sex\n1,größe\n".encode("latin-1"), "cannot be read as a table: 'utf-8'"),
+        ("mixed.csv", "age,sex\n1,größe\n".encode() + "2,größe\n".encode("latin-1"), "mixes encodings"),
+        ("program.csv", b"\x7fELF\x00\x00,\xff\xfe\x00", "is no text"),
+        ("old.xls", b"\xd0\xcf", ".xls files are not read"),
         ("long.csv", b"age,sex\n1,F,3\n", "cannot be read as a table"),
         ("cut.csv.gz", gzip.compress(b"age,sex\n" + b"1,F\n" * 5000, mtime=0)[:-30], "Compressed file ended"),
         ("broken.parquet", b"PAR1 no more", "is not a whole Parquet file"),
