@@ -91,6 +91,7 @@ def choose(
     from benchmarks.choice.reading import find_cells, read_grounds, read_materials
     from benchmarks.choice.record import choice_record
     from benchmarks.choice.words import recommendation_words
+    from benchmarks.run.rebuild import check_unchanged
 
     console, progress = plain_console(), plain_console(stderr=True)
     asked = Asked(
@@ -99,6 +100,8 @@ def choose(
     )  # fmt: skip
     cells = find_cells(run, task, method or (), use_sensitive)
     cells.check_split(split)
+    if not allow_changed_code:
+        check_unchanged(cells.open(split, cells.methods[0]))
     if output is not None:
         check_free(output, force=force)
     with progress.status(f"Reading {cells.task}") as status:

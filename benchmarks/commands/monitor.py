@@ -12,7 +12,7 @@ from benchmarks.commands.predict import BASE, OWN, counted
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
     from rich.console import Console
@@ -166,19 +166,35 @@ def _show_groups(found: MonitorReport, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="Groups: rows, and share of class 1", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="Groups: rows (share of class 1), and accuracy", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("group", overflow="fold")
-    for name in ("then", "now"):
+    for name in ("rows then", "rows now", "accuracy then", "accuracy now"):
         table.add_column(name, justify="right")
     for group, sizes in found.groups.items():
-        cells = []
-        for when in ("then", "now"):
-            count = sum(sizes[when].values())
-            cells.append(f"{count:,} ({sizes[when]['positives'] / count:.1%})" if count else "0")
-        table.add_row(Text(group), *cells)
+        both = [sizes[when] for when in ("then", "now")]
+        table.add_row(Text(group), *map(_rows_words, both), *map(_accuracy_words, both))
     console.print(table)
     for reason, count in found.left.items():
         console.print(f"{count:,} rows left out: {reason}.", highlight=False)
+
+
+def _count(sizes: Mapping[str, int]) -> int:
+    return sizes["negatives"] + sizes["positives"]
+
+
+def _rows_words(sizes: Mapping[str, int]) -> str:
+    count = _count(sizes)
+    return f"{count:,}\n({sizes['positives'] / count:.1%})" if count else "0"
+
+
+def _accuracy_words(sizes: Mapping[str, int]) -> str:
+    from metrics.proportions import wilson
+
+    count = _count(sizes)
+    if not count:
+        return "–"
+    low, high = wilson(sizes["right"], count)
+    return f"{sizes['right'] / count:.3f}\n{low:.3f} … {high:.3f}"
 
 
 def _show_hints(found: MonitorReport, console: Console) -> None:

@@ -1,7 +1,8 @@
-"""Raw rows of users from files, in parts of bounded size: CSV (packed or not), Parquet, or the standard input."""
+"""Raw rows of users from files, in parts of bounded size: CSV (packed or not), Parquet, workbooks, standard input."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -16,8 +17,10 @@ from typing import IO, Any, cast
 import pandas as pd
 
 from benchmarks.models.error import RowsError
-from tasks.card import Card
+from tasks.card import Card, DataError
 from tasks.encode import Encoder
+from tasks.formats.opened import content, encoding_of
+from tasks.formats.reading import format_of, read_table
 
 STANDARD = "-"
 """Name of the standard input and output."""
@@ -39,8 +42,9 @@ def read_rows(source: str, card: Card, encoder: Encoder, chunk: int = CHUNK) -> 
     Parameters
     ----------
     source : str
-        Path of a CSV with any usual separator in UTF-8 (also .gz), of a .parquet, or "-" for a CSV on the standard
-        input. The first line holds names, unless the card says that the published file has none and it holds none.
+        Path of what a card can be drafted from: a CSV with any usual separator and encoding (also .gz, .bz2, .xz,
+        .zip), a .parquet, .feather, .xlsx or .arff; or "-" for a CSV on the standard input. The first line holds names,
+        unless the card says that the published file has none and it holds none.
     card : Card
         What means missing, and the names of files without names.
     encoder : Encoder
@@ -52,13 +56,12 @@ def read_rows(source: str, card: Card, encoder: Encoder, chunk: int = CHUNK) -> 
         If the file is absent, empty, damaged or no table; the text says what to do.
     """
     try:
-        parts = (
-            _of_parquet(Path(source), chunk) if source.endswith((".parquet", ".pq")) else _of_csv(source, card, chunk)
-        )
         empty = True
-        for part in filter(len, parts):
+        for part in filter(len, _parts(source, card, chunk)):
             empty = False
-            yield _typed(part, encoder)
+            yield _typed(part, encoder, card.read.decimal)
+    except DataError as error:
+        raise RowsFileError(str(error)) from error
     except (
         OSError,
         EOFError,
@@ -70,8 +73,8 @@ def read_rows(source: str, card: Card, encoder: Encoder, chunk: int = CHUNK) -> 
     ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RowsFileError(
-            f"{_called(source)} cannot be read as a table: {reason}. Give a CSV in UTF-8 whose first line names its "
-            "columns, or a .parquet file."
+            f"{_called(source)} cannot be read as a table: {reason}. Give a CSV whose first line names its columns, "
+            "or a .parquet or .xlsx file."
         ) from error
     if empty:
         raise RowsFileError(f"{_called(source)} has no rows; give at least one below the names of the columns.")
@@ -79,6 +82,28 @@ def read_rows(source: str, card: Card, encoder: Encoder, chunk: int = CHUNK) -> 
 
 def _called(source: str) -> str:
     return "The standard input" if source == STANDARD else source
+
+
+def _parts(source: str, card: Card, chunk: int) -> Iterator[pd.DataFrame]:
+    """By the format of the file."""
+    kind = "csv" if source == STANDARD else format_of(Path(source))
+    if kind == "csv":
+        return _of_csv(source, card, chunk)
+    if kind == "parquet":
+        return _of_parquet(Path(source), chunk)
+    return _of_whole(Path(source), kind, card, chunk)
+
+
+def _of_whole(path: Path, kind: str, card: Card, chunk: int) -> Iterator[pd.DataFrame]:
+    """A workbook, Feather or ARFF file, which is read at once."""
+    if not path.is_file():
+        raise RowsFileError(f"There is no file {path}; give the path of a table of rows.")
+    header = card.read.header or kind != card.read.format
+    told = {"format": kind, "header": header, "names": () if header else card.read.names}
+    table = read_table(path, card.read.model_copy(update=told))
+    table = table.mask(table.isin(["", *card.read.missing]))
+    for start in range(0, len(table), chunk):
+        yield table.iloc[start : start + chunk].reset_index(drop=True)
 
 
 def _of_parquet(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
@@ -97,7 +122,8 @@ def _of_parquet(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
 
 def _of_csv(source: str, card: Card, chunk: int) -> Iterator[pd.DataFrame]:
     with _opened(source) as stream:
-        head = stream.read(SAMPLE).decode("utf-8-sig", errors="ignore")
+        encoding = _encoding(stream, source)
+        head = stream.read(SAMPLE).decode(encoding, errors="ignore")
         stream.seek(0)
         if not head.strip():
             raise RowsFileError(f"{_called(source)} is empty; give a CSV whose first line names its columns.")
@@ -105,7 +131,7 @@ def _of_csv(source: str, card: Card, chunk: int) -> Iterator[pd.DataFrame]:
         first = next(csv.reader(io.StringIO(head, newline=""), delimiter=separator, skipinitialspace=card.read.strip))
         names = _names([name.strip() for name in first], card)
         options: dict[str, Any] = {
-            "sep": separator, "encoding": "utf-8-sig", "dtype": str, "keep_default_na": False, "index_col": False,
+            "sep": separator, "encoding": encoding, "dtype": str, "keep_default_na": False, "index_col": False,
             "na_values": ["", *card.read.missing], "skipinitialspace": card.read.strip, "chunksize": chunk,
             "header": None if names else 0, "names": names,
         }  # fmt: skip
@@ -127,12 +153,30 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
         raise RowsFileError(f"There is no file {source}; give the path of a table of rows, or - for standard input.")
     with Path(source).open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
+        if source.lower().endswith((".bz2", ".xz", ".zip")):
+            yield io.BytesIO(content(Path(source)))
+            return
         raw.seek(0)
         if not packed:
             yield raw
             return
         with gzip.open(raw) as unpacked:
             yield cast(IO[bytes], unpacked)
+
+
+def _encoding(stream: IO[bytes], source: str) -> str:
+    """UTF-8, with or without its mark, else the encoding that all bytes look like; the stream is rewound."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while block := stream.read(SAMPLE):
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+        return "utf-8-sig"
+    except UnicodeDecodeError:
+        stream.seek(0)
+        return encoding_of(stream.read(), Path(_called(source)))
+    finally:
+        stream.seek(0)
 
 
 def _separator(head: str, card: Card) -> str:
@@ -155,7 +199,7 @@ def _names(first: list[str], card: Card) -> list[str] | None:
     return list(card.read.names)
 
 
-def _typed(part: pd.DataFrame, encoder: Encoder) -> pd.DataFrame:
+def _typed(part: pd.DataFrame, encoder: Encoder, decimal: str = ".") -> pd.DataFrame:
     """Columns of text that hold numbers only become numbers, where training rows had numbers too.
 
     So "1.0" and "1" are one value, while a postcode "01234" among words stays as it is.
@@ -166,7 +210,7 @@ def _typed(part: pd.DataFrame, encoder: Encoder) -> pd.DataFrame:
             continue
         held = part[name].dropna()
         if len(held) and all(isinstance(value, str) and len(value) <= LONGEST_NUMBER for value in held.unique()):
-            numbers = pd.to_numeric(held, errors="coerce")
+            numbers = pd.to_numeric(held.str.replace(decimal, ".", regex=False), errors="coerce")
             if numbers.notna().all():
                 part[name] = numbers.reindex(part.index)
     return part

@@ -17,7 +17,7 @@ _OUTCOME = re.compile(
 )
 """Names that say nothing but that this is what came out."""
 _SENSITIVE = re.compile(
-    r"gender|ethnic|relig|marital|foreign|disab|minorit|geschlecht|staatsangeh|nationalit|behinder|familienstand"
+    r"gender|ethnic|relig|marital|foreign|disab|minorit|geschlecht|staatsangeh|nationalit|behinder|familienstand|migrant|ausländ|auslaend"
     r"|\b(sex|nation(?!wide)|birth|skin)|\b(race|racial|age|aged|ages|agep|agecat|agegroup)\b"
     r"|\b(sexo|sexe|sesso|kön|geslacht|herkunft|rasse|raza|etnia|nacionalidad|cittadinanza|alter|lebensalter|edad|età|"
     r"âge|leeftijd|civil status|estado civil|discapacidad|handicap|konfession|caste|citizenship|veteran)\b",

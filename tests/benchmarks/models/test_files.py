@@ -40,6 +40,36 @@ def test_parts_are_the_whole(toy: Toy, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read(tmp_path / "rows.parquet", toy, chunk=7), whole, check_dtype=False)
 
 
+@pytest.mark.parametrize("name", ["rows.xlsx", "rows.feather", "rows.csv.bz2", "rows.csv.xz", "rows.csv.zip"])
+def test_formats_that_a_card_can_be_drafted_from(toy: Toy, tmp_path: Path, name: str) -> None:
+    _, raw = toy
+    path = tmp_path / name
+    if path.suffix == ".xlsx":
+        raw.to_excel(path, index=False)
+    elif path.suffix == ".feather":
+        raw.to_feather(path)
+    else:
+        raw.to_csv(path, index=False)
+    raw.to_csv(tmp_path / "plain.csv", index=False)
+    whole = read(tmp_path / "plain.csv", toy)
+    pd.testing.assert_frame_equal(read(path, toy, chunk=7), whole, check_dtype=False, check_column_type=False)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8"])
+def test_encodings(toy: Toy, tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "rows.csv").write_bytes("age;sex;race;job;größe\n31;F;b;Köchin;1\n".encode(encoding))
+    found = read(tmp_path / "rows.csv", toy)
+    assert found["job"].tolist() == ["Köchin"] and "größe" in found.columns
+
+
+def test_the_decimal_sign_is_the_cards(toy: Toy, tmp_path: Path) -> None:
+    task, _ = toy
+    (tmp_path / "rows.csv").write_text("age;sex;hours\n31,5;F;2,25\n40;M;7\n")
+    comma = task.card.model_copy(update={"read": task.card.read.model_copy(update={"decimal": ","})})
+    (found,) = read_rows(str(tmp_path / "rows.csv"), comma, task.encoder)
+    assert found["age"].tolist() == [31.5, 40] and found["hours"].tolist() == [2.25, 7]
+
+
 def test_numbers_among_words_stay_words(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("age,sex,race,job,hours,zip\n31,F,b,01,2.0,01\n")
     found = read(tmp_path / "rows.csv", toy)
@@ -53,7 +83,9 @@ def test_numbers_among_words_stay_words(toy: Toy, tmp_path: Path) -> None:
         ("none.csv", None, "There is no file"),
         ("empty.csv", b"", "is empty"),
         ("head.csv", b"age,sex\n", "has no rows"),
-        ("latin.csv", "age,sex\n1,größe\n".encode("latin-1"), "cannot be read as a table: 'utf-8'"),
+        ("mixed.csv", "age,sex\n1,größe\n".encode() + "2,größe\n".encode("latin-1"), "mixes encodings"),
+        ("program.csv", b"\x7fELF, a program of\x00 some \xff kind", "is no text"),
+        ("old.xls", b"\xd0\xcf", ".xls files are not read"),
         ("long.csv", b"age,sex\n1,F,3\n", "cannot be read as a table"),
         ("cut.csv.gz", gzip.compress(b"age,sex\n" + b"1,F\n" * 5000, mtime=0)[:-30], "Compressed file ended"),
         ("broken.parquet", b"PAR1 no more", "is not a whole Parquet file"),

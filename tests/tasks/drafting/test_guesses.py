@@ -88,7 +88,18 @@ def test_ages_are_cut_at_25_where_both_groups_have_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Geschlecht", "sexo", "Sexe", "Staatsangehörigkeit", "Alter", "etnia", "estado civil", "Behinderung", "raza"],
+    [
+        "Geschlecht",
+        "sexo",
+        "Sexe",
+        "Staatsangehörigkeit",
+        "Alter",
+        "etnia",
+        "estado civil",
+        "Behinderung",
+        "raza",
+        "Ausländerin",
+    ],
 )
 def test_sensitive_names_of_other_languages(tmp_path: Path, name: str) -> None:
     card, found = drafted(tmp_path, people().rename(columns={"sex": name}))
