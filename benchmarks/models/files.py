@@ -92,8 +92,7 @@ def _typed_parts(source: str, called: str, card: Card, encoder: Encoder, chunk: 
 
 @contextmanager
 def _bytes(source: str) -> Iterator[IO[bytes]]:
-    opened = io.BytesIO(sys.stdin.buffer.read()) if source == STANDARD else Path(source).open("rb")
-    with opened as raw:
+    with io.BytesIO(sys.stdin.buffer.read()) if source == STANDARD else Path(source).open("rb") as raw:
         yield raw
 
 

@@ -36,7 +36,7 @@ from tasks.drafting.survey import Cells, Survey, survey
 from tasks.drafting.unusable import guess_unit, no_features
 from tasks.drafting.words import named_like_a_label, named_like_an_age, plain, words_of
 from tasks.formats.opened import plain_name
-from tasks.formats.written import is_number
+from tasks.formats.written import Writing, is_number
 from tasks.values import is_numeric, matches, sort_key, word
 
 _POSITIVE = re.compile(
@@ -126,7 +126,11 @@ def _planned(path: Path, found: Survey, wishes: Wishes) -> _Plan:
     wanted = [known_column(table, name, "--sensitive") for name in wishes.sensitive]
     label = known_column(table, wishes.label, "--label") if wishes.label else ""
     unit = guess_unit(table, {label, *wanted})
-    dropped = {name: why for name, why in no_features(table).items() if name not in (label, *wanted)}
+    dropped = {
+        name: why
+        for name, why in no_features(table, Writing(found.read.decimal, found.read.thousands)).items()
+        if name not in (label, *wanted)
+    }
     if unit:
         why = dropped.get(unit, "")
         dropped[unit] = (

@@ -13,7 +13,7 @@ from tasks.drafting.words import (
     named_like_a_unit,
     named_like_an_identifier,
 )
-from tasks.formats.written import COMMA, POINT, as_point, is_number
+from tasks.formats.written import COMMA, POINT, Writing, as_point
 from tasks.values import FLOAT_DIGITS, is_numeric
 
 _WRITTEN_NUMBER = re.compile(r"[-+]?[$€£]?\s?(\d{1,3}([., '\u00a0\u202f]\d{3})+|\d+)([.,]\d+)?\s?[%$€£]?")
@@ -25,9 +25,17 @@ _DATE = re.compile(
 _LEAST_UNITS = 20
 
 
-def no_features(table: pd.DataFrame) -> dict[str, str]:
-    """Columns that cannot be features, with the reason and the count behind it."""
-    reasons = {name: _no_feature(table[name], str(name)) for name in table.columns}
+def no_features(table: pd.DataFrame, writing: Writing = POINT) -> dict[str, str]:
+    """Columns that cannot be features, with the reason and the count behind it.
+
+    Parameters
+    ----------
+    table : [n] DataFrame
+        Typed as a card reads it.
+    writing : Writing
+        How the file writes its numbers.
+    """
+    reasons = {name: _no_feature(table[name], str(name), writing) for name in table.columns}
     return {name: f"CHECK: {reason}" for name, reason in reasons.items() if reason}
 
 
@@ -48,7 +56,7 @@ def guess_unit(table: pd.DataFrame, taken: set[str]) -> str:
     return ""
 
 
-def _no_feature(column: pd.Series, name: str) -> str:
+def _no_feature(column: pd.Series, name: str, writing: Writing) -> str:
     held, distinct, rows = column.dropna(), column.nunique(), len(column)
     if not distinct:
         return f"empty in all {rows} rows"
@@ -68,7 +76,7 @@ def _no_feature(column: pd.Series, name: str) -> str:
             return "looks like an identifier, every row has another value"
         return "" if named_like_a_label(name) or named_like_a_group(name) else _running(column)
     texts = held.map(str)
-    return _mixed(texts) or _no_category(list(texts.unique()), len(held), rows)
+    return _mixed(texts) or _no_category(list(texts.unique()), len(held), rows, writing)
 
 
 def _running(column: pd.Series) -> str:
@@ -105,9 +113,9 @@ def _mixed(texts: pd.Series) -> str:
     )
 
 
-def _no_category(values: list[str], held: int, rows: int) -> str:
+def _no_category(values: list[str], held: int, rows: int, writing: Writing) -> str:
     """Why texts are no categories."""
-    odd = [cell for cell in values if not is_number(cell)]
+    odd = [cell for cell in values if not as_point(cell, Writing(writing.decimal))]
     if odd and all(_WRITTEN_NUMBER.fullmatch(cell) for cell in odd):
         return (
             f"{held} cells are numbers that are not understood, such as {odd[0]!r}; write them with a decimal "

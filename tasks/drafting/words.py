@@ -19,15 +19,16 @@ _OUTCOME = re.compile(
 _SENSITIVE = re.compile(
     r"gender|ethnic|relig|marital|foreign|disab|minorit|geschlecht|staatsangeh|nationalit|behinder|familienstand"
     r"|\b(sex|nation(?!wide)|birth|skin)|\b(race|racial|age|aged|ages|agep|agecat|agegroup)\b"
-    r"|\b(black|white|non ?white|non ?black|latin[oax]|hispanic|asian|african|afam|afro|caucasian|minority|migra(nt|tion)\w*|"
-    r"immigra\w*|refugee|ausl[aä]nder\w*|female|male|woman|women|gay|lesbian|lgbt\w*|pregnan\w*)\b"
+    r"|\b(black|white|non ?white|non ?black|latin[oax]|hispanic|asian|african|afam|afro|caucasian)\b"
+    r"|\b(migra(nt|tion)\w*|immigra\w*|refugee|ausl(a|ae|ä)nder\w*|female|male|woman|women|gay|lgbt\w*|pregnan\w*)\b"
     r"|\b(sexo|sexe|sesso|kön|geslacht|herkunft|rasse|raza|etnia|nacionalidad|cittadinanza|alter|lebensalter|edad|età|"
     r"âge|leeftijd|civil status|estado civil|discapacidad|handicap|konfession|caste|citizenship|veteran)\b",
     re.I,
 )
 _SEX = re.compile(r"\b(fe)?male\b|\bwom[ae]n\b|sex|gender|geschlecht|sesso|\bkön\b|geslacht", re.I)
 _RACE = re.compile(
-    r"\b(non ?)?(black|white)\b|\b(afam|afro|african|hispanic|latin[oax]|caucasian)\b|\brace|racial|ethnic|\bras(se)?\b|\braza\b|etnia",
+    r"\b(non ?)?(black|white)\b|\b(afam|afro|african|hispanic|latin[oax]|caucasian)\b"
+    r"|\brace|racial|ethnic|\bras(se)?\b|\braza\b|etnia",
     re.I,
 )
 _AGE = re.compile(r"\b(age|aged|ages|agep|alter|lebensalter|edad|età|âge|leeftijd)\b", re.I)

@@ -155,22 +155,27 @@ def test_a_sensitive_column_for_want_of_a_better_one_is_the_first_to_check(tmp_p
 
 
 def test_numbers_in_two_notations_are_told_and_spoil_no_other_column(tmp_path: Path) -> None:
-    table = people(rate=["1,5", "0,25"] * 99 + ["2,5", "1.721"], fee=["3,75", "1"] * 100)
+    table = people(rate=["1,5", "0,25"] * 99 + ["2,5", "1.721"], fee=["3,75", "1", "2", "0,5"] * 50)
     table.to_csv(tmp_path / "a.csv", index=False, sep=";")
     found = draft(tmp_path / "a.csv")
     (tmp_path / "card.toml").write_text(found.text, encoding="utf-8")
     why = reason(found, "no feature", "rate")
     assert "199 cells with a decimal comma, 1 with a point, such as '1.721' in row 200" in why
     task = load_task(str(tmp_path / "card.toml"), progress=False)
-    assert task.frame["fee"].tolist() == [3.75, 1.0] * 100 and task.card.read.decimal == ","
+    assert task.frame["fee"].tolist() == [3.75, 1.0, 2.0, 0.5] * 50 and task.card.read.decimal == ","
 
 
 def test_separated_thousands_are_understood_where_they_cannot_be_meant_otherwise(tmp_path: Path) -> None:
-    table = people(pay_in=["25.983,54", "950,5"] * 100, odd=["1.234", "7"] * 100, fee=["3,75", "1"] * 100)
+    table = people(
+        pay_in=["25.983,54", "950,5", "7", "1.000"] * 50, odd=["1.234", "7"] * 100, fee=["3,75", "1", "2", "0,5"] * 50
+    )
     table.to_csv(tmp_path / "a.csv", index=False, sep=";")
     found = draft(tmp_path / "a.csv")
     (tmp_path / "card.toml").write_text(found.text, encoding="utf-8")
     assert 'thousands = "."  # CHECK: numbers with separated thousands in "pay_in", "fee"' in found.text
     task = load_task(str(tmp_path / "card.toml"), progress=False)
-    assert task.frame["pay_in"].tolist() == [25983.54, 950.5] * 100 and task.frame["fee"].tolist() == [3.75, 1.0] * 100
+    assert (
+        task.frame["pay_in"].tolist() == [25983.54, 950.5, 7.0, 1000.0] * 50
+        and task.frame["fee"].tolist() == [3.75, 1.0, 2.0, 0.5] * 50
+    )
     assert "not understood" in task.card.drop["odd"]
