@@ -91,7 +91,7 @@ def recommend(candidates: Sequence[Candidate], free: Sequence[Candidate], asked:
     ChoiceError
         If no method has a utility on the rows that choose.
     """
-    useful = [one for one in free if not math.isnan(one.utility.value) and not one.tried[0].held.constant]
+    useful = [one for one in free if not math.isnan(one.utility.value) and not _always_constant(one)]
     if not useful:
         raise ChoiceError(
             "No method of this task has a utility on its validation rows: they hold one label, or all predictions "
@@ -105,6 +105,11 @@ def recommend(candidates: Sequence[Candidate], free: Sequence[Candidate], asked:
     best, *others = able
     rivals = tuple(Rival(one, mean_difference(best.worths, one.worths)) for one in others)
     return Recommendation(asked, best, unlimited, mean_difference(best.worths, unlimited.worths), rivals, tuple(out))
+
+
+def _always_constant(one: Candidate) -> bool:
+    """Whether it gives nearly all rows the same answer on every split: on a few small ones that may be chance."""
+    return all(tried.held.constant for tried in one.tried)
 
 
 def _order(one: Candidate) -> tuple[float, bool, float, float, str]:

@@ -218,6 +218,13 @@ def test_without_a_rival_the_rule_is_the_candidate() -> None:
     assert found.whole.utility == found.best.utility
 
 
+def test_constant_on_one_split_alone_is_still_a_model() -> None:
+    same = material(ROWS, "m", torch.full((len(ROWS.labels),), 0.9, dtype=torch.float64))
+    found = choose([ground_of(ROWS)] * 2, [[same, material(ROWS, "m", model(ROWS, 0.8, 0.0))]], Asked("dp@1", 0.05))
+    assert found.free.method == "m"
+    assert found.best is None or found.best.way != "plain"
+
+
 def test_no_utility_at_all_is_said() -> None:
     rows = dataclasses.replace(ROWS, labels=torch.zeros_like(ROWS.labels))
     with pytest.raises(ChoiceError, match="No method of this task has a utility"):
