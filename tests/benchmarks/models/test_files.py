@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_a_decimal_point_is_understood_where_the_card_has_a_comma(tmp_path: Path
         read(tmp_path / "one.csv", (task, raw))
 
 
-PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 
 
 @pytest.mark.parametrize("kind", [*PACKERS, "zip", "parquet", "feather", "xlsx", "arff"])

@@ -56,11 +56,11 @@ def test_the_share_moves_within_a_method(tmp_path: Path) -> None:
     with ledger.clock("method mixture", seed=0):
         with ledger.clock("bag utility", seed=0):
             pass
-        assert told[-1] == ("a", "mixture", pytest.approx(0.25 * NEARLY))
+        assert told[-1][:2] == ("a", "mixture") and told[-1][2] == pytest.approx(0.25 * NEARLY)
     assert told[-1][2] == pytest.approx(0.25)
     ledger.reached("tune utility", 1 / 3)
     watcher("a", "tune utility", -1.0)
-    assert told[-1] == ("a", "tune utility", pytest.approx(0.5))
+    assert told[-1][:2] == ("a", "tune utility") and told[-1][2] == pytest.approx(0.5)
 
 
 def test_the_same_task_is_asked_first_then_any_finished_job_then_the_plan(tmp_path: Path) -> None:

@@ -118,10 +118,10 @@ def test_what_the_user_says_is_not_guessed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Antrag", "id", "", "first"])
 def test_a_running_number_is_no_feature(tmp_path: Path, name: str, start: int) -> None:
     column = name or "Unnamed: 0"
-    card, _ = drafted(tmp_path, people(**{column: np.arange(start, start + 200)}))
+    card, _ = drafted(tmp_path, people(**{column: np.arange(start, start + 200)}))  # type: ignore[arg-type]
     assert "identifier" in card.drop[column] and column not in [c.name for c in card.column]
     shuffled = numpy_generator(0, "order").permutation(np.arange(start, start + 200))
-    card, _ = drafted(tmp_path, people(**{column: shuffled}))
+    card, _ = drafted(tmp_path, people(**{column: shuffled}))  # type: ignore[arg-type]
     assert column in card.drop
 
 
@@ -137,7 +137,7 @@ def test_a_sample_of_a_running_number_is_no_feature_and_amounts_are(tmp_path: Pa
     "name", ["black", "white", "nonwhite", "minority", "afam", "foreign", "migrant", "is_female", "Auslaender"]
 )
 def test_names_of_groups_are_sensitive(tmp_path: Path, name: str) -> None:
-    table = people(zone=["a", "b"] * 100, **{name: ["no", "yes", "yes", "no"] * 50}).drop(columns="sex")
+    table = people(zone=["a", "b"] * 100, **{name: ["no", "yes", "yes", "no"] * 50}).drop(columns="sex")  # type: ignore[arg-type]
     card, found = drafted(tmp_path, table)
     assert [s.column for s in card.sensitive] == [name]
     assert "named like" in reason(found, "sensitive", name)
