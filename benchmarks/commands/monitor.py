@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.commands.predict import BASE, OWN, counted
+from benchmarks.commands.predict import BASE, OWN, TRUST, counted
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def monitor(
     rows: Annotated[
         str,
         typer.Argument(
-            help="New raw rows with labels: CSV with any usual separator (also .gz), .parquet, or - for a CSV on the "
-            "standard input."
+            help="New raw rows with labels, in any format that fairmoe data card reads, or - for text on the standard "
+            "input."
         ),
     ],
     labels: Annotated[
@@ -54,6 +54,7 @@ def monitor(
         Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
     ] = None,
     own: OWN = None,
+    trust: TRUST = None,
     base: BASE = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -78,7 +79,7 @@ def monitor(
     from benchmarks.models.promise import Promise
 
     wanted = metric_ids(metrics)
-    loaded = load_model(model, own=own, base=base)
+    loaded = load_model(model, own=own, trust=trust or (), base=base)
     promise = Promise.read(model)
     with counted() as advance:
         new = gather(loaded, _counting(read_rows(rows, loaded.card, loaded.encoder), advance), labels, groups, edges)

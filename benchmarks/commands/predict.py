@@ -21,6 +21,13 @@ MISSING, ERROR = "missing", "error"
 OWN = Annotated[
     str | None, typer.Option(help="Of models of own methods: the file and function that made it, my/model.py:make.")
 ]
+TRUST = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of own estimators: a type that the saved file may be made of beside the known ones, package.module.Class "
+        "(repeat the option). A message names those that it asks for; trust them only if you know who made the file."
+    ),
+]
 BASE = Annotated[
     str | None, typer.Option(help="Of text experts: folder or name of the base; default: the one that they name.")
 ]
@@ -31,8 +38,9 @@ def predict(
     rows: Annotated[
         str,
         typer.Argument(
-            help="Raw rows with the columns of the data: CSV with any usual separator (also .gz), .parquet, or - for a "
-            "CSV on the standard input."
+            help="Raw rows with the columns of the data, in any format that fairmoe data card reads (CSV of every "
+            "separator and encoding, also packed, .parquet, .feather, .xlsx, .arff), or - for text on the standard "
+            "input."
         ),
     ],
     output: Annotated[
@@ -46,6 +54,7 @@ def predict(
         Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
     ] = None,
     own: OWN = None,
+    trust: TRUST = None,
     base: BASE = None,
 ) -> None:
     """Predict raw rows: row (0-based), probability of class 1, prediction, and the group where its columns are there.
@@ -58,7 +67,7 @@ def predict(
     from benchmarks.models import load_model
     from benchmarks.models.files import STANDARD, read_rows
 
-    loaded = load_model(model, own=own, base=base)
+    loaded = load_model(model, own=own, trust=trust or (), base=base)
     target = None if output == STANDARD else Path(output)
     told: dict[str, Any] = {"rows": 0, "positive": 0}
     with counted() as advance:
