@@ -15,7 +15,7 @@ PLAN = ("__init__", "code", "environment", "job", "part_shares", "suite")
 
 COMPUTING = (
     "foundation", "tasks", "metrics", "experts", "gates", "moe", "benchmarks/__init__.py", "benchmarks/cells",
-    "benchmarks/methods", "benchmarks/run", *(f"benchmarks/plan/{name}.py" for name in PLAN),
+    "benchmarks/methods", "benchmarks/run", "benchmarks/saving", *(f"benchmarks/plan/{name}.py" for name in PLAN),
 )  # fmt: skip
 """Rooms that decide the numbers of every cell."""
 
