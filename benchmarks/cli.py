@@ -10,7 +10,7 @@ import typer
 
 from benchmarks.commands import bench, choose, compare, data, monitor, predict, report, score, splits, track, tune, ui
 from benchmarks.commands.llm.app import app as llm
-from benchmarks.commands.packages import inspect, keygen, sign, trust, verify
+from benchmarks.commands.packages import card, inspect, keygen, package, sign, trust, verify
 from benchmarks.commands.registry import index, info, install, listing, lock, publish, uninstall, update
 from benchmarks.run.failure import explain
 from benchmarks.run.threads import limit_threads
@@ -47,6 +47,8 @@ app.command("lock")(lock.lock)
 app.add_typer(index.app, name="index")
 app.add_typer(llm, name="llm")
 app.add_typer(track.app, name="track")
+app.command("package")(package.package)
+app.command("card")(card.card)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)
 app.command("sign")(sign.sign)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -116,6 +117,38 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise _absent(path) from None
     except (SafetensorError, OSError) as error:
         raise ExpertError(f"{path} is damaged ({error}); train or fetch the expert again.") from error
+
+
+def finite_parts(parts: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, dict[str, str]]]:
+    """Tensors whose numbers are all finite, and what stood in the others' places.
+
+    A packed file of weights holds no NaN and no infinity, which would hide damage; what means "not known" or "never"
+    is told in words beside it.
+
+    Returns
+    -------
+    dict of str to Tensor
+        0 where a number was not finite.
+    dict of str to dict
+        By name: flat position to ``nan``, ``inf`` or ``-inf``; empty where all are finite.
+    """
+    told: dict[str, dict[str, str]] = {}
+    for name, part in parts.items():
+        places = torch.nonzero(~torch.isfinite(part).flatten())[:, 0].tolist()
+        if places:
+            told[name] = {str(place): str(part.flatten()[place].item()) for place in places}
+    return {name: torch.where(torch.isfinite(part), part, 0) for name, part in parts.items()}, told
+
+
+def with_others(parts: Mapping[str, Tensor], told: Mapping[str, Mapping[str, str]]) -> dict[str, Tensor]:
+    """The inverse of :func:`finite_parts`."""
+    found = dict(parts)
+    for name, places in told.items():
+        flat = parts[name].flatten().clone()
+        for place, word in places.items():
+            flat[int(place)] = float(word)
+        found[name] = flat.reshape(parts[name].shape)
+    return found
 
 
 def _absent(path: Path) -> ExpertError:

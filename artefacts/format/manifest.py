@@ -149,7 +149,7 @@ class GroupSize(_Part):
 
 
 class Fairness(_Part):
-    """What was measured on test rows, once."""
+    """What was measured on test rows, once; ``note`` says what else must be known to read the numbers."""
 
     suite: Word
     task: Word | None = None
@@ -159,6 +159,7 @@ class Fairness(_Part):
     metrics: dict[Word, Measured] = {}
     bias: dict[Word, dict[Word, Measured]] = {}
     demand: Facts | None = None
+    note: Sentence = ""
 
 
 class Column(_Part):

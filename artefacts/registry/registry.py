@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from artefacts.format.error import PackageError
+from artefacts.format.files import MANIFEST
+from artefacts.format.manifest import parse_manifest
 from artefacts.format.names import Version
 from artefacts.registry.choosing.candidates import Candidate, Candidates, Rules
 from artefacts.registry.choosing.resolve import Requirement, resolve
@@ -19,7 +21,8 @@ from artefacts.registry.lockfile import Locked
 from artefacts.registry.record import Record, State, read_state, write_state
 from artefacts.registry.sources import Given, read_source
 from artefacts.registry.store import Store, check_tree
-from artefacts.trust.store import TrustStore
+from artefacts.registry.tree import Tree
+from artefacts.trust.store import TrustStore, Verdict
 from foundation.folder_lock import turn
 
 
@@ -121,12 +124,23 @@ class Registry:
         record = self.record(name)
         tree = self.store.tree(record.package)
         if check:
-            from artefacts.format.manifest import parse_manifest
-
-            check_tree(tree, {"manifest.json": record.manifest}, name)
-            manifest = parse_manifest((tree / "manifest.json").read_bytes())
+            check_tree(tree, {MANIFEST: record.manifest}, name)
+            manifest = parse_manifest((tree / MANIFEST).read_bytes())
             check_tree(tree, {path: file.sha256 for path, file in manifest.files.items()}, name)
         return tree
+
+    def judged(self, name: str) -> tuple[Tree, Verdict]:
+        """An installed package, hashed again, and what the user's list says of it today.
+
+        Raises
+        ------
+        RegistryError
+            ``not-installed``, ``installed-damaged``.
+        """
+        record, folder = self.record(name), self.folder(name, check=True)
+        manifest = parse_manifest((folder / MANIFEST).read_bytes())
+        tree = Tree(folder, manifest, record.manifest, record.package)
+        return tree, self._trust.judge(tree)
 
     def install(self, sources: Sequence[str], allowed: Allowed = NOTHING, *, offline: bool = False) -> Change:
         """Install packages and what they require; all or nothing.

@@ -7,14 +7,14 @@ import binascii
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from artefacts.format.archive import open_package, rewrite
 from artefacts.format.canonical import canonical
 from artefacts.format.error import PackageError
 from artefacts.format.files import SIGNATURE
 from artefacts.format.limits import LIMITS
-from artefacts.format.package import Package
+from artefacts.format.manifest import Manifest
 from artefacts.format.strict_json import read_json
 from artefacts.trust.keys import PrivateKey, fingerprint, is_signed_by, public_text, raw_key
 
@@ -91,7 +91,31 @@ def _written(signatures: tuple[Signature, ...]) -> bytes:
     return canonical({"format": FORMAT, "signatures": listed})
 
 
-def signatures_of(package: Package) -> tuple[Signature, ...]:
+class Vouched(Protocol):
+    """What signatures are about: a package's file, or its files where it is installed."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it says of itself."""
+        ...
+
+    @property
+    def content(self) -> str:
+        """sha256 of the canonical manifest."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the package's file."""
+        ...
+
+    @property
+    def signature(self) -> bytes | None:
+        """``signature.json``, unread; None if nobody has signed."""
+        ...
+
+
+def signatures_of(package: Vouched) -> tuple[Signature, ...]:
     """All signatures of a package, each checked against the key that it names; () if nobody has signed.
 
     Raises

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from artefacts.format.error import PackageError
-from artefacts.format.package import Package
 from artefacts.format.strict_json import read_json
 from artefacts.format.writing import telling
 from artefacts.trust.keys import fingerprint, raw_key
-from artefacts.trust.signature import Signature, signatures_of
+from artefacts.trust.signature import Signature, Vouched, signatures_of
 from foundation.files import write_json
 from foundation.folder_lock import turn
 
@@ -157,8 +156,8 @@ class TrustStore:
         self._change(change)
         return done[0]
 
-    def judge(self, package: Package) -> Verdict:
-        """What the list says of a package; its files are not looked at (:meth:`Package.check` does)."""
+    def judge(self, package: Vouched) -> Verdict:
+        """What the list says of a package; its files are not looked at (``check`` of a package does)."""
         try:
             signatures = signatures_of(package)
         except PackageError as error:

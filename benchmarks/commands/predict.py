@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,15 +34,22 @@ BASE = Annotated[
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Folder of a saved model, such as fairmoe choose writes.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of a saved model, such as fairmoe choose writes, or a .expert file."),
+    ] = None,
     rows: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="Raw rows with the columns of the data, in any format that fairmoe data card reads (CSV of every "
             "separator and encoding, also packed, .parquet, .feather, .xlsx, .arff), or - for text on the standard "
             "input."
         ),
-    ],
+    ] = None,
+    expert: Annotated[
+        str | None, typer.Option(help="Instead of MODEL: name of an installed expert, or a .expert file.")
+    ] = None,
+    given: Annotated[str | None, typer.Option("--input", help="Instead of ROWS: the same, by name.")] = None,
     output: Annotated[
         str, typer.Option(help="Write predictions to this .csv, .csv.gz or .parquet; - prints them as CSV.")
     ] = "-",
@@ -56,27 +63,60 @@ def predict(
     own: OWN = None,
     trust: TRUST = None,
     base: BASE = None,
+    allow_untrusted: Annotated[
+        bool, typer.Option("--allow-untrusted", help="Also a package that nobody whom you trust vouches for.")
+    ] = False,
 ) -> None:
     """Predict raw rows: row (0-based), probability of class 1, prediction, and the group where its columns are there.
 
     A column that the model needs and the file lacks, a word among numbers and an unknown category are named and end the
-    command; further columns are ignored and named.
+    command; further columns are ignored and named. A package is hashed, and its signatures are judged, before it is
+    read.
 
     Examples: fairmoe predict MODEL rows.csv --output predictions.csv · cat rows.csv | fairmoe predict MODEL - > out.csv
+    · fairmoe predict --expert german-net --input rows.csv
     """
-    from benchmarks.models import load_model
     from benchmarks.models.files import STANDARD, read_rows
 
-    loaded = load_model(model, own=own, trust=trust or (), base=base)
+    which, source = _asked(model, rows, expert, given)
+    loaded = _loaded(which, own, trust or (), base, allow_untrusted)
     target = None if output == STANDARD else Path(output)
     told: dict[str, Any] = {"rows": 0, "positive": 0}
     with counted() as advance:
-        parts = _predicted(loaded, read_rows(rows, loaded.card, loaded.encoder), unknown, edges, rows, told, advance)
-        _write(parts, target)
+        parts = read_rows(source, loaded.card, loaded.encoder)
+        _write(_predicted(loaded, parts, unknown, edges, source, told, advance), target)
     _tell(loaded, told)
     if target is not None:
         typer.echo(f"{output}: {told['rows']:,} rows, {told['positive'] / told['rows']:.1%} predicted as class 1.")
-        typer.echo(f"Next, once labels are known: fairmoe monitor {model} {rows} --labels {loaded.card.label.column}")
+        if isinstance(which, Path) and which.is_dir():
+            typer.echo(
+                f"Next, once labels are known: fairmoe monitor {which} {source} --labels {loaded.card.label.column}"
+            )
+
+
+def _asked(model: Path | None, rows: str | None, expert: str | None, given: str | None) -> tuple[Path | str, str]:
+    """Which model, and which rows; each may be given in one of two ways."""
+    if expert is not None and model is not None and rows is None and given is None:
+        model, rows = None, str(model)  # fairmoe predict --expert NAME rows.csv
+    which, source = expert if model is None else model, rows if given is None else given
+    if which is None or (expert is not None and model is not None):
+        raise typer.BadParameter("Give a model: its folder, or --expert NAME; one of the two.")
+    if source is None or (rows is not None and given is not None):
+        raise typer.BadParameter("Give rows: a file after the model, or --input FILE; one of the two.")
+    return which, source
+
+
+def _loaded(
+    which: Path | str, own: str | None, trust: Sequence[str], base: str | None, allow_untrusted: bool
+) -> SavedModel:
+    from benchmarks.models import load_expert, load_model
+    from benchmarks.models.packages import is_package
+
+    if isinstance(which, Path) and not is_package(which):
+        return load_model(which, own=own, trust=trust, base=base)
+    if own is not None or trust:
+        raise typer.BadParameter("--own and --trust are for folders of own methods; a package holds no code.")
+    return load_expert(which, base=base, allow_untrusted=allow_untrusted)
 
 
 @contextmanager
@@ -170,6 +210,9 @@ def _write_parquet(parts: Iterator[pd.DataFrame], path: Path) -> None:
 
 def _tell(model: SavedModel, told: dict[str, Any]) -> None:
     """What the output does not say, where it does not disturb the output."""
+    package = model.facts.get("package")
+    if package is not None and package["trust"] != "trusted":
+        typer.echo(f"NOT TRUSTED: {package['name']} {package['version']} is {package['trust']}.", err=True)
     if told.get("ignored"):
         named = ", ".join(told["ignored"][:12]) + (", ..." if len(told["ignored"]) > 12 else "")
         typer.echo(f"Ignored columns, which the model does not look at: {named}", err=True)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experts.expert import Expert
-from experts.saved import DESCRIPTION, read_facts
+from experts.saved import DESCRIPTION, finite_parts, read_facts, with_others
 from foundation.files import atomic_path, write_json
 from gates.static_simplex import StaticSimplexGate
 from metrics.thresholds import Thresholds, margins_of
@@ -131,9 +131,10 @@ class Decided:
         if self.group_model is not None:
             (folder / GROUPS).mkdir()
             self.group_model.save(folder / GROUPS)
+        numbers, others = finite_parts(_numbers(self.decision))
         with atomic_path(folder / NUMBERS) as path:
-            save_file(_numbers(self.decision), path)
-        write_json(folder / DESCRIPTION, _facts(self))
+            save_file(numbers, path)
+        write_json(folder / DESCRIPTION, {**_facts(self), "not_finite": others})
 
 
 def _numbers(decision: Decision) -> dict[str, Tensor]:
@@ -170,7 +171,7 @@ def load_decided(folder: Path, load_expert: Callable[[Path], Expert]) -> Decided
         Reads one expert's folder.
     """
     facts = read_facts(folder / DESCRIPTION)
-    numbers = load_file(folder / NUMBERS)
+    numbers = with_others(load_file(folder / NUMBERS), facts.get("not_finite", {}))
     base = load_mixture(folder / BASE, load_expert) if facts["is_mixture"] else load_expert(folder / BASE)
     model = None if facts["groups"] is None else GroupModel.load(folder / GROUPS, facts["groups"])
     return Decided(base, _decision_of(facts, numbers), model, facts["explainer_seed"])

@@ -40,6 +40,7 @@ def train(
 
     Examples: fairmoe llm train --task german · fairmoe llm train --task adult:sex@1000 --role result --kind svf
     """
+    from benchmarks.models import save_model
     from experts.expert import Role
     from foundation.folder_lock import folder_lock
     from llm_experts.adapters.registry import kind_named
@@ -63,8 +64,9 @@ def train(
     folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
     tuned: dict[str, Any] = {}
+    told = f"fairmoe llm train --task {task} --role {role}"
     try:
-        with folder_lock(folder, f"fairmoe llm train --task {task} --role {role}"):
+        with folder_lock(folder, told):
             for name in dict.fromkeys(("utility", role)):
                 with steps_shown(f"tune {name} {kind}", console) as progress:
                     tuned[name] = tune(
@@ -81,6 +83,10 @@ def train(
     print_facts(f"{view.name}: {role} expert ({kind}), chosen on validation rows", facts, console)
     place = folder / f"{stem(view.name, kind, role)}_best"
     console.print(f"written: {place}", soft_wrap=True)
+    model = folder / f"{stem(view.name, kind, role)}_model"
+    origin = {"suite": "llm train", "split": split, "seed": seed, "command": told, "params": dict(chosen.best_params)}
+    save_model(chosen.expert, view, model, method=f"llm_{role}", origin=origin)
+    console.print(f"With all that raw rows need: {model} (fairmoe predict, fairmoe package)", soft_wrap=True)
     following = command(
         "evaluate", place, task=task, split=split, seed=seed, base=base, dtype=base_key(loaded)["dtype"],
         quantisation=quantisation, device=device,

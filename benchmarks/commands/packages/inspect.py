@@ -44,6 +44,8 @@ def inspect(
     console = plain_console()
     if manifest.fairness is not None:
         console.print(_measured(manifest.fairness))
+        if manifest.fairness.note:
+            console.print(manifest.fairness.note)
     console.print(_files(manifest))
     console.print(f"Next: fairmoe verify {package}", soft_wrap=True)
 
@@ -76,7 +78,9 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
 def _measured(fairness: Fairness) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"measured on test rows of {fairness.task or 'its task'}, suite {fairness.suite}")
+    sizes = ", ".join(f"{name} {size.positive + size.negative:,}" for name, size in fairness.groups.items())
+    title = f"measured on test rows of {fairness.task or 'its task'}, suite {fairness.suite}"
+    table = Table(title=title, caption=sizes or None)
     table.add_column("metric")
     for title in ("estimate", "interval", "null 95%"):
         table.add_column(title, justify="right")

@@ -108,7 +108,10 @@ def _cuts(folder: Path, groups: list[str]) -> dict[str, float]:
         return {}
     from safetensors.torch import load_file
 
-    held = load_file(path)
+    from experts.saved import DESCRIPTION, with_others
+
+    others = _json(path.parent / DESCRIPTION).get("not_finite", {})
+    held = with_others(load_file(path), others)
     if "cuts" not in held or len(held["cuts"]) != len(groups):
         return {}
     return dict(zip(groups, held["cuts"].tolist(), strict=True))

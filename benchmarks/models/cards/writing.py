@@ -27,7 +27,17 @@ def write_cards(folder: Path) -> None:
     ModelCardError, PromiseError
         If the folder is no saved model, or one of these files is broken.
     """
+    write_text(folder / README, model_card(folder))
+    write_text(folder / PAGE, render_page(contents(read_facts(folder))))
+
+
+def model_card(folder: Path) -> str:
+    """The text of ``README.md``; nothing is written.
+
+    Raises
+    ------
+    ModelCardError, PromiseError
+        As :func:`write_cards`.
+    """
     facts = read_facts(folder)
-    document = contents(facts)
-    write_text(folder / README, render_markdown(document, front_matter(facts)))
-    write_text(folder / PAGE, render_page(document))
+    return render_markdown(contents(facts), front_matter(facts))

@@ -1,0 +1,48 @@
+"""What was measured of a saved model, from its ``promise.json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from artefacts.packing.reading import Facts
+
+MEASURED = ("estimate", "low", "high", "null_p95", "status", "reason")
+
+
+def fairness_of(promise: Facts, suite: str) -> dict[str, Any]:
+    """The manifest's ``fairness``: every metric with its interval and null, groups with their sizes.
+
+    Parameters
+    ----------
+    promise : mapping
+        ``promise.json``.
+    suite : str
+        Of the run that the model was chosen in.
+    """
+    facts = promise.get("facts", {})
+    return {
+        "suite": suite, "task": facts.get("task"), "split": _split(facts), "rows": promise["rows"],
+        "groups": {name: _sizes(promise["groups"][name]) for name in promise["order"]},
+        "metrics": {name: {key: value[key] for key in MEASURED if key in value}
+                    for name, value in promise["metrics"].items()},
+        "demand": _demand(promise), "note": promise.get("note", ""),
+    }  # fmt: skip
+
+
+def _split(facts: Facts) -> str | None:
+    """``robust 0, test``: protocol, number and part."""
+    if "split" not in facts:
+        return None
+    return f"{facts.get('protocol', '')} {facts['split']}, {facts.get('part', 'test')}".strip()
+
+
+def _sizes(group: Facts) -> dict[str, int]:
+    return {"positive": group["positives"], "negative": group["negatives"]}
+
+
+def _demand(promise: Facts) -> dict[str, Any] | None:
+    """What was demanded, and how probable it was before the test rows were looked at that new rows keep it."""
+    if promise.get("demand") is None:
+        return None
+    kept = promise.get("probability_kept")
+    return {**promise["demand"], **({} if kept is None else {"probability_kept": kept})}

@@ -1,0 +1,71 @@
+"""Saved models: what of their folder is packed, and what their files say for the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from artefacts.format.error import PackageError
+from artefacts.packing.adapters import adapters_of, base_of
+from artefacts.packing.fairness import fairness_of
+from artefacts.packing.inputs import inputs_of
+from artefacts.packing.kinds import check_kinds, kind_of
+from artefacts.packing.provenance import provenance_of
+from artefacts.packing.reading import Facts, facts_in, optional
+from artefacts.packing.source import Source, below
+from artefacts.packing.told import name_of
+
+MODEL, ENCODER, DATA, PROMISE, CHOICE = "model.json", "encoder.json", "card.json", "promise.json", "choice.json"
+EXPERT, README, CARD = "expert", "README.md", "card.md"
+
+
+def model_folder(folder: Path) -> Source:
+    """A saved model. Pages (``card.html``) and tables of single rows (``changed.csv``) stay where they are.
+
+    Raises
+    ------
+    PackageError
+        ``kind``, ``file-missing``, ``json-...``, ``link-symbolic``; ``no-model`` where a file lacks what all have.
+    """
+    check_kinds(folder / EXPERT)
+    model, encoder, data = (facts_in(folder / name) for name in (MODEL, ENCODER, DATA))
+    promise = optional(folder / PROMISE)
+    try:
+        facts = _facts(folder, model, encoder, data, promise)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PackageError(
+            "no-model",
+            f"The files of {folder} are not as fairmoe writes them ({type(error).__name__}: {error}); save or copy the "
+            "model again.",
+        ) from error
+    rights = (f"It was trained on: {data['title']}", f"Licence of the data: {data['licence']}", data["citation"])
+    return Source(_files(folder), facts, rights)
+
+
+def _facts(folder: Path, model: Facts, encoder: Facts, data: Facts, promise: Facts) -> dict[str, Any]:
+    suite = str(model.get("origin", {}).get("suite") or "none")
+    found = {
+        "name": name_of(model["task"], model["method"]),
+        "description": f"{model['method']} for {model['task']}: says how probable it is that a row is "
+        f'"{model["positive"]}".',
+        "licence": data["licence"].split(" (")[0].split(";")[0][:200].strip() or "not told",
+        "kind": kind_of(folder / EXPERT),
+        "provenance": provenance_of(model, data, promise),
+        "inputs": inputs_of(model, encoder, data),
+        "fairness": fairness_of(promise, suite) if promise else None,
+        "base": base_of(folder / EXPERT),
+        "adapters": adapters_of(folder),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    names = [MODEL, ENCODER, DATA, *(name for name in (PROMISE, CHOICE) if (folder / name).exists())]
+    files = {name: folder / name for name in names}
+    files |= {path.relative_to(folder).as_posix(): path for path in below(folder / EXPERT)}
+    if (folder / README).exists():
+        files[CARD] = folder / README
+    links = [name for name, path in files.items() if path.is_symlink()]
+    if links:
+        raise PackageError("link-symbolic", f"{folder} holds the link {links[0][:80]!a}; copy what it leads to.")
+    return files

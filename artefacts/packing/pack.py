@@ -1,0 +1,123 @@
+"""A folder as a ``.expert`` file: what kind of folder it is, its manifest, and the bytes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artefacts.format.archive import open_package, pack
+from artefacts.format.error import PackageError
+from artefacts.format.files import MANIFEST
+from artefacts.format.manifest import Manifest
+from artefacts.packing.adapter_folder import adapter_folder
+from artefacts.packing.adapters import CONFIG
+from artefacts.packing.model_folder import MODEL, model_folder
+from artefacts.packing.source import Source
+from artefacts.packing.told import Told
+
+LICENSE, CARD = "LICENSE", "card.md"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A package that was made.
+
+    Attributes
+    ----------
+    path : Path
+    manifest : Manifest
+    content, digest : str
+        sha256 of the canonical manifest, and of the file.
+    new : bool
+        False: the file was there with this content, and was left as it is, signatures and all.
+    """
+
+    path: Path
+    manifest: Manifest
+    content: str
+    digest: str
+    new: bool
+
+
+def package(folder: Path, target: Path | None = None, told: Told | None = None) -> Packed:
+    """Pack a saved model or an adapter's folder; the same folder gives the same bytes, wherever and whenever.
+
+    Parameters
+    ----------
+    folder : Path
+        As ``fairmoe choose`` or ``save_model`` writes it (``model.json``), or an adapter in PEFT's format.
+    target : Path, optional
+        The ``.expert`` file; default: ``NAME-VERSION.expert`` in the current folder.
+    told : Told, optional
+        What the folder does not say.
+
+    Raises
+    ------
+    PackageError
+        ``no-model``: neither of both; ``kind``: it cannot be read safely; ``wrong-base``: an adapter whose base is not
+        known; ``exists``: the target has other content;
+        or what :func:`artefacts.format.archive.pack` refuses. Nothing is written then.
+    """
+    told = told or Told()
+    source = _source(folder, told.base_hash)
+    manifest = told.manifest(source.facts)
+    target = target or Path(f"{manifest['name']}-{manifest['version']}.expert")
+    with tempfile.TemporaryDirectory(prefix="fairmoe-packing-") as name:
+        staged, made = Path(name) / "folder", Path(name) / "made.expert"
+        _stage(source, staged, manifest, told)
+        pack(staged, made)
+        with open_package(made) as found:
+            new = not _is_there(target, found.content)
+            if new:
+                pack(staged, target)
+        with open_package(target) as found:
+            return Packed(target, found.manifest, found.content, found.digest, new)
+
+
+def _source(folder: Path, base_hash: str) -> Source:
+    if (folder / MODEL).is_file():
+        return model_folder(folder)
+    if (folder / CONFIG).is_file():
+        return adapter_folder(folder, base_hash)
+    raise PackageError(
+        "no-model",
+        f"{folder} is neither a saved model (it has no {MODEL}) nor an adapter in PEFT's format (it has no {CONFIG}). "
+        "'fairmoe choose' writes a saved model, save_model of benchmarks.models does so in Python.",
+    )
+
+
+def _stage(source: Source, staged: Path, manifest: Mapping[str, Any], told: Told) -> None:
+    for name, path in source.files.items():
+        (staged / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, staged / name)
+    _write(staged / LICENSE, told.licence_text or _licence(manifest, source))
+    if not (staged / CARD).exists():
+        _write(staged / CARD, told.card or f"# {manifest['name']}\n\n{manifest['description']}\n")
+    _write(staged / MANIFEST, json.dumps({**manifest, "files": {}}, allow_nan=False))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8", newline="\n")
+
+
+def _licence(manifest: Mapping[str, Any], source: Source) -> str:
+    return "\n\n".join((f"Licence of this expert: {manifest['licence']}", *source.rights))
+
+
+def _is_there(target: Path, content: str) -> bool:
+    """Whether the file is there with this content; its signatures may be others."""
+    if not target.exists():
+        return False
+    with open_package(target) as old:
+        if old.content == content:
+            return True
+        raise PackageError(
+            "exists",
+            f"{target} is there and holds {old.manifest.name} {old.manifest.version} with other content. Give another "
+            "--version or --output, or move the file away.",
+        )

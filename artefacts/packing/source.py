@@ -1,0 +1,32 @@
+"""What a folder gives to its package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is packed of a folder, and what it says of itself.
+
+    Attributes
+    ----------
+    files : mapping of str to Path
+        Name in the package to the file.
+    facts : mapping
+        Fields of the manifest.
+    rights : tuple of str
+        Paragraphs for ``LICENSE``: whose data it was made from, and their licence.
+    """
+
+    files: Mapping[str, Path]
+    facts: Mapping[str, Any]
+    rights: tuple[str, ...] = ()
+
+
+def below(folder: Path) -> list[Path]:
+    """All files below a folder, links among them, in order."""
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())

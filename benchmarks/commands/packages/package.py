@@ -1,0 +1,90 @@
+"""``fairmoe package``: a saved model, or an adapter, as one file for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from foundation.console import plain_console
+
+
+def package(
+    folder: Annotated[
+        Path, typer.Argument(help="A saved model, as fairmoe choose writes it, or the folder of an adapter (PEFT).")
+    ],
+    name: Annotated[str, typer.Option(help="a-z, 0-9 and hyphens; default: of task and method.")] = "",
+    version: Annotated[str, typer.Option(help="Semantic version; the same version never changes.")] = "1.0.0",
+    description: Annotated[str, typer.Option(help="A sentence for those who look for an expert.")] = "",
+    author: Annotated[str, typer.Option(help="Who made it.", envvar="FAIRMOE_AUTHOR")] = "unnamed",
+    licence: Annotated[str, typer.Option(help="Default: that of the data.")] = "",
+    licence_file: Annotated[Path | None, typer.Option(help="Text for LICENSE.")] = None,
+    requires: Annotated[
+        list[str] | None, typer.Option(help="NAME@RANGE of another package that must be installed; may be repeated.")
+    ] = None,
+    facts: Annotated[
+        Path | None,
+        typer.Option(help="JSON with further fields of the manifest: routing, constraints, decoding, ..."),
+    ] = None,
+    base_hash: Annotated[
+        str,
+        typer.Option(help="Of adapters of other programs: hash of the base's weights, as 'fairmoe llm base' says."),
+    ] = "",
+    output: Annotated[Path | None, typer.Option(help="Default: NAME-VERSION.expert here.")] = None,
+) -> None:
+    """Pack a model into one file: weights, encoder, card, licence, and what was measured of its fairness.
+
+    The same model gives the same bytes, on any day and machine. Tables of single rows stay out; so does all that is
+    not safe to read (own methods' estimators, CatBoost).
+
+    Examples: fairmoe package my_model --name german-net --author Ada ·
+    fairmoe package my_model --version 1.1.0 --requires "german-text@^1.2"
+    """
+    from artefacts.packing.pack import package as make
+    from artefacts.packing.told import Told
+
+    told = Told(
+        name, version, description, author, licence, _text(licence_file), _card(folder),
+        _further(facts, requires or []), base_hash,
+    )  # fmt: skip
+    made = make(folder, output, told)
+    manifest, size = made.manifest, made.path.stat().st_size
+    console = plain_console(soft_wrap=True)
+    word = "packed" if made.new else "was packed before, the same:"
+    console.print(f"{word} {manifest.name} {manifest.version} ({manifest.kind}), {size:,} bytes")
+    console.print(f"sha256 {made.digest}")
+    if manifest.fairness is None:
+        console.print("It says nothing of its fairness: the folder has no promise.json (docs/saved_models.md).")
+    console.print(f"It lies in {made.path}. Next: fairmoe sign {made.path} --key KEY (fairmoe keygen makes a key)")
+
+
+def _text(path: Path | None) -> str:
+    from artefacts.format.error import PackageError
+
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PackageError("unreadable", f"{path} cannot be read as text ({error}).") from error
+
+
+def _card(folder: Path) -> str:
+    """A model card for a saved model without one; the folder stays as it is."""
+    if (folder / "README.md").exists() or not (folder / "model.json").is_file():
+        return ""
+    from benchmarks.models.cards.writing import model_card
+
+    return model_card(folder)
+
+
+def _further(path: Path | None, requires: list[str]) -> dict[str, Any]:
+    from artefacts.packing.reading import facts_in
+
+    found = facts_in(path) if path is not None else {}
+    if not requires:
+        return found
+    named = {name: versions or "*" for name, _, versions in (text.partition("@") for text in requires)}
+    held = found.get("constraints", {})
+    return {**found, "constraints": {**held, "requires": {**held.get("requires", {}), **named}}}
