@@ -25,7 +25,7 @@ class DataError(ValueError):
     """Data that do not fit their card, or that a task cannot be made of."""
 
 
-_LATER = {"encoding": "utf-8", "decimal": ".", "sheet": ""}
+_LATER = {"encoding": "utf-8", "decimal": ".", "thousands": "", "sheet": ""}
 """Fields of :class:`Read` that came later: as long as they say nothing, tasks keep the hash that they had."""
 
 
@@ -52,6 +52,9 @@ class Read(_Strict):
     separator: str = ","
     encoding: str = Field(default="utf-8", description="of text files, with or without a byte order mark")
     decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", " ", "\u00a0", "\u202f", "'"] = Field(
+        default="", description="sign between thousands in the numbers of text files: 25.983,54 has '.'"
+    )
     sheet: str = Field(default="", description="of a workbook; empty: it has one")
     header: bool = True
     names: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from tasks.bins import binned
 from tasks.card import Card, DataError, Sensitive, SourceFile
 from tasks.formats.opened import source
 from tasks.formats.reading import names_in, read_table
+from tasks.formats.written import Writing, understood
 from tasks.values import as_numbers, as_words, exact_integers, is_numeric, matches, word, words_in
 
 
@@ -144,7 +145,8 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
         table: pd.DataFrame = pd.read_csv(source(path), usecols=places, **options, **kind)
         return table
 
-    return exact_integers(cells(used), lambda columns: cells(columns, dtype=str))[used]
+    table = exact_integers(cells(used), lambda columns: cells(columns, dtype=str))[used]
+    return table.apply(understood, writing=Writing(read.decimal, read.thousands)) if read.thousands else table
 
 
 def _refuse_twice(card: Card, file: SourceFile, path: Path, used: list[str], options: dict[str, Any]) -> None:

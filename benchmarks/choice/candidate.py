@@ -101,6 +101,11 @@ class Candidate:
         return _mean([one.held.gap for one in self.tried])
 
     @property
+    def agreement(self) -> float:
+        """Share of the rows that the delivered model decides as the folds' choices do, mean over splits."""
+        return _mean([one.held.agreement for one in self.tried])
+
+    @property
     def probability(self) -> float:
         """That new rows keep the limit, mean over splits."""
         return _mean([one.kept.probability for one in self.tried])
@@ -141,11 +146,33 @@ def best_margin(found: Sequence[Candidate], asked: Asked) -> Candidate:
     return able[0] if able else min(found, key=lambda one: distance(one, asked))
 
 
-def distance(one: Candidate, asked: Asked) -> tuple[float, float]:
-    """How far a candidate is from what is asked: by the stated probability where it is missed, then by the limit."""
+def distance(one: Candidate, asked: Asked) -> tuple[bool, float, float]:
+    """How far a candidate is from what is asked.
+
+    Farthest are those that no smaller wish would let in: they know what they may not, their reasons are unknown, or
+    they are nearly constant.
+    Then by what is missed of stated probability, reasons and utility together, then by the limit.
+    """
     over = beyond(one.gap, asked)
-    missed = 0.0 if asked.transfer is None or math.isinf(over) else max(0.0, asked.transfer - one.probability)
-    return (math.inf, over) if math.isinf(over) else (missed, over)
+    barred = (
+        (asked.without_group and one.needs_group)
+        or (asked.bound is not None and math.isnan(one.reasons))
+        or any(tried.held.constant for tried in one.tried)
+    )
+    missed = math.inf if math.isinf(over) else _missed(one, asked)
+    return barred, missed, over
+
+
+def _missed(one: Candidate, asked: Asked) -> float:
+    """By how much the conditions beside the limit are missed; unknown values count elsewhere."""
+    parts = [0.0]
+    if asked.transfer is not None:
+        parts.append(asked.transfer - one.probability)
+    if asked.bound is not None:
+        parts.append(one.reasons - asked.bound.limit)
+    if asked.min_utility is not None:
+        parts.append(asked.min_utility - one.utility.value)
+    return math.fsum(part for part in parts if part > 0)
 
 
 def beyond(gap: float, asked: Asked) -> float:

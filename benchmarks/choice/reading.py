@@ -202,9 +202,21 @@ def _material(cells: Cells, handle: CellHandle, ground: Ground, reasons: bool) -
     evidence = stored_evidence(handle.predictions(), "validation") if reasons else None
     return Material(
         handle.method, seen.validation, Told(evidence, last.groups, last.n_groups, seen.own_bag),
-        trained=seen.trained, trials=seen.trials, oof=seen.oof, members=seen.members, roles=seen.roles,
+        trained=seen.trained, trials=seen.trials, oof=telling_bag(seen), members=seen.members, roles=seen.roles,
         knows_group=handle.method in cells.told_group, cost=cells.costs[handle.method],
     )  # fmt: skip
+
+
+def telling_bag(seen: Seen) -> Tensor | None:
+    """Out-of-fold margins, unless every model on folds says the same of all its rows.
+
+    Such margins differ between folds by chance alone. Thresholds that lie between them would seem to tell rows apart,
+    and the bag would then give all rows of a group one answer.
+    """
+    if seen.oof is None or seen.fold is None:
+        return seen.oof
+    parts = [seen.oof[seen.fold == fold] for fold in torch.unique(seen.fold)]
+    return seen.oof if any(bool((part != part[0]).any()) for part in parts) else None
 
 
 def _check_rows(handle: CellHandle, seen: Seen, ground: Ground) -> None:

@@ -77,6 +77,7 @@ def candidate_record(one: Candidate) -> dict[str, Any]:
         "utility": _estimate(one.utility),
         "gap": one.gap,
         "gap_on_rows_that_chose": math.fsum(tried.held.seen for tried in one.tried) / len(one.tried),
+        "agreement": one.agreement,
         "probability": one.probability,
         "foreseen": [low, high],
         "ceiling": one.ceiling,

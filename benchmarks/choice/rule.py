@@ -95,7 +95,8 @@ def recommend(candidates: Sequence[Candidate], free: Sequence[Candidate], asked:
     if not useful:
         raise ChoiceError(
             "No method of this task has a utility on its validation rows: they hold one label, or all predictions "
-            "are constant. Nothing can be chosen; give the task more rows."
+            f"are constant. Looked at: {', '.join(one.method for one in free)}. Choose among more methods, or give the "
+            "task more rows."
         )
     unlimited = min(useful, key=_order)
     able = sorted((one for one in candidates if not one.excluded), key=_order)

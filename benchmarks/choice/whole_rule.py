@@ -82,12 +82,19 @@ def whole_rule(every: Sequence[Candidate], grounds: Sequence[Ground], asked: Ask
 
 
 def _best_without(fold: int, able: Sequence[Candidate], grounds: Sequence[Ground], asked: Asked) -> Candidate | None:
-    """The candidate of the highest utility that keeps the limit on all folds but one; None where none does."""
+    """The rule on all folds but one: of every way the widest margin that keeps the limit, of these the most useful.
+
+    None where nothing keeps it. ``able`` has the margins of a way one after the other, the widest first.
+    """
     best, worth = None, -math.inf
+    settled: set[str] = set()
     for one in able:
+        if one.name in settled:
+            continue
         gap = _mean([_gap(tried.held, g, fold, asked) for tried, g in zip(one.tried, grounds, strict=True)])
         if not bool(keeps(torch.tensor(gap), asked.limit, asked.metric)):
             continue
+        settled.add(one.name)
         own = _mean([_worth(tried.held, g, fold) for tried, g in zip(one.tried, grounds, strict=True)])
         if own > worth:
             best, worth = one, own

@@ -17,6 +17,9 @@ from reports.format import count_text, interval_text, seconds_text, signed, valu
 SHOWN = 5
 """Candidates that are named in a sentence."""
 
+SURE = 0.9
+"""Agreement of the folds' choices with the delivered model below which it is told."""
+
 
 def short(metric: str) -> str:
     """``fair_res`` for ``fair_res@1``."""
@@ -40,7 +43,7 @@ def condition_words(asked: Asked) -> str:
     if asked.transfer is not None:
         parts.append(f"kept by new rows with probability ≥ {asked.transfer:g}")
     if asked.without_group:
-        parts.append("the group not told")
+        parts.append("without being told the group")
     return ", ".join(parts)
 
 
@@ -54,13 +57,18 @@ def recommendation_words(found: Recommendation, cells: Cells, new_rows: int) -> 
     count = 1 + len(found.rivals)
     others = "it alone keeps" if count == 1 else f"the most useful of {count} candidates that keep"
     yield (
-        f"Why: {others} {condition_words(asked)} when rows are decided that did not choose: "
+        f"Why: {others} {condition_words(asked)}, when rows are decided that did not choose: "
         f"utility {_estimate_words(best)}, {short(asked.metric)} {best.gap:.3f}{_over(cells)}."
     )
     yield _price(found)
     yield _tied(found)
     yield from _new_rows(best, asked, new_rows)
     yield from _whole(found)
+    if best.agreement < SURE:
+        yield (
+            f"The choice hangs on few rows: what four of five folds choose decides only {best.agreement:.0%} of rows "
+            "as the saved model does, whose own numbers may differ from these."
+        )
     if asked.metric in PARTLY and best.way != PLAIN:
         yield f"Thresholds bound {short(asked.metric)} in part only: a better set of thresholds may exist."
 
@@ -85,8 +93,8 @@ def _price(found: Recommendation) -> str:
     if found.best is not None and (found.best.method, found.best.way) == (free.method, PLAIN) and not price.value:
         return "The limit costs nothing: it is what one would take without a limit."
     against = (
-        f"against {free.method} as it is (utility {value_text(free.utility.value, 3)}, {short(found.asked.metric)} "
-        f"{value_text(free.gap, 3)})"
+        f"against the method {free.method} as it is (utility {value_text(free.utility.value, 3)}, "
+        f"{short(found.asked.metric)} {value_text(free.gap, 3)})"
     )
     if price.value >= 0:
         return f"The limit costs no utility: {signed(price.value)} {interval_text(price.low, price.high, 3)} {against}."
@@ -144,7 +152,8 @@ def _nothing(found: Recommendation, cells: Cells) -> Iterator[str]:
     yield f"Nothing of {cells.task} keeps {condition_words(found.asked)}."
     known = [one for one in found.out if not math.isnan(one.gap)]
     if not known:
-        yield "No candidate has an estimable gap on rows that did not choose."
+        first = found.out[0]
+        yield f"Nothing can be said of rows that did not choose. {first.name}: {first.excluded}. Ask for less."
         return
     close = known[0]
     yield (
@@ -158,7 +167,7 @@ def _nothing(found: Recommendation, cells: Cells) -> Iterator[str]:
 def changed_words(free: str, changes: Sequence[GroupChange]) -> Iterator[str]:
     """Who is decided differently from the unconstrained choice."""
     rows, moved = sum(c.rows for c in changes), sum(c.gained + c.lost for c in changes)
-    yield f"Decided differently from {free} as it is: {moved} of {rows} test rows."
+    yield f"Decided differently from the method {free} as it is: {moved} of {rows} test rows."
     for change in changes if moved else ():
         if change.rows:
             yield f"{change.group}: {change.gained} of {change.rows} rows move from 0 to 1, {change.lost} from 1 to 0."

@@ -64,6 +64,7 @@ def bench(
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
     fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda
     """
+    from benchmarks.commands.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
     from benchmarks.plan.environment import available_cores
     from benchmarks.plan.suite import load_suite
@@ -101,6 +102,7 @@ def bench(
             console.print(f"written: {page}", soft_wrap=True)
     if summary.pages:
         console.print(f"tables as CSV and LaTeX: {folder / 'tables'}", soft_wrap=True)
+        console.print(choose_hint(folder), soft_wrap=True, highlight=False)
     console.print("Browse every run with: fairmoe ui", highlight=False)
     if not summary.ok:
         failed = f"{len(summary.failures)} cells failed"

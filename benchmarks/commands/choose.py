@@ -91,6 +91,7 @@ def choose(
     from benchmarks.choice.reading import find_cells, read_grounds, read_materials
     from benchmarks.choice.record import choice_record
     from benchmarks.choice.words import recommendation_words
+    from benchmarks.run.rebuild import check_unchanged
 
     console, progress = plain_console(), plain_console(stderr=True)
     asked = Asked(
@@ -99,6 +100,8 @@ def choose(
     )  # fmt: skip
     cells = find_cells(run, task, method or (), use_sensitive)
     cells.check_split(split)
+    if not allow_changed_code:
+        check_unchanged(cells.open(split, cells.methods[0]))
     if output is not None:
         check_free(output, force=force)
     with progress.status(f"Reading {cells.task}") as status:
@@ -110,7 +113,7 @@ def choose(
         if found.best is None:
             status.stop()
             record = choice_record(found, cells, split, said)
-            _print_json(record) if as_json else _show(console, said, found)
+            _print_json(record) if as_json else _show(console, said, found, "with --json all of them, and reasons.")
             raise typer.Exit(NOTHING)
         folder = output or default_folder(cells, found.best, asked)
         made = deliver(
@@ -130,7 +133,9 @@ def _print_json(record: dict[str, object]) -> None:
     typer.echo(json.dumps(record, indent=2, sort_keys=True, allow_nan=False))
 
 
-def _show(console: Console, said: Sequence[str], found: Recommendation) -> None:
+def _show(
+    console: Console, said: Sequence[str], found: Recommendation, where: str = "choice.json has all, with reasons."
+) -> None:
     first, *rest = said
     console.print(styled(first, "bold red" if found.best is None else "bold green"), highlight=False)
     for sentence in rest:
@@ -138,7 +143,7 @@ def _show(console: Console, said: Sequence[str], found: Recommendation) -> None:
     console.print(_table(found))
     kept = (found.best is not None) + len(found.rivals)
     console.print(
-        f"{kept} of {kept + len(found.out)} candidates keep what is asked; choice.json has all, with reasons.",
+        f"{kept} of {kept + len(found.out)} candidates keep what is asked; {where}",
         highlight=False,
     )
 

@@ -12,7 +12,10 @@ from foundation.console import plain_console
 if TYPE_CHECKING:
     from tasks.drafting.guesses import Guess
 
-WIDTH = 80
+WRONG = (
+    "guessed wrong? the same command with --label COLUMN --positive VALUE\n"
+    "--sensitive A,B says instead; with --force it writes the card anew\n"
+)
 
 
 def card(
@@ -79,9 +82,10 @@ def _draft(path: Path, target: Path, origin: str, wishes: tuple[str, str, str, s
     console = plain_console()
     _show(drafted.guesses)
     checks = sum("CHECK" in line for line in drafted.text.split("\n"))
+    wrong = "" if label and sensitive else WRONG
     console.print(f"{target}: drafted, {checks} lines are marked CHECK.", soft_wrap=True, highlight=False)
     console.print(
-        f"next: read them, then fairmoe data check {target}\nthen: fairmoe bench quick --task {target}",
+        f"{wrong}next: read them, then fairmoe data check {target}\nthen: fairmoe bench quick --task {target}",
         soft_wrap=True,
         highlight=False,
     )

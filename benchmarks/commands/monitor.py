@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.commands.predict import BASE, OWN, counted
+from benchmarks.commands.predict import BASE, OWN, TRUST, counted
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
     from rich.console import Console
@@ -32,8 +32,8 @@ def monitor(
     rows: Annotated[
         str,
         typer.Argument(
-            help="New raw rows with labels: CSV with any usual separator (also .gz), .parquet, or - for a CSV on the "
-            "standard input."
+            help="New raw rows with labels, in any format that fairmoe data card reads, or - for text on the standard "
+            "input."
         ),
     ],
     labels: Annotated[
@@ -54,6 +54,7 @@ def monitor(
         Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
     ] = None,
     own: OWN = None,
+    trust: TRUST = None,
     base: BASE = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -78,7 +79,7 @@ def monitor(
     from benchmarks.models.promise import Promise
 
     wanted = metric_ids(metrics)
-    loaded = load_model(model, own=own, base=base)
+    loaded = load_model(model, own=own, trust=trust or (), base=base)
     promise = Promise.read(model)
     with counted() as advance:
         new = gather(loaded, _counting(read_rows(rows, loaded.card, loaded.encoder), advance), labels, groups, edges)
@@ -166,19 +167,35 @@ def _show_groups(found: MonitorReport, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="Groups: rows, and share of class 1", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="Groups: rows (share of class 1), and accuracy", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("group", overflow="fold")
-    for name in ("then", "now"):
+    for name in ("rows then", "rows now", "accuracy then", "accuracy now"):
         table.add_column(name, justify="right")
     for group, sizes in found.groups.items():
-        cells = []
-        for when in ("then", "now"):
-            count = sum(sizes[when].values())
-            cells.append(f"{count:,} ({sizes[when]['positives'] / count:.1%})" if count else "0")
-        table.add_row(Text(group), *cells)
+        both = [sizes[when] for when in ("then", "now")]
+        table.add_row(Text(group), *map(_rows_words, both), *map(_accuracy_words, both))
     console.print(table)
     for reason, count in found.left.items():
         console.print(f"{count:,} rows left out: {reason}.", highlight=False)
+
+
+def _count(sizes: Mapping[str, int]) -> int:
+    return sizes["negatives"] + sizes["positives"]
+
+
+def _rows_words(sizes: Mapping[str, int]) -> str:
+    count = _count(sizes)
+    return f"{count:,}\n({sizes['positives'] / count:.1%})" if count else "0"
+
+
+def _accuracy_words(sizes: Mapping[str, int]) -> str:
+    from metrics.proportions import wilson
+
+    count = _count(sizes)
+    if not count:
+        return "–"
+    low, high = wilson(sizes["right"], count)
+    return f"{sizes['right'] / count:.3f}\n{low:.3f} … {high:.3f}"
 
 
 def _show_hints(found: MonitorReport, console: Console) -> None:

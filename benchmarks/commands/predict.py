@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,13 @@ MISSING, ERROR = "missing", "error"
 OWN = Annotated[
     str | None, typer.Option(help="Of models of own methods: the file and function that made it, my/model.py:make.")
 ]
+TRUST = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of own estimators: a type that the saved file may be made of beside the known ones, package.module.Class "
+        "(repeat the option). A message names those that it asks for; trust them only if you know who made the file."
+    ),
+]
 BASE = Annotated[
     str | None, typer.Option(help="Of text experts: folder or name of the base; default: the one that they name.")
 ]
@@ -34,8 +41,9 @@ def predict(
     rows: Annotated[
         str | None,
         typer.Argument(
-            help="Raw rows with the columns of the data: CSV with any usual separator (also .gz), .parquet, or - for a "
-            "CSV on the standard input."
+            help="Raw rows with the columns of the data, in any format that fairmoe data card reads (CSV of every "
+            "separator and encoding, also packed, .parquet, .feather, .xlsx, .arff), or - for text on the standard "
+            "input."
         ),
     ] = None,
     expert: Annotated[
@@ -53,6 +61,7 @@ def predict(
         Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
     ] = None,
     own: OWN = None,
+    trust: TRUST = None,
     base: BASE = None,
     allow_untrusted: Annotated[
         bool, typer.Option("--allow-untrusted", help="Also a package that nobody whom you trust vouches for.")
@@ -70,7 +79,7 @@ def predict(
     from benchmarks.models.files import STANDARD, read_rows
 
     which, source = _asked(model, rows, expert, given)
-    loaded = _loaded(which, own, base, allow_untrusted)
+    loaded = _loaded(which, own, trust or (), base, allow_untrusted)
     target = None if output == STANDARD else Path(output)
     told: dict[str, Any] = {"rows": 0, "positive": 0}
     with counted() as advance:
@@ -97,14 +106,16 @@ def _asked(model: Path | None, rows: str | None, expert: str | None, given: str 
     return which, source
 
 
-def _loaded(which: Path | str, own: str | None, base: str | None, allow_untrusted: bool) -> SavedModel:
+def _loaded(
+    which: Path | str, own: str | None, trust: Sequence[str], base: str | None, allow_untrusted: bool
+) -> SavedModel:
     from benchmarks.models import load_expert, load_model
     from benchmarks.models.packages import is_package
 
     if isinstance(which, Path) and not is_package(which):
-        return load_model(which, own=own, base=base)
-    if own is not None:
-        raise typer.BadParameter("--own is for folders of own methods; a package holds no code.")
+        return load_model(which, own=own, trust=trust, base=base)
+    if own is not None or trust:
+        raise typer.BadParameter("--own and --trust are for folders of own methods; a package holds no code.")
     return load_expert(which, base=base, allow_untrusted=allow_untrusted)
 
 

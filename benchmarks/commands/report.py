@@ -18,6 +18,7 @@ def report(
 
     Example: fairmoe report results/quick
     """
+    from benchmarks.commands.next_step import choose_hint
     from foundation.folder_lock import folder_lock
     from reports.build import write_report
 
@@ -27,4 +28,5 @@ def report(
         if page.parent == folder:
             typer.echo(f"written: {page}")
     typer.echo(f"tables as CSV and LaTeX: {folder / 'tables'}")
+    typer.echo(choose_hint(folder))
     typer.echo("Open leaderboard.html in a browser; it needs no network. Browse every run with: fairmoe ui")

@@ -81,8 +81,8 @@ def _refusal(folder: Path, name: str, source: Mapping[str, Any], refused: Sequen
     listed = ", ".join(refused[:8]) + (f" and {len(refused) - 8} more" if len(refused) > 8 else "")
     what = f"{folder / FILE} holds an estimator of {name} that is made of types which could run code: {listed}. "
     if named or not source:
-        return what + "If you know where the file comes from, name them as trust=[...]."
+        return what + "If you know where the file comes from, name them as trust=[...] (in a command: --trust TYPE)."
     return what + (
         f'If you have the file that it was made by, name it as own="path/to/{source["reads"]}"; if you know where '
-        "the file comes from, name the types as trust=[...]."
+        "the file comes from, name the types as trust=[...] (in a command: --own, --trust TYPE)."
     )

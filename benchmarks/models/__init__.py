@@ -7,6 +7,6 @@ from benchmarks.models.error import ModelError, RowsError
 from benchmarks.models.loading import load_model
 from benchmarks.models.packages import load_expert
 from benchmarks.models.saved import SavedModel
-from benchmarks.models.saving import save_model
+from benchmarks.saving import save_model
 
 __all__ = ["ModelError", "RowsError", "SavedModel", "load_expert", "load_model", "save_model"]

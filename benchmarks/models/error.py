@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from benchmarks.saving.error import ModelError
 
-class ModelError(ValueError):
-    """A model that cannot be saved, read or asked; the text says what, where and what to do."""
+__all__ = [
+    "MissingColumnError", "ModelError", "NoRowsError", "RowsError", "UnknownCategoryError", "UnknownGroupError",
+    "WrongTypeError",
+]  # fmt: skip
 
 
 class RowsError(ModelError):

@@ -11,13 +11,12 @@ from benchmarks.models.error import ModelError
 from benchmarks.models.kinds.readers import Given
 from benchmarks.models.kinds.reading import read_expert
 from benchmarks.models.saved import SavedModel
+from benchmarks.saving.layout import CARD, ENCODER, EXPERT, FORMAT, MODEL
 from tasks.card import Card
 from tasks.encode import Encoder
 
 Parsed = TypeVar("Parsed")
 
-FORMAT = "fairmoe-model/1"
-MODEL, ENCODER, CARD, EXPERT = "model.json", "encoder.json", "card.json", "expert"
 NEEDED = ("task", "method", "groups", "sensitive", "use_sensitive")
 
 

@@ -1,23 +1,25 @@
-"""Experts from packages: installed ones by name, and ``.expert`` files."""
+"""Experts from packages: installed ones by name, and ``.expert`` files.
+
+What checks packages is imported where one is read: a saved model that travels alone, as in MLflow, needs none of it.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from artefacts.format.archive import open_package
-from artefacts.format.manifest import Manifest
-from artefacts.packing.kinds import check_kinds
-from artefacts.registry.error import RegistryError
-from artefacts.registry.registry import Registry
-from artefacts.registry.sources import SUFFIX
-from artefacts.trust.store import TrustStore, Verdict
 from benchmarks.models.error import ModelError
-from benchmarks.models.loading import EXPERT, MODEL, load_model
+from benchmarks.models.loading import load_model
 from benchmarks.models.saved import SavedModel
+from benchmarks.saving.layout import EXPERT, MODEL
 from foundation.home import home
+
+if TYPE_CHECKING:
+    from artefacts.format.manifest import Manifest
+    from artefacts.registry.error import RegistryError
+    from artefacts.trust.store import Verdict
 
 TRUSTED, INVALID = "trusted", "invalid"
 PACKAGE = "package"
@@ -48,6 +50,8 @@ def load_expert(which: str | Path, *, base: str | None = None, allow_untrusted: 
     ModelError
         If it holds no model that fairmoe can ask.
     """
+    from artefacts.registry.sources import SUFFIX
+
     if str(which).endswith(SUFFIX) or Path(which).is_file():
         return _of_file(Path(which), base, allow_untrusted)
     return _installed(str(which), base, allow_untrusted)
@@ -55,10 +59,15 @@ def load_expert(which: str | Path, *, base: str | None = None, allow_untrusted: 
 
 def is_package(path: Path) -> bool:
     """Whether a path names a ``.expert`` file, not the folder of a saved model."""
+    from artefacts.registry.sources import SUFFIX
+
     return path.is_file() or (path.suffix == SUFFIX and not path.is_dir())
 
 
 def _of_file(path: Path, base: str | None, allow_untrusted: bool) -> SavedModel:
+    from artefacts.format.archive import open_package
+    from artefacts.trust.store import TrustStore
+
     with open_package(path) as package, tempfile.TemporaryDirectory(prefix="fairmoe-expert-") as name:
         package.check()
         verdict = TrustStore(home()).judge(package)
@@ -71,6 +80,9 @@ def _of_file(path: Path, base: str | None, allow_untrusted: bool) -> SavedModel:
 
 def _installed(name: str, base: str | None, allow_untrusted: bool) -> SavedModel:
     """Who was trusted when it was installed stays so, unless the key or the package has been revoked since."""
+    from artefacts.registry.registry import Registry
+    from artefacts.trust.store import TrustStore
+
     registry = Registry(home() / "experts", TrustStore(home()))
     tree, verdict = registry.judged(name)
     if verdict.status == INVALID or (verdict.status == "revoked" and not allow_untrusted):
@@ -79,6 +91,8 @@ def _installed(name: str, base: str | None, allow_untrusted: bool) -> SavedModel
 
 
 def _loaded(tree: Path, manifest: Manifest, verdict: Verdict, base: str | None) -> SavedModel:
+    from artefacts.packing.kinds import check_kinds
+
     if not (tree / MODEL).is_file():
         raise ModelError(
             f"{manifest.name} {manifest.version} is of the kind {manifest.kind} and holds no saved model of rows, so "
@@ -92,6 +106,8 @@ def _loaded(tree: Path, manifest: Manifest, verdict: Verdict, base: str | None) 
 
 
 def _untrusted(which: str, verdict: Verdict) -> RegistryError:
+    from artefacts.registry.error import RegistryError
+
     if verdict.status == INVALID:
         return RegistryError("signature-invalid", f"{which} was not loaded: {verdict.text} Get the package again.")
     return RegistryError(

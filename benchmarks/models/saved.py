@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.models.edges import Edges, edges_of
 from benchmarks.models.error import ModelError, UnknownGroupError
 from benchmarks.models.rows import Unknown, check_values, cleaned
-from benchmarks.models.walk import needs_graph, needs_group
+from benchmarks.saving.walk import needs_graph, needs_group
 from experts.expert import Expert
 from tasks.card import Card
 from tasks.encode import Encoder, sensitive_columns

@@ -10,12 +10,12 @@ from benchmarks.methods.baselines import ITEM as BASELINE
 from benchmarks.methods.baselines import ROOM as BASELINE_ROOM
 from foundation.discovery import ROOT, items, plugin_folders, room_sources
 
-PLAN = ("__init__", "code", "environment", "job", "suite")
-"""What a job is made of; estimates and dry runs only look at it."""
+PLAN = ("__init__", "code", "environment", "job", "part_shares", "suite")
+"""What a job is made of; estimates and dry runs only look at it. ``part_shares`` says how far a job is."""
 
 COMPUTING = (
     "foundation", "tasks", "metrics", "experts", "gates", "moe", "benchmarks/__init__.py", "benchmarks/cells",
-    "benchmarks/methods", "benchmarks/run", *(f"benchmarks/plan/{name}.py" for name in PLAN),
+    "benchmarks/methods", "benchmarks/run", "benchmarks/saving", *(f"benchmarks/plan/{name}.py" for name in PLAN),
 )  # fmt: skip
 """Rooms that decide the numbers of every cell."""
 

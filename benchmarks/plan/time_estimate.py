@@ -139,12 +139,13 @@ class Clock:
         total = Span()
         for part in dict.fromkeys(parts):
             if not (part.startswith("tune ") and part in done):
-                total += self._part(part, job)
+                total += self.part(part, job)
         rows = rows_of(job.task, job.protocol)
         score = SCORE.seconds(rows, 1) * len(pending)
         return total + Span(score / SPREAD["rates"], score, score * SPREAD["rates"])
 
-    def _part(self, part: str, job: Job) -> Span:
+    def part(self, part: str, job: Job) -> Span:
+        """Seconds of one part of a job, by the name that it has in ledgers."""
         place = job.name.rsplit("_split", 1)[0]
         known = self._by_part.get(part, [])
         same = [e for e in known if e.place == place]

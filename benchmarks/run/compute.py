@@ -13,10 +13,11 @@ from pathlib import Path
 from benchmarks.methods.method import TABULAR
 from benchmarks.methods.registry import pool_networks, text_methods
 from benchmarks.plan.job import FLOOR, Job
+from benchmarks.plan.part_shares import PartShares, expected_parts
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
 from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import METHODS_SHARE, TUNING_SHARE, Notify
+from benchmarks.run.notify import SAME, Notify, PartsNotify
 from benchmarks.run.scoring import recorded, write_cells
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.maker import Maker
@@ -50,24 +51,26 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     pending = [cell for cell in job.cells() if not job.cell_folder(folder, *cell).is_dir()]
     if not pending:
         return []
-    notify(job.name, "load", 0.0)
+    expected = expected_parts(home, whole=len(pending) == len(job.cells()))
+    told = PartsNotify(job.name, notify, PartShares(expected))
+    told(job.name, "load", 0.0)
     wanted = [method for method, _ in pending]
     task = task_of(job, wanted)
     write_json(home / "rows.json", {"used": len(task.rows), "left": dict(task.left)})
-    view, ledger = task.view(), Ledger(home / "timing.json")
-    tuned = TunedExperts(job, view, home / "tune", ledger, notify)
+    view, ledger = task.view(), Ledger(home / "timing.json", told)
+    tuned = TunedExperts(job, view, home / "tune", ledger, told)
     networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
     tuned.plan(networks)
     roles = pool_networks(TABULAR, ())
     if set(roles) <= set(networks) and all(map(tuned.has, roles)):
         tuned.summarise()
-    baselines = Baselines(job, view, home / "baselines", tuned, notify)
+    baselines = Baselines(job, view, home / "baselines", tuned, told)
     failures: list[Failure] = []
     for repeat in range(job.seeds):
         methods = [method for method, r in pending if r == repeat]
         system = TabularSystem(job, view, tuned, baselines, repeat, ledger)
-        for maker, own in makers(job, system, methods, home, notify):
-            failures += _compute(job, task, maker, repeat, own, folder, notify)
+        for maker, own in makers(job, system, methods, home, told):
+            failures += _compute(job, task, maker, repeat, own, folder, told)
     if not failures:
         tuned.forget_bags()
     return failures
@@ -101,8 +104,8 @@ def _compute(
     failures: list[Failure] = []
     experts: dict[str, Expert] = {}
     under_way = UnderWay(folder / job.folder)
-    for index, method in enumerate(methods):
-        notify(job.name, method, TUNING_SHARE + METHODS_SHARE * (repeat + index / len(methods)) / job.seeds)
+    for method in methods:
+        notify(job.name, method, SAME)
         with recorded(failures, method, repeat), under_way.noted(method, repeat), time_limit(job.method_seconds):
             experts[method] = maker.method(method)
     # Everything is chosen by now: only here are test rows looked at, once.

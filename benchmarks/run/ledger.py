@@ -8,11 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from benchmarks.plan.part_shares import own_entry
 from foundation.files import write_json
 
-ALL = "all seeds"
-"""Whose a part is that no seed has for itself."""
+
+class Watcher(Protocol):
+    """Who is told how parts go on, by their entries in the ledger."""
+
+    def reached(self, entry: str, share: float) -> None:
+        """A share of a part is done."""
+
+    def ended(self, entry: str, seconds: float, within: list[str]) -> None:
+        """A part is done, which was made within others, the innermost last, and took some seconds by itself."""
 
 
 class Ledger:
@@ -22,8 +31,9 @@ class Ledger:
     stands what it took by itself for each seed (:meth:`of_seed`): what a method of that seed costs.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, watcher: Watcher | None = None) -> None:
+        self._path, self._watcher = path, watcher
+        self._open: list[str] = []
         self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         self._within: list[float] = []
 
@@ -41,16 +51,25 @@ class Ledger:
         """
         start = time.perf_counter()
         self._within.append(0.0)
+        self._open.append(own_entry(part, seed))
         try:
             yield
         finally:
             others = self._within.pop()
+            self._open.pop()
         took = time.perf_counter() - start
         if self._within:
             self._within[-1] += took
         self._add(part, took)
-        self._add(_own(part, seed), (took - others) / shared_by)
+        self._add(own_entry(part, seed), (took - others) / shared_by)
         write_json(self._path, self.seconds)
+        if self._watcher is not None:
+            self._watcher.ended(own_entry(part, seed), took - others, self._open)
+
+    def reached(self, part: str, share: float, *, seed: int | None = None) -> None:
+        """A share in [0, 1] of a part is done, of a repetition or of all."""
+        if self._watcher is not None:
+            self._watcher.reached(own_entry(part, seed), share)
 
     def of_seed(self, seed: int) -> SeedLedger:
         """The ledger as a repetition writes and reads it."""
@@ -58,14 +77,11 @@ class Ledger:
 
     def total(self, parts: tuple[str, ...], seed: int) -> float:
         """Seconds that several parts took by themselves for a repetition."""
-        return sum(self.seconds.get(_own(part, owner), 0.0) for part in dict.fromkeys(parts) for owner in (seed, None))
+        entries = [own_entry(part, owner) for part in dict.fromkeys(parts) for owner in (seed, None)]
+        return sum(self.seconds.get(entry, 0.0) for entry in entries)
 
     def _add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-
-
-def _own(part: str, seed: int | None) -> str:
-    return f"{part} ({ALL if seed is None else f'seed {seed}'})"
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,10 @@ class SeedLedger:
         """Add the body's wall time to a part of this repetition."""
         with self.ledger.clock(part, seed=self.seed):
             yield
+
+    def reached(self, part: str, share: float) -> None:
+        """A share in [0, 1] of a part of this repetition is done."""
+        self.ledger.reached(part, share, seed=self.seed)
 
     def total(self, parts: tuple[str, ...]) -> float:
         """Seconds of several parts together: those of this repetition, and what all share."""

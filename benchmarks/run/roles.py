@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.cells.cell import Cell
 from benchmarks.plan.job import Job, plan
+from benchmarks.plan.part_shares import PartShares
+from benchmarks.plan.planned_parts import tuning_parts
 from benchmarks.plan.suite import load_settings
 from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import Notify
+from benchmarks.run.notify import Notify, PartsNotify
 from benchmarks.run.stages.curves import trial_columns, tuning_curves
 from benchmarks.run.stages.tuned_experts import TunedExperts
 from experts.families.registry import PLAIN
@@ -67,7 +69,8 @@ def tune_roles(
         dataset, protocol=job.protocol, split=split, seed=job.suite_seed, use_sensitive=use_sensitive
     ).view()
     home = output / "jobs" / job.folder
-    experts = TunedExperts(job, view, home / "tune", Ledger(home / "timing.json"), notify)
+    told = PartsNotify(job.name, notify, PartShares(tuning_parts(job, ROLES)))
+    experts = TunedExperts(job, view, home / "tune", Ledger(home / "timing.json", told), told)
     experts.plan([(role, PLAIN) for role in ROLES])
     experts.summarise()
     best = {role: experts.of(role, 0) for role in ROLES}

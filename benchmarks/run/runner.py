@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from benchmarks.plan.job import Job, plan
+from benchmarks.plan.part_shares import PARTS
 from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.deaths import forget_deaths
@@ -20,7 +21,11 @@ from benchmarks.run.progress import show_progress
 from benchmarks.run.stage_times import stage_seconds, stage_table
 from benchmarks.run.written import Written
 from foundation.console import styled
+from foundation.files import write_json
 from foundation.folder_lock import folder_lock
+
+if TYPE_CHECKING:
+    from benchmarks.plan.time_estimate import Clock
 
 
 class DataUnavailableError(RuntimeError):
@@ -156,8 +161,10 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
     forget_deaths(output / "jobs" / job.folder for job in todo)
     workers = min(workers, len(todo))
     executor, told = make_executor(workers), set[tuple[str, str]]()
-    planned = planned_jobs(todo, output, earlier_clock(suite, output))
+    clock = earlier_clock(suite, output)
+    planned = planned_jobs(todo, output, clock)
     expected = {each.job.name: each.seconds.likely for each in planned}
+    _write_parts(todo, output, clock)
     with show_progress(expected, console, workers=workers) as progress, sending(aside=workers > 1) as send:
         for outcome in executor.run(todo, output / "jobs", progress.notify):
             failures = cell_failures(outcome, output)
@@ -169,6 +176,15 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
                 told.add((outcome.job.title, reason))
                 said = "the same as above" if again else reason
                 console.print(styled("FAILED", "bold red", f" {outcome.job.name} {who}: {said}"), soft_wrap=True)
+
+
+def _write_parts(todo: list[Job], output: Path, clock: Clock) -> None:
+    """What the parts of each job should take, so that the job can say how far it is."""
+    from benchmarks.plan.planned_parts import planned_parts
+
+    for job in todo:
+        pending = [cell for cell in job.cells() if not job.cell_folder(output / "jobs", *cell).is_dir()]
+        write_json(output / "jobs" / job.folder / PARTS, planned_parts(job, pending, clock))
 
 
 def _tell_notes(todo: list[Job], output: Path, console: Console) -> None:

@@ -23,7 +23,7 @@ from benchmarks.plan.job import Job, job_record
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
 from benchmarks.run.levels import Explained, OutOfFold, Trained, Variant, allowed_gaps, level_tables, trial_rows
-from benchmarks.run.notify import EXPLAIN_SHARE, SCORE_SHARE, Notify
+from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.maker import Maker
 from benchmarks.run.time_limit import time_limit
 from experts.evidence import collect_evidence, explained_positions
@@ -79,12 +79,12 @@ def write_cells(
     unready = _prepare(maker, experts, [rows if few[part] is None else rows[few[part]] for part, rows in parts.items()])
     under_way = UnderWay(folder / job.folder)
     for method, expert in experts.items():
-        notify(job.name, f"explain {method}", EXPLAIN_SHARE)
+        notify(job.name, f"explain {method}", SAME)
         with recorded(failures, method, repeat), under_way.noted(method, repeat), maker.ledger.clock("explain"):
             found = {p: checked(collect_evidence(expert, maker.view, rows, few[p])) for p, rows in parts.items()}
             for part in parts:
                 evidence[part][method] = found[part]
-    notify(job.name, "score", SCORE_SHARE)
+    notify(job.name, "score", SAME)
     scores = {}
     for part, rows in parts.items():
         draws, permutations = REPEATED if repeat else RESAMPLES[part]

@@ -262,7 +262,7 @@ def _attribution_metrics(evidence: Evidence, rows: _Rows) -> dict[str, Resampled
     draws = profile_draws(attributions, rows.groups, rows.n_groups, rows.weights)
     null = profile_null(attributions, rows.shuffled, rows.n_groups)
     without = len(rows.groups) - int(estimate.rows.sum())
-    notes = "; ".join(filter(None, (_left_out(rows), f"{without} rows without attributions left out" * (without > 0))))
+    notes = "; ".join(filter(None, (_left_out(rows), _unexplained(without))))
     return {
         name: Resampled(
             float(measure(estimate, rows.estimable)[0]),
@@ -355,6 +355,10 @@ def _too_few_groups(rows: _Rows) -> str:
     if int(rows.estimable.sum()) >= 2:
         return ""
     return f"needs two groups with at least {ONE_IN} rows; the groups have {', '.join(map(str, rows.sizes.tolist()))}"
+
+
+def _unexplained(count: int) -> str:
+    return f"{count} {'row' if count == 1 else 'rows'} without attributions left out" if count else ""
 
 
 def _left_out(rows: _Rows) -> str:

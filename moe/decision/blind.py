@@ -12,7 +12,7 @@ from metrics.composites import utility
 from metrics.counts.group_rates import GroupRates, rates_of_counts
 from metrics.points import DEGENERATE_SHARE
 from metrics.registry import COUNTS
-from metrics.thresholds import keeps
+from metrics.thresholds import FINE_RATES, FINE_STEPS, Thresholds, fit_thresholds, keeps
 from moe.decision.chooser import expected_table
 from moe.decision.linear_post import InfeasibleError, LinearRule, linear_optimum, program_rates
 
@@ -25,6 +25,17 @@ CORRECTIONS = 4
 
 CAUTION = 0.02
 """Share of the limit by which each correction stays further below it: rates move in steps of rows."""
+
+STEEP = 0.2
+"""How much of a row's probability has to count after its likely group has had its say, at least.
+
+Where groups are all but known, programs of several rates have optima that are indifferent within a group: they want a
+share of its rows, whichever. The cut of such a rule hangs on the third digit of the model of the group, which is not
+the same for new rows, or runs backwards.
+"""
+
+WITHIN = (1.0, 0.8, 0.6, 0.4)
+"""Shares of the limit that thresholds of likely groups are fitted to: doubt about groups widens the gap."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +60,34 @@ class BlindChoice:
 
 
 def best_blind(rows: BlindRows, gap: str, limit: float) -> BlindChoice | None:
-    """The rule of the highest utility within a limit, by the rows' own groups; None where none keeps it."""
+    """The rule of the highest utility within a limit, by the rows' own groups; None where none keeps it.
+
+    Rules in which a higher probability hardly counts, or counts against a row, are none (:data:`STEEP`); where no other
+    is left, thresholds of the likely groups are tried.
+    """
     solved = [_solved(rows, gap, limit, t) for t in common_thresholds(rows.expected)]
     first = [one for one in solved if one is not None]
     tried = [*first, *(later for one in first for later in _corrected(rows, gap, limit, one))]
+    able = [one for one in tried if steepness(one.rule) >= STEEP and _keeps(one, gap, limit)]
+    return max(able, key=lambda one: one.worth) if able else _by_thresholds(rows, gap, limit)
+
+
+def _by_thresholds(rows: BlindRows, gap: str, limit: float) -> BlindChoice | None:
+    """Thresholds of the groups, each row's weighed by its likely groups: a rule where groups are all but known."""
+    given = rows.probability, rows.labels, rows.groups, rows.n_groups
+    limits = [share * limit for share in WITHIN]
+    found = fit_thresholds(*given, limits, gap=gap, expected=rows.expected, rates=FINE_RATES, steps=FINE_STEPS)
+    tried = [measured(rows, _of_thresholds(one), gap) for one in found if one is not None]
     return max((one for one in tried if _keeps(one, gap, limit)), key=lambda one: one.worth, default=None)
+
+
+def _of_thresholds(found: Thresholds) -> LinearRule:
+    return LinearRule(torch.sigmoid(found.cuts)[:, None].expand(-1, 2) - 0.5, 0.5)
+
+
+def steepness(rule: LinearRule) -> float:
+    """By how much a probability rises above its own cut when it rises by one, in the group where that is least."""
+    return 1 - float((rule.multipliers[:, 1] - rule.multipliers[:, 0]).max())
 
 
 def common_thresholds(expected: Tensor, count: int = COMMON) -> list[float]:

@@ -19,6 +19,7 @@ from tasks.drafting.edge_list import EdgeGuess, guess_edges
 from tasks.drafting.guesses import (
     MOST_CLASSES,
     SUFFIX,
+    UNSURE,
     Guess,
     Wishes,
     guess_label,
@@ -31,10 +32,11 @@ from tasks.drafting.guesses import (
     without_suffix,
 )
 from tasks.drafting.leakage import telling_columns
-from tasks.drafting.survey import Cells, Survey, is_number, survey
+from tasks.drafting.survey import Cells, Survey, survey
 from tasks.drafting.unusable import guess_unit, no_features
 from tasks.drafting.words import named_like_a_label, named_like_an_age, plain, words_of
 from tasks.formats.opened import plain_name
+from tasks.formats.written import Writing, is_number
 from tasks.values import is_numeric, matches, sort_key, word
 
 _POSITIVE = re.compile(
@@ -116,6 +118,7 @@ class _Plan:
     telling: dict[str, float]
     others: list[str]
     guesses: tuple[Guess, ...]
+    why: str
 
 
 def _planned(path: Path, found: Survey, wishes: Wishes) -> _Plan:
@@ -123,7 +126,11 @@ def _planned(path: Path, found: Survey, wishes: Wishes) -> _Plan:
     wanted = [known_column(table, name, "--sensitive") for name in wishes.sensitive]
     label = known_column(table, wishes.label, "--label") if wishes.label else ""
     unit = guess_unit(table, {label, *wanted})
-    dropped = {name: why for name, why in no_features(table).items() if name not in (label, *wanted)}
+    dropped = {
+        name: why
+        for name, why in no_features(table, Writing(found.read.decimal, found.read.thousands)).items()
+        if name not in (label, *wanted)
+    }
     if unit:
         why = dropped.get(unit, "")
         dropped[unit] = (
@@ -157,7 +164,8 @@ def _planned(path: Path, found: Survey, wishes: Wishes) -> _Plan:
         *(Guess("no feature", name, why.removeprefix("CHECK: ")) for name, why in dropped.items()),
         *(Guess("leak?", name, f"it alone tells the label (AUC {auc:.3f})") for name, auc in telling.items()),
     )
-    return _Plan(found, classes, positive, sensitive, features, dropped, unit, telling, others, guesses)
+    guesses = tuple(sorted(guesses, key=lambda guess: not guess.reason.startswith(UNSURE)))  # what is unsure is first
+    return _Plan(found, classes, positive, sensitive, features, dropped, unit, telling, others, guesses, why)
 
 
 def _refuse_empty(table: pd.DataFrame, sensitive: list[str]) -> None:
@@ -193,7 +201,7 @@ def _text(path: Path, folder: Path, plan: _Plan, edges: Path | None, edge: EdgeG
             _read_block(plan.found, suffix=not plan.label.equals(table[plan.label.name])),
             _label_block(plan),
             _text_block(plan),
-            *(_sensitive_block(table[name], shorts[name]) for name in plan.sensitive),
+            *(_sensitive_block(table[name], shorts[name], plan.why) for name in plan.sensitive),
             _drop_block(plan.dropped),
             *([_edge_block(edges, folder, edge)] if edges and edge else []),
             *(_column_block(table[name], plan) for name in plan.features),
@@ -283,8 +291,10 @@ def _shape(found: Survey) -> str:
     names = "" if read.header else f"names = {_list(found.table.columns)}  # CHECK: give the columns real names\n"
     older = "  # CHECK: the file is no UTF-8; are its letters right?" if read.encoding in ("cp1252", "latin-1") else ""
     encoding = "" if read.encoding == "utf-8" else f'encoding = "{read.encoding}"{older}\n'
-    comma = ", ".join(_quoted(name) for name in found.comma[:6])
-    decimal = f'decimal = ","  # CHECK: numbers with a decimal comma in {comma}\n' if found.comma else ""
+    signs = ", ".join(_quoted(name) for name in found.signs[:6])
+    decimal = f'decimal = ","  # CHECK: numbers with a decimal comma in {signs}\n' if read.decimal == "," else ""
+    if read.thousands:
+        decimal += f"thousands = {_quoted(read.thousands)}  # CHECK: numbers with separated thousands in {signs}\n"
     return f"""separator = {_quoted(read.separator)}
 {encoding}{decimal}header = {str(read.header).lower()}{unsure}
 {names}"""
@@ -362,8 +372,9 @@ question = {_quoted(question)}  # CHECK: in plain words; yes means class 1
 """
 
 
-def _sensitive_block(column: pd.Series, short: str) -> str:
-    name = str(column.name)
+def _sensitive_block(column: pd.Series, short: str, reason: str) -> str:
+    name, ask = str(column.name), "CHECK: is fairness to be measured for these groups?"
+    ask = reason if reason.startswith(UNSURE) else ask
     counts = column.dropna().map(word).value_counts()
     why = ""
     if is_numeric(column) and len(counts) > MOST_GROUPS:
@@ -380,7 +391,7 @@ def _sensitive_block(column: pd.Series, short: str) -> str:
     empty = int(column.isna().sum())
     missing = f'missing = "leave"  # CHECK: {empty} rows without a value leave the task\n' if empty else ""
     lines = "".join(f"    {group}\n" for group in groups)
-    return f"""[[sensitive]]  # CHECK: is fairness to be measured for these groups?
+    return f"""[[sensitive]]  # {ask}
 name = {_quoted(short)}
 column = {_quoted(name)}
 {alike}groups = [{why}

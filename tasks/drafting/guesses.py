@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tasks.card import DataError
-from tasks.drafting.words import group_order, named_like_a_group, named_like_a_label, named_like_an_outcome
+from tasks.drafting.words import (
+    group_order,
+    named_like_a_group,
+    named_like_a_label,
+    named_like_a_trait,
+    named_like_an_outcome,
+)
 from tasks.values import is_numeric, sort_key, word
 
 SUFFIX = "."
@@ -122,6 +128,10 @@ def other_outcomes(table: pd.DataFrame, names: list[str]) -> dict[str, str]:
     }
 
 
+UNSURE = "CHECK FIRST: no name says that it is sensitive; it is "
+"""How the reason of a sensitive column begins that was taken for want of a better one."""
+
+
 def guess_sensitive(table: pd.DataFrame, names: list[str], most_groups: int) -> tuple[list[str], str]:
     """Sensitive columns, that of sex first, then that of race, and why.
 
@@ -131,9 +141,17 @@ def guess_sensitive(table: pd.DataFrame, names: list[str], most_groups: int) -> 
         If there is no column.
     """
     named = sorted((name for name in names if named_like_a_group(name)), key=group_order)
-    few = [name for name in names if 2 <= table[name].nunique() <= most_groups]
     if named:
         return named, "named like a sensitive attribute"
-    if few or names:
-        return few[:1] or names[:1], "no name says that it is sensitive; the first column with few values"
+    two = [name for name in names if table[name].nunique() == 2]
+    people = [name for name in two if named_like_a_trait(name)]
+    few = [name for name in names if 2 <= table[name].nunique() <= most_groups]
+    for found, why in (
+        (people, "a column of two values that may describe people"),
+        (two, "the first column with two values"),
+        (few, "the first column with few values"),
+        (names, "the first column"),
+    ):
+        if found:
+            return found[:1], f"{UNSURE}{why}; name yours with --sensitive COLUMN"
     raise DataError("No column is left that could be a sensitive attribute. Add one and draft the card again.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from tasks.card import DataError, Read
 from tasks.formats.opened import content, encoding_of, source
 from tasks.formats.reading import format_of, read_table
+from tasks.formats.written import COMMA, POINT, Writing, as_point, fits, is_number, understood, writing_of
 from tasks.values import LARGEST, exact_integers, is_numeric
 
 MISSING_WORDS = ("?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
@@ -27,8 +27,6 @@ YEARS = range(1800, 2201)
 LEAST_ROWS, LEAST_COLUMNS = 20, 3
 SEPARATORS = (",", ";", "\t", "|", ":", "~", " ")
 """Tried in this order; a later one must cut lines into more cells."""
-_COMMA_NUMBER = re.compile(r"[-+]?\d*,\d+")
-_POINT_NUMBER = re.compile(r"[-+]?\d*\.\d+")
 
 Cells = dict[str, int]
 """Column -> number of its cells."""
@@ -54,8 +52,8 @@ class Survey:
         Word that may mean missing, but was left as a category -> its cells, by column.
     wild : dict
         Column -> number that no feature can hold, as text -> its cells; they are empty in ``table``.
-    comma : tuple of str
-        Columns whose numbers have a decimal comma.
+    signs : tuple of str
+        Columns whose numbers have a decimal comma or separated thousands.
     table : DataFrame
         Typed as the card reads it.
     """
@@ -68,7 +66,7 @@ class Survey:
     kept: dict[str, Cells]
     table: pd.DataFrame
     wild: dict[str, Cells] = field(default_factory=dict)
-    comma: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
 
 
 def survey(path: Path, sheet: str = "") -> Survey:
@@ -111,8 +109,7 @@ def _text_survey(path: Path) -> Survey:
     if not records.strip():
         raise DataError(f"{path} is empty: it holds no character but blanks.")
     separator, lines = _separated(records, path)
-    decimal = _decimal(lines[1:])
-    header, sure = _header([[_point(cell, decimal) for cell in line] for line in lines])
+    header, sure = _header([_pointed(line, separator) for line in lines])
     if header:
         _refuse_twice(lines[0], path)
     lead = sum(cell.startswith(" ") for line in lines[1:] for cell in line[1:]) > len(lines) / 2
@@ -126,17 +123,21 @@ def _text_survey(path: Path) -> Survey:
     strip = lead or bool(blanks)
     if strip:
         text = read(True, dtype=str).apply(lambda column: column.str.strip())
-    missing, kept = _missing(text)
-    comma = _comma_columns(text, separator)
-    typed = read(strip, na_values=["", *missing], low_memory=False, decimal="," if comma else ".")
+    held = _held(text)
+    writing = writing_of(held, unclear=separator != ",")
+    missing, kept = _missing(text, writing)
+    typed = read(strip, na_values=["", *missing], low_memory=False, decimal=writing.decimal)
     table = exact_integers(typed, lambda _: text.mask(text == ""))
     if strip:
         _clean(table, missing)
+    signs = tuple(name for name in held if writing != POINT and fits(held[name], writing))
+    for name in signs if writing.thousands else ():
+        table[name] = understood(table[name], writing)
     shape = shape.model_copy(
-        update={"strip": strip, "decimal": "," if comma else ".", "missing": tuple(missing)}
+        update={"strip": strip, "missing": tuple(missing), **writing._asdict()}
         | ({} if header else {"names": tuple(table.columns)})
     )
-    return Survey(shape, sure, tuple(lines[0]), blanks, missing, kept, table, _tame(table), comma)
+    return Survey(shape, sure, tuple(lines[0]), blanks, missing, kept, table, _tame(table), signs)
 
 
 def _typed_survey(path: Path, read: Read) -> Survey:
@@ -151,15 +152,6 @@ def _typed_survey(path: Path, read: Read) -> Survey:
         table[name] = held.mask(held.map(lambda cell: isinstance(cell, str) and cell in ("", *missing))).infer_objects()
     shape = read.model_copy(update={"strip": bool(blanks), "missing": tuple(missing)})
     return Survey(shape, True, (), blanks, missing, kept, table, _tame(table))
-
-
-def is_number(text: str) -> bool:
-    """Whether a cell is read as a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
 
 
 def _records(sample: str, separator: str, most: int, blanks: bool) -> list[list[str]]:
@@ -214,30 +206,17 @@ def _refuse_twice(names: list[str], path: Path) -> None:
             )
 
 
-def _decimal(lines: list[list[str]]) -> str:
-    cells = [cell.strip() for line in lines for cell in line]
-    comma = any(_COMMA_NUMBER.fullmatch(cell) for cell in cells)
-    return "," if comma and not any(_POINT_NUMBER.fullmatch(cell) for cell in cells) else "."
+def _pointed(line: list[str], separator: str) -> list[str]:
+    """Cells of a line, with a decimal point in numbers that have a decimal comma; "1,234" between commas is unclear."""
+    if separator == ",":
+        return line
+    return [(as_point(cell, COMMA) or cell) if "," in cell else cell for cell in line]
 
 
-def _point(cell: str, decimal: str) -> str:
-    return cell.replace(",", ".") if decimal == "," and _COMMA_NUMBER.fullmatch(cell.strip()) else cell
-
-
-def _comma_columns(text: pd.DataFrame, separator: str) -> tuple[str, ...]:
-    """Columns of numbers some of which have a decimal comma; none if a number of the file has a decimal point."""
-    found = []
-    for name in text.columns:
-        held = [c.strip() for c in text[name].dropna().unique() if c.strip() and c.strip() not in MISSING_WORDS]
-        if any(_POINT_NUMBER.fullmatch(cell) for cell in held):
-            return ()
-        if (
-            any(_COMMA_NUMBER.fullmatch(cell) for cell in held)
-            and all(_COMMA_NUMBER.fullmatch(cell) or is_number(cell) for cell in held)
-            and not (separator == "," and all(re.fullmatch(r"\d{1,3},\d{3}", cell) or is_number(cell) for cell in held))
-        ):
-            found.append(str(name))
-    return tuple(found)
+def _held(text: pd.DataFrame) -> dict[str, list[str]]:
+    """Different cells of each column, without blanks, empty ones and those that may mean missing."""
+    cells = {str(name): [cell.strip() for cell in text[name].dropna().unique()] for name in text.columns}
+    return {name: [cell for cell in held if cell and cell not in MISSING_WORDS] for name, held in cells.items()}
 
 
 def _header(lines: list[list[str]]) -> tuple[bool, bool]:
@@ -298,7 +277,7 @@ def _blanks(text: pd.DataFrame) -> Cells:
     return found
 
 
-def _missing(text: pd.DataFrame) -> tuple[dict[str, Cells], dict[str, Cells]]:
+def _missing(text: pd.DataFrame, writing: Writing = POINT) -> tuple[dict[str, Cells], dict[str, Cells]]:
     """Words that mean missing, and words that may be categories: those that occur only among other texts."""
     missing: dict[str, Cells] = {}
     kept: dict[str, Cells] = {}
@@ -306,14 +285,14 @@ def _missing(text: pd.DataFrame) -> tuple[dict[str, Cells], dict[str, Cells]]:
         cells = {str(name): int(count) for name, count in (text == word).sum().items() if count}
         if not cells:
             continue
-        unsure = word in UNSURE_WORDS and not any(_among_numbers(text[name]) for name in cells)
+        unsure = word in UNSURE_WORDS and not any(_among_numbers(text[name], writing) for name in cells)
         (kept if unsure else missing)[word] = cells
     return missing, kept
 
 
-def _among_numbers(column: pd.Series) -> bool:
+def _among_numbers(column: pd.Series, writing: Writing) -> bool:
     held = [cell for cell in column.fillna("").unique() if cell and cell not in MISSING_WORDS]
-    return bool(held) and all(is_number(cell) for cell in held)
+    return bool(held) and all(as_point(cell, writing) for cell in held)
 
 
 def _clean(table: pd.DataFrame, missing: dict[str, Cells]) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 
-from tasks.drafting.survey import is_number
-from tasks.drafting.words import named_like_a_unit, named_like_an_identifier
+from tasks.drafting.words import (
+    named_like_a_group,
+    named_like_a_label,
+    named_like_a_unit,
+    named_like_an_identifier,
+)
+from tasks.formats.written import COMMA, POINT, Writing, as_point
 from tasks.values import FLOAT_DIGITS, is_numeric
 
 _WRITTEN_NUMBER = re.compile(r"[-+]?[$€£]?\s?(\d{1,3}([., '\u00a0\u202f]\d{3})+|\d+)([.,]\d+)?\s?[%$€£]?")
@@ -19,9 +25,17 @@ _DATE = re.compile(
 _LEAST_UNITS = 20
 
 
-def no_features(table: pd.DataFrame) -> dict[str, str]:
-    """Columns that cannot be features, with the reason and the count behind it."""
-    reasons = {name: _no_feature(table[name], str(name)) for name in table.columns}
+def no_features(table: pd.DataFrame, writing: Writing = POINT) -> dict[str, str]:
+    """Columns that cannot be features, with the reason and the count behind it.
+
+    Parameters
+    ----------
+    table : [n] DataFrame
+        Typed as a card reads it.
+    writing : Writing
+        How the file writes its numbers.
+    """
+    reasons = {name: _no_feature(table[name], str(name), writing) for name in table.columns}
     return {name: f"CHECK: {reason}" for name, reason in reasons.items() if reason}
 
 
@@ -42,7 +56,7 @@ def guess_unit(table: pd.DataFrame, taken: set[str]) -> str:
     return ""
 
 
-def _no_feature(column: pd.Series, name: str) -> str:
+def _no_feature(column: pd.Series, name: str, writing: Writing) -> str:
     held, distinct, rows = column.dropna(), column.nunique(), len(column)
     if not distinct:
         return f"empty in all {rows} rows"
@@ -58,15 +72,50 @@ def _no_feature(column: pd.Series, name: str) -> str:
             "persons, write split_unit, so that a person's rows stay together"
         )
     if is_numeric(column):
-        return "looks like an identifier, every row has another value" * (
-            distinct == rows and named_like_an_identifier(name)
-        )
-    return _no_category([str(cell) for cell in held.unique()], len(held), rows)
+        if distinct == rows and named_like_an_identifier(name):
+            return "looks like an identifier, every row has another value"
+        return "" if named_like_a_label(name) or named_like_a_group(name) else _running(column)
+    texts = held.map(str)
+    return _mixed(texts) or _no_category(list(texts.unique()), len(held), rows, writing)
 
 
-def _no_category(values: list[str], held: int, rows: int) -> str:
+def _running(column: pd.Series) -> str:
+    """Whether whole numbers, all different, are a running number or drawn from one; "" if they are not.
+
+    Of n numbers drawn from a range of n²/20, two are equal with a probability of 1 - exp(-10).
+    """
+    values, rows = column.to_numpy(), len(column)
+    if column.isna().any() or column.nunique() < rows or column.dtype.kind == "b" or (values != np.round(values)).any():
+        return ""
+    span = float(values.max()) - float(values.min()) + 1
+    if span == rows:
+        return f"a running number, {int(values.min())} to {int(values.max())}: an identifier"
+    if span <= rows**2 / 20:
+        return "looks like an identifier: whole numbers so dense that chance would repeat some, and no two are equal"
+    return ""
+
+
+def _mixed(texts: pd.Series) -> str:
+    """How numbers of one column are written in two ways, with the cells of the rarer one; "" if they are not."""
+    cells = texts.unique()
+    comma = {cell for cell in cells if "," in cell and as_point(cell, COMMA)}
+    point = {cell for cell in cells if "." in cell and as_point(cell, POINT)}
+    whole = {cell for cell in cells if as_point(cell, COMMA) and as_point(cell, POINT)}
+    if not comma or not point or len(comma | point | whole) < len(cells):
+        return ""
+    counts = {"comma": int(texts.isin(comma).sum()), "point": int(texts.isin(point).sum())}
+    few, rare = ("comma", comma) if counts["comma"] < counts["point"] else ("point", point)
+    usual = "point" if few == "comma" else "comma"
+    first = next(cell for cell in texts if cell in rare)
+    return (
+        f"numbers in two notations: {counts[usual]:,} cells with a decimal {usual}, {counts[few]:,} with a {few}, such "
+        f"as {first!r} in row {int((texts == first).to_numpy().argmax()) + 1:,}; write them alike"
+    )
+
+
+def _no_category(values: list[str], held: int, rows: int, writing: Writing) -> str:
     """Why texts are no categories."""
-    odd = [cell for cell in values if not is_number(cell)]
+    odd = [cell for cell in values if not as_point(cell, Writing(writing.decimal))]
     if odd and all(_WRITTEN_NUMBER.fullmatch(cell) for cell in odd):
         return (
             f"{held} cells are numbers that are not understood, such as {odd[0]!r}; write them with a decimal "

@@ -17,15 +17,28 @@ _OUTCOME = re.compile(
 )
 """Names that say nothing but that this is what came out."""
 _SENSITIVE = re.compile(
-    r"gender|ethnic|relig|marital|foreign|disab|minorit|geschlecht|staatsangeh|nationalit|behinder|familienstand"
+    r"gender|ethnic|relig|marital|foreign|disab|minorit|geschlecht|staatsangeh|nationalit|behinder|familienstand|migrant|ausländ|auslaend"
     r"|\b(sex|nation(?!wide)|birth|skin)|\b(race|racial|age|aged|ages|agep|agecat|agegroup)\b"
+    r"|\b(black|white|non ?white|non ?black|latin[oax]|hispanic|asian|african|afam|afro|caucasian)\b"
+    r"|\b(migra(nt|tion)\w*|immigra\w*|refugee|ausl(a|ae|ä)nder\w*|female|male|woman|women|gay|lgbt\w*|pregnan\w*)\b"
     r"|\b(sexo|sexe|sesso|kön|geslacht|herkunft|rasse|raza|etnia|nacionalidad|cittadinanza|alter|lebensalter|edad|età|"
     r"âge|leeftijd|civil status|estado civil|discapacidad|handicap|konfession|caste|citizenship|veteran)\b",
     re.I,
 )
-_SEX = re.compile(r"sex|gender|geschlecht|sesso|\bkön\b|geslacht", re.I)
-_RACE = re.compile(r"\brace|racial|ethnic|\bras(se)?\b|\braza\b|etnia", re.I)
+_SEX = re.compile(r"\b(fe)?male\b|\bwom[ae]n\b|sex|gender|geschlecht|sesso|\bkön\b|geslacht", re.I)
+_RACE = re.compile(
+    r"\b(non ?)?(black|white)\b|\b(afam|afro|african|hispanic|latin[oax]|caucasian)\b"
+    r"|\brace|racial|ethnic|\bras(se)?\b|\braza\b|etnia",
+    re.I,
+)
 _AGE = re.compile(r"\b(age|aged|ages|agep|alter|lebensalter|edad|età|âge|leeftijd)\b", re.I)
+_TRAIT = re.compile(
+    r"\b(married|single|divorced|widowed|children|kids|parent|mother|father|household|famil\w*|dependents?|language|"
+    r"native|born|citizen|country|region|urban|rural|city|student|educat\w*|college|degree|school|poor|welfare|union|"
+    r"verheiratet|ledig|kinder|sprache|deutsch|land|gehbehindert|schwanger)\b",
+    re.I,
+)
+"""Names that say something of a person's life."""
 _IDENTIFIER = re.compile(
     r"(^|[_\W])(id|key|uuid|index|name|email|phone|nr|no|nummer|number|code)$|^(id|index|(?i:unnamed))\b|\bid$|Id$|ID$"
 )
@@ -64,6 +77,11 @@ def named_like_an_outcome(name: str) -> bool:
 def named_like_a_group(name: str) -> bool:
     """Whether the name is that of a sensitive attribute."""
     return bool(_SENSITIVE.search(words_of(name)))
+
+
+def named_like_a_trait(name: str) -> bool:
+    """Whether the name says something of a person's life, by which people may be treated unlike."""
+    return bool(_TRAIT.search(words_of(name)))
 
 
 def named_like_an_age(name: str) -> bool:

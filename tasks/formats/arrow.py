@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pyarrow import ArrowInvalid, memory_map, types  # type: ignore[attr-defined]
+from pyarrow import ArrowException, ArrowInvalid, Table, memory_map, types  # type: ignore[attr-defined]
 
 from tasks.card import DataError, Read
 from tasks.values import exact_integers
@@ -39,6 +40,19 @@ def read_feather(path: Path, read: Read, columns: list[str] | None = None) -> pd
         return _frame(path, table.select(_plain_columns(path, table.schema, columns)))
     except (ArrowInvalid, OSError) as error:
         raise _damaged(path, "Feather", error) from error
+
+
+def parquet_parts(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
+    """All columns that hold numbers or texts, in parts of at most ``chunk`` rows; errors as :func:`read_parquet`."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
+            columns = _plain_columns(path, file.schema_arrow, None)
+            for batch in file.iter_batches(batch_size=chunk, columns=columns):
+                yield _frame(path, Table.from_batches([batch]))
+    except (ArrowException, NotImplementedError, OSError) as error:
+        raise _damaged(path, "Parquet", error) from error
 
 
 def names_of_parquet(path: Path) -> list[str]:

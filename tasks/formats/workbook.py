@@ -31,6 +31,15 @@ def read_workbook(path: Path, read: Read) -> pd.DataFrame:
         raise DataError(f"{path} is not a whole .xlsx workbook ({error}); save it again, or as CSV.") from error
 
 
+def sheets_in(path: Path) -> tuple[str, ...]:
+    """Names of the sheets; what is no workbook is a ``DataError``."""
+    try:
+        with pd.ExcelFile(path, engine="openpyxl") as book:
+            return tuple(str(name) for name in book.sheet_names)
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise DataError(f"{path} is not a whole .xlsx workbook ({error}); save it again, or as CSV.") from error
+
+
 def _refuse_twice(path: Path, first: pd.DataFrame) -> None:
     names = [str(name) for name in first.iloc[0]] if len(first) else []
     if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -38,6 +38,9 @@ class Held:
         The metric on cross-fitted decisions; nan where a fold is missing or it is not estimable.
     constant : bool
         Whether cross-fitted decisions are nearly the same for all rows.
+    agreement : float
+        Share of the rows that ``fit`` decides as the other folds' choice does: how far the numbers of the rule are
+        those of the model that is delivered. nan without ``fit`` or decisions.
     """
 
     kappa: float
@@ -48,6 +51,7 @@ class Held:
     table: Tensor
     gap: float
     constant: bool
+    agreement: float = 1.0
 
 
 def held_out(way: Way, asked: Asked) -> list[Held]:
@@ -70,12 +74,14 @@ def held_out(way: Way, asked: Asked) -> list[Held]:
 
 
 def _held(way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, missing: int) -> Held:
-    seen = torch.nan if fit is None else _value(way.rows, way.decide(fit, way.rows.all), asked.metric)
+    own = None if fit is None else way.decide(fit, way.rows.all)
+    seen = torch.nan if own is None else _value(way.rows, own, asked.metric)
     there = torch.nonzero(~torch.isnan(said)).flatten()
+    agreement = torch.nan if own is None else float(((own > 0.5) == (said > 0.5))[there].to(torch.float64).mean())
     table = table_of(way.rows, said, there)
     gap = torch.nan if missing else value_of(table, asked.metric)
     constant = len(there) > 0 and bool(rarer_share(said[there]) < DEGENERATE_SHARE)
-    return Held(kappa, fit, seen, said, missing, table, gap, constant)
+    return Held(kappa, fit, seen, said, missing, table, gap, constant, agreement)
 
 
 def as_it_is(rows: Rows, probability: Tensor, metric: str) -> Held:

@@ -40,7 +40,7 @@ def train(
 
     Examples: fairmoe llm train --task german · fairmoe llm train --task adult:sex@1000 --role result --kind svf
     """
-    from benchmarks.models import save_model
+    from benchmarks.saving import save_model
     from experts.expert import Role
     from foundation.folder_lock import folder_lock
     from llm_experts.adapters.registry import kind_named

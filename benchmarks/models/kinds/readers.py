@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.models.error import ModelError
-from benchmarks.models.kinds.registry import MODELS, NETWORKS, PROPAGATIONS, named
+from benchmarks.saving.kinds import MODELS, NETWORKS, PROPAGATIONS, named
 from experts.expert import Expert
 from experts.saved import DESCRIPTION
 

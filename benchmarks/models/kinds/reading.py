@@ -10,7 +10,7 @@ from benchmarks.methods.own_method import OwnMethodError
 from benchmarks.methods.user_code import EstimatorError
 from benchmarks.models.error import ModelError
 from benchmarks.models.kinds.readers import Given, Reading
-from benchmarks.models.kinds.registry import READERS, named
+from benchmarks.saving.kinds import READERS, named
 from experts.expert import Expert
 from experts.saved import DESCRIPTION, ExpertError, read_facts
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from torch import Tensor
+
 from benchmarks.models.monitoring.columns import ColumnNow, columns_now
 from benchmarks.models.monitoring.comparison import Compared, LimitNow, compare, limit_now
 from benchmarks.models.monitoring.rows import NewRows
 from benchmarks.models.promise import Promise
 from benchmarks.models.score_bins import Drift, drift_of_scores
 from foundation.numbers import finite
-from metrics.counts.tables import cell_totals, count_table
+from metrics.counts.tables import count_table
 from metrics.evidence import Evidence
 from metrics.score import score
 from metrics.value import Value
@@ -28,7 +30,8 @@ class MonitorReport:
         Rows that were scored, and those that the promise rests on.
     metrics : list of Compared
     limit : LimitNow or None
-    groups : mapping of group -> {"then": {"negatives", "positives"}, "now": ...}
+    groups : mapping of group -> {"then": {"negatives", "positives", "right"}, "now": ...}
+        Rows by label, and those that were decided rightly.
     drift : Drift or None
         Of the probabilities.
     columns : list of ColumnNow
@@ -82,16 +85,19 @@ def monitor(
     return MonitorReport(
         rows=len(new.labels), promised_rows=promise.rows,
         metrics=compare(promise, values, table, metrics, tolerance=tolerance, seed=seed),
-        limit=limit_now(promise, values, table, seed), groups=_groups(promise, new),
+        limit=limit_now(promise, values, table, seed), groups=_groups(promise, table),
         drift=drift_of_scores(promise.scores, new.probability, seed),
         columns=columns_now(promise.cells, promise.rows, new.cells, new.read),
         left=new.left, values=values,
     )  # fmt: skip
 
 
-def _groups(promise: Promise, new: NewRows) -> dict[str, dict[str, dict[str, int]]]:
-    sizes = cell_totals(new.labels, new.groups, len(promise.groups)).tolist()
-    return {
-        name: {"then": dict(then), "now": {"negatives": int(now[0]), "positives": int(now[1])}}
-        for (name, then), now in zip(promise.groups.items(), sizes, strict=True)
-    }
+def _groups(promise: Promise, now: Tensor) -> dict[str, dict[str, dict[str, int]]]:
+    """Of both samples; ``now`` is [g, 2, 2] rows per (group, label, decision)."""
+    pairs = zip(promise.groups, promise.counts(), now, strict=True)
+    return {name: {"then": _sizes(before), "now": _sizes(after)} for name, before, after in pairs}
+
+
+def _sizes(table: Tensor) -> dict[str, int]:
+    negatives, positives = table.sum(dim=1).tolist()
+    return {"negatives": int(negatives), "positives": int(positives), "right": int(table.diagonal().sum())}

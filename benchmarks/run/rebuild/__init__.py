@@ -2,6 +2,6 @@
 
 from benchmarks.run.rebuild.error import RebuildError
 from benchmarks.run.rebuild.handle import CellHandle, open_cell
-from benchmarks.run.rebuild.rebuilt import Rebuilt, rebuild
+from benchmarks.run.rebuild.rebuilt import Rebuilt, check_unchanged, rebuild
 
-__all__ = ["CellHandle", "RebuildError", "Rebuilt", "open_cell", "rebuild"]
+__all__ = ["CellHandle", "RebuildError", "Rebuilt", "check_unchanged", "open_cell", "rebuild"]

@@ -17,11 +17,16 @@ from tasks.registry import resolve
 
 def changes_since(handle: CellHandle) -> list[str]:
     """What decides the numbers of a cell and is no longer what it was, in words; empty if nothing."""
-    return list(_changes(handle))
+    return [*_of_all(handle), *_of_method(handle)]
 
 
-def _changes(handle: CellHandle) -> Iterator[str]:
-    job, method = handle.job, handle.method
+def changes_of_all(handle: CellHandle) -> list[str]:
+    """Those of them that concern every method of the run alike: fairmoe's code, libraries, the data."""
+    return list(_of_all(handle))
+
+
+def _of_all(handle: CellHandle) -> Iterator[str]:
+    job = handle.job
     if job.code != computing_hash():
         yield f"the code of fairmoe ({handle.code_version} then, {code_version()} now)"
     then, now = handle.record["libraries"], library_versions()
@@ -30,6 +35,10 @@ def _changes(handle: CellHandle) -> Iterator[str]:
             yield f"{name} ({then.get(name, 'absent')} then, {now.get(name, 'absent')} now)"
     if resolve(job.task).card.hash != job.card_hash:
         yield f"the card or the files of {job.title}"
+
+
+def _of_method(handle: CellHandle) -> Iterator[str]:
+    job, method = handle.job, handle.method
     known = dict(job.baseline_code).get(method)
     if known is not None and known != _baseline_code(handle):
         yield f"the code of {method}, or a library that it stands on"

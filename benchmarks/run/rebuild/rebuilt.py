@@ -19,7 +19,7 @@ from benchmarks.run.compute import makers, task_of
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import OutOfFold
 from benchmarks.run.notify import Notify
-from benchmarks.run.rebuild.changes import changes_since
+from benchmarks.run.rebuild.changes import changes_of_all, changes_since
 from benchmarks.run.rebuild.error import RebuildError
 from benchmarks.run.rebuild.handle import CellHandle
 from benchmarks.run.rebuild.refit import RefitExperts, refit_view
@@ -206,11 +206,7 @@ def rebuild(
     """
     changes = changes_since(handle)
     if changes and not allow_changed_code:
-        raise RebuildError(
-            f"{handle.method} of the run {handle.run} cannot be made again for sure, because these have changed since: "
-            f"{'; '.join(changes)}. Run the same bench command again with this version, which computes what has "
-            "changed anew; or allow changed code, and the model is taken only if it says what is stored."
-        )
+        raise _changed(f"{handle.method} of the run {handle.run}", changes)
     job, method = handle.job, handle.method
     notify(job.name, "load", 0.0)
     task, home = task_of(job, [method]), _workplace(handle)
@@ -225,6 +221,27 @@ def rebuild(
         shutil.rmtree(home, ignore_errors=True)
         raise
     return Rebuilt(handle, task, view, method, changes, refit, notify, maker, home)
+
+
+def check_unchanged(handle: CellHandle) -> None:
+    """Refuse a run whose models nobody could make again for sure, before any work.
+
+    Raises
+    ------
+    RebuildError
+        If fairmoe's code, a library or the data of the cell's task are no longer what they were.
+    """
+    changes = changes_of_all(handle)
+    if changes:
+        raise _changed(f"A model of the run {handle.run}", changes)
+
+
+def _changed(what: str, changes: list[str]) -> RebuildError:
+    return RebuildError(
+        f"{what} cannot be made again for sure, because these have changed since: {'; '.join(changes)}. Run the same "
+        "bench command again with this version, which computes what has changed anew; or give --allow-changed-code "
+        "(in Python allow_changed_code=True), and the model is taken only if it says what is stored."
+    )
 
 
 def _workplace(handle: CellHandle) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.method import Method, Network
-from benchmarks.models import save_model
 from benchmarks.run.levels import Allowed, Explained, OutOfFold, Variant, bounded_gaps
 from benchmarks.run.levels.choice import Choice
 from benchmarks.run.levels.part import Part
@@ -15,6 +14,7 @@ from benchmarks.run.stages.library_stage import WEIGHED, LibraryStage
 from benchmarks.run.stages.origin import origin_of
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
+from benchmarks.saving import save_model
 from experts.bagging import HonestBag
 from experts.expert import Expert
 from foundation.seeding import derive_seed

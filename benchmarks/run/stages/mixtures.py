@@ -10,12 +10,12 @@ import torch
 
 from benchmarks.cells.cell import Cell
 from benchmarks.methods.method import FAMILIES, Method
-from benchmarks.models import save_model
 from benchmarks.run.levels import Trained
 from benchmarks.run.stages.curves import Curves, best_per_step, tuning_curves
 from benchmarks.run.stages.origin import origin_of
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem, gate_entry
+from benchmarks.saving import save_model
 from experts.expert import Expert
 from experts.tuning.trials import UnknownTrialError
 from moe.library import EXACT

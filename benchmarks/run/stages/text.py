@@ -23,7 +23,7 @@ from benchmarks.plan.job import Job
 from benchmarks.plan.suite import LLMSettings
 from benchmarks.run.ledger import SeedLedger
 from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
-from benchmarks.run.notify import Notify
+from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
@@ -136,7 +136,8 @@ class TextSystem:
             part = f"tune text {role} {name}"
 
             def progress(done: int, total: int) -> None:
-                self._notify(self.job.name, part, 0.6 + 0.1 * done / total)
+                self.ledger.reached(part, done / total)
+                self._notify(self.job.name, part, SAME)
 
             with self.ledger.clock(part):
                 self._tuned[role, name] = tune(

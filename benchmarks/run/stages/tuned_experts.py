@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.methods.method import Network, network_name
 from benchmarks.run.failure import explain
 from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import TUNING_SHARE, Notify
+from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.members import member_trials
 from experts.bagging import Bag, BagStore, bag_folds
 from experts.expert import ROLES, Role
@@ -50,7 +50,6 @@ class TunedExperts:
         self._found: dict[Network, list[Tuned]] = {}
         self._failed: dict[Network, Exception] = {}
         self._out_of_fold: dict[str, Tensor] = {}
-        self._planned: list[Network] = []
         self._tuners: dict[str, Tuner[Any]] = {}
         self._folds: dict[int, Tensor] = {}
         self._bags: dict[tuple[Role, str, int], list[Bag]] = {}
@@ -60,8 +59,7 @@ class TunedExperts:
 
         What cannot be tuned raises when it is asked for (:meth:`of`): only methods that stand on it fail.
         """
-        self._planned = list(dict.fromkeys(networks))
-        for network in self._planned:
+        for network in dict.fromkeys(networks):
             self._try(network)
 
     def of(self, role: Role, repeat: int, family: str = PLAIN) -> Tuned:
@@ -98,7 +96,7 @@ class TunedExperts:
         seeds: the first seed's.
         """
         if family not in self._out_of_fold:
-            self.notify(self.job.name, f"out of fold {family}", TUNING_SHARE)
+            self.notify(self.job.name, f"out of fold {family}", SAME)
             tuned = [self.of(role, 0, family) for role in ROLES]
             seed = derive_seed(self.job.seed_of(0), "folds")
             with self.ledger.clock(f"out of fold {family}"):
@@ -126,7 +124,7 @@ class TunedExperts:
             trials, fold = member_trials(tuned), self.bag_folds(repeat)
             store = BagStore(self.folder / BAGS, load_expert)
             settings = {"trials": trials, "folds": self.job.bag_folds, "repeat": repeat, "view": self.view.hash}
-            self.notify(self.job.name, f"bag {name}", TUNING_SHARE)
+            self.notify(self.job.name, f"bag {name}", SAME)
             with self.ledger.clock(f"bag {name}", seed=repeat):
                 self._bags[key] = store.bags(
                     name, settings, lambda: self._tuner(family).bag(
@@ -160,7 +158,8 @@ class TunedExperts:
         job, name = self.job, network_name(role, family)
 
         def progress(done: int, total: int) -> None:
-            self.notify(job.name, f"tune {name}", self._share(role, family, done / total))
+            self.ledger.reached(f"tune {name}", done / total)
+            self.notify(job.name, f"tune {name}", SAME)
 
         tuner = self._tuner(family)
         floor = None if role == "utility" else self.floor(family)
@@ -175,14 +174,9 @@ class TunedExperts:
         further = [job.seed_of(repeat) for repeat in range(1, job.seeds)]
         if not further:
             return [first]
-        self.notify(job.name, f"repeat {name}", self._share(role, family, 1.0))
+        self.notify(job.name, f"repeat {name}", SAME)
         with self.ledger.clock(f"repeat {name}", shared_by=len(further)):
             return [first, *tuner.repeat(self.view, first, further)]
-
-    def _share(self, role: Role, family: str, done: float) -> float:
-        if (role, family) not in self._planned:
-            return TUNING_SHARE
-        return TUNING_SHARE * (self._planned.index((role, family)) + done) / len(self._planned)
 
     def summarise(self) -> None:
         """Write the summary of the three roles of the tabular experts."""

@@ -132,15 +132,19 @@ def _sure(answer: Answer) -> str:
     lead = following.lead
     against = f"against {following.contender.label}, which comes next: {difference_words(lead.interval)}"
     if answer.settled:
-        return f"Surely better in utility than all {plural(len(answer.rivals), 'other method')}; {against}."
+        return f"Surely better in utility than {_others(len(answer.rivals), 'all')}; {against}."
     if all(row.lead is not None and row.lead.verdict == "one split" for row in answer.open):
         return f"Not known: one split has no interval; {against}."
     surely = len(answer.rivals) - len(answer.open)
     names = listing([row.contender.label for row in answer.open], NAMED)
-    who = plural(len(answer.rivals), "other method")
     if not surely:
-        return f"Not separable from any of {who} ({names}); {against}."
+        return f"Not separable from {_others(len(answer.rivals), 'any of')} ({names}); {against}."
+    who = plural(len(answer.rivals), "other method")
     return f"Of {who}: surely better than {surely}, not separable from {len(answer.open)} ({names}); {against}."
+
+
+def _others(count: int, each: str) -> str:
+    return "the one other method" if count == 1 else f"{each} {count} other methods"
 
 
 def difference_words(interval: Interval) -> str:
@@ -155,12 +159,12 @@ def _costs(answer: Answer, best: AnswerRow) -> str:
         price = answer.price.utility
         spread = "" if math.isnan(price.low) else f" [{points_text(price.low)}, {points_text(price.high)}]"
         free = answer.price.free.label
-        than = "itself" if free == best.contender.label else free
-        parts.append(f"{points_text(price.mean)} points of utility{spread} against {than} at any gap")
+        than = "itself" if free == best.contender.label else f"{free}, the choice"
+        parts.append(f"{points_text(price.mean)} points of utility{spread} against {than} without a limit")
         worst, before = answer.price.worst, answer.price.free_worst
         if worst is not None and before is not None:
             parts.append(
-                f"the group with the lowest accuracy has {_with_interval(worst)}, there {_with_interval(before)}"
+                f"the group with the lowest accuracy has {_with_interval(worst)} instead of {_with_interval(before)}"
             )
     parts.append("every row's group must be known" if best.needs_group else "no row's group need be known")
     if not math.isnan(best.seconds):
@@ -212,7 +216,11 @@ def _open(answer: Answer) -> str:
             f"Holm's correction for {plural(len(answer.rivals), 'comparison')}."
         )
     smallest = smallest_effect(interval)
-    found = "" if math.isnan(smallest) else f" It would have found {100 * smallest:.1f} points, 8 times of 10."
+    found = (
+        ""
+        if math.isnan(smallest)
+        else f" A difference of {100 * smallest:.1f} points would have been found 8 times in 10."
+    )
     unit = "splits" if single else "sources"
     if answer.enough is not None:
         return f"{said}{found} The difference seen would need about {answer.enough} {unit}."

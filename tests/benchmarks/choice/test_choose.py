@@ -16,6 +16,7 @@ from benchmarks.choice.cross_fit.rows import FOLDS, Rows
 from benchmarks.choice.error import ChoiceError
 from benchmarks.choice.material import Material
 from benchmarks.choice.rule import Recommendation
+from benchmarks.choice.words import SURE
 from metrics.evidence import Evidence
 from tests.benchmarks.choice.made import ground_of, material, model, rows_of
 
@@ -154,22 +155,64 @@ def test_utility_can_be_asked_for() -> None:
     assert out(found, "m").startswith("its utility is 0.")
 
 
-def test_reasons_are_bounded_and_unknown_ones_left_out() -> None:
-    rows, n = ROWS, len(ROWS.labels)
-    alike = torch.ones(n, 2, dtype=torch.float64)
-    apart = torch.stack((rows.groups, 1 - rows.groups), -1).to(torch.float64)
+ALIKE = torch.ones(len(ROWS.labels), 2, dtype=torch.float64)
+APART = torch.stack((ROWS.groups, 1 - ROWS.groups), -1).to(torch.float64)
+
+
+def reasoned(*kinds: tuple[str, Tensor | None, float]) -> list[Material]:
+    """Methods with the attributions that they tell; None tells none."""
     methods = []
-    for name, attributions, right in (("alike", alike, 0.7), ("apart", apart, 0.9), ("silent", None, 0.95)):
-        said = model(rows, right, 0.0)
-        one = material(rows, name, said, trained=said[None])
+    for name, attributions, right in kinds:
+        said = model(ROWS, right, 0.0)
+        one = material(ROWS, name, said, trained=said[None])
         evidence = Evidence(said, attributions, None if attributions is None else said)
         methods.append(dataclasses.replace(one, told=dataclasses.replace(one.told, evidence=evidence)))
+    return methods
+
+
+def test_reasons_are_bounded_and_unknown_ones_left_out() -> None:
+    methods = reasoned(("alike", ALIKE, 0.7), ("apart", APART, 0.9), ("silent", None, 0.95))
     found = chosen(Asked("dp@1", 0.05, bound=bound_of("ATT-JSD=.1")), *methods)
     assert found.best is not None
     assert found.best.method == "alike"
     assert found.best.reasons == pytest.approx(0)
     assert out(found, "apart").startswith("its reasons differ too much (att_jsd@1 1.000)")
     assert out(found, "silent").startswith("its reasons are not stored")
+
+
+def test_the_closest_is_one_that_a_smaller_wish_would_let_in() -> None:
+    # m + thresholds has a smaller gap than m, but may not be had; a constant has none at all
+    method = material(ROWS, "m", model(ROWS, 0.8, 0.1), trained=model(ROWS, 0.8, 0.1)[None])
+    same = material(ROWS, "same", torch.full((len(ROWS.labels),), 0.9, dtype=torch.float64))
+    found = chosen(Asked("dp@1", 0.3, without_group=True, min_utility=0.95), method, same)
+    assert found.best is None
+    assert next(one.name for one in found.out) == "m"
+    told = chosen(
+        Asked("dp@1", 0.3, bound=bound_of("ATT-JSD=.1")), *reasoned(("apart", APART, 0.8), ("silent", None, 0.9))
+    )
+    assert told.best is None
+    assert told.out[0].method == "apart"  # how far it is, is known
+
+
+def test_what_hangs_on_few_rows_is_told() -> None:
+    # every fold chooses a configuration of its own: the numbers are those of the rule, not of the delivered model
+    said = torch.stack([model(ROWS, 0.75, 0.0, seed) for seed in range(5)])
+    for k in range(5):  # wrong where it would be chosen for
+        said[k, ROWS.fold == k] = 0.5 - (ROWS.labels[ROWS.fold == k].double() - 0.5) * 0.8
+    unsure = material(ROWS, "unsure", model(ROWS, 0.5, 0.0, 9), trained=said)
+    found = chosen(Asked("fair_res@1", 0.3), unsure)
+    plain = next(
+        one for one in (found.best, *(r.candidate for r in found.rivals), *found.out) if one and one.way == "plain"
+    )
+    fit = plain.tried[0].held.fit
+    assert fit is not None
+    assert fit.trial is not None
+    own, folds = said[fit.trial] > 0.5, plain.tried[0].held.probability > 0.5
+    assert plain.agreement == float((own == folds).double().mean())
+    assert plain.agreement < SURE
+    steady = chosen(Asked("dp@1", 0.3), material(ROWS, "m", model(ROWS, 0.8, 0.0)))
+    assert steady.best is not None
+    assert steady.best.agreement > SURE
 
 
 def test_metrics_that_thresholds_cannot_bound_are_kept_by_configurations() -> None:

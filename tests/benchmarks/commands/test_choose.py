@@ -19,6 +19,7 @@ from benchmarks.commands.choose import NOTHING, choose
 from benchmarks.models import load_model
 from benchmarks.models.promise import Promise
 from benchmarks.run.failure import explain
+from benchmarks.run.rebuild import RebuildError
 from metrics.counts.tables import count_table
 from tasks.load import load_task
 
@@ -165,3 +166,17 @@ def test_cells_of_earlier_versions_are_said(run: Path, tmp_path: Path) -> None:
     error = asked(old).exception
     assert isinstance(error, SeenError)
     assert "Run the same bench command again" in (explain(error) or "")
+
+
+def test_changed_code_is_refused_before_any_work(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    for path in other.glob("jobs/*/cells/*/job.json"):
+        record = json.loads(path.read_text())
+        record["job"]["code"] = "0" * 64
+        path.write_text(json.dumps(record))
+    for path in other.glob("jobs/*/cells/*/seen.safetensors"):
+        path.unlink()  # reading would fail
+    error = asked(other).exception
+    assert isinstance(error, RebuildError) and "--allow-changed-code" in (explain(error) or "")
+    assert isinstance(asked(other, "--allow-changed-code").exception, SeenError)

@@ -65,6 +65,16 @@ def test_a_drafted_card_passes_the_check(tmp_path: Path) -> None:
     run("card", str(csv), "--force")
 
 
+def test_a_draft_says_how_to_correct_its_guesses(tmp_path: Path) -> None:
+    csv = tmp_path / "loans.csv"
+    csv.write_text(people().to_csv(index=False))
+    guessed = run("card", str(csv))
+    for option in ("--label", "--positive", "--sensitive", "--force"):
+        assert option in guessed
+    told = run("card", str(csv), "--label", "approved", "--sensitive", "Gender", "--force")
+    assert "guessed wrong" not in told
+
+
 def test_check_shows_groups_by_label_and_warns_of_small_ones(tmp_path: Path) -> None:
     table = people(200)
     table.loc[:9, "Gender"] = "other"

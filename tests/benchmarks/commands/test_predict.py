@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from benchmarks.methods.baselines import load_baseline
+from benchmarks.methods.own_method import load_own
 from benchmarks.models import save_model
+from benchmarks.predictions.reading import read_predictions
 from tests.benchmarks.models.conftest import load
 from tests.benchmarks.test_cli import fairmoe
 
@@ -87,3 +90,35 @@ def test_later_parts_say_where_their_rows_stand(saved: Saved, tmp_path: Path) ->
     folder, raw = saved
     with pytest.raises(RowsError, match=r"big\.csv \(rows counted from row 50,001 of the file\): .*'pilot' in row 1"):
         _predictions(load_model(folder), raw.assign(job="pilot"), "error", None, 50_000, "big.csv")
+
+
+def test_what_it_writes_can_be_scored(tmp_path: Path) -> None:
+    task, _ = load(tmp_path)
+    expert = load_baseline("logistic_regression").fit(task.view(), {"C": 1.0}, 0)
+    save_model(expert, task.view(), tmp_path / "model", method="logistic_regression", origin={})
+    wanted = torch.sigmoid(expert.logits(task.view(), task.split.test).double())
+    for name in ("all.csv", "all.csv.gz", "all.parquet"):
+        model, output = str(tmp_path / "model"), str(tmp_path / name)
+        done = fairmoe("predict", model, str(tmp_path / "own.csv"), "--unknown", "missing", "--output", output)
+        assert done.returncode == 0, done.stderr
+        torch.testing.assert_close(
+            read_predictions(tmp_path / name, task.view(), task.split.test), wanted, rtol=0, atol=1e-6
+        )
+    scored = fairmoe("score", "--task", str(tmp_path / "card.toml"), "--predictions", str(tmp_path / "all.csv"))
+    assert scored.returncode == 0 and "acc@1" in scored.stdout, scored.stderr
+
+
+@pytest.mark.parametrize("command", [("predict",), ("monitor", "--labels", "y")])
+def test_types_of_own_estimators_may_be_trusted(tmp_path: Path, command: tuple[str, ...]) -> None:
+    task, _ = load(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from sklearn.ensemble import RandomForestClassifier\ndef make():\n    return RandomForestClassifier(5)\n"
+    )
+    expert = load_own(f"{tmp_path / 'mine.py'}:make").fit(task.view(), {}, 3)
+    save_model(expert, task.view(), tmp_path / "model", method="mine.make", origin={})
+    verb, *options = command
+    asked = [verb, str(tmp_path / "model"), str(tmp_path / "own.csv"), *options]
+    refused = fairmoe(*asked)
+    assert refused.returncode == 2 and "--trust TYPE" in " ".join(refused.stderr.split())
+    trusted = fairmoe(*asked, "--trust", "sklearn.tree._tree.Tree")
+    assert "could run code" not in trusted.stderr and "Traceback" not in trusted.stderr

@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.methods.baselines import load_baseline
 from benchmarks.models import ModelError, load_model, save_model
-from benchmarks.models.kinds.registry import MODELS, NETWORKS, PROPAGATIONS, READERS, named
 from benchmarks.run.failure import explain
+from benchmarks.saving.kinds import MODELS, NETWORKS, PROPAGATIONS, READERS, named
 from foundation.files import write_json
 from gates.static_simplex import StaticSimplexGate
 from moe.mixture import Mixture

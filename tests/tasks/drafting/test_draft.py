@@ -218,7 +218,7 @@ def test_dropped_columns_are_marked_with_what_they_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "cells", [["25.983,54", "1,5"], ["0,65", "3"], ["32.1%", "4%"], ["$1,200", "$90"], ["1 234", "7"]]
+    "cells", [["25.983,54", "1,5"], ["0,65", "3"], ["32.1%", "4%"], ["$1,200", "$90"], ["1,234", "7"]]
 )
 def test_numbers_in_another_notation_are_told(tmp_path: Path, cells: list[str]) -> None:
     card, _ = checks(tmp_path, rows(quote=cells * 30), sep=";")

@@ -115,7 +115,7 @@ def test_a_card_of_an_older_project_keeps_its_hash() -> None:
     from tasks.registry import resolve
 
     dumped = resolve("german").card.model_dump(mode="json", exclude={"source"})
-    for later in ("encoding", "decimal", "sheet"):
+    for later in ("encoding", "decimal", "thousands", "sheet"):
         dumped["read"].pop(later)
     from foundation.hashing import hash_json
 

@@ -88,7 +88,18 @@ def test_ages_are_cut_at_25_where_both_groups_have_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Geschlecht", "sexo", "Sexe", "Staatsangehörigkeit", "Alter", "etnia", "estado civil", "Behinderung", "raza"],
+    [
+        "Geschlecht",
+        "sexo",
+        "Sexe",
+        "Staatsangehörigkeit",
+        "Alter",
+        "etnia",
+        "estado civil",
+        "Behinderung",
+        "raza",
+        "Ausländerin",
+    ],
 )
 def test_sensitive_names_of_other_languages(tmp_path: Path, name: str) -> None:
     card, found = drafted(tmp_path, people().rename(columns={"sex": name}))
@@ -112,3 +123,70 @@ def test_what_the_user_says_is_not_guessed(tmp_path: Path) -> None:
     card, _ = drafted(tmp_path, table, label="region", positive="n", sensitive=("approved", "sex"))
     assert (card.label.column, card.label.positive.equals) == ("region", ("n",))
     assert [s.column for s in card.sensitive] == ["approved", "sex"] and card.default_sensitive == "approved"
+
+
+@pytest.mark.parametrize("start", [1, 2202])
+@pytest.mark.parametrize("name", ["Antrag", "id", "", "first"])
+def test_a_running_number_is_no_feature(tmp_path: Path, name: str, start: int) -> None:
+    column = name or "Unnamed: 0"
+    card, _ = drafted(tmp_path, people(**{column: np.arange(start, start + 200)}))  # type: ignore[arg-type]
+    assert "identifier" in card.drop[column] and column not in [c.name for c in card.column]
+    shuffled = numpy_generator(0, "order").permutation(np.arange(start, start + 200))
+    card, _ = drafted(tmp_path, people(**{column: shuffled}))  # type: ignore[arg-type]
+    assert column in card.drop
+
+
+def test_a_sample_of_a_running_number_is_no_feature_and_amounts_are(tmp_path: Path) -> None:
+    random = numpy_generator(0, "case")
+    cases = random.choice(np.arange(1, 600), 200, replace=False)
+    amounts = random.choice(np.arange(100, 1_000_000), 200, replace=False)
+    card, found = drafted(tmp_path, people(fall=cases, amount=amounts))
+    assert set(card.drop) == {"fall"} and "no two are equal" in reason(found, "no feature", "fall")
+
+
+@pytest.mark.parametrize(
+    "name", ["black", "white", "nonwhite", "minority", "afam", "foreign", "migrant", "is_female", "Auslaender"]
+)
+def test_names_of_groups_are_sensitive(tmp_path: Path, name: str) -> None:
+    table = people(zone=["a", "b"] * 100, **{name: ["no", "yes", "yes", "no"] * 50}).drop(columns="sex")  # type: ignore[arg-type]
+    card, found = drafted(tmp_path, table)
+    assert [s.column for s in card.sensitive] == [name]
+    assert "named like" in reason(found, "sensitive", name)
+
+
+def test_a_sensitive_column_for_want_of_a_better_one_is_the_first_to_check(tmp_path: Path) -> None:
+    table = people(zone=["a", "b", "c", "d"] * 50, owner=["n", "y"] * 100, married=["n", "y"] * 100)
+    card, found = drafted(tmp_path, table.drop(columns="sex"))
+    assert [s.column for s in card.sensitive] == ["married"]
+    assert (found.guesses[0].subject, found.guesses[0].decision) == ("sensitive", "married")
+    assert found.guesses[0].reason.startswith("CHECK FIRST: no name says that it is sensitive")
+    assert "[[sensitive]]  # CHECK FIRST: no name says" in found.text
+    card, _ = drafted(tmp_path, table.drop(columns=["sex", "married"]))
+    assert [s.column for s in card.sensitive] == ["owner"]
+
+
+def test_numbers_in_two_notations_are_told_and_spoil_no_other_column(tmp_path: Path) -> None:
+    table = people(rate=["1,5", "0,25"] * 99 + ["2,5", "1.721"], fee=["3,75", "1", "2", "0,5"] * 50)
+    table.to_csv(tmp_path / "a.csv", index=False, sep=";")
+    found = draft(tmp_path / "a.csv")
+    (tmp_path / "card.toml").write_text(found.text, encoding="utf-8")
+    why = reason(found, "no feature", "rate")
+    assert "199 cells with a decimal comma, 1 with a point, such as '1.721' in row 200" in why
+    task = load_task(str(tmp_path / "card.toml"), progress=False)
+    assert task.frame["fee"].tolist() == [3.75, 1.0, 2.0, 0.5] * 50 and task.card.read.decimal == ","
+
+
+def test_separated_thousands_are_understood_where_they_cannot_be_meant_otherwise(tmp_path: Path) -> None:
+    table = people(
+        pay_in=["25.983,54", "950,5", "7", "1.000"] * 50, odd=["1.234", "7"] * 100, fee=["3,75", "1", "2", "0,5"] * 50
+    )
+    table.to_csv(tmp_path / "a.csv", index=False, sep=";")
+    found = draft(tmp_path / "a.csv")
+    (tmp_path / "card.toml").write_text(found.text, encoding="utf-8")
+    assert 'thousands = "."  # CHECK: numbers with separated thousands in "pay_in", "fee"' in found.text
+    task = load_task(str(tmp_path / "card.toml"), progress=False)
+    assert (
+        task.frame["pay_in"].tolist() == [25983.54, 950.5, 7.0, 1000.0] * 50
+        and task.frame["fee"].tolist() == [3.75, 1.0, 2.0, 0.5] * 50
+    )
+    assert "not understood" in task.card.drop["odd"]

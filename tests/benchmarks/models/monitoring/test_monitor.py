@@ -100,7 +100,12 @@ def test_flipped_labels_of_one_group_are_outside_and_named(model: Model, tmp_pat
     told = {metric["metric"]: metric for metric in found["metrics"]}
     assert told["worst_acc@1"]["verdict"] == "outside" and told["worst_acc@1"]["worse"] and found["alarm"]
     assert told["worst_acc@1"]["high"] < 0
+    flipped = found["groups"][task.group_names[groups.max()]]
+    kept = [both for name, both in found["groups"].items() if name != task.group_names[groups.max()]]
+    assert flipped["now"]["right"] < 0.8 * flipped["then"]["right"] and all(b["now"] == b["then"] for b in kept)
     shown = fairmoe("monitor", str(folder), path, "--labels", "y")
+    rate = flipped["now"]["right"] / (flipped["now"]["negatives"] + flipped["now"]["positives"])
+    assert "accuracy now" in shown.stdout and f"{rate:.3f}" in shown.stdout.split("Groups:")[1]
     assert shown.returncode == 4 and "WORSE THAN PROMISED" in shown.stdout and "worst_acc@1" in shown.stdout
 
 

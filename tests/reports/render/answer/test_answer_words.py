@@ -38,10 +38,10 @@ def answer(level_report):
 
 def test_sure_is_said_only_of_what_is_sure(answer):
     sure = answer_words(with_lead(answer, -0.03, -0.01, "worse"))
-    assert sure.sure.startswith("Surely better in utility than all 1 other method;") and sure.open == ""
+    assert sure.sure.startswith("Surely better in utility than the one other method;") and sure.open == ""
     assert "+2.00 points of utility [+1.00, +3.00]" in sure.sure
     open_ = answer_words(with_lead(answer, -0.03, 0.01, "not separable", 40))
-    assert open_.sure.startswith("Not separable from any of 1 other method (") and "urely" not in open_.sure
+    assert open_.sure.startswith("Not separable from the one other method (") and "urely" not in open_.sure
     assert "+1.00 points of utility [−1.00, +3.00]" in open_.sure
     assert open_.open.startswith("Too small to decide") and "would need about 40 sources" in open_.open
     endless = answer_words(with_lead(answer, -0.03, 0.02999, "not separable"))

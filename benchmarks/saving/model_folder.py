@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.models.error import ModelError
-from benchmarks.models.kinds.reading import description
-from benchmarks.models.kinds.registry import READERS
-from benchmarks.models.loading import CARD, ENCODER, EXPERT, FORMAT, MODEL
-from benchmarks.models.walk import needs_graph, needs_group
+from benchmarks.saving.error import ModelError
+from benchmarks.saving.kinds import READERS
+from benchmarks.saving.layout import CARD, ENCODER, EXPERT, FORMAT, MODEL
+from benchmarks.saving.walk import needs_graph, needs_group
 from experts.expert import Expert
-from experts.saved import DESCRIPTION
+from experts.saved import DESCRIPTION, read_facts
 from foundation.files import atomic_path, write_json, write_text
 from tasks.registry import attributes_named
 from tasks.task import TaskView
@@ -65,7 +64,7 @@ def _facts(expert: Expert, view: TaskView, method: str, origin: Mapping[str, Any
 def _check(folder: Path, method: str) -> None:
     """Refuse what nobody could read again: an expert, or a part of one, of a kind that is not known."""
     for path in [folder / DESCRIPTION, *folder.rglob(f"*/{DESCRIPTION}")]:
-        kind = description(path.parent).get("kind") if path.exists() else None
+        kind = read_facts(path).get("kind") if path.exists() else None
         if kind not in READERS:
             raise ModelError(
                 f"The model of {method} cannot be saved: {path.relative_to(folder.parent)} is of the kind {kind!r}, "
