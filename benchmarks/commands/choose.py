@@ -177,5 +177,7 @@ def _show_delivered(console: Console, made: Delivered) -> None:
     console.print()
     console.print(f"Saved: {made.folder}", soft_wrap=True, highlight=False)
     console.print("Next:", highlight=False)
-    for verb, rest in (("predict", "rows.csv"), ("monitor", f"rows.csv --labels {made.label}")):
+    for verb, rest in (
+        ("predict", "rows.csv"), ("monitor", f"rows.csv --labels {made.label}"), ("package", "--name NAME --author YOU"),
+    ):  # fmt: skip
         console.print(f"  fairmoe {verb} {made.folder} {rest}", soft_wrap=True, highlight=False)
