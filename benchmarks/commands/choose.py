@@ -178,6 +178,8 @@ def _show_delivered(console: Console, made: Delivered) -> None:
     console.print(f"Saved: {made.folder}", soft_wrap=True, highlight=False)
     console.print("Next:", highlight=False)
     for verb, rest in (
-        ("predict", "rows.csv"), ("monitor", f"rows.csv --labels {made.label}"), ("package", "--name NAME --author YOU"),
-    ):  # fmt: skip
+        ("predict", "rows.csv"),
+        ("monitor", f"rows.csv --labels {made.label}"),
+        ("package", "--name NAME --author YOU"),
+    ):
         console.print(f"  fairmoe {verb} {made.folder} {rest}", soft_wrap=True, highlight=False)
