@@ -125,7 +125,7 @@ def counted() -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     console = plain_console(stderr=True)
-    columns = (TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    columns = (TextColumn("{task.completed:,.0f} rows", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rows", total=None)
         yield lambda rows: progress.advance(task, rows)
