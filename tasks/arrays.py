@@ -61,25 +61,7 @@ def view_of_arrays(
         )
     card = _card(name, len(x), [ColumnSpec(name=c, kind="numeric", text=c) for c in frame.columns], labels)
     encoder = _standardise(card, frame.iloc[np.asarray(train)])
-    split = _split(train, validation)
-    return TaskView(
-        name=name,
-        features=encoder.encode(frame),
-        labels=torch.as_tensor(y, dtype=torch.int64),
-        groups=torch.as_tensor(groups, dtype=torch.int64),
-        group_names=labels,
-        split=split,
-        feature_names=encoder.feature_names,
-        columns=encoder.columns,
-        rows=torch.arange(len(x)),
-        edges=None,
-        card=card,
-        encoder=encoder,
-        frame=frame,
-        use_sensitive="drop",
-        flip=None,
-        hash=_hash(x, y, groups, split),
-    )
+    return _view(card, encoder, frame, y, groups, train, validation, hashed=x)
 
 
 def view_of_frame(
@@ -113,7 +95,6 @@ def view_of_frame(
     frame = _typed(table, specs)
     labels = tuple(group_names) or tuple(map(str, range(max(2, int(groups.max()) + 1))))
     card = _card(name, len(table), specs, labels)
-    every = np.arange(len(table), dtype=np.int64)
     raw = RawData(
         card=card,
         attributes=("group",),
@@ -124,31 +105,44 @@ def view_of_frame(
         unseen_groups=(),
         parts=np.asarray(groups, dtype=np.int64)[:, None],
         part_names=(labels,),
-        rows=every,
+        rows=np.arange(len(table), dtype=np.int64),
         units=None,
         keys=None,
         left={},
     )
     encoder = Encoder.fit(raw, np.asarray(train))
-    features = encoder.encode(frame)
-    split = _split(train, validation)
+    return _view(card, encoder, frame, y, groups, train, validation)
+
+
+def _view(
+    card: Card,
+    encoder: Encoder,
+    frame: pd.DataFrame,
+    y: Integers,
+    groups: Integers,
+    train: Integers,
+    validation: Integers,
+    hashed: Numbers | None = None,
+) -> TaskView:
+    """The view of an encoded frame; its hash is that of ``hashed``, or of the encoded features."""
+    features, split = encoder.encode(frame), _split(train, validation)
     return TaskView(
-        name=name,
+        name=card.name,
         features=features,
         labels=torch.as_tensor(y, dtype=torch.int64),
         groups=torch.as_tensor(groups, dtype=torch.int64),
-        group_names=labels,
+        group_names=tuple(group.name for group in card.sensitive[0].groups),
         split=split,
         feature_names=encoder.feature_names,
         columns=encoder.columns,
-        rows=torch.from_numpy(every),
+        rows=torch.arange(len(frame)),
         edges=None,
         card=card,
         encoder=encoder,
         frame=frame,
         use_sensitive="drop",
         flip=None,
-        hash=_hash(features.double().numpy(), y, groups, split),
+        hash=_hash(features.double().numpy() if hashed is None else hashed, y, groups, split),
     )
 
 

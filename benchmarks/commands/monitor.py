@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.commands.predict import BASE, OWN, TRUST, counted
+from benchmarks.commands.options import Edges, ModelBase, Own, Trust
+from benchmarks.commands.predict import counted
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -50,12 +51,10 @@ def monitor(
     tolerance: Annotated[
         float | None, typer.Option(min=0, help="Largest change that does not matter: inside is then a sure statement.")
     ] = None,
-    edges: Annotated[
-        Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
-    ] = None,
-    own: OWN = None,
-    trust: TRUST = None,
-    base: BASE = None,
+    edges: Edges = None,
+    own: Own = None,
+    trust: Trust = None,
+    base: ModelBase = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:

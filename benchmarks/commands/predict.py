@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks.commands.options import Edges, ModelBase, Own, Trust
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
@@ -17,20 +18,6 @@ if TYPE_CHECKING:
     from benchmarks.models.saved import SavedModel
 
 MISSING, ERROR = "missing", "error"
-
-OWN = Annotated[
-    str | None, typer.Option(help="Of models of own methods: the file and function that made it, my/model.py:make.")
-]
-TRUST = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Of own estimators: a type that the saved file may be made of beside the known ones, package.module.Class "
-        "(repeat the option). A message names those that it asks for; trust them only if you know who made the file."
-    ),
-]
-BASE = Annotated[
-    str | None, typer.Option(help="Of text experts: folder or name of the base; default: the one that they name.")
-]
 
 
 def predict(
@@ -57,12 +44,10 @@ def predict(
         str,
         typer.Option(help="A category that no training row had: error stops, missing counts it as an empty cell."),
     ] = ERROR,
-    edges: Annotated[
-        Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
-    ] = None,
-    own: OWN = None,
-    trust: TRUST = None,
-    base: BASE = None,
+    edges: Edges = None,
+    own: Own = None,
+    trust: Trust = None,
+    base: ModelBase = None,
     allow_untrusted: Annotated[
         bool, typer.Option("--allow-untrusted", help="Also a package that nobody whom you trust vouches for.")
     ] = False,

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks.commands.options import Protocol, Split, SplitSeed, TaskName
+
 if TYPE_CHECKING:
     from metrics.score import Scores
     from tasks.task import Task
 
 
 def score(
-    task: Annotated[str, typer.Option(help="Task, such as german or adult:sex+race, or the path of a card.")],
+    task: TaskName,
     predictions: Annotated[
         Path,
         typer.Option(
@@ -22,21 +24,15 @@ def score(
             "of a bench run: all its methods on this task and split."
         ),
     ],
-    protocol: Annotated[
-        str,
-        typer.Option(
-            help="robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest for the "
-            "test) or nifty (the published split)."
-        ),
-    ] = "robust",
-    split: Annotated[int, typer.Option(min=0, help="Which repetition of the split.")] = 0,
+    protocol: Protocol = "robust",
+    split: Split = 0,
     metrics: Annotated[
         str, typer.Option(help="Only these metrics, such as dp,eopp,acc; the version may be left out. Default: all.")
     ] = "",
     method: Annotated[
         list[str] | None, typer.Option(help="Of a run's folder, only these methods (repeat the option).")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Suite seed that repeated splits derive from.")] = 0,
+    seed: SplitSeed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score predictions on the test rows of a task: estimate, interval, permutation null and status of every metric.

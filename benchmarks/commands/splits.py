@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks.commands.options import Protocol, Split, SplitSeed, TaskName
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
@@ -22,15 +23,9 @@ class SplitOptionError(ValueError):
 
 
 def splits(
-    task: Annotated[str, typer.Option(help="Task, such as german or adult:sex+race, or the path of a card.")],
-    protocol: Annotated[
-        str,
-        typer.Option(
-            help="robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest for the "
-            "test) or nifty (the published split)."
-        ),
-    ] = "robust",
-    split: Annotated[int, typer.Option(min=0, help="Which repetition of the split.")] = 0,
+    task: TaskName,
+    protocol: Protocol = "robust",
+    split: Split = 0,
     part: Annotated[
         list[str] | None, typer.Option(help="Only this part: train, validation or test (repeat the option).")
     ] = None,
@@ -40,7 +35,7 @@ def splits(
     output: Annotated[
         Path | None, typer.Option(help="Write row, part and group of every row to this CSV (.gz packs it).")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Suite seed that repeated splits derive from.")] = 0,
+    seed: SplitSeed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print counts and rows as JSON instead of a table.")] = False,
 ) -> None:
     """List the rows of each part of a task: 0-based row of the published file, part and group.

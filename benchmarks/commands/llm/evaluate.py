@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from benchmarks.commands.llm.loading import experts_of, load, seen_rows
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Protocol, Quantisation, Seed, Seen, Split, TaskName
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Protocol, Quantisation, Seed, Seen, TaskName
+from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
 

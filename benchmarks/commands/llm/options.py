@@ -18,7 +18,6 @@ Protocol = Annotated[
     str, typer.Option(help="robust (stratified), large_test (3,000 + 1,500 rows, the rest for the test) or nifty.")
 ]
 Seen = Annotated[bool, typer.Option("--allow-seen", help="Go on although the expert has seen some of the rows.")]
-Split = Annotated[int, typer.Option(min=0, help="Which repetition of the split.")]
 
 
 def command(*words: str | Path, **options: str | int) -> str:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.commands.llm.loading import experts_of, load, seen_rows
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Seen, Split, TaskName
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Seen, TaskName
 from benchmarks.commands.llm.showing import print_facts, steps_shown
+from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, get_args
 import typer
 
 from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Split, TaskName, command
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, TaskName, command
 from benchmarks.commands.llm.showing import print_facts, steps_shown
+from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
 

@@ -1,0 +1,36 @@
+"""Options that several verbs have, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TaskName = Annotated[str, typer.Option(help="Task, such as german or adult:sex+race, or the path of a card.")]
+Protocol = Annotated[
+    str,
+    typer.Option(
+        help="robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest for the "
+        "test) or nifty (the published split)."
+    ),
+]
+Split = Annotated[int, typer.Option(min=0, help="Which repetition of the split.")]
+SplitSeed = Annotated[int, typer.Option(help="Suite seed that repeated splits derive from.")]
+
+Edges = Annotated[
+    Path | None, typer.Option(help="Of graph models: file of pairs of rows, as the card of the data describes it.")
+]
+Own = Annotated[
+    str | None, typer.Option(help="Of models of own methods: the file and function that made it, my/model.py:make.")
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of own estimators: a type that the saved file may be made of beside the known ones, package.module.Class "
+        "(repeat the option). A message names those that it asks for; trust them only if you know who made the file."
+    ),
+]
+ModelBase = Annotated[
+    str | None, typer.Option(help="Of text experts: folder or name of the base; default: the one that they name.")
+]
