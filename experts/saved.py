@@ -10,10 +10,11 @@ from typing import Any, Protocol, cast, get_args
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experts.expert import Expert, Role
+from foundation.files import atomic_path
 from tasks.task import TaskView
 
 WEIGHTS = "weights.safetensors"
@@ -107,6 +108,12 @@ def _problem(facts: Any, families: Sequence[str]) -> str:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return "feature_names is not a list of strings"
     return "" if isinstance(facts.get("task_hash"), str) else "task_hash is missing"
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, each in memory of its own."""
+    with atomic_path(path) as temporary:
+        save_file({name: part.detach().contiguous().clone() for name, part in tensors.items()}, temporary)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -65,7 +65,6 @@ class Scenario(TaskScores):
     routing: tuple[Routing, ...]
     gates: tuple[Gates, ...]
     """The same by what the mixed experts read."""
-    provenance: list[dict[str, Any]]
     wording: Wording | None
     fronts: tuple[MixtureFront, ...]
     bias: Bias | None
@@ -159,7 +158,6 @@ def _scenario(run: Run, task: str, protocol: str, use_sensitive: str) -> Scenari
         rate_ends=group_rate_ends(groups),
         routing=found,
         gates=gates(found, run.rows),
-        provenance=_records(_cells(run, where)),
         left=run.tables.suite.get("left", {}).get(task, {}),
         **_of_texts(run, where, here),
     )
@@ -184,10 +182,6 @@ def _cells(run: Run, where: Mapping[str, str]) -> pd.DataFrame:
 def _ordered_metrics(present: set[str]) -> tuple[str, ...]:
     known = [metric for metric in (*METRICS, *ROUTING) if metric in present]
     return (*known, *sorted(present - set(known)))
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in record.items()} for record in rows.to_dict("records")]
 
 
 def _cost(rows: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from reports.answer.answer import Answer
 from reports.answer.answers import Answers, answers
 from reports.answer.details import Details, details
+from reports.answer.setting import first
 from reports.blocks import Block, blocks_of
 from reports.caps import stands_back
 from reports.levels.ablation import Ablation, ablation
@@ -53,8 +56,6 @@ class Report:
     levels: Levels | None = None
     """Utility at fairness levels; None where the run has no rows of it."""
     transfer: Transfer | None = None
-    other_gaps: tuple[tuple[Levels, Transfer], ...] = ()
-    """The same where other gaps than the main one are bounded."""
     claims: tuple[Claim, ...] = ()
     """What is claimed of the mixture, at every gap that was bounded."""
     procedural: tuple[ProceduralClaim, ...] = ()
@@ -69,6 +70,11 @@ class Report:
     """Parameters, runs and commands behind the answers."""
     named: bool = True
     """Whether the run wrote records of its methods; without them they are called by their ids."""
+
+    @cached_property
+    def opening(self) -> Answer | None:
+        """The answer that a page opens with; None for a run that has no levels."""
+        return self.answers[first(list(self.answers))] if self.answers else None
 
     @property
     def without(self) -> list[tuple[str, str]]:
@@ -184,7 +190,6 @@ def summarise(tables: Tables) -> Report:
         published=found,
         levels=reached,
         transfer=moved,
-        other_gaps=tuple(pair for pair in both if pair[0].gap != GAPS[0]),
         claims=tuple(claim for pair in both for claim in claims(*pair)),
         procedural=procedural_claims(further_table(tables, "levels"), reached, methods, scenarios),
         ablation=None if reached is None else ablation(reached),

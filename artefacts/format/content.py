@@ -33,11 +33,6 @@ class Content:
         self._file, self._place, self._end = file, entry.start, entry.start + entry.size
         self._hash = hashlib.sha256()
 
-    @staticmethod
-    def whole(file: int) -> Iterator[bytes]:
-        """Blocks of a whole file."""
-        return Content(file, Entry("", 0, os.fstat(file).st_size)).blocks()
-
     def take(self, count: int) -> bytes:
         """The next ``count`` bytes.
 

@@ -63,10 +63,7 @@ class Package:
     @cached_property
     def digest(self) -> str:
         """sha256 of the whole file, signatures included."""
-        found = hashlib.sha256()
-        for content in Content.whole(self.file):
-            found.update(content)
-        return found.hexdigest()
+        return Content(self.file, Entry("", 0, os.fstat(self.file).st_size)).sha256
 
     @cached_property
     def signature(self) -> bytes | None:

@@ -61,8 +61,11 @@ def predict(
     Examples: fairmoe predict MODEL rows.csv --output predictions.csv · cat rows.csv | fairmoe predict MODEL - > out.csv
     · fairmoe predict --expert german-net --input rows.csv
     """
+    from benchmarks.models.error import RowsError
     from benchmarks.models.files import STANDARD, read_rows
 
+    if unknown not in (ERROR, MISSING):
+        raise RowsError(f"--unknown is {ERROR} or {MISSING}, not {unknown!r}.")
     which, source = _asked(model, rows, expert, given)
     loaded = _loaded(which, own, trust or (), base, allow_untrusted)
     target = None if output == STANDARD else Path(output)
@@ -145,8 +148,6 @@ def _predictions(
 
     from benchmarks.models.error import RowsError
 
-    if unknown not in (ERROR, MISSING):
-        raise RowsError(f"--unknown is {ERROR} or {MISSING}, not {unknown!r}.")
     try:
         probability = model.predict_proba(part, edges, unknown="missing" if unknown == MISSING else "error")[:, 1]
     except RowsError as error:

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from experts.saved import DESCRIPTION, WEIGHTS, read_weights
-from foundation.files import atomic_path, write_json
+from experts.saved import DESCRIPTION, WEIGHTS, read_weights, write_weights
+from foundation.files import write_json
 from tasks.task import TaskView
 
 KIND = "graph baseline"
@@ -174,8 +173,7 @@ class GraphModel:
     def save(self, folder: Path) -> None:
         """Write weights, what propagates features, and ``expert.json`` into an existing folder."""
         for name, tensors in ((WEIGHTS, self.module.state_dict()), (PROPAGATION, self.propagate.tensors())):
-            with atomic_path(folder / name) as path:
-                save_file({key: part.detach().clone().contiguous() for key, part in tensors.items()}, path)
+            write_weights(folder / name, tensors)
         write_json(folder / DESCRIPTION, {
             "kind": KIND, "network": self.network, "propagation": self.propagate.kind, "family": self.family,
             "role": self.role, "seed": self.seed, "explainer": self.explainer, "task_hash": self.task_hash,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from experts.expert import Role
@@ -21,8 +20,9 @@ from experts.saved import (
     description_of,
     read_description,
     read_weights,
+    write_weights,
 )
-from foundation.files import atomic_path, write_json
+from foundation.files import write_json
 from tasks.task import TaskView
 
 
@@ -77,8 +77,8 @@ class LinearExpert:
 
     def save(self, folder: Path) -> None:
         """Write ``weights.safetensors`` and ``expert.json``, which holds the bin edges, into an existing folder."""
-        with atomic_path(folder / WEIGHTS) as path:
-            save_file({"weight": self.weight.contiguous(), "bias": torch.tensor(self.bias, dtype=torch.float64)}, path)
+        bias = torch.tensor(self.bias, dtype=torch.float64)
+        write_weights(folder / WEIGHTS, {"weight": self.weight, "bias": bias})
         write_json(folder / DESCRIPTION, description_of(self, edges=self.encoding.edges))
 
     @classmethod

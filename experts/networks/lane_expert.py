@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from experts.networks.lanes import LaneParameters
@@ -19,8 +18,9 @@ from experts.saved import (
     description_of,
     read_description,
     read_weights,
+    write_weights,
 )
-from foundation.files import atomic_path, write_json
+from foundation.files import write_json
 
 
 class LaneExpert(SavedExpert, Protocol):
@@ -34,8 +34,7 @@ class LaneExpert(SavedExpert, Protocol):
 
 def save_lane(expert: LaneExpert, folder: Path, **further: Any) -> None:
     """Write ``weights.safetensors`` and ``expert.json``, which also says ``further``, into an existing folder."""
-    with atomic_path(folder / WEIGHTS) as path:
-        save_file({"theta": expert.parameters.theta.detach().contiguous().clone()}, path)
+    write_weights(folder / WEIGHTS, {"theta": expert.parameters.theta})
     write_json(folder / DESCRIPTION, description_of(expert, hidden=expert.parameters.hidden, **further))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,17 +104,17 @@ class Answer:
     enough: int | None
     price: Price | None = None
 
-    @property
+    @cached_property
     def main(self) -> tuple[AnswerRow, ...]:
         """One row per method."""
         return tuple(row for row in self.rows if row.main)
 
-    @property
+    @cached_property
     def rivals(self) -> tuple[AnswerRow, ...]:
         """Methods that the recommended one is compared with: those on all tasks."""
         return tuple(row for row in self.main if row.lead is not None and row.tasks == self.tasks)
 
-    @property
+    @cached_property
     def open(self) -> tuple[AnswerRow, ...]:
         """Methods that the data cannot tell from the recommended one."""
         return tuple(row for row in self.rivals if row.lead is not None and row.lead.verdict != "worse")

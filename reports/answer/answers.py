@@ -104,7 +104,7 @@ def _settings(found: Levels) -> Iterator[Setting]:
 
 
 def _kept(levels: Levels, moved: Transfer, setting: Setting, arrays: Arrays) -> Mapping[Id, Share]:
-    if setting.level == "any":
+    if setting.level == FREE:
         return {}
     if setting.task == ALL:
         shares = {c.id: moved.by_contender.get((setting.level, c.id)) for c in arrays.contenders}

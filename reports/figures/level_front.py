@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
-from reports.answer.setting import first
 from reports.figures import svg
 from reports.figures.figure import Figure
 from reports.format import value_text
@@ -37,7 +36,7 @@ class Point:
 
 def shown(report: Report) -> tuple[Contender, ...]:
     """Contenders of the figure: the first few that may be recommended at the limit that a page opens with."""
-    own = _opening(report)
+    own = report.opening
     if own is None or own.best is None:
         return ()
     able = [row.contender for row in own.main if row.tasks == own.tasks and 2 * row.imputed < row.cells]
@@ -46,7 +45,8 @@ def shown(report: Report) -> tuple[Contender, ...]:
 
 def level_front(report: Report) -> Markup:
     """The figure; empty for a run without levels."""
-    lines = [(c, points) for c in shown(report) if (points := _points(report, c))]
+    own = report.opening
+    lines = [(c, points) for c in shown(report) if own is not None and (points := _points(report, own, c))]
     if not lines:
         return Markup("")
     every = [p for _, points in lines for p in points]
@@ -71,13 +71,7 @@ def line_mark(place: int) -> Markup:
     return svg.element("svg", mark, viewBox="0 0 16 16", width=14, height=14, aria_hidden="true", class_="mark")
 
 
-def _opening(report: Report) -> Answer | None:
-    return report.answers[first(list(report.answers))] if report.answers else None
-
-
-def _points(report: Report, contender: Contender) -> list[Point]:
-    own = _opening(report)
-    assert own is not None
+def _points(report: Report, own: Answer, contender: Contender) -> list[Point]:
     found = []
     for level in FIXED:
         answer = report.answers.get(replace(own.setting, level=level))

@@ -26,9 +26,6 @@ VARIANTS = tuple(SUFFIXES)
 MARGINS = (OOF, "oof80", "oof60")
 """Out-of-fold thresholds by falling share of the level that they may use."""
 
-CODES = {PLAIN: "", THRESHOLDS: "T", OOF: "O", "oof80": "O8", "oof60": "O6", DECISION: "D"}
-"""Behind the number of a method, where there is no room for words."""
-
 Id = tuple[str, str]
 """(method, variant)."""
 
@@ -57,16 +54,6 @@ class Contender:
         """What follows the method's name; empty for its own models."""
         mark = "" if self.variant == PLAIN or self.method.label.endswith(KNOWS_GROUP) else KNOWS_GROUP
         return SUFFIXES[self.variant].strip() + mark
-
-    @property
-    def code(self) -> str:
-        """Number of the method, and letters of the variant."""
-        return f"{self.method.number}{CODES[self.variant]}"
-
-    @property
-    def secondary(self) -> bool:
-        """Whether tables of single tasks leave it out: thresholds with a margin, which pooled tables show."""
-        return self.variant in MARGINS[1:]
 
 
 def contenders_of(methods: Iterable[Method], have: frozenset[Id]) -> tuple[Contender, ...]:

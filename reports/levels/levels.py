@@ -83,10 +83,6 @@ class Levels:
         """What a contender reaches at a level of a task; None where it has no row."""
         return self.reached.get(task, {}).get(level, {}).get(contender.id)
 
-    def has(self, task: str, contender: Contender) -> bool:
-        """Whether a contender has a row on a task."""
-        return any(contender.id in own for own in self.reached.get(task, {}).values())
-
     def has_gain(self, method: str) -> bool:
         """Whether a method is there with and without thresholds."""
         return any((method, level) in self.gained for level in self.levels)

@@ -120,7 +120,6 @@ def _answer() -> dict[str, Any]:
     """The answer: its words, heads, cells and data."""
     return {
         "nan": math.nan,
-        "opening": data.opening,
         "first_two": data.first_two,
         "answer_data": data.answer_data,
         "answer_words": words.answer_words,
@@ -154,7 +153,6 @@ def _words() -> dict[str, Any]:
         "undecided": claim_words.undecided,
         "gap_words": claim_words.gap_words,
         "claim_cells": claim_words.claim_cells,
-        "claim_heads": claim_words.CLAIM_HEADS,
         "kept_words": claim_words.kept_words,
         "claim_kinds": (claims.DELIVERED, claims.EQUAL),
         "claim_share": claims.KEPT,

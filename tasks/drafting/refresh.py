@@ -44,12 +44,12 @@ def refresh_card(path: Path) -> list[str]:
     if not changes:
         return []
     tables = {f.name: card.folder / f.name for f in card.file if f.role == "table"}
-    rows = sum(len(part) for part in (_rows(card, name, tables) for name in tables))
+    table = read_tables(card, tables)
+    rows = len(table)
     if rows != card.rows:
         changes.append(f"rows: {card.rows:,} -> {rows:,}")
         text["rows"] = rows
     changes += _new_columns(card, text, list(tables.values()))
-    table = read_tables(card, tables)
     changes += _kinds(card, text, table)
     new = _validated(path, tomlkit.dumps(text))
     changes += _groups(new, table)
@@ -70,11 +70,6 @@ def _file(folder: Path, file: SourceFile, text: Any, index: int) -> list[str]:
         return []
     text["file"][index]["sha256"], text["file"][index]["bytes"] = found, size
     return [f"{file.name}: another content, {file.bytes:,} -> {size:,} bytes, sha256 {found[:12]}..."]
-
-
-def _rows(card: Card, name: str, tables: dict[str, Path]) -> pd.DataFrame:
-    alone = card.model_copy(update={"file": tuple(f for f in card.file if f.name == name)})
-    return read_tables(alone, tables)
 
 
 def _new_columns(card: Card, text: Any, tables: list[Path]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks.commands.registry.opened import open_registry
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
@@ -56,14 +57,12 @@ def export(
 def _opened(which: str) -> Iterator[tuple[Manifest, Callable[[str], bytes]]]:
     """The manifest and a reader of files, of a file or of what is installed; all bytes are checked."""
     from artefacts.format.archive import open_package
-    from artefacts.registry.registry import Registry
-    from artefacts.trust.store import TrustStore
-    from foundation.home import home
+    from artefacts.registry.sources import SUFFIX
 
-    if which.endswith(".expert") or Path(which).is_file():
+    if which.endswith(SUFFIX) or Path(which).is_file():
         with open_package(Path(which)) as opened:
             opened.check()
             yield opened.manifest, opened.read
         return
-    tree, _ = Registry(home() / "experts", TrustStore(home())).judged(which)
+    tree, _ = open_registry().judged(which)
     yield tree.manifest, lambda name: (tree.folder / name).read_bytes()

@@ -9,10 +9,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
 
-from experts.saved import WEIGHTS, read_weights
-from foundation.files import atomic_path
+from experts.saved import WEIGHTS, read_weights, write_weights
 
 Numbers = npt.NDArray[Any]
 
@@ -78,8 +76,7 @@ class Forest:
     def write(self, folder: Path) -> None:
         """Write the arrays as safetensors."""
         parts = {part.name: torch.from_numpy(getattr(self, part.name).copy()) for part in fields(self)}
-        with atomic_path(folder / WEIGHTS) as path:
-            save_file(parts, path)
+        write_weights(folder / WEIGHTS, parts)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.methods.estimator_expert import Floats
-from experts.saved import WEIGHTS, read_weights
-from foundation.files import atomic_path
+from experts.saved import WEIGHTS, read_weights, write_weights
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,7 @@ class LinearModel:
     def write(self, folder: Path) -> None:
         """Write the weights as safetensors."""
         weights = {"weight": self.weight, "bias": self.bias}
-        with atomic_path(folder / WEIGHTS) as path:
-            save_file({name: part.detach().contiguous().clone() for name, part in weights.items()}, path)
+        write_weights(folder / WEIGHTS, weights)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

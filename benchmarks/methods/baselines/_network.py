@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from experts.saved import WEIGHTS, read_weights
-from foundation.files import atomic_path
+from experts.saved import WEIGHTS, read_weights, write_weights
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,7 @@ class Network:
             "first.weight": first.weight, "first.bias": first.bias, "second.weight": second.weight,
             "second.bias": second.bias,
         }  # fmt: skip
-        with atomic_path(folder / WEIGHTS) as path:
-            save_file({name: part.detach().contiguous().clone() for name, part in weights.items()}, path)
+        write_weights(folder / WEIGHTS, weights)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
 from scipy.special import expit
 from torch import Tensor
 
 from benchmarks.methods.baselines._linear import LinearModel
 from benchmarks.methods.estimator_expert import CLIP, Floats, margin_of
-from experts.saved import WEIGHTS, read_facts, read_weights
+from experts.saved import WEIGHTS, read_facts, read_weights, write_weights
 from experts.trees.booster import DETERMINISTIC, TreeModel
-from foundation.files import atomic_path, write_json
+from foundation.files import write_json
 
 if TYPE_CHECKING:
     from tasks.task import TaskView
@@ -193,8 +192,7 @@ class LinearVotes:
 
     def write(self, folder: Path) -> None:
         """Write the classifiers and their shares as safetensors."""
-        with atomic_path(folder / WEIGHTS) as path:
-            save_file({"weight": self.weight, "bias": self.bias, "share": self.share}, path)
+        write_weights(folder / WEIGHTS, {"weight": self.weight, "bias": self.bias, "share": self.share})
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.methods.baseline import Baseline, Params
@@ -21,9 +20,9 @@ from benchmarks.methods.baselines._base import base_space, fit_base, read_base
 from benchmarks.methods.baselines._linear import LinearModel
 from benchmarks.methods.baselines._model import GroupModelExpert
 from benchmarks.methods.estimator_expert import Floats
-from experts.saved import read_facts, read_weights
+from experts.saved import read_facts, read_weights, write_weights
 from experts.trees.booster import TreeModel
-from foundation.files import atomic_path, write_json
+from foundation.files import write_json
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
@@ -69,8 +68,7 @@ class Uncorrelated:
         """Write it as safetensors."""
         numbers = {"beta": self.beta, "mean": self.mean, "alpha": np.array(self.alpha)}
         parts = {name: torch.from_numpy(part.copy()) for name, part in numbers.items()}
-        with atomic_path(folder / TRANSFORM) as path:
-            save_file({**parts, "blind": self.blind.clone()}, path)
+        write_weights(folder / TRANSFORM, {**parts, "blind": self.blind})
 
     @classmethod
     def read(cls, folder: Path) -> Self:

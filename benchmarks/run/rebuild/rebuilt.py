@@ -210,8 +210,8 @@ def rebuild(
     job, method = handle.job, handle.method
     notify(job.name, "load", 0.0)
     task, home = task_of(job, [method]), _workplace(handle)
-    view = task.view()
     try:
+        view = task.view()
         if refit:
             view = refit_view(task, derive_seed(job.seed_of(0), "refit"))
             maker = _refit_maker(job, task, view, home, method, notify)

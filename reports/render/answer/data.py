@@ -8,7 +8,7 @@ from typing import Any
 
 from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
-from reports.answer.setting import ALL, first
+from reports.answer.setting import ALL
 from reports.levels.contenders import Contender
 from reports.method import Method
 from reports.render.answer.cells import cells, way
@@ -18,14 +18,9 @@ from reports.scenario import Scenario
 from reports.summary import Report
 
 
-def opening(report: Report) -> Answer | None:
-    """The answer that a page opens with; None for a run that has no levels."""
-    return report.answers[first(list(report.answers))] if report.answers else None
-
-
 def first_two(report: Report, scenario: Scenario) -> tuple[Method, ...]:
     """Methods that come first for a task at the limit that a page opens with."""
-    own = opening(report)
+    own = report.opening
     answer = None if own is None else report.answers.get(replace(own.setting, task=scenario.name))
     if answer is None:
         return ()
@@ -59,7 +54,8 @@ def answer_data(report: Report) -> str:
             ],
             "rows": [_row(answer, row, who, texts) for row in _shown(answer)],
         }
-    opens = first(list(report.answers))
+    assert report.opening is not None  # a page without answers has no data of them
+    opens = report.opening.setting
     data = {
         "opens": [opens.gap, opens.level, tasks.index(opens.task) if opens.task != ALL else -1],
         "who": [facts for _, facts in who.values()],

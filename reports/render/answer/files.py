@@ -7,7 +7,6 @@ import math
 from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
 from reports.render.answer.cells import HEADS, cells, mark, way
-from reports.render.answer.data import opening
 from reports.render.answer.words import limit_words, where_words
 from reports.render.file_table import Table, Value
 from reports.stats.statistics import Interval
@@ -26,7 +25,7 @@ for it and "open" for what cannot be told from it; ``fair_proc_of`` is "model" o
 
 def answer_tables(report: Report) -> list[Table]:
     """The table of all answers; none for a run without levels."""
-    own = opening(report)
+    own = report.opening
     if own is None:
         return []
     rows = tuple(_record(answer, row) for answer in report.answers.values() for row in answer.rows)

@@ -8,7 +8,6 @@ from reports.answer.row import AnswerRow
 from reports.answer.setting import ALL, Setting
 from reports.method import Method
 from reports.render.answer.cells import Cells, cells, way
-from reports.render.answer.data import opening
 from reports.summary import Report
 
 SIGNS = {"best": "★", "open": "○"}
@@ -41,7 +40,7 @@ class Matrix:
 
 def matrix(report: Report) -> Matrix | None:
     """The matrix at the limit that a page opens with; None for a run without levels."""
-    own = opening(report)
+    own = report.opening
     if own is None:
         return None
     methods = tuple(row.contender.method for row in own.main)

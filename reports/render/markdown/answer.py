@@ -6,7 +6,6 @@ from foundation.escaping import markdown
 from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
 from reports.render.answer.cells import HEADS, cells, way
-from reports.render.answer.data import opening
 from reports.render.answer.words import answer_words, asked_words, choose_command
 from reports.render.markdown.cells import table
 from reports.summary import Report
@@ -16,7 +15,7 @@ SIGNS = {"best": "★ ", "open": "○ "}
 
 def answer_text(report: Report) -> str:
     """The recommended method and the table of all at the default limit; empty for a run without levels."""
-    own = opening(report)
+    own = report.opening
     if own is None:
         return ""
     said = answer_words(own)

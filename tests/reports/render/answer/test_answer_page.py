@@ -12,7 +12,7 @@ import pytest
 from reports.answer.setting import Setting
 from reports.format import points_text, value_text
 from reports.render.answer.cells import cells
-from reports.render.answer.data import answer_data, opening
+from reports.render.answer.data import answer_data
 from reports.render.answer.words import answer_words
 from reports.render.downloads import csv_text, tables
 from reports.render.markdown import render_markdown
@@ -124,7 +124,7 @@ def test_winners_that_broke_their_limit_say_so(level_report, page):
 
 
 def test_names_of_users_stay_text_in_the_data(level_report):
-    own = opening(level_report)
+    own = level_report.opening
     wicked = "</script><b>me</b>"
     method = dataclasses.replace(
         own.best.contender.method, row=dataclasses.replace(own.best.contender.method.row, label=wicked)
