@@ -141,7 +141,7 @@ def _seen(validation: Tensor, known: Known, problem: DecisionProblem | None) -> 
         stopped=() if trained is None else tuple(trained.stopped) or (False,) * count,
         oof=None if bag is None else bag.margins,
         own_bag=bag is not None and bag.own,
-        fold=None if problem is None else problem.fold,
+        fold=None if bag is None else bag.fold,
         members=None if problem is None else problem.members,
         roles=() if problem is None else tuple(problem.roles),
         decision_seed=None if problem is None else problem.seed,

@@ -39,6 +39,8 @@ class OutOfFold:
         Mean margins of the fold models on test rows.
     own : bool
         Whether the method's own model is this bag, so that its reasons are the bag's.
+    fold : [n] int64 or None
+        The fold that each of these rows was held out in.
     expert : Expert or None
         The mean of the fold models: what answered for test rows.
     """
@@ -47,14 +49,15 @@ class OutOfFold:
     margins: Tensor
     test: Tensor
     own: bool = False
+    fold: Tensor | None = None
     expert: Expert | None = None
 
     @classmethod
-    def of(cls, view: TaskView, bag: Bag, *, own: bool = False) -> OutOfFold:
+    def of(cls, view: TaskView, bag: Bag, fold: Tensor, *, own: bool = False) -> OutOfFold:
         """What a bag says of the rows that it was made of, and of test rows."""
         test = view.split.test
         said = bag.expert.logits(view, test).detach() if len(test) else torch.empty(0)  # a refit has no test rows
-        return cls(bag_rows(view), bag.oof, said, own, bag.expert)
+        return cls(bag_rows(view), bag.oof, said, own, fold, bag.expert)
 
 
 def out_of_fold(bag: OutOfFold, part: Part, test: Part, allowed: Sequence[Allowed]) -> list[Variant]:

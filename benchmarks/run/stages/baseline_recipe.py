@@ -36,7 +36,7 @@ class BaselineRecipe(Recipe[TabularSystem]):
         if method.edges or method.scores_decisions:
             return None
         fold = system.bag_folds
-        return OutOfFold.of(system.view, system.baselines.bag(method.id, fold))
+        return OutOfFold.of(system.view, system.baselines.bag(method.id, fold), fold)
 
     def chosen(self, system: TabularSystem, method: Method) -> dict[str, Any]:
         """Parameters of the chosen trial."""

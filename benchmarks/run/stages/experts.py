@@ -34,7 +34,7 @@ class TunedNetwork(Recipe[TabularSystem]):
 
     def out_of_fold(self, system: TabularSystem, method: Method, expert: Expert) -> OutOfFold | None:  # noqa: ARG002
         """The chosen trial, refitted."""
-        return OutOfFold.of(system.view, system.bags(method.networks[0])[0])
+        return OutOfFold.of(system.view, system.bags(method.networks[0])[0], system.bag_folds)
 
     def entries(self, system: TabularSystem, method: Method) -> tuple[str, ...]:
         """The network's own."""

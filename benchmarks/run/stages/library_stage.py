@@ -77,7 +77,7 @@ class LibraryStage:
     def out_of_fold(self) -> OutOfFold:
         """What thresholds are fitted on and applied to."""
         test = self.mixture.logits(self.view, self.view.split.test)
-        return OutOfFold(self.weighed.rows, self.weighed.margins, test, own=True, expert=self.mixture)
+        return OutOfFold(self.weighed.rows, self.weighed.margins, test, own=True, fold=self.fold, expert=self.mixture)
 
     def problem(self, seed: int) -> DecisionProblem:
         """What the decision layer is fitted on: the mixture first, then the fair members."""

@@ -21,7 +21,7 @@ from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.library_stage import WEIGHED, LibraryStage, weighed_library
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tuned_experts import TunedExperts
-from experts.bagging import Bag
+from experts.bagging import Bag, HonestBag, bag_rows
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
 from experts.families.registry import PLAIN
@@ -267,8 +267,8 @@ class TabularSystem:
 
         A model that is bagged itself has its own folds.
         """
-        if isinstance(own := getattr(expert, "bag", None), Bag):
-            return OutOfFold.of(self.view, own, own=True)
+        if isinstance(expert, HonestBag):
+            return OutOfFold.of(self.view, expert.bag, expert.fold[bag_rows(self.view)], own=True)
         known, recipe = self._known(method)
         with self.ledger.clock(f"refit {method}"):
             return recipe.out_of_fold(self, known, expert)

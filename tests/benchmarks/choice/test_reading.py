@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from benchmarks.cells.seen import Seen
-from benchmarks.choice.reading import telling_bag
+from benchmarks.choice.reading import find_cells, telling_bag
 
 FOLD = torch.arange(12) % 3
 
@@ -24,3 +26,14 @@ def test_other_bags_are_taken_as_they_are() -> None:
     margins = torch.arange(12) / 12
     assert telling_bag(seen(margins)) is margins
     assert telling_bag(seen(None)) is None
+
+
+def test_every_bag_of_a_run_says_which_fold_a_row_was_held_out_in(finished: tuple[Path, object]) -> None:
+    cells = find_cells(finished[0], "scm")
+    bags = {method: cells.open(cells.splits[0], method).seen() for method in cells.methods}
+    bags = {method: one for method, one in bags.items() if one.oof is not None}
+    assert {"constant", "lightgbm", "mixture", "utility"} <= bags.keys()
+    for one in bags.values():
+        assert one.oof is not None and one.fold is not None and len(one.fold) == len(one.oof)
+    assert telling_bag(bags["constant"]) is None
+    assert all(telling_bag(one) is not None for method, one in bags.items() if method != "constant")
