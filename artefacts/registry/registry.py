@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from artefacts.format.error import PackageError
 from artefacts.format.files import MANIFEST
@@ -24,6 +25,7 @@ from artefacts.registry.store import Store, check_tree
 from artefacts.registry.tree import Tree
 from artefacts.trust.store import TrustStore, Verdict
 from foundation.folder_lock import turn
+from foundation.home import home
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class Registry:
         self.root, self._trust = root, trust
         self.store, self.indexes = Store(root), Indexes(root)
         self._file = root / "installed.json"
+
+    @classmethod
+    def of_user(cls) -> Self:
+        """The registry of this user, in FAIRMOE_HOME."""
+        return cls(home() / "experts", TrustStore(home()))
 
     @property
     def state(self) -> State:

@@ -116,19 +116,28 @@ def _plain(material: Material, ground: Ground, asked: Asked) -> Plain:
 
 def _problem(material: Material, ground: Ground, asked: Asked) -> DecisionProblem:
     assert material.members is not None  # asked for where there are members
-    used = 1 if asked.bound is not None or asked.without_group else len(material.members)
-    rows = ground.rows
+    used, rows = members_used(asked, len(material.members)), ground.rows
     return DecisionProblem(
         members=material.members[:used], roles=material.roles[:used], labels=rows.labels, groups=rows.groups,
         n_groups=rows.n_groups, fold=rows.fold, new_rows=asked.new_rows or ground.new_rows, seed=asked.seed,
     )  # fmt: skip
 
 
+def members_used(asked: Asked, count: int) -> int:
+    """How many members may have a share: the mixture alone where reasons are bounded or the group is not told."""
+    return 1 if asked.bound is not None or asked.without_group else count
+
+
+def group_seed(seed: int) -> int:
+    """Seed of the model of the group, the one that is measured and the one that is delivered."""
+    return derive_seed(seed, "choose", "groups")
+
+
 def with_joint(problem: DecisionProblem, rows: Rows, features: Tensor) -> DecisionProblem:
     """A problem with a model of the group that has not seen its rows, whose features [n, d] are given."""
     probability = torch.sigmoid(problem.members[0].to(torch.float64))
-    seed = derive_seed(problem.seed, "choose", "groups")
-    joint = unseen_joint(features, rows.labels, rows.groups, rows.n_groups, probability, rows.fold, seed)
+    known = rows.labels, rows.groups, rows.n_groups
+    joint = unseen_joint(features, *known, probability, rows.fold, group_seed(problem.seed))
     return replace(problem, joint=joint)
 
 

@@ -15,12 +15,11 @@ from benchmarks.choice.cross_fit.held import Held
 from benchmarks.choice.cross_fit.rows import choosing_rows
 from benchmarks.choice.cross_fit.ways import BLIND, OUT_OF_FOLD, PLAIN, THRESHOLDS, Cuts, Fit, Layer, Way
 from benchmarks.choice.error import ChoiceError
-from benchmarks.choice.material import with_joint
+from benchmarks.choice.material import group_seed, members_used, with_joint
 from benchmarks.run.rebuild import Rebuilt
 from benchmarks.run.rebuild.rebuilt import SAME
 from experts.bagging import bag_rows
 from experts.expert import Expert
-from foundation.seeding import derive_seed
 from metrics.thresholds import Thresholds
 from moe.decision import Decided, Decision, Demand
 from moe.decision.group_model import GroupModel
@@ -117,9 +116,8 @@ def _blind(rebuilt: Rebuilt, held: Held, fit: Fit, asked: Asked) -> Expert:  # n
     _check_members(rebuilt)
     view = rebuilt.view
     rows = bag_rows(view)
-    seed = derive_seed(asked.seed, "choose", "groups")
     known = view.features[rows], view.labels[rows], view.groups[rows], len(view.group_names)
-    return Decided.of(rebuilt.members()[:1], fit.decision, GroupModel.fit(*known, seed))
+    return Decided.of(rebuilt.members()[:1], fit.decision, GroupModel.fit(*known, group_seed(asked.seed)))
 
 
 def chosen_again(rebuilt: Rebuilt, best: Candidate, held: Held, asked: Asked) -> Held:
@@ -163,7 +161,7 @@ def _way_again(rebuilt: Rebuilt, best: Candidate, asked: Asked) -> Way:
         return Cuts(rows, torch.sigmoid(margins.to(torch.float64)), smooth=True)
     problem = rebuilt.problem()
     assert problem is not None  # it had one before the refit
-    used = 1 if asked.bound is not None or asked.without_group else len(problem.members)
+    used = members_used(asked, len(problem.members))
     problem = replace(problem, members=problem.members[:used], roles=problem.roles[:used])
     if best.way == BLIND:
         problem = with_joint(problem, rows, view.features[bag_rows(view)])

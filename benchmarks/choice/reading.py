@@ -47,6 +47,8 @@ class Cells:
         Methods that must be told the group of a row.
     costs : mapping
         Method → cost, mean over splits.
+    tables : Tables
+        Of the run.
     """
 
     run: Path
@@ -57,6 +59,7 @@ class Cells:
     incomplete: tuple[str, ...]
     told_group: frozenset[str]
     costs: dict[str, Cost]
+    tables: Tables
 
     def check_split(self, split: int) -> None:
         """Refuse a split that the task does not have.
@@ -72,7 +75,7 @@ class Cells:
 
     def open(self, split: int, method: str) -> CellHandle:
         """A cell."""
-        return open_cell(self.run, self.task, split, method, use_sensitive=self.use_sensitive)
+        return open_cell(self.run, self.task, split, method, use_sensitive=self.use_sensitive, tables=self.tables)
 
 
 def find_cells(run: Path, task: str, methods: Sequence[str] = (), use_sensitive: str | None = None) -> Cells:
@@ -116,7 +119,7 @@ def find_cells(run: Path, task: str, methods: Sequence[str] = (), use_sensitive:
         )
     told = frozenset(name for name in whole if name in tables.methods and tables.methods[name].sensitive_at_prediction)
     lacking = tuple(name for name in wanted if name not in whole)
-    return Cells(run, title, str(known["use_sensitive"].iloc[0]), splits, whole, lacking, told, _costs(known))
+    return Cells(run, title, str(known["use_sensitive"].iloc[0]), splits, whole, lacking, told, _costs(known), tables)
 
 
 def _check(name: str, known: dict[str, None], what: str, option: str) -> None:

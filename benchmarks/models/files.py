@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -76,18 +76,22 @@ def read_rows(source: str, card: Card, encoder: Encoder, chunk: int = CHUNK) -> 
 def _typed_parts(source: str, called: str, card: Card, encoder: Encoder, chunk: int) -> Iterator[pd.DataFrame]:
     if source != STANDARD and not Path(source).is_file():
         raise RowsFileError(f"There is no file {source}; give the path of a table of rows, or - for standard input.")
-    kind = "csv" if source == STANDARD else format_of(Path(source))
+    kind, numbers, words = (
+        "csv" if source == STANDARD else format_of(Path(source)),
+        set(_numbers(encoder)),
+        _words(encoder),
+    )
     if kind != "csv":
         for part in _stored_parts(Path(source), kind, card, chunk):
-            yield _typed(part, encoder, POINT)
+            yield _typed(part, numbers, words, POINT)
         return
     with _bytes(source) as raw, unpacked(raw, called) as stream:
         read, writing = _as_written(stream, called, card, encoder)
         before = 0
         for part in text_parts(stream, read, called, chunk):
-            _refuse_other_writing(part, encoder, writing, called, before)
+            _refuse_other_writing(part, numbers, writing, called, before)
             before += len(part)
-            yield _typed(part, encoder, writing)
+            yield _typed(part, numbers, words, writing)
 
 
 @contextmanager
@@ -170,11 +174,11 @@ def _writing(records: Iterable[dict[str, str]], card: Card, numbers: dict[str, C
     return writing_of(cells, Writing(card.read.decimal, card.read.thousands), unclear=False)
 
 
-def _refuse_other_writing(part: pd.DataFrame, encoder: Encoder, writing: Writing, called: str, before: int) -> None:
+def _refuse_other_writing(part: pd.DataFrame, numbers: Set[str], writing: Writing, called: str, before: int) -> None:
     """Refuse "1.721" among numbers with a decimal comma: it could be meant in two ways."""
     if writing == POINT:
         return
-    for name in _numbers(encoder).keys() & set(part.columns):
+    for name in numbers & set(part.columns):
         for cell in part[name].dropna().unique():
             if as_point(cell, POINT) and not as_point(cell, writing):
                 row = int((part[name] == cell).to_numpy().argmax()) + before + 1
@@ -184,13 +188,11 @@ def _refuse_other_writing(part: pd.DataFrame, encoder: Encoder, writing: Writing
                 )
 
 
-def _typed(part: pd.DataFrame, encoder: Encoder, writing: Writing) -> pd.DataFrame:
+def _typed(part: pd.DataFrame, numbers: Set[str], words: Set[str], writing: Writing) -> pd.DataFrame:
     """Columns of text that hold numbers only become numbers, where training rows had numbers too.
 
     So "1.0" and "1" are one value, while a postcode "01234" among words stays as it is.
     """
-    numbers = _numbers(encoder)
-    words = {column.name for column in encoder.encoders if column.kind != "numeric" and not _numeric(column.categories)}
     for name in part.columns:
         if name in words or is_numeric(part[name]):
             continue
@@ -204,6 +206,11 @@ def _pointed(series: pd.Series, writing: Writing) -> pd.Series:
     if is_numeric(found) or writing == POINT:
         return found
     return series.map(lambda cell: (as_point(cell, writing) or cell) if isinstance(cell, str) else cell)
+
+
+def _words(encoder: Encoder) -> set[str]:
+    """Columns of words among which not all look like numbers."""
+    return {column.name for column in encoder.encoders if column.kind != "numeric" and not _numeric(column.categories)}
 
 
 def _numeric(categories: tuple[str, ...]) -> bool:

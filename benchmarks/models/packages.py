@@ -81,9 +81,8 @@ def _of_file(path: Path, base: str | None, allow_untrusted: bool) -> SavedModel:
 def _installed(name: str, base: str | None, allow_untrusted: bool) -> SavedModel:
     """Who was trusted when it was installed stays so, unless the key or the package has been revoked since."""
     from artefacts.registry.registry import Registry
-    from artefacts.trust.store import TrustStore
 
-    registry = Registry(home() / "experts", TrustStore(home()))
+    registry = Registry.of_user()
     tree, verdict = registry.judged(name)
     if verdict.status == INVALID or (verdict.status == "revoked" and not allow_untrusted):
         raise _untrusted(name, verdict)

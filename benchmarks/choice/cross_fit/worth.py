@@ -16,9 +16,7 @@ from torch import Tensor
 
 from benchmarks.choice.cross_fit.rows import Rows
 from metrics.composites import utility
-
-Z = 1.959963984540054
-"""Quantile of the normal law for intervals of 95 %."""
+from metrics.proportions import Z
 
 
 @dataclass(frozen=True, eq=False)

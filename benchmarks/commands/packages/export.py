@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.commands.registry.opened import open_registry
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ def export(
 def _opened(which: str) -> Iterator[tuple[Manifest, Callable[[str], bytes]]]:
     """The manifest and a reader of files, of a file or of what is installed; all bytes are checked."""
     from artefacts.format.archive import open_package
+    from artefacts.registry.registry import Registry
     from artefacts.registry.sources import SUFFIX
 
     if which.endswith(SUFFIX) or Path(which).is_file():
@@ -64,5 +64,5 @@ def _opened(which: str) -> Iterator[tuple[Manifest, Callable[[str], bytes]]]:
             opened.check()
             yield opened.manifest, opened.read
         return
-    tree, _ = open_registry().judged(which)
+    tree, _ = Registry.of_user().judged(which)
     yield tree.manifest, lambda name: (tree.folder / name).read_bytes()

@@ -24,10 +24,8 @@ OFFLINE = Annotated[bool, typer.Option("--offline", help="Use indexes in Git as 
 def open_registry() -> Registry:
     """The registry of this user, in FAIRMOE_HOME."""
     from artefacts.registry.registry import Registry
-    from artefacts.trust.store import TrustStore
-    from foundation.home import home
 
-    return Registry(home() / "experts", TrustStore(home()))
+    return Registry.of_user()
 
 
 def tell(change: Change, registry: Registry) -> None:

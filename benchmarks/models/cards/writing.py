@@ -27,8 +27,10 @@ def write_cards(folder: Path) -> None:
     ModelCardError, PromiseError
         If the folder is no saved model, or one of these files is broken.
     """
-    write_text(folder / README, model_card(folder))
-    write_text(folder / PAGE, render_page(contents(read_facts(folder))))
+    facts = read_facts(folder)
+    document = contents(facts)
+    write_text(folder / README, render_markdown(document, front_matter(facts)))
+    write_text(folder / PAGE, render_page(document))
 
 
 def model_card(folder: Path) -> str:

@@ -22,7 +22,9 @@ from benchmarks.models.promise import Promise
 from foundation.seeding import numpy_generator
 from metrics.counts.group_rates import rates_of_counts
 from metrics.points import COUNT_METRICS, count_values
+from metrics.proportions import Z
 from metrics.registry import COUNTS, METRICS
+from metrics.thresholds import keeps
 from metrics.value import Value
 from reports.stats.statistics import holm
 
@@ -35,7 +37,6 @@ USUAL = ("acc@1", "auc@1", "worst_acc@1", "dp@1", "eopp@1", "eodds@1", "fair_res
 BLUNT = 2.0
 """New rows whose difference has more than so many standard errors of the promise cannot tell: they are fewer than a
 third of the rows that it rests on."""
-Z = float(special.ndtri(0.975))
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,7 @@ def limit_now(promise: Promise, now: dict[str, Value], table: Tensor, seed: int 
     probability = math.nan
     if metric in COUNT_METRICS and value.status != "not_estimable":
         drawn = count_values(posterior_tables(table, DRAWS, numpy_generator(seed, "limit now")), table.sum(-1))[metric]
-        keeps = drawn <= limit if METRICS[metric].direction == "lower" else drawn >= limit
-        probability = float(keeps.double().mean())
+        probability = float(keeps(drawn, limit, metric).double().mean())
     return LimitNow(metric, limit, value, probability)
 
 

@@ -16,7 +16,7 @@ from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import method_id
 from benchmarks.plan.job import Job, recorded_job
 from benchmarks.run.rebuild.error import RebuildError
-from reports.table import LOST, read_core
+from reports.table import LOST, Tables, read_core
 from tasks.registry import task_name
 
 
@@ -79,7 +79,15 @@ class CellHandle:
         return pd.read_parquet(self.folder / "predictions.parquet")
 
 
-def open_cell(run: Path, task: str, split: int, method: str, *, use_sensitive: str | None = None) -> CellHandle:
+def open_cell(
+    run: Path,
+    task: str,
+    split: int,
+    method: str,
+    *,
+    use_sensitive: str | None = None,
+    tables: Tables | None = None,
+) -> CellHandle:
     """Find a finished cell of seed 0 from the run's own files.
 
     Parameters
@@ -93,6 +101,8 @@ def open_cell(run: Path, task: str, split: int, method: str, *, use_sensitive: s
         As in the tables, or path/to/file.py:function.
     use_sensitive : str, optional
         "keep" or "drop"; needed where the run has both.
+    tables : Tables, optional
+        Of the run, where they have been read already.
 
     Raises
     ------
@@ -101,7 +111,7 @@ def open_cell(run: Path, task: str, split: int, method: str, *, use_sensitive: s
     reports.table.ReportError
         If the folder is no output of a bench run.
     """
-    tables = read_core(run)
+    tables = tables or read_core(run)
     name = method_id(method) if is_own(method) else method
     title = task_name(task) if ".toml" in task else task
     known = tables.provenance[tables.provenance["seed"] == 0]
