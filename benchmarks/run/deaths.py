@@ -2,7 +2,7 @@
 
 A worker that dies takes its job with it, and the job runs again. What it was computing is noted in the job's folder
 before it starts and struck out behind it, so a note that is there when the job starts again tells of a death. A method
-with as many as leave the job one more attempt fails alone, and the job's other cells are computed.
+with one fewer than a job has attempts fails alone, and the job's other cells are computed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ATTEMPTS = 3
-"""How often a job whose worker dies is started, in all."""
+"""How often a job whose worker dies outside its methods is started, in all."""
 
 FOLDER = "under_way"
 
@@ -34,6 +34,10 @@ class UnderWay:
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
 
+    def deaths(self) -> int:
+        """Deaths within methods so far, of all methods together."""
+        return sum(note.stat().st_size for note in self._folder.glob("*"))
+
     @contextmanager
     def noted(self, method: str, repeat: int) -> Iterator[None]:
         """Run a part of a method; if the process dies in it, the note stays.
@@ -41,7 +45,7 @@ class UnderWay:
         Raises
         ------
         MethodDiedError
-            If the process has died in it as often as leaves the job one attempt; the next run of the suite tries again.
+            If the process has died in it ``ATTEMPTS - 1`` times; the next run of the suite tries again.
         """
         note = self._folder / f"{method}_{repeat}"
         deaths = note.stat().st_size if note.exists() else 0

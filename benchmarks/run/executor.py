@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmarks.run.deaths import ATTEMPTS
+from benchmarks.run.deaths import ATTEMPTS, UnderWay
 from benchmarks.run.notes import notes_kept
 from benchmarks.run.notify import Notify
 
@@ -82,7 +82,8 @@ class Processes:
     """Several worker processes of this machine, one thread each.
 
     No more jobs than workers are handed out at a time, so that when a worker dies, the jobs under way are the only
-    suspects. They run again at the end, each alone: whoever is innocent finishes, whoever is not fails alone.
+    suspects. They run again at the end, each alone: whoever is innocent finishes, whoever is not fails alone. A death
+    that a job's notes lay on one of its methods is that method's (``deaths``), and costs the job no attempt.
     """
 
     def __init__(self, workers: int, work: Work = attempt) -> None:
@@ -96,21 +97,24 @@ class Processes:
             listener = threading.Thread(target=_listen, args=(messages, notify), daemon=True)
             listener.start()
             try:
-                yield from self._all(jobs, lambda job: (self.work, job, folder, messages))
+                yield from self._all(jobs, folder, lambda job: (self.work, job, folder, messages))
             finally:
                 messages.put(None)
                 listener.join()
 
-    def _all(self, jobs: Sequence[Job], call: Call) -> Iterator[Outcome]:
+    def _all(self, jobs: Sequence[Job], folder: Path, call: Call) -> Iterator[Outcome]:
         left = deque(jobs)
         suspects: list[Job] = []
         while left:
             suspects += yield from _pool(self.workers, left, call)
         deaths = Counter(job.name for job in suspects)
+        noted = {job.name: UnderWay(folder / job.folder).deaths() for job in suspects}
         again = deque(suspects)
         while again:  # one at a time: who dies now is the one
             for job in (yield from _pool(1, again, call)):
-                deaths[job.name] += 1
+                of_methods = UnderWay(folder / job.folder).deaths()
+                deaths[job.name] += of_methods == noted[job.name]
+                noted[job.name] = of_methods
                 if deaths[job.name] < ATTEMPTS:
                     again.append(job)
                 else:

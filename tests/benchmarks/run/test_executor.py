@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
+from benchmarks.run.deaths import ATTEMPTS, MethodDiedError, UnderWay
 from benchmarks.run.executor import Executor, InProcess, Outcome, Processes
 from benchmarks.run.notify import Notify
 
@@ -79,6 +81,24 @@ def two_poisons(job: Job, folder: Path, notify: Notify) -> Outcome:
 def test_two_jobs_that_kill_their_workers_fail_and_the_others_finish(tmp_path: Path) -> None:
     outcomes = list(Processes(2, two_poisons).run(jobs(5), tmp_path, lambda *_: None))
     assert {o.job.split: bool(o.error) for o in outcomes} == {0: False, 1: True, 2: True, 3: False, 4: False}
+
+
+def dies_in_methods(job: Job, folder: Path, notify: Notify) -> Outcome:
+    """Job 0 is taken by a death while it loads; on its own it dies in each of two methods until they are refused."""
+    notes = UnderWay(folder / job.folder)
+    if job.split == 0 and not (folder / "loaded").exists():
+        (folder / "loaded").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    for method in ("a", "b") if job.split == 0 else ():
+        with contextlib.suppress(MethodDiedError), notes.noted(method, 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return leave_a_mark(job, folder, notify)
+
+
+def test_deaths_in_methods_do_not_use_up_the_attempts_of_their_job(tmp_path: Path) -> None:
+    outcomes = {o.job.split: o.error for o in Processes(2, dies_in_methods).run(jobs(3), tmp_path, lambda *_: None)}
+    assert outcomes == {0: "", 1: "", 2: ""}
+    assert UnderWay(tmp_path / jobs(1)[0].folder).deaths() == 2 * (ATTEMPTS - 1)
 
 
 def raise_what_cannot_be_sent(job: Job, folder: Path, notify: Notify) -> Outcome:
