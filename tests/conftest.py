@@ -13,13 +13,24 @@ from benchmarks.run.threads import limit_threads
 limit_threads()  # before torch is imported: tiny programs are many times slower with more threads
 
 
+NEEDED = {"data": "FAIRMOE_DATA_MIRROR", "real_base": "FAIRMOE_REAL_BASE"}
+"""Marks of tests that need a folder, and the variable that names it."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``data`` need the mirror; without it they are skipped, with the reason."""
-    if os.environ.get("FAIRMOE_DATA_MIRROR"):
-        return
-    for item in items:
-        if item.get_closest_marker("data"):
-            item.add_marker(pytest.mark.skip(reason="FAIRMOE_DATA_MIRROR is not set"))
+    """Tests that need a folder are skipped without it, with the reason."""
+    for mark, variable in NEEDED.items():
+        if os.environ.get(variable):
+            continue
+        for item in items:
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=f"{variable} is not set"))
+
+
+@pytest.fixture(scope="session")
+def real_base_folder() -> Path:
+    """Folder of a published language model, for tests marked ``real_base``."""
+    return Path(os.environ["FAIRMOE_REAL_BASE"])
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Generation with adapters composed on a resident base: slots, compositions, caches, batches that never wait."""
