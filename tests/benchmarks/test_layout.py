@@ -10,7 +10,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_root_folders_exist() -> None:
-    floors = ("tasks", "metrics", "experts", "gates", "moe", "llm_experts", "artefacts", "serving", "reports", "benchmarks")
+    floors = (
+        "tasks",
+        "metrics",
+        "experts",
+        "gates",
+        "moe",
+        "llm_experts",
+        "artefacts",
+        "serving",
+        "reports",
+        "benchmarks",
+    )
     for name in (*floors, "datasets", "tests"):
         assert (ROOT / name).is_dir(), name
 
