@@ -44,7 +44,7 @@ class DynamicRotary(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """[rows, tokens, head_dim] cosines and sines; without :func:`texts_of` texts end with their largest position."""
+        """[rows, tokens, head_dim] cosines and sines; without :func:`texts_of`, texts end at their last position."""
         given = _LENGTHS.get()
         lengths = position_ids.amax(-1) + 1 if given is None else given.to(position_ids.device)
         angles = position_ids[..., None].float() * self._frequencies(lengths)[:, None]
