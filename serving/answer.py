@@ -73,7 +73,7 @@ class Answer:
     route : Route or None
         What the router saw, when it was asked.
     finish : str
-        ``stop`` or ``length``; ``cancelled`` for a text that ends where its client left.
+        ``stop`` or ``length``; a request that was given up has an error instead of an answer.
     usage : Usage
     logprobs : tuple of TokenLogprob
         Of the continuation's tokens, when asked for.

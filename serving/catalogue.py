@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,17 +18,19 @@ class Entry:
     ----------
     name : str
     kind : {"adapter", "rows"}
-        Whether it changes what the base says, or predicts rows.
+        Whether it changes what the base says, or predicts rows alone.
     description, version, trust : str
         As its package says, and what the user's keys say of it.
     content : str
         sha256 of its manifest; another one means another expert of the same name.
     source : Path or None
-        Folder of its adapter.
+        Folder of its adapter; None if it is asked about rows alone.
     base : str
         sha256 of the base that an adapter stands on.
     columns : tuple of str
         Raw columns that a row expert needs.
+    rows : bool
+        Whether an adapter also answers rows: a text expert reads them as sentences.
     """
 
     name: str
@@ -39,7 +41,13 @@ class Entry:
     trust: str = ""
     source: Path | None = None
     base: str = ""
-    columns: tuple[str, ...] = field(default=())
+    columns: tuple[str, ...] = ()
+    rows: bool = False
+
+    @property
+    def answers_rows(self) -> bool:
+        """Whether it can be asked about rows."""
+        return self.rows or self.kind == "rows"
 
 
 Catalogue = Callable[[], Mapping[str, Entry]]

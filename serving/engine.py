@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from serving.answer import Answer
-from serving.catalogue import Catalogue, ExpertInfo
-from serving.request import AUTO, Experts, Message, Request
+from serving.catalogue import Catalogue, Entry, ExpertInfo
+from serving.error import ServingError
+from serving.request import AUTO, Experts, Message, Request, greedy
 from serving.row_model import OpenRows
 from serving.ticket import Ticket
+from serving.work.choice import Names, named
+from serving.work.desk import Desk
+from serving.work.fair_queue import FairQueue
+from serving.work.observer import Observer
+from serving.work.row_models import RowModels
+from serving.work.row_worker import ROWS, RowWorker, late
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +28,20 @@ if TYPE_CHECKING:
     from llm_experts.runtime.resident import ResidentBase
     from llm_experts.runtime.sampling import Sampling
     from serving.router import Router
+    from serving.work.text_worker import TextWorker
+
+IDLE = 0.2
+"""Seconds that a worker waits for requests before it looks around."""
+SWEEP = 0.05
+"""Seconds between looks at who gave up while waiting."""
+GRACE = 5.0
+"""Seconds that closing waits for what should end at once."""
+TEXT = "text"
+
+
+def explain_value_error(error: Exception) -> str | None:
+    """The text of a ValueError, as errors that users can mend are such here; None of another."""
+    return " ".join(str(error).split()) if isinstance(error, ValueError) else None
 
 
 @dataclass(frozen=True)
@@ -101,6 +124,8 @@ class ExpertEngine:
     settings : EngineSettings
     on_answer : callable, optional
         Called with every answer on a thread of its own; what it raises or delays never touches a request.
+    explain : callable
+        The paragraph of an error that users can mend (told as ``bad-request``), None of another (``internal``).
     """
 
     def __init__(
@@ -112,8 +137,49 @@ class ExpertEngine:
         router: Router | None = None,
         settings: EngineSettings = EngineSettings(),
         on_answer: Callable[[Answer], None] | None = None,
+        explain: Callable[[Exception], str | None] = explain_value_error,
     ) -> None:
-        raise NotImplementedError
+        self._settings, self._resident, self._router = settings, resident, router
+        self._observer = None if on_answer is None else Observer(on_answer)
+        self._desk, self._names = Desk(self._observer), Names(catalogue)
+        self._queue: FairQueue[Ticket] = FairQueue(settings.max_waiting, settings.patience)
+        self._models = RowModels(open_rows, settings.row_models)
+        self._pinned: set[str] = set()
+        self._closing, self._stop, self._swept = False, threading.Event(), 0.0
+        self._lock = threading.Lock()
+        self._names.now()  # what is there at the start is not unknown later
+        rows = RowWorker(self._queue, self._models, self._names, self._desk, settings.max_batch, explain)
+        self._text = None if resident is None else self._text_worker(resident, explain)
+        turns = [rows.turn] if self._text is None else [rows.turn, self._text.turn]
+        self._threads = [threading.Thread(target=self._run, args=(turn,), daemon=True) for turn in turns]
+        for thread in self._threads:
+            thread.start()
+
+    def _text_worker(self, resident: ResidentBase, explain: Callable[[Exception], str | None]) -> TextWorker:
+        from llm_experts.runtime.generator import Generator
+        from serving.work.text_worker import TextWorker
+
+        bounds = self._settings
+
+        def make() -> Generator:
+            return Generator(resident, max_rows=bounds.max_rows, max_tokens=bounds.max_tokens)
+
+        return TextWorker(self._queue, resident, make, self._router, self._names, self._desk, bounds.max_rows, explain)
+
+    def _run(self, turn: Callable[[float], bool]) -> None:
+        while not self._stop.is_set():
+            self._sweep()
+            turn(IDLE)
+
+    def _sweep(self) -> None:
+        """End what was given up while it waited."""
+        now = time.monotonic()
+        if now - self._swept < SWEEP:
+            return
+        self._swept = now
+        self._models.keep_only(set(self._names.now()))
+        for ticket in self._queue.take_all(lambda each: now > each.deadline):
+            self._desk.end(ticket, late(ticket))
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +199,24 @@ class ExpertEngine:
         timeout : float, optional
             Seconds after which what is left is refused.
         """
-        raise NotImplementedError
+        with self._lock:
+            self._closing = True
+        if not drain:
+            self._end_all()
+        self._desk.wait_empty(timeout)
+        self._stop.set()
+        self._queue.wake()
+        for thread in self._threads:
+            thread.join()
+        self._end_all()
+        if self._observer is not None:
+            self._observer.close(GRACE)
+
+    def _end_all(self) -> None:
+        closing = ServingError("closing", "The engine was closed before this request was answered; ask again.", GRACE)
+        self._queue.take_all(lambda _: True)
+        for ticket in self._desk.open():
+            self._desk.end(ticket, closing)
 
     def infer(
         self,
@@ -154,7 +237,21 @@ class ExpertEngine:
         ServingError
             Why there is no answer.
         """
-        raise NotImplementedError
+        asked: Experts
+        if experts is None or isinstance(experts, (str, Mapping)):
+            asked = _auto(experts) if isinstance(experts, str) else experts
+        else:
+            asked = dict.fromkeys(experts, 1.0)
+        request = Request(
+            prompt, None if messages is None else tuple(map(_message, messages)), rows, asked, sampling or greedy(),
+            priority, client, timeout,
+        )  # fmt: skip
+        ticket = self.submit(request)
+        try:
+            return ticket.result()
+        except BaseException:
+            ticket.cancel()  # Ctrl-C in a shell: nobody waits for it any more
+            raise
 
     def submit(self, request: Request) -> Ticket:
         """Put a request into the queue.
@@ -162,26 +259,108 @@ class ExpertEngine:
         Raises
         ------
         ServingError
-            ``overloaded`` (with ``retry_after``), ``closing``, ``unknown-expert``, ``expert-gone``, ``no-base``,
-            ``bad-request``, ``too-long``, ``undefined-composition``: what can be seen before it runs.
+            What can be seen before it runs: ``overloaded`` (with ``retry_after``), ``closing``, ``unknown-expert``,
+            ``expert-gone``, ``no-base``, ``bad-request``, ``undefined-composition``. The rest ends the ticket.
         """
-        raise NotImplementedError
+        try:
+            return self._taken(request)
+        except ServingError as error:
+            self._desk.refused(error)
+            raise
+
+    def _taken(self, request: Request) -> Ticket:
+        lane = TEXT if request.rows is None else ROWS
+        if lane == TEXT and self._text is None:
+            raise ServingError("no-base", "This engine has no base, so it answers rows alone; open it with a base.")
+        named(request, self._names)
+        ticket = Ticket(request, self._cancel)
+        with self._lock:
+            if self._closing:
+                raise ServingError("closing", "The engine is being closed and takes no more requests.", GRACE)
+            self._desk.enter(ticket)
+            waits, pushed = self._queue.put(ticket, lane=lane, priority=request.priority, client=request.client)
+            if not waits:
+                self._desk.leave(ticket)
+        for refused in [pushed] if waits else [ticket]:
+            if refused is not None:
+                error = self._overloaded()
+                if refused is ticket:
+                    raise error
+                self._desk.end(refused, error)
+        return ticket
+
+    def _overloaded(self) -> ServingError:
+        after = self._desk.rate.retry_after(len(self._queue))
+        text = f"{self._queue.limit} requests wait already. Ask again in about {after:.0f} s, or send fewer at once."
+        return ServingError("overloaded", text, after)
+
+    def _cancel(self, ticket: Ticket) -> None:
+        self._queue.take_all(lambda other: other is ticket)
+        self._desk.end(ticket, ServingError("cancelled", "The client left before it was answered."))
 
     def models(self) -> list[ExpertInfo]:
-        """What can be asked: the base, ``auto``, adapters, row experts."""
-        raise NotImplementedError
+        """What can be asked: the base, ``auto``, adapters of this base, row experts."""
+        infos, base = [], self._resident
+        if base is not None:
+            infos.append(ExpertInfo("base", "base", True, True, "the base model alone", base.base.id))
+            infos.append(ExpertInfo(AUTO, "auto", True, True, "the router chooses experts", base.base.id))
+        there = sorted(self._names.now().values(), key=lambda entry: entry.name)
+        return [*infos, *(self._info(entry) for entry in there if self._can_answer(entry))]
+
+    def _can_answer(self, entry: Entry) -> bool:
+        if entry.answers_rows:
+            return True
+        return self._resident is not None and entry.base in ("", self._resident.base.hash)
+
+    def _info(self, entry: Entry) -> ExpertInfo:
+        base = "" if self._resident is None or entry.source is None else self._resident.base.id
+        held, pinned = entry.name in self._loaded(), entry.name in self._pinned
+        return ExpertInfo(entry.name, entry.kind, held, pinned, entry.description, base, entry.version, entry.trust)
+
+    def _loaded(self) -> tuple[str, ...]:
+        adapters = () if self._resident is None else tuple(self._resident.loaded)
+        return (*adapters, *self._models.loaded)
 
     def load(self, name: str) -> None:
-        """Have an expert in memory before it is asked."""
-        raise NotImplementedError
+        """Have an expert in memory before it is asked.
+
+        Raises
+        ------
+        ServingError
+            ``unknown-expert``, ``expert-gone``, ``no-base``.
+        """
+        entry = self._names.entry(name)
+        if entry.source is not None and self._text is not None:
+            self._slotted(entry)
+        elif entry.answers_rows:
+            self._models.get(entry)
+        else:
+            raise ServingError("no-base", f"{name} is an adapter, and this engine has no base; open it with its base.")
+
+    def _slotted(self, entry: Entry) -> None:
+        assert self._text is not None
+        assert self._resident is not None
+        assert entry.source is not None
+        self._text.source(entry)
+        if entry.name not in self._resident.loaded:
+            self._resident.load(entry.name, entry.source)
 
     def unload(self, name: str) -> None:
-        """Let an expert go, after what runs on it has ended; it is loaded again when asked."""
-        raise NotImplementedError
+        """Let an expert go, unless something runs on it; it is loaded again when asked."""
+        self._models.drop(name)
+        self._pinned.discard(name)
+        if self._resident is not None and name in self._resident.loaded:
+            self._resident.unpin(name)
+            self._resident.unload(name)
 
     def pin(self, name: str, pinned: bool = True) -> None:
         """Load an expert and keep it there, or no longer."""
-        raise NotImplementedError
+        if pinned:
+            self.load(name)
+        (self._pinned.add if pinned else self._pinned.discard)(name)
+        self._models.pin(name, pinned)
+        if self._resident is not None and name in self._resident.loaded:
+            (self._resident.pin if pinned else self._resident.unpin)(name)
 
     def feedback(self, ticket: Ticket | str, won: bool) -> None:
         """Tell the router whether the experts that it chose for an answer were right.
@@ -191,8 +370,34 @@ class ExpertEngine:
         ServingError
             ``bad-request`` if the request is not known (any more) or was not routed.
         """
-        raise NotImplementedError
+        answer = self._desk.answer(ticket if isinstance(ticket, str) else ticket.id)
+        if answer is None or self._router is None:
+            raise ServingError("bad-request", "No routed answer of this id is known; feedback is about such answers.")
+        for name, _ in answer.experts:
+            self._router.feedback(name, won)
 
     def stats(self) -> EngineStats:
         """What it does now."""
-        raise NotImplementedError
+        answered, refused, tokens, rows = self._desk.counts()
+        waiting = len(self._queue)
+        told = None if self._text is None else self._text.generator.stats
+        return EngineStats(
+            waiting, max(0, len(self._desk.open()) - waiting), answered, refused, tokens, rows,
+            self._desk.rate.per_second(), self._loaded(), 0 if told is None else told.prefix_hits,
+            0 if told is None else told.cache_bytes, 0 if self._observer is None else self._observer.lost,
+        )  # fmt: skip
+
+
+def _message(given: Message | Mapping[str, str]) -> Message:
+    if isinstance(given, Message):
+        return given
+    if set(given) != {"role", "content"}:
+        named = ", ".join(sorted(given)) or "nothing"
+        raise ServingError("bad-request", f"A message has role and content, not {named}.")
+    return Message(given["role"], given["content"])
+
+
+def _auto(text: str) -> Experts:
+    if text != AUTO:
+        raise ServingError("bad-request", f"experts are names, weights by name, or {AUTO!r}, not {text!r}.")
+    return AUTO

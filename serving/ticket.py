@@ -126,8 +126,10 @@ class Ticket:
                 listener(self._end)
 
     def give(self, piece: Piece) -> None:
-        """Of the engine: the next piece."""
+        """Of the engine: the next piece; nothing comes after the end."""
         with self._changed:
+            if self._end is not None:
+                return
             if self._listener is not None:
                 self._listener(piece)
             else:

@@ -68,6 +68,11 @@ class SavedModel:
         """Whether it reads the neighbours of a row."""
         return needs_graph(self.expert)
 
+    @cached_property
+    def decides_in_batches(self) -> bool:
+        """Whether a row's answer depends on the rows beside it: of graphs, and of decisions about a batch at once."""
+        return self.needs_graph or _by_batch(self.expert)
+
     @property
     def group_columns(self) -> tuple[str, ...]:
         """Raw columns that say which group a row is in."""
@@ -179,7 +184,10 @@ class SavedModel:
 
 def _fixed(expert: Any, view: TaskView, rows: Tensor) -> Expert:
     """The expert; one that decides about a batch of rows at once, for these rows."""
-    decision = getattr(expert, "decision", None)
-    batch = decision is not None and decision.demand.mode == "batch"
-    found: Expert = expert.for_batch(view, rows) if batch else expert
+    found: Expert = expert.for_batch(view, rows) if _by_batch(expert) else expert
     return found
+
+
+def _by_batch(expert: Any) -> bool:
+    decision = getattr(expert, "decision", None)
+    return decision is not None and decision.demand.mode == "batch"
