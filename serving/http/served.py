@@ -1,0 +1,42 @@
+"""What the routes of one server share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from fastapi import Request as HttpRequest
+
+from serving.http.guard import CLIENT
+from serving.http.metrics import Metrics
+from serving.http.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from serving.engine import ExpertEngine
+
+
+@dataclass
+class Served:
+    """An engine, its limits and its numbers; ``draining`` once the server is told to stop."""
+
+    engine: ExpertEngine
+    settings: ServerSettings
+    metrics: Metrics
+    since: int = field(default_factory=lambda: int(time.time()))
+    draining: bool = False
+
+    @property
+    def base(self) -> str:
+        """Name of the base; empty for an engine of rows alone."""
+        return next((info.name for info in self.engine.models() if info.kind == "base"), "")
+
+
+def served(request: HttpRequest) -> Served:
+    """Of the server that a request came to."""
+    return cast(Served, request.app.state.served)
+
+
+def client(request: HttpRequest) -> str:
+    """Who asks: the holder of a key, or an address."""
+    return str(request.scope["state"].get(CLIENT, ""))
