@@ -27,6 +27,7 @@ UNREADABLE = "There was an error parsing the body"
 """What FastAPI says of a body that Python's JSON gives up on."""
 VARIANTS = {"str", "float", "int", "bool", "dict", "list"}
 """Words of pydantic for alternatives of a type, which no client sent."""
+NAMES = {403: "forbidden", 409: "conflict"}
 SHOWN = 200
 """Most characters of a value that an error shows."""
 
@@ -116,7 +117,7 @@ def _route_words(request: Request, error: HTTPException) -> tuple[str, str]:
             "The body is no JSON that can be read: it is not UTF-8, is nested too deeply, or holds a number too long.",
             "bad_request",
         )
-    return str(error.detail), "forbidden" if error.status_code == 403 else "bad_request"
+    return str(error.detail), NAMES.get(error.status_code, "bad_request")
 
 
 def told(errors: Sequence[Mapping[str, Any]]) -> tuple[str, str | None]:

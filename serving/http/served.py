@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
 from fastapi import Request as HttpRequest
@@ -28,8 +29,19 @@ class Served:
 
     @property
     def base(self) -> str:
-        """Name of the base; empty for an engine of rows alone."""
-        return next((info.name for info in self.engine.models() if info.kind == "base"), "")
+        """Id of the base as clients see it; empty for an engine of rows alone."""
+        return next((public(info.base) for info in self.engine.models() if info.kind == "base"), "")
+
+
+def public(base: str) -> str:
+    """Id of a base for clients: of a folder of this machine, its name alone.
+
+    Examples
+    --------
+    >>> public("/srv/models/small"), public("owner/small")
+    ('small', 'owner/small')
+    """
+    return PurePath(base).name if PurePath(base).is_absolute() else base
 
 
 def served(request: HttpRequest) -> Served:

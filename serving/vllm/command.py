@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.error import ServingError
-from serving.vllm.export import RANKS, Exported
+from serving.vllm.exported import RANKS, Exported
 
 PROGRAM = "vllm"
 KEY = "VLLM_API_KEY"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,34 +13,13 @@ from llm_experts.adapters.deltas import adapter_deltas
 from llm_experts.adapters.registry import kind_of
 from llm_experts.adapters.store import CONFIG, WEIGHTS, SavedAdapter, check_base, config_fields
 from serving.error import ServingError
+from serving.vllm.exported import RANKS, Exported
 from serving.vllm.low_rank import LowRank, low_rank
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
 
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Values that vLLM takes for --max-lora-rank; an adapter may have any rank up to it."""
 LAST = "fairmoe_export.json"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """An adapter that vLLM can read.
-
-    Attributes
-    ----------
-    name : str
-    folder : Path
-    kind : str
-        What it was.
-    rank : int
-        Of the LoRA that it is now.
-    """
-
-    name: str
-    folder: Path
-    kind: str
-    rank: int
 
 
 def export(name: str, saved: SavedAdapter, base: Base, folder: Path) -> Exported:

@@ -57,12 +57,17 @@ async def unpin(request: Request, name: str) -> dict[str, Any]:
 
 
 async def _done(request: Request, name: str, what: Callable[[str], None]) -> dict[str, Any]:
+    from llm_experts.adapters.error import AdapterError
+
     here = served(request)
     if not here.settings.manage:
         raise HTTPException(
             403, "This server lets no request load, unload or pin experts; start it without --no-manage."
         )
-    await anyio.to_thread.run_sync(what, name)
+    try:
+        await anyio.to_thread.run_sync(what, name)
+    except AdapterError as error:
+        raise HTTPException(409, str(error)) from error
     return _told(here, name)
 
 

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Request
 
 from serving.error import ServingError
 from serving.http.errors import shortened
-from serving.http.naming import BASE
-from serving.http.served import Served, served
+from serving.http.served import Served, public, served
 
 if TYPE_CHECKING:
     from serving.catalogue import ExpertInfo
@@ -30,7 +29,7 @@ async def one_model(request: Request, name: str) -> dict[str, Any]:
     """One of them."""
     here = served(request)
     for info in here.engine.models():
-        if info.name == name or (name == BASE and info.kind == "base"):
+        if info.name == name or (info.kind == "base" and public(info.base) == name):
             return _model(info, here)
     raise ServingError("unknown-expert", f"There is no model {shortened(name)!r}; GET /v1/models lists all.")
 
@@ -43,5 +42,5 @@ def described(info: ExpertInfo) -> dict[str, Any]:
     """What an expert is, and whether it is in memory."""
     return {
         "kind": info.kind, "description": info.description, "version": info.version, "trust": info.trust,
-        "base": info.base, "loaded": info.loaded, "pinned": info.pinned,
+        "base": public(info.base), "loaded": info.loaded, "pinned": info.pinned,
     }  # fmt: skip
