@@ -40,6 +40,7 @@ KNOWN = {
     "DispatchError",
     "EstimatorError",
     "PromptError",
+    "RouterError",
     "SearchError",
 }
 """Names of error classes whose text says what, where and what to do (by name: their modules are heavy to import)."""

@@ -1,0 +1,1 @@
+"""Policies of the router, one per file."""

@@ -1,0 +1,76 @@
+"""What a router knows of an expert: what its package says of when it is chosen, and beside what it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artefacts.format.names import Range, Version
+from serving.router.error import RouterError
+
+if TYPE_CHECKING:
+    from artefacts.format.manifest import Manifest
+
+LONGEST_CHAIN = 10
+"""Experts of one answer at most."""
+
+
+@dataclass(frozen=True)
+class ExpertProfile:
+    """An expert as routers see it.
+
+    Attributes
+    ----------
+    name, version, description : str
+    capabilities : tuple of str
+        Words, or ``kind:word`` (``language:german``), of which the last part is looked for.
+    keywords, exclude_keywords : tuple of str
+        Words or phrases that speak for the expert; those that rule it out.
+    priority : float in [0, 1]
+    requires, incompatible_with : mapping of str to str
+        Experts and ranges of their versions, as :class:`artefacts.format.names.Range` reads them.
+    load_order, max_chain : int
+        Place among the experts of one answer (smaller first); most experts of an answer that this one is part of.
+    """
+
+    name: str
+    version: str = "1.0.0"
+    description: str = ""
+    capabilities: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    exclude_keywords: tuple[str, ...] = ()
+    priority: float = 0.5
+    requires: Mapping[str, str] = field(default_factory=dict)
+    incompatible_with: Mapping[str, str] = field(default_factory=dict)
+    load_order: int = 0
+    max_chain: int = LONGEST_CHAIN
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.priority <= 1:
+            raise RouterError(f"the priority of {self.name!r} is {self.priority}: give a number from 0 to 1")
+        if not 1 <= self.max_chain <= LONGEST_CHAIN:
+            raise RouterError(f"max_chain of {self.name!r} is {self.max_chain}: give 1 to {LONGEST_CHAIN}")
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ExpertProfile:
+        """The profile of a package."""
+        routing, beside = manifest.routing, manifest.constraints
+        return cls(
+            manifest.name, manifest.version, manifest.description, manifest.capabilities, routing.keywords,
+            routing.exclude_keywords, routing.priority, beside.requires, beside.incompatible_with, beside.load_order,
+            beside.max_chain,
+        )  # fmt: skip
+
+    def bars(self, other: ExpertProfile) -> bool:
+        """Whether one of the two says that they do not stand together."""
+        return _named(self.incompatible_with, other) or _named(other.incompatible_with, self)
+
+    def accepts(self, other: ExpertProfile) -> bool:
+        """Whether another expert has the version that this one requires of it."""
+        return _named(self.requires, other)
+
+
+def _named(ranges: Mapping[str, str], other: ExpertProfile) -> bool:
+    text = ranges.get(other.name)
+    return text is not None and Version.parse(other.version) in Range.parse(text)
