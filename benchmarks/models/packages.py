@@ -72,7 +72,7 @@ def _of_file(path: Path, base: str | None, allow_untrusted: bool) -> SavedModel:
         package.check()
         verdict = TrustStore(home()).judge(package)
         if verdict.status == INVALID or (verdict.status != TRUSTED and not allow_untrusted):
-            raise _untrusted(path.name, verdict)
+            raise untrusted(path.name, verdict)
         tree = Path(name) / "tree"
         package.extract(tree)
         return replace(_loaded(tree, package.manifest, verdict, base), folder=path)
@@ -85,7 +85,7 @@ def _installed(name: str, base: str | None, allow_untrusted: bool) -> SavedModel
     registry = Registry.of_user()
     tree, verdict = registry.judged(name)
     if verdict.status == INVALID or (verdict.status == "revoked" and not allow_untrusted):
-        raise _untrusted(name, verdict)
+        raise untrusted(name, verdict)
     return _loaded(tree.folder, tree.manifest, verdict, base)
 
 
@@ -104,7 +104,8 @@ def _loaded(tree: Path, manifest: Manifest, verdict: Verdict, base: str | None) 
     return replace(model, facts={**model.facts, PACKAGE: told})
 
 
-def _untrusted(which: str, verdict: Verdict) -> RegistryError:
+def untrusted(which: str, verdict: Verdict) -> RegistryError:
+    """What is raised for a package that a user's list does not vouch for."""
     from artefacts.registry.error import RegistryError
 
     if verdict.status == INVALID:

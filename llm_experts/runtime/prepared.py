@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from llm_experts.adapters.store import CONFIG, FACTS, WEIGHTS, SavedAdapter, che
 from llm_experts.bases.base import Base
 from llm_experts.runtime.prefix import VirtualTokens
 
+LORA = "LORA"
 Stamp = tuple[tuple[int, int], ...]
 
 
@@ -111,6 +113,16 @@ class Prepared:
         if self.deltas is None or self.kind != "svf":
             return self
         return replace(self, deltas={place: replace(delta, spectrum=None) for place, delta in self.deltas.items()})
+
+
+def rank_in(folder: Path) -> int:
+    """Rank of the matrices of an adapter's folder by its configuration alone; 0 for kinds without one."""
+    try:
+        fields = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdapterError(f"{folder / CONFIG} cannot be read: {error}. Copy the adapter again.") from error
+    low_rank = isinstance(fields, dict) and fields.get("peft_type") == LORA
+    return int(fields["r"]) if low_rank and isinstance(fields.get("r"), int) else 0
 
 
 @torch.no_grad()

@@ -25,10 +25,10 @@ from llm_experts.bases.base import Base
 from llm_experts.mixtures.bank import AdapterBank, Gate
 from llm_experts.runtime.composition import Composition, CompositionError
 from llm_experts.runtime.prefix import Prefix, VirtualTokens, check_virtual, joined
-from llm_experts.runtime.prepared import Prepared, Source, prepare
+from llm_experts.runtime.prepared import Prepared, Source, prepare, rank_in
 from llm_experts.runtime.slots import SlotsFullError, SlotTable
 
-__all__ = ["CompositionError", "InUseError", "Prefix", "ResidentBase", "ResidentStats", "SlotsFullError"]
+__all__ = ["CompositionError", "InUseError", "Prefix", "ResidentBase", "ResidentStats", "SlotsFullError", "rank_in"]
 IN_SLOT = Prepared("", {})
 """Stands for an adapter that lies in a slot and is kept nowhere else."""
 GATES = 64
