@@ -185,7 +185,7 @@ class Generator:
             try:
                 row = self._row(generation, since)
             except SlotsFullError as error:
-                if self._answering or self._reading:  # those that run give their slots back
+                if not error.permanent and (self._answering or self._reading):  # those that run give slots back
                     break
                 pieces.append(self._refused(generation, error))
             except Exception as error:  # noqa: BLE001 - the boundary between requests: this one is told

@@ -105,7 +105,7 @@ def kept(logits: Tensor, samplings: Sequence[Sampling]) -> tuple[Tensor, Tensor]
         complete = (widest >= most) | (before[:, -1:] + probabilities[:, -1:] >= mass)
         if widest == words or bool(complete.all()):
             return probabilities.masked_fill((before >= mass) & (rank > 0), 0), ids
-        widest = words
+        widest = min(words, 16 * widest)
 
 
 def logprobs(logits: Tensor, token: int, count: int, text_of: Callable[[int], str]) -> TokenLogprob:
@@ -129,9 +129,9 @@ def _chosen(logits: Tensor, samplings: Sequence[Sampling], numbers: Tensor, *, f
     else:
         probabilities, ids = _scaled(logits, samplings).softmax(-1), None
     sums = probabilities.cumsum(-1)
-    places = torch.searchsorted(sums, numbers[:, None] * sums[:, -1:], right=True)
-    last = (probabilities > 0).long().cumsum(-1).argmax(-1, keepdim=True)
-    places = torch.minimum(places, last)
+    total = sums[:, -1:]
+    below = torch.minimum(numbers[:, None] * total, total.nextafter(torch.zeros_like(total)))
+    places = torch.searchsorted(sums, below, right=True)
     return (places if ids is None else ids.gather(1, places))[:, 0]
 
 

@@ -1,7 +1,5 @@
 """Generation in a batch that rows join and leave: what the library generates one by one, with nothing lost."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -9,11 +7,12 @@ import torch
 
 from llm_experts.bases.base import Base
 from llm_experts.runtime.composition import BASE
-from llm_experts.runtime.generation import Generation, Piece, TooLongError
+from llm_experts.runtime.generation import Generation, TooLongError
 from llm_experts.runtime.generator import Generator
 from llm_experts.runtime.resident import ResidentBase
 from llm_experts.runtime.sampling import Sampling
 from tests.llm_experts.conftest import make_tiny_base
+from tests.llm_experts.runtime.generation_fixtures import by_library, finished, tokens_of
 
 PROMPTS = {
     "short": (7,),
@@ -28,45 +27,9 @@ def base() -> Base:
     return make_tiny_base()
 
 
-def finished(generator: Generator, generations: Sequence[Generation]) -> dict[str, list[Piece]]:
-    """All pieces by request; some requests are added while others run."""
-    found: dict[str, list[Piece]] = defaultdict(list)
-    waiting = list(generations)
-    while waiting or not generator.idle:
-        for generation in waiting[:2]:
-            generator.add(generation)
-        del waiting[:2]
-        for piece in generator.step():
-            found[piece.id].append(piece)
-    return found
-
-
-def tokens_of(pieces: Mapping[str, Sequence[Piece]]) -> dict[str, tuple[int, ...]]:
-    return {id: tuple(token for piece in some for token in piece.tokens) for id, some in pieces.items()}
-
-
-def by_library(base: Base, prompt: Sequence[int], count: int) -> tuple[int, ...]:
-    """Greedy continuation; the tokens are compared, so every choice has to be clear."""
-    model: Any = base.model
-    ids = torch.tensor([list(prompt)])
-    out = model.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        do_sample=False,
-        max_new_tokens=count,
-        output_logits=True,
-        return_dict_in_generate=True,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    top = torch.stack(out.logits)[:, 0].topk(2).values
-    assert float((top[:, 0] - top[:, 1]).min()) > 1e-3
-    return tuple(out.sequences[0, len(prompt) :].tolist())
-
-
 def test_greedy_is_the_librarys_whoever_joins_and_leaves(base: Base) -> None:
     counts = {"short": 5, "some": 30, "long": 12, "other": 21}
-    expected = {name: by_library(base, prompt, counts[name]) for name, prompt in PROMPTS.items()}
+    expected = {name: by_library(base.model, prompt, counts[name]) for name, prompt in PROMPTS.items()}
     generations = [
         Generation(name, prompt, BASE, Sampling(max_new_tokens=counts[name], ignore_eos=True))
         for name, prompt in PROMPTS.items()
@@ -82,7 +45,7 @@ def test_greedy_is_the_librarys_whoever_joins_and_leaves(base: Base) -> None:
 
 
 def test_eager_attention_generates_the_same(base: Base) -> None:
-    expected = by_library(base, PROMPTS["some"], 12)
+    expected = by_library(base.model, PROMPTS["some"], 12)
     other = make_tiny_base()
     model: Any = other.model
     model.set_attn_implementation("eager")
@@ -104,7 +67,7 @@ def test_a_long_prompt_does_not_stop_the_others(base: Base) -> None:
 
 
 def test_the_end_of_a_text_stops_and_is_no_part_of_it(base: Base) -> None:
-    continuation = by_library(base, PROMPTS["some"], 8)
+    continuation = by_library(base.model, PROMPTS["some"], 8)
     ended = make_tiny_base()
     ended.model.config.eos_token_id = continuation[4]
     found = finished(Generator(ResidentBase(ended)), [Generation("a", PROMPTS["some"], BASE, Sampling())])
@@ -114,7 +77,7 @@ def test_the_end_of_a_text_stops_and_is_no_part_of_it(base: Base) -> None:
 
 def test_stop_strings_end_an_answer_ahead_of_them(base: Base) -> None:
     tokenizer: Any = base.tokenizer
-    whole = tokenizer.decode(by_library(base, PROMPTS["some"], 24), skip_special_tokens=True)
+    whole = tokenizer.decode(by_library(base.model, PROMPTS["some"], 24), skip_special_tokens=True)
     stop = whole[9:13]
     assert whole.index(stop) > 0
     sampling = Sampling(max_new_tokens=24, stop=("never there", stop), ignore_eos=True)
@@ -139,7 +102,7 @@ def test_pieces_carry_logprobs_of_their_tokens(base: Base) -> None:
 
 def test_cancelling_frees_the_row_ahead_of_the_next_token_and_changes_no_other(base: Base) -> None:
     settings = Sampling(max_new_tokens=20, ignore_eos=True)
-    expected = by_library(base, PROMPTS["other"], 20)
+    expected = by_library(base.model, PROMPTS["other"], 20)
     generator = Generator(ResidentBase(base), max_rows=3)
     for name, prompt in PROMPTS.items():
         generator.add(Generation(name, prompt, BASE, settings))
