@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands import bench, choose, compare, data, monitor, predict, report, score, splits, track, tune, ui
+from benchmarks.commands import (
+    bench,
+    choose,
+    compare,
+    data,
+    monitor,
+    predict,
+    report,
+    score,
+    serve,
+    splits,
+    track,
+    tune,
+    ui,
+)
 from benchmarks.commands.llm.app import app as llm
 from benchmarks.commands.packages import card, export, inspect, keygen, package, sign, trust, verify
 from benchmarks.commands.registry import index, info, install, listing, lock, publish, uninstall, update
@@ -37,6 +51,7 @@ app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
+app.command("serve")(serve.serve)
 app.command("install")(install.install)
 app.command("list")(listing.list_experts)
 app.command("info")(info.info)

@@ -10,11 +10,10 @@ import typer
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
     from serving.catalogue import ExpertInfo
-    from serving.http.settings import ApiKeys, ServerSettings
+    from serving.http.settings import ServerSettings
 
 MEGABYTE = 1 << 20
 SHOWN = 12
@@ -59,7 +58,7 @@ def serve(
     --api-key-file keys.txt · fairmoe serve --engine vllm --base MODEL_FOLDER --vllm vllm-env/bin/vllm
     """
     _check_group()
-    from serving.http.settings import ServerSettings, read_keys
+    from serving.http.settings import ServerSettings, first_key, read_keys
 
     keys = read_keys(api_key_file)
     settings = ServerSettings(
@@ -73,7 +72,9 @@ def serve(
             "FAIRMOE_API_KEYS; --allow-no-key if something else protects it."
         )
     if engine == VLLM:
-        _become_vllm(settings, base, _parts(experts), vllm, export_to)
+        from benchmarks.commands.serve_vllm import serve_by_vllm
+
+        serve_by_vllm(settings, base, _parts(experts), vllm, export_to, first_key(api_key_file))
     elif engine == "fairmoe":
         _serve(settings, base, _parts(experts), log_requests)
     else:
@@ -93,8 +94,8 @@ def _check_group() -> None:
     if missing:
         raise ServingError(
             "bad-request",
-            f"fairmoe serve needs {', '.join(missing)}: install the dependency group 'serve', pip install --group serve "
-            "-c constraints.txt, run where pyproject.toml lies.",
+            f"fairmoe serve needs {', '.join(missing)}: install the dependency group 'serve', pip install --group "
+            "serve -c constraints.txt, run where pyproject.toml lies.",
         )
 
 

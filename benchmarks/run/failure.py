@@ -42,6 +42,7 @@ KNOWN = {
     "PromptError",
     "RouterError",
     "SearchError",
+    "ServingError",
 }
 """Names of error classes whose text says what, where and what to do (by name: their modules are heavy to import)."""
 

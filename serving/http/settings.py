@@ -62,18 +62,27 @@ def read_keys(file: Path | None = None) -> ApiKeys:
     ServingError
         If the file cannot be read, holds no key, or a key is too short. No text shows a key.
     """
-    keys = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip()]
-    if file is not None:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is no UTF-8 text"
-            raise ServingError("bad-request", f"The file of API keys {file} cannot be read: {why}.") from error
-        told = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        if not told:
-            raise ServingError("bad-request", f"The file of API keys {file} holds no key; write one on a line.")
-        keys += told
-    return ApiKeys(keys)
+    return ApiKeys(_keys(file))
+
+
+def first_key(file: Path | None = None) -> str | None:
+    """The first of them, for a program that takes one; None without any. Errors are those of :func:`read_keys`."""
+    return next(iter(_keys(file)), None)
+
+
+def _keys(file: Path | None) -> list[str]:
+    named = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip()]
+    if file is None:
+        return named
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ServingError("bad-request", f"The file of API keys {file} cannot be read: {why}.") from error
+    told = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not told:
+        raise ServingError("bad-request", f"The file of API keys {file} holds no key; write one on a line.")
+    return [*told, *named]
 
 
 @dataclass(frozen=True, kw_only=True)

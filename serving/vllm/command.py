@@ -56,7 +56,7 @@ def program(given: Path | None) -> str:
         raise ServingError(
             "no-base",
             f"There is no program {PROGRAM} {where}. vLLM pins its own torch, so give it an environment of its own "
-            "(Linux, Python 3.10 to 3.13, a GPU for speed): python -m venv vllm-env && vllm-env/bin/pip install vllm, "
+            "(Linux; a GPU for speed): python -m venv vllm-env && vllm-env/bin/pip install vllm, "
             "then fairmoe serve --engine vllm --vllm vllm-env/bin/vllm. The adapters are exported already.",
         )
     return found

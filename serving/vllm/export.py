@@ -48,7 +48,8 @@ def export(name: str, saved: SavedAdapter, base: Base, folder: Path) -> Exported
     kind = kind_of(saved.config)
     if kind.needs_full_model:
         raise _refused(name, kind.label, "it is made of virtual tokens, and vLLM serves LoRA alone")
-    layers = base.model.get_decoder().layers
+    model: Any = base.model
+    layers = model.get_decoder().layers
     deltas: dict[Place, Delta] = adapter_deltas(saved.config, saved.state, layers)
     found: dict[Place, LowRank] = {}
     for place, delta in deltas.items():

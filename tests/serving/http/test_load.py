@@ -1,4 +1,4 @@
-"""2,000 requests of all kinds at once: every one is answered rightly or refused with a reason, and nothing stays behind."""
+"""2,000 requests of all kinds at once: each is answered rightly or refused with a reason, and nothing stays behind."""
 
 from __future__ import annotations
 

@@ -159,9 +159,11 @@ def test_parts_of_a_message_are_one_text(client: OpenAI) -> None:
 
 
 def test_a_wrong_key_is_an_authentication_error(server: Running) -> None:
-    with OpenAI(base_url=server.url, api_key="wrong", max_retries=0) as wrong:
-        with pytest.raises(openai.AuthenticationError, match="Incorrect API key") as caught:
-            wrong.models.list()
+    with (
+        OpenAI(base_url=server.url, api_key="wrong", max_retries=0) as wrong,
+        pytest.raises(openai.AuthenticationError, match="Incorrect API key") as caught,
+    ):
+        wrong.models.list()
     assert caught.value.code == "invalid_api_key"
     assert "wrong" not in str(caught.value)
 
@@ -183,7 +185,8 @@ def test_a_prompt_that_is_too_long_names_the_limit(client: OpenAI) -> None:
         ({"model": "law,law"}, "once"),
         ({"model": "law", "messages": []}, "messages"),
         ({"model": "law", "messages": [{"role": "boss", "content": "Go"}]}, r"messages\[0\].role"),
-        ({"model": "law", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, r"messages\[0\].content"),
+        ({"model": "law", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+         r"messages\[0\].content"),
         ({"temperature": 9}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"top_p": 0}, "top_p"),

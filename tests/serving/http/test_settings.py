@@ -8,7 +8,7 @@ import pytest
 
 from serving.error import ServingError
 from serving.http.naming import experts_of, parsed
-from serving.http.settings import KEYS_VARIABLE, ApiKeys, ServerSettings, read_keys
+from serving.http.settings import KEYS_VARIABLE, ServerSettings, read_keys
 
 LONG, OTHER = "a-long-enough-key-1", "a-long-enough-key-2"
 
