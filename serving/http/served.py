@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
@@ -27,7 +28,7 @@ class Served:
     since: int = field(default_factory=lambda: int(time.time()))
     draining: bool = False
 
-    @property
+    @cached_property
     def base(self) -> str:
         """Id of the base as clients see it; empty for an engine of rows alone."""
         return next((public(info.base) for info in self.engine.models() if info.kind == "base"), "")
