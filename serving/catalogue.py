@@ -27,10 +27,14 @@ class Entry:
         Folder of its adapter; None if it is asked about rows alone.
     base : str
         sha256 of the base that an adapter stands on.
+    order : int
+        Load order of its package: virtual tokens stand in this order.
     columns : tuple of str
         Raw columns that a row expert needs.
     rows : bool
         Whether an adapter also answers rows: a text expert reads them as sentences.
+    fault : str
+        Why it must not be asked, such as a damaged or a revoked package; empty for a sound one.
     """
 
     name: str
@@ -42,7 +46,9 @@ class Entry:
     source: Path | None = None
     base: str = ""
     columns: tuple[str, ...] = ()
+    order: int = 0
     rows: bool = False
+    fault: str = ""
 
     @property
     def answers_rows(self) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
+from llm_experts.runtime.sampling import Sampling
 from serving.answer import Answer
 from serving.catalogue import Catalogue, Entry, ExpertInfo
 from serving.error import ServingError
-from serving.request import AUTO, Experts, Message, Request, greedy
+from serving.request import AUTO, Experts, Message, Request
 from serving.row_model import OpenRows
 from serving.ticket import Ticket
 from serving.work.choice import Names, named
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from llm_experts.runtime.resident import ResidentBase
-    from llm_experts.runtime.sampling import Sampling
     from serving.router import Router
     from serving.work.text_worker import TextWorker
 
@@ -53,7 +54,8 @@ class EngineSettings:
     max_rows : int
         Texts that are generated at once.
     max_tokens : int, optional
-        Longest prompt with its continuation; default: the base's context.
+        Texts at once times tokens of the longest, prompt and answer: bounds the memory of keys and values. Default:
+        512 a text, and never less than the base's context.
     max_waiting : int
         Requests that wait, of all kinds and clients together.
     patience : int
@@ -119,13 +121,15 @@ class ExpertEngine:
         What can be asked now, by name.
     open_rows : callable, optional
         Reads a row expert.
-    router : Router, optional
+    router : Router, or a callable that gives the one of now, optional
         Chooses for ``experts="auto"``; without one the base answers.
     settings : EngineSettings
     on_answer : callable, optional
         Called with every answer on a thread of its own; what it raises or delays never touches a request.
     explain : callable
         The paragraph of an error that users can mend (told as ``bad-request``), None of another (``internal``).
+    closed_with : ExitStack, optional
+        What is closed after the engine.
     """
 
     def __init__(
@@ -134,12 +138,15 @@ class ExpertEngine:
         *,
         catalogue: Catalogue,
         open_rows: OpenRows | None = None,
-        router: Router | None = None,
+        router: Router | Callable[[], Router | None] | None = None,
         settings: EngineSettings = EngineSettings(),
         on_answer: Callable[[Answer], None] | None = None,
         explain: Callable[[Exception], str | None] = explain_value_error,
+        closed_with: ExitStack | None = None,
     ) -> None:
-        self._settings, self._resident, self._router = settings, resident, router
+        self._settings, self._resident = settings, resident
+        self._router: Callable[[], Router | None] = router if callable(router) else lambda: router
+        self._closed_with = closed_with or ExitStack()
         self._observer = None if on_answer is None else Observer(on_answer)
         self._desk, self._names = Desk(self._observer), Names(catalogue)
         self._queue: FairQueue[Ticket] = FairQueue(settings.max_waiting, settings.patience)
@@ -177,7 +184,11 @@ class ExpertEngine:
         if now - self._swept < SWEEP:
             return
         self._swept = now
-        self._models.keep_only(set(self._names.now()))
+        there = {name for name, entry in self._names.now().items() if not entry.fault}
+        self._models.keep_only(there)
+        if self._resident is not None:
+            for name in set(self._resident.names) - there:
+                self._resident.forget(name)  # requests that run keep it
         for ticket in self._queue.take_all(lambda each: now > each.deadline):
             self._desk.end(ticket, late(ticket))
 
@@ -211,6 +222,7 @@ class ExpertEngine:
         self._end_all()
         if self._observer is not None:
             self._observer.close(GRACE)
+        self._closed_with.close()
 
     def _end_all(self) -> None:
         closing = ServingError("closing", "The engine was closed before this request was answered; ask again.", GRACE)
@@ -237,13 +249,10 @@ class ExpertEngine:
         ServingError
             Why there is no answer.
         """
-        asked: Experts
-        if experts is None or isinstance(experts, (str, Mapping)):
-            asked = _auto(experts) if isinstance(experts, str) else experts
-        else:
-            asked = dict.fromkeys(experts, 1.0)
+        listed = not (experts is None or isinstance(experts, (str, Mapping)))
+        asked = cast(Experts, dict.fromkeys(cast(Sequence[str], experts), 1.0) if listed else experts)
         request = Request(
-            prompt, None if messages is None else tuple(map(_message, messages)), rows, asked, sampling or greedy(),
+            prompt, None if messages is None else tuple(map(_message, messages)), rows, asked, sampling or Sampling(),
             priority, client, timeout,
         )  # fmt: skip
         ticket = self.submit(request)
@@ -308,8 +317,8 @@ class ExpertEngine:
         return [*infos, *(self._info(entry) for entry in there if self._can_answer(entry))]
 
     def _can_answer(self, entry: Entry) -> bool:
-        if entry.answers_rows:
-            return True
+        if entry.fault or entry.answers_rows:
+            return not entry.fault
         return self._resident is not None and entry.base in ("", self._resident.base.hash)
 
     def _info(self, entry: Entry) -> ExpertInfo:
@@ -371,10 +380,13 @@ class ExpertEngine:
             ``bad-request`` if the request is not known (any more) or was not routed.
         """
         answer = self._desk.answer(ticket if isinstance(ticket, str) else ticket.id)
-        if answer is None or self._router is None:
+        router = self._router()
+        if answer is None or router is None:
             raise ServingError("bad-request", "No routed answer of this id is known; feedback is about such answers.")
         for name, _ in answer.experts:
-            self._router.feedback(name, won)
+            router.feedback(name, won)
+        if not answer.experts:
+            router.feedback("base", won)
 
     def stats(self) -> EngineStats:
         """What it does now."""
@@ -395,9 +407,3 @@ def _message(given: Message | Mapping[str, str]) -> Message:
         named = ", ".join(sorted(given)) or "nothing"
         raise ServingError("bad-request", f"A message has role and content, not {named}.")
     return Message(given["role"], given["content"])
-
-
-def _auto(text: str) -> Experts:
-    if text != AUTO:
-        raise ServingError("bad-request", f"experts are names, weights by name, or {AUTO!r}, not {text!r}.")
-    return AUTO

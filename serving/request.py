@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from llm_experts.runtime.sampling import Sampling
 from serving.error import ServingError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from llm_experts.runtime.sampling import Sampling
 
 AUTO: Literal["auto"] = "auto"
 ROLES = ("system", "user", "assistant", "tool")
@@ -34,13 +33,6 @@ class Message:
     def as_mapping(self) -> dict[str, str]:
         """As chat templates read it."""
         return {"role": self.role, "content": self.content}
-
-
-def greedy() -> Sampling:
-    """The sampling of a request that says nothing; imported when asked for, as it brings torch."""
-    from llm_experts.runtime.sampling import Sampling
-
-    return Sampling()
 
 
 @dataclass(frozen=True)
@@ -77,7 +69,7 @@ class Request:
     messages: tuple[Message, ...] | None = None
     rows: pd.DataFrame | None = None
     experts: Experts = None
-    sampling: Sampling = field(default_factory=greedy)
+    sampling: Sampling = field(default_factory=Sampling)
     priority: int = 0
     client: str = ""
     timeout: float | None = None
@@ -90,6 +82,8 @@ class Request:
             _check_messages(self.messages)
         if self.rows is not None and not len(self.rows):
             raise _bad("There is no row to predict; send at least one.")
+        if isinstance(self.experts, str) and self.experts != AUTO:
+            raise _bad(f"experts are names with weights, or {AUTO!r}, not {self.experts!r}.")
         if self.timeout is not None and not self.timeout > 0:
             raise _bad(f"A timeout is a number of seconds above 0, not {self.timeout}.")
 

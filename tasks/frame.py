@@ -16,7 +16,7 @@ from tasks.card import Card, DataError, Sensitive, SourceFile
 from tasks.formats.opened import source
 from tasks.formats.reading import names_in, read_table
 from tasks.formats.written import Writing, understood
-from tasks.values import as_numbers, as_words, exact_integers, is_numeric, matches, word, words_in
+from tasks.values import as_numbers, as_words, exact_integers, matches, word, words_in
 
 
 @dataclass(frozen=True)

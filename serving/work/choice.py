@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from serving.catalogue import Catalogue, Entry
 from serving.error import ServingError
-from serving.request import AUTO, Request
+from serving.request import Request
 
 if TYPE_CHECKING:
     from serving.router import Route
@@ -70,6 +70,8 @@ class Names:
             ``expert-gone`` if there was one of this name, ``unknown-expert`` otherwise.
         """
         found = self.now()
+        if name in found and found[name].fault:
+            raise ServingError("bad-request", found[name].fault)
         if name in found:
             return found[name]
         if name in self._seen:
@@ -86,10 +88,9 @@ def named(request: Request, names: Names) -> Choice | None:
     ServingError
         ``unknown-expert``, ``expert-gone``, ``bad-request``, ``undefined-composition``.
     """
-    if request.experts == AUTO:
+    if isinstance(request.experts, str):
         return None
     asked = request.experts or {}
-    assert not isinstance(asked, str)
     for name, weight in asked.items():
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
             raise ServingError("bad-request", f"The weight of {name!r} is {weight!r}; give a finite number.")
@@ -127,7 +128,7 @@ def of_columns(request: Request, names: Names) -> Choice:
     """
     assert request.rows is not None
     there = {str(name) for name in request.rows.columns}
-    rows = [entry for entry in names.now().values() if entry.answers_rows]
+    rows = [entry for entry in names.now().values() if entry.answers_rows and not entry.fault]
     fit = [entry for entry in rows if entry.columns and there.issuperset(entry.columns)]
     if len(fit) == 1:
         return Choice((fit[0],), (1.0,), "the only row expert whose columns the rows have")

@@ -52,15 +52,15 @@ class _Lane(Generic[Item]):
             return None
         self.turns += 1
         if self.turns % patience == 0:
-            return self.remove(min(self.all(), key=lambda place: place.number))
-        clients = self.levels[max(self.levels)]
-        return self.remove(next(iter(clients.values()))[0])
+            place = min(self.all(), key=lambda place: place.number)
+        else:
+            place = next(iter(self.levels[max(self.levels)].values()))[0]
+        self.levels[place.priority].move_to_end(place.client)  # its next turn comes after everybody else's
+        return self.remove(place)
 
     def remove(self, place: Place[Item]) -> Place[Item]:
-        """Take a place out; its client's next turn at this priority comes after everybody else's."""
         clients = self.levels[place.priority]
         clients[place.client].remove(place)
-        clients.move_to_end(place.client)
         if not clients[place.client]:
             del clients[place.client]
         if not clients:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from llm_experts.runtime.chat import encode_chat
 from llm_experts.runtime.composition import Composition
-from llm_experts.runtime.generator import Generation, Generator, Piece, TooLongError
-from llm_experts.runtime.resident import CompositionError, ResidentBase, SlotsFullError
+from llm_experts.runtime.generator import (
+    Generation,
+    Generator,
+    Piece,
+    TooLongError,
+    chat_stops,
+    encode_chat,
+    encode_prompt,
+)
+from llm_experts.runtime.resident import CompositionError, InUseError, ResidentBase, SlotsFullError
+from llm_experts.runtime.sampling import Sampling
 from serving.answer import Answer, Usage
 from serving.catalogue import Entry
 from serving.error import ServingError
@@ -47,7 +53,9 @@ class Running:
 
 
 class TextWorker:
-    """Answers the lane ``text`` of the queue; all but :meth:`sources` is called by one thread.
+    """Answers the lane ``text`` of the queue; all but :meth:`source` is called by one thread.
+
+    A ticket's slots are leased before it enters the batch, so that whoever has to wait for slots keeps its turn.
 
     Parameters
     ----------
@@ -55,7 +63,8 @@ class TextWorker:
     resident : ResidentBase
     make_generator : callable
         A new generator on it, also after one has failed.
-    router : Router, optional
+    router : callable
+        The router now, None without one.
     names : Names
     desk : Desk
     max_rows : int
@@ -69,7 +78,7 @@ class TextWorker:
         queue: FairQueue[Ticket],
         resident: ResidentBase,
         make_generator: Callable[[], Generator],
-        router: Router | None,
+        router: Callable[[], Router | None],
         names: Names,
         desk: Desk,
         max_rows: int,
@@ -78,8 +87,6 @@ class TextWorker:
         self._queue, self._resident, self._router, self._names = queue, resident, router, names
         self._make_generator, self._desk, self._max_rows, self._explain = make_generator, desk, max_rows, explain
         self._held: tuple[Ticket, Choice, dict[str, float]] | None = None  # waits for slots
-        self._contents: dict[str, str] = {}
-        self._lock = threading.Lock()
         self.running: dict[str, Running] = {}
         self.generator = make_generator()
 
@@ -87,7 +94,7 @@ class TextWorker:
         """Admit what there is room for, and go one step on; False if there was nothing to do for so long."""
         self._admit(timeout)
         self._drop_given_up()
-        if not self.running:
+        if self.generator.idle:
             return self._held is not None
         try:
             for piece in self.generator.step():
@@ -97,12 +104,14 @@ class TextWorker:
         return True
 
     def _admit(self, timeout: float) -> None:
+        if self.generator.stats.waiting:
+            return  # no memory for another row: the rest waits in the queue, where priorities are
         while len(self.running) < self._max_rows:
             if self._held is not None:
                 if not self._start(*self._held):
                     return
                 continue
-            ticket = self._queue.take(LANE, 0.0 if self.running else timeout)
+            ticket = self._queue.take(LANE, timeout if self.generator.idle else 0.0)
             if ticket is None:
                 return
             latency = {"queue": time.monotonic() - ticket.made}
@@ -121,9 +130,10 @@ class TextWorker:
         return choice
 
     def _routed(self, text: str) -> Choice:
-        if self._router is None:
-            return Choice((), (), "no router: the base answers")
-        route: Route = self._router.route(text)
+        router = self._router()
+        if router is None:
+            return Choice((), (), "there is no router: the base answers")
+        route: Route = router.route(text)
         entries = tuple(self._names.entry(name) for name, _ in route.experts)
         return Choice(entries, tuple(weight for _, weight in route.experts), route.why, route)
 
@@ -137,10 +147,10 @@ class TextWorker:
             composition = self._leased(choice, lease)
             latency["load"] = time.monotonic() - started
             tokens = self._encoded(ticket)
-            self.generator.add(Generation(ticket.id, tuple(tokens), composition, ticket.request.sampling))
-        except SlotsFullError as error:
+            self.generator.add(Generation(ticket.id, tuple(tokens), composition, self._sampling(ticket)))
+        except (SlotsFullError, InUseError) as error:
             lease.close()
-            if self.running:
+            if not self.generator.idle:  # those that run, or are leaving, give their slots back
                 self._held = ticket, choice, latency
                 return False
             self._desk.end(ticket, ServingError("undefined-composition", str(error)))
@@ -159,25 +169,21 @@ class TextWorker:
         return composition
 
     def source(self, entry: Entry) -> None:
-        """Tell the slots where an adapter lies; one of changed content is loaded anew."""
+        """Tell the slots where an adapter lies; a changed one is read anew."""
         assert entry.source is not None
-        with self._lock:
-            self._told(entry, entry.source)
-
-    def _told(self, entry: Entry, source: Path) -> None:
-        if self._contents.get(entry.name, entry.content) != entry.content:
-            self._resident.unload(entry.name)
-        self._resident.known(entry.name, source)
-        self._contents[entry.name] = entry.content
+        self._resident.known(entry.name, entry.source, order=entry.order, base_hash=entry.base)
 
     def _encoded(self, ticket: Ticket) -> list[int]:
         base, request = self._resident.base, ticket.request
         if request.messages is not None:
-            return list(encode_chat(base, [message.as_mapping() for message in request.messages]))
-        found: list[int] = base.tokenizer(request.prompt)["input_ids"]
-        if not found:
-            raise ServingError("bad-request", "The prompt is empty; write something to go on from.")
-        return found
+            return encode_chat(base, [message.as_mapping() for message in request.messages])
+        return encode_prompt(base, request.prompt or "")
+
+    def _sampling(self, ticket: Ticket) -> Sampling:
+        """As asked; a conversation also ends where the base's plain template would begin the user's next turn."""
+        request, base = ticket.request, self._resident.base
+        stops = chat_stops(base) if request.messages is not None else ()
+        return replace(request.sampling, stop=(*request.sampling.stop, *stops)) if stops else request.sampling
 
     def _deliver(self, piece: Piece) -> None:
         running = self.running.get(piece.id)
@@ -187,7 +193,7 @@ class TextWorker:
         running.tokens += len(piece.tokens)
         running.logprobs.extend(piece.logprobs)
         if piece.finish == "error":
-            self._leave(running, ServingError("internal", piece.text or "The generation failed."))
+            self._leave(running, self._refusal(piece.error or RuntimeError("the generator gave no reason")))
             return
         running.ticket.give(piece)
         if piece.finish is not None:
@@ -232,7 +238,7 @@ class TextWorker:
             return error
         if isinstance(error, TooLongError):
             return ServingError("too-long", str(error))
-        if isinstance(error, CompositionError):
+        if isinstance(error, (CompositionError, SlotsFullError)):
             return ServingError("undefined-composition", str(error))
         text = self._explain(error)
         if text is not None:

@@ -1,4 +1,4 @@
-"""The queue: nothing is lost, priorities order, clients take turns, nobody waits forever, no client shuts others out."""
+"""The queue: nothing is lost, priorities order, clients take turns, nobody waits forever or is shut out."""
 
 from __future__ import annotations
 
