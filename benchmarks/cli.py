@@ -16,6 +16,7 @@ from benchmarks.commands import (
     monitor,
     predict,
     report,
+    route,
     score,
     serve,
     splits,
@@ -52,6 +53,7 @@ app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
 app.command("serve")(serve.serve)
+app.command("route")(route.route)
 app.command("install")(install.install)
 app.command("list")(listing.list_experts)
 app.command("info")(info.info)

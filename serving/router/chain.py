@@ -108,17 +108,17 @@ def decide(found: Tally, profiles: Mapping[str, ExpertProfile], config: RouterCo
     if not margins:
         reason = "the prompt rules out every expert that fits" if found.vetoed else "nothing speaks for an expert"
         return Decision(found, margins, posterior, Choice(), reason, abstained=False)
-    best = margins[rank[0]]
+    best, unsure = margins[rank[0]], posterior[BASE] < 0.5
     if best < math.log(config.threshold / (1 - config.threshold)) + _TIE:
         reason = f"{rank[0]} is not likely enough against the base"
-        return Decision(found, margins, posterior, Choice(), reason, abstained=True)
+        return Decision(found, margins, posterior, Choice(), reason, unsure)
     if posterior[rank[0]] < config.abstain:
         reason = f"no expert of {len(rank)} reaches {config.abstain:g}"
-        return Decision(found, margins, posterior, Choice(), reason, abstained=True)
+        return Decision(found, margins, posterior, Choice(), reason, unsure)
     able = {name: one for name, one in profiles.items() if name not in found.vetoed} if found.vetoed else profiles
     choice = stand_together(_fitting(margins, config), able, config.at_most)
     if not choice.experts:
-        return Decision(found, margins, posterior, choice, "; ".join(choice.refused.values()), abstained=True)
+        return Decision(found, margins, posterior, choice, "; ".join(choice.refused.values()), unsure)
     return Decision(found, margins, posterior, choice, "", abstained=False)
 
 

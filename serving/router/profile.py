@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from artefacts.format.names import Range, Version
 from serving.router.error import RouterError
@@ -61,6 +61,28 @@ class ExpertProfile:
             routing.exclude_keywords, routing.priority, beside.requires, beside.incompatible_with, beside.load_order,
             beside.max_chain,
         )  # fmt: skip
+
+    @classmethod
+    def of_json(cls, facts: Mapping[str, Any]) -> ExpertProfile:
+        """A profile of plain values, as :meth:`as_json` gives them.
+
+        Raises
+        ------
+        RouterError
+            If a field is unknown, or the name is missing.
+        """
+        try:
+            known: dict[str, Any] = {
+                k: tuple(value) if isinstance(value, list) else value for k, value in facts.items()
+            }
+            return cls(**known)
+        except TypeError as error:
+            raise RouterError(f"an expert's profile cannot be read ({error})") from error
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
     def bars(self, other: ExpertProfile) -> bool:
         """Whether one of the two says that they do not stand together."""

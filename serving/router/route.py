@@ -17,7 +17,7 @@ class Route:
         Names and weights, in the order in which they stand in the answer; empty: the base answers. The weights of those
         that were chosen sum to 1; an expert that is there because another requires it has that one's weight.
     abstained : bool
-        Experts were proposed, and the base answers because none of them is likely enough.
+        The base answers though it is not more likely than all experts together: no single expert is likely enough.
     why : str
         One sentence.
     features : mapping of str to mapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -161,7 +160,7 @@ class Router:
             facts = {
                 "format": FORMAT,
                 "config": self.config.as_json(),
-                "profiles": [_plain(one) for one in self.profiles.values()],
+                "profiles": [one.as_json() for one in self.profiles.values()],
                 "outcomes": {name: list(pair) for name, pair in self.outcomes.counts.items()},
                 "fitted": sorted(self.fitted),
             }
@@ -184,7 +183,7 @@ class Router:
             facts: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
             if facts["format"] != FORMAT:
                 raise RouterError(f"{folder} holds a router of the format {facts['format']!r}, not {FORMAT!r}")
-            profiles = [_profile(one) for one in facts["profiles"]]
+            profiles = [ExpertProfile.of_json(one) for one in facts["profiles"]]
             counts = {name: (int(wins), int(losses)) for name, (wins, losses) in facts["outcomes"].items()}
             names = [str(name) for name in facts["fitted"]]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -202,16 +201,3 @@ def _weighted(decision: Decision) -> tuple[tuple[str, float], ...]:
     chosen = [name for name, by in experts.items() if name == by]
     total = sum(decision.posterior[name] for name in chosen)
     return tuple((name, decision.posterior[by] / total) for name, by in experts.items())
-
-
-def _plain(profile: ExpertProfile) -> dict[str, Any]:
-    return {one.name: _plain_value(getattr(profile, one.name)) for one in dataclasses.fields(profile)}
-
-
-def _plain_value(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _profile(facts: Mapping[str, Any]) -> ExpertProfile:
-    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
-    return ExpertProfile(**known)

@@ -12,6 +12,7 @@ prototype and c_0 the largest cosine to a text of the base (0 where there is non
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,8 @@ class PrototypePolicy:
         Notes
         -----
         Gain and offset are fitted on cosines that a prompt has with prototypes made without it (leave one out), so that
-        they hold for prompts that are new.
+        they hold for prompts that are new. How many of the examples are whose is taken out of the offset: what is left
+        is evidence, and states that tell nothing say nothing.
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -105,7 +107,8 @@ class PrototypePolicy:
             raise RouterError(
                 "hidden states do not tell the experts' prompts apart: give more examples, or leave prototypes out"
             )
-        made.gain, made.offset = gain, float(found.intercept_[0])
+        share = float(right.mean())
+        made.gain, made.offset = gain, float(found.intercept_[0]) - math.log(share / (1 - share))
         return made
 
     @classmethod

@@ -1,0 +1,1 @@
+"""How well, how surely and how evenly a router routes."""
