@@ -13,6 +13,8 @@ from llm_experts.bases.base import Base
 
 ROLES = ("system", "user", "assistant")
 PLAIN_STOP = "\nUser:"
+MARK = "\ue000"
+"""A character for private use, which stands where a content belongs."""
 
 
 class ChatError(ValueError):
@@ -21,6 +23,8 @@ class ChatError(ValueError):
 
 def encode_chat(base: Base, messages: Sequence[Mapping[str, str]]) -> list[int]:
     """Token ids of a conversation, ready for the assistant's next turn.
+
+    A content that spells out one of the base's special tokens is read as plain text: nobody speaks for another.
 
     Parameters
     ----------
@@ -38,13 +42,19 @@ def encode_chat(base: Base, messages: Sequence[Mapping[str, str]]) -> list[int]:
         raise ChatError("A chat needs at least one message.")
     if not has_template(base):
         return encode_prompt(base, plain_chat(turns))
-    from jinja2 import TemplateError
-
+    own = [turn["content"] for turn in turns]
+    if not _names_special_tokens(base, own):
+        return [int(i) for i in _templated(base, turns, tokenize=True)]
+    mark = MARK
+    while any(mark in content for content in own):
+        mark += MARK
+    marked = [{**turn, "content": f"{mark}{index}{mark}"} for index, turn in enumerate(turns)]
+    parts = str(_templated(base, marked, tokenize=False)).split(mark)
     tokenizer: Any = base.tokenizer
-    try:
-        ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
-    except TemplateError as error:
-        raise ChatError(f"The chat template of {base.id} refuses these messages: {error}.") from error
+    ids: list[int] = []
+    for index, part in enumerate(parts):  # every second one is the number of a content
+        text, plain = (own[int(part)], True) if index % 2 else (part, False)
+        ids += tokenizer(text, add_special_tokens=False, split_special_tokens=plain)["input_ids"]
     return [int(i) for i in ids]
 
 
@@ -84,6 +94,25 @@ def has_template(base: Base) -> bool:
     """Whether the base was taught a form of conversation."""
     tokenizer: Any = base.tokenizer
     return bool(getattr(tokenizer, "chat_template", None))
+
+
+def _names_special_tokens(base: Base, contents: Sequence[str]) -> bool:
+    """Whether a content spells out a token with which a template tells turns apart."""
+    tokenizer: Any = base.tokenizer
+    return any(token in content for token in tokenizer.all_special_tokens for content in contents)
+
+
+def _templated(base: Base, turns: Sequence[Mapping[str, str]], *, tokenize: bool) -> Any:
+    """The conversation in the base's form, as text or ids."""
+    from jinja2 import TemplateError
+
+    tokenizer: Any = base.tokenizer
+    try:
+        return tokenizer.apply_chat_template(
+            list(turns), add_generation_prompt=True, tokenize=tokenize, return_dict=False
+        )
+    except TemplateError as error:
+        raise ChatError(f"The chat template of {base.id} refuses these messages: {error}.") from error
 
 
 def _checked(index: int, message: Mapping[str, str]) -> dict[str, str]:

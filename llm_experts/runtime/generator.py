@@ -321,7 +321,10 @@ class Generator:
         self._prefixes.keep([(key, read(place, start, start + BLOCK)) for start, key in missing])
 
     def _root_of(self, row: Row) -> str:
-        return f"{self._root}|{row.fingerprint}"
+        """What decides its keys and values beside the tokens; a dynamic scaling goes by the length of a longer text."""
+        scaling, context = self.base.rope_scaling, self.base.model.config.max_position_embeddings
+        by_length = scaling is not None and scaling.kind == "dynamic" and row.need > context
+        return f"{self._root}|{row.fingerprint}" + (f"|{row.need}" if by_length else "")
 
     def _logprob(self, row: Row, logits: Tensor, token: int) -> Any:
         count = row.generation.sampling.logprobs

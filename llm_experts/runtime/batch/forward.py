@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from llm_experts.bases.rope import texts_of
 from llm_experts.decoder.walk import as_blocked
 from llm_experts.runtime.batch.key_values import KeyValues, Window
 from llm_experts.runtime.batch.row import VIRTUAL, Row
@@ -71,16 +73,25 @@ class Forward:
             if virtual:
                 start = row.filled - row.prefix.cached
                 embedded[index, :virtual] = row.prefix.embeddings[start : start + virtual]
-        with self._resident.run([row.generation.composition for row in rows]):
+        with self._on(rows):
             self._model.get_decoder()(inputs_embeds=embedded, **self._options(window, rows))
 
     @torch.no_grad()
     def _answer(self, rows: Sequence[Row], first: int) -> Tensor:
         window = self._key_values.window(first, [row.filled for row in rows], 1)
         ids = torch.tensor([[row.tokens[-1]] for row in rows], device=self._device)
-        with self._resident.run([row.generation.composition for row in rows]):
+        with self._on(rows):
             logits = self._model(input_ids=ids, logits_to_keep=1, **self._options(window, rows)).logits
         return logits[:, -1].float()  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _on(self, rows: Sequence[Row]) -> Iterator[None]:
+        """Within, row i of the batch is that of ``rows[i]``."""
+        with ExitStack() as stack:
+            stack.enter_context(self._resident.run([row.generation.composition for row in rows]))
+            if self._resident.base.rope_scaling is not None:
+                stack.enter_context(texts_of(torch.tensor([row.need for row in rows])))
+            yield
 
     def _options(self, window: Window, rows: Sequence[Row]) -> dict[str, Any]:
         allowed = window.allowed()
