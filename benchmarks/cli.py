@@ -18,6 +18,7 @@ from benchmarks.commands import (
     report,
     route,
     score,
+    serve,
     splits,
     track,
     tune,
@@ -51,6 +52,7 @@ app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
+app.command("serve")(serve.serve)
 app.command("route")(route.route)
 app.command("install")(install.install)
 app.command("list")(listing.list_experts)
