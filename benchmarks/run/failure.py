@@ -43,6 +43,9 @@ KNOWN = {
     "RouterError",
     "SearchError",
     "ServingError",
+    "SamplingError",
+    "ChatError",
+    "TooLongError",
 }
 """Names of error classes whose text says what, where and what to do (by name: their modules are heavy to import)."""
 
