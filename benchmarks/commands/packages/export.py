@@ -14,17 +14,18 @@ from foundation.console import plain_console
 if TYPE_CHECKING:
     from artefacts.format.manifest import Manifest
 
-MERGED = "merged"
+MERGED, ONNX = "merged", "onnx"
 
 
 def export(
     package: Annotated[str, typer.Argument(help="A .expert file, or the name of an installed expert.")],
-    output: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    output: Annotated[Path, typer.Argument(help="A folder that does not exist yet; with onnx: a file.")],
     to: Annotated[
         str,
         typer.Option(
             help="model: a saved model · peft: its adapters, as PEFT reads them · merged: its one adapter melted into "
-            "the base, as transformers reads it · safetensors: its weights alone."
+            "the base, as transformers reads it · safetensors: its weights alone · onnx: one file, from raw columns to "
+            "decisions, that runs without fairmoe."
         ),
     ] = "model",
     base: Annotated[
@@ -35,21 +36,34 @@ def export(
 
     Every byte is hashed first. Nothing is installed, and who signed is not asked: fairmoe verify says it.
 
-    Examples: fairmoe export german-net.expert my_model · fairmoe export german-text adapter --to peft
+    Examples: fairmoe export german-net.expert my_model · fairmoe export german-text adapter --to peft · fairmoe export
+    german-net german.onnx --to onnx
     """
+    from artefacts.format.error import PackageError
+    from artefacts.packing.export import FORMS
     from artefacts.packing.export import export as write
 
+    forms = (*FORMS, MERGED, ONNX)
+    if to not in forms:
+        raise PackageError("form", f"There is no form {to[:40]!a}; there is {', '.join(forms)}.")
     with _opened(package) as (manifest, read):
         if to == MERGED:
             from benchmarks.models.merging import merge
 
             merge(manifest, read, output, base)
+        elif to == ONNX:
+            from benchmarks.models.onnx_form.writing import write_onnx
+
+            write_onnx(manifest, read, output)
         else:
             write(manifest, read, to, output)
     console = plain_console(soft_wrap=True)
     console.print(f"{manifest.name} {manifest.version} lies in {output} ({to})")
     if to == "model":
         console.print(f"Next: fairmoe predict {output} rows.csv")
+    if to == ONNX:
+        console.print("Inputs: the raw columns. Outputs: probabilities, decision, unknown_cells.")
+        console.print("Next: ask it with any ONNX runtime; docs/packages.md, ONNX, shows how")
 
 
 @contextmanager
