@@ -12,6 +12,7 @@ from artefacts.format.manifest import Manifest
 from artefacts.packing.export import export
 from benchmarks.models.error import ModelError
 from foundation.files import atomic_path
+from llm_experts.bases.error import BaseError
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
@@ -47,10 +48,25 @@ def merge(manifest: Manifest, read: Callable[[str], bytes], folder: Path, base: 
             f"An adapter of the kind {manifest.adapters[0].type} adds words or states, not weights, so it cannot "
             "become one with its base; export it as peft."
         )
+    _untie(model)
     merged = model.merge_and_unload()
     with atomic_path(folder) as temporary:
         merged.save_pretrained(temporary, safe_serialization=True)
         loaded.tokenizer.save_pretrained(temporary)
+
+
+def _untie(model: Any) -> None:
+    """Give the head weights of its own where an adapter changes it, or the embedding, and both share theirs.
+
+    A change that is melted into shared weights would change both.
+    """
+    inner = model.get_base_model()
+    ends = inner.get_input_embeddings(), inner.get_output_embeddings()
+    embedding, head = (end.get_base_layer() if hasattr(end, "get_base_layer") else end for end in ends)
+    if (embedding, head) == ends or head is None or embedding.weight is not head.weight:
+        return
+    head.weight = type(head.weight)(head.weight.detach().clone(), requires_grad=False)
+    inner.config.tie_word_embeddings = False
 
 
 def write_lora(manifest: Manifest, read: Callable[[str], bytes], folder: Path, base: str | None = None) -> int:
@@ -91,7 +107,10 @@ def _base(manifest: Manifest, base: str | None) -> Base:
 
     if len(manifest.adapters) != 1 or manifest.base is None:
         raise ModelError(f"{manifest.name} has {len(manifest.adapters)} adapters; only one adapter can be written so.")
-    return load_base(base or manifest.base.name, dtype=manifest.base.dtype or "auto")
+    try:
+        return load_base(base or manifest.base.name, dtype=manifest.base.dtype or "auto")
+    except BaseError as error:
+        raise error if base else BaseError(f"{error} Where it lies elsewhere, name its folder with --base.") from error
 
 
 def _check_new(folder: Path) -> None:

@@ -136,6 +136,21 @@ def test_an_adapter_melts_into_its_base_or_becomes_a_plain_lora(kind: str, base:
     assert read_adapter(tmp_path / "lora").facts["written as a LoRA"] == kind
 
 
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")  # PEFT's, of what is tested
+@pytest.mark.parametrize("matrices", [["lm_head"], ["q_proj", "embed_tokens"]], ids=["head", "embedding"])
+def test_a_head_that_shares_its_weights_is_merged_alone(matrices: list[str], base: Base, tmp_path: Path) -> None:  # noqa: F811
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    assert base.model.config.tie_word_embeddings
+    wanted = by_peft(peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=matrices), base, tmp_path / "theirs")
+    with open_package(package(tmp_path / "theirs", tmp_path / "a.expert", Told(base_hash=base.hash)).path) as opened:
+        merge(opened.manifest, opened.read, tmp_path / "merged", base.id)
+    with torch.no_grad():
+        found = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(input_ids=WORDS).logits
+    assert (found - wanted).abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("kind", ["soft_prompt", "prefix"])
 def test_words_and_states_do_not_become_weights(kind: str, base: Base, tmp_path: Path) -> None:  # noqa: F811
     adapter = make_adapter(kind, 0, base=base)
