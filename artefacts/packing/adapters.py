@@ -10,6 +10,17 @@ from artefacts.packing.reading import Facts, experts_in, facts_in, optional
 from foundation.hashing import hash_file
 
 CONFIG, WEIGHTS, FACTS = "adapter_config.json", "adapter_model.safetensors", "fairmoe.json"
+PICKLED = "adapter_model.bin"
+METHODS = {
+    "LORA": "lora", "IA3": "ia3", "PROMPT_TUNING": "soft_prompt", "PREFIX_TUNING": "prefix", "SVF": "svf",
+}  # fmt: skip
+"""Kinds of adapters by the method of PEFT that runs them."""
+FLAGS = {"use_dora": "dora", "use_rslora": "rslora"}
+"""Kinds that are LoRA with a flag."""
+BEYOND = ("modules_to_save", "layer_replication", "trainable_token_indices", "target_parameters", "lora_bias")
+"""Options of PEFT that change more than an adapter's own matrices; see ``llm_experts.adapters.injection``."""
+STARTS = (None, True, False, "gaussian")
+"""Starts of LoRA that leave the base as it is."""
 
 
 def adapters_of(folder: Path) -> list[dict[str, Any]]:
@@ -44,8 +55,8 @@ def _base(told: Facts) -> dict[str, Any]:
 def _adapter(place: Path, folder: Path) -> dict[str, Any]:
     config, weights = facts_in(place / CONFIG), place / WEIGHTS
     if not weights.is_file():
-        raise PackageError("file-missing", f"{place} has no {WEIGHTS}; weights in other formats have no place here.")
-    kind = optional(place / FACTS).get("kind") or config.get("peft_type") or "unknown"
+        raise PackageError("file-missing", f"{place} has no {WEIGHTS}; {_instead(place)}")
+    kind = optional(place / FACTS).get("kind") or kind_told(config, place)
     modules = config.get("target_modules")
     return {
         "type": str(kind).lower(),
@@ -55,3 +66,46 @@ def _adapter(place: Path, folder: Path) -> dict[str, Any]:
         "scaling": "alpha / sqrt(rank)" if config.get("use_rslora") else "alpha / rank" if "r" in config else None,
         "path": weights.relative_to(folder).as_posix(), "bytes": weights.stat().st_size, "sha256": hash_file(weights),
     }  # fmt: skip
+
+
+def kind_told(config: Facts, place: Path) -> str:
+    """The kind of adapter that PEFT's configuration tells of, for an adapter that another program wrote.
+
+    Raises
+    ------
+    PackageError
+        ``kind``: it is none that fairmoe can run.
+    """
+    method = str(config.get("peft_type") or "without a name")
+    flagged = [kind for flag, kind in FLAGS.items() if config.get(flag)]
+    if method not in METHODS or len(flagged) > 1:
+        what = f"both {' and '.join(flagged)}" if method in METHODS else f"an adapter of PEFT's method {method[:40]!a}"
+        kinds = ", ".join((*METHODS.values(), *FLAGS.values()))
+        raise PackageError(
+            "kind",
+            f"{place} is {what}, which fairmoe cannot run; it runs {kinds}. Train one of these kinds, or share the "
+            "folder itself.",
+        )
+    _check_options(config, place)
+    return flagged[0] if flagged and method == "LORA" else METHODS[method]
+
+
+def _check_options(config: Facts, place: Path) -> None:
+    wrong = [option for option in BEYOND if config.get(option)]
+    wrong += ["bias"] if config.get("bias", "none") != "none" else []
+    wrong += ["init_lora_weights"] if config.get("init_lora_weights") not in STARTS else []
+    if wrong:
+        raise PackageError(
+            "kind",
+            f"{place}: {', '.join(wrong)} changes more than the adapter's own matrices, so fairmoe cannot run it "
+            "beside others on one base. Train it without, or share the folder itself.",
+        )
+
+
+def _instead(place: Path) -> str:
+    if (place / PICKLED).is_file():
+        return (
+            f"its {PICKLED} is a pickle, which may run any program when read. Where you trust it, load it with PEFT "
+            "and write it again: model.save_pretrained(folder) writes safetensors."
+        )
+    return "weights in other formats have no place here. PEFT's model.save_pretrained(folder) writes it."

@@ -64,7 +64,7 @@ def package(folder: Path, target: Path | None = None, told: Told | None = None) 
         or what :func:`artefacts.format.archive.pack` refuses. Nothing is written then.
     """
     told = told or Told()
-    source = _source(folder, told.base_hash)
+    source = _source(folder, told)
     manifest = told.manifest(source.facts)
     target = target or Path(f"{manifest['name']}-{manifest['version']}.expert")
     with tempfile.TemporaryDirectory(prefix="fairmoe-packing-") as name:
@@ -79,11 +79,11 @@ def package(folder: Path, target: Path | None = None, told: Told | None = None) 
             return Packed(target, found.manifest, found.content, found.digest, new)
 
 
-def _source(folder: Path, base_hash: str) -> Source:
+def _source(folder: Path, told: Told) -> Source:
     if (folder / MODEL).is_file():
         return model_folder(folder)
     if (folder / CONFIG).is_file():
-        return adapter_folder(folder, base_hash)
+        return adapter_folder(folder, told.base_hash, told.base_name)
     raise PackageError(
         "no-model",
         f"{folder} is neither a saved model (it has no {MODEL}) nor an adapter in PEFT's format (it has no {CONFIG}). "
@@ -95,6 +95,8 @@ def _stage(source: Source, staged: Path, manifest: Mapping[str, Any], told: Told
     for name, path in source.files.items():
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, staged / name)
+    for name, text in source.texts.items():
+        _write(staged / name, text)
     _write(staged / LICENSE, told.licence_text or _licence(manifest, source))
     if not (staged / CARD).exists():
         _write(staged / CARD, told.card or f"# {manifest['name']}\n\n{manifest['description']}\n")

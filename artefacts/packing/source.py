@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ class Source:
         Fields of the manifest.
     rights : tuple of str
         Paragraphs for ``LICENSE``: whose data it was made from, and their licence.
+    texts : mapping of str
+        Files that the folder lacks: name in the package to what it holds.
     """
 
     files: Mapping[str, Path]
     facts: Mapping[str, Any]
     rights: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def below(folder: Path) -> list[Path]:

@@ -32,6 +32,8 @@ class Told:
         Fields of the manifest, of those in :data:`FURTHER`.
     base_hash : str
         sha256 of the weights that an adapter of another program stands on.
+    base_name : str
+        What to call that base; empty: as the adapter does.
     """
 
     name: str = ""
@@ -43,6 +45,7 @@ class Told:
     card: str = ""
     further: Mapping[str, Any] = field(default_factory=dict)
     base_hash: str = ""
+    base_name: str = ""
 
     def manifest(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest but for its files: what was found in the folder, and what was told.

@@ -66,12 +66,12 @@ class PiecewiseLinear:
 
     def encode(self, features: Tensor) -> Tensor:
         """[r, e] float32 encoded features of rows [r, d]."""
-        whole, (low, width, binned) = features[:, self.owner], self._bins
+        whole, (low, width, binned) = features[:, self.owner], self.bins
         return torch.where(binned, _filled(whole, low, width) - _filled(torch.zeros(1), low, width), whole)
 
     @cached_property
-    def _bins(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Lower edge, width and whether there is a bin, of each encoded feature."""
+    def bins(self) -> tuple[Tensor, Tensor, Tensor]:
+        """[e] lower edge, width and whether there is a bin, of each encoded feature."""
         low, width, binned = list[float](), list[float](), list[bool]()
         for edges in self.edges:
             low.extend(edges[:-1] or (0.0,))

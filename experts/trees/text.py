@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 BY_NODE = ("split_feature", "threshold", "decision_type", "left_child", "right_child", "internal_count")
 BY_LEAF = ("leaf_value", "leaf_count")
 END, LAST = "end of trees\n", "\nend of parameters\n"
+ZERO_IS_MISSING = 1
+"""Of two bits of a split's ``decision_type``."""
 
 
 def checked_booster(text: str) -> Any:
@@ -71,3 +74,65 @@ def _whole(word: str) -> int:
 
 def _numbers(words: str) -> list[int]:
     return [int(word) for word in words.split()]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree as lists over its nodes; node 0 is the root.
+
+    Attributes
+    ----------
+    splits : list of bool
+        Whether a node is an inner one.
+    features, thresholds, left, right : list
+        Of inner nodes: what they look at, and the nodes that rows go to whose feature is at most the threshold, or
+        above it; 0 for leaves.
+    values : list of float
+        What a leaf adds; 0 for inner nodes.
+    """
+
+    splits: list[bool]
+    features: list[int]
+    thresholds: list[float]
+    left: list[int]
+    right: list[int]
+    values: list[float]
+
+    @property
+    def nodes(self) -> int:
+        """How many there are, leaves included."""
+        return len(self.splits)
+
+
+def trees_of(text: str) -> list[Tree]:
+    """The trees of a text, in their order.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_text`; also if the trees are averaged, or treat 0 as missing.
+    """
+    check_text(text)
+    header, _, rest = text.partition("\n\n")
+    if re.search(r"^average_output$", header, re.MULTILINE):
+        raise ValueError("the trees are averaged (a random forest), not added")
+    blocks = re.split(r"^Tree=\d+\n", rest.partition(END)[0], flags=re.MULTILINE)[1:]
+    return [_tree(number, _facts(block)) for number, block in enumerate(blocks)]
+
+
+def _tree(number: int, facts: Mapping[str, str]) -> Tree:
+    leaves, values = int(facts["num_leaves"]), [float(value) for value in facts["leaf_value"].split()]
+    if leaves == 1:
+        return Tree([False], [0], [0.0], [0], [0], values)
+    if any((kind >> 2) & 3 == ZERO_IS_MISSING for kind in _numbers(facts["decision_type"])):
+        raise ValueError(f"tree {number} treats 0 as missing")
+    inner, none = leaves - 1, [0] * leaves
+    left, right = (
+        [child if child >= 0 else inner + ~child for child in _numbers(facts[side])]
+        for side in ("left_child", "right_child")
+    )
+    thresholds = [float(threshold) for threshold in facts["threshold"].split()]
+    return Tree(
+        [True] * inner + [False] * leaves, _numbers(facts["split_feature"]) + none, thresholds + [0.0] * leaves,
+        left + none, right + none, [0.0] * inner + values,
+    )  # fmt: skip

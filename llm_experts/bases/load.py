@@ -83,6 +83,19 @@ def load_base(
     return base if rope_scaling is None else rescaled(base, rope_scaling)
 
 
+def base_hash(id: str = NANO) -> str:
+    """Hash of a base that is not loaded: of the files of a folder, of a published model, or of nano.
+
+    Raises
+    ------
+    BaseError
+        If the base cannot be had, or is not a model that can be loaded safely.
+    """
+    folder = ensure_nano() if id == NANO else _folder(id, None)
+    _check_files(id, folder)
+    return hash_of(folder)
+
+
 def _one_of(what: str, word: str, known: tuple[str, ...]) -> None:
     if word not in known:
         raise BaseError(f"There is no {what} {word!r}; choose one of {', '.join(known)}.")

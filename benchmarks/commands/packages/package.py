@@ -27,9 +27,14 @@ def package(
         Path | None,
         typer.Option(help="JSON with further fields of the manifest: routing, constraints, decoding, ..."),
     ] = None,
-    base_hash: Annotated[
+    base: Annotated[
         str,
-        typer.Option(help="Of adapters of other programs: hash of the base's weights, as 'fairmoe llm base' says."),
+        typer.Option(
+            help="Of adapters of other programs: folder, or name on this machine, of the base that it was trained on."
+        ),
+    ] = "",
+    base_hash: Annotated[
+        str, typer.Option(help="In place of --base: hash of the base, as fairmoe llm base says.")
     ] = "",
     output: Annotated[Path | None, typer.Option(help="Default: NAME-VERSION.expert here.")] = None,
 ) -> None:
@@ -39,14 +44,17 @@ def package(
     not safe to read (own methods' estimators, CatBoost).
 
     Examples: fairmoe package my_model --name german-net --author Ada ·
-    fairmoe package my_model --version 1.1.0 --requires "german-text@^1.2"
+    fairmoe package my_model --version 1.1.0 --requires "german-text@^1.2" ·
+    fairmoe package peft_adapter --base HuggingFaceTB/SmolLM2-135M-Instruct
     """
     from artefacts.packing.pack import package as make
     from artefacts.packing.told import Told
 
+    if base:
+        base_hash = _hash(base, base_hash)
     told = Told(
         name, version, description, author, licence, _text(licence_file), _card(folder),
-        _further(facts, requires or []), base_hash,
+        _further(facts, requires or []), base_hash, "" if Path(base).expanduser().is_dir() else base,
     )  # fmt: skip
     made = make(folder, output, told)
     manifest, size = made.manifest, made.path.stat().st_size
@@ -57,6 +65,17 @@ def package(
     if manifest.fairness is None:
         console.print("It says nothing of its fairness: the folder has no promise.json (docs/saved_models.md).")
     console.print(f"It lies in {made.path}. Next: fairmoe sign {made.path} --key KEY (fairmoe keygen makes a key)")
+
+
+def _hash(base: str, told: str) -> str:
+    """Hash of a base on this machine; nothing is loaded."""
+    from artefacts.format.error import PackageError
+    from llm_experts.bases.load import base_hash
+
+    found = base_hash(base)
+    if told and told != found:
+        raise PackageError("wrong-base", f"{base} has the hash {found}, not {told}; leave --base-hash out.")
+    return found
 
 
 def _text(path: Path | None) -> str:

@@ -90,7 +90,7 @@ def weighted_adapter(
     if "dora" in kinds:
         return _recompressed_dense(deltas, weights, target, layers)
     factors = {place: _stacked(deltas, weights, place) for place in sorted({p for found in deltas for p in found})}
-    return _exact(factors) if kind == "exact" else _recompressed(factors, target)
+    return exact_lora(factors) if kind == "exact" else _recompressed(factors, target)
 
 
 def add_adapter(peft_model: PeftModel, weighted: WeightedAdapter, name: str) -> PeftModel:
@@ -150,9 +150,9 @@ def _stacked(deltas: Sequence[Mapping[Place, Delta]], weights: Sequence[float], 
     return torch.cat(a), torch.cat(b, 1)
 
 
-def _exact(factors: Mapping[Place, tuple[Tensor, Tensor]]) -> WeightedAdapter:
-    """All factors side by side; places of fewer adapters are filled with zeros, as PEFT has one rank."""
-    rank = max(len(a) for a, _ in factors.values())
+def exact_lora(factors: Mapping[Place, tuple[Tensor, Tensor]]) -> WeightedAdapter:
+    """A LoRA of factors A [R, in] and B [out, R] by place; smaller ones are filled with zeros, as PEFT has one rank."""
+    rank = max(1, *(len(a) for a, _ in factors.values()))
     padded = {
         place: (nn.functional.pad(a, (0, 0, 0, rank - len(a))), nn.functional.pad(b, (0, rank - len(a))))
         for place, (a, b) in factors.items()

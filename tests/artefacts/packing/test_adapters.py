@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner, Result
 
 from artefacts.format.archive import open_package
 from artefacts.format.error import PackageError
+from artefacts.packing.adapters import BEYOND, FLAGS, METHODS, kind_told
 from artefacts.packing.export import export
 from artefacts.packing.pack import package
 from artefacts.packing.told import Told
+from benchmarks.cli import app
 from benchmarks.models import ModelError, load_expert, load_model, save_model
-from benchmarks.models.merging import merge
+from benchmarks.models.merging import merge, write_lora
+from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import FOREIGN, own_copy
+from llm_experts.adapters.registry import ADAPTERS, kind_of
 from llm_experts.adapters.store import load_adapter, read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.reading.expert import LLMExpert
@@ -84,7 +91,7 @@ def test_an_adapter_of_another_program_needs_the_hash_of_its_base(base: Base, tm
         package(folder, tmp_path / "a.expert")
     made = package(folder, tmp_path / "a.expert", Told(base_hash="e" * 64))
     assert made.manifest.base is not None and made.manifest.base.sha256 == "e" * 64
-    assert made.manifest.base.name == base.id
+    assert made.manifest.base.name == Path(base.id).name
 
 
 def test_adapters_go_back_to_peft(base: Base, people: People, tmp_path: Path) -> None:  # noqa: F811
@@ -102,22 +109,156 @@ def test_adapters_go_back_to_peft(base: Base, people: People, tmp_path: Path) ->
     assert len(list((tmp_path / "weights").rglob("*.safetensors"))) >= 2
 
 
-@pytest.mark.parametrize("kind", ["lora", "svf", "prefix"])
-def test_an_adapter_melts_into_its_base(kind: str, base: Base, tmp_path: Path) -> None:  # noqa: F811
+WORDS = torch.tensor([[3, 5, 7, 11]])
+CHANGING = ["lora", "rslora", "dora", "ia3", "svf"]
+"""Kinds that change weights."""
+
+
+@pytest.mark.parametrize("kind", CHANGING)
+def test_an_adapter_melts_into_its_base_or_becomes_a_plain_lora(kind: str, base: Base, tmp_path: Path) -> None:  # noqa: F811
+    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     adapter = make_adapter(kind, 0, base=base)
     save_adapter(tmp_path / "a", base, adapter.config, adapter.state)
     with open_package(package(tmp_path / "a", tmp_path / "a.expert").path) as opened:
-        if kind == "prefix":
-            with pytest.raises(ModelError, match="adds words or states"):
-                merge(opened.manifest, opened.read, tmp_path / "merged")
-            return
         merge(opened.manifest, opened.read, tmp_path / "merged")
+        rank = write_lora(opened.manifest, opened.read, tmp_path / "lora")
+    config = json.loads((tmp_path / "lora" / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"], config["use_dora"], config["use_rslora"]) == (rank, rank, False, False)
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
-    words = torch.tensor([[3, 5, 7, 11]])
+    plain_lora = PeftModel.from_pretrained(own_copy(base).model, str(tmp_path / "lora"))
     with torch.no_grad():
-        wanted = load_adapter(base, tmp_path / "a")(input_ids=words).logits
-        found = merged(input_ids=words).logits
-        plain = base.model(input_ids=words).logits
-    assert (found - wanted).abs().max() < 1e-4 < 1e-2 < (wanted - plain).abs().max()
+        wanted = load_adapter(base, tmp_path / "a")(input_ids=WORDS).logits
+        plain = base.model(input_ids=WORDS).logits
+        for found in (merged(input_ids=WORDS).logits, plain_lora(input_ids=WORDS).logits):
+            assert (found - wanted).abs().max() < 1e-4 < 1e-2 < (wanted - plain).abs().max()
+    assert read_adapter(tmp_path / "lora").facts["written as a LoRA"] == kind
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")  # PEFT's, of what is tested
+@pytest.mark.parametrize("matrices", [["lm_head"], ["q_proj", "embed_tokens"]], ids=["head", "embedding"])
+def test_a_head_that_shares_its_weights_is_merged_alone(matrices: list[str], base: Base, tmp_path: Path) -> None:  # noqa: F811
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    assert base.model.config.tie_word_embeddings
+    wanted = by_peft(peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=matrices), base, tmp_path / "theirs")
+    with open_package(package(tmp_path / "theirs", tmp_path / "a.expert", Told(base_hash=base.hash)).path) as opened:
+        merge(opened.manifest, opened.read, tmp_path / "merged", base.id)
+    with torch.no_grad():
+        found = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(input_ids=WORDS).logits
+    assert (found - wanted).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["soft_prompt", "prefix"])
+def test_words_and_states_do_not_become_weights(kind: str, base: Base, tmp_path: Path) -> None:  # noqa: F811
+    adapter = make_adapter(kind, 0, base=base)
+    save_adapter(tmp_path / "a", base, adapter.config, adapter.state)
+    with open_package(package(tmp_path / "a", tmp_path / "a.expert").path) as opened:
+        with pytest.raises(ModelError, match="adds words or states"):
+            merge(opened.manifest, opened.read, tmp_path / "new")
+        with pytest.raises(AdapterError, match="virtual tokens"):
+            write_lora(opened.manifest, opened.read, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def peft_configs(base: Base) -> dict[str, Any]:  # noqa: F811
+    """What newcomers train, by our name of the kind."""
+    import peft
+
+    given: dict[str, Any] = {"task_type": "CAUSAL_LM"}
+    matrices = {"r": 4, "target_modules": ["q_proj", "down_proj"]}
+    gains = {"target_modules": ["k_proj", "down_proj"], "feedforward_modules": ["down_proj"]}
+    return {
+        "lora": peft.LoraConfig(**given, **matrices), "rslora": peft.LoraConfig(**given, **matrices, use_rslora=True),
+        "dora": peft.LoraConfig(**given, **matrices, use_dora=True), "ia3": peft.IA3Config(**given, **gains),
+        "soft_prompt": peft.PromptTuningConfig(**given, num_virtual_tokens=3),
+        "prefix": peft.PrefixTuningConfig(**given, num_virtual_tokens=3),
+    }  # fmt: skip
+
+
+def by_peft(config: Any, base: Base, folder: Path) -> torch.Tensor:  # noqa: F811
+    """Logits of an adapter that PEFT itself makes and writes, moved away from its start."""
+    import peft
+
+    model: Any = peft.get_peft_model(own_copy(base).model, config)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in (one for _, one in sorted(model.named_parameters()) if one.requires_grad):
+            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+    model.peft_config["default"].base_model_name_or_path = "/home/ada/models/small-base"
+    model.save_pretrained(str(folder), save_embedding_layers=False)  # else it asks the network for a vocabulary
+    with torch.no_grad():
+        found: torch.Tensor = model.eval()(input_ids=WORDS).logits
+    return found
+
+
+@pytest.mark.parametrize("kind", ["lora", "rslora", "dora", "ia3", "soft_prompt", "prefix"])
+def test_what_peft_wrote_is_packed_read_and_computes_the_same(kind: str, base: Base, tmp_path: Path) -> None:  # noqa: F811
+    wanted = by_peft(peft_configs(base)[kind], base, tmp_path / "theirs")
+    made = package(tmp_path / "theirs", tmp_path / "a.expert", Told(base_hash=base.hash))
+    assert made.manifest.base is not None and made.manifest.base.name == "small-base"
+    assert made.manifest.adapters[0].type == kind
+    again = package(tmp_path / "theirs", tmp_path / "b.expert", Told(base_hash=base.hash))
+    assert again.digest == made.digest
+    with open_package(made.path) as opened:
+        opened.extract(tmp_path / "tree")
+    found = read_adapter(tmp_path / "tree")
+    assert (found.kind, found.base_hash, found.libraries.keys()) == (kind, base.hash, {"peft"})
+    with torch.no_grad():
+        assert (load_adapter(base, tmp_path / "tree")(input_ids=WORDS).logits - wanted).abs().max() < 1e-5
+
+
+def test_what_peft_wrote_and_cannot_be_run_here_is_refused_when_it_is_packed(base: Base, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "theirs"
+    by_peft(peft_configs(base)["lora"], base, folder)
+    config, told = json.loads((folder / "adapter_config.json").read_text()), Told(base_hash=base.hash)
+    for change, message in (
+        ({"peft_type": "LOHA"}, "method 'LOHA'"),
+        ({"use_dora": True, "use_rslora": True}, "both dora and rslora"),
+        ({"bias": "lora_only"}, "bias changes more"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save changes more"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights changes more"),
+    ):
+        (folder / "adapter_config.json").write_text(json.dumps({**config, **change}))
+        with pytest.raises(PackageError, match=rf"{message}.*\[kind\]"):
+            package(folder, tmp_path / "a.expert", told)
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(PackageError, match=r"no hash of a base: 64 digits.*\[wrong-base\]"):
+        package(folder, tmp_path / "a.expert", Told(base_hash="abc"))
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    with pytest.raises(PackageError, match=r"adapter_model.bin is a pickle.*save_pretrained.*\[file-missing\]"):
+        package(folder, tmp_path / "a.expert", told)
+
+
+def test_kinds_and_options_are_those_of_the_adapters(base: Base) -> None:  # noqa: F811
+    assert set(BEYOND) == set(FOREIGN)
+    for name, config in peft_configs(base).items():
+        assert (
+            kind_told({**config.to_dict(), "peft_type": config.peft_type.value}, Path("a"))
+            == name
+            == kind_of(config).name
+        )
+    assert {*METHODS.values(), *FLAGS.values()} == {kind.name for kind in ADAPTERS.values() if not kind.written_as}
+
+
+def test_the_commands_take_a_base_by_its_folder(base: Base, tmp_path: Path) -> None:  # noqa: F811
+    def done(*words: str | Path) -> Result:
+        return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "80"})
+
+    by_peft(peft_configs(base)["ia3"], base, tmp_path / "theirs")
+    first, second = tmp_path / "a.expert", tmp_path / "b.expert"
+    assert done("package", tmp_path / "theirs", "--base", base.id, "--output", first).exit_code == 0
+    with open_package(first) as opened:
+        assert opened.manifest.base is not None and opened.manifest.base.sha256 == base.hash
+    wrong = done("package", tmp_path / "theirs", "--base", base.id, "--base-hash", "f" * 64, "--output", second)
+    assert base.hash in str(wrong.exception) and not second.exists()
+    assert "is not a folder" in str(done("package", tmp_path / "theirs", "--base", "/no/base").exception)
+    told = done("export", first, tmp_path / "lora", "--to", "lora", "--base", base.id)
+    assert told.exit_code == 0 and "Its rank is " in told.output
+    adapter = make_adapter("svf", 0, base=base)
+    save_adapter(tmp_path / "own", base, adapter.config, adapter.state)
+    assert done("package", tmp_path / "own", "--output", second).exit_code == 0
+    refused = done("export", second, tmp_path / "peft", "--to", "peft")
+    assert "SVF, which PEFT does not have" in str(refused.exception) and not (tmp_path / "peft").exists()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from experts.trees.booster import fit_trees
-from experts.trees.text import check_text, checked_booster
+from experts.trees.text import Tree, check_text, checked_booster, trees_of
 
 
 def text(rounds: int = 5, leaves: int = 6) -> str:
@@ -56,3 +56,35 @@ def put(old: str, new: str) -> Callable[[str], str]:
 def test_trees_that_are_none(change: Callable[[str], str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         check_text(change(text()))
+
+
+def leaf_of(tree: Tree, row: np.ndarray) -> float:
+    node = 0
+    while tree.splits[node]:
+        left = row[tree.features[node]] <= tree.thresholds[node]
+        node = tree.left[node] if left else tree.right[node]
+    return tree.values[node]
+
+
+def test_trees_as_lists_say_what_the_booster_says() -> None:
+    whole = text()
+    rows = np.random.default_rng(1).normal(size=(50, 3))
+    found = [sum(leaf_of(tree, row) for tree in trees_of(whole)) for row in rows]
+    assert np.allclose(found, checked_booster(whole).predict(rows, raw_score=True), rtol=0, atol=1e-12)
+    (alone,) = trees_of(str(fit_trees(torch.zeros(9, 1), torch.tensor([0, 1, 1] * 3), {}, 0).booster.model_to_string()))
+    assert (alone.splits, alone.nodes) == ([False], 1) and alone.values[0] == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}, "averaged"),
+        ({"zero_as_missing": True}, "treats 0 as missing"),
+    ],
+)
+def test_trees_that_are_not_added_or_know_missing_zeros(settings: dict[str, object], message: str) -> None:
+    features = torch.arange(200.0)[:, None] % 7
+    labels = (features[:, 0] > 3).long()
+    kept = fit_trees(features, labels, {"min_data_in_leaf": 5, **settings}, 0, rounds=3)
+    with pytest.raises(ValueError, match=message):
+        trees_of(kept.booster.model_to_string())
