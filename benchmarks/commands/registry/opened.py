@@ -45,8 +45,10 @@ def tell(change: Change, registry: Registry) -> None:
     if not change.added and not change.removed:
         console.print("Nothing to do: what you asked for is there.")
     elif change.added:
+        name = _main(change)
+        console.print(f"They lie in {registry.root}.", soft_wrap=True, highlight=False)
         console.print(
-            f"They lie in {registry.root}. Next: fairmoe info {_main(change)}", soft_wrap=True, highlight=False
+            f"Next: fairmoe info {name} · fairmoe predict --expert {name} ROWS.csv", soft_wrap=True, highlight=False
         )
 
 
