@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from artefacts.format.archive import pack
 from artefacts.format.names import Range, check_name
 from artefacts.registry.choosing.resolve import Requirement
 from artefacts.registry.error import RegistryError
 from artefacts.registry.git import check_out, commit_of, split_url
+from artefacts.registry.watching import Watch, silent
 
 SUFFIX = ".expert"
 
@@ -32,7 +35,7 @@ class Given:
     location: str
 
 
-def read_source(text: str, scratch: Path) -> Requirement | Given:
+def read_source(text: str, scratch: Path, watch: Watch = silent) -> Requirement | Given:
     """Understand one argument of ``fairmoe install``.
 
     Parameters
@@ -41,6 +44,7 @@ def read_source(text: str, scratch: Path) -> Requirement | Given:
         ``FILE``, ``DIR``, ``git+URL[@ref]`` or ``NAME[@RANGE]``.
     scratch : Path
         An existing folder for what has to be fetched or packed.
+    watch : Watch
 
     Raises
     ------
@@ -50,7 +54,7 @@ def read_source(text: str, scratch: Path) -> Requirement | Given:
         For a name or a range that is none.
     """
     if text.startswith("git+"):
-        return _from_git(text, scratch)
+        return _from_git(text, scratch, watch)
     path = Path(text)
     if path.is_file():
         return Given(path, path.resolve().as_uri())
@@ -62,8 +66,26 @@ def read_source(text: str, scratch: Path) -> Requirement | Given:
     return Requirement(check_name(name), Range.parse(versions or "*").text)
 
 
-def _from_git(text: str, scratch: Path) -> Given:
+def given_at(location: str, scratch: Path, watch: Watch = silent) -> Path | None:
+    """The package at a location that :func:`read_source` told once; None if nothing is there any more.
+
+    Raises
+    ------
+    RegistryError
+        As for :func:`read_source`.
+    """
+    place = urlsplit(location)
+    if location.startswith("git+"):
+        return _from_git(location, scratch, watch).path
+    path = Path(url2pathname(place.path))
+    if place.scheme != "file" or place.netloc or not path.exists():
+        return None
+    return path if path.is_file() else _one_package(path, scratch)
+
+
+def _from_git(text: str, scratch: Path, watch: Watch) -> Given:
     url, ref = split_url(text)
+    watch(url, 0, 0)
     commit = commit_of(url, ref)
     folder = scratch / "repository"
     check_out(url, commit, folder)

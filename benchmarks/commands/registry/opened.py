@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,10 @@ import typer
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import TaskID
+
     from artefacts.registry.record import Record
     from artefacts.registry.registry import Change, Registry
 
@@ -26,6 +31,28 @@ def open_registry() -> Registry:
     from artefacts.registry.registry import Registry
 
     return Registry.of_user()
+
+
+@contextmanager
+def watched_registry() -> Iterator[Registry]:
+    """The registry of this user, with a bar for what is fetched where there is a terminal to show it on."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from artefacts.registry.registry import Registry
+
+    console = plain_console(stderr=True)
+    columns = (TextColumn("fetching {task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        rows: dict[str, TaskID] = {}
+
+        def watch(what: str, done: int, total: int) -> None:
+            if what not in rows:
+                rows[what] = bar.add_task(what, total=total or None)
+            bar.update(rows[what], completed=done)
+
+        yield Registry.of_user(watch)
 
 
 def tell(change: Change, registry: Registry) -> None:
