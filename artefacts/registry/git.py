@@ -143,10 +143,11 @@ def _git(arguments: Sequence[str], what: str, folder: Path | None = None, *, own
             "git-unreachable", f"Git had no answer from {what} within {TIME_LIMIT} s. Try again, or use a local copy."
         ) from error
     if done.returncode:
+        why = " ".join(done.stderr.split())[-400:].rstrip(".") or "no reason given"
         raise RegistryError(
             "git-unreachable",
-            f"Git cannot read {what}: {' '.join(done.stderr.split())[-400:] or 'no reason given'}. Check the address "
-            "and the network; indexes that were read before answer with --offline.",
+            f"Git cannot read {what}: {why}. Check the address and the network; indexes that "
+            "were read before answer with --offline.",
         )
     return done.stdout
 

@@ -115,6 +115,8 @@ def read_lock(path: Path) -> Locked:
             raise ValueError(f"its format is {found['format']!r}, not {FORMAT!r}")
         return Locked(tuple(record_of(record) for record in found["packages"]), path.parent)
     except OSError as error:
-        raise RegistryError("lock-damaged", f"The lock file {path} cannot be read: {error.strerror}.") from error
+        raise RegistryError(
+            "lock-damaged", f"The lock file {path} cannot be read: {error.strerror}. 'fairmoe lock' writes one."
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RegistryError("lock-damaged", f"{path} is no lock file: {error}. 'fairmoe lock' writes one.") from error

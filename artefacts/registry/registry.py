@@ -121,7 +121,10 @@ class Registry:
         installed = self.state.installed
         if name not in installed:
             there = ", ".join(sorted(installed)[:20]) or "nothing"
-            raise RegistryError("not-installed", f"No expert {name!r} is installed; there is {there}.")
+            raise RegistryError(
+                "not-installed",
+                f"No expert {name!r} is installed; there is {there}. Install it first: fairmoe install {name}",
+            )
         return installed[name]
 
     def folder(self, name: str, *, check: bool = False) -> Path:

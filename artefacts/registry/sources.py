@@ -61,7 +61,10 @@ def read_source(text: str, scratch: Path, watch: Watch = silent) -> Requirement 
     if path.is_dir():
         return Given(_one_package(path, scratch), path.resolve().as_uri())
     if text.endswith(SUFFIX) or "/" in text:
-        raise RegistryError("no-package", f"There is no file or folder {text}. A name is written without '/'.")
+        raise RegistryError(
+            "no-package",
+            f"There is no file or folder {text}. A name of an index is written without '/' and without {SUFFIX}.",
+        )
     name, _, versions = text.partition("@")
     return Requirement(check_name(name), Range.parse(versions or "*").text)
 
@@ -103,7 +106,8 @@ def _one_package(folder: Path, scratch: Path) -> Path:
         names = ", ".join(file.name for file in files) or "none"
         raise RegistryError(
             "no-package",
-            f"{folder} is no package (it has no manifest.json), nor does it hold a single {SUFFIX} file: {names}.",
+            f"{folder} is no package (it has no manifest.json), nor does it hold a single {SUFFIX} file: {names}. "
+            "Give the file that you want.",
         )
     return files[0]
 

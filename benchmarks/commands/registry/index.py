@@ -37,7 +37,7 @@ def add(
     with watched_registry() as registry:
         index = registry.indexes.add(Source(name, address, priority), offline=offline)
     count = sum(1 for _ in index.names())
-    typer.echo(f"{name} has {count:,} names. Next: fairmoe install NAME")
+    typer.echo(f"{name} has {count:,} {'name' if count == 1 else 'names'}. Next: fairmoe install NAME")
 
 
 @app.command("list")

@@ -26,3 +26,7 @@ def update(
     with watched_registry() as registry:
         change = registry.update(names or (), allowed, offline=offline)
     tell(change, registry)
+    for name in names or change.after.installed:
+        asked = change.after.installed[name].asked if name in change.after.installed else ""
+        if asked not in ("", "*"):
+            typer.echo(f'{name} stays within {asked}, as you asked; to widen that: fairmoe install "{name}@*"')

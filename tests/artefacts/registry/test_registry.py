@@ -225,8 +225,13 @@ def test_names_that_no_index_has_and_versions_that_were_withdrawn(
     published("german-net", "1.0.0")
     published("german-net", "1.1.0")
     registry = registry_for(tmp_path / "home", maker, index=index)
-    with pytest.raises(RegistryError, match="Did you mean german-net"):
+    with pytest.raises(RegistryError, match=r"your indexes \(main\).*Did you mean german-net"):
         registry.install(["germn-net"])
+    with pytest.raises(RegistryError, match="You have no index yet"):
+        registry_for(tmp_path / "empty", maker).install(["german-net"])
+    with pytest.raises(RegistryError, match=r"^You asked for german-net 3, but no version.*There is: german-net 1") as no:
+        registry.install(["german-net@3"])
+    assert no.value.reason == "unknown-version"
     assert reason(lambda: registry.install(["germn-net"]), registry) == "unknown-name"
     yank(index, "german-net", "1.1.0", "its groups were swapped")
     with pytest.raises(RegistryError, match="groups were swapped") as refused:
