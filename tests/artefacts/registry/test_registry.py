@@ -229,7 +229,7 @@ def test_names_that_no_index_has_and_versions_that_were_withdrawn(
         registry.install(["germn-net"])
     with pytest.raises(RegistryError, match="You have no index yet"):
         registry_for(tmp_path / "empty", maker).install(["german-net"])
-    with pytest.raises(RegistryError, match=r"^You asked for german-net 3, but no version.*There is: german-net 1") as no:
+    with pytest.raises(RegistryError, match=r"^You asked for german-net 3, but no version.*is: german-net 1") as no:
         registry.install(["german-net@3"])
     assert no.value.reason == "unknown-version"
     assert reason(lambda: registry.install(["germn-net"]), registry) == "unknown-name"
