@@ -64,6 +64,37 @@ def turn(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def turn_at(path: Path) -> Iterator[None]:
+    """Wait until no other process is in the body with the same file, which the body may replace under its name.
+
+    Nothing is left beside the file: the lock is that of the file itself, taken again if it was replaced meanwhile.
+
+    Raises
+    ------
+    OSError
+        If the file is absent or cannot be read.
+    """
+    while True:
+        with open(path, "rb", opener=_unblocked) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_still(file, path):
+                yield
+                return
+
+
+def _unblocked(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe without a writer is opened at once, too
+
+
+def _is_still(file: IO[bytes], path: Path) -> bool:
+    """Whether an open file is the one that a path leads to now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:  # between two names: it is there again, or opening it says that it is not
+        return False
+
+
 def _acquire(file: IO[str], path: Path) -> None:
     folder = path.parent
     try:

@@ -84,10 +84,13 @@ def _source(folder: Path, told: Told) -> Source:
         return model_folder(folder)
     if (folder / CONFIG).is_file():
         return adapter_folder(folder, told.base_hash, told.base_name)
+    inside = next((path.parent for path in sorted(folder.glob(f"*/{CONFIG}"))), None)
+    hint = f" It holds an adapter: {inside} can be packed, without what raw rows need." if inside is not None else ""
     raise PackageError(
         "no-model",
         f"{folder} is neither a saved model (it has no {MODEL}) nor an adapter in PEFT's format (it has no {CONFIG}). "
-        "'fairmoe choose' writes a saved model, save_model of benchmarks.models does so in Python.",
+        "'fairmoe choose' writes a saved model, and 'fairmoe llm train' one that is called ..._model; save_model of "
+        f"benchmarks.models does so in Python.{hint}",
     )
 
 

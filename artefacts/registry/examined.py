@@ -75,8 +75,7 @@ def examine(path: Path, trust: TrustStore, *, allow_untrusted: bool, location: s
     if verdict.status != "trusted" and not allow_untrusted:
         raise RegistryError(
             f"untrusted-{verdict.status}",
-            f"{what} is refused: {verdict.text} If you trust its publisher, add the key (fairmoe trust add); "
-            "--allow-untrusted installs it all the same and marks it.",
+            f"{what} is refused. {verdict.text} --allow-untrusted installs it all the same and marks it.",
         )
     return Examined(
         package,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ SAFE = (
     "protocol.file.allow=always", "protocol.https.allow=always", "http.followRedirects=initial", "gc.auto=0",
     "init.defaultBranch=main", "advice.detachedHead=false", "commit.gpgSign=false", "core.attributesFile=/dev/null",
 )  # fmt: skip
+CERTIFICATES = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
+NETWORK = ("http.sslcainfo", "http.sslcapath", "http.proxy", "http.proxysslcainfo")
+"""Settings of the user that are kept: without them the hosts of many companies cannot be reached."""
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 
@@ -126,7 +130,7 @@ def commit_paths(folder: Path, paths: Sequence[Path], message: str) -> bool:
 
 def _git(arguments: Sequence[str], what: str, folder: Path | None = None, *, own: bool = False) -> str:
     """Run Git; ``own`` for the user's own repository, where the user's name is wanted."""
-    settings = [word for setting in SAFE for word in ("-c", setting)]
+    settings = [word for setting in (*SAFE, *_network(what)) for word in ("-c", setting)]
     try:
         done = subprocess.run(
             ["git", *settings, *arguments], cwd=folder, env=_environment(own), stdin=subprocess.DEVNULL,
@@ -139,16 +143,33 @@ def _git(arguments: Sequence[str], what: str, folder: Path | None = None, *, own
             "git-unreachable", f"Git had no answer from {what} within {TIME_LIMIT} s. Try again, or use a local copy."
         ) from error
     if done.returncode:
+        why = " ".join(done.stderr.split())[-400:].rstrip(".") or "no reason given"
         raise RegistryError(
             "git-unreachable",
-            f"Git cannot read {what}: {' '.join(done.stderr.split())[-400:] or 'no reason given'}. Check the address "
-            "and the network; indexes that were read before answer with --offline.",
+            f"Git cannot read {what}: {why}. Check the address and the network; indexes that "
+            "were read before answer with --offline.",
         )
     return done.stdout
 
 
+def _network(url: str) -> list[str]:
+    """The user's certificates and proxies for an address."""
+    if not url.startswith("https://") or not (program := shutil.which("git")):
+        return []
+    done = subprocess.run(
+        [program, "config", "--null", "--get-urlmatch", "http", url], cwd="/", check=False,
+        env=_without_git(), capture_output=True, text=True, errors="replace", timeout=TIME_LIMIT,
+    )  # fmt: skip
+    pairs = (entry.partition("\n") for entry in done.stdout.split("\0"))
+    return [f"{name}={value}" for name, _, value in pairs if name in NETWORK]
+
+
+def _without_git() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+
+
 def _environment(own: bool) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    kept = {**_without_git(), **{name: os.environ[name] for name in CERTIFICATES if name in os.environ}}
     quiet = {
         "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "GCM_INTERACTIVE": "never",
         "GIT_CONFIG_NOSYSTEM": "1", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C",

@@ -19,6 +19,7 @@ from urllib.request import url2pathname
 from artefacts.format.names import check_name
 from artefacts.registry.error import RegistryError
 from artefacts.registry.release import Release, parse_release
+from artefacts.registry.watching import Watch, silent
 from foundation.hashing import hash_file
 
 FORMAT = "fairmoe-index/1"
@@ -91,7 +92,7 @@ class Index:
                 )
         return found
 
-    def fetch(self, release: Release, target: Path) -> Path:
+    def fetch(self, release: Release, target: Path, watch: Watch = silent) -> Path:
         """Copy or download the file of a release, and check its hash.
 
         Raises
@@ -99,15 +100,15 @@ class Index:
         RegistryError
             ``package-missing``, ``network``, ``index-tampered`` (other bytes than the index tells).
         """
-        return fetch(release, target, self.folder)
+        return fetch(release, target, self.folder, watch)
 
 
-def fetch(release: Release, target: Path, folder: Path | None = None) -> Path:
+def fetch(release: Release, target: Path, folder: Path | None = None, watch: Watch = silent) -> Path:
     """The file of a release at ``target``; ``folder`` is the index that its path is relative to."""
     what = f"{release.name} {release.version}"
     place = urlsplit(release.location)
     if place.scheme == "https":
-        _download(release, target)
+        _download(release, target, watch)
     else:
         source = _local(release, folder)
         if not source.is_file():
@@ -139,7 +140,7 @@ def _local(release: Release, folder: Path | None) -> Path:
     return found
 
 
-def _download(release: Release, target: Path) -> None:
+def _download(release: Release, target: Path, watch: Watch) -> None:
     """At most the bytes that the index tells."""
     left = release.bytes + 1
     try:
@@ -147,6 +148,7 @@ def _download(release: Release, target: Path) -> None:
             while left and (block := stream.read(min(left, 1 << 20))):
                 file.write(block)
                 left -= len(block)
+                watch(f"{release.name} {release.version}", release.bytes + 1 - left, release.bytes)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise RegistryError(
             "network", f"{release.name} {release.version} cannot be fetched from {release.location}: {error}."

@@ -13,6 +13,7 @@ from artefacts.registry.durable import sync, write_durably, write_json_durably
 from artefacts.registry.error import RegistryError
 from artefacts.registry.git import check_out, commit_of, split_url
 from artefacts.registry.index import Index
+from artefacts.registry.watching import Watch, silent
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class Indexes:
     ----------
     root : Path
         The registry's folder.
+    watch : Watch
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, watch: Watch = silent) -> None:
+        self._watch = watch
         self._file, self._copies = root / "indexes.json", root / "indexes"
 
     def sources(self) -> tuple[Source, ...]:
@@ -106,6 +109,7 @@ class Indexes:
             if not current.exists():
                 raise RegistryError("not-read-yet", f"The index {source.name} was never read; do it once online.")
             return Index(copy / current.read_text().strip(), source.name)
+        self._watch(f"the index {source.name}", 0, 0)
         commit = commit_of(url, ref)
         if not (copy / commit).is_dir():
             self._fetch(url, commit, copy)

@@ -13,6 +13,8 @@ from artefacts.registry.error import RegistryError
 from artefacts.registry.index import Index, fetch
 from artefacts.registry.record import Record, State, record_of
 from artefacts.registry.release import Release
+from artefacts.registry.sources import given_at
+from artefacts.registry.watching import Watch, silent
 from foundation.hashing import hash_file
 
 FORMAT = "fairmoe-lock/1"
@@ -32,13 +34,13 @@ class Locked:
     records: tuple[Record, ...]
     folder: Path
 
-    def fetch(self, record: Record, scratch: Path, indexes: Iterable[Index]) -> Path:
+    def fetch(self, record: Record, scratch: Path, indexes: Iterable[Index], watch: Watch = silent) -> Path:
         """The bytes of a package: beside the lock file, in an index, or where they once came from.
 
         Raises
         ------
         RegistryError
-            ``package-missing``.
+            ``package-missing``; ``other-bytes`` where it came from has changed since; ``network``, ``git-...``.
         """
         for path in sorted(self.folder.glob("*.expert")):
             if path.stat().st_size == record.bytes and hash_file(path) == record.package:
@@ -47,19 +49,50 @@ class Locked:
         for index in indexes:
             for release in index.releases(record.name):
                 if release.package == record.package:
-                    return index.fetch(release, target)
-        if urlsplit(record.location).scheme in ("https", "file") and not record.location.endswith("/"):
-            release = Release(
-                record.name, record.version, record.manifest, record.package, record.bytes, record.location,
-                record.key, record.needs,
-            )  # fmt: skip
-            return fetch(release, target)
-        raise RegistryError(
-            "package-missing",
-            f"The bytes of {record.name} {record.version} (sha256 {record.package}) are neither beside the lock file "
-            f"nor in an index{f'; they came from one called {record.index}' if record.index else ''}. Add that index, "
-            "or put the file beside the lock file.",
-        )
+                    return index.fetch(release, target, watch)
+        found = _where_it_was(record, scratch, target, watch)
+        if found is None:
+            raise _missing(record)
+        if hash_file(found) != record.package:
+            raise _other_bytes(record)
+        return found
+
+
+def _where_it_was(record: Record, scratch: Path, target: Path, watch: Watch) -> Path | None:
+    if urlsplit(record.location).scheme != "https":
+        place = scratch / f"given-{record.name}"
+        place.mkdir()
+        return given_at(record.location, place, watch)
+    release = Release(
+        record.name, record.version, record.manifest, record.package, record.bytes, record.location, record.key,
+        record.needs,
+    )  # fmt: skip
+    try:
+        return fetch(release, target, watch=watch)
+    except RegistryError as error:
+        if error.reason == "index-tampered":
+            raise _other_bytes(record) from error
+        raise
+
+
+def _missing(record: Record) -> RegistryError:
+    came = f" They came from {'an index called ' + record.index if record.index else record.location}."
+    remedy = "Add that index, or put" if record.index else "Put"
+    return RegistryError(
+        "package-missing",
+        f"The bytes of {record.name} {record.version} (sha256 {record.package}) are neither beside the lock file, nor "
+        f"in an index, nor where they were.{came} {remedy} the .expert file beside the lock file ('fairmoe lock "
+        "--files' writes it there, where it is installed).",
+    )
+
+
+def _other_bytes(record: Record) -> RegistryError:
+    return RegistryError(
+        "other-bytes",
+        f"{record.location} holds another {record.name} than the lock file names (sha256 {record.package}): it was "
+        "changed since. Nothing was installed. Put the .expert file of then beside the lock file ('fairmoe lock "
+        "--files' writes it there, where it is installed), or install and lock anew.",
+    )
 
 
 def write_lock(state: State, path: Path) -> None:
@@ -82,6 +115,8 @@ def read_lock(path: Path) -> Locked:
             raise ValueError(f"its format is {found['format']!r}, not {FORMAT!r}")
         return Locked(tuple(record_of(record) for record in found["packages"]), path.parent)
     except OSError as error:
-        raise RegistryError("lock-damaged", f"The lock file {path} cannot be read: {error.strerror}.") from error
+        raise RegistryError(
+            "lock-damaged", f"The lock file {path} cannot be read: {error.strerror}. 'fairmoe lock' writes one."
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RegistryError("lock-damaged", f"{path} is no lock file: {error}. 'fairmoe lock' writes one.") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from artefacts.format.archive import pack
 from artefacts.format.error import PackageError
 from artefacts.format.files import MANIFEST
 from artefacts.format.manifest import parse_manifest
@@ -23,6 +24,7 @@ from artefacts.registry.record import Record, State, read_state, write_state
 from artefacts.registry.sources import Given, read_source
 from artefacts.registry.store import Store, check_tree
 from artefacts.registry.tree import Tree
+from artefacts.registry.watching import Watch, silent
 from artefacts.trust.store import TrustStore, Verdict
 from foundation.folder_lock import turn
 from foundation.home import home
@@ -95,17 +97,19 @@ class Registry:
         Its folder.
     trust : TrustStore
         Which keys and packages are trusted.
+    watch : Watch
+        Told of what is fetched.
     """
 
-    def __init__(self, root: Path, trust: TrustStore) -> None:
-        self.root, self._trust = root, trust
-        self.store, self.indexes = Store(root), Indexes(root)
+    def __init__(self, root: Path, trust: TrustStore, watch: Watch = silent) -> None:
+        self.root, self._trust, self._watch = root, trust, watch
+        self.store, self.indexes = Store(root), Indexes(root, watch)
         self._file = root / "installed.json"
 
     @classmethod
-    def of_user(cls) -> Self:
+    def of_user(cls, watch: Watch = silent) -> Self:
         """The registry of this user, in FAIRMOE_HOME."""
-        return cls(home() / "experts", TrustStore(home()))
+        return cls(home() / "experts", TrustStore(home()), watch)
 
     @property
     def state(self) -> State:
@@ -117,7 +121,10 @@ class Registry:
         installed = self.state.installed
         if name not in installed:
             there = ", ".join(sorted(installed)[:20]) or "nothing"
-            raise RegistryError("not-installed", f"No expert {name!r} is installed; there is {there}.")
+            raise RegistryError(
+                "not-installed",
+                f"No expert {name!r} is installed; there is {there}. Install it first: fairmoe install {name}",
+            )
         return installed[name]
 
     def folder(self, name: str, *, check: bool = False) -> Path:
@@ -171,7 +178,7 @@ class Registry:
             for number, text in enumerate(sources):
                 place = scratch / f"source{number}"
                 place.mkdir()
-                found = read_source(text, place)
+                found = read_source(text, place, self._watch)
                 if isinstance(found, Given):
                     package = self._examine(found.path, allowed, found.location)
                     given[package.name] = package
@@ -203,13 +210,13 @@ class Registry:
         Raises
         ------
         RegistryError, PackageError
-            As :meth:`install`; ``package-missing`` if the bytes are nowhere.
+            As :meth:`install`; ``package-missing`` if the bytes are nowhere, ``other-bytes`` if others are there.
         """
         with self._turn() as state, self.store.scratch() as scratch:
             indexes = self.indexes.open_all(offline=offline)
             given = {}
             for record in locked.records:
-                path = locked.fetch(record, scratch, indexes)
+                path = locked.fetch(record, scratch, indexes, self._watch)
                 found = self._examine(path, allowed, record.location, record.index)
                 if (found.name, found.version, found.manifest) != (record.name, record.version, record.manifest):
                     raise RegistryError(
@@ -219,6 +226,27 @@ class Registry:
             targets = {record.name: record.asked for record in locked.records if record.asked}
             rules = Rules(state.installed, _given(given), frozenset(given), downgrade=True)
             return self._apply(state, _Plan(targets, rules, given), replace(allowed, downgrade=True), scratch, offline)
+
+    def write_files(self, folder: Path) -> list[Path]:
+        """Write every installed package as a file again, the same bytes that it was installed from.
+
+        Raises
+        ------
+        RegistryError
+            ``installed-damaged``.
+        PackageError
+            ``unwritable``.
+        """
+        found = []
+        for name, record in sorted(self.state.installed.items()):
+            target = folder / f"{name}-{record.version}.expert"
+            if pack(self.folder(name, check=True), target) != record.package:
+                target.unlink()
+                raise RegistryError(
+                    "installed-damaged", f"{name} cannot be written as it was: install it again from its file."
+                )
+            found.append(target)
+        return found
 
     def uninstall(self, names: Sequence[str]) -> Change:
         """Remove packages, and what was only there for them.
@@ -298,7 +326,7 @@ class Registry:
         release, index = candidate.release, candidate.index
         if release is None or index is None:
             raise RegistryError("package-missing", f"{candidate} is in no index.")
-        path = index.fetch(release, scratch / f"{candidate.name}.expert")
+        path = index.fetch(release, scratch / f"{candidate.name}.expert", self._watch)
         found = self._examine(path, allowed, release.location, index.name)
         check_against(found, release, index.name)
         return found

@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from artefacts.format.archive import pack
 from artefacts.format.names import Range, check_name
 from artefacts.registry.choosing.resolve import Requirement
 from artefacts.registry.error import RegistryError
 from artefacts.registry.git import check_out, commit_of, split_url
+from artefacts.registry.watching import Watch, silent
 
 SUFFIX = ".expert"
 
@@ -32,7 +35,7 @@ class Given:
     location: str
 
 
-def read_source(text: str, scratch: Path) -> Requirement | Given:
+def read_source(text: str, scratch: Path, watch: Watch = silent) -> Requirement | Given:
     """Understand one argument of ``fairmoe install``.
 
     Parameters
@@ -41,6 +44,7 @@ def read_source(text: str, scratch: Path) -> Requirement | Given:
         ``FILE``, ``DIR``, ``git+URL[@ref]`` or ``NAME[@RANGE]``.
     scratch : Path
         An existing folder for what has to be fetched or packed.
+    watch : Watch
 
     Raises
     ------
@@ -50,20 +54,41 @@ def read_source(text: str, scratch: Path) -> Requirement | Given:
         For a name or a range that is none.
     """
     if text.startswith("git+"):
-        return _from_git(text, scratch)
+        return _from_git(text, scratch, watch)
     path = Path(text)
     if path.is_file():
         return Given(path, path.resolve().as_uri())
     if path.is_dir():
         return Given(_one_package(path, scratch), path.resolve().as_uri())
     if text.endswith(SUFFIX) or "/" in text:
-        raise RegistryError("no-package", f"There is no file or folder {text}. A name is written without '/'.")
+        raise RegistryError(
+            "no-package",
+            f"There is no file or folder {text}. A name of an index is written without '/' and without {SUFFIX}.",
+        )
     name, _, versions = text.partition("@")
     return Requirement(check_name(name), Range.parse(versions or "*").text)
 
 
-def _from_git(text: str, scratch: Path) -> Given:
+def given_at(location: str, scratch: Path, watch: Watch = silent) -> Path | None:
+    """The package at a location that :func:`read_source` told once; None if nothing is there any more.
+
+    Raises
+    ------
+    RegistryError
+        As for :func:`read_source`.
+    """
+    place = urlsplit(location)
+    if location.startswith("git+"):
+        return _from_git(location, scratch, watch).path
+    path = Path(url2pathname(place.path))
+    if place.scheme != "file" or place.netloc or not path.exists():
+        return None
+    return path if path.is_file() else _one_package(path, scratch)
+
+
+def _from_git(text: str, scratch: Path, watch: Watch) -> Given:
     url, ref = split_url(text)
+    watch(url, 0, 0)
     commit = commit_of(url, ref)
     folder = scratch / "repository"
     check_out(url, commit, folder)
@@ -81,7 +106,8 @@ def _one_package(folder: Path, scratch: Path) -> Path:
         names = ", ".join(file.name for file in files) or "none"
         raise RegistryError(
             "no-package",
-            f"{folder} is no package (it has no manifest.json), nor does it hold a single {SUFFIX} file: {names}.",
+            f"{folder} is no package (it has no manifest.json), nor does it hold a single {SUFFIX} file: {names}. "
+            "Give the file that you want.",
         )
     return files[0]
 

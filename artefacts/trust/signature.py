@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +19,7 @@ from artefacts.format.limits import LIMITS
 from artefacts.format.manifest import Manifest
 from artefacts.format.strict_json import read_json
 from artefacts.trust.keys import PrivateKey, fingerprint, is_signed_by, public_text, raw_key
+from foundation.folder_lock import turn_at
 
 FORMAT = "expert-signature/1"
 MOST = 32
@@ -68,7 +71,7 @@ def sign(package: Path, key: PrivateKey, role: str = "author") -> Signature:
     if not _ROLE.match(role):
         raise PackageError("signature-role", f"{role[:40]!a} is no role, such as author or auditor: a-z and hyphens.")
     text = public_text(key)
-    with open_package(package) as opened:
+    with _alone(package), open_package(package) as opened:
         opened.check()
         present = signatures_of(opened)
         if any(not one.valid for one in present):
@@ -81,6 +84,19 @@ def sign(package: Path, key: PrivateKey, role: str = "author") -> Signature:
                 raise PackageError("signature", f"{package} has {MOST} signatures, the most that there may be.")
             rewrite(opened, package, {SIGNATURE: _written((*present, added))})
     return added
+
+
+@contextmanager
+def _alone(package: Path) -> Iterator[None]:
+    """Two who sign at once sign one after the other, so that no signature is lost."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(turn_at(package))
+        except OSError as error:
+            raise PackageError(
+                "unreadable", f"{package} cannot be read ({error.strerror}). Give a .expert file."
+            ) from error
+        yield
 
 
 def _written(signatures: tuple[Signature, ...]) -> bytes:

@@ -204,7 +204,7 @@ def _verdict(label: str, signatures: tuple[Signature, ...], keys: dict[str, Trus
     others = tuple(dict.fromkeys(one.fingerprint for one in signatures))
     return Verdict(
         "unknown", others, f"{label} is signed by keys that you do not trust ({', '.join(others)}). If you know whose "
-        "they are: fairmoe trust add KEY.pub --name WHO",
+        "they are, trust them: fairmoe trust add KEY.pub --name WHO.",
     )  # fmt: skip
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks.commands.options import Edges, ModelBase, Own, Trust
-from benchmarks.commands.predict import counted
+from benchmarks.commands.predict import asked, counted, refuse_code
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
     from rich.console import Console
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from benchmarks.models.monitoring.comparison import Compared, LimitNow
     from benchmarks.models.monitoring.report import MonitorReport
+    from benchmarks.models.promise import Promise
+    from benchmarks.models.saved import SavedModel
     from metrics.value import Value
 
 OUTSIDE = 4
@@ -29,17 +31,24 @@ STYLES = {"inside": "green", "outside": "bold red", "cannot tell": "yellow"}
 
 
 def monitor(
-    model: Annotated[Path, typer.Argument(help="Folder of a saved model, such as fairmoe choose writes.")],
+    model: Annotated[
+        Path | None, typer.Argument(help="Folder of a saved model, such as fairmoe choose writes, or a .expert file.")
+    ] = None,
     rows: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="New raw rows with labels, in any format that fairmoe data card reads, or - for text on the standard "
             "input."
         ),
-    ],
+    ] = None,
+    *,
     labels: Annotated[
         str, typer.Option(help="Column of the labels: values as in the published label column, or 0 and 1.")
     ],
+    expert: Annotated[
+        str | None, typer.Option(help="Instead of MODEL: name of an installed expert, or a .expert file.")
+    ] = None,
+    given: Annotated[str | None, typer.Option("--input", help="Instead of ROWS: the same, by name.")] = None,
     groups: Annotated[
         str | None,
         typer.Option(help="Column of group names; default: groups are made of the columns that the card names."),
@@ -55,6 +64,9 @@ def monitor(
     own: Own = None,
     trust: Trust = None,
     base: ModelBase = None,
+    allow_untrusted: Annotated[
+        bool, typer.Option("--allow-untrusted", help="Also a package that nobody whom you trust vouches for.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -68,29 +80,48 @@ def monitor(
     broken. **2**: the rows or the model cannot be read.
 
     Examples: fairmoe monitor MODEL may.csv --labels default · fairmoe monitor MODEL may.csv --labels y --groups sex
-    --metrics acc,eopp --json
+    --metrics acc,eopp --json · fairmoe monitor --expert german-net --input may.csv --labels y
     """
     from benchmarks.commands.metric_option import metric_ids
-    from benchmarks.models import load_model
     from benchmarks.models.files import read_rows
     from benchmarks.models.monitoring import report
     from benchmarks.models.monitoring.rows import gather
-    from benchmarks.models.promise import Promise
 
     wanted = metric_ids(metrics)
-    loaded = load_model(model, own=own, trust=trust or (), base=base)
-    promise = Promise.read(model)
+    which, source = asked(model, rows, expert, given)
+    loaded, promise = _promising(which, own, trust or (), base, allow_untrusted)
     with counted() as advance:
-        new = gather(loaded, _counting(read_rows(rows, loaded.card, loaded.encoder), advance), labels, groups, edges)
+        new = gather(loaded, _counting(read_rows(source, loaded.card, loaded.encoder), advance), labels, groups, edges)
     found = report.monitor(promise, new, wanted, tolerance=tolerance, seed=seed)
     if as_json:
         import json
 
-        typer.echo(json.dumps({"model": str(model), "rows_file": rows, **found.as_data()}, indent=2))
+        typer.echo(json.dumps({"model": str(which), "rows_file": source, **found.as_data()}, indent=2))
     else:
-        _show(found, str(model), plain_console())
+        _show(found, _where_promised(which), plain_console())
     if found.alarm:
         raise typer.Exit(OUTSIDE)
+
+
+def _promising(
+    which: Path | str, own: str | None, trust: Sequence[str], base: str | None, allow_untrusted: bool
+) -> tuple[SavedModel, Promise]:
+    """A model, and what it promised."""
+    from benchmarks.models import load_expert, load_model
+    from benchmarks.models.packages import is_package, opened_expert
+    from benchmarks.models.promise import Promise
+
+    if isinstance(which, Path) and not is_package(which):
+        return load_model(which, own=own, trust=trust, base=base), Promise.read(which)
+    refuse_code(own, trust)
+    with opened_expert(which, allow_untrusted=allow_untrusted) as found:
+        return load_expert(which, base=base, allow_untrusted=allow_untrusted), Promise.read(found.folder)
+
+
+def _where_promised(which: Path | str) -> str:
+    if isinstance(which, Path) and which.is_dir():
+        return f"{which}/card.html"
+    return f"fairmoe {'inspect' if str(which).endswith('.expert') else 'info'} {which}"
 
 
 def _counting(parts: Iterator[pd.DataFrame], advance: object) -> Iterator[pd.DataFrame]:
@@ -117,7 +148,7 @@ def _show(found: MonitorReport, model: str, console: Console) -> None:
     again = (
         "Next: look at the groups above; choose again with new rows: fairmoe choose" if found.alarm else "All: --json"
     )
-    console.print(f"{again}. What was promised: {model}/card.html", soft_wrap=False, highlight=False)
+    console.print(f"{again}. What was promised: {model}", soft_wrap=False, highlight=False)
 
 
 def _show_metrics(found: MonitorReport, console: Console) -> None:

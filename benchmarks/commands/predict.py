@@ -66,7 +66,7 @@ def predict(
 
     if unknown not in (ERROR, MISSING):
         raise RowsError(f"--unknown is {ERROR} or {MISSING}, not {unknown!r}.")
-    which, source = _asked(model, rows, expert, given)
+    which, source = asked(model, rows, expert, given)
     loaded = _loaded(which, own, trust or (), base, allow_untrusted)
     target = None if output == STANDARD else Path(output)
     told: dict[str, Any] = {"rows": 0, "positive": 0}
@@ -76,14 +76,18 @@ def predict(
     _tell(loaded, told)
     if target is not None:
         typer.echo(f"{output}: {told['rows']:,} rows, {told['positive'] / told['rows']:.1%} predicted as class 1.")
-        if isinstance(which, Path) and which.is_dir():
-            typer.echo(
-                f"Next, once labels are known: fairmoe monitor {which} {source} --labels {loaded.card.label.column}"
-            )
+        named = which if isinstance(which, Path) else f"--expert {which}"
+        typer.echo(f"Next, once labels are known: fairmoe monitor {named} {source} --labels {loaded.card.label.column}")
 
 
-def _asked(model: Path | None, rows: str | None, expert: str | None, given: str | None) -> tuple[Path | str, str]:
-    """Which model, and which rows; each may be given in one of two ways."""
+def asked(model: Path | None, rows: str | None, expert: str | None, given: str | None) -> tuple[Path | str, str]:
+    """Which model, and which rows; each may be given in one of two ways.
+
+    Raises
+    ------
+    typer.BadParameter
+        If one is lacking or is given twice.
+    """
     if expert is not None and model is not None and rows is None and given is None:
         model, rows = None, str(model)  # fairmoe predict --expert NAME rows.csv
     which, source = expert if model is None else model, rows if given is None else given
@@ -102,9 +106,19 @@ def _loaded(
 
     if isinstance(which, Path) and not is_package(which):
         return load_model(which, own=own, trust=trust, base=base)
+    refuse_code(own, trust)
+    return load_expert(which, base=base, allow_untrusted=allow_untrusted)
+
+
+def refuse_code(own: str | None, trust: Sequence[str]) -> None:
+    """Refuse options that packages have no use for.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
     if own is not None or trust:
         raise typer.BadParameter("--own and --trust are for folders of own methods; a package holds no code.")
-    return load_expert(which, base=base, allow_untrusted=allow_untrusted)
 
 
 @contextmanager
@@ -146,10 +160,12 @@ def _predictions(
     import numpy as np
     import pandas as pd
 
-    from benchmarks.models.error import RowsError
+    from benchmarks.models.error import NoEdgesError, RowsError
 
     try:
         probability = model.predict_proba(part, edges, unknown="missing" if unknown == MISSING else "error")[:, 1]
+    except NoEdgesError as error:
+        raise NoEdgesError(f"{str(error).partition(': pass')[0]}: give the file of pairs with --edges.") from error
     except RowsError as error:
         text = str(error).replace('pass unknown="missing"', "give --unknown missing")
         place = f" (rows counted from row {before + 1:,} of the file)" if before else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.models.error import ModelError
-from benchmarks.models.packages import INVALID, TRUSTED, is_package, untrusted
-from foundation.home import home
+from benchmarks.models.packages import opened_expert
 
 if TYPE_CHECKING:
     from artefacts.format.manifest import Manifest
@@ -75,30 +73,8 @@ def _folder(word: str, allow_untrusted: bool) -> Iterator[Path]:
     from artefacts.registry.registry import Registry
 
     path = Path(word)
-    if is_package(path):
-        with _unpacked(path, allow_untrusted) as unpacked:
-            yield unpacked
-        return
-    registry = Registry.of_user()
-    if path.is_dir() and ("/" in word or word not in registry.state.installed):
+    if path.is_dir() and ("/" in word or word not in Registry.of_user().state.installed):
         yield path
         return
-    tree, verdict = registry.judged(word)
-    if verdict.status == INVALID or (verdict.status == "revoked" and not allow_untrusted):
-        raise untrusted(word, verdict)
-    yield tree.folder
-
-
-@contextmanager
-def _unpacked(path: Path, allow_untrusted: bool) -> Iterator[Path]:
-    from artefacts.format.archive import open_package
-    from artefacts.trust.store import TrustStore
-
-    with open_package(path) as package, tempfile.TemporaryDirectory(prefix="fairmoe-expert-") as name:
-        package.check()
-        verdict = TrustStore(home()).judge(package)
-        if verdict.status == INVALID or (verdict.status != TRUSTED and not allow_untrusted):
-            raise untrusted(path.name, verdict)
-        tree = Path(name) / "tree"
-        package.extract(tree)
-        yield tree
+    with opened_expert(word, allow_untrusted=allow_untrusted) as found:
+        yield found.folder

@@ -5,13 +5,17 @@ from __future__ import annotations
 from benchmarks.saving.error import ModelError
 
 __all__ = [
-    "MissingColumnError", "ModelError", "NoRowsError", "RowsError", "UnknownCategoryError", "UnknownGroupError",
-    "WrongTypeError",
+    "MissingColumnError", "ModelError", "NoEdgesError", "NoRowsError", "RowsError", "UnknownCategoryError",
+    "UnknownGroupError", "WrongTypeError",
 ]  # fmt: skip
 
 
 class RowsError(ModelError):
     """Raw rows that a model cannot be asked about."""
+
+
+class NoEdgesError(ModelError):
+    """A graph model is asked about rows without the graph between them."""
 
 
 class NoRowsError(RowsError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.models.error import ModelError
 from benchmarks.models.loading import load_model
-from benchmarks.models.packages import INVALID, is_package, load_expert, unpacked
+from benchmarks.models.packages import INVALID, is_package, load_expert, opened_expert
 from benchmarks.models.saved import SavedModel
 from benchmarks.saving.layout import MODEL
 from foundation.home import home
@@ -133,8 +133,8 @@ class InstalledExperts:
         from artefacts.packing.adapter_sources import adapter_places
 
         if is_package(path):
-            tree, package, verdict = stack.enter_context(unpacked(path, self._allow))
-            found_in = _known_of(tree, package.manifest, package.content, verdict.status, path)
+            opened = stack.enter_context(opened_expert(path, allow_untrusted=self._allow))
+            found_in = _known_of(opened.folder, opened.manifest, opened.content, opened.verdict.status, path)
             return {known.entry.name: known for known in found_in}
         name = path.resolve().name
         rows = path if (path / MODEL).is_file() else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,36 @@ from foundation.home import home
 
 if TYPE_CHECKING:
     from artefacts.format.manifest import Manifest
-    from artefacts.format.package import Package
     from artefacts.registry.error import RegistryError
     from artefacts.trust.store import Verdict
 
 TRUSTED, INVALID = "trusted", "invalid"
 PACKAGE = "package"
 """What ``SavedModel.facts`` says of the package that a model came in."""
+
+
+@dataclass(frozen=True)
+class OpenedExpert:
+    """A checked package whose files can be read.
+
+    Attributes
+    ----------
+    folder : Path
+        Its files.
+    manifest : Manifest
+    verdict : Verdict
+        Who vouches for it, by the user's list.
+    origin : Path
+        Where it was read: the file of the package, or the folder of an installed one.
+    content : str
+        sha256 of the canonical manifest.
+    """
+
+    folder: Path
+    manifest: Manifest
+    verdict: Verdict
+    origin: Path
+    content: str
 
 
 def load_expert(which: str | Path, *, base: str | None = None, allow_untrusted: bool = False) -> SavedModel:
@@ -53,11 +76,8 @@ def load_expert(which: str | Path, *, base: str | None = None, allow_untrusted: 
     ModelError
         If it holds no model that fairmoe can ask.
     """
-    from artefacts.registry.sources import SUFFIX
-
-    if str(which).endswith(SUFFIX) or Path(which).is_file():
-        return _of_file(Path(which), base, allow_untrusted)
-    return _installed(str(which), base, allow_untrusted)
+    with opened_expert(which, allow_untrusted=allow_untrusted) as found:
+        return _loaded(found, base)
 
 
 def is_package(path: Path) -> bool:
@@ -67,20 +87,31 @@ def is_package(path: Path) -> bool:
     return path.is_file() or (path.suffix == SUFFIX and not path.is_dir())
 
 
-def _of_file(path: Path, base: str | None, allow_untrusted: bool) -> SavedModel:
-    with unpacked(path, allow_untrusted) as (tree, package, verdict):
-        return replace(_loaded(tree, package.manifest, verdict, base), folder=path)
-
-
 @contextmanager
-def unpacked(path: Path, allow_untrusted: bool = False) -> Iterator[tuple[Path, Package, Verdict]]:
-    """The files of a package, checked and judged, in a folder that goes when the context ends.
+def opened_expert(which: str | Path, *, allow_untrusted: bool = False) -> Iterator[OpenedExpert]:
+    """The files of a package, after every byte was hashed and signatures were judged; they stay until the end.
+
+    Parameters
+    ----------
+    which : str or Path
+        Name of an installed expert, or the path of a ``.expert`` file.
+    allow_untrusted : bool
+        As for :func:`load_expert`.
 
     Raises
     ------
     PackageError, RegistryError
-        If it is damaged or not trusted.
+        As for :func:`load_expert`.
     """
+    if is_package(Path(which)):
+        with _of_file(Path(which), allow_untrusted) as found:
+            yield found
+    else:
+        yield _installed(str(which), allow_untrusted)
+
+
+@contextmanager
+def _of_file(path: Path, allow_untrusted: bool) -> Iterator[OpenedExpert]:
     from artefacts.format.archive import open_package
     from artefacts.trust.store import TrustStore
 
@@ -88,40 +119,39 @@ def unpacked(path: Path, allow_untrusted: bool = False) -> Iterator[tuple[Path, 
         package.check()
         verdict = TrustStore(home()).judge(package)
         if verdict.status == INVALID or (verdict.status != TRUSTED and not allow_untrusted):
-            raise untrusted(path.name, verdict)
+            raise _untrusted(path.name, verdict)
         tree = Path(name) / "tree"
         package.extract(tree)
-        yield tree, package, verdict
+        yield OpenedExpert(tree, package.manifest, verdict, path, package.content)
 
 
-def _installed(name: str, base: str | None, allow_untrusted: bool) -> SavedModel:
+def _installed(name: str, allow_untrusted: bool) -> OpenedExpert:
     """Who was trusted when it was installed stays so, unless the key or the package has been revoked since."""
     from artefacts.registry.registry import Registry
 
-    registry = Registry.of_user()
-    tree, verdict = registry.judged(name)
+    tree, verdict = Registry.of_user().judged(name)
     if verdict.status == INVALID or (verdict.status == "revoked" and not allow_untrusted):
-        raise untrusted(name, verdict)
-    return _loaded(tree.folder, tree.manifest, verdict, base)
+        raise _untrusted(name, verdict)
+    return OpenedExpert(tree.folder, tree.manifest, verdict, tree.folder, tree.content)
 
 
-def _loaded(tree: Path, manifest: Manifest, verdict: Verdict, base: str | None) -> SavedModel:
+def _loaded(found: OpenedExpert, base: str | None) -> SavedModel:
     from artefacts.packing.kinds import check_kinds
 
-    if not (tree / MODEL).is_file():
+    manifest = found.manifest
+    if not (found.folder / MODEL).is_file():
         raise ModelError(
             f"{manifest.name} {manifest.version} is of the kind {manifest.kind} and holds no saved model of rows, so "
             "it cannot be asked about a table. An adapter is loaded onto its base "
             f"({manifest.base.name if manifest.base else 'which it does not name'}); its files are PEFT's."
         )
-    check_kinds(tree / EXPERT)
-    model = load_model(tree, base=base)
-    told: dict[str, Any] = {"name": manifest.name, "version": manifest.version, "trust": verdict.status}
-    return replace(model, facts={**model.facts, PACKAGE: told})
+    check_kinds(found.folder / EXPERT)
+    model = load_model(found.folder, base=base)
+    told: dict[str, Any] = {"name": manifest.name, "version": manifest.version, "trust": found.verdict.status}
+    return replace(model, facts={**model.facts, PACKAGE: told}, folder=found.origin)
 
 
-def untrusted(which: str, verdict: Verdict) -> RegistryError:
-    """What is raised for a package that a user's list does not vouch for."""
+def _untrusted(which: str, verdict: Verdict) -> RegistryError:
     from artefacts.registry.error import RegistryError
 
     if verdict.status == INVALID:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.models.edges import Edges, edges_of
-from benchmarks.models.error import ModelError, UnknownGroupError
+from benchmarks.models.error import NoEdgesError, UnknownGroupError
 from benchmarks.models.rows import Unknown, check_values, cleaned, words_of
 from benchmarks.saving.walk import needs_graph, needs_group
 from experts.expert import Expert
@@ -127,7 +127,7 @@ class SavedModel:
             If a column is absent or holds the wrong type, a category is new, there is no row, or the group of a row is
             needed and not known; the text names columns, values and rows.
         ModelError
-            If a graph model gets no edges.
+            If a graph model gets no edges (:class:`NoEdgesError`).
         """
         return self._view(frame, edges, unknown, self._known_groups)
 
@@ -182,7 +182,7 @@ class SavedModel:
         if not self.needs_graph:
             return None
         if edges is None:
-            raise ModelError(
+            raise NoEdgesError(
                 f"The model {self.facts['method']} of {self.task} reads the neighbours of each row in a graph: pass "
                 "edges, [2, m] pairs of positions of rows, or the path of a file of pairs as the card describes it."
             )

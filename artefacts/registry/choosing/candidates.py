@@ -93,6 +93,10 @@ class Candidates:
             self._releases[name] = found
         return self._releases[name]
 
+    def indexes(self) -> list[str]:
+        """What the indexes are called, the first asked first."""
+        return [index.name for index in self._indexes]
+
     def names(self) -> list[str]:
         """Every name that an index has."""
         return sorted({name for index in self._indexes for name in index.names()})

@@ -9,6 +9,8 @@ from typing import Protocol
 from artefacts.format.names import Range, Version
 from artefacts.registry.choosing.candidates import Candidate, Candidates
 from artefacts.registry.error import RegistryError
+from artefacts.registry.record import Record
+from artefacts.registry.release import Release
 
 SHOWN = 8
 """Most versions that a sentence lists."""
@@ -67,22 +69,44 @@ def _special(name: str, asked: Sequence[Asked], candidates: Candidates, asks: st
     _, releases = candidates.releases(name)
     if not releases and record is None:
         near = get_close_matches(name, candidates.names(), 3)
-        hint = f" Did you mean {', '.join(near)}?" if near else " Add an index that has it: fairmoe index add."
-        return RegistryError("unknown-name", f"No index has a package {name!r} ({asks}).{hint}")
+        hint = f" Did you mean {', '.join(near)}?" if near else " Add one that has it: fairmoe index add NAME URL."
+        known = ", ".join(candidates.indexes())
+        where = f"None of your indexes ({known}) has" if known else "You have no index yet, so nobody knows"
+        return RegistryError("unknown-name", f"{where} a package {name!r} ({asks}).{hint}")
+    unheard = [one for one in asked if not _heard_of(one, releases, record)]
+    if unheard:
+        return RegistryError(
+            "unknown-version",
+            f"{_capital(asks)}, but no version of {name} is in the range {unheard[0].range}. There is: "
+            f"{_there(name, candidates)}. Ask for one of these, or for {name} alone; nothing was changed.",
+        )
     fitting = [release for release in releases if _allowed(asked, Version.parse(release.version))]
     if fitting and all(release.yanked for release in fitting):
         why = "; ".join(f"{release.version}: {release.yanked}" for release in fitting[:SHOWN])
         return RegistryError(
-            "yanked", f"{asks}, but every version of {name} in that range was withdrawn by its publisher ({why})."
+            "yanked",
+            f"{_capital(asks)}, but every version of {name} in that range was withdrawn by its publisher ({why}). "
+            "Ask for another version; lock files still find this one.",
         )
     movable = record is not None and (not record.asked or name in candidates.rules.free)
     if record is not None and movable and any(not release.yanked for release in fitting):
         return RegistryError(
             "downgrade",
-            f"{asks}, but {name} {record.version} is installed and only older versions are in that range. Older "
-            "versions may lack corrections; --allow-downgrade installs one all the same.",
+            f"{_capital(asks)}, but {name} {record.version} is installed and only older versions are in that range. "
+            "Older versions may lack corrections; --allow-downgrade installs one all the same.",
         )
     return None
+
+
+def _heard_of(asked: Asked, releases: Sequence[Release], record: Record | None) -> bool:
+    """Whether a version in the range was ever published, or is installed."""
+    versions = [release.version for release in releases] + ([record.version] if record is not None else [])
+    return any(Version.parse(version) in Range.parse(asked.range) for version in versions)
+
+
+def _capital(sentence: str) -> str:
+    """Names of packages stay as they are written."""
+    return f"Y{sentence[1:]}" if sentence.startswith("you ") else sentence
 
 
 def _fits(found: Sequence[Candidate], asked: Sequence[Asked]) -> bool:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.commands.llm.loading import experts_of, load, names_of
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation
+from benchmarks.commands.llm.loading import adapters_of, load, names_of
+from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def bias(
-    experts: Annotated[list[Path] | None, typer.Argument(help="Folders of experts; the base is always scored.")] = None,
+    experts: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Experts or adapters, each {AnyExpert}; the base is always scored."),
+    ] = None,
     base: BaseName = "nano",
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
@@ -31,21 +34,24 @@ def bias(
 ) -> None:
     """Score BBQ, CrowS-Pairs, StereoSet and WinoBias for a base, adapters and their mixture, with intervals.
 
-    Examples: fairmoe llm bias --limit 200 · `fairmoe llm bias results/llm/*/*_best --mixture`
+    Examples: fairmoe llm bias --limit 200 · `fairmoe llm bias results/llm/*/*_best --mixture` ·
+    fairmoe llm bias german-text --limit 200
     """
     import pandas as pd
     import torch
 
+    from benchmarks.models.text_experts import text_expert_folders
     from foundation.files import write_text
     from llm_experts.bias import SETS, LMScorer, MixtureScorer, RememberingScorer, score_bias
 
-    console, folders = plain_console(), experts or []
-    if mixture and len(folders) < 2:
-        raise typer.BadParameter(f"--mixture needs at least two experts, {len(folders)} given; name their folders.")
+    console, which = plain_console(), experts or []
+    if mixture and len(which) < 2:
+        raise typer.BadParameter(f"--mixture needs at least two experts, {len(which)} given; name them.")
     loaded = load(base, dtype, quantisation, device, console)
     scorers: dict[str, Any] = {base: LMScorer.of(loaded)}
-    for name, expert in zip(names_of(folders), experts_of(folders, loaded), strict=True):
-        adapter = expert.adapter
+    with text_expert_folders(which) as folders:
+        adapters = adapters_of(folders, loaded)
+    for name, adapter in zip(names_of(which), adapters, strict=True):
         made = LMScorer.of(loaded) if adapter is None else LMScorer.with_adapter(loaded, adapter)
         scorers[name] = RememberingScorer(made)
     if mixture:

@@ -8,13 +8,23 @@ from typing import Annotated
 import typer
 
 from benchmarks.commands.llm.loading import experts_of, load, seen_rows
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Protocol, Quantisation, Seed, Seen, TaskName
+from benchmarks.commands.llm.options import (
+    AnyExpert,
+    BaseName,
+    Device,
+    Dtype,
+    Protocol,
+    Quantisation,
+    Seed,
+    Seen,
+    TaskName,
+)
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
 
 def evaluate(
-    expert: Annotated[Path, typer.Argument(help="Folder of an expert that 'fairmoe llm train' wrote.")],
+    expert: Annotated[str, typer.Argument(help=f"An expert: {AnyExpert}.")],
     task: TaskName,
     base: BaseName = "nano",
     dtype: Dtype = "auto",
@@ -24,29 +34,51 @@ def evaluate(
     seed: Seed = 0,
     protocol: Protocol = "robust",
     allow_seen: Seen = False,
+    promise: Annotated[
+        bool,
+        typer.Option("--promise", help="Write the scores into the saved model, so that a package of it holds them."),
+    ] = False,
 ) -> None:
     """Score an expert on the test rows of a task: every fixed metric with its interval.
 
     Rows that trained, chose or calibrated the expert flatter it: with such rows among the test rows (another split or
     seed than the expert's) nothing is scored unless you ask for it with --allow-seen.
 
-    Example: fairmoe llm evaluate results/llm/german_split0_seed0/german_llm_lora_utility_best --task german
+    With --promise the expert is a saved model (the ..._model of fairmoe llm train), whose promise.json then says what
+    was measured: fairmoe package puts it into the manifest, fairmoe monitor compares new rows with it.
+
+    Examples: fairmoe llm evaluate results/llm/german_split0_seed0/german_llm_lora_utility_model --task german --promise
+    · fairmoe llm evaluate german-text --task german
     """
     from benchmarks.commands.score_table import print_table
+    from benchmarks.models.promise import promise_of
+    from benchmarks.models.text_experts import text_expert_folders
+    from benchmarks.saving.layout import MODEL
     from experts.evidence import collect_evidence
     from metrics.score import score
     from tasks.load import load_task
 
-    console = plain_console()
-    found = experts_of([expert], load(base, dtype, quantisation, device, console))[0]
+    console, place = plain_console(), Path(expert)
+    if promise and (allow_seen or not (place / MODEL).is_file()):
+        raise typer.BadParameter(
+            f"--promise writes what test rows say into a saved model, a folder with {MODEL} such as the ..._model that "
+            "'fairmoe llm train' writes; rows that the expert has seen (--allow-seen) promise nothing."
+        )
+    base_model = load(base, dtype, quantisation, device, console)
+    with text_expert_folders([expert]) as folders:
+        found = experts_of(folders, base_model)[0]
     loaded = load_task(task, split=split, seed=seed, protocol=protocol)
     rows = loaded.split.test
     note = seen_rows(expert, found, loaded.view(), rows, "test", allow=allow_seen)
     with console.status(f"reading {len(rows)} test rows, each column left out once"):
         evidence = collect_evidence(found, loaded.view(), rows)
     scores = score(evidence, loaded.labels[rows], loaded.groups[rows], loaded.group_names, seed=seed)
+    if promise:
+        promise_of(loaded, evidence.probability, evidence=evidence, seed=seed).write(place)
     print_table({"task": loaded.name, "protocol": protocol, "split": split, "rows": len(rows)}, scores)
     if note:
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     mass = found.answer_mass(loaded.view(), loaded.split.validation)
     console.print(f"answer mass on validation rows: mean {mass.mean:.3f}, below 0.1 on {mass.low:.0%} of them")
+    if promise:
+        console.print(f"promised in {place}. Next: fairmoe package {place} --name NAME --author YOU", soft_wrap=True)

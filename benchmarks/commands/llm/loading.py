@@ -10,11 +10,14 @@ import typer
 from benchmarks.commands.llm.showing import pretraining
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from torch import Tensor
 
     from benchmarks.plan.suite import LLMSettings
     from llm_experts.bases.base import Base
+    from llm_experts.decoder.program import Adapter
     from llm_experts.reading.expert import LLMExpert
     from tasks.task import TaskView
 
@@ -33,7 +36,7 @@ def load(name: str, dtype: str, quantisation: str, device: str, console: Console
         return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device), progress=progress)
 
 
-def experts_of(folders: list[Path], base: Base) -> list[LLMExpert]:
+def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
     """Experts of folders; those that read alike share a reader."""
     from llm_experts.reading.expert import load_llm_expert
 
@@ -43,8 +46,32 @@ def experts_of(folders: list[Path], base: Base) -> list[LLMExpert]:
     return found
 
 
+def adapters_of(folders: Sequence[Path], base: Base) -> list[Adapter | None]:
+    """Adapters of folders of experts, or of folders in PEFT's format; None for an expert that is the base itself."""
+    from llm_experts.adapters.store import CONFIG, check_base, read_adapter
+    from llm_experts.decoder.program import Adapter
+    from llm_experts.reading.expert import DESCRIPTION
+
+    found: list[Adapter | None] = []
+    for folder in folders:
+        if (folder / CONFIG).is_file() and not (folder / DESCRIPTION).is_file():
+            saved = read_adapter(folder)
+            check_base(saved, base, folder)
+            found.append(Adapter(saved.config, saved.state))
+        else:
+            found.append(experts_of([folder], base)[0].adapter)
+    return found
+
+
 def seen_rows(
-    folder: Path, expert: LLMExpert, view: TaskView, rows: Tensor, part: str, *, allow: bool, trained_only: bool = False
+    folder: str | Path,
+    expert: LLMExpert,
+    view: TaskView,
+    rows: Tensor,
+    part: str,
+    *,
+    allow: bool,
+    trained_only: bool = False,
 ) -> str:
     """What is wrong with judging an expert on some rows, "" if nothing is; refused unless it is allowed.
 
@@ -72,8 +99,8 @@ def seen_rows(
     return note
 
 
-def names_of(folders: list[Path]) -> list[str]:
+def names_of(which: Sequence[str | Path]) -> list[str]:
     """Names of experts in tables: their folders', with those that they lie in where two are called alike."""
-    found = [folder.resolve() for folder in folders]
+    found = [Path(one).resolve() for one in which]
     short = [path.name for path in found]
     return [n if short.count(n) == 1 else f"{p.parent.name}/{n}" for n, p in zip(short, found, strict=True)]

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+AnyExpert = "a folder of 'fairmoe llm train', the name of an installed expert or a .expert file"
+"""How experts may be named."""
 BaseName = Annotated[str, typer.Option(help="nano (pretrained here, once), a Hugging Face id or a folder.")]
 Dtype = Annotated[str, typer.Option(help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16 or float16.")]
 Quantisation = Annotated[str, typer.Option(help="none, nf4 or int8 (bitsandbytes, on CPU and GPU).")]

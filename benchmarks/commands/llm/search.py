@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.commands.llm.loading import experts_of, load, seen_rows
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, Seen, TaskName
+from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation, Seed, Seen, TaskName
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
 
 def search(
-    experts: Annotated[list[Path], typer.Argument(help="Folders of SVF experts of the same base.")],
+    experts: Annotated[list[str], typer.Argument(help=f"SVF experts of the same base, each {AnyExpert}.")],
     task: TaskName,
     base: BaseName = "nano",
     dtype: Dtype = "auto",
@@ -45,6 +45,7 @@ def search(
 
     Example: `fairmoe llm search results/llm/german_split0_seed0/*svf*_best --task german --constraint "dp@1<=0.05"`
     """
+    from benchmarks.models.text_experts import text_expert_folders
     from benchmarks.run.stages.text_mixtures import halves
     from foundation.folder_lock import folder_lock
     from llm_experts.mixtures.svf_mixtures import SVFMixtures
@@ -57,10 +58,12 @@ def search(
         constraints=tuple(Constraint(*_constraint(text)) for text in constraint or ()),
         generations=generations, population=population, base_floor=floor, epsilon=epsilon, seed=seed,
     )  # fmt: skip
-    found = tuple(experts_of(experts, load(base, dtype, quantisation, device, console)))
+    loaded = load(base, dtype, quantisation, device, console)
+    with text_expert_folders(experts) as folders:
+        found = tuple(experts_of(folders, loaded))
     view = load_task(task, split=split, seed=seed).view()
-    for folder, expert in zip(experts, found, strict=True):
-        note = seen_rows(folder, expert, view, view.split.validation, "validation", allow=allow_seen, trained_only=True)
+    for name, expert in zip(experts, found, strict=True):
+        note = seen_rows(name, expert, view, view.split.validation, "validation", allow=allow_seen, trained_only=True)
         if note:
             console.print(f"note: {note}", soft_wrap=True, markup=False)
     parts = [SVFMixtures(found, view, rows) for rows in halves(view, seed)]

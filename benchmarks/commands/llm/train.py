@@ -89,7 +89,7 @@ def train(
     save_model(chosen.expert, view, model, method=f"llm_{role}", origin=origin)
     console.print(f"With all that raw rows need: {model} (fairmoe predict, fairmoe package)", soft_wrap=True)
     following = command(
-        "evaluate", place, task=task, split=split, seed=seed, base=base, dtype=base_key(loaded)["dtype"],
+        "evaluate", model, "--promise", task=task, split=split, seed=seed, base=base, dtype=base_key(loaded)["dtype"],
         quantisation=quantisation, device=device,
     )  # fmt: skip
     console.print(f"Next: {following}", soft_wrap=True, highlight=False, markup=False)

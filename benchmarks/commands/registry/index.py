@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands.registry.opened import OFFLINE, open_registry
+from benchmarks.commands.registry.opened import OFFLINE, open_registry, watched_registry
 from foundation.console import plain_console
 
 app = typer.Typer(
@@ -34,9 +34,10 @@ def add(
     from artefacts.registry.indexes import Source
 
     address = url if url.startswith("git+") else str(Path(url).resolve())
-    index = open_registry().indexes.add(Source(name, address, priority), offline=offline)
+    with watched_registry() as registry:
+        index = registry.indexes.add(Source(name, address, priority), offline=offline)
     count = sum(1 for _ in index.names())
-    typer.echo(f"{name} has {count:,} names. Next: fairmoe install NAME")
+    typer.echo(f"{name} has {count:,} {'name' if count == 1 else 'names'}. Next: fairmoe install NAME")
 
 
 @app.command("list")

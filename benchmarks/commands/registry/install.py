@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands.registry.opened import DOWNGRADE, NEW_KEY, OFFLINE, UNTRUSTED, open_registry, tell
+from benchmarks.commands.registry.opened import DOWNGRADE, NEW_KEY, OFFLINE, UNTRUSTED, tell, watched_registry
 
 
 def install(
@@ -32,10 +32,10 @@ def install(
 
     if bool(sources) == (locked is not None):
         raise typer.BadParameter("Give what to install, or --locked FILE: one of the two.")
-    registry = open_registry()
     allowed = Allowed(allow_untrusted, allow_downgrade, allow_new_key)
-    if locked is not None:
-        change = registry.install_locked(read_lock(locked), allowed, offline=offline)
-    else:
-        change = registry.install(sources or (), allowed, offline=offline)
+    with watched_registry() as registry:
+        if locked is not None:
+            change = registry.install_locked(read_lock(locked), allowed, offline=offline)
+        else:
+            change = registry.install(sources or (), allowed, offline=offline)
     tell(change, registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,10 @@ import typer
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import TaskID
+
     from artefacts.registry.record import Record
     from artefacts.registry.registry import Change, Registry
 
@@ -28,6 +33,28 @@ def open_registry() -> Registry:
     return Registry.of_user()
 
 
+@contextmanager
+def watched_registry() -> Iterator[Registry]:
+    """The registry of this user, with a bar for what is fetched where there is a terminal to show it on."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from artefacts.registry.registry import Registry
+
+    console = plain_console(stderr=True)
+    columns = (TextColumn("fetching {task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        rows: dict[str, TaskID] = {}
+
+        def watch(what: str, done: int, total: int) -> None:
+            if what not in rows:
+                rows[what] = bar.add_task(what, total=total or None)
+            bar.update(rows[what], completed=done)
+
+        yield Registry.of_user(watch)
+
+
 def tell(change: Change, registry: Registry) -> None:
     """What is new, changed and gone, a line each."""
     console = plain_console()
@@ -45,8 +72,10 @@ def tell(change: Change, registry: Registry) -> None:
     if not change.added and not change.removed:
         console.print("Nothing to do: what you asked for is there.")
     elif change.added:
+        name = _main(change)
+        console.print(f"They lie in {registry.root}.", soft_wrap=True, highlight=False)
         console.print(
-            f"They lie in {registry.root}. Next: fairmoe info {_main(change)}", soft_wrap=True, highlight=False
+            f"Next: fairmoe info {name} · fairmoe predict --expert {name} ROWS.csv", soft_wrap=True, highlight=False
         )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands.registry.opened import DOWNGRADE, NEW_KEY, OFFLINE, UNTRUSTED, open_registry, tell
+from benchmarks.commands.registry.opened import DOWNGRADE, NEW_KEY, OFFLINE, UNTRUSTED, tell, watched_registry
 
 
 def update(
@@ -22,6 +22,11 @@ def update(
     """
     from artefacts.registry.registry import Allowed
 
-    registry = open_registry()
     allowed = Allowed(allow_untrusted, allow_downgrade, allow_new_key)
-    tell(registry.update(names or (), allowed, offline=offline), registry)
+    with watched_registry() as registry:
+        change = registry.update(names or (), allowed, offline=offline)
+    tell(change, registry)
+    for name in names or change.after.installed:
+        asked = change.after.installed[name].asked if name in change.after.installed else ""
+        if asked not in ("", "*"):
+            typer.echo(f'{name} stays within {asked}, as you asked; to widen that: fairmoe install "{name}@*"')

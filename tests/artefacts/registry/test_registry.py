@@ -225,8 +225,13 @@ def test_names_that_no_index_has_and_versions_that_were_withdrawn(
     published("german-net", "1.0.0")
     published("german-net", "1.1.0")
     registry = registry_for(tmp_path / "home", maker, index=index)
-    with pytest.raises(RegistryError, match="Did you mean german-net"):
+    with pytest.raises(RegistryError, match=r"your indexes \(main\).*Did you mean german-net"):
         registry.install(["germn-net"])
+    with pytest.raises(RegistryError, match="You have no index yet"):
+        registry_for(tmp_path / "empty", maker).install(["german-net"])
+    with pytest.raises(RegistryError, match=r"^You asked for german-net 3, but no version.*is: german-net 1") as no:
+        registry.install(["german-net@3"])
+    assert no.value.reason == "unknown-version"
     assert reason(lambda: registry.install(["germn-net"]), registry) == "unknown-name"
     yank(index, "german-net", "1.1.0", "its groups were swapped")
     with pytest.raises(RegistryError, match="groups were swapped") as refused:
@@ -316,6 +321,47 @@ def test_a_lock_file_installs_the_same_bytes_elsewhere(
     assert reason(lambda: fourth.install_locked(read_lock(lock)), fourth) == "package-missing"
     lock.write_text("{}")
     assert reason(lambda: read_lock(lock)) == "lock-damaged"
+
+
+def test_a_lock_file_finds_what_was_given_again_or_says_that_it_has_changed(tmp_path: Path, maker: Maker) -> None:
+    """A file, a folder and a commit in Git; the bytes are those that were installed, or none."""
+    file, opened, repository = maker.make("file"), tmp_path / "open", tmp_path / "repository"
+    Package(maker.make("opened"), _limits()).extract(opened)
+    repository.mkdir()
+    git(repository, "init", "-q")
+    for version in ("1.0.0", "2.0.0"):
+        (repository / "net.expert").write_bytes(maker.make("net", version).read_bytes())
+        git(repository, "add", ".")
+        git(repository, "commit", "-qm", version)
+        git(repository, "tag", f"v{version}")
+    first = registry_for(tmp_path / "home", maker)
+    first.install([str(file), str(opened), f"git+file://{repository}@v1.0.0"])
+    write_lock(first.state, tmp_path / "fairmoe.lock")
+    locked = read_lock(tmp_path / "fairmoe.lock")
+    git(repository, "tag", "-f", "v1.0.0")  # the commit is what was locked
+    second = registry_for(tmp_path / "second", maker)
+    second.install_locked(locked)
+    assert second.state.installed == first.state.installed
+    check_clean(second)
+    third = registry_for(tmp_path / "third", maker)
+    before = file.read_bytes()
+    file.write_bytes(maker.make("file", content="other").read_bytes())
+    with pytest.raises(RegistryError, match="another file than the lock file names") as refused:
+        third.install_locked(locked)
+    assert refused.value.reason == "other-bytes"
+    file.write_bytes(before)
+    (opened / "LICENSE").write_text("changed\n")
+    assert reason(lambda: third.install_locked(locked), third) == "other-bytes"
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    assert [path.name for path in first.write_files(bundle)] == [
+        "file-1.0.0.expert", "net-1.0.0.expert", "opened-1.0.0.expert",
+    ]  # fmt: skip
+    write_lock(first.state, bundle / "fairmoe.lock")
+    file.unlink()
+    repository.rename(tmp_path / "away")
+    third.install_locked(read_lock(bundle / "fairmoe.lock"))
+    assert third.state.installed == first.state.installed
 
 
 def test_a_changed_installed_file_is_noticed_and_mended(tmp_path: Path, maker: Maker) -> None:

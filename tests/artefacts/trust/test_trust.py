@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import stat
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,23 @@ def test_processes_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(60)
     assert [one.name for one in TrustStore(tmp_path).list()] == [f"key {number}" for number in range(4)]
+
+
+def _sign(path: Path, begin: Barrier, numbers: range) -> None:
+    begin.wait(60)
+    for number in numbers:
+        sign(path, Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32), "auditor")
+
+
+def test_processes_that_sign_one_file_at_once_lose_no_signature(tmp_path: Path) -> None:
+    path, context = packed(tmp_path / "a.expert"), multiprocessing.get_context("spawn")
+    begin = context.Barrier(2)
+    workers = [context.Process(target=_sign, args=(path, begin, range(n, n + 8))) for n in (1, 9)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    with open_package(path) as package:
+        signatures = signatures_of(package)
+    assert (len(signatures), all(one.valid for one in signatures)) == (16, True)
+    assert [other.name for other in tmp_path.glob("a.expert*")] == ["a.expert"]

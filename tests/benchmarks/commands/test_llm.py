@@ -212,14 +212,17 @@ def test_the_hint_after_training_is_the_whole_command(tiny: str, tmp_path: Path)
     assert done.exit_code == 0, done.output
     words = shlex.split(done.output.rpartition("Next: ")[2])
     assert words[:3] == ["fairmoe", "llm", "evaluate"] and words[3].startswith(str(place))
+    assert words.pop(4) == "--promise"
     options = dict(zip(words[4::2], words[5::2], strict=True))
     assert options == {
         "--task": "scm@200", "--split": "1", "--seed": "3", "--base": tiny, "--dtype": "float32",
         "--quantisation": "none", "--device": "auto",
     }  # fmt: skip
-    done = fairmoe(*words[2:])
+    done = fairmoe(*words[2:], "--promise")
     assert done.exit_code == 0, done.output
     assert "note" not in done.output
+    promised = json.loads((Path(words[3]) / "promise.json").read_text())
+    assert promised["rows"] == len(load_task("scm@200", split=1, seed=3).split.test) and "dp@1" in promised["metrics"]
 
 
 def test_the_hint_of_a_base_names_it(tiny: str) -> None:

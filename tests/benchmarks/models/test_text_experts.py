@@ -1,0 +1,97 @@
+"""Text experts by folder, by name and by file; and what was measured of them, in their packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from artefacts.packing.pack import package
+from artefacts.packing.told import Told
+from artefacts.registry.error import RegistryError
+from artefacts.registry.registry import Allowed, Registry
+from benchmarks.cli import app
+from benchmarks.commands.llm.loading import adapters_of
+from benchmarks.models.text_experts import text_expert_folders
+from benchmarks.saving import save_model
+from llm_experts.bases.load import load_base
+from llm_experts.reading.expert import LLMExpert, load_llm_expert
+from llm_experts.reading.origin import Origin
+from llm_experts.reading.reader import Reader
+from tasks.load import load_task
+from tests.benchmarks.commands.test_llm import saved_base
+from tests.llm_experts.expert_fixtures import make_adapter
+
+TASK = "scm@200"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A saved model of texts, and the folder of its base."""
+    folder = tmp_path_factory.mktemp("texts")
+    name = str(saved_base(folder / "base"))
+    base, view = load_base(name), load_task(TASK).view()
+    expert = LLMExpert("utility", Reader(base), make_adapter("lora", start=1, base=base),
+                       origins=(Origin.of_training(view),))  # fmt: skip
+    save_model(expert, view, folder / "model", method="llm_utility", origin={"suite": "llm train", "split": 0})
+    return folder / "model", name
+
+
+@pytest.fixture
+def installed(saved: tuple[Path, str], tmp_path: Path) -> Path:
+    """The file of a package, which is installed as ``text``; its adapter alone as ``bare``."""
+    made = package(saved[0], tmp_path / "text.expert", Told(name="text"))
+    bare = package(saved[0] / "expert" / "adapter", tmp_path / "bare.expert", Told(name="bare"))
+    Registry.of_user().install([str(made.path), str(bare.path)], Allowed(untrusted=True))
+    return made.path
+
+
+def fairmoe(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "80"})
+
+
+def test_one_expert_is_found_by_every_name(saved: tuple[Path, str], installed: Path) -> None:
+    model, name = saved
+    base = load_base(name)
+    wanted = load_llm_expert(model / "expert", base)
+    which = [str(model), str(model / "expert"), "text", str(installed)]
+    with text_expert_folders(which, allow_untrusted=True) as folders:
+        found = [load_llm_expert(folder, base) for folder in folders]
+        bare = adapters_of([folders[2]], base)
+    assert all(not folder.exists() for folder in folders[3:])  # what was unpacked is gone
+    assert wanted.adapter is not None
+    with text_expert_folders(["bare"]) as folders:
+        bare += adapters_of(folders, base)
+    for adapter in (*(one.adapter for one in found), *bare):
+        assert adapter is not None
+        assert all(value.equal(adapter.state[key]) for key, value in wanted.adapter.state.items())
+
+
+def test_packages_are_judged_and_what_is_not_there_is_told(saved: tuple[Path, str], installed: Path) -> None:
+    with pytest.raises(RegistryError, match="untrusted-unsigned"), text_expert_folders([str(installed)]):
+        pass
+    with pytest.raises(RegistryError, match="there is bare, text"), text_expert_folders(["tekst"]):
+        pass
+    told = fairmoe("llm", "evaluate", "no/such", "--task", TASK, "--base", saved[1])
+    assert "There is no no/such/expert.json" in str(told.exception)
+
+
+def test_what_test_rows_say_goes_into_the_package_and_new_rows_are_compared_with_it(
+    saved: tuple[Path, str], tmp_path: Path
+) -> None:
+    model, base = saved
+    shared = ("--task", TASK, "--base", base)
+    refused = fairmoe("llm", "evaluate", model / "expert", *shared, "--promise")
+    assert refused.exit_code == 2 and "model.json" in refused.output
+    told = fairmoe("llm", "evaluate", model, *shared, "--promise")
+    assert told.exit_code == 0, told.output
+    made = package(model, tmp_path / "text.expert", Told(name="text"))
+    assert made.manifest.fairness is not None and "dp@1" in made.manifest.fairness.metrics
+    Registry.of_user().install([str(made.path)], Allowed(untrusted=True))
+    task = load_task(TASK)
+    frame = task.frame.assign(y=task.labels.numpy())
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    shown = fairmoe("monitor", "--expert", "text", "--input", tmp_path / "rows.csv", "--labels", "y")
+    assert shown.exit_code in (0, 4), (shown.output, shown.exception)
+    assert "What was promised: fairmoe info text" in " ".join(shown.output.split())

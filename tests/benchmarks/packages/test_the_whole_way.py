@@ -1,0 +1,169 @@
+"""The way that README describes, by commands alone, for experts of six kinds on real rows.
+
+Train, choose, pack, sign, verify, publish into an index in Git; then, in a profile that knows nothing: trust, install,
+predict. The probabilities are those that the benchmark has stored.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.cli import app
+from benchmarks.models import load_model
+from tasks.fetch import fetch
+from tasks.load import load_task
+from tests.artefacts.registry.made import git
+from tests.benchmarks.commands.test_llm import saved_base
+
+pytestmark = [pytest.mark.slow, pytest.mark.data]
+
+SUITE = """
+name = "walk"
+version = 1
+description = "One expert of each kind on one data set: small, to see the way of a package."
+tasks = ["german"]
+protocol = "robust"
+splits = 1
+seeds = 1
+trials = 3
+batch = 3
+folds = 2
+families = ["mlp", "gbdt"]
+fair_trials = 1
+bag_folds = 2
+graph_kinds = ["gcn"]
+methods = ["mixture", "utility", "lightgbm", "gcn"]
+
+[budget]
+steps = 200
+warm_up = 40
+"""
+CHOSEN = {"mixture": "mixture", "utility": "network", "lightgbm": "trees", "gcn": "graph"}
+TRAINED = ("lora", "svf")
+AS_STORED = ("plain", "as it is")
+"""Ways in which a model decides as the benchmark's method does; the others move its probabilities to their cuts."""
+
+
+def done(*words: object) -> str:
+    """What a command prints that ends well."""
+    found = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "80"}, catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What came out of the way."""
+
+    folder: Path
+    models: dict[str, Path]
+    installed: list[dict[str, str]]
+
+    def probability(self, name: str) -> np.ndarray:
+        """Of the test rows, by the installed expert."""
+        found = pd.read_csv(self.folder / f"{name}.csv").set_index("row")["probability"]
+        return found.loc[rows_of_test()].to_numpy()
+
+
+def rows_of_test() -> list[int]:
+    """Rows of the published file."""
+    task = load_task("german")
+    return task.rows[task.split.test].tolist()
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Walked:
+    folder = tmp_path_factory.mktemp("walk")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("FAIRMOE_HOME", str(folder / "author"))
+        models = _trained(folder)
+        _published(models)
+        patch.setenv("FAIRMOE_HOME", str(folder / "stranger"))
+        return Walked(folder, models, _used(models, folder))
+
+
+def _trained(folder: Path) -> dict[str, Path]:
+    Path("walk.toml").write_text(SUITE)
+    done("bench", "walk.toml", "--output", "run", "--jobs", 1)
+    models = {}
+    for method in CHOSEN:
+        models[method] = folder / method
+        done("choose", "run", "--task", "german", "--method", method, "--max-gap", "inf", "--output", method)
+    base = str(saved_base(folder / "base"))
+    shared = ("--task", "german", "--base", base, "--start", "-1", "--trials", 1, "--batch", 1, "--steps", 12)
+    for kind in TRAINED:
+        told = done("llm", "train", "--kind", kind, *shared, "--output", "texts")
+        models[kind] = folder / "texts" / "german_split0_seed0" / f"german_llm_{kind}_utility_model"
+        assert models[kind].name in "".join(told.split())
+        done("llm", "evaluate", models[kind], "--task", "german", "--base", base, "--promise")
+    return models
+
+
+def _published(models: dict[str, Path]) -> None:
+    done("keygen", "ada.key")
+    done("trust", "add", "ada.key.pub", "--name", "Ada")
+    Path("index").mkdir()
+    git(Path("index"), "init", "-q")
+    for name, model in models.items():
+        package = f"{_name(name)}-1.0.0.expert"
+        assert "nothing of its fairness" not in done("package", model, "--name", _name(name), "--author", "Ada")
+        done("sign", package, "--key", "ada.key")
+        assert "trusted" in done("verify", package)
+        assert "committed" in done("publish", package, "--index", "index")
+
+
+def _used(models: dict[str, Path], folder: Path) -> list[dict[str, str]]:
+    done("trust", "add", "ada.key.pub", "--name", "Ada")
+    done("index", "add", "team", f"git+file://{folder}/index")
+    done("install", *map(_name, models))
+    paths = fetch(load_task("german").card, roles=("table", "edges"))
+    table, edges = (next(path for name, path in paths.items() if end in name) for end in (".csv", "edges"))
+    for name in models:
+        more = ("--edges", edges) if name.startswith("gcn") else ()
+        done("predict", "--expert", _name(name), "--input", table, *more, "--output", f"{name}.csv")
+    return list(json.loads(done("list", "--json")))
+
+
+def _name(method: str) -> str:
+    return f"german-{method.replace('_', '-')}"
+
+
+def test_experts_of_six_kinds_are_installed(walked: Walked) -> None:
+    assert {one["name"] for one in walked.installed} == {_name(name) for name in walked.models}
+    kinds = {name: json.loads(done("inspect", walked.folder / f"{_name(name)}-1.0.0.expert", "--json"))["kind"]
+             for name in walked.models}  # fmt: skip
+    assert kinds == {**CHOSEN, "lora": "adapter", "svf": "adapter"}
+
+
+@pytest.mark.parametrize("name", [*CHOSEN, *TRAINED])
+def test_an_installed_expert_says_what_the_saved_model_says(walked: Walked, name: str) -> None:
+    task = load_task("german")
+    paths = fetch(task.card, roles=("table", "edges"))
+    raw = pd.read_csv(next(path for name, path in paths.items() if ".csv" in name))
+    edges = next(path for name, path in paths.items() if "edges" in name)
+    model = load_model(walked.models[name])
+    wanted = model.predict_proba(raw, edges if model.needs_graph else None)[rows_of_test(), 1]
+    found = walked.probability(name)
+    assert np.ptp(found) > 1e-4  # a constant would be no news
+    assert np.abs(found - wanted).max() <= 1e-6
+
+
+@pytest.mark.parametrize("method", list(CHOSEN))
+def test_an_installed_expert_says_what_the_benchmark_stored(walked: Walked, method: str) -> None:
+    choice = json.loads((walked.models[method] / "choice.json").read_text())
+    if choice["recommended"]["way"] not in AS_STORED:
+        pytest.skip("the choice put thresholds on top of this method")
+    stored = [pd.read_parquet(path) for path in sorted((walked.folder / "run" / "predictions").glob("*.parquet"))]
+    tables = [table[table["part"] == "test"].set_index("row")["probability"] for table in stored]
+    found = walked.probability(method)
+    gaps = [np.abs(table.loc[rows_of_test()].to_numpy() - found).max() for table in tables]
+    assert (len(gaps), min(gaps) <= 1e-6) == (len(CHOSEN), True)
+    assert sum(gap <= 1e-6 for gap in gaps) == 1
