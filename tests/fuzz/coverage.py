@@ -21,6 +21,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000, help="how many inputs")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same inputs")
     parser.add_argument("--seconds", type=int, default=0, help="end after this long; 0 is never")
+    parser.add_argument(
+        "--corpus", type=Path, help="folder whose inputs are seeds too; what reaches new lines is kept there"
+    )
     asked = parser.parse_args()
     import atheris
 
@@ -42,7 +45,10 @@ def main() -> None:
         options: list[Any] = [f"-runs={asked.runs}", f"-seed={asked.seed}", "-max_len=20000", "-print_final_stats=1"]
         if asked.seconds:
             options.append(f"-max_total_time={asked.seconds}")
-        atheris.Setup([sys.argv[0], *options, corpus], one)
+        if asked.corpus:
+            asked.corpus.mkdir(parents=True, exist_ok=True)
+        kept = [str(asked.corpus)] if asked.corpus else []
+        atheris.Setup([sys.argv[0], *options, *kept, corpus], one)
         atheris.Fuzz()
 
 
