@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Collection
 
 from metrics.counts.metric import find_count_metrics
 from metrics.spec import TWO_GROUPS, Bias, MetricSpec
 
 _UNIT = (0.0, 1.0)
 _ROW_PAIR = "rows of both labels"
+
+
+class MetricError(ValueError):
+    """A metric that there is not."""
 
 
 def _utility(id: str, name: str, symbol: str, interval: str, estimable: str, source: str) -> MetricSpec:
@@ -259,10 +264,46 @@ def spec(id: str) -> MetricSpec:
     """
     if id in METRICS:
         return METRICS[id]
-    bare = {name.split("@")[0]: name for name in METRICS}
-    close = difflib.get_close_matches(id.split("@")[0], bare, n=3)
-    hint = f"did you mean {', '.join(bare[c] for c in close)}?" if close else f"metrics are {', '.join(METRICS)}"
-    raise KeyError(f"no metric has the id {id!r}; {hint}")
+    raise KeyError(_unknown(id, METRICS))
+
+
+def metric_id(text: str, known: Collection[str] = tuple(METRICS)) -> str:
+    """The id that someone means: any case, ``-`` for ``_``, the version left out.
+
+    Parameters
+    ----------
+    text : str
+        As it was typed.
+    known : collection of str
+        The ids that may be meant.
+
+    Raises
+    ------
+    MetricError
+        If nothing or something unknown is meant; the text names close matches.
+
+    Examples
+    --------
+    >>> metric_id("Fair-Res"), metric_id("ATT_JSD"), metric_id("dp@1")
+    ('fair_res@1', 'att_jsd@1', 'dp@1')
+    """
+    asked = text.strip().lower().replace("-", "_")
+    found = asked if asked in known else _bare(known).get(asked)
+    if found is None:
+        raise MetricError(_unknown(text, known))
+    return found
+
+
+def _bare(known: Collection[str]) -> dict[str, str]:
+    """Ids by their names without a version."""
+    return {id.split("@")[0]: id for id in known}
+
+
+def _unknown(text: str, known: Collection[str]) -> str:
+    bare = _bare(known)
+    close = difflib.get_close_matches(text.strip().lower().replace("-", "_").split("@")[0], bare, n=3)
+    hint = f"Did you mean {' or '.join(bare[name] for name in close)}? " if close else ""
+    return f"There is no metric {text!r}. {hint}Metrics are {', '.join(known)}."
 
 
 def better(id: str, first: float, second: float) -> bool:

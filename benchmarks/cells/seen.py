@@ -38,8 +38,6 @@ class Seen:
         The same of every trained configuration; a failed one is a row of nan. None where there is only the chosen one.
     trials : tuple of K int
         Their numbers in the study, as in the tables "levels" and "trials".
-    stopped : tuple of K bool
-        Which of them were stopped before their end.
     oof : [n] float32 or None
         Margins of the chosen configuration refitted on folds, each row by the model that has not seen it, in the order
         of :func:`experts.bagging.bag_rows` (training rows, then validation rows). None where it cannot be refitted.
@@ -51,20 +49,16 @@ class Seen:
         Margins of the members of the method's decision problem on the same rows; None for what has no decision layer.
     roles : tuple of m str
         Of the members.
-    decision_seed : int or None
-        Of the decision problem.
     """
 
     validation: Tensor
     trained: Tensor | None = None
     trials: tuple[int, ...] = ()
-    stopped: tuple[bool, ...] = ()
     oof: Tensor | None = None
     own_bag: bool = False
     fold: Tensor | None = None
     members: Tensor | None = None
     roles: tuple[str, ...] = ()
-    decision_seed: int | None = None
 
     def save(self, folder: Path) -> None:
         """Write ``seen.safetensors`` into a folder: numbers as float32, folds as whole numbers of two bytes."""
@@ -73,8 +67,7 @@ class Seen:
         if self.fold is not None:
             found["fold"] = self.fold.to(torch.int16)
         facts = {
-            "format": FORMAT, "trials": list(self.trials), "stopped": list(self.stopped), "own_bag": self.own_bag,
-            "roles": list(self.roles), "decision_seed": self.decision_seed,
+            "format": FORMAT, "trials": list(self.trials), "own_bag": self.own_bag, "roles": list(self.roles),
         }  # fmt: skip
         with atomic_path(folder / FILE) as temporary:
             save_file(found, temporary, metadata={name: json.dumps(value) for name, value in facts.items()})
@@ -111,13 +104,11 @@ def read_seen(folder: Path) -> Seen:
         validation=numbers["validation"],
         trained=numbers.get("trained"),
         trials=tuple(facts["trials"]),
-        stopped=tuple(facts["stopped"]),
         oof=numbers.get("oof"),
         own_bag=facts["own_bag"],
         fold=numbers["fold"].to(torch.int64) if "fold" in numbers else None,
         members=numbers.get("members"),
         roles=tuple(facts["roles"]),
-        decision_seed=facts["decision_seed"],
     )
 
 

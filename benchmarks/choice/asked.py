@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from benchmarks.choice.error import ChoiceError
-from metrics.registry import COUNTS, METRICS, spec
+from metrics.registry import COUNTS, metric_id, spec
 from moe.decision import ProceduralBound
 from moe.decision.demand import KAPPAS
 
@@ -106,37 +104,15 @@ class Asked:
         return 1 - kappa * (1 - self.limit) if self.higher else kappa * self.limit
 
 
-def metric_id(text: str, known: Collection[str] = tuple(METRICS)) -> str:
-    """The id that someone means: any case, ``-`` for ``_``, the version left out.
-
-    Raises
-    ------
-    ChoiceError
-        If nothing or something unknown is meant; the text names close matches.
-
-    Examples
-    --------
-    >>> metric_id("Fair-Res"), metric_id("ATT_JSD"), metric_id("dp@1")
-    ('fair_res@1', 'att_jsd@1', 'dp@1')
-    """
-    asked = text.strip().lower().replace("-", "_")
-    bare = {id.split("@")[0]: id for id in known}
-    if asked in known:
-        return asked
-    if asked in bare:
-        return bare[asked]
-    close = difflib.get_close_matches(asked.split("@")[0], bare, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(bare)}."
-    raise ChoiceError(f"There is no metric {text!r} here; {hint}")
-
-
 def bound_of(text: str) -> ProceduralBound:
     """A bound such as ``ATT_JSD=.1``.
 
     Raises
     ------
     ChoiceError
-        If it is not a metric of reasons, ``=`` and a number.
+        If it is not ``=`` with a number behind it.
+    metrics.registry.MetricError
+        If the name is not that of a metric of reasons.
     """
     name, sign, number = text.partition("=")
     try:

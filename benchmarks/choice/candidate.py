@@ -6,13 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from benchmarks.choice.asked import Asked
 from benchmarks.choice.cross_fit.held import Held
 from benchmarks.choice.cross_fit.new_rows import Kept
 from benchmarks.choice.cross_fit.worth import Estimate, Worth, mean_worth
-from metrics.thresholds import keeps
 
 AS_IT_IS = "as it is"
 """Way of a chosen model at its own cut: what one would take if nothing were limited."""
@@ -176,9 +173,11 @@ def _missed(one: Candidate, asked: Asked) -> float:
 
 
 def beyond(gap: float, asked: Asked) -> float:
-    """By how much a value breaks the limit; negative where it keeps it, infinite where it is unknown."""
+    """By how much a value breaks the limit; at most 0 where it keeps it, infinite where it is unknown."""
     if math.isnan(gap):
         return math.inf
+    if math.isinf(asked.limit):
+        return -math.inf
     return asked.limit - gap if asked.higher else gap - asked.limit
 
 
@@ -204,7 +203,7 @@ def why_unusable(one: Candidate, asked: Asked) -> str:
 
 
 def _why_beyond(one: Candidate, asked: Asked) -> str:
-    if bool(keeps(torch.tensor(one.gap), asked.limit, asked.metric)):
+    if beyond(one.gap, asked) <= 0:
         return ""
     seen = _mean([tried.held.seen for tried in one.tried])
     return f"it keeps the limit on rows that chose it ({seen:.3f}), not on others ({one.gap:.3f})"

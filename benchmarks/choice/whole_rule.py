@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.candidate import Candidate, why_beside, why_unusable
+from benchmarks.choice.candidate import Candidate, beyond, why_beside, why_unusable
 from benchmarks.choice.cross_fit.held import Held, table_of, value_of
 from benchmarks.choice.cross_fit.new_rows import Kept, foreseen
 from benchmarks.choice.cross_fit.rows import Rows
 from benchmarks.choice.cross_fit.worth import Estimate, mean_worth, worth_of
 from benchmarks.choice.material import Ground
 from foundation.seeding import numpy_generator
-from metrics.thresholds import keeps
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _best_without(fold: int, able: Sequence[Candidate], grounds: Sequence[Ground
         if one.name in settled:
             continue
         gap = _mean([_gap(tried.held, g, fold, asked) for tried, g in zip(one.tried, grounds, strict=True)])
-        if not bool(keeps(torch.tensor(gap), asked.limit, asked.metric)):
+        if beyond(gap, asked) > 0:
             continue
         settled.add(one.name)
         own = _mean([_worth(tried.held, g, fold) for tried, g in zip(one.tried, grounds, strict=True)])

@@ -85,13 +85,14 @@ def choose(
     Examples: fairmoe choose results/quick --task adult:sex · fairmoe choose results/quick --task adult:sex
     --metric dp --max-gap 0.1 --transfer 0.8 · fairmoe choose results/quick --task bail_clean:race --without-group
     """
-    from benchmarks.choice.asked import Asked, bound_of, metric_id
+    from benchmarks.choice.asked import Asked, bound_of
     from benchmarks.choice.choose import choose as recommended
     from benchmarks.choice.deliver import check_free, default_folder, deliver
     from benchmarks.choice.reading import find_cells, read_grounds, read_materials
     from benchmarks.choice.record import choice_record
     from benchmarks.choice.words import recommendation_words
     from benchmarks.run.rebuild import check_unchanged
+    from metrics.registry import metric_id
 
     console, progress = plain_console(), plain_console(stderr=True)
     asked = Asked(

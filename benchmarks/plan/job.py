@@ -135,6 +135,10 @@ class Job:
             for method in (*self.methods, *(text if repeat < seeds else ()))
         ]
 
+    def unfinished(self, jobs: Path) -> list[tuple[str, int]]:
+        """(method, repetition) of the cells that are not below the folder of all jobs yet."""
+        return [cell for cell in self.cells() if not self.cell_folder(jobs, *cell).is_dir()]
+
     def needs_edges(self, methods: Iterable[str]) -> bool:
         """Whether the task must be loaded with its edges for these methods."""
         crossed = self.llm is not None and self.llm.with_graph and resolve(self.task).card.edges is not None

@@ -48,7 +48,7 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
         fails the methods that stand on it.
     """
     home = folder / job.folder
-    pending = [cell for cell in job.cells() if not job.cell_folder(folder, *cell).is_dir()]
+    pending = job.unfinished(folder)
     if not pending:
         return []
     expected = expected_parts(home, whole=len(pending) == len(job.cells()))

@@ -183,8 +183,8 @@ def _write_parts(todo: list[Job], output: Path, clock: Clock) -> None:
     from benchmarks.plan.planned_parts import planned_parts
 
     for job in todo:
-        pending = [cell for cell in job.cells() if not job.cell_folder(output / "jobs", *cell).is_dir()]
-        write_json(output / "jobs" / job.folder / PARTS, planned_parts(job, pending, clock))
+        parts = planned_parts(job, job.unfinished(output / "jobs"), clock)
+        write_json(output / "jobs" / job.folder / PARTS, parts)
 
 
 def _tell_notes(todo: list[Job], output: Path, console: Console) -> None:
@@ -212,8 +212,7 @@ def cell_failures(outcome: Outcome, output: Path) -> list[dict[str, Any]]:
     """One record per cell that an outcome left without a result; cells finished before stay finished."""
     job = outcome.job
     if outcome.error:
-        missing = [cell for cell in job.cells() if not job.cell_folder(output / "jobs", *cell).is_dir()]
-        cells = [(method, repeat, outcome.error) for method, repeat in missing]
+        cells = [(method, repeat, outcome.error) for method, repeat in job.unfinished(output / "jobs")]
     else:
         cells = [(f.method, f.repeat, f.error) for f in outcome.failures]
     return [{"job": job.name, "task": job.title, "method": m, "seed": r, "error": e} for m, r, e in cells]

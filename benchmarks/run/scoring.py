@@ -138,13 +138,11 @@ def _seen(validation: Tensor, known: Known, problem: DecisionProblem | None) -> 
         validation=validation,
         trained=None if trained is None else trained.validation,
         trials=tuple(range(count)),
-        stopped=() if trained is None else tuple(trained.stopped) or (False,) * count,
         oof=None if bag is None else bag.margins,
         own_bag=bag is not None and bag.own,
         fold=None if bag is None else bag.fold,
         members=None if problem is None else problem.members,
         roles=() if problem is None else tuple(problem.roles),
-        decision_seed=None if problem is None else problem.seed,
     )
 
 

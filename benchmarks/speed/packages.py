@@ -3,7 +3,7 @@
 Run with ``python -m benchmarks.speed.packages``. A package with one file of float16 weights is checked in full:
 headers, sha256, finite weights. The baseline is ``hashlib.sha256`` over the same bytes, which no check can beat; a
 ratio of 0.8 means that checking takes 1.25 times as long. Read from the page cache, one thread, sides interleaved,
-medians of CPU time.
+medians of CPU time; of processes, the wall time too, and the load of the machine that it was measured under.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from artefacts.trust.keys import generate, load
 from artefacts.trust.signature import sign
 from artefacts.trust.store import TrustStore
 from artefacts.trust.verify import verify
-from benchmarks.speed.timing import interleaved
+from benchmarks.speed.timing import Process, fresh, interleaved, machine_load
 
 BLOCK = 2**20
 START = "import sys; from pathlib import Path; from artefacts.trust.store import TrustStore; "
@@ -60,19 +57,11 @@ def hashed(path: Path) -> None:
             found.update(block)
 
 
-def fresh(code: str, *arguments: str, rounds: int) -> float:
-    """Median CPU seconds of a Python process from its start to its end, which are wall time on an idle machine."""
-    taken = []
-    for _ in range(rounds):
-        start = _children()
-        subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
-        taken.append(_children() - start)
-    return sorted(taken)[len(taken) // 2]
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def command(path: Path, home: Path, rounds: int) -> tuple[Process, Process]:
+    """``fairmoe verify`` of a package, and its ``--help``, each in a fresh process."""
+    places = {"FAIRMOE_HOME": str(home)}
+    verifying = fresh(["-m", "benchmarks", "verify", str(path)], rounds=rounds, environment=places)
+    return verifying, fresh(["-m", "benchmarks", "verify", "--help"], rounds=rounds, environment=places)
 
 
 def main() -> None:
@@ -95,9 +84,12 @@ def main() -> None:
             opened = interleaved(lambda: open_package(path).close(), lambda: verify(path, store), asked.rounds)  # noqa: B023
             print(f"          opened without contents in {opened.median_a * 1e3:.1f} ms")
             if megabytes == 20:
-                bare = fresh("pass", rounds=asked.rounds)
-                whole = fresh(START + CHECK, str(path), name, rounds=asked.rounds)
-                print(f"          a fresh process verifies it in {whole:.2f} s; Python itself starts in {bare:.2f} s")
+                bare = fresh(["-c", "pass"], rounds=asked.rounds)
+                whole = fresh(["-c", START + CHECK, str(path), name], rounds=asked.rounds)
+                print(f"          a fresh process verifies it in {whole}; Python itself starts in {bare}")
+                verifying, helping = command(path, Path(name), asked.rounds)
+                print(f"          the command fairmoe verify takes {verifying}; its --help {helping}")
+    print(machine_load())
 
 
 if __name__ == "__main__":

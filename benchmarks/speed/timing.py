@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -57,3 +61,49 @@ def interleaved(a: Callable[[], object], b: Callable[[], object], rounds: int = 
     return Ratio(
         statistics.median(first), statistics.median(second), statistics.median(b / max(a, 1e-9) for a, b in pairs)
     )
+
+
+class Process(NamedTuple):
+    """Median seconds of a process from its start to its end: of the processor, and on the clock."""
+
+    cpu: float
+    wall: float
+
+    def __str__(self) -> str:
+        return f"{self.cpu:.2f} s of CPU ({self.wall:.2f} s)"
+
+
+def fresh(arguments: Sequence[str], *, rounds: int, environment: Mapping[str, str] | None = None) -> Process:
+    """Time a Python process that has just been started.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        For the interpreter.
+    rounds : int
+        Processes, one after the other.
+    environment : mapping, optional
+        Variables besides those of this process.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If one fails.
+    """
+    taken = []
+    for _ in range(rounds):
+        cpu, wall = _of_children(), time.perf_counter()
+        place = {**os.environ, **(environment or {})}
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=place)
+        taken.append((_of_children() - cpu, time.perf_counter() - wall))
+    return Process(*map(statistics.median, zip(*taken, strict=True)))
+
+
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def machine_load() -> str:
+    """What else the machine does: wall time means little when it has more to do than processors."""
+    return f"load of the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"

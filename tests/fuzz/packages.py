@@ -17,6 +17,7 @@ from artefacts.format.tar import END
 from artefacts.trust.signature import signatures_of
 from tests.artefacts.making import FACTS, FILES, WEIGHTS, archived, forged, listing, resealed
 
+WEIGHTS_FILE = "expert/weights.safetensors"
 Edit = Callable[[bytes, int, int], bytes]
 SIGNED = {
     "format": "expert-signature/1",
@@ -104,6 +105,11 @@ def _reseal(data: bytes, place: int, choice: int) -> bytes:
 
 
 def _reseal_all(data: bytes, place: int, choice: int) -> bytes:
+    return resealed_all(data)
+
+
+def resealed_all(data: bytes) -> bytes:
+    """The right checksum in every header."""
     for at in range(0, len(data) - 511, 512):
         if data[at + 257 : at + 262] == b"ustar":
             data = data[:at] + resealed(data[at : at + 512]) + data[at + 512 :]
@@ -135,7 +141,7 @@ def sound() -> tuple[bytes, ...]:
     )
 
 
-def _with(name: str, data: bytes) -> bytes:
+def holding(name: str, data: bytes) -> bytes:
     """A package one of whose files is anything, with a manifest that agrees."""
     files = {**FILES, name: data}
     manifest = data if name == "manifest.json" else canonical({**FACTS, "files": listing(FILES | _listed(name, data))})
@@ -149,12 +155,12 @@ def _listed(name: str, data: bytes) -> dict[str, bytes]:
 MANIFESTS = _edited(st.sampled_from((MANIFEST, canonical({**FACTS, "files": listing(FILES)}))), TEXT_EDITS, 5)
 PACKAGES = (
     _edited(st.deferred(lambda: st.sampled_from(sound())), BYTE_EDITS, 6)
-    | st.builds(_with, st.just("expert/weights.safetensors"), _edited(st.just(WEIGHTS), (*TEXT_EDITS, _put), 4))
+    | st.builds(holding, st.just(WEIGHTS_FILE), _edited(st.just(WEIGHTS), (*TEXT_EDITS, _put), 4))
     | st.builds(
-        _with, st.sampled_from(("a.json", "b.txt")), _edited(st.just(FILES["expert/expert.json"]), TEXT_EDITS, 3)
+        holding, st.sampled_from(("a.json", "b.txt")), _edited(st.just(FILES["expert/expert.json"]), TEXT_EDITS, 3)
     )
-    | st.builds(_with, st.just("signature.json"), _edited(st.just(canonical(SIGNED)), TEXT_EDITS, 3))
-    | st.builds(_with, st.just("manifest.json"), MANIFESTS)
+    | st.builds(holding, st.just("signature.json"), _edited(st.just(canonical(SIGNED)), TEXT_EDITS, 3))
+    | st.builds(holding, st.just("manifest.json"), MANIFESTS)
     | st.binary(max_size=300).map(lambda data: data + END)
 )
 

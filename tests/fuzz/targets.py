@@ -65,8 +65,12 @@ def _load(data: bytes, people: bytes, folder: Path) -> None:
 
 @functools.cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
-    """One folder for all inputs: every target writes its files anew."""
     return tempfile.TemporaryDirectory()
+
+
+def workplace() -> Path:
+    """One folder for all inputs: every target writes its files anew."""
+    return Path(_folder().name)
 
 
 @functools.cache
@@ -115,7 +119,7 @@ def judge(target: Callable[[bytes, Path], None], data: bytes) -> str:
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         try:
-            target(data, Path(_folder().name))
+            target(data, workplace())
         except Broken:
             raise
         except Hang:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from tests.fuzz.inputs import CARD, STRATEGIES, predictions, table
 from tests.fuzz.packages import sound
+from tests.fuzz.seeds import answer, read_seeds
 from tests.fuzz.targets import TARGETS, Broken, judge
 
 EXAMPLES = {
@@ -31,6 +32,13 @@ def test_the_good_ones_are_accepted() -> None:
     assert judge(TARGETS["predictions"], b"row;probability\n") == "PredictionError"
     assert [judge(TARGETS["packages"], data) for data in sound()] == ["accepted"] * 3
     assert judge(TARGETS["manifests"], b"{}") == "PackageError"
+
+
+def test_what_coverage_has_found_is_refused_for_the_same_reason() -> None:
+    seeds = read_seeds()
+    assert {seed.kind for seed in seeds} == {"manifests", "packages"}
+    for seed in seeds:
+        assert answer(seed.kind, seed.data)[0] == seed.reason, seed.line()
 
 
 def test_a_traceback_is_told_as_broken() -> None:

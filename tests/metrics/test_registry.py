@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metrics.points import POINT_METRICS
-from metrics.registry import CFA_METRICS, METRICS, PROCEDURAL_METRICS, better, spec
+from metrics.registry import CFA_METRICS, METRICS, PROCEDURAL_METRICS, MetricError, better, metric_id, spec
 from metrics.spec import INTERVALS
 
 
@@ -28,13 +28,30 @@ def test_every_computed_id_is_declared() -> None:
 
 
 def test_unknown_ids_get_close_matches() -> None:
-    with pytest.raises(KeyError, match="did you mean eopp@1"):
+    with pytest.raises(KeyError, match="Did you mean eopp@1"):
         spec("eop@1")
     with pytest.raises(KeyError, match="eodds@1"):
         spec("eodd@2")
-    with pytest.raises(KeyError, match="metrics are acc@1"):
+    with pytest.raises(KeyError, match=r"Metrics are acc@1"):
         spec("zzzzzzzz")
     assert spec("dp@1").direction == "lower"
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [("fair_res", "fair_res@1"), ("DP", "dp@1"), (" worst-acc ", "worst_acc@1"), ("Eodds@1", "eodds@1")],
+)
+def test_metrics_by_any_spelling(text: str, id: str) -> None:
+    assert metric_id(text) == id
+
+
+def test_what_nobody_can_mean_names_close_ones_among_those_that_may_be_meant() -> None:
+    with pytest.raises(MetricError, match=r"^There is no metric 'fairres'\. Did you mean fair_res@1"):
+        metric_id("fairres")
+    with pytest.raises(MetricError, match=r"no metric 'dp'\. Metrics are ref@1, vef@1\.$"):
+        metric_id("dp", ("ref@1", "vef@1"))
+    with pytest.raises(MetricError, match="Metrics are acc@1"):
+        metric_id("")
 
 
 def test_better_knows_the_direction() -> None:

@@ -75,6 +75,17 @@ def test_flawless_probabilities_of_three_groups_leave_the_two_smallest_open() ->
     assert (found.estimate, found.low, found.high) == pytest.approx((0, 0, reach))
 
 
+def test_flawless_probabilities_of_two_groups_leave_both_open_and_of_one_nothing() -> None:
+    """Groups of fewer than ten rows have no part in it."""
+    groups = torch.repeat_interleave(torch.arange(3), torch.tensor([10, 40, 9]))
+    labels = torch.arange(59) % 2
+    found = scored(labels.double(), labels, groups)["cal_gap@1"]
+    reach = math.hypot(1 - 0.025 ** (1 / 10), 1 - 0.025 ** (1 / 40))
+    assert (found.estimate, found.low, found.high) == pytest.approx((0, 0, reach))
+    alone = torch.repeat_interleave(torch.arange(3), torch.tensor([41, 9, 9]))
+    assert scored(labels.double(), labels, alone)["cal_gap@1"].status == "not_estimable"
+
+
 def test_an_order_that_is_wrong_everywhere_leaves_utility_room_above() -> None:
     """5 negatives above 95 positives: five independent pairs do not say that every pair is in the wrong order."""
     labels = (torch.arange(100) >= 5).long()

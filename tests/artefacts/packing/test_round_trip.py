@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from tests.benchmarks.models.test_graphs import german
 from tests.benchmarks.models.test_mixtures import library, linear, members_of, network, problem, trees
 
 Toy = tuple[Task, pd.DataFrame]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -176,6 +178,54 @@ def test_the_same_model_gives_the_same_bytes_whenever_wherever_and_whoever_packs
         os.utime(path, (10_000 * number, 10_000 * number))
     made = [package(saved, tmp_path / "a.expert"), package(copy, tmp_path / "b.expert")]
     assert made[0].path.read_bytes() == made[1].path.read_bytes()
+
+
+ELSEWHERE = """
+import datetime, os, sys, time
+from pathlib import Path
+moment = float(sys.argv[3])
+class Day(datetime.datetime):
+    now = utcnow = today = classmethod(lambda cls, tz=None: cls.fromtimestamp(moment, tz))
+datetime.datetime, time.time, time.time_ns = Day, lambda: moment, lambda: int(moment * 1e9)
+for name in ("gmtime", "localtime"):
+    setattr(time, name, lambda seconds=None, real=getattr(time, name): real(moment if seconds is None else seconds))
+from artefacts.packing.pack import package
+folder = Path(sys.argv[2])
+package(Path(sys.argv[1]), folder / "first.expert")  # everything is imported before the user changes
+if os.geteuid() == 0:
+    os.chown(folder, 65534, 65534)
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+os.umask(int(sys.argv[4], 8))
+package(Path(sys.argv[1]), folder / "second.expert")
+print(os.geteuid(), time.strftime("%Y %Z", time.localtime()), oct(os.stat(folder / "second.expert").st_mode & 0o777))
+"""
+"""A clock that tells another time, another user (when root runs it), another umask."""
+
+
+def test_the_same_bytes_on_another_day_by_another_user_with_other_settings(saved: Path, tmp_path: Path) -> None:
+    expected = package(saved, tmp_path / "here.expert").path.read_bytes()
+    cases = (
+        ("0", "077", {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "1", "USER": "eve"}),
+        ("4102444800", "000", {"TZ": "America/New_York", "LC_ALL": "tr_TR.UTF-8", "PYTHONUTF8": "1", "HOME": "/"}),
+    )
+    told = set()
+    with tempfile.TemporaryDirectory() as name:
+        shared = Path(name)
+        shared.chmod(0o755)
+        shutil.copytree(saved, shared / "model")
+        for path in (shared / "model", *(shared / "model").rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        for number, (moment, umask, settings) in enumerate(cases):
+            folder = shared / str(number)
+            folder.mkdir()
+            arguments = [sys.executable, "-c", ELSEWHERE, str(shared / "model"), str(folder), moment, umask]
+            place = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+            done = subprocess.run(arguments, env=place, cwd=shared, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            told.add(done.stdout)
+            for file in ("first.expert", "second.expert"):
+                assert (folder / file).read_bytes() == expected
+    assert len(told) == 2 and {text.split()[1] for text in told} == {"1970", "2099"}
 
 
 def test_a_package_that_is_there_keeps_its_signatures_and_its_content(

@@ -136,7 +136,7 @@ def test_nothing_that_keeps_it_has_its_own_exit_code(run: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--metric", "fairres"), "did you mean fair_res"),
+        (("--metric", "fairres"), "Did you mean fair_res"),
         (("--method", "lightgmb"), "Did you mean lightgbm"),
         (("--split", "7"), "has no split 7 of scm; it has 0"),
         (("--use-sensitive", "drop"), "keep only, not 'drop'"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.commands.metric_option import MetricError, metric_ids
+from benchmarks.commands.metric_option import metric_ids
+from metrics.registry import MetricError
 
 
 def test_versions_and_letters_may_be_left_to_the_program() -> None:

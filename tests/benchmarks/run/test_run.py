@@ -157,28 +157,30 @@ run_job(job, Path(sys.argv[1]) / "jobs", notify)
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("stage", "part"),
-    [
-        ("tune utility", 0.5),  # after the first of two batches
-        ("tune result", 0.5),
-        ("tune procedural", 0.5),
-        ("tune combined", 0.5),
-        ("bag gbdt_utility", 0),
-        ("bag linear_result", 0),
-        ("gate_dense", 0),
-        ("mixture", 0),
-        ("lightgbm 2/4", 0),
-        ("score", 0),
-    ],
+STAGES = (
+    ("tune utility", 0.5),  # after the first of two batches
+    ("tune result", 0.5),
+    ("tune procedural", 0.5),
+    ("tune combined", 0.5),
+    ("bag gbdt_utility", 0),
+    ("bag linear_result", 0),
+    ("gate_dense", 0),
+    ("mixture", 0),
+    ("lightgbm 2/4", 0),
+    ("score", 0),
 )
-def test_killed_in_any_stage_and_resumed_gives_the_same_bytes(
-    finished: Finished, tmp_path: Path, quiet: Console, stage: str, part: float
+"""In the order in which a run comes to them."""
+
+
+@pytest.mark.slow
+def test_killed_in_every_stage_and_resumed_gives_the_same_bytes(
+    finished: Finished, tmp_path: Path, quiet: Console
 ) -> None:
-    command = [sys.executable, "-c", KILLER, str(tmp_path / "run"), stage, str(part), "1"]
-    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    """One run, killed in each stage in turn: each resumption stands on what all the killed ones left."""
+    for stage, part in STAGES:
+        command = [sys.executable, "-c", KILLER, str(tmp_path / "run"), stage, str(part), "1"]
+        killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+        assert killed.returncode == -signal.SIGKILL, stage
     run_suite(tiny_suite(), tmp_path / "run", workers=1, strict=True, console=quiet)
     assert (tmp_path / "run" / "results.csv").read_bytes() == (finished[0] / "results.csv").read_bytes()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 import torch
 
-from benchmarks.speed.timing import interleaved
+from benchmarks.speed.timing import fresh, interleaved
 
 
 def test_sides_alternate_after_one_warm_up_each() -> None:
@@ -27,3 +29,10 @@ def test_one_thread_inside_and_the_old_number_after() -> None:
 def test_no_rounds_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one round"):
         interleaved(lambda: None, lambda: None, rounds=0)
+
+
+def test_a_fresh_process_sees_what_it_is_given_and_a_failed_one_is_told() -> None:
+    code = "import os, sys; sys.exit(os.environ['WORD'] != 'yes')"
+    assert fresh(["-c", code], rounds=1, environment={"WORD": "yes"}).wall > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        fresh(["-c", code], rounds=1, environment={"WORD": "no"})

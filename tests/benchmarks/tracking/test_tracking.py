@@ -6,14 +6,11 @@ import json
 import math
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -36,6 +33,7 @@ from benchmarks.tracking.mlflow_store import (
 )
 from tasks.load import load_task
 from tests.benchmarks.conftest import tiny_suite
+from tests.campaign.server import Server
 
 ROOT = Path(__file__).resolve().parents[3]
 Finished = tuple[Path, RunSummary]
@@ -234,53 +232,27 @@ def test_a_server_that_is_down_warns_and_sync_sends_later(
     assert len(runs(tracker.experiment)) == 1
 
 
-@contextmanager
-def server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A real MLflow server on loopback, in a process group of its own."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--artifacts-destination", str(folder / "a")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen([*command, *store], env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
-    try:
-        while process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        yield process
-    finally:
-        kill_group(process)
-
-
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 @pytest.mark.slow
 def test_a_server_that_dies_half_way_gets_the_rest_later(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    server = Server(tmp_path / "server")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     cells = list(finished_cells(finished[0]))
     sent: list[int] = []
 
-    with server(tmp_path, port) as process:
+    def die_after_three() -> None:
+        sent.append(1)
+        if len(sent) == 3:
+            server.kill()
 
-        def die_after_three() -> None:
-            sent.append(1)
-            if len(sent) == 3:
-                kill_group(process)
-
+    server.start()
+    try:
         with pytest.raises(TrackingError, match=f"{len(cells) - 3} cells are not sent"):
             send_all(open_tracker(), cells, die_after_three)
-    assert len(unsent(cells)) == len(cells) - 3
+        assert len(unsent(cells)) == len(cells) - 3
 
-    with server(tmp_path, port):
+        server.start()
         command = [sys.executable, "-m", "benchmarks", "track", "sync", str(finished[0])]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -292,3 +264,5 @@ def test_a_server_that_dies_half_way_gets_the_rest_later(
         rows = task.split.test[:5]
         predicted = loaded.predict(task.frame.iloc[rows.numpy()])["probability"].to_numpy()
         assert predicted == pytest.approx(expected_probabilities(finished[0], task.rows[rows].numpy()), abs=1e-5)
+    finally:
+        server.kill()
