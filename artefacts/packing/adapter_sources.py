@@ -77,8 +77,8 @@ def _place(folder: Path, manifest: Manifest | None) -> AdapterPlace:
     if plain and manifest.base.rope_scaling:
         raise PackageError(
             "wrong-base",
-            f"{manifest.name} was trained with a rope scaling, and its adapter is a plain PEFT folder, which cannot tell "
-            "one; ask for a package whose adapter has a fairmoe.json.",
+            f"{manifest.name} was trained with a rope scaling, and its adapter is a plain PEFT folder, which cannot "
+            "tell one; ask for a package whose adapter has a fairmoe.json.",
         )
     told = manifest.base.sha256 if plain else ""
     return AdapterPlace(folder, manifest.constraints.load_order, told)
