@@ -31,7 +31,7 @@ def prompts(base: Base, longest: int) -> list[tuple[int, ...]]:
     """Random words, from a quarter of ``longest`` to ``longest`` tokens."""
     import torch
 
-    generator, words = torch_generator(0, "prompts"), len(base.tokenizer)  # type: ignore[arg-type]
+    generator, words = torch_generator(0, "prompts"), len(base.tokenizer)
     lengths = torch.linspace(longest / 4, longest, REQUESTS).long().tolist()
     return [tuple(torch.randint(words // 2, (length,), generator=generator).tolist()) for length in lengths]
 
@@ -50,11 +50,12 @@ def answers(base: Base, texts: list[tuple[int, ...]], sampling: Sampling, rows: 
 
 def by_library(base: Base, texts: list[tuple[int, ...]], count: int) -> dict[str, list[int]]:
     """The same by the library's continuous batching, greedy."""
-    from transformers import ContinuousBatchingConfig, GenerationConfig
+    import transformers
 
     model: Any = base.model
-    config = GenerationConfig(max_new_tokens=count, do_sample=False, eos_token_id=-1, pad_token_id=0)
-    paged = ContinuousBatchingConfig(num_blocks=512, page_size=16, max_batch_tokens=512)
+    library: Any = transformers
+    config = library.GenerationConfig(max_new_tokens=count, do_sample=False, eos_token_id=-1, pad_token_id=0)
+    paged = library.ContinuousBatchingConfig(num_blocks=512, page_size=16, max_batch_tokens=512)
     inputs = [list(text) for text in texts]
     found = model.generate_batch(inputs, generation_config=config, continuous_batching_config=paged, progress_bar=False)
     order = sorted(found, key=lambda id: int(id.rpartition("_")[2]))

@@ -105,22 +105,3 @@ def rescaled(base: Base, scaling: str | Mapping[str, Any] | RopeScaling | None) 
         config.max_position_embeddings = int(context * chosen.factor)
         decoder.rotary_emb = type(decoder.rotary_emb)(config).to(base.device)
     return replace(base, model=model, rope_scaling=chosen)
-
-
-def check_scaling(base: Base, told: Mapping[str, Any] | None, what: str) -> None:
-    """Raise :class:`BaseError` unless the base has the scaling that an adapter was trained with.
-
-    Parameters
-    ----------
-    base : Base
-    told : mapping, optional
-        ``rope_type`` and ``factor``, such as a manifest's ``base.rope_scaling``.
-    what : str
-        Whose it is, for the text.
-    """
-    wanted = RopeScaling.of(told)
-    if wanted != base.rope_scaling:
-        raise BaseError(
-            f"{what} was trained on {base.id} with rope scaling {wanted or 'none'}, and this base has "
-            f"{base.rope_scaling or 'none'}; load it with rope scaling {wanted or 'none'}."
-        )
