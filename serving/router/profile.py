@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 LONGEST_CHAIN = 10
 """Experts of one answer at most."""
 
-PREFIX = "prefix"
-VIRTUAL = frozenset({"soft_prompt", PREFIX})
+PREFIXES = frozenset({"prefix", "prefix_tuning"})
+VIRTUAL = PREFIXES | {"soft_prompt", "prompt_tuning", "p_tuning"}
 """Kinds of adapters that are virtual tokens."""
 
 
@@ -99,7 +99,7 @@ class ExpertProfile:
 
     def bars(self, other: ExpertProfile) -> bool:
         """Whether the two cannot stand together, or one says so."""
-        if PREFIX in self.kinds and PREFIX in other.kinds:
+        if not PREFIXES.isdisjoint(self.kinds) and not PREFIXES.isdisjoint(other.kinds):
             return True
         return _named(self.incompatible_with, other) or _named(other.incompatible_with, self)
 
