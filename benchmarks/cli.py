@@ -10,14 +10,17 @@ import typer
 
 from benchmarks.commands import (
     bench,
+    chat,
     choose,
     compare,
     data,
+    infer,
     monitor,
     predict,
     report,
     route,
     score,
+    serve,
     splits,
     track,
     tune,
@@ -51,6 +54,9 @@ app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
+app.command("chat")(chat.chat)
+app.command("infer")(infer.infer)
+app.command("serve")(serve.serve)
 app.command("route")(route.route)
 app.command("install")(install.install)
 app.command("list")(listing.list_experts)

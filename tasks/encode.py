@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,13 +24,15 @@ from tasks.bins import binned
 from tasks.card import Card, ColumnSpec, DataError
 from tasks.columns import Column, Flip
 from tasks.frame import RawData
-from tasks.values import as_numbers, as_words
+from tasks.values import as_numbers, coded_words
 
 CLIP = 5.0
 """Standardised numbers are clipped to +-5: a single wild cell must not own a gradient."""
 MOST_CATEGORIES = 64
 """Most categories of a column with features of their own; the rarer ones share one."""
 RARE = "(rare)"
+CodedWords = tuple[np.ndarray, list[str]]
+NO_WORDS: Mapping[str, CodedWords] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -71,22 +76,30 @@ class ColumnEncoder:
             return (self.name,)
         return tuple(f"{self.name}={c}" for c in (*self.categories, *((RARE,) if self.rare else ())))
 
-    def write(self, series: pd.Series, out: np.ndarray) -> None:
-        """Fill ``out`` [n, width], given as zeros."""
+    def words(self, series: pd.Series) -> CodedWords:
+        """Codes [n] and words of a column that holds no numbers, as :func:`tasks.values.coded_words` gives them."""
+        return coded_words(binned(series, self.spec) if self.spec.bins else series, self.spec.missing)
+
+    def write(self, series: pd.Series, out: np.ndarray, words: CodedWords | None = None) -> None:
+        """Fill ``out`` [n, width], given as zeros; ``words`` are those of the series, where they are known."""
         if self.kind == "numeric":
             self._write_numbers(as_numbers(series, self.spec.missing).to_numpy(), out[:, 0])
             return
-        words = as_words(binned(series, self.spec) if self.spec.bins else series, self.spec.missing)
-        position = {category: index for index, category in enumerate(self.categories)}
-        position.update(dict.fromkeys(self.rare, len(self.categories)))
-        table = np.array([position.get(c, -1) for c in words.cat.categories] + [-1], dtype=np.int64)
-        found = table[words.cat.codes.to_numpy()]
+        codes, held = self.words(series) if words is None else words
+        position = self._position
+        table = np.array([position.get(word, -1) for word in held] + [-1], dtype=np.int64)
+        found = table[codes]
         if self.kind == "binary":
             if len(self.categories) == 2:
                 out[:, 0] = np.array([*self.levels, 0.0])[found]
             return
         known = np.flatnonzero(found >= 0)
         out[known, found[known]] = 1.0
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        found = {category: index for index, category in enumerate(self.categories)}
+        return {**found, **dict.fromkeys(self.rare, len(self.categories))}
 
     def _write_numbers(self, values: np.ndarray, out: np.ndarray) -> None:
         if self.scale == 0:
@@ -134,12 +147,12 @@ class Encoder:
         fitted = [_fit_column(c, raw.frame[c.name].iloc[rows], c.name in sensitive, protocol, scale) for c in specs]
         return cls(protocol, tuple(fitted))
 
-    @property
+    @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """[d] names of the features."""
         return tuple(name for encoder in self.encoders for name in encoder.feature_names)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The source columns and the features that carry them."""
         ends = np.cumsum([encoder.width for encoder in self.encoders]).tolist()
@@ -148,8 +161,14 @@ class Encoder:
             for e, end in zip(self.encoders, ends, strict=True)
         )
 
-    def encode(self, frame: pd.DataFrame) -> Tensor:
+    def encode(self, frame: pd.DataFrame, words: Mapping[str, CodedWords] = NO_WORDS) -> Tensor:
         """[n, d] float32 features of raw rows; columns that are not features are ignored.
+
+        Parameters
+        ----------
+        frame : DataFrame
+        words : mapping of str to (codes, words)
+            What :meth:`ColumnEncoder.words` says of columns, where it was asked before.
 
         Raises
         ------
@@ -164,13 +183,18 @@ class Encoder:
         out = np.zeros((len(frame), sum(e.width for e in self.encoders)), dtype=np.float32)
         start = 0
         for encoder in self.encoders:
-            encoder.write(frame[encoder.name], out[:, start : start + encoder.width])
+            part = out[:, start : start + encoder.width]
+            encoder.write(frame[encoder.name], part, words.get(encoder.name))
             start += encoder.width
         return torch.from_numpy(out).clone()  # torch's memory: products do not depend on where NumPy put it
 
     def to_json(self) -> str:
         """Canonical JSON; equal encoders give equal text."""
-        columns = [{**vars(e), "spec": e.spec.model_dump(mode="json", exclude_defaults=True)} for e in self.encoders]
+        names = [field.name for field in dataclasses.fields(ColumnEncoder)]
+        columns = [
+            {**{n: getattr(e, n) for n in names}, "spec": e.spec.model_dump(mode="json", exclude_defaults=True)}
+            for e in self.encoders
+        ]
         return json.dumps({"protocol": self.protocol, "encoders": columns}, sort_keys=True, allow_nan=False)
 
     @classmethod

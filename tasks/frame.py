@@ -16,7 +16,7 @@ from tasks.card import Card, DataError, Sensitive, SourceFile
 from tasks.formats.opened import source
 from tasks.formats.reading import names_in, read_table
 from tasks.formats.written import Writing, understood
-from tasks.values import as_numbers, as_words, exact_integers, is_numeric, matches, word, words_in
+from tasks.values import as_numbers, as_words, exact_integers, matches, word, words_in
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,7 @@ def _present(card: Card, file: SourceFile, names: list[str]) -> list[str]:
 
 def clean_text(table: pd.DataFrame, card: Card) -> pd.DataFrame:
     """Cut blanks of all text cells and the label's suffix, empty those that mean missing; changes ``table`` itself."""
-    for name in table.columns:
-        if is_numeric(table[name]):
-            continue
+    for name in [name for name, kind in table.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]:
         codes, uniques = pd.factorize(table[name], use_na_sentinel=True)
         texts = [word(value).strip() if card.read.strip else word(value) for value in uniques]
         if name == card.label.column and card.read.strip_suffix:

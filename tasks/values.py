@@ -60,17 +60,31 @@ def _holds_numbers(series: pd.Series) -> bool:
 
 def as_words(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
     """[n] categorical text with sorted categories; codes in ``missing`` become missing."""
+    codes, kept = coded_words(series, missing)
+    return pd.Series(
+        pd.Categorical.from_codes(codes, categories=pd.Index(kept, dtype="object")),
+        index=series.index,
+        name=series.name,
+    )
+
+
+def coded_words(series: pd.Series, missing: Iterable[Raw] = ()) -> tuple[np.ndarray, list[str]]:
+    """What :func:`as_words` makes, without a Series around it.
+
+    Returns
+    -------
+    codes : [n] int64
+        Position of each row's word, -1 for a missing one.
+    words : list of str
+        Those that occur, sorted.
+    """
     codes, uniques = pd.factorize(series, use_na_sentinel=True)
-    texts = np.array([word(value) for value in uniques], dtype=object)
+    texts = [word(value) for value in uniques]
     absent = words_in(series, missing)
     kept = sorted({text for text in texts if text not in absent}, key=sort_key)
     position = {text: index for index, text in enumerate(kept)}
     table = np.array([position.get(text, -1) for text in texts] + [-1], dtype=np.int64)
-    return pd.Series(
-        pd.Categorical.from_codes(table[codes], categories=pd.Index(kept, dtype="object")),
-        index=series.index,
-        name=series.name,
-    )
+    return table[codes], kept
 
 
 def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
@@ -82,9 +96,9 @@ def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
         If the column holds text that is no number, infinite values, or numbers too large for a feature.
     """
     absent = list(missing)
-    values = series
-    if not is_numeric(series):
-        values = series.astype("object").where(~series.isin([str(code) for code in absent]), np.nan)
+    if is_numeric(series):
+        return _numbers_without(pd.Series(plain_numbers(series), series.index, name=series.name), absent)
+    values = series.astype("object").where(~series.isin([str(code) for code in absent]), np.nan)
     numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
     wrong = numbers.isna() & values.notna()
     if wrong.any():
@@ -93,6 +107,15 @@ def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
             f"({int(wrong.sum())} such cells). "
             "Name the value in the column's missing = [...] in the card, or declare the column categorical."
         )
+    return _numbers_without(numbers, absent)
+
+
+def plain_numbers(series: pd.Series) -> np.ndarray:
+    """[n] float64 of a column whose own type is a number or a truth value; NaN where it is empty."""
+    return series.to_numpy(np.float64, na_value=np.nan)
+
+
+def _numbers_without(numbers: pd.Series, absent: list[Raw]) -> pd.Series:
     codes = [float(code) for code in absent if _is_number(code) or _is_infinite(code)]
     numbers = numbers.mask(numbers.isin(codes)) if codes else numbers
     _refuse_too_large(numbers)
@@ -101,9 +124,10 @@ def as_numbers(series: pd.Series, missing: Iterable[Raw] = ()) -> pd.Series:
 
 def _refuse_too_large(values: pd.Series) -> None:
     """Refuse what would make every other value of the column alike: inf, 1e200, the largest double as a code."""
-    large = values[(values.abs() > LARGEST).to_numpy()]
-    if not len(large):
+    wild = np.abs(values.to_numpy()) > LARGEST
+    if not wild.any():
         return
+    large = values[wild]
     held = ", ".join(f'"{value!r}"' for value in large.unique()[:6].tolist())
     what = "infinite values" if np.isinf(large.to_numpy()).all() else f"numbers beyond {LARGEST:.2g}"
     raise DataError(

@@ -6,6 +6,8 @@ What checks packages is imported where one is read: a saved model that travels a
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from foundation.home import home
 
 if TYPE_CHECKING:
     from artefacts.format.manifest import Manifest
+    from artefacts.format.package import Package
     from artefacts.registry.error import RegistryError
     from artefacts.trust.store import Verdict
 
@@ -65,6 +68,19 @@ def is_package(path: Path) -> bool:
 
 
 def _of_file(path: Path, base: str | None, allow_untrusted: bool) -> SavedModel:
+    with unpacked(path, allow_untrusted) as (tree, package, verdict):
+        return replace(_loaded(tree, package.manifest, verdict, base), folder=path)
+
+
+@contextmanager
+def unpacked(path: Path, allow_untrusted: bool = False) -> Iterator[tuple[Path, Package, Verdict]]:
+    """The files of a package, checked and judged, in a folder that goes when the context ends.
+
+    Raises
+    ------
+    PackageError, RegistryError
+        If it is damaged or not trusted.
+    """
     from artefacts.format.archive import open_package
     from artefacts.trust.store import TrustStore
 
@@ -72,10 +88,10 @@ def _of_file(path: Path, base: str | None, allow_untrusted: bool) -> SavedModel:
         package.check()
         verdict = TrustStore(home()).judge(package)
         if verdict.status == INVALID or (verdict.status != TRUSTED and not allow_untrusted):
-            raise _untrusted(path.name, verdict)
+            raise untrusted(path.name, verdict)
         tree = Path(name) / "tree"
         package.extract(tree)
-        return replace(_loaded(tree, package.manifest, verdict, base), folder=path)
+        yield tree, package, verdict
 
 
 def _installed(name: str, base: str | None, allow_untrusted: bool) -> SavedModel:
@@ -85,7 +101,7 @@ def _installed(name: str, base: str | None, allow_untrusted: bool) -> SavedModel
     registry = Registry.of_user()
     tree, verdict = registry.judged(name)
     if verdict.status == INVALID or (verdict.status == "revoked" and not allow_untrusted):
-        raise _untrusted(name, verdict)
+        raise untrusted(name, verdict)
     return _loaded(tree.folder, tree.manifest, verdict, base)
 
 
@@ -104,7 +120,8 @@ def _loaded(tree: Path, manifest: Manifest, verdict: Verdict, base: str | None) 
     return replace(model, facts={**model.facts, PACKAGE: told})
 
 
-def _untrusted(which: str, verdict: Verdict) -> RegistryError:
+def untrusted(which: str, verdict: Verdict) -> RegistryError:
+    """What is raised for a package that a user's list does not vouch for."""
     from artefacts.registry.error import RegistryError
 
     if verdict.status == INVALID:

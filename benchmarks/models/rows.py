@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.models.error import MissingColumnError, NoRowsError, RowsError, UnknownCategoryError, WrongTypeError
-from tasks.bins import binned
 from tasks.card import Card
-from tasks.encode import ColumnEncoder, Encoder
+from tasks.encode import CodedWords, ColumnEncoder, Encoder
 from tasks.frame import clean_text, empty_missing
-from tasks.values import LARGEST, as_words, is_numeric
+from tasks.values import LARGEST, is_numeric, plain_numbers
 
 Unknown = Literal["error", "missing"]
 """What a value does that no training row had: stop, or count as an empty cell."""
@@ -31,14 +30,15 @@ def cleaned(frame: pd.DataFrame, columns: Sequence[str], card: Card, task: str) 
     """
     if not isinstance(frame, pd.DataFrame):
         raise RowsError(f"Rows are a pandas DataFrame with the raw columns of {task}, not {type(frame).__name__}.")
-    absent = [name for name in columns if name not in frame.columns]
+    there = set(frame.columns)
+    absent = [name for name in columns if name not in there]
     if absent:
         raise MissingColumnError(
             f"The rows lack the column(s) {', '.join(absent)} that the model of {task} was trained with; they have "
             f"{_some(map(str, frame.columns), 12)}. Add them; an unknown value may be left empty, an unknown column "
             "may not."
         )
-    twice = [name for name in columns if isinstance(frame[name], pd.DataFrame)]
+    twice = [] if frame.columns.is_unique else [name for name in columns if isinstance(frame[name], pd.DataFrame)]
     if twice:
         raise RowsError(f"Two columns of the rows are called {twice[0]!r}; drop or rename one of them.")
     if not len(frame):
@@ -46,7 +46,9 @@ def cleaned(frame: pd.DataFrame, columns: Sequence[str], card: Card, task: str) 
     return clean_text(empty_missing(frame[list(columns)].copy(), card), card)
 
 
-def check_values(frame: pd.DataFrame, encoder: Encoder, unknown: Unknown) -> None:
+def check_values(
+    frame: pd.DataFrame, encoder: Encoder, unknown: Unknown, words: Mapping[str, CodedWords] | None = None
+) -> None:
     """Refuse text among numbers, and values that no training row had unless they count as missing.
 
     Parameters
@@ -55,6 +57,8 @@ def check_values(frame: pd.DataFrame, encoder: Encoder, unknown: Unknown) -> Non
         As :func:`cleaned` gives it.
     encoder : Encoder
     unknown : {"error", "missing"}
+    words : mapping of str to (codes, words), optional
+        Of :func:`words_of`, where it was asked before.
 
     Raises
     ------
@@ -68,7 +72,8 @@ def check_values(frame: pd.DataFrame, encoder: Encoder, unknown: Unknown) -> Non
             _check_numbers(frame[column.name], column)
     if unknown == "missing":
         return
-    strange = {c.name: _strange(frame[c.name], c) for c in encoder.encoders if c.kind != "numeric"}
+    words = words_of(frame, encoder) if words is None else words
+    strange = {c.name: _strange(words[c.name], c) for c in encoder.encoders if c.kind != "numeric"}
     strange = {name: found for name, found in strange.items() if found}
     if strange:
         told = "; ".join(f"{name}: {_some(found, SHOWN)}" for name, found in strange.items())
@@ -78,8 +83,15 @@ def check_values(frame: pd.DataFrame, encoder: Encoder, unknown: Unknown) -> Non
         )
 
 
+def words_of(frame: pd.DataFrame, encoder: Encoder) -> dict[str, CodedWords]:
+    """Codes and words of the columns that hold no numbers: what is looked at twice is made once."""
+    return {c.name: c.words(frame[c.name]) for c in encoder.encoders if c.kind != "numeric"}
+
+
 def _check_numbers(series: pd.Series, column: ColumnEncoder) -> None:
     codes = column.spec.missing
+    if is_numeric(series) and not (np.abs(plain_numbers(series)) > LARGEST).any():
+        return
     values = series if is_numeric(series) else series.astype("object").where(~series.isin([str(c) for c in codes]))
     numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
     text = (numbers.isna() & values.notna()).to_numpy()
@@ -104,13 +116,12 @@ def _is_float(code: Any) -> bool:
     return True
 
 
-def _strange(series: pd.Series, column: ColumnEncoder) -> list[str]:
+def _strange(words: CodedWords, column: ColumnEncoder) -> list[str]:
     """Values of a column that no training row had, each with the first row that has it."""
-    words = as_words(binned(series, column.spec) if column.spec.bins else series, column.spec.missing)
     known = {*column.categories, *column.rare}
-    codes = words.cat.codes.to_numpy()
+    codes, held = words
     found = []
-    for code, value in enumerate(words.cat.categories):
+    for code, value in enumerate(held):
         if value in known:
             continue
         rows = np.flatnonzero(codes == code)

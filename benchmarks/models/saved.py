@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.models.edges import Edges, edges_of
 from benchmarks.models.error import ModelError, UnknownGroupError
-from benchmarks.models.rows import Unknown, check_values, cleaned
+from benchmarks.models.rows import Unknown, check_values, cleaned, words_of
 from benchmarks.saving.walk import needs_graph, needs_group
 from experts.expert import Expert
 from tasks.card import Card
@@ -68,12 +68,17 @@ class SavedModel:
         """Whether it reads the neighbours of a row."""
         return needs_graph(self.expert)
 
-    @property
+    @cached_property
+    def decides_in_batches(self) -> bool:
+        """Whether a row's answer depends on the rows beside it: of graphs, and of decisions about a batch at once."""
+        return self.needs_graph or _by_batch(self.expert)
+
+    @cached_property
     def group_columns(self) -> tuple[str, ...]:
         """Raw columns that say which group a row is in."""
         return sensitive_columns(self.card, tuple(self.facts["sensitive"]))
 
-    @property
+    @cached_property
     def columns_needed(self) -> tuple[str, ...]:
         """Raw columns without which it cannot predict."""
         features = [column.name for column in self.encoder.columns]
@@ -124,13 +129,20 @@ class SavedModel:
         ModelError
             If a graph model gets no edges.
         """
+        return self._view(frame, edges, unknown, self._known_groups)
+
+    def _view(
+        self, frame: pd.DataFrame, edges: Edges | None, unknown: Unknown, groups: Callable[[pd.DataFrame], Tensor]
+    ) -> TaskView:
         table = cleaned(frame, self.columns_needed, self.card, self.task)
-        check_values(table, self.encoder, unknown)
-        shown = table[[column.name for column in self.encoder.columns]]
+        words = words_of(table, self.encoder)
+        check_values(table, self.encoder, unknown, words)
+        features = [column.name for column in self.encoder.columns]
+        shown = table if len(features) == table.shape[1] else table[features]
         none, count = torch.empty(0, dtype=torch.int64), len(frame)
         return TaskView(
-            name=self.task, features=self.encoder.encode(shown), labels=torch.full((count,), HIDDEN),
-            groups=self._known_groups(frame), group_names=self.group_names,
+            name=self.task, features=self.encoder.encode(shown, words), labels=torch.full((count,), HIDDEN),
+            groups=groups(frame), group_names=self.group_names,
             split=Split("saved model", 0, none, none, none), feature_names=self.encoder.feature_names,
             columns=self.encoder.columns, rows=torch.arange(count), edges=self._edges(frame, edges), card=self.card,
             encoder=self.encoder, frame=shown, use_sensitive=self.facts["use_sensitive"], flip=None, hash="",
@@ -140,7 +152,7 @@ class SavedModel:
         self, frame: pd.DataFrame, edges: Edges | None = None, *, unknown: Unknown = "error"
     ) -> npt.NDArray[np.float64]:
         """[r, 2] probability of each class, of raw rows; arguments and errors are those of :meth:`view`."""
-        view = self.view(frame, edges, unknown=unknown)
+        view = self._view(frame, edges, unknown, self._known_groups if self.needs_group else _no_groups)
         rows = torch.arange(len(frame))
         positive = torch.sigmoid(_fixed(self.expert, view, rows).logits(view, rows).double()).numpy()
         return np.column_stack((1 - positive, positive))
@@ -154,7 +166,7 @@ class SavedModel:
     def _known_groups(self, frame: pd.DataFrame) -> Tensor:
         found = self.groups(frame)
         if found is None:
-            return torch.zeros(len(frame), dtype=torch.int64)  # needed columns are there, so these are not needed
+            return _no_groups(frame)  # needed columns are there, so these are not needed
         lost = torch.nonzero(found == UNKNOWN_GROUP)[:, 0]
         if self.needs_group and len(lost):
             row = int(lost[0])
@@ -177,9 +189,16 @@ class SavedModel:
         return edges_of(edges, frame, self.card)
 
 
+def _no_groups(frame: pd.DataFrame) -> Tensor:
+    return torch.zeros(len(frame), dtype=torch.int64)
+
+
 def _fixed(expert: Any, view: TaskView, rows: Tensor) -> Expert:
     """The expert; one that decides about a batch of rows at once, for these rows."""
-    decision = getattr(expert, "decision", None)
-    batch = decision is not None and decision.demand.mode == "batch"
-    found: Expert = expert.for_batch(view, rows) if batch else expert
+    found: Expert = expert.for_batch(view, rows) if _by_batch(expert) else expert
     return found
+
+
+def _by_batch(expert: Any) -> bool:
+    decision = getattr(expert, "decision", None)
+    return decision is not None and decision.demand.mode == "batch"

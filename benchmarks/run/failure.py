@@ -42,6 +42,10 @@ KNOWN = {
     "PromptError",
     "RouterError",
     "SearchError",
+    "ServingError",
+    "SamplingError",
+    "ChatError",
+    "TooLongError",
 }
 """Names of error classes whose text says what, where and what to do (by name: their modules are heavy to import)."""
 

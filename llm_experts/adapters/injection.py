@@ -34,7 +34,7 @@ def own_copy(base: Base) -> Base:
     return replace(base, model=shared_copy(base.model))
 
 
-def _check_foreign(config: Any) -> None:
+def check_foreign(config: Any) -> None:
     """Raise :class:`AdapterError` for options that this project cannot keep its promises with."""
     start = getattr(config, "init_lora_weights", True)
     if start not in (True, False, "gaussian"):
@@ -127,7 +127,7 @@ def inject(model: nn.Module, config: PeftConfig, seed: int | None, name: str = "
     """
     from peft import PeftModel, get_peft_model
 
-    _check_foreign(config)
+    check_foreign(config)
     _check_weights(model, config)
     _check_name(name, config)
     with _peft_as_asked():

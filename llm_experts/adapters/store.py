@@ -20,7 +20,7 @@ from torch import Tensor
 from foundation.files import atomic_path, write_json
 from foundation.hashing import hash_file
 from llm_experts.adapters.error import AdapterError
-from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.injection import check_foreign, inject, own_copy
 from llm_experts.adapters.registry import kind_named, kind_of
 from llm_experts.adapters.state import State, set_adapter_state
 from llm_experts.bases.base import Base
@@ -158,6 +158,31 @@ def read_adapter(folder: Path) -> SavedAdapter:
     return found
 
 
+def read_foreign(folder: Path, base_hash: str) -> SavedAdapter:
+    """Read a folder in PEFT's format without ``fairmoe.json``, whose base somebody vouches for.
+
+    Parameters
+    ----------
+    folder : Path
+    base_hash : str
+        Hash of the base that it belongs to, such as a package's manifest tells it.
+
+    Raises
+    ------
+    AdapterError
+        If a file is missing or damaged, a weight not finite, the weights a pickle, or the adapter changes more than
+        matrices (modules that were saved with it, biases, PiSSA).
+    """
+    _refuse_pickles(folder)
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise AdapterError(f"{folder} is no adapter in PEFT's format: {', '.join(missing)} is missing.")
+    config: Any = _config(folder)
+    check_foreign(config)
+    base_id = str(config.base_model_name_or_path or "a base without a name")
+    return SavedAdapter(kind_of(config).name, config, _weights(folder / WEIGHTS), base_id, base_hash, {}, {})
+
+
 def load_adapter(base: Base, folder: Path, name: str = "default") -> PeftModel:
     """The base with an adapter, as a PEFT model in evaluation mode; the base itself stays as it is.
 
@@ -211,7 +236,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _config(folder: Path, kind: str) -> PeftConfig:
+def _config(folder: Path, kind: str | None = None) -> PeftConfig:
     """The configuration; a field that this PEFT does not know, or a kind that contradicts it, is refused."""
     from peft import PeftConfig
 
@@ -228,6 +253,7 @@ def _config(folder: Path, kind: str) -> PeftConfig:
         ) from error
     config.inference_mode = False
     implied = kind_of(config).name
+    kind = kind or implied
     if implied not in (kind, kind_named(kind).written_as):
         raise AdapterError(f"{folder}: {FACTS} says kind {kind}, {CONFIG} says {implied}; copy the adapter again.")
     config.fairmoe_kind = kind

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm_experts.bases.error import BaseError
+from llm_experts.bases.scaling import RopeScaling
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,8 @@ class Base:
         sha256 of configuration, weights and tokenizer: what adapters are bound to.
     quantisation : str
         ``none``, ``nf4`` or ``int8``.
+    rope_scaling : RopeScaling, optional
+        What was chosen beyond the base's own configuration (:func:`llm_experts.bases.rope.rescaled`).
     """
 
     id: str
@@ -34,6 +37,7 @@ class Base:
     tokenizer: PreTrainedTokenizerFast
     hash: str
     quantisation: str = "none"
+    rope_scaling: RopeScaling | None = None
 
     @property
     def architecture(self) -> str:
@@ -54,6 +58,8 @@ class Base:
     def context(self) -> int:
         """Most tokens of a text; a sliding window ends it, as a token behind the window does not see all of a text."""
         longest, window = self._setting("max_position_embeddings"), self.window
+        if self.rope_scaling is not None and self.rope_scaling.kind == "dynamic":
+            longest = int(longest * self.rope_scaling.factor)  # the configuration keeps what frequencies start from
         return longest if window is None else min(longest, window)
 
     @property

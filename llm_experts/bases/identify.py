@@ -47,10 +47,12 @@ def base_key(base: Base) -> dict[str, str]:
     Returns
     -------
     dict
-        ``base`` (hash of its files), ``dtype`` ("float32", …), ``quantisation`` and ``device`` (class: "cpu", "cuda").
+        ``base`` (hash of its files), ``dtype`` ("float32", …), ``quantisation`` and ``device`` (class: "cpu", "cuda");
+        ``rope`` where a scaling was chosen ("yarn:4").
     """
     dtype = str(base.model.dtype).removeprefix("torch.")
-    return {"base": base.hash, "dtype": dtype, "quantisation": base.quantisation, "device": base.device.type}
+    rope = {} if base.rope_scaling is None else {"rope": str(base.rope_scaling)}
+    return {"base": base.hash, "dtype": dtype, "quantisation": base.quantisation, "device": base.device.type} | rope
 
 
 def base_key_of(id: str = NANO, dtype: str = "auto", quantisation: str = "none", device: str = "cpu") -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, plain_
 from llm_experts.bases.nano import ensure_nano
 from llm_experts.bases.pickles import pickles_in
 from llm_experts.bases.quantised import make_differentiable
+from llm_experts.bases.rope import rescaled
+from llm_experts.bases.scaling import RopeScaling
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +35,7 @@ def load_base(
     device: str = "cpu",
     attention: str = "sdpa",
     revision: str | None = None,
+    rope_scaling: str | Mapping[str, Any] | RopeScaling | None = None,
     cache: str | Path | None = None,
     progress: Callable[[Report], None] | None = None,
 ) -> Base:
@@ -52,6 +55,8 @@ def load_base(
         Implementation of attention; only the eager one hands out attention weights.
     revision : str, optional
         Commit, tag or branch of a Hugging Face model.
+    rope_scaling : str, mapping or RopeScaling, optional
+        For longer texts than the base was trained on: ``linear:2``, ``dynamic:4`` or ``yarn:4``.
     cache : str or Path, optional
         Cache folder of nano; default: ``FAIRMOE_CACHE``, else the user's cache folder.
     progress : callable, optional
@@ -74,7 +79,8 @@ def load_base(
     _check_files(id, folder)
     _check_numbers(id, folder)
     model = _load_model(id, folder, chosen, quantisation, device, attention)
-    return Base(id, model, _load_tokenizer(id, folder), hash_of(folder), quantisation)
+    base = Base(id, model, _load_tokenizer(id, folder), hash_of(folder), quantisation)
+    return base if rope_scaling is None else rescaled(base, rope_scaling)
 
 
 def _one_of(what: str, word: str, known: tuple[str, ...]) -> None:

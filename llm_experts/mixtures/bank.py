@@ -43,13 +43,27 @@ if TYPE_CHECKING:
     Source = Path | SavedAdapter | tuple[PeftConfig, Mapping[str, Tensor]]
 
 
-class _Gate(NamedTuple):
-    """``slots`` [rows or 1, tokens or 1, K], and the same for hidden units with the adapters' scaling, [..., R]."""
+class Gate(NamedTuple):
+    """Mixtures that a bank has prepared; it holds until a slot that it uses is filled anew.
+
+    Attributes
+    ----------
+    slots : Tensor
+        [rows or 1, tokens or 1, K].
+    units : Tensor
+        The same for the hidden units of the used slots, times the adapters' scaling.
+    range : slice
+        Those units among all R.
+    terms : frozenset of str
+        What the adapters in the used slots add (:class:`llm_experts.adapters.delta.Delta`).
+    """
 
     slots: Tensor
     units: Tensor
+    range: slice
+    terms: frozenset[str]
 
-    def fitted(self, x: Tensor) -> _Gate:
+    def fitted(self, x: Tensor) -> Gate:
         """The gate as it is broadcast to an input [rows, ..., in]; tokens are the second dimension of three."""
         rows, tokens = self.slots.shape[:2]
         if rows not in (1, len(x)) or (tokens != 1 and (x.ndim != 3 or tokens != x.shape[1])):
@@ -60,7 +74,8 @@ class _Gate(NamedTuple):
         if x.ndim == 3:
             return self
         between = [1] * (x.ndim - 2)
-        return _Gate(*(part.reshape(rows, *between, part.shape[-1]) for part in self))
+        slots, units = (part.reshape(*part.shape[:1], *between, part.shape[-1]) for part in (self.slots, self.units))
+        return self._replace(slots=slots, units=units)
 
 
 @dataclass
@@ -87,11 +102,15 @@ class _Singular:
     multipliers: Tensor
 
 
+TERMS = ("a", "gain", "offset", "input_gain", "multiplier")
+NOTHING = Delta()
+
+
 class _Running(threading.local):
     """What a thread computes with: its gate, and inputs of matrices by their identity while they run."""
 
     def __init__(self) -> None:
-        self.gate: _Gate | None = None
+        self.gate: Gate | None = None
         self.inputs: dict[int, Tensor] = {}
 
 
@@ -133,6 +152,7 @@ class AdapterBank:
         chosen = all_places(base) if places is None else places
         self._matrices = {place: self._empty(place) for place in chosen}
         self._loaded: OrderedDict[str, int] = OrderedDict()
+        self._terms: list[frozenset[str]] = [frozenset()] * len(ranks)
         self._running = _Running()
         self._handles: list[RemovableHandle] = []
         self._lock, self._open = threading.Lock(), 0
@@ -189,6 +209,16 @@ class AdapterBank:
         """
         self._fill(slot, str(slot) if name is None else name, _deltas(adapter, self.base, self._layers))
 
+    def load_deltas(self, slot: int, name: str, deltas: Mapping[Place, Delta]) -> None:
+        """Copy what an adapter adds into a slot, over what is there; other slots may be computed with meanwhile.
+
+        Raises
+        ------
+        AdapterError
+            As :meth:`load_slot`.
+        """
+        self._fill(slot, name, deltas)
+
     def load(self, name: str, adapter: Source) -> int:
         """The slot of an adapter, loaded if it is not there: into an empty slot or over the least recently used."""
         if name in self._loaded:
@@ -199,19 +229,33 @@ class AdapterBank:
         self.load_slot(slot, adapter, name)
         return slot
 
+    @torch.no_grad()
     def clear_slot(self, slot: int) -> None:
         """Empty a slot: its gate then has no effect."""
+        self._forget(slot)
+        torch._foreach_zero_(self._left(slot, {}))
+
+    def _forget(self, slot: int) -> None:
         for name in [name for name, held in self._loaded.items() if held == slot]:
             del self._loaded[name]
-        units = slice(self._starts[slot], self._starts[slot + 1])
-        for matrix in self._matrices.values():
-            matrix.a[units].zero_()
-            matrix.bt[units].zero_()
-            singular = None if matrix.singular is None else matrix.singular.multipliers
-            for array in (matrix.gain, matrix.offset, matrix.input_gain, singular):
-                if array is not None:
-                    array[slot].zero_()
+        self._terms[slot] = frozenset()
         self._scaling[slot] = 0
+
+    def _left(self, slot: int, deltas: Mapping[Place, Delta]) -> list[Tensor]:
+        """The parts of a slot's arrays that ``deltas`` do not write."""
+        first, last = self._starts[slot], self._starts[slot + 1]
+        left: list[Tensor] = []
+        for place, matrix in self._matrices.items():
+            delta = deltas.get(place, NOTHING)
+            left += [matrix.a[first + delta.rank : last], matrix.bt[first + delta.rank : last]]
+            for term in ("gain", "offset", "input_gain"):
+                array = getattr(matrix, term)
+                if array is not None and getattr(delta, term) is None:
+                    left.append(array[slot])
+            if matrix.singular is not None:
+                tuned = 0 if delta.multiplier is None else len(delta.multiplier)
+                left.append(matrix.singular.multipliers[slot, tuned:])
+        return [part for part in left if part.numel()]
 
     def weights(self, mixtures: Sequence[Mapping[str, float]]) -> Tensor:
         """[rows, K] gate of mixtures by adapters' names; what is named counts as used.
@@ -233,16 +277,19 @@ class AdapterBank:
     @torch.no_grad()
     def _fill(self, slot: int, name: str, deltas: Mapping[Place, Delta]) -> None:
         self._check_room(slot, name, deltas)
-        self.clear_slot(slot)
-        self._loaded[name] = slot
+        self._forget(slot)
+        left = self._left(slot, deltas)
+        if left:
+            torch._foreach_zero_(left)
         into: list[Tensor] = []
         given: list[Tensor] = []
+        scaling = 0.0
         for place, delta in deltas.items():
             matrix, first = self._matrices[place], self._starts[slot]
             if delta.a is not None and delta.b is not None:
                 into += [matrix.a[first : first + delta.rank], matrix.bt[first : first + delta.rank]]
                 given += [delta.a, delta.b.T]
-                self._scaling[slot] = delta.scaling
+                scaling = delta.scaling
             for term in ("gain", "offset", "input_gain"):
                 value = getattr(delta, term)
                 if value is not None:
@@ -253,6 +300,9 @@ class AdapterBank:
                 into.append(self._singular(matrix, delta).multipliers[slot, :k])
                 given.append(delta.multiplier)
         torch._foreach_copy_(into, given)
+        self._scaling[slot] = scaling
+        self._terms[slot] = frozenset(t for delta in deltas.values() for t in TERMS if getattr(delta, t) is not None)
+        self._loaded[name] = slot
 
     def _check_room(self, slot: int, name: str, deltas: Mapping[Place, Delta]) -> None:
         if not 0 <= slot < len(self):
@@ -269,6 +319,21 @@ class AdapterBank:
                 f"Adapter {name!r} changes {place.name} of layer {place.layer}, which has no slots in this bank; make "
                 "the bank for all places."
             )
+        for place, delta in deltas.items():
+            self._check_shapes(name, place, delta)
+
+    def _check_shapes(self, name: str, place: Place, delta: Delta) -> None:
+        width, height = self._matrices[place].a.shape[1], self._matrices[place].bt.shape[1]
+        sizes = (
+            (delta.a, (delta.rank, width)), (delta.b, (height, delta.rank)), (delta.gain, (height,)),
+            (delta.offset, (height,)), (delta.input_gain, (width,)),
+        )  # fmt: skip
+        for given, expected in sizes:
+            if given is not None and given.shape != expected:
+                raise AdapterError(
+                    f"Adapter {name!r} has weights {tuple(given.shape)} for {place.name} of layer {place.layer}, which "
+                    f"needs {tuple(expected)}: it belongs to another base."
+                )
 
     def _gains(self, matrix: _Matrix, term: str) -> Tensor:
         """[K, n] gains of a term, made when first needed."""
@@ -281,9 +346,10 @@ class AdapterBank:
 
     def _singular(self, matrix: _Matrix, delta: Delta) -> _Singular:
         """Singular vectors for at least the multipliers of ``delta``."""
-        assert delta.multiplier is not None and delta.spectrum is not None
+        assert delta.multiplier is not None
         k, found = len(delta.multiplier), matrix.singular
         if found is None or found.multipliers.shape[1] < k:
+            assert delta.spectrum is not None
             u, s, v = (part.to(self.base.device) for part in delta.spectrum)
             multipliers = torch.zeros(len(self), k, dtype=torch.float32, device=self.base.device)
             if found is not None:
@@ -306,20 +372,21 @@ class AdapterBank:
     # -- running ------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def gate(self, weights: Tensor) -> Iterator[AdapterBank]:
+    def gate(self, weights: Tensor | Gate) -> Iterator[AdapterBank]:
         """Within, the base (or what the bank is attached to) computes the mixture of each row.
 
         Parameters
         ----------
         weights : [K], [rows, K] or [rows, tokens, K]
-            One mixture for all rows, one per row, or one per token. Gradients flow to it.
+            One mixture for all rows, one per row, or one per token. Gradients flow to it. Or what :meth:`prepared` has
+            made of them.
 
         Raises
         ------
         AdapterError
             If the last dimension is not K; while running, if rows or tokens are not those of the batch.
         """
-        before, prepared = self._running.gate, self._prepared(weights)
+        before, prepared = self._running.gate, weights if isinstance(weights, Gate) else self.prepared(weights)
         self._enter()
         self._running.gate = prepared
         try:
@@ -375,7 +442,21 @@ class AdapterBank:
             handle.remove()
         self._handles.clear()
 
-    def _prepared(self, weights: Tensor) -> _Gate:
+    def prepared(self, weights: Tensor, used: Sequence[int] | None = None) -> Gate:
+        """A gate that can be used again and again.
+
+        Parameters
+        ----------
+        weights
+            As for :meth:`gate`.
+        used : sequence of int, optional
+            Slots that have a weight in, where known: only what adapters in them add is computed; by default all.
+
+        Raises
+        ------
+        AdapterError
+            If the last dimension of ``weights`` is not K.
+        """
         if weights.ndim not in (1, 2, 3) or weights.shape[-1] != len(self):
             raise AdapterError(
                 f"A gate of shape {tuple(weights.shape)} does not fit {len(self)} adapters; give [{len(self)}], "
@@ -383,7 +464,11 @@ class AdapterBank:
             )
         slots = weights.to(self.base.device, self._dtype)
         slots = slots[None, None] if slots.ndim == 1 else slots[:, None] if slots.ndim == 2 else slots
-        return _Gate(slots, (slots * self._scaling)[..., self._slot_of_unit])
+        chosen = range(len(self)) if used is None else used
+        first = min((self._starts[slot] for slot in chosen), default=0)
+        units = slice(first, max((self._starts[slot + 1] for slot in chosen), default=first))
+        terms = frozenset().union(*(self._terms[slot] for slot in chosen))
+        return Gate(slots, (slots * self._scaling)[..., self._slot_of_unit[units]], units, terms)
 
     def _hook(self, module: nn.Module, matrix: _Matrix) -> None:
         """Hooks are plain functions: copies of the layers share them, and with them this bank.
@@ -396,7 +481,7 @@ class AdapterBank:
             if running.gate is None:
                 return None
             running.inputs[id(matrix)] = args[0]
-            if matrix.input_gain is None:
+            if matrix.input_gain is None or "input_gain" not in running.gate.terms:
                 return None
             slots = running.gate.fitted(args[0]).slots
             return (args[0] * (1 + slots @ matrix.input_gain).to(args[0].dtype), *args[1:])
@@ -409,19 +494,21 @@ class AdapterBank:
 
         self._handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
-    def _mixed(self, module: nn.Module, matrix: _Matrix, x: Tensor, output: Tensor, gate: _Gate) -> Tensor:
+    def _mixed(self, module: nn.Module, matrix: _Matrix, x: Tensor, output: Tensor, gate: Gate) -> Tensor:
         """The output plus what the adapters add; ``x`` is the input before gains."""
-        added = output
-        if matrix.gain is not None:
-            own = output if matrix.input_gain is None else _forward(module)(x)
+        added, terms = output, gate.terms
+        if matrix.gain is not None and "gain" in terms:
+            own = output if matrix.input_gain is None or "input_gain" not in terms else _forward(module)(x)
             added = added + (gate.slots @ matrix.gain).to(own.dtype) * own
-        if matrix.offset is not None:
+        if matrix.offset is not None and "offset" in terms:
             added = added + (gate.slots @ matrix.offset).to(output.dtype)
-        if matrix.singular is not None:
-            z = mixed_offsets(matrix.singular.multipliers, gate.slots.float()).to(self._dtype)
-            added = self._plus(added, (x.to(self._dtype) @ matrix.singular.v) * z, matrix.singular.sut)
-        if len(matrix.a):
-            added = self._plus(added, (x.to(self._dtype) @ matrix.a.T) * gate.units, matrix.bt)
+        singular = matrix.singular
+        if singular is not None and "multiplier" in terms:
+            z = mixed_offsets(singular.multipliers, gate.slots.float()).to(self._dtype)
+            added = self._plus(added, (x.to(self._dtype) @ singular.v) * z, singular.sut)
+        if gate.range.start < gate.range.stop and "a" in terms:
+            units = (x.to(self._dtype) @ matrix.a[gate.range].T) * gate.units
+            added = self._plus(added, units, matrix.bt[gate.range])
         return added
 
     def _plus(self, output: Tensor, units: Tensor, rows: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from benchmarks.commands.llm import adapters, base, bias, evaluate, search, train
+from benchmarks.commands.llm import adapters, base, bias, check, evaluate, search, train
 
 app = typer.Typer(no_args_is_help=True, help="Text experts: adapters on a frozen language model, on the same rows.")
 app.command("base")(base.base)
@@ -12,4 +12,5 @@ app.command("adapters")(adapters.adapters)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("bias")(bias.bias)
+app.command("check")(check.check)
 app.command("search")(search.search)

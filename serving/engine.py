@@ -1,0 +1,422 @@
+"""The engine: installed experts answer prompts and rows, alone or composed, through one queue."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, cast
+
+from llm_experts.runtime.sampling import Sampling
+from serving.answer import Answer
+from serving.catalogue import Catalogue, Entry, ExpertInfo
+from serving.error import ServingError
+from serving.request import AUTO, Experts, Message, Request
+from serving.row_model import OpenRows, RowModel
+from serving.ticket import Ticket
+from serving.work.choice import Names, named
+from serving.work.desk import Desk
+from serving.work.fair_queue import FairQueue
+from serving.work.observer import Observer
+from serving.work.row_models import RowModels
+from serving.work.row_worker import ROWS, RowWorker, late
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llm_experts.runtime.resident import ResidentBase
+    from serving.router import Router
+    from serving.work.text_worker import TextWorker
+
+IDLE = 0.2
+"""Seconds that a worker waits for requests before it looks around."""
+SWEEP = 0.05
+"""Seconds between looks at who gave up while waiting."""
+GRACE = 5.0
+"""Seconds that closing waits for what should end at once."""
+TEXT = "text"
+
+
+def explain_value_error(error: Exception) -> str | None:
+    """The text of a ValueError, as errors that users can mend are such here; None of another."""
+    return " ".join(str(error).split()) if isinstance(error, ValueError) else None
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Bounds of an engine.
+
+    Attributes
+    ----------
+    max_rows : int
+        Texts that are generated at once.
+    max_tokens : int, optional
+        Texts at once times tokens of the longest, prompt and answer: bounds the memory of keys and values. Default:
+        512 a text, and never less than the base's context.
+    max_waiting : int
+        Requests that wait, of all kinds and clients together.
+    patience : int
+        Every so many turns the oldest waiting request comes first, whatever its priority: none waits forever.
+    max_batch : int
+        Most rows that requests about the same row expert are put together to.
+    row_models : int
+        Row experts that are kept in memory; the one asked longest ago goes.
+    """
+
+    max_rows: int = 16
+    max_tokens: int | None = None
+    max_waiting: int = 256
+    patience: int = 16
+    max_batch: int = 4096
+    row_models: int = 8
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """What an engine does now, and has done.
+
+    Attributes
+    ----------
+    waiting, running : int
+        Requests.
+    answered : int
+    refused : mapping of str to int
+        By reason.
+    tokens, rows : int
+        Generated and predicted so far.
+    rate : float
+        Requests a second that ended lately.
+    loaded : tuple of str
+        Adapters and row experts in memory.
+    prefix_hits, cache_bytes : int
+        Of the prefix cache.
+    telemetry_lost : int
+        Answers that ``on_answer`` was too slow for, or failed on.
+    """
+
+    waiting: int
+    running: int
+    answered: int
+    refused: Mapping[str, int]
+    tokens: int
+    rows: int
+    rate: float
+    loaded: tuple[str, ...]
+    prefix_hits: int = 0
+    cache_bytes: int = 0
+    telemetry_lost: int = 0
+
+
+class ExpertEngine:
+    """Experts that answer. A context manager; ``benchmarks.models.open_engine`` makes one of what is installed.
+
+    Parameters
+    ----------
+    resident : ResidentBase, optional
+        The base with its slots; without one, only rows are answered.
+    catalogue : callable
+        What can be asked now, by name.
+    open_rows : callable, optional
+        Reads a row expert.
+    router : Router, or a callable that gives the one of now, optional
+        Chooses for ``experts="auto"``; without one the base answers.
+    settings : EngineSettings
+    on_answer : callable, optional
+        Called with every answer on a thread of its own; what it raises or delays never touches a request.
+    explain : callable
+        The paragraph of an error that users can mend (told as ``bad-request``), None of another (``internal``).
+    closed_with : ExitStack, optional
+        What is closed after the engine.
+    """
+
+    def __init__(
+        self,
+        resident: ResidentBase | None = None,
+        *,
+        catalogue: Catalogue,
+        open_rows: OpenRows | None = None,
+        router: Router | Callable[[], Router | None] | None = None,
+        settings: EngineSettings = EngineSettings(),
+        on_answer: Callable[[Answer], None] | None = None,
+        explain: Callable[[Exception], str | None] = explain_value_error,
+        closed_with: ExitStack | None = None,
+    ) -> None:
+        self._settings, self._resident = settings, resident
+        self._router: Callable[[], Router | None] = router if callable(router) else lambda: router
+        self._closed_with = closed_with or ExitStack()
+        self._observer = None if on_answer is None else Observer(on_answer)
+        self._desk, self._names = Desk(self._observer), Names(catalogue)
+        self._queue: FairQueue[Ticket] = FairQueue(settings.max_waiting, settings.patience)
+        self._models = RowModels(open_rows, settings.row_models)
+        self._pinned: set[str] = set()
+        self._closing, self._stop, self._swept = False, threading.Event(), 0.0
+        self._lock = threading.Lock()
+        self._names.now()  # what is there at the start is not unknown later
+        rows = RowWorker(self._queue, self._models, self._names, self._desk, settings.max_batch, explain)
+        self._text = None if resident is None else self._text_worker(resident, explain)
+        turns = [rows.turn] if self._text is None else [rows.turn, self._text.turn]
+        self._threads = [threading.Thread(target=self._run, args=(turn,), daemon=True) for turn in turns]
+        for thread in self._threads:
+            thread.start()
+
+    def _text_worker(self, resident: ResidentBase, explain: Callable[[Exception], str | None]) -> TextWorker:
+        from llm_experts.runtime.generator import Generator
+        from serving.work.text_worker import TextWorker
+
+        bounds = self._settings
+
+        def make() -> Generator:
+            return Generator(resident, max_rows=bounds.max_rows, max_tokens=bounds.max_tokens)
+
+        return TextWorker(self._queue, resident, make, self._router, self._names, self._desk, bounds.max_rows, explain)
+
+    def _run(self, turn: Callable[[float], bool]) -> None:
+        while not self._stop.is_set():
+            self._sweep()
+            turn(IDLE)
+
+    def _sweep(self) -> None:
+        """End what was given up while it waited."""
+        now = time.monotonic()
+        if now - self._swept < SWEEP:
+            return
+        self._swept = now
+        there = {name for name, entry in self._names.now().items() if not entry.fault}
+        self._models.keep_only(there)
+        if self._resident is not None:
+            for name in set(self._resident.names) - there:
+                self._resident.forget(name)  # requests that run keep it
+        for ticket in self._queue.take_all(lambda each: now > each.deadline):
+            self._desk.end(ticket, late(ticket))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(drain=kind is None)
+
+    def close(self, *, drain: bool = True, timeout: float | None = None) -> None:
+        """Take no more requests; finish those that are there, or refuse them (``closing``). May be called twice.
+
+        Parameters
+        ----------
+        drain : bool
+            Whether waiting and running requests are finished.
+        timeout : float, optional
+            Seconds after which what is left is refused.
+        """
+        with self._lock:
+            self._closing = True
+        if not drain:
+            self._end_all()
+        self._desk.wait_empty(timeout)
+        self._stop.set()
+        self._queue.wake()
+        for thread in self._threads:
+            thread.join()
+        self._end_all()
+        if self._observer is not None:
+            self._observer.close(GRACE)
+        self._closed_with.close()
+
+    def _end_all(self) -> None:
+        closing = ServingError("closing", "The engine was closed before this request was answered; ask again.", GRACE)
+        self._queue.take_all(lambda _: True)
+        for ticket in self._desk.open():
+            self._desk.end(ticket, closing)
+
+    def infer(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Message | Mapping[str, str]] | None = None,
+        rows: pd.DataFrame | None = None,
+        experts: Experts | Sequence[str] = AUTO,
+        sampling: Sampling | None = None,
+        priority: int = 0,
+        client: str = "",
+        timeout: float | None = None,
+    ) -> Answer:
+        """Ask and wait; arguments are those of :class:`serving.request.Request`, names without weights have weight 1.
+
+        Raises
+        ------
+        ServingError
+            Why there is no answer.
+        """
+        listed = not (experts is None or isinstance(experts, (str, Mapping)))
+        asked = cast(Experts, dict.fromkeys(cast(Sequence[str], experts), 1.0) if listed else experts)
+        request = Request(
+            prompt, None if messages is None else tuple(map(_message, messages)), rows, asked, sampling or Sampling(),
+            priority, client, timeout,
+        )  # fmt: skip
+        ticket = self.submit(request)
+        try:
+            return ticket.result()
+        except BaseException:
+            ticket.cancel()  # Ctrl-C in a shell: nobody waits for it any more
+            raise
+
+    def submit(self, request: Request) -> Ticket:
+        """Put a request into the queue.
+
+        Raises
+        ------
+        ServingError
+            What can be seen before it runs: ``overloaded`` (with ``retry_after``), ``closing``, ``unknown-expert``,
+            ``expert-gone``, ``no-base``, ``bad-request``, ``undefined-composition``. The rest ends the ticket.
+        """
+        try:
+            return self._taken(request)
+        except ServingError as error:
+            self._desk.refused(error)
+            raise
+
+    def _taken(self, request: Request) -> Ticket:
+        lane = TEXT if request.rows is None else ROWS
+        if lane == TEXT and self._text is None:
+            raise ServingError("no-base", "This engine has no base, so it answers rows alone; open it with a base.")
+        named(request, self._names)
+        ticket = Ticket(request, self._cancel)
+        with self._lock:
+            if self._closing:
+                raise ServingError("closing", "The engine is being closed and takes no more requests.", GRACE)
+            self._desk.enter(ticket)
+            waits, pushed = self._queue.put(ticket, lane=lane, priority=request.priority, client=request.client)
+            if not waits:
+                self._desk.leave(ticket)
+        for refused in [pushed] if waits else [ticket]:
+            if refused is not None:
+                error = self._overloaded()
+                if refused is ticket:
+                    raise error
+                self._desk.end(refused, error)
+        return ticket
+
+    def _overloaded(self) -> ServingError:
+        after = self._desk.rate.retry_after(len(self._queue))
+        text = f"{self._queue.limit} requests wait already. Ask again in about {after:.0f} s, or send fewer at once."
+        return ServingError("overloaded", text, after)
+
+    def _cancel(self, ticket: Ticket) -> None:
+        self._queue.take_all(lambda other: other is ticket)
+        self._desk.end(ticket, ServingError("cancelled", "The client left before it was answered."))
+
+    def models(self) -> list[ExpertInfo]:
+        """What can be asked: the base, ``auto``, adapters of this base, row experts."""
+        infos, base = [], self._resident
+        if base is not None:
+            infos.append(ExpertInfo("base", "base", True, True, "the base model alone", base.base.id))
+            infos.append(ExpertInfo(AUTO, "auto", True, True, "the router chooses experts", base.base.id))
+        there = sorted(self._names.now().values(), key=lambda entry: entry.name)
+        return [*infos, *(self._info(entry) for entry in there if self._can_answer(entry))]
+
+    def _can_answer(self, entry: Entry) -> bool:
+        if entry.fault or entry.answers_rows:
+            return not entry.fault
+        return self._resident is not None and entry.base in ("", self._resident.base.hash)
+
+    def _info(self, entry: Entry) -> ExpertInfo:
+        base = "" if self._resident is None or entry.source is None else self._resident.base.id
+        held, pinned = entry.name in self._loaded(), entry.name in self._pinned
+        return ExpertInfo(entry.name, entry.kind, held, pinned, entry.description, base, entry.version, entry.trust)
+
+    def _loaded(self) -> tuple[str, ...]:
+        adapters = () if self._resident is None else tuple(self._resident.loaded)
+        return (*adapters, *self._models.loaded)
+
+    def load(self, name: str) -> None:
+        """Have an expert in memory before it is asked.
+
+        Raises
+        ------
+        ServingError
+            ``unknown-expert``, ``expert-gone``, ``no-base``.
+        """
+        entry = self._names.entry(name)
+        if entry.source is not None and self._text is not None:
+            self._slotted(entry)
+        elif entry.answers_rows:
+            self._models.get(entry)
+        else:
+            raise ServingError("no-base", f"{name} is an adapter, and this engine has no base; open it with its base.")
+
+    def row_model(self, name: str) -> RowModel:
+        """The row model of an expert, read if it is not in memory.
+
+        Raises
+        ------
+        ServingError
+            As :meth:`load`; ``bad-request`` if it answers text alone.
+        """
+        entry = self._names.entry(name)
+        if not entry.answers_rows:
+            raise ServingError("bad-request", f"{name} answers text: send a prompt, or name another expert.")
+        return self._models.get(entry)
+
+    def _slotted(self, entry: Entry) -> None:
+        assert self._text is not None
+        assert self._resident is not None
+        assert entry.source is not None
+        self._text.source(entry)
+        if entry.name not in self._resident.loaded:
+            self._resident.load(entry.name, entry.source)
+
+    def unload(self, name: str) -> None:
+        """Let an expert go, unless something runs on it; it is loaded again when asked."""
+        self._models.drop(name)
+        self._pinned.discard(name)
+        if self._resident is not None and name in self._resident.loaded:
+            self._resident.unpin(name)
+            self._resident.unload(name)
+
+    def pin(self, name: str, pinned: bool = True) -> None:
+        """Load an expert and keep it there, or no longer."""
+        if pinned:
+            self.load(name)
+        (self._pinned.add if pinned else self._pinned.discard)(name)
+        self._models.pin(name, pinned)
+        if self._resident is not None and name in self._resident.loaded:
+            (self._resident.pin if pinned else self._resident.unpin)(name)
+
+    def feedback(self, ticket: Ticket | str, won: bool) -> None:
+        """Tell the router whether the experts that it chose for an answer were right.
+
+        Raises
+        ------
+        ServingError
+            ``bad-request`` if the request is not known (any more) or was not routed.
+        """
+        answer = self._desk.answer(ticket if isinstance(ticket, str) else ticket.id)
+        router = self._router()
+        if answer is None or router is None:
+            raise ServingError("bad-request", "No routed answer of this id is known; feedback is about such answers.")
+        for name, _ in answer.experts:
+            router.feedback(name, won)
+        if not answer.experts:
+            router.feedback("base", won)
+
+    def stats(self) -> EngineStats:
+        """What it does now."""
+        answered, refused, tokens, rows = self._desk.counts()
+        waiting = len(self._queue)
+        told = None if self._text is None else self._text.generator.stats
+        return EngineStats(
+            waiting, max(0, len(self._desk.open()) - waiting), answered, refused, tokens, rows,
+            self._desk.rate.per_second(), self._loaded(), 0 if told is None else told.prefix_hits,
+            0 if told is None else told.cache_bytes, 0 if self._observer is None else self._observer.lost,
+        )  # fmt: skip
+
+
+def _message(given: Message | Mapping[str, str]) -> Message:
+    if isinstance(given, Message):
+        return given
+    if set(given) != {"role", "content"}:
+        named = ", ".join(sorted(given)) or "nothing"
+        raise ServingError("bad-request", f"A message has role and content, not {named}.")
+    return Message(given["role"], given["content"])

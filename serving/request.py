@@ -1,0 +1,108 @@
+"""What is asked of the engine: a prompt, a conversation, or rows; of which experts, how urgently, for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from llm_experts.runtime.sampling import Sampling
+from serving.error import ServingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AUTO: Literal["auto"] = "auto"
+ROLES = ("system", "user", "assistant", "tool")
+Experts = Mapping[str, float] | Literal["auto"] | None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes
+    ----------
+    role : {"system", "user", "assistant", "tool"}
+    content : str
+    """
+
+    role: str
+    content: str
+
+    def as_mapping(self) -> dict[str, str]:
+        """As chat templates read it."""
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; exactly one of ``prompt``, ``messages`` and ``rows`` is given.
+
+    Attributes
+    ----------
+    prompt : str, optional
+        Text that is continued as it is, without a chat template.
+    messages : tuple of Message, optional
+        A conversation; the base's chat template makes the prompt.
+    rows : DataFrame, optional
+        Raw rows of one row expert.
+    experts : mapping of str to float, "auto" or None
+        Names and weights; ``auto``: the router chooses (of rows: the one expert whose columns they have); None: the
+        base alone.
+    sampling : Sampling
+        Of text; greedy by default.
+    priority : int
+        Higher ones first.
+    client : str
+        Who asks: clients of the same priority take turns.
+    timeout : float, optional
+        Seconds after which it is given up, wherever it is.
+
+    Raises
+    ------
+    ServingError
+        ``bad-request``: not exactly one input, or no rows, no messages, an unknown role, a timeout that is none.
+    """
+
+    prompt: str | None = None
+    messages: tuple[Message, ...] | None = None
+    rows: pd.DataFrame | None = None
+    experts: Experts = None
+    sampling: Sampling = field(default_factory=Sampling)
+    priority: int = 0
+    client: str = ""
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("prompt", "messages", "rows") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise _bad(f"Give one of prompt, messages and rows; given: {', '.join(given) or 'none'}.")
+        if self.messages is not None:
+            _check_messages(self.messages)
+        if self.rows is not None and not len(self.rows):
+            raise _bad("There is no row to predict; send at least one.")
+        if isinstance(self.experts, str) and self.experts != AUTO:
+            raise _bad(f"experts are names with weights, or {AUTO!r}, not {self.experts!r}.")
+        if self.timeout is not None and not self.timeout > 0:
+            raise _bad(f"A timeout is a number of seconds above 0, not {self.timeout}.")
+
+    @property
+    def text(self) -> str:
+        """What a router reads: the prompt, or the last turn of the user; empty for rows."""
+        if self.messages is None:
+            return self.prompt or ""
+        said = [message.content for message in self.messages if message.role == "user"]
+        return said[-1] if said else self.messages[-1].content
+
+
+def _check_messages(messages: tuple[Message, ...]) -> None:
+    if not messages:
+        raise _bad("There is no message; send at least one of the user.")
+    unknown = sorted({message.role for message in messages} - set(ROLES))
+    if unknown:
+        raise _bad(f"There is no role {unknown[0]!r}; roles are {', '.join(ROLES)}.")
+
+
+def _bad(text: str) -> ServingError:
+    return ServingError("bad-request", text)

@@ -1,0 +1,1 @@
+"""How requests wait, in which order they run, and what runs them."""

@@ -1,0 +1,119 @@
+"""The engine on installed experts: text and rows by name, packages and folders, revoked and uninstalled ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from artefacts.registry.error import RegistryError
+from artefacts.registry.registry import Registry
+from artefacts.trust.store import TrustStore
+from benchmarks.models import ModelError, load_expert, open_engine
+from benchmarks.models.engine import told
+from foundation.home import home
+from llm_experts.adapters.error import AdapterError
+from llm_experts.runtime.sampling import Sampling
+from serving.error import ServingError
+from tests.benchmarks.models.engine_fixtures import Shop, make_shop
+
+SHORT = Sampling(max_new_tokens=4, ignore_eos=True)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return make_shop(tmp_path_factory.mktemp("shop"))
+
+
+def test_installed_experts_answer_text_and_rows(shop: Shop) -> None:
+    shop.install()
+    with open_engine(shop.base, allow_untrusted=True) as engine:
+        infos = {info.name: info for info in engine.models()}
+        assert {name: info.kind for name, info in infos.items()} == {
+            "base": "base", "auto": "auto", "law": "adapter", "med": "adapter", "own-trees": "rows",
+        }  # fmt: skip
+        routed = engine.infer("Read this contract.", sampling=SHORT)
+        assert [name for name, _ in routed.experts] == ["law"]
+        base = engine.infer("Read this contract.", experts=None, sampling=SHORT)
+        assert base.experts == ()
+        answer = engine.infer(rows=shop.rows)
+        assert answer.rows is not None
+        wanted = load_expert("own-trees", allow_untrusted=True).predict_proba(shop.rows)[:, 1]
+        assert answer.rows.probabilities == pytest.approx(wanted.tolist(), abs=1e-9)
+        audit = answer.rows.audit
+        assert (audit.expert, audit.version, audit.trust) == ("own-trees", "1.0.0", "unsigned")
+        assert audit.content == Registry.of_user().record("own-trees").manifest
+        with pytest.raises(ServingError, match="lack the column"):
+            engine.infer(rows=shop.rows.drop(columns=["hours"]), experts=["own-trees"])
+
+
+def test_what_is_installed_and_uninstalled_meanwhile_is_noticed(shop: Shop) -> None:
+    registry = shop.install("law")
+    with open_engine(shop.base, allow_untrusted=True) as engine:
+        with pytest.raises(ServingError) as caught:
+            engine.infer("?", experts=["med"], sampling=SHORT)
+        assert caught.value.reason == "unknown-expert"
+        shop.install("med")
+        assert engine.infer("Fever and more fever", sampling=SHORT).experts[0][0] == "med"
+        registry.uninstall(["med"])
+        with pytest.raises(ServingError) as caught:
+            engine.infer("?", experts=["med"], sampling=SHORT)
+        assert caught.value.reason == "expert-gone"
+        assert engine.infer("Fever and more fever", sampling=SHORT).experts == ()
+
+
+def test_feedback_is_kept_for_the_next_engine(shop: Shop) -> None:
+    shop.install("law")
+    with open_engine(shop.base, allow_untrusted=True) as engine:
+        engine.feedback(engine.infer("A contract.", sampling=SHORT).id, won=True)
+    assert "law" in (home() / "router" / "outcomes.json").read_text(encoding="utf-8")
+
+
+def test_a_revoked_or_changed_package_is_not_asked(shop: Shop) -> None:
+    registry = shop.install("law", "med")
+    TrustStore(home()).revoke(registry.record("law").package, "it lies")
+    weights = next(registry.folder("med").rglob("*.safetensors"))
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with open_engine(shop.base) as engine:
+        for name, text in (("law", "it lies"), ("med", "has been changed")):
+            with pytest.raises(ServingError, match=text):
+                engine.infer("?", experts=[name], sampling=SHORT)
+        assert [info.name for info in engine.models()] == ["base", "auto"]
+
+
+def test_files_and_folders_may_be_named(shop: Shop) -> None:
+    named = [str(shop.packages["law"]), str(shop.packages["own-trees"]), f"{shop.base.parent / 'med'}"]
+    with pytest.raises(RegistryError, match="untrusted-unsigned"):
+        open_engine(shop.base, named)
+    with open_engine(shop.base, named, allow_untrusted=True) as engine:
+        assert [info.name for info in engine.models()] == ["base", "auto", "law", "med", "own-trees"]
+        assert engine.infer("?", experts={"law": 0.5, "med": 0.5}, sampling=SHORT).text is not None
+        assert engine.infer(rows=shop.rows).rows is not None
+
+
+def test_without_a_base_rows_alone_are_answered(shop: Shop) -> None:
+    shop.install()
+    with open_engine(None, allow_untrusted=True) as engine:
+        assert [info.name for info in engine.models()] == ["own-trees"]
+        with pytest.raises(ServingError) as caught:
+            engine.infer("?")
+        assert caught.value.reason == "no-base"
+        with pytest.raises(ServingError) as caught:
+            engine.load("law")
+        assert caught.value.reason == "no-base"
+
+
+def test_names_that_are_not_there_are_told_at_once(shop: Shop, tmp_path: Path) -> None:
+    shop.install("law")
+    with pytest.raises(RegistryError, match="there is nothing"):
+        open_engine(shop.base, ["nobody"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="neither an adapter nor a saved model"):
+        open_engine(shop.base, [str(tmp_path / "empty")])
+
+
+def test_errors_of_ours_are_told_and_faults_of_the_program_are_not() -> None:
+    assert told(AdapterError("too  large\n")) == "too large"
+    assert told(ValueError("x must be y")) is None
+    assert told(KeyError("x")) is None
