@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,20 @@ def test_feedback_moves_the_prior_and_survives(tmp_path: Path) -> None:
     path.write_text("[1]", encoding="utf-8")
     with pytest.raises(RouterError, match="mend the file"):
         router.route("pandas")
+
+
+def test_outcomes_of_many_writers_are_all_kept(tmp_path: Path) -> None:
+    """Each with its own file descriptor, as processes have them: the lock is that of the file."""
+    path = tmp_path / "outcomes.json"
+
+    def report(writer: int) -> None:
+        mine = Outcomes(path)
+        for number in range(15):
+            mine.add(f"e{writer % 2}", won=number % 3 == 0)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(report, range(4)))
+    assert dict(Outcomes(path).counts) == {"e0": (10, 20), "e1": (10, 20)}
 
 
 def test_a_loss_of_the_base_helps_every_expert() -> None:
