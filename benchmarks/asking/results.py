@@ -92,7 +92,11 @@ class Results:
 
     def __enter__(self) -> Self:
         self.output.parent.mkdir(parents=True, exist_ok=True)
-        kept: list[dict[str, Any]] = [{"key": self._key}, *({AUDIT: audit} for audit in self.audits), *self.done.values()]
+        kept: list[dict[str, Any]] = [
+            {"key": self._key},
+            *({AUDIT: audit} for audit in self.audits),
+            *self.done.values(),
+        ]
         with atomic_path(self.partial) as path:
             path.write_text("".join(map(_line, kept)), encoding="utf-8")
         self._file = self.partial.open("a", encoding="utf-8")

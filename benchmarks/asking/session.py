@@ -152,8 +152,9 @@ def facts(answer: Answer) -> Iterator[str]:
         likely = sorted(answer.route.posterior.items(), key=lambda pair: -pair[1])[:5]
         yield f"policy   {answer.route.policy}"
         yield "posterior " + " · ".join(f"{name} {probability:.2f}" for name, probability in likely)
-    times = " · ".join(f"{phase} {seconds * 1e3:.1f}" for phase, seconds in answer.latency.items())
-    yield f"ms       {times}"
+    times = {phase: f"{seconds * 1e3:.1f}" for phase, seconds in answer.latency.items()}
+    yield "ms       " + " · ".join(f"{phase} {taken}" for phase, taken in times.items() if phase != "total")
     usage, decode = answer.usage, answer.latency.get("decode", 0.0)
     rate = f" ({usage.completion_tokens / decode:.0f} a second)" if decode else ""
-    yield f"tokens   {usage.prompt_tokens} in, {usage.completion_tokens} out{rate}; {answer.finish}"
+    yield f"total    {times.get('total')} ms; {answer.finish}"
+    yield f"tokens   {usage.prompt_tokens} in, {usage.completion_tokens} out{rate}"
