@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -137,6 +137,15 @@ class Session:
         infos = [info for info in self.engine.models() if info.kind != "rows"]
         width = max(len(info.name) for info in infos)
         return "\n".join(f"{info.name:<{width}}  {info.description}".rstrip() for info in infos)
+
+
+def untrusted(engine: ExpertEngine, names: Collection[str] | None) -> list[str]:
+    """A line for each expert that nobody vouches for; of all that answer text if none is named."""
+    return [
+        f"NOT TRUSTED: {info.name} {info.version} is {info.trust}."
+        for info in engine.models()
+        if info.trust not in ("", "trusted") and (info.kind == "adapter" if names is None else info.name in names)
+    ]
 
 
 def printable(text: str) -> str:

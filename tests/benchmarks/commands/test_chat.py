@@ -48,12 +48,13 @@ def test_one_shot_prints_the_answer_alone_and_debug_says_why_elsewhere(shop: Sho
     plain = chat(shop, "--prompt", "Read this contract.")
     told = chat(shop, "--prompt", "Read this contract.", "--debug")
     assert plain.stdout == told.stdout
-    assert plain.stderr == ""
+    assert plain.stderr.splitlines() == [f"NOT TRUSTED: {name} 1.0.0 is unsigned." for name in ("law", "med")]
     assert "experts  law" in told.stderr
     assert "posterior" in told.stderr
     assert "6 out" in told.stderr
     assert not any(mark in plain.stdout for mark in ("<eos>", "<bos>", "<pad>", "Assistant:"))
     base = chat(shop, "--prompt", "Read this contract.", "--experts", "base")
+    assert base.stderr == ""
     assert base.stdout != plain.stdout
 
 
@@ -152,7 +153,9 @@ def test_rows_are_decided_and_recorded(shop: Shop, tmp_path: Path) -> None:
     shop.install()
     shop.rows.to_csv(tmp_path / "rows.csv", index=False)
     words = (tmp_path / "rows.csv", "--output", tmp_path / "out.csv", "--audit", tmp_path / "audit.jsonl")
-    assert infer(shop, *words).exit_code == 0
+    done = infer(shop, *words)
+    assert done.exit_code == 0
+    assert "NOT TRUSTED: own-trees 1.0.0 is unsigned." in done.stderr
     table = pd.read_csv(tmp_path / "out.csv")
     wanted = load_expert("own-trees", allow_untrusted=True).predict_proba(shop.rows)[:, 1]
     assert table["probability"].tolist() == pytest.approx(wanted.tolist(), abs=1e-9)
