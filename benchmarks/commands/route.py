@@ -48,6 +48,9 @@ def route(
         str | None,
         typer.Option(help="Base whose hidden states are looked at: a folder or an id; default: words only."),
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Sentence encoder in place of a base, by id or folder; only safetensors.")
+    ] = None,
     feedback: Annotated[
         Outcome | None, typer.Option(help="Report how an answer of --expert was: its prior moves.")
     ] = None,
@@ -58,7 +61,7 @@ def route(
     ] = None,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="With --evaluate: policies alone and in chains, fitted on its training split."),
+        typer.Option("--compare", help="With --evaluate: policies alone and chained, fitted on its training split."),
     ] = False,
     swaps: Annotated[
         Path | None, typer.Option(help="With --evaluate: templates and group terms, JSON; default: the project's.")
@@ -83,7 +86,7 @@ def route(
     if (feedback is None) != (expert is None):
         raise typer.BadParameter("--feedback and --expert belong together: fairmoe route --feedback won --expert NAME")
     found = _router(config, router, own=evaluate == OWN)
-    state = None if base is None else _state(base)
+    state = _state(base, encoder)
     if feedback is not None and expert is not None:
         found.feedback(expert, feedback is Outcome.WON)
         _tell_outcomes(found, expert)
@@ -120,12 +123,16 @@ def _router(config: Path | None, folder: Path | None, *, own: bool) -> Router:
     return Router.of(installed_profiles(Registry.of_user()), settings, outcomes=outcomes)
 
 
-def _state(base: str) -> Any:
+def _state(base: str | None, encoder: str | None) -> Any:
+    if base is None and encoder is None:
+        return None
+    if base is not None and encoder is not None:
+        raise typer.BadParameter("give --base or --encoder, not both: prototypes are of one of them")
     from llm_experts.bases.load import load_base
-    from serving.router.states import base_state
+    from serving.router.states import base_state, encoder_state
 
-    with plain_console(stderr=True).status(f"Loading {base}"):
-        return base_state(load_base(base))
+    with plain_console(stderr=True).status(f"Loading {base or encoder}"):
+        return encoder_state(encoder) if encoder is not None else base_state(load_base(base or ""))
 
 
 def _show(made: Route, router: Router, explain: bool) -> None:
@@ -339,7 +346,7 @@ def _show_flips(console: Console, flips: dict[str, AxisDisparity]) -> None:
     for axis, one in flips.items():
         value, p = one.flip.value, one.flip.p_value
         between = f"{value.low:.3f} to {value.high:.3f}"
-        numbers = (f"{one.flip.neutral.estimate:.3f}", f"{value.null_p95:.3f}", f"{p:.3f}")
+        numbers = (f"{one.flip.neutral.estimate:.3f}", f"{value.null_p95:.3f}", "<.001" if p < 0.001 else f"{p:.3f}")
         table.add_row(axis, f"{value.estimate:.3f}", between, *numbers)
     console.print(table)
     for one in flips.values():

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 
 from foundation.files import write_json
@@ -32,6 +33,7 @@ class Outcomes:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._counts: dict[str, tuple[int, int]] = {}
+        self._lock = Lock()
         self._seen: tuple[int, int, int] | None = None
 
     @classmethod
@@ -56,7 +58,8 @@ class Outcomes:
             If the file cannot be read or written.
         """
         if self.path is None:
-            self._add(expert, won)
+            with self._lock:
+                self._add(expert, won)
             return
         try:
             with turn(self.path.with_name(f"{self.path.name}.lock")):

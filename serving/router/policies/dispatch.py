@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from foundation.files import atomic_path, write_json
@@ -46,6 +47,7 @@ class DispatchPolicy:
     def __init__(self, outcomes: Outcomes, dispatcher: BayesDispatcher | None = None) -> None:
         self.outcomes, self.dispatcher = outcomes, dispatcher
         self._applied: dict[str, tuple[int, int]] = {}
+        self._catching_up = Lock()
 
     def scores(self, query: Query) -> Verdict:
         """Log posterior odds of the dispatcher's experts, prior log-odds of all others."""
@@ -97,10 +99,11 @@ class DispatchPolicy:
 
     def _catch_up(self, dispatcher: BayesDispatcher) -> None:
         """Tell the dispatcher of outcomes that it has not heard of."""
-        for name, (wins, losses) in self.outcomes.counts.items():
-            if name not in dispatcher.names:
-                continue
-            known = self._applied.get(name, (0, 0))
-            dispatcher.update(name, won=True, times=max(0, wins - known[0]))
-            dispatcher.update(name, won=False, times=max(0, losses - known[1]))
-            self._applied[name] = (max(wins, known[0]), max(losses, known[1]))
+        with self._catching_up:
+            for name, (wins, losses) in self.outcomes.counts.items():
+                if name not in dispatcher.names:
+                    continue
+                known = self._applied.get(name, (0, 0))
+                dispatcher.update(name, won=True, times=max(0, wins - known[0]))
+                dispatcher.update(name, won=False, times=max(0, losses - known[1]))
+                self._applied[name] = (max(wins, known[0]), max(losses, known[1]))

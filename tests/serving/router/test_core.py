@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,13 @@ def test_weights_of_the_chosen_sum_to_one_and_the_required_have_that_of_who_requ
     assert weights["helper"] == weights["a"] > weights["b"]
 
 
+def test_virtual_tokens_have_weight_one_and_two_prefixes_do_not_stand_together() -> None:
+    first = ExpertProfile("a", keywords=("x",), kinds=("soft_prompt",))
+    assert dict(Router.of([first, ExpertProfile("b", keywords=("x",))]).route("x").experts) == {"a": 1.0, "b": 0.5}
+    prefixes = [ExpertProfile(name, keywords=("x",), kinds=("prefix",)) for name in "ab"]
+    assert names("x", *prefixes) == ("a",)
+
+
 WORDS = st.lists(st.sampled_from(["sql", "users", "python", "poem", "what", "is", "left", "join", "tree"]), max_size=8)
 
 
@@ -213,6 +221,20 @@ def test_feedback_moves_the_prior_and_survives(tmp_path: Path) -> None:
     path.write_text("[1]", encoding="utf-8")
     with pytest.raises(RouterError, match="mend the file"):
         router.route("pandas")
+
+
+def test_outcomes_of_many_writers_are_all_kept(tmp_path: Path) -> None:
+    """Each with its own file descriptor, as processes have them: the lock is that of the file."""
+    path = tmp_path / "outcomes.json"
+
+    def report(writer: int) -> None:
+        mine = Outcomes(path)
+        for number in range(15):
+            mine.add(f"e{writer % 2}", won=number % 3 == 0)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(report, range(4)))
+    assert dict(Outcomes(path).counts) == {"e0": (10, 20), "e1": (10, 20)}
 
 
 def test_a_loss_of_the_base_helps_every_expert() -> None:
