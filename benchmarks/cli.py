@@ -10,9 +10,11 @@ import typer
 
 from benchmarks.commands import (
     bench,
+    chat,
     choose,
     compare,
     data,
+    infer,
     monitor,
     predict,
     report,
@@ -52,6 +54,8 @@ app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("ui")(ui.ui)
+app.command("chat")(chat.chat)
+app.command("infer")(infer.infer)
 app.command("serve")(serve.serve)
 app.command("route")(route.route)
 app.command("install")(install.install)

@@ -15,7 +15,7 @@ from serving.answer import Answer
 from serving.catalogue import Catalogue, Entry, ExpertInfo
 from serving.error import ServingError
 from serving.request import AUTO, Experts, Message, Request
-from serving.row_model import OpenRows
+from serving.row_model import OpenRows, RowModel
 from serving.ticket import Ticket
 from serving.work.choice import Names, named
 from serving.work.desk import Desk
@@ -345,6 +345,19 @@ class ExpertEngine:
             self._models.get(entry)
         else:
             raise ServingError("no-base", f"{name} is an adapter, and this engine has no base; open it with its base.")
+
+    def row_model(self, name: str) -> RowModel:
+        """The row model of an expert, read if it is not in memory.
+
+        Raises
+        ------
+        ServingError
+            As :meth:`load`; ``bad-request`` if it answers text alone.
+        """
+        entry = self._names.entry(name)
+        if not entry.answers_rows:
+            raise ServingError("bad-request", f"{name} answers text: send a prompt, or name another expert.")
+        return self._models.get(entry)
 
     def _slotted(self, entry: Entry) -> None:
         assert self._text is not None

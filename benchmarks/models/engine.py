@@ -120,10 +120,10 @@ def _opener(found: InstalledExperts, base: Base | None) -> Callable[[str], Any]:
 
 def _router(found: InstalledExperts, config: RouterConfig | None, base: Base | None) -> Callable[[], Router | None]:
     """The router over the adapters that there are now; made anew when they change, with the same outcomes."""
-    from foundation.home import home
-    from serving.router import Outcomes, Router, RouterConfig
+    from serving.router import Router, RouterConfig
+    from serving.router.installed import own_outcomes
 
-    outcomes, made = Outcomes(home() / "router" / "outcomes.json"), dict[tuple[str, ...], Router]()
+    outcomes, made = own_outcomes(), dict[tuple[str, ...], Router]()
     state = None
     if config is not None and base is not None and "prototypes" in config.order:
         from serving.router.states import base_state

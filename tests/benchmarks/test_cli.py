@@ -10,7 +10,7 @@ import pytest
 COMMANDS = (
     "bench", "choose", "tune", "predict", "monitor", "splits", "score", "report", "compare", "ui", "data", "track",
     "keygen", "sign", "verify", "inspect", "trust", "install", "list", "info", "update", "uninstall", "publish", "lock",
-    "index", "package", "card", "export", "serve", "route",
+    "index", "package", "card", "export", "serve", "route", "chat", "infer",
 )  # fmt: skip
 
 

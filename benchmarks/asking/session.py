@@ -1,0 +1,159 @@
+"""A conversation in a terminal: what was said, which experts answer, and commands that begin with a slash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llm_experts.runtime.sampling import Sampling
+from serving.error import ServingError
+from serving.http.naming import experts_of
+from serving.request import AUTO, Experts, Message, Request
+
+if TYPE_CHECKING:
+    from serving.answer import Answer
+    from serving.engine import ExpertEngine
+    from serving.ticket import Ticket
+
+HELP = (
+    "/experts auto | base | a,b | a=0.7,b=0.3   who answers from now on\n"
+    "/list                                      experts that can be named\n"
+    "/reset                                     forget what was said\n"
+    "/debug                                     show or hide route and times\n"
+    "/quit                                      end; so does Ctrl-D\n"
+    "Ctrl-C stops an answer."
+)
+
+
+def experts_named(text: str) -> Experts:
+    """``auto``, ``base``, names, or names with weights.
+
+    Examples
+    --------
+    >>> experts_named("a=0.7,b")
+    {'a': 0.7, 'b': 1.0}
+    """
+    return experts_of(text.strip(), None, "base")
+
+
+def shown(experts: Experts) -> str:
+    """The inverse, for people."""
+    if experts is None or isinstance(experts, str):
+        return experts or "base"
+    return ", ".join(name if weight == 1 else f"{name}={weight:g}" for name, weight in experts.items())
+
+
+@dataclass
+class Session:
+    """A conversation.
+
+    Attributes
+    ----------
+    engine : ExpertEngine
+    experts : mapping, "auto" or None
+        Who answers; None is the base.
+    sampling : Sampling
+    system : str
+        What stands ahead of every conversation.
+    debug : bool
+        Whether route and times are shown.
+    said : list of Message
+        Turns so far.
+    """
+
+    engine: ExpertEngine
+    experts: Experts = AUTO
+    sampling: Sampling = field(default_factory=Sampling)
+    system: str = ""
+    debug: bool = False
+    said: list[Message] = field(default_factory=list)
+
+    def ask(self, text: str) -> Ticket:
+        """Ask the engine, with all that was said before.
+
+        Raises
+        ------
+        ServingError
+            If the request is refused; nothing is remembered of it.
+        """
+        head = [Message("system", self.system)] if self.system else []
+        turns = (*head, *self.said, Message("user", text))
+        return self.engine.submit(Request(messages=turns, experts=self.experts, sampling=self.sampling))
+
+    def remember(self, text: str, reply: str) -> None:
+        """Keep a turn of both sides."""
+        self.said += [Message("user", text), Message("assistant", reply)]
+
+    def command(self, line: str) -> str | None:
+        """Do what a line with a slash says; None when the conversation ends.
+
+        Raises
+        ------
+        ServingError
+            ``bad-request``, ``unknown-expert``: what was meant is not known.
+        """
+        word, _, rest = line[1:].strip().partition(" ")
+        if word in ("quit", "exit", "q"):
+            return None
+        known: dict[str, Callable[[str], str]] = {
+            "experts": self._experts, "reset": self._reset, "debug": self._debug, "list": self._list,
+            "help": lambda _: HELP,
+        }  # fmt: skip
+        if word not in known:
+            raise ServingError("bad-request", f"There is no /{word}; there are /{', /'.join(known)} and /quit.")
+        return known[word](rest)
+
+    def _experts(self, rest: str) -> str:
+        if rest:
+            asked = experts_named(rest)
+            self.check(asked)
+            self.experts = asked
+        return f"Experts: {shown(self.experts)}"
+
+    def check(self, asked: Experts) -> None:
+        """Refuse names that cannot answer text.
+
+        Raises
+        ------
+        ServingError
+            ``unknown-expert``, ``bad-request``.
+        """
+        there = {info.name: info for info in self.engine.models()}
+        for name in asked if asked is not None and not isinstance(asked, str) else ():
+            if name not in there or there[name].kind != "adapter":
+                able = ", ".join(info.name for info in there.values() if info.kind == "adapter") or "none"
+                raise ServingError("unknown-expert", f"No expert {name!r} answers text here; there is: {able}.")
+
+    def _reset(self, _: str) -> str:
+        self.said.clear()
+        return "Nothing has been said."
+
+    def _debug(self, _: str) -> str:
+        self.debug = not self.debug
+        return f"Route and times are {'shown' if self.debug else 'hidden'}."
+
+    def _list(self, _: str) -> str:
+        infos = [info for info in self.engine.models() if info.kind != "rows"]
+        width = max(len(info.name) for info in infos)
+        return "\n".join(f"{info.name:<{width}}  {info.description}".rstrip() for info in infos)
+
+
+def printable(text: str) -> str:
+    """Text of a model as a terminal may get it: control characters but line ends and tabs are shown, not acted upon."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def facts(answer: Answer) -> Iterator[str]:
+    """Lines about an answer: experts, why, what the router saw, times and tokens."""
+    yield f"experts  {shown(dict(answer.experts) or None)}"
+    yield f"why      {answer.why}"
+    if answer.route is not None:
+        likely = sorted(answer.route.posterior.items(), key=lambda pair: -pair[1])[:5]
+        yield f"policy   {answer.route.policy}"
+        yield "posterior " + " · ".join(f"{name} {probability:.2f}" for name, probability in likely)
+    times = " · ".join(f"{phase} {seconds * 1e3:.1f}" for phase, seconds in answer.latency.items())
+    yield f"ms       {times}"
+    usage, decode = answer.usage, answer.latency.get("decode", 0.0)
+    rate = f" ({usage.completion_tokens / decode:.0f} a second)" if decode else ""
+    yield f"tokens   {usage.prompt_tokens} in, {usage.completion_tokens} out{rate}; {answer.finish}"
