@@ -58,7 +58,7 @@ def route(
     ] = None,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="With --evaluate: policies alone and in chains, fitted on its training split."),
+        typer.Option("--compare", help="With --evaluate: policies alone and chained, fitted on its training split."),
     ] = False,
     swaps: Annotated[
         Path | None, typer.Option(help="With --evaluate: templates and group terms, JSON; default: the project's.")
@@ -339,7 +339,7 @@ def _show_flips(console: Console, flips: dict[str, AxisDisparity]) -> None:
     for axis, one in flips.items():
         value, p = one.flip.value, one.flip.p_value
         between = f"{value.low:.3f} to {value.high:.3f}"
-        numbers = (f"{one.flip.neutral.estimate:.3f}", f"{value.null_p95:.3f}", f"{p:.3f}")
+        numbers = (f"{one.flip.neutral.estimate:.3f}", f"{value.null_p95:.3f}", "<.001" if p < 0.001 else f"{p:.3f}")
         table.add_row(axis, f"{value.estimate:.3f}", between, *numbers)
     console.print(table)
     for one in flips.values():

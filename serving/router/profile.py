@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 LONGEST_CHAIN = 10
 """Experts of one answer at most."""
 
+PREFIXES = frozenset({"prefix", "prefix_tuning"})
+VIRTUAL = PREFIXES | {"soft_prompt", "prompt_tuning", "p_tuning"}
+"""Kinds of adapters that are virtual tokens."""
+
 
 @dataclass(frozen=True)
 class ExpertProfile:
@@ -32,6 +36,9 @@ class ExpertProfile:
         Experts and ranges of their versions, as :class:`artefacts.format.names.Range` reads them.
     load_order, max_chain : int
         Place among the experts of one answer (smaller first); most experts of an answer that this one is part of.
+    kinds : tuple of str
+        Kinds of its adapters. Virtual tokens (``soft_prompt``, ``prefix``) are there or not: their weight is 1. Two
+        prefixes were both learnt for the first positions and do not stand together.
     """
 
     name: str
@@ -45,6 +52,7 @@ class ExpertProfile:
     incompatible_with: Mapping[str, str] = field(default_factory=dict)
     load_order: int = 0
     max_chain: int = LONGEST_CHAIN
+    kinds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.priority <= 1:
@@ -59,7 +67,7 @@ class ExpertProfile:
         return cls(
             manifest.name, manifest.version, manifest.description, manifest.capabilities, routing.keywords,
             routing.exclude_keywords, routing.priority, beside.requires, beside.incompatible_with, beside.load_order,
-            beside.max_chain,
+            beside.max_chain, tuple(dict.fromkeys(adapter.type for adapter in manifest.adapters)),
         )  # fmt: skip
 
     @classmethod
@@ -84,8 +92,15 @@ class ExpertProfile:
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
+    @property
+    def undivided(self) -> bool:
+        """Whether it is there with weight 1 or not at all."""
+        return not VIRTUAL.isdisjoint(self.kinds)
+
     def bars(self, other: ExpertProfile) -> bool:
-        """Whether one of the two says that they do not stand together."""
+        """Whether the two cannot stand together, or one says so."""
+        if not PREFIXES.isdisjoint(self.kinds) and not PREFIXES.isdisjoint(other.kinds):
+            return True
         return _named(self.incompatible_with, other) or _named(other.incompatible_with, self)
 
     def accepts(self, other: ExpertProfile) -> bool:

@@ -15,7 +15,8 @@ class Route:
     ----------
     experts : tuple of (str, float)
         Names and weights, in the order in which they stand in the answer; empty: the base answers. The weights of those
-        that were chosen sum to 1; an expert that is there because another requires it has that one's weight.
+        that were chosen sum to 1. An expert that is there because another requires it has that one's weight, and
+        virtual tokens have weight 1 beside the others.
     abstained : bool
         The base answers though it is not more likely than all experts together: no single expert is likely enough.
     why : str

@@ -127,7 +127,7 @@ class Router:
         if decision.choice.refused:
             features["refused"] = decision.choice.refused
         return Route(
-            _weighted(decision),
+            _weighted(decision, self.profiles),
             decision.abstained,
             sentence,
             features,
@@ -195,9 +195,9 @@ class Router:
         return cls(profiles, config, {name: load_fitted(name, folder / name) for name in names}, kept, state)
 
 
-def _weighted(decision: Decision) -> tuple[tuple[str, float], ...]:
-    """Weights of the chosen by their posterior, and of the required as of who requires them."""
+def _weighted(decision: Decision, profiles: Mapping[str, ExpertProfile]) -> tuple[tuple[str, float], ...]:
+    """Weights of the chosen by their posterior, of the required as of who requires them, of virtual tokens 1."""
     experts = decision.choice.experts
-    chosen = [name for name, by in experts.items() if name == by]
-    total = sum(decision.posterior[name] for name in chosen)
-    return tuple((name, decision.posterior[by] / total) for name, by in experts.items())
+    total = sum(decision.posterior[name] for name, by in experts.items() if name == by)
+    shares = {name: decision.posterior[by] / total for name, by in experts.items()}
+    return tuple((name, 1.0 if profiles[name].undivided else share) for name, share in shares.items())

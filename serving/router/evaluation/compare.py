@@ -35,7 +35,7 @@ def compared(
     """
     train = split_of(prompts, TRAIN)
     words = fit_policies(train, profiles, seed=seed)
-    found = {
+    found: dict[str, tuple[Router, Tensor | None]] = {
         "keywords alone": _router(profiles, ("keywords",)),
         "words (the default)": _router(profiles, WORDS),
         "calibrated, words": _router(profiles, ("calibrated",), words),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ def disparity(
     seed : int
         Of intervals and null.
     """
-    return {axis.name: _axis(router, axis, swaps.templates, state, seed) for axis in swaps.axes}
+    once = None if state is None else functools.cache(state)  # axes share neutral words
+    return {axis.name: _axis(router, axis, swaps.templates, once, seed) for axis in swaps.axes}
 
 
 def _axis(

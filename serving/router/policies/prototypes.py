@@ -188,22 +188,17 @@ class PrototypePolicy:
 
     def _left_out(self, states: Tensor, experts: list[str]) -> tuple[Any, Any]:
         """Leads of cosines over the floor or the base's texts [n * K], without the prompt itself, and who is right."""
-        import numpy as np
         import torch
 
         unit = torch.nn.functional.normalize((states - self.centre) / self.scale, dim=1)
-        bases = [i for i, one in enumerate(experts) if one == BASE]
-        leads, right = [], []
-        for i, expert in enumerate(experts):
-            others = [j for j in bases if j != i]
-            least = max([self.floor, *(unit[others] @ unit[i]).tolist()])
-            for name in self.names:
-                rows = [j for j, one in enumerate(experts) if one == name and j != i]
-                if rows:
-                    prototype = torch.nn.functional.normalize(unit[rows].mean(dim=0), dim=0)
-                    leads.append(float(prototype @ unit[i]) - least)
-                    right.append(expert == name)
-        return np.array(leads), np.array(right)
+        whose = torch.tensor([[expert == name for name in self.names] for expert in experts])
+        sums = whose.to(unit.dtype).T @ unit
+        others = sums - whose[:, :, None] * unit[:, None]  # [n, K, d]: of each prototype without the prompt itself
+        cosines = (torch.nn.functional.normalize(others, dim=2) * unit[:, None]).sum(dim=2)
+        near = (unit @ unit.T).fill_diagonal_(-1)[:, [expert == BASE for expert in experts]]
+        least = torch.cat([near, torch.full((len(unit), 1), self.floor)], dim=1).max(dim=1).values
+        known = whose.sum(dim=0) - whose.to(torch.int64) > 0
+        return (cosines - least[:, None])[known].numpy(), whose[known].numpy()
 
 
 def _checked(states: Tensor) -> Tensor:

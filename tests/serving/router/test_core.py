@@ -145,6 +145,13 @@ def test_weights_of_the_chosen_sum_to_one_and_the_required_have_that_of_who_requ
     assert weights["helper"] == weights["a"] > weights["b"]
 
 
+def test_virtual_tokens_have_weight_one_and_two_prefixes_do_not_stand_together() -> None:
+    first = ExpertProfile("a", keywords=("x",), kinds=("soft_prompt",))
+    assert dict(Router.of([first, ExpertProfile("b", keywords=("x",))]).route("x").experts) == {"a": 1.0, "b": 0.5}
+    prefixes = [ExpertProfile(name, keywords=("x",), kinds=("prefix",)) for name in "ab"]
+    assert names("x", *prefixes) == ("a",)
+
+
 WORDS = st.lists(st.sampled_from(["sql", "users", "python", "poem", "what", "is", "left", "join", "tree"]), max_size=8)
 
 
