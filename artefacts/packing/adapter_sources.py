@@ -73,5 +73,12 @@ def manifest_in(folder: Path) -> Manifest | None:
 def _place(folder: Path, manifest: Manifest | None) -> AdapterPlace:
     if manifest is None:
         return AdapterPlace(folder)
-    told = manifest.base.sha256 if manifest.base is not None and not (folder / FACTS).exists() else ""
+    base = None if (folder / FACTS).exists() else manifest.base
+    if base is not None and base.rope_scaling:
+        raise PackageError(
+            "wrong-base",
+            f"{manifest.name} was trained with a rope scaling, and its adapter is a plain PEFT folder, which cannot "
+            "tell one; ask for a package whose adapter has a fairmoe.json.",
+        )
+    told = "" if base is None else base.sha256
     return AdapterPlace(folder, manifest.constraints.load_order, told)

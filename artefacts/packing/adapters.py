@@ -34,10 +34,10 @@ def base_of(folder: Path) -> dict[str, Any] | None:
 
 
 def _base(told: Facts) -> dict[str, Any]:
-    revision = {"revision": told["revision"]} if told.get("revision") else {}
+    further = {key: told[key] for key in ("revision", "rope_scaling") if told.get(key)}
     return {
         "name": told["id"], "sha256": told["hash"], "dtype": told.get("dtype"),
-        "quantisation": told.get("quantisation"), **revision,
+        "quantisation": told.get("quantisation"), **further,
     }  # fmt: skip
 
 

@@ -24,7 +24,9 @@ from llm_experts.adapters.injection import check_foreign, inject, own_copy
 from llm_experts.adapters.registry import kind_named, kind_of
 from llm_experts.adapters.state import State, set_adapter_state
 from llm_experts.bases.base import Base
+from llm_experts.bases.error import BaseError
 from llm_experts.bases.pickles import pickles_in
+from llm_experts.bases.scaling import RopeScaling
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -52,6 +54,8 @@ class SavedAdapter:
         Versions it was written with.
     facts : dict
         What the writer noted.
+    rope_scaling : RopeScaling, optional
+        Of the base when it was trained.
     """
 
     kind: str
@@ -61,6 +65,7 @@ class SavedAdapter:
     base_hash: str
     libraries: dict[str, str]
     facts: dict[str, Any]
+    rope_scaling: RopeScaling | None = None
 
 
 def save_adapter(
@@ -98,7 +103,7 @@ def save_adapter(
             {
                 "format": FORMAT,
                 "kind": kind_of(config).name,
-                "base": {"id": base.id, "hash": base.hash, "quantisation": base.quantisation},
+                "base": {"id": base.id, "hash": base.hash, "quantisation": base.quantisation} | _scaling(base),
                 "libraries": {name: version(name) for name in LIBRARIES},
                 "sha256": {name: hash_file(made / name) for name in (CONFIG, WEIGHTS)},
                 "facts": dict(facts or {}),
@@ -142,10 +147,11 @@ def read_adapter(folder: Path) -> SavedAdapter:
     try:
         kind, base, sums = written["kind"], written["base"], written["sha256"]
         found = SavedAdapter(
-            kind, _config(folder, kind), {}, base["id"], base["hash"], written["libraries"], written["facts"]
-        )
+            kind, _config(folder, kind), {}, base["id"], base["hash"], written["libraries"], written["facts"],
+            RopeScaling.of(base.get("rope_scaling")),
+        )  # fmt: skip
         changed = [name for name in (CONFIG, WEIGHTS) if sums[name] != hash_file(folder / name)]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, BaseError) as error:
         raise AdapterError(
             f"{folder / FACTS} lacks or garbles {error}; it was changed. Save the adapter again."
         ) from error
@@ -206,6 +212,17 @@ def check_base(saved: SavedAdapter, base: Base, folder: Path) -> None:
             f"{base.id} with hash {base.hash}. Load the base that it was trained on (same id, revision and "
             "pretraining), or train the adapter on this one."
         )
+    if saved.rope_scaling != base.rope_scaling:
+        wanted, there = saved.rope_scaling or "none", base.rope_scaling or "none"
+        raise AdapterError(
+            f"The adapter in {folder} was trained on {saved.base_id} with the rope scaling {wanted}, and this base has "
+            f"{there}: positions mean something else there. Load the base with rope_scaling={str(wanted)!r}."
+        )
+
+
+def _scaling(base: Base) -> dict[str, Any]:
+    scaling = base.rope_scaling
+    return {} if scaling is None else {"rope_scaling": {"rope_type": scaling.kind, "factor": scaling.factor}}
 
 
 def adapter_bytes(folder: Path) -> int:

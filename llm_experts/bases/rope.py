@@ -44,7 +44,7 @@ class DynamicRotary(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """[rows, tokens, head_dim] cosines and sines; without :func:`texts_of` texts end with their largest position."""
+        """[rows, tokens, head_dim] cosines and sines; without :func:`texts_of`, texts end at their last position."""
         given = _LENGTHS.get()
         lengths = position_ids.amax(-1) + 1 if given is None else given.to(position_ids.device)
         angles = position_ids[..., None].float() * self._frequencies(lengths)[:, None]
@@ -105,22 +105,3 @@ def rescaled(base: Base, scaling: str | Mapping[str, Any] | RopeScaling | None) 
         config.max_position_embeddings = int(context * chosen.factor)
         decoder.rotary_emb = type(decoder.rotary_emb)(config).to(base.device)
     return replace(base, model=model, rope_scaling=chosen)
-
-
-def check_scaling(base: Base, told: Mapping[str, Any] | None, what: str) -> None:
-    """Raise :class:`BaseError` unless the base has the scaling that an adapter was trained with.
-
-    Parameters
-    ----------
-    base : Base
-    told : mapping, optional
-        ``rope_type`` and ``factor``, such as a manifest's ``base.rope_scaling``.
-    what : str
-        Whose it is, for the text.
-    """
-    wanted = RopeScaling.of(told)
-    if wanted != base.rope_scaling:
-        raise BaseError(
-            f"{what} was trained on {base.id} with rope scaling {wanted or 'none'}, and this base has "
-            f"{base.rope_scaling or 'none'}; load it with rope scaling {wanted or 'none'}."
-        )

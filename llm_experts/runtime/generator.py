@@ -142,7 +142,7 @@ class Generator:
         Raises
         ------
         KeyError
-            If there is no such request.
+            If there is no such request, or it waits.
         """
         return dict(self._times[id])
 
@@ -171,8 +171,9 @@ class Generator:
             for row in [row for row in (*self._answering, *self._reading) if row.generation.id == id]:
                 pieces.append(row.end("cancelled"))
                 self._leave(row)
-            for waiting in [waiting for waiting in self._waiting if waiting[0].id == id]:
-                self._waiting.remove(waiting)
+            for generation, since in [waiting for waiting in list(self._waiting) if waiting[0].id == id]:
+                self._waiting.remove((generation, since))
+                self._note(id, time.perf_counter() - since)
                 pieces.append(Piece(id, "", (), (), "cancelled"))
         return pieces
 
@@ -196,8 +197,15 @@ class Generator:
         return pieces
 
     def _refused(self, generation: Generation, error: Exception) -> Piece:
-        self._waiting.popleft()
+        _, since = self._waiting.popleft()
+        self._note(generation.id, time.perf_counter() - since)
         return Piece(generation.id, "", (), (), "error", error)
+
+    def _note(self, id: str, queue: float, load: float = 0.0) -> None:
+        """Start the times of a request; those of the oldest are forgotten."""
+        self._times[id] = {"queue": queue, "load": load, "prefill": 0.0, "decode": 0.0}
+        while len(self._times) > REMEMBERED + self.max_rows:
+            self._times.popitem(last=False)
 
     def _has_room(self, generation: Generation) -> bool:
         rows = [*self._answering, *self._reading]
@@ -214,10 +222,7 @@ class Generator:
             chooser = Chooser(sampling, generation.prompt, self._words, self.base.device)
             limit, key = min(sampling.max_new_tokens, left), self.resident.fingerprint(generation.composition)
             row = Row(generation, prefix, limit, self._ends, chooser, self._text, stack.pop_all(), key)
-        times = {"queue": start - since, "load": row.started - start, "prefill": 0.0, "decode": 0.0}
-        self._times[generation.id] = times
-        while len(self._times) > REMEMBERED + self.max_rows:
-            self._times.popitem(last=False)
+        self._note(generation.id, start - since, row.started - start)
         return row
 
     def _join(self, row: Row) -> None:

@@ -35,8 +35,15 @@ GATES = 64
 """Gates that are kept: a batch of the same requests runs with the same one, step after step."""
 
 
-class InUseError(AdapterError):
-    """An adapter that is to be replaced while requests run on it."""
+class InUseError(SlotsFullError):
+    """An adapter that is to be replaced while requests run on it; whoever needs the new one waits for their end."""
+
+    def __init__(self, name: str, uses: int) -> None:
+        super().__init__(
+            f"{uses} requests run on expert {name!r}; replace it when they have ended, or give the new one another "
+            "name.",
+            permanent=False,
+        )
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,7 @@ class ResidentBase:
             if before is not None and before.same(told):
                 return
             if self._table.uses(name):
-                raise InUseError(
-                    f"{self._table.uses(name)} requests run on expert {name!r}; replace it when they have ended, or "
-                    "give the new one another name."
-                )
+                raise InUseError(name, self._table.uses(name))
             self._drop(name)
             self._sources[name] = told
             self._versions[name] = self._versions.get(name, -1) + 1

@@ -105,7 +105,7 @@ def kept(logits: Tensor, samplings: Sequence[Sampling]) -> tuple[Tensor, Tensor]
         complete = (widest >= most) | (before[:, -1:] + probabilities[:, -1:] >= mass)
         if widest == words or bool(complete.all()):
             return probabilities.masked_fill((before >= mass) & (rank > 0), 0), ids
-        widest = min(words, 16 * widest)
+        widest = 16 * widest if 32 * widest < words else words
 
 
 def logprobs(logits: Tensor, token: int, count: int, text_of: Callable[[int], str]) -> TokenLogprob:

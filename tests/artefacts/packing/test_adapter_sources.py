@@ -8,10 +8,12 @@ import pytest
 
 from artefacts.format.archive import open_package
 from artefacts.format.error import PackageError
-from artefacts.packing.adapter_sources import adapter_places, adapter_sources
+from artefacts.packing.adapter_sources import adapter_places, adapter_sources, manifest_in
 from artefacts.packing.pack import package
 from artefacts.packing.told import Told
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.store import FACTS, save_adapter
+from llm_experts.bases.rope import rescaled
 from llm_experts.runtime.composition import Composition
 from llm_experts.runtime.resident import ResidentBase
 from tests.llm_experts.runtime.resident_fixtures import BASE, peft_adapter, saved
@@ -50,3 +52,21 @@ def test_a_package_tells_name_order_and_the_base_of_a_foreign_adapter(tmp_path: 
     on.known("plain-one", plain.folder, order=plain.order, base_hash=plain.base_hash)
     with on.lease([Composition.of({"plain-one": 1.0})]):
         assert on.loaded == ("plain-one",)
+
+
+def test_a_package_tells_the_rope_scaling_and_a_plain_folder_cannot(tmp_path: Path) -> None:
+    scaled = rescaled(BASE, "yarn:4")
+    given = saved(peft_adapter("lora"))
+    save_adapter(tmp_path / "long", scaled, given.config, given.state)
+    with open_package(package(tmp_path / "long", tmp_path / "long.expert", Told(name="long-one")).path) as made:
+        made.extract(tmp_path / "tree")
+    manifest = manifest_in(tmp_path / "tree")
+    assert manifest is not None and manifest.base is not None
+    assert manifest.base.rope_scaling == {"rope_type": "yarn", "factor": 4.0}
+    source = adapter_sources(tmp_path / "tree")["long-one"]
+    ResidentBase(scaled).load("long-one", source)
+    with pytest.raises(AdapterError, match="rope_scaling='yarn:4'"):
+        ResidentBase(BASE).load("long-one", source)
+    (source / FACTS).unlink()
+    with pytest.raises(PackageError, match="cannot tell one"):
+        adapter_sources(tmp_path / "tree")

@@ -17,8 +17,10 @@ from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.injection import inject, own_copy
 from llm_experts.adapters.registry import ADAPTERS, KINDS
 from llm_experts.adapters.state import adapter_state, set_adapter_state
-from llm_experts.adapters.store import adapter_bytes, load_adapter, read_adapter, save_adapter
+from llm_experts.adapters.store import FACTS, adapter_bytes, load_adapter, read_adapter, save_adapter
 from llm_experts.bases.base import Base
+from llm_experts.bases.rope import rescaled
+from llm_experts.bases.scaling import RopeScaling
 from tests.llm_experts.conftest import make_tiny_base
 
 IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15]])
@@ -66,6 +68,21 @@ def test_what_is_loaded_is_what_was_saved(tiny_base: Base, tmp_path: Path, kind:
     again = inject(own_copy(tiny_base).model, found.config, None)
     set_adapter_state(again, found.state)
     assert torch.equal(logits(again), expected)
+
+
+def test_an_adapter_belongs_to_the_rope_scaling_that_it_was_trained_with(tiny_base: Base, tmp_path: Path) -> None:
+    scaled = rescaled(tiny_base, "yarn:4")
+    saved(scaled, tmp_path / "long", "lora")
+    saved(tiny_base, tmp_path / "plain", "lora")
+    assert read_adapter(tmp_path / "long").rope_scaling == RopeScaling("yarn", 4.0)
+    load_adapter(scaled, tmp_path / "long")
+    for base, folder in ((tiny_base, "long"), (scaled, "plain"), (rescaled(tiny_base, "yarn:2"), "long")):
+        with pytest.raises(AdapterError, match=r"Load the base with rope_scaling='(yarn:4|none)'"):
+            load_adapter(base, tmp_path / folder)
+    facts = tmp_path / "long" / FACTS
+    facts.write_text(facts.read_text().replace('"yarn"', '"yarrow"'))
+    with pytest.raises(AdapterError, match="yarrow"):
+        read_adapter(tmp_path / "long")
 
 
 @pytest.mark.parametrize("kind", KINDS)

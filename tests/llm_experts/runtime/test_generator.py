@@ -1,12 +1,13 @@
 """Generation in a batch that rows join and leave: what the library generates one by one, with nothing lost."""
 
+from threading import Thread
 from typing import Any
 
 import pytest
 import torch
 
 from llm_experts.bases.base import Base
-from llm_experts.runtime.composition import BASE
+from llm_experts.runtime.composition import BASE, Composition
 from llm_experts.runtime.generation import Generation, TooLongError
 from llm_experts.runtime.generator import Generator
 from llm_experts.runtime.resident import ResidentBase
@@ -186,3 +187,34 @@ def test_times_by_phase(base: Base) -> None:
     assert all(value >= 0 for value in times.values())
     with pytest.raises(KeyError):
         generator.timing("b")
+    generator.add(Generation("b", PROMPTS["long"], BASE, Sampling()))
+    generator.add(Generation("c", PROMPTS["long"], Composition.of({"nobody": 1}), Sampling()))
+    generator.cancel("b")
+    assert {piece.id: piece.finish for piece in generator.step()} == {"b": "cancelled", "c": "error"}
+    for id in "bc":  # ended without a row
+        assert generator.timing(id)["queue"] > 0
+        assert generator.timing(id)["decode"] == 0
+
+
+def test_threads_may_add_and_cancel_while_another_generates(base: Base) -> None:
+    generator = Generator(ResidentBase(base), max_rows=4)
+    settings = Sampling(max_new_tokens=3, ignore_eos=True)
+
+    def ask(thread: int) -> None:
+        for number in range(20):
+            generator.add(Generation(f"{thread}/{number}", PROMPTS["some"], BASE, settings))
+            if number % 3 == 0:
+                generator.cancel(f"{thread}/{number}")
+
+    threads = [Thread(target=ask, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    ends: dict[str, str] = {}
+    while any(thread.is_alive() for thread in threads) or not generator.idle:
+        for piece in generator.step():
+            if piece.finish:
+                assert piece.id not in ends
+                ends[piece.id] = piece.finish
+    assert len(ends) == 80
+    assert {end for id, end in ends.items() if int(id.partition("/")[2]) % 3} == {"length"}
+    assert "cancelled" in ends.values()
