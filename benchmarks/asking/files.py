@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.asking.prompts import asked_of
-from benchmarks.asking.results import Results, error_of, record_of
+from benchmarks.asking.results import Results, error_of, record_of, rounded
 from serving.error import ServingError
 from serving.request import Experts, Request
 
@@ -121,8 +121,9 @@ def answer_rows(
         answer = _submitted(engine, Request(rows=part, experts={expert: 1.0})).result()
         rows = answer.rows
         assert rows is not None
+        told = {"experts": {expert: 1.0}, "why": answer.why, "latency": rounded(answer.latency)}
         records = [
-            {"row": row, "probability": probability, "decision": decision, "experts": {expert: 1.0}}
+            {"row": row, "probability": probability, "decision": decision, **told}
             for row, probability, decision in zip(numbers, rows.probabilities, rows.decisions, strict=True)
         ]
         results.add(records, rows.audit.as_json())

@@ -29,8 +29,13 @@ def record_of(answer: Answer) -> dict[str, Any]:
     return {
         "output": answer.text, "experts": dict(answer.experts), "why": answer.why, "finish": answer.finish,
         "prompt_tokens": answer.usage.prompt_tokens, "completion_tokens": answer.usage.completion_tokens,
-        "latency": {phase: round(seconds, 6) for phase, seconds in answer.latency.items()},
+        "latency": rounded(answer.latency),
     }  # fmt: skip
+
+
+def rounded(latency: Mapping[str, float]) -> dict[str, float]:
+    """Seconds by phase, to the microsecond; of rows: those of the whole request that a row was part of."""
+    return {phase: round(seconds, 6) for phase, seconds in latency.items()}
 
 
 def error_of(error: ServingError) -> dict[str, Any]:
@@ -92,7 +97,11 @@ class Results:
 
     def __enter__(self) -> Self:
         self.output.parent.mkdir(parents=True, exist_ok=True)
-        kept: list[dict[str, Any]] = [{"key": self._key}, *({AUDIT: audit} for audit in self.audits), *self.done.values()]
+        kept: list[dict[str, Any]] = [
+            {"key": self._key},
+            *({AUDIT: audit} for audit in self.audits),
+            *self.done.values(),
+        ]
         with atomic_path(self.partial) as path:
             path.write_text("".join(map(_line, kept)), encoding="utf-8")
         self._file = self.partial.open("a", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -139,6 +139,15 @@ class Session:
         return "\n".join(f"{info.name:<{width}}  {info.description}".rstrip() for info in infos)
 
 
+def untrusted(engine: ExpertEngine, names: Collection[str] | None) -> list[str]:
+    """A line for each expert that nobody vouches for; of all that answer text if none is named."""
+    return [
+        f"NOT TRUSTED: {info.name} {info.version} is {info.trust}."
+        for info in engine.models()
+        if info.trust not in ("", "trusted") and (info.kind == "adapter" if names is None else info.name in names)
+    ]
+
+
 def printable(text: str) -> str:
     """Text of a model as a terminal may get it: control characters but line ends and tabs are shown, not acted upon."""
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
@@ -152,8 +161,9 @@ def facts(answer: Answer) -> Iterator[str]:
         likely = sorted(answer.route.posterior.items(), key=lambda pair: -pair[1])[:5]
         yield f"policy   {answer.route.policy}"
         yield "posterior " + " · ".join(f"{name} {probability:.2f}" for name, probability in likely)
-    times = " · ".join(f"{phase} {seconds * 1e3:.1f}" for phase, seconds in answer.latency.items())
-    yield f"ms       {times}"
+    times = {phase: f"{seconds * 1e3:.1f}" for phase, seconds in answer.latency.items()}
+    yield "ms       " + " · ".join(f"{phase} {taken}" for phase, taken in times.items() if phase != "total")
     usage, decode = answer.usage, answer.latency.get("decode", 0.0)
     rate = f" ({usage.completion_tokens / decode:.0f} a second)" if decode else ""
-    yield f"tokens   {usage.prompt_tokens} in, {usage.completion_tokens} out{rate}; {answer.finish}"
+    yield f"total    {times.get('total')} ms; {answer.finish}"
+    yield f"tokens   {usage.prompt_tokens} in, {usage.completion_tokens} out{rate}"

@@ -58,7 +58,7 @@ def chat(
     Examples: fairmoe chat · fairmoe chat --base MODEL_FOLDER --experts law=0.7,med=0.3 · fairmoe chat --prompt "What is
     SQL?" --debug · echo "Hello" | fairmoe chat --prompt - --temperature 0.8 --seed 1
     """
-    from benchmarks.asking.session import Session, experts_named
+    from benchmarks.asking.session import Session, experts_named, untrusted
     from benchmarks.models import open_engine
     from llm_experts.runtime.sampling import Sampling
 
@@ -72,6 +72,8 @@ def chat(
     with engine:
         session = Session(engine, asked, sampling, system, debug)
         session.check(asked)
+        for line in untrusted(engine, None if isinstance(asked, str) else asked or ()):
+            notes.print(line)
         if prompt is not None:
             _once(session, sys.stdin.read().rstrip("\n") if prompt == "-" else prompt, notes)
         else:

@@ -64,7 +64,7 @@ def infer(
     """
     from benchmarks.asking.prompts import is_text, records_in
     from benchmarks.asking.results import Results, key_of
-    from benchmarks.asking.session import experts_named
+    from benchmarks.asking.session import experts_named, untrusted
     from benchmarks.models import open_engine
     from llm_experts.runtime.sampling import Sampling
 
@@ -86,6 +86,9 @@ def infer(
         else:
             _rows(engine, source, records, asked, results, advance)
         failed = results.finish(audit)
+        used = {name for record in results.done.values() for name in record.get("experts", ())}
+        for line in untrusted(engine, used):
+            typer.echo(line, err=True)
     _tell(output, audit, len(results.done), failed)
 
 

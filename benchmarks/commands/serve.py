@@ -123,13 +123,13 @@ def _say(settings: ServerSettings, models: Sequence[ExpertInfo]) -> None:
         console.print(f"  {info.name:<24} {info.kind:<8} {_first_line(info.description)}".rstrip())
     if len(models) > SHOWN:
         console.print(f"  and {len(models) - SHOWN} more: {settings.url}/v1/models")
-    key = "$KEY" if settings.keys else "none"
+    key = "KEY" if settings.keys else '"none"'
     auth = ' \\\n    -H "Authorization: Bearer $KEY"' if settings.keys else ""
     console.print(
         f"\nAsk it:\n  curl {settings.url}/v1/chat/completions \\\n    -H 'Content-Type: application/json'{auth} \\\n"
         '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}\'\n\n'
         "  from openai import OpenAI\n"
-        f'  client = OpenAI(base_url="{settings.url}/v1", api_key="{key}")\n'
+        f'  client = OpenAI(base_url="{settings.url}/v1", api_key={key})\n'
         '  client.completions.create(model="auto", prompt="Hello")\n\n'
         f"Page: {settings.url}/ · numbers: {settings.url}/metrics"
     )

@@ -64,7 +64,7 @@ def open_engine(
     allow_untrusted : bool
         Also packages that nobody whom the user trusts has signed.
     on_answer : callable, optional
-        Sees every answer: :func:`serving.telemetry.span_of` sends it to OpenTelemetry.
+        Sees every answer: ``serving.telemetry.spans()`` sends it to OpenTelemetry.
 
     Returns
     -------

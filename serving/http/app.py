@@ -46,7 +46,7 @@ def create_app(engine: ExpertEngine, settings: ServerSettings | None = None) -> 
     app.state.served = here
     for group in (models, completions, chat, predict, experts, health, page):
         app.include_router(group.router)
-    add_handlers(app, here.metrics.error)
+    add_handlers(app, here.metrics.error, here.plain)
     app.add_middleware(Guard, settings=settings, metrics=here.metrics)
     if settings.cors:
         app.add_middleware(

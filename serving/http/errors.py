@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,6 +16,7 @@ from serving.error import ServingError
 
 logger = logging.getLogger(__name__)
 
+Plain = Callable[[str], str]
 CODES = {
     "too-long": "context_length_exceeded",
     "unknown-expert": "model_not_found",
@@ -42,10 +43,14 @@ def error_response(
     message: str, *, status: int, code: str, param: str | None = None, retry_after: float | None = None
 ) -> JSONResponse:
     """The response for an error; ``retry_after`` in seconds, rounded up as the header wants it."""
-    headers = {"Retry-After": str(max(1, math.ceil(retry_after)))} if retry_after is not None else {}
+    headers = _retry(retry_after)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(error_body(message, status=status, code=code, param=param), status, headers)
+
+
+def _retry(after: float | None) -> dict[str, str]:
+    return {} if after is None else {"Retry-After": str(max(1, math.ceil(after)))}
 
 
 def code_of(reason: str) -> str:
@@ -53,9 +58,9 @@ def code_of(reason: str) -> str:
     return CODES.get(reason, reason.replace("-", "_"))
 
 
-def serving_body(error: ServingError) -> dict[str, Any]:
+def serving_body(error: ServingError, plain: Plain = str) -> dict[str, Any]:
     """The JSON of an error of the engine; what failed inside stays inside."""
-    text = INTERNAL if error.reason == "internal" else error.text
+    text = INTERNAL if error.reason == "internal" else plain(error.text)
     return error_body(text, status=error.http, code=code_of(error.reason), param=_param(error.reason))
 
 
@@ -63,23 +68,20 @@ def _param(reason: str) -> str | None:
     return "model" if reason in ("unknown-expert", "undefined-composition", "expert-gone") else None
 
 
-def serving_response(error: ServingError) -> JSONResponse:
-    """The response for an error of the engine."""
+def serving_response(error: ServingError, plain: Plain = str) -> JSONResponse:
+    """The response for an error of the engine; ``plain`` takes out of its text what is no client's business."""
     if error.reason == "internal":
         logger.error("A request failed inside the engine: %s", error, exc_info=error)
-    text = INTERNAL if error.reason == "internal" else error.text
-    return error_response(
-        text, status=error.http, code=code_of(error.reason), param=_param(error.reason), retry_after=error.retry_after
-    )
+    return JSONResponse(serving_body(error, plain), error.http, _retry(error.retry_after))
 
 
-def add_handlers(app: FastAPI, counted: Any) -> None:
-    """Give every error of an app this form; ``counted(reason)`` is called for each."""
+def add_handlers(app: FastAPI, counted: Callable[[str], None], plain: Plain) -> None:
+    """Give every error of an app this form; ``counted(reason)`` is called for each, texts go through ``plain``."""
 
     async def of_engine(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ServingError)
         counted(error.reason)
-        return serving_response(error)
+        return serving_response(error, plain)
 
     async def of_request(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

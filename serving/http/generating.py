@@ -182,7 +182,7 @@ async def _stream(
         yield DONE
     except ServingError as error:
         here.metrics.error(error.reason)
-        yield event(serving_body(error))
+        yield event(serving_body(error, here.plain))
     except asyncio.CancelledError:
         here.metrics.error("cancelled")
         raise

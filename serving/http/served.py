@@ -28,10 +28,18 @@ class Served:
     since: int = field(default_factory=lambda: int(time.time()))
     draining: bool = False
 
+    def plain(self, text: str) -> str:
+        """Text for clients: the base by its name, not by where it lies on this machine."""
+        return text.replace(self._base, public(self._base)) if self._base else text
+
     @cached_property
+    def _base(self) -> str:
+        return next((info.base for info in self.engine.models() if info.kind == "base"), "")
+
+    @property
     def base(self) -> str:
         """Id of the base as clients see it; empty for an engine of rows alone."""
-        return next((public(info.base) for info in self.engine.models() if info.kind == "base"), "")
+        return public(self._base)
 
 
 def public(base: str) -> str:

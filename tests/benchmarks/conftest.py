@@ -12,6 +12,7 @@ from benchmarks.methods.registry import tabular_methods
 from benchmarks.plan.suite import Suite
 from benchmarks.run.runner import RunSummary, run_suite
 from benchmarks.tracking.mlflow_store import quiet as quiet_mlflow
+from tests.benchmarks.models.engine_fixtures import Shop, make_shop
 
 TINY_METHODS = (*tabular_methods(), "constant", "logistic_regression", "lightgbm", "reweighing")
 TINY = {"steps": 120, "eval_every": 40, "warm_up": 40, "rungs": ()}
@@ -24,6 +25,12 @@ def tiny_suite(**changes: object) -> Suite:
         "methods": TINY_METHODS,
     }  # fmt: skip
     return Suite.model_validate(settings | changes)
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Packages for an engine, and the tiny base that two of them stand on."""
+    return make_shop(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="session")

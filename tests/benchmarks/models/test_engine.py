@@ -15,14 +15,9 @@ from foundation.home import home
 from llm_experts.adapters.error import AdapterError
 from llm_experts.runtime.sampling import Sampling
 from serving.error import ServingError
-from tests.benchmarks.models.engine_fixtures import Shop, make_shop
+from tests.benchmarks.models.engine_fixtures import Shop
 
 SHORT = Sampling(max_new_tokens=4, ignore_eos=True)
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return make_shop(tmp_path_factory.mktemp("shop"))
 
 
 def test_installed_experts_answer_text_and_rows(shop: Shop) -> None:

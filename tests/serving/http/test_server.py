@@ -17,7 +17,7 @@ from serving.error import HTTP, ServingError
 from serving.http.errors import CODES, INTERNAL, code_of
 from serving.http.running import bind
 from serving.http.settings import ServerSettings
-from tests.serving.http.serving_fixtures import KEY, Line, Running, make_engine, running
+from tests.serving.http.serving_fixtures import KEY, Line, Running, make_engine, running, tiny_base
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 CHAT = {"model": "law", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
@@ -378,6 +378,23 @@ def test_running_answers_end_before_the_server_does(tmp_path: Path) -> None:
         client.join(10)
     assert found[0][0] == 200
     assert found[0][1]["usage"]["completion_tokens"] == 60
+
+
+def test_clients_are_not_told_where_the_base_lies(tmp_path: Path) -> None:
+    from llm_experts.runtime.resident import ResidentBase
+
+    base = replace(tiny_base(), id="/srv/secret/models/tiny")
+    with ExpertEngine(ResidentBase(base, slots=1), catalogue=dict) as engine, running(engine) as server:
+        told = [
+            server.ask("POST", "/v1/completions", {"model": "tiny", "prompt": "The applicant " * 5000}),
+            server.ask("POST", "/v1/completions", {"model": "tiny", "prompt": "The", "max_tokens": 2}),
+            server.ask("GET", "/v1/models"),
+            server.ask("GET", "/v1/models/tiny"),
+            server.ask("GET", "/"),
+        ]
+    assert [each[0] for each in told] == [400, 200, 200, 200, 200]
+    assert "tiny takes" in told[0][1]["error"]["message"]
+    assert "secret" not in str(told)
 
 
 def test_a_taken_port_is_one_paragraph() -> None:
