@@ -14,6 +14,7 @@ from artefacts.format.archive import open_package, pack
 from artefacts.format.error import PackageError
 from artefacts.format.files import MANIFEST
 from artefacts.format.manifest import Manifest
+from artefacts.format.writing import whole
 from artefacts.packing.adapter_folder import adapter_folder
 from artefacts.packing.adapters import CONFIG
 from artefacts.packing.model_folder import MODEL, model_folder
@@ -74,7 +75,8 @@ def package(folder: Path, target: Path | None = None, told: Told | None = None) 
         with open_package(made) as found:
             new = not _is_there(target, found.content)
             if new:
-                pack(staged, target)
+                with whole(target) as temporary:
+                    shutil.copyfile(made, temporary)
         with open_package(target) as found:
             return Packed(target, found.manifest, found.content, found.digest, new)
 

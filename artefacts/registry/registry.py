@@ -135,13 +135,22 @@ class Registry:
         RegistryError
             ``not-installed``, ``installed-damaged``.
         """
+        return self.checked(name)[1].folder if check else self.store.tree(self.record(name).package)
+
+    def checked(self, name: str) -> tuple[Record, Tree]:
+        """What is known of an installed package, and its files, hashed again: both of one moment.
+
+        Raises
+        ------
+        RegistryError
+            ``not-installed``, ``installed-damaged``.
+        """
         record = self.record(name)
-        tree = self.store.tree(record.package)
-        if check:
-            check_tree(tree, {MANIFEST: record.manifest}, name)
-            manifest = parse_manifest((tree / MANIFEST).read_bytes())
-            check_tree(tree, {path: file.sha256 for path, file in manifest.files.items()}, name)
-        return tree
+        folder = self.store.tree(record.package)
+        check_tree(folder, {MANIFEST: record.manifest}, name)
+        manifest = parse_manifest((folder / MANIFEST).read_bytes())
+        check_tree(folder, {path: file.sha256 for path, file in manifest.files.items()}, name)
+        return record, Tree(folder, manifest, record.manifest, record.package)
 
     def judged(self, name: str) -> tuple[Tree, Verdict]:
         """An installed package, hashed again, and what the user's list says of it today.
@@ -151,9 +160,7 @@ class Registry:
         RegistryError
             ``not-installed``, ``installed-damaged``.
         """
-        record, folder = self.record(name), self.folder(name, check=True)
-        manifest = parse_manifest((folder / MANIFEST).read_bytes())
-        tree = Tree(folder, manifest, record.manifest, record.package)
+        _, tree = self.checked(name)
         return tree, self._trust.judge(tree)
 
     def install(self, sources: Sequence[str], allowed: Allowed = NOTHING, *, offline: bool = False) -> Change:

@@ -19,19 +19,16 @@ def info(name: Annotated[str, typer.Argument(help="An installed expert.")]) -> N
 
     Example: fairmoe info german-net
     """
-    from artefacts.format.manifest import parse_manifest
-
     registry = open_registry()
-    record = registry.record(name)
-    folder = registry.folder(name, check=True)
-    manifest = parse_manifest((folder / "manifest.json").read_bytes())
+    record, tree = registry.checked(name)
+    manifest = tree.manifest
     console = plain_console()
     for what, value in _facts(record, manifest).items():
         if value:
             console.print(f"{what + ':':<14}{value}", soft_wrap=True, highlight=False)
     if others := registry.state.requiring(name):
         console.print(f"{'required by:':<14}{', '.join(others)}", soft_wrap=True, highlight=False)
-    console.print(f"{'folder:':<14}{folder}", soft_wrap=True, highlight=False)
+    console.print(f"{'folder:':<14}{tree.folder}", soft_wrap=True, highlight=False)
     if manifest.fairness is not None:
         _show(manifest.fairness)
 

@@ -411,3 +411,23 @@ def test_a_registry_that_cannot_be_written_says_so(tmp_path: Path, maker: Maker)
     with pytest.raises(RegistryError) as refused:
         registry.install([str(maker.make("net"))])
     assert refused.value.reason == "cannot-write"
+
+
+def test_what_is_judged_is_of_one_moment(maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may replace a version between two looks at what is installed."""
+    from artefacts.registry import registry as module
+
+    mine = registry_for(tmp_path / "home", maker)
+    mine.install([str(maker.make("one", "1.0.0"))])
+    looks: list[Path] = []
+    read = module.read_state
+
+    def watched(path: Path) -> object:
+        looks.append(path)
+        return read(path)
+
+    monkeypatch.setattr(module, "read_state", watched)
+    tree, _ = mine.judged("one")
+    assert len(looks) == 1 and tree.manifest.name == "one"
+    record, tree = mine.checked("one")
+    assert len(looks) == 2 and (record.manifest, record.package) == (tree.content, tree.digest)

@@ -110,7 +110,7 @@ def test_a_package_becomes_the_saved_model_again(saved: Saved, tmp_path: Path) -
     assert_same(found, load_model(folder).predict_proba(rows, unknown="missing")[:, 1])
     done("install", tmp_path / "a.expert", "--allow-untrusted")
     done("export", "toy-lightgbm", tmp_path / "again")
-    for words in (("peft", "nothing that can be written"), ("gguf", "safetensors, merged, onnx")):
+    for words in (("peft", "nothing that can be written"), ("gguf", "safetensors, merged, lora, onnx")):
         told = CliRunner().invoke(app, ["export", str(tmp_path / "a.expert"), str(tmp_path / "c"), "--to", words[0]])
         assert words[1] in str(told.exception)
     told = CliRunner().invoke(app, ["export", str(tmp_path / "a.expert"), str(tmp_path / "again")])

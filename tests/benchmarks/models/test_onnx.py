@@ -29,18 +29,20 @@ from benchmarks.models import ModelError, SavedModel, load_model, save_model
 from benchmarks.models.onnx_form.building import built
 from benchmarks.models.onnx_form.columns import features
 from benchmarks.models.onnx_form.graph import Graph
+from benchmarks.models.onnx_form.trees import tree_margins
 from benchmarks.models.onnx_form.writing import to_onnx, write_onnx
 from experts.expert import Expert
 from experts.graph.expert import GraphExpert
 from experts.graph.inputs import graph_inputs
 from experts.graph.settings import GraphSettings
+from experts.trees.text import Tree
 from moe.decision import Decided, Demand, fit_decision
 from moe.decision.group_model import GroupModel, unseen_joint
 from moe.library import library_mixture
 from moe.mixture import Mixture
-from tasks.card import ColumnSpec
+from tasks.card import Card, ColumnSpec
 from tasks.encode import MOST_CATEGORIES, ColumnEncoder, Encoder
-from tasks.frame import assemble, clean_text
+from tasks.frame import assemble, clean_text, empty_missing
 from tasks.task import Task, TaskView
 from tests.benchmarks.models.conftest import rows as toy_rows
 from tests.benchmarks.models.test_graphs import german
@@ -195,12 +197,11 @@ def test_a_table_without_rows_has_no_answers(boosted: SavedModel, toy: Toy) -> N
     assert shapes == [(0, 2), (0, 1), (0, 1)]
 
 
-def encoded(encoder: Encoder, frame: pd.DataFrame) -> npt.NDArray[np.float32]:
+def encoded(encoder: Encoder, frame: pd.DataFrame, card: Card | None = None) -> npt.NDArray[np.float32]:
     """Features by the graph alone; a cell is the word that a file has."""
-    graph, card = Graph(), toy_card()
-    value, unknown = features(graph, encoder, card)
+    graph = Graph()
+    value, _ = features(graph, encoder, card or toy_card())
     graph.output("features", "float", len(encoder.feature_names), value)
-    graph.output("unknown", "int64", 1, unknown)
     given = {
         name: frame[[name]].to_numpy(np.float64 if kind == "double" else object) for name, kind in graph.inputs.items()
     }
@@ -212,12 +213,13 @@ def test_codes_go_into_their_bins() -> None:
     job = {"name": "job", "kind": "categorical", "text": "job", "missing": ["none", 999]}
     bins = [
         {"name": "heart", "at_least": 390, "below": 460}, {"name": "sugar", "equals": ["250.83", 251]},
-        {"name": "tiny", "at_most": 1.5}, {"name": "unseen", "above": 5000},
+        {"name": "tiny", "at_most": 1.5}, {"name": "small", "below": 5}, {"name": "unseen", "above": 5000},
     ]  # fmt: skip
     spec = ColumnSpec.model_validate({**job, "bins": bins})
-    encoder = Encoder("robust", (ColumnEncoder(spec, False, categories=("heart", "other", "sugar", "tiny")),))
+    known = ("heart", "other", "small", "sugar", "tiny")
+    encoder = Encoder("robust", (ColumnEncoder(spec, False, categories=known),))
     codes = ["428", "390", "459.99", "460", "250.83", "251", "V57", "-3", "1.5", "1e2", ".5", "heart", "other", "none"]
-    frame = pd.DataFrame({"job": [*codes, "999", "", "sugar", "1e4", "unseen", "+1"]})
+    frame = pd.DataFrame({"job": [*codes, "999", "", "sugar", "1e4", "unseen", "+1", "3"]})
     wanted = encoder.encode(clean_text(frame.copy(), toy_card())).numpy()
     assert wanted.any(0).all() and (~wanted.any(1)).sum() == 5
     assert (encoded(encoder, frame) == wanted).all()
@@ -232,6 +234,38 @@ def test_rare_words_share_a_feature_and_a_long_tail_has_a_logarithm() -> None:
     assert kinds["race"].rare and kinds["hours"].log and kinds["age"].scale == 0
     found = encoded(encoder, table.fillna({"job": ""}))
     assert np.abs(found - encoder.encode(table).numpy()).max() <= 1e-6
+
+
+def test_the_file_s_words_for_missing_are_known() -> None:
+    card = toy_card(read={"missing": ["?", "-1"]})
+    encoder = Encoder.fit(assemble(toy_card(), ("sex",), toy_rows(200)), np.arange(200))
+    frame = toy_rows(4).fillna({"job": "cook"})
+    frame.loc[0, ["sex", "race"]], frame.loc[1, ["age", "hours"]], frame.loc[2, "job"] = "?", -1, ""
+    wanted = encoder.encode(clean_text(empty_missing(frame.copy(), card), card)).numpy()
+    assert np.abs(encoded(encoder, frame, card) - wanted).max() <= 1e-6
+    graph = Graph()
+    graph.output("unknown", "int64", 1, features(graph, encoder, card)[1])
+    given = {n: frame[[n]].to_numpy(np.float64 if k == "double" else object) for n, k in graph.inputs.items()}
+    assert session(built(graph, "unknown", {}, "")).run(None, given)[0].tolist() == [[0]] * 4
+
+
+def stump(threshold: float, left: float, right: float) -> Tree:
+    none = [0, 0, 0]
+    return Tree([True, False, False], none, [threshold, 0.0, 0.0], [1, 0, 0], [2, 0, 0], [0.0, left, right])
+
+
+def test_a_number_at_a_threshold_goes_left() -> None:
+    edge = float(np.float32(0.1))
+    trees_there = [stump(edge, 1.0, 2.0), stump(float(np.nextafter(edge, 0)), 10.0, 20.0)]
+    graph = Graph()
+    rows = graph.cast(graph.column(graph.input("x", "double")), "float")
+    graph.output("margins", "float", 2, tree_margins(graph, trees_there, [0, 1], [0.5, 0.25], rows))
+    found = session(built(graph, "trees", {}, "")).run(None, {"x": np.array([[edge], [0.0], [1.0]])})[0]
+    assert found.tolist() == [[1.5, 20.25], [1.5, 10.25], [2.5, 20.25]]
+    nothing = Graph()
+    rows = nothing.cast(nothing.column(nothing.input("x", "double")), "float")
+    nothing.output("margins", "float", 1, tree_margins(nothing, [], [], [0.5], rows))
+    assert session(built(nothing, "none", {}, "")).run(None, {"x": np.ones((2, 1))})[0].tolist() == [[0.5], [0.5]]
 
 
 def test_the_file_says_what_it_is_and_runs_nothing(boosted: SavedModel, tmp_path: Path) -> None:
