@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any
 
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
@@ -56,20 +58,58 @@ def resolve(requirements: Sequence[Requirement], candidates: Candidates) -> list
         ``unknown-name``, ``yanked``, ``downgrade``, ``version-conflict``, ``cyclic-requires``, ``chain-too-long``,
         ``wrong-base``, ``too-deep``.
     """
-    try:
-        found = Resolver(_Provider(candidates), BaseReporter()).resolve(requirements, max_rounds=ROUNDS)
-    except ResolutionImpossible as error:
-        causes = [(cause.requirement, cause.parent) for cause in error.causes]
-        raise conflict(causes, candidates) from error
-    except ResolutionTooDeep as error:
-        raise RegistryError(
-            "too-deep", f"No set of versions was found in {ROUNDS} steps. Ask for narrower ranges, or for fewer names."
-        ) from error
-    chosen = {name: candidate for name, candidate in found.mapping.items() if candidate.version is not None}
+    provider = _Provider(candidates)
+    found = _straight(requirements, provider)
+    if found is None:
+        try:
+            found = dict(Resolver(provider, BaseReporter()).resolve(requirements, max_rounds=ROUNDS).mapping)
+        except ResolutionImpossible as error:
+            causes = [(cause.requirement, cause.parent) for cause in error.causes]
+            raise conflict(causes, candidates) from error
+        except ResolutionTooDeep as error:
+            raise _too_deep() from error
+    chosen = {name: candidate for name, candidate in found.items() if candidate.version is not None}
     ordered = [chosen[name] for name in order({name: c.needs.requires for name, c in chosen.items()})]
     _check_chains(ordered)
     _check_bases(chosen)
     return ordered
+
+
+def _straight(requirements: Sequence[Requirement], provider: _Provider) -> dict[str, Candidate] | None:
+    """What the search finds where it never takes a choice back; None where it would have to.
+
+    The search looks at all names in each of its rounds; this looks at each name once, in the search's order: those that
+    are wanted by the alphabet, each as its preferred candidate.
+    """
+    asked: defaultdict[str, list[Requirement]] = defaultdict(list)
+    chosen: dict[str, Candidate] = {}
+    names: list[str] = []
+    new: Sequence[Requirement] = requirements
+    while True:
+        for one in new:
+            asked[one.name].append(one)
+            if one.name in chosen and not provider.is_satisfied_by(one, chosen[one.name]):
+                return None
+            if not one.negated:
+                heappush(names, one.name)
+        while names and names[0] in chosen:
+            heappop(names)
+        if not names:
+            return chosen
+        if len(chosen) == ROUNDS:
+            raise _too_deep()
+        name = heappop(names)
+        matches = provider.find_matches(name, {name: iter(asked[name])}, {name: iter(())})
+        if not matches:
+            return None
+        chosen[name] = matches[0]
+        new = provider.get_dependencies(matches[0])
+
+
+def _too_deep() -> RegistryError:
+    return RegistryError(
+        "too-deep", f"No set of versions was found in {ROUNDS} steps. Ask for narrower ranges, or for fewer names."
+    )
 
 
 def order(requires: Mapping[str, Iterable[str]]) -> list[str]:

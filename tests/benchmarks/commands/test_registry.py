@@ -42,6 +42,9 @@ def test_publish_install_lock_and_install_elsewhere(tmp_path: Path, monkeypatch:
     assert "trusted:      yes" in about and "requires:     part ^1" in about
     assert "Nothing to do" in run("update")
     assert "has 2 experts" in run("lock", "--output", lock)
+    bundle = tmp_path / "bundle"
+    assert f"written: {bundle}" in "".join(run("lock", "--files", "--output", bundle / "fairmoe.lock").splitlines())
+    assert {path.name for path in bundle.iterdir()} == {"fairmoe.lock", "net-1.0.0.expert", "part-1.1.0.expert"}
     monkeypatch.setenv("FAIRMOE_HOME", str(tmp_path / "elsewhere"))
     TrustStore(home()).add(maker.public, "author")
     run("index", "add", "team", index)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from artefacts.format.error import PackageError
 from artefacts.packing.pack import package
 from artefacts.packing.told import Told
 from artefacts.registry.error import RegistryError
@@ -75,6 +76,12 @@ def test_packages_are_judged_and_what_is_not_there_is_told(saved: tuple[Path, st
         pass
     told = fairmoe("llm", "evaluate", "no/such", "--task", TASK, "--base", saved[1])
     assert "There is no no/such/expert.json" in str(told.exception)
+
+
+def test_a_folder_around_an_adapter_is_told_what_can_be_packed(saved: tuple[Path, str], tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match=r"It holds an adapter: .*adapter can be packed") as error:
+        package(saved[0] / "expert", tmp_path / "a.expert")
+    assert error.value.reason == "no-model"
 
 
 def test_what_test_rows_say_goes_into_the_package_and_new_rows_are_compared_with_it(
