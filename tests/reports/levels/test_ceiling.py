@@ -68,3 +68,12 @@ def test_test_parts_are_read_from_the_groups(report, run):
     assert own.selection_rate == pytest.approx((150 * 0.6 + 110 * 0.5) / 260)
     assert own.tpr == pytest.approx((90 * 0.8 + 66 * 0.75) / 156)
     assert parts_of(groups.iloc[:0], [scores]) == {}
+
+
+@pytest.mark.parametrize("rate", ["selection_rate", "tpr"])
+def test_a_test_part_without_a_rate_is_left_out_and_no_other(report, run, rate):
+    groups = pd.read_csv(run / "groups.csv")
+    scores = report.scenarios[0]
+    groups.loc[(groups["split"] == 0) & (groups["statistic"] == rate), "estimate"] = np.nan
+    found = parts_of(groups, [scores])
+    assert set(found) == {("german", split) for split in scores.splits if split != 0} != set()
