@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from artefacts.format.error import PackageError
 from foundation.files import atomic_path
+from tests.fuzz.packages import WEIGHTS_FILE, holding
 from tests.fuzz.targets import TARGETS, judge, workplace
 
 FILE = Path(__file__).with_name("seeds.jsonl")
@@ -82,11 +83,15 @@ def keep(kind: str, inputs: Iterable[bytes]) -> list[Seed]:
 def main() -> None:
     """Keep what a corpus has more."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.seeds", description=main.__doc__)
-    parser.add_argument("kind", choices=("manifests", "packages"))
+    parser.add_argument("kind", choices=("manifests", "packages", "weights"))
     parser.add_argument("corpus", type=Path, help="folder of inputs")
     asked = parser.parse_args()
-    found = keep(asked.kind, (path.read_bytes() for path in sorted(asked.corpus.iterdir())))
-    print(f"{sum(one.kind == asked.kind for one in found)} {asked.kind} are kept in {FILE}")
+    inputs = (path.read_bytes() for path in sorted(asked.corpus.iterdir()))
+    if asked.kind == "weights":
+        found = keep("packages", (holding(WEIGHTS_FILE, data) for data in inputs))
+    else:
+        found = keep(asked.kind, inputs)
+    print(f"{len(found)} inputs are kept in {FILE}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from gates.log_loss import margin_losses, point_losses
 from gates.mixing import gate_margin, mixture_margin
 from gates.problem import ExpertOutputs, GateProblem
 from gates.registry import load_gate, save_gate
-from gates.shrunk_dense import needed_strength
+from gates.shrunk_dense import needed_strength, static_families
 from gates.simplex import simplex_weights
 from gates.stacking import StackingGate, stacking_coefficients
 from tasks.scm_regions import RegionWorld, region_world
@@ -182,6 +182,38 @@ def test_stacking_is_the_logistic_regression_where_no_coefficient_is_negative() 
     assert offset == pytest.approx(reference.intercept_[0], abs=5e-3)
     against, _ = stacking_coefficients(torch.cat([margins, -margins[:, :1]], 1), labels)
     assert against.min() >= 0
+
+
+@pytest.mark.parametrize("ridge", [0.05, 0.5])
+def test_stacking_meets_the_condition_of_its_optimum(ridge: float) -> None:
+    """The gradient of mean log loss + ridge / 2 · |a - 1/m|² is 0 where no coefficient is at its bound."""
+    margins, labels = library(300, 3)
+    coefficients, offset = stacking_coefficients(margins, labels, ridge)
+    assert coefficients.min() > 0.01
+    free = torch.cat([torch.tensor([offset], dtype=torch.float64), coefficients]).requires_grad_()
+    total = free[0] + margins.double() @ free[1:]
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(total, labels.double())
+    (gradient,) = torch.autograd.grad(loss + ridge / 2 * (free[1:] - 1 / 3).square().sum(), free)
+    assert gradient.abs().max() < 1e-4
+
+
+def test_weights_of_families_and_of_their_members_are_those_of_the_best_static_point(
+    make_view: Callable[..., TaskView],
+) -> None:
+    """A family that the point leaves out keeps a weight of a thousandth, and its experts' plain mean."""
+    margins, labels = library(300, 4)
+    margins[:, 3] = 8.0 - 16.0 * labels  # sure, and wrong
+    view = make_view(torch.zeros(300, 2), labels, torch.arange(300) % 2)
+    parts = {
+        name: ExpertOutputs.of(view, rows, margins[rows], None, name)
+        for name, rows in (("train", view.split.train), ("validation", view.split.validation))
+    }
+    problem = GateProblem(view=view, **parts, seed=0, floor=0.0, families=("good", "good", "fair", "wrong"))
+    members, families = static_families(problem)
+    point = simplex_weights(said(problem.oof.state.logits, problem.oof.labels))
+    assert point[3] < 1e-6 and point[:3].min() > 0.01
+    assert families.sum() == pytest.approx(1.0) and float(families[2]) == pytest.approx(1e-3 / 1.001, rel=1e-3)
+    assert (families @ members).tolist() == pytest.approx((point / 1.001).tolist(), abs=1.1e-3)
 
 
 def test_a_stacked_mixture_composes_margins() -> None:

@@ -21,6 +21,7 @@ from benchmarks.models.promise import Promise
 from benchmarks.run.failure import explain
 from benchmarks.run.rebuild import RebuildError
 from metrics.counts.tables import count_table
+from metrics.registry import MetricError
 from tasks.load import load_task
 
 app = typer.Typer()
@@ -134,19 +135,21 @@ def test_nothing_that_keeps_it_has_its_own_exit_code(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "kind", "words"),
     [
-        (("--metric", "fairres"), "Did you mean fair_res"),
-        (("--method", "lightgmb"), "Did you mean lightgbm"),
-        (("--split", "7"), "has no split 7 of scm; it has 0"),
-        (("--use-sensitive", "drop"), "keep only, not 'drop'"),
-        (("--metric", "worst_acc", "--max-gap", "80"), "the smallest value that is allowed"),
-        (("--max-procedural", "auc=.1"), "no metric 'auc'"),
+        (("--metric", "fairres"), MetricError, "Did you mean fair_res"),
+        (("--method", "lightgmb"), ChoiceError, "Did you mean lightgbm"),
+        (("--split", "7"), ChoiceError, "has no split 7 of scm; it has 0"),
+        (("--use-sensitive", "drop"), ChoiceError, "keep only, not 'drop'"),
+        (("--metric", "worst_acc", "--max-gap", "80"), ChoiceError, "the smallest value that is allowed"),
+        (("--max-procedural", "auc=.1"), MetricError, "no metric 'auc'"),
     ],
 )
-def test_what_cannot_be_chosen_is_said_in_a_paragraph(run: Path, options: tuple[str, ...], words: str) -> None:
+def test_what_cannot_be_chosen_is_said_in_a_paragraph(
+    run: Path, options: tuple[str, ...], kind: type[Exception], words: str
+) -> None:
     error = asked(run, *options).exception
-    assert isinstance(error, ChoiceError)
+    assert isinstance(error, kind)
     assert words in (explain(error) or "")
 
 

@@ -15,7 +15,7 @@ from benchmarks.methods.own_method import load_own
 from benchmarks.models import save_model
 from benchmarks.predictions.reading import read_predictions
 from tests.benchmarks.models.conftest import load
-from tests.benchmarks.test_cli import fairmoe
+from tests.benchmarks.test_cli import fairmoe_here
 
 Saved = tuple[Path, pd.DataFrame]
 
@@ -37,7 +37,7 @@ def test_every_way_in_and_out_says_the_same(saved: Saved, tmp_path: Path) -> Non
     raw.to_parquet(tmp_path / "rows.parquet", index=False)
     found = []
     for name, output in (("rows.csv", "a.csv"), ("semi.csv.gz", "b.csv.gz"), ("rows.parquet", "c.parquet")):
-        done = fairmoe("predict", str(folder), str(tmp_path / name), "--output", str(tmp_path / output))
+        done = fairmoe_here("predict", str(folder), str(tmp_path / name), "--output", str(tmp_path / output))
         assert done.returncode == 0, done.stderr
         path = tmp_path / output
         found.append(pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path))
@@ -66,7 +66,7 @@ def test_what_is_wrong_with_rows_is_one_paragraph(saved: Saved, tmp_path: Path, 
     folder, raw = saved
     path = tmp_path / "rows.csv"
     change(raw).to_csv(path, index=False)  # type: ignore[operator]
-    done = fairmoe("predict", str(folder), str(path), "--output", str(tmp_path / "out.csv"))
+    done = fairmoe_here("predict", str(folder), str(path), "--output", str(tmp_path / "out.csv"))
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert str(path) in done.stderr and not list(tmp_path.glob("*out.csv*"))
 
@@ -76,10 +76,10 @@ def test_unknown_categories_may_count_as_empty(saved: Saved, tmp_path: Path) -> 
     told = []
     for job in ("pilot", None):
         raw.assign(job=[job, *raw["job"][1:]]).to_csv(tmp_path / "rows.csv", index=False)
-        done = fairmoe("predict", str(folder), str(tmp_path / "rows.csv"), "--unknown", "missing")
+        done = fairmoe_here("predict", str(folder), str(tmp_path / "rows.csv"), "--unknown", "missing")
         told.append(done.stdout)
     assert told[0] == told[1] and told[0].startswith("row,probability,prediction,group\n0,")
-    refused = fairmoe("predict", str(folder), str(tmp_path / "rows.csv"), "--unknown", "guess")
+    refused = fairmoe_here("predict", str(folder), str(tmp_path / "rows.csv"), "--unknown", "guess")
     assert refused.returncode == 2 and "--unknown is error or missing, not 'guess'" in refused.stderr
 
 
@@ -99,12 +99,12 @@ def test_what_it_writes_can_be_scored(tmp_path: Path) -> None:
     wanted = torch.sigmoid(expert.logits(task.view(), task.split.test).double())
     for name in ("all.csv", "all.csv.gz", "all.parquet"):
         model, output = str(tmp_path / "model"), str(tmp_path / name)
-        done = fairmoe("predict", model, str(tmp_path / "own.csv"), "--unknown", "missing", "--output", output)
+        done = fairmoe_here("predict", model, str(tmp_path / "own.csv"), "--unknown", "missing", "--output", output)
         assert done.returncode == 0, done.stderr
         torch.testing.assert_close(
             read_predictions(tmp_path / name, task.view(), task.split.test), wanted, rtol=0, atol=1e-6
         )
-    scored = fairmoe("score", "--task", str(tmp_path / "card.toml"), "--predictions", str(tmp_path / "all.csv"))
+    scored = fairmoe_here("score", "--task", str(tmp_path / "card.toml"), "--predictions", str(tmp_path / "all.csv"))
     assert scored.returncode == 0 and "acc@1" in scored.stdout, scored.stderr
 
 
@@ -118,7 +118,7 @@ def test_types_of_own_estimators_may_be_trusted(tmp_path: Path, command: tuple[s
     save_model(expert, task.view(), tmp_path / "model", method="mine.make", origin={})
     verb, *options = command
     asked = [verb, str(tmp_path / "model"), str(tmp_path / "own.csv"), *options]
-    refused = fairmoe(*asked)
+    refused = fairmoe_here(*asked)
     assert refused.returncode == 2 and "--trust TYPE" in " ".join(refused.stderr.split())
-    trusted = fairmoe(*asked, "--trust", "sklearn.tree._tree.Tree")
+    trusted = fairmoe_here(*asked, "--trust", "sklearn.tree._tree.Tree")
     assert "could run code" not in trusted.stderr and "Traceback" not in trusted.stderr

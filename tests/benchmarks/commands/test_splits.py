@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tasks.load import load_task
-from tests.benchmarks.test_cli import fairmoe
+from tests.benchmarks.test_cli import fairmoe, fairmoe_here
 
 
 def test_rows_are_those_of_the_task(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_rows_are_those_of_the_task(tmp_path: Path) -> None:
 
 
 def test_json_counts_what_it_lists() -> None:
-    done = fairmoe("splits", "--task", "scm", "--part", "test", "--json")
+    done = fairmoe_here("splits", "--task", "scm", "--part", "test", "--json")
     found = json.loads(done.stdout)
     assert set(found["counts"]) == {"test"} and "label" not in found["rows"][0]
     assert sum(cells["rows"] for cells in found["counts"]["test"].values()) == len(found["rows"]) == 1000
@@ -47,5 +47,5 @@ def test_json_counts_what_it_lists() -> None:
     ],
 )
 def test_what_is_not_given_is_one_paragraph(options: tuple[str, ...], message: str) -> None:
-    done = fairmoe("splits", "--task", "scm", *options)
+    done = fairmoe_here("splits", "--task", "scm", *options)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr

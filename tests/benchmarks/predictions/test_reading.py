@@ -16,7 +16,7 @@ from benchmarks.predictions.reading import PredictionError, read_predictions
 from metrics.evidence import Evidence
 from tasks.load import load_task
 from tasks.task import Task
-from tests.benchmarks.test_cli import fairmoe
+from tests.benchmarks.test_cli import fairmoe, fairmoe_here
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_the_table_fits_a_narrow_console(task: Task, tmp_path: Path, monkeypatch
 def test_command_prints_json_with_known_answers(task: Task, tmp_path: Path) -> None:
     rows = task.split.test
     perfect = pd.DataFrame({"row": task.rows[rows].numpy(), "probability": task.labels[rows].double().numpy()})
-    done = fairmoe("score", "--task", "scm", "--predictions", str(write(perfect, tmp_path)), "--json")
+    done = fairmoe_here("score", "--task", "scm", "--predictions", str(write(perfect, tmp_path)), "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["metrics"]["acc@1"]["estimate"] == 1.0
@@ -181,9 +181,9 @@ def test_command_prints_json_with_known_answers(task: Task, tmp_path: Path) -> N
 
 def test_metrics_that_are_asked_for_are_shown_alone(task: Task, tmp_path: Path) -> None:
     path = str(write(good(task), tmp_path))
-    done = fairmoe("score", "--task", "scm", "--predictions", path, "--metrics", "DP,acc", "--json")
+    done = fairmoe_here("score", "--task", "scm", "--predictions", path, "--metrics", "DP,acc", "--json")
     assert list(json.loads(done.stdout)["metrics"]) == ["dp@1", "acc@1"]
-    refused = fairmoe("score", "--task", "scm", "--predictions", path, "--metrics", "dp,ac")
+    refused = fairmoe_here("score", "--task", "scm", "--predictions", path, "--metrics", "dp,ac")
     assert refused.returncode == 2 and "There is no metric 'ac'. Did you mean auc@1 or acc@1?" in refused.stderr
 
 
@@ -192,7 +192,7 @@ def test_groups_fit_a_narrow_console(task: Task, tmp_path: Path, monkeypatch: py
     from metrics.score import GroupRow, Scores
 
     monkeypatch.setenv("COLUMNS", "80")
-    done = fairmoe("score", "--task", "scm", "--predictions", str(write(good(task), tmp_path)), "--metrics", "dp")
+    done = fairmoe_here("score", "--task", "scm", "--predictions", str(write(good(task), tmp_path)), "--metrics", "dp")
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     sizes = torch.bincount(task.groups[task.split.test]).tolist()

@@ -13,14 +13,14 @@ from benchmarks.predictions.run_folder import stored_predictions
 from benchmarks.run.runner import RunSummary
 from reports.table import read_core
 from tasks.load import load_task
-from tests.benchmarks.test_cli import fairmoe
+from tests.benchmarks.test_cli import fairmoe_here
 
 Finished = tuple[Path, RunSummary]
 
 
 def test_every_method_is_scored_as_the_run_scored_it(finished: Finished) -> None:
     folder, _ = finished
-    done = fairmoe("score", "--task", "scm", "--predictions", str(folder), "--metrics", "acc,dp,auc", "--json")
+    done = fairmoe_here("score", "--task", "scm", "--predictions", str(folder), "--metrics", "acc,dp,auc", "--json")
     assert done.returncode == 0, done.stderr
     results = read_core(folder).results
     test = results[(results["part"] == "test") & (results["status"] != "not_estimable")]
@@ -35,12 +35,12 @@ def test_every_method_is_scored_as_the_run_scored_it(finished: Finished) -> None
 def test_methods_stand_side_by_side_in_80_columns(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, _ = finished
     monkeypatch.setenv("COLUMNS", "80")
-    done = fairmoe("score", "--task", "scm", "--predictions", str(folder / "predictions"), "--method", "lightgbm",
+    done = fairmoe_here("score", "--task", "scm", "--predictions", str(folder / "predictions"), "--method", "lightgbm",
                    "--method", "constant")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "lightgbm" in done.stdout and "0.000*" in done.stdout and "* degenerate" in done.stdout
-    one = fairmoe("score", "--task", "scm", "--predictions", str(folder), "--method", "lightgbm")
+    one = fairmoe_here("score", "--task", "scm", "--predictions", str(folder), "--method", "lightgbm")
     assert "by group: rates with 95 % intervals" in one.stdout and max(map(len, one.stdout.splitlines())) <= 80
 
 

@@ -40,6 +40,14 @@ def test_the_mean_of_both_gaps_is_the_mean_of_both_gaps():
     assert rates[1].mean() == pytest.approx(0.1, abs=0.03)
 
 
+@pytest.mark.parametrize(("selection_rate", "tpr"), [(0.95, 0.5), (0.1, 0.7)])
+def test_rates_that_only_true_positives_can_move_have_half_their_gap(selection_rate, tpr):
+    """More, or fewer, are selected than negatives can make up for: all of them are, or none; half the rows are."""
+    found = part(400, 200, selection_rate=selection_rate, tpr=tpr)
+    parity, opportunity = (found.gaps(gap, 0.0, named_generator("same"), 500) for gap in ("dp@1", "eopp@1"))
+    assert parity == pytest.approx(opportunity / 2) and parity.max() > 0
+
+
 def test_larger_test_parts_can_be_told_more_of():
     shares = [ceiling(part(n, n), "fair_res@1", 0.02, "n").zero for n in (300, 1500, 8000)]
     assert shares[0] < shares[1] < shares[2]
@@ -60,3 +68,12 @@ def test_test_parts_are_read_from_the_groups(report, run):
     assert own.selection_rate == pytest.approx((150 * 0.6 + 110 * 0.5) / 260)
     assert own.tpr == pytest.approx((90 * 0.8 + 66 * 0.75) / 156)
     assert parts_of(groups.iloc[:0], [scores]) == {}
+
+
+@pytest.mark.parametrize("rate", ["selection_rate", "tpr"])
+def test_a_test_part_without_a_rate_is_left_out_and_no_other(report, run, rate):
+    groups = pd.read_csv(run / "groups.csv")
+    scores = report.scenarios[0]
+    groups.loc[(groups["split"] == 0) & (groups["statistic"] == rate), "estimate"] = np.nan
+    found = parts_of(groups, [scores])
+    assert set(found) == {("german", split) for split in scores.splits if split != 0} != set()

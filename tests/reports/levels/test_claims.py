@@ -146,6 +146,17 @@ def test_steps_add_up_to_the_whole_way(scenarios):
     assert added == pytest.approx([0.06, 0.01]) and steps.whole["any"].interval.mean == pytest.approx(sum(added))
 
 
+def test_two_steps_are_an_ablation_and_one_is_none(scenarios):
+    rows = table(utility)
+    rows = rows[rows["method"] != "roles"]
+    two = ablation(levels(rows, [m for m in METHODS if m.id != "roles"], scenarios, "fair_res@1"))
+    assert [s.label for s in two.steps] == ["+ out of fold", "+ decision layer"]
+    assert two.added[1, "any"].interval.mean == pytest.approx(0.01) == two.whole["any"].interval.mean
+    alone = replace(MIXTURE, ablation=MIXTURE.ablation[:1])
+    methods = [replace(m, row=alone) if m.id == "mixture" else m for m in METHODS if m.id != "roles"]
+    assert ablation(levels(rows, methods, scenarios, "fair_res@1")) is None
+
+
 def test_one_source_has_the_interval_of_its_splits(report):
     alone = [s for s in report.scenarios if s.name == "german"]
     found, moved = found_of(alone, table(utility))

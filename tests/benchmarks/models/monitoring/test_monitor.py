@@ -19,7 +19,7 @@ from tasks.fetch import fetch
 from tasks.frame import read_tables
 from tasks.load import load_task
 from tasks.task import Task
-from tests.benchmarks.test_cli import fairmoe
+from tests.benchmarks.test_cli import fairmoe, fairmoe_here
 
 pytestmark = pytest.mark.data
 
@@ -65,11 +65,11 @@ def test_predictions_are_scored_as_they_are(model: Model, tmp_path: Path) -> Non
     """The row of ``predict`` is that of its file: of the whole published table it is what ``score`` wants."""
     folder, task, _, _ = model
     raw = read_tables(task.card, fetch(task.card, roles=("table",)))
-    written = fairmoe(
+    written = fairmoe_here(
         "predict", str(folder), write(raw, tmp_path), "--unknown", "missing", "--output", str(tmp_path / "p.csv")
     )
     assert written.returncode == 0, written.stderr
-    done = fairmoe(
+    done = fairmoe_here(
         "score", "--task", "compas:sex", "--predictions", str(tmp_path / "p.csv"), "--metrics", "acc", "--json"
     )
     promised = json.loads((folder / "promise.json").read_text())["metrics"]["acc@1"]
@@ -78,7 +78,7 @@ def test_predictions_are_scored_as_they_are(model: Model, tmp_path: Path) -> Non
 
 def test_the_promised_rows_are_inside(model: Model, tmp_path: Path) -> None:
     folder, task, rows, _ = model
-    done = fairmoe("monitor", str(folder), write(rows, tmp_path), "--labels", task.card.label.column)
+    done = fairmoe_here("monitor", str(folder), write(rows, tmp_path), "--labels", task.card.label.column)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "outside" not in done.stdout and done.stdout.count("inside") >= 8
     assert "Nothing is worse than promised for sure." in done.stdout
@@ -94,7 +94,7 @@ def test_flipped_labels_of_one_group_are_outside_and_named(model: Model, tmp_pat
         (groups == groups.max()) & (numpy_generator(0, "flip").random(len(rows)) < 0.5), 1 - labels, labels
     )
     path = write(changed, tmp_path)
-    done = fairmoe("monitor", str(folder), path, "--labels", "y", "--json")
+    done = fairmoe_here("monitor", str(folder), path, "--labels", "y", "--json")
     assert done.returncode == 4
     found = json.loads(done.stdout)
     told = {metric["metric"]: metric for metric in found["metrics"]}
@@ -103,7 +103,7 @@ def test_flipped_labels_of_one_group_are_outside_and_named(model: Model, tmp_pat
     flipped = found["groups"][task.group_names[groups.max()]]
     kept = [both for name, both in found["groups"].items() if name != task.group_names[groups.max()]]
     assert flipped["now"]["right"] < 0.8 * flipped["then"]["right"] and all(b["now"] == b["then"] for b in kept)
-    shown = fairmoe("monitor", str(folder), path, "--labels", "y")
+    shown = fairmoe_here("monitor", str(folder), path, "--labels", "y")
     rate = flipped["now"]["right"] / (flipped["now"]["negatives"] + flipped["now"]["positives"])
     assert "accuracy now" in shown.stdout and f"{rate:.3f}" in shown.stdout.split("Groups:")[1]
     assert shown.returncode == 4 and "WORSE THAN PROMISED" in shown.stdout and "worst_acc@1" in shown.stdout
@@ -114,7 +114,7 @@ def test_groups_may_be_a_column_of_names(model: Model, tmp_path: Path) -> None:
     named = rows.assign(who=[task.group_names[group] for group in task.groups[task.split.test].tolist()])
     path, label = write(named, tmp_path), task.card.label.column
     by_card, by_name = (
-        json.loads(fairmoe("monitor", str(folder), path, "--labels", label, *further, "--json").stdout)
+        json.loads(fairmoe_here("monitor", str(folder), path, "--labels", label, *further, "--json").stdout)
         for further in ((), ("--groups", "who"))
     )
     assert by_card["metrics"] == by_name["metrics"] and by_card["groups"] == by_name["groups"]
@@ -126,7 +126,7 @@ def test_drift_and_unknown_values_are_hinted_at(model: Model, tmp_path: Path) ->
     changed = rows.assign(
         **{column.name: np.where(np.arange(len(rows)) % 2, "never seen", rows[column.name].astype(str))}
     )
-    done = fairmoe("monitor", str(folder), write(changed, tmp_path), "--labels", task.card.label.column)
+    done = fairmoe_here("monitor", str(folder), write(changed, tmp_path), "--labels", task.card.label.column)
     words = " ".join(done.stdout.split())
     assert f"Hint: column {column.name}:" in words and "unknown values (0.0% then)" in words, done.stdout + done.stderr
 
@@ -147,7 +147,7 @@ def test_what_cannot_be_compared_is_one_paragraph(
 ) -> None:
     folder, task, rows, _ = model
     given = [task.card.label.column if option == "LABEL" else option for option in options]
-    done = fairmoe("monitor", str(folder), write(change(rows), tmp_path), *given)  # type: ignore[operator]
+    done = fairmoe_here("monitor", str(folder), write(change(rows), tmp_path), *given)  # type: ignore[operator]
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
@@ -156,5 +156,5 @@ def test_a_model_without_a_promise_cannot_be_monitored(model: Model, tmp_path: P
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     (copy / "promise.json").unlink()
-    done = fairmoe("monitor", str(copy), write(rows, tmp_path), "--labels", task.card.label.column)
+    done = fairmoe_here("monitor", str(copy), write(rows, tmp_path), "--labels", task.card.label.column)
     assert done.returncode == 2 and "has no promise.json" in done.stderr
