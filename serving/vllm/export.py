@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from foundation.files import atomic_path, write_json
-from llm_experts.adapters.delta import Delta, Place, matrix, part_of
-from llm_experts.adapters.deltas import adapter_deltas
+from llm_experts.adapters.composition import as_lora
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.registry import kind_of
 from llm_experts.adapters.store import CONFIG, WEIGHTS, SavedAdapter, check_base, config_fields
 from serving.error import ServingError
 from serving.vllm.exported import RANKS, Exported
-from serving.vllm.low_rank import LowRank, low_rank
 
 if TYPE_CHECKING:
+    from llm_experts.adapters.composition import WeightedAdapter
     from llm_experts.bases.base import Base
 
 LAST = "fairmoe_export.json"
@@ -49,42 +47,27 @@ def export(name: str, saved: SavedAdapter, base: Base, folder: Path) -> Exported
     if kind.needs_full_model:
         raise _refused(name, kind.label, "it is made of virtual tokens, and vLLM serves LoRA alone")
     model: Any = base.model
-    layers = model.get_decoder().layers
-    deltas: dict[Place, Delta] = adapter_deltas(saved.config, saved.state, layers)
-    found: dict[Place, LowRank] = {}
-    for place, delta in deltas.items():
-        product = low_rank(delta, matrix(layers, place))
-        if product is None:
-            raise _refused(name, kind.label, f"it scales the bias of {place.name}, and LoRA changes no bias")
-        found[place] = product
-    rank = max(1, *(product.rank for product in found.values()))
-    if rank > RANKS[-1]:
-        raise _refused(name, kind.label, f"its change has rank {rank}, and vLLM serves ranks up to {RANKS[-1]}")
-    made = Exported(name, folder / name, kind.name, rank)
-    _write(made, _tensors(saved, found, rank), base, sorted({place.name.rpartition(".")[2] for place in found}))
+    try:
+        lora = as_lora(saved.config, saved.state, model.get_decoder().layers)
+    except AdapterError as error:
+        raise _refused(name, kind.label, str(error).rstrip(".")) from error
+    config: Any = lora.config
+    if config.r > RANKS[-1]:
+        raise _refused(name, kind.label, f"its change has rank {config.r}, and vLLM serves ranks up to {RANKS[-1]}")
+    made = Exported(name, folder / name, kind.name, config.r)
+    _write(made, lora, base)
     return made
 
 
-def _tensors(saved: SavedAdapter, found: dict[Place, LowRank], rank: int) -> dict[str, Tensor]:
-    """Weights under PEFT's keys, all of one rank: vLLM divides by that of the configuration."""
-    prefixes = {part_of(key)[0]: key.removesuffix(".weight").rpartition(".")[0] for key in saved.state}
-    tensors = {}
-    for place, product in found.items():
-        full = product.padded(rank)
-        tensors[f"{prefixes[place]}.lora_A.weight"] = full.a.contiguous()
-        tensors[f"{prefixes[place]}.lora_B.weight"] = full.b.contiguous()
-    return dict(sorted(tensors.items()))
-
-
-def _write(made: Exported, tensors: dict[str, Tensor], base: Base, targets: list[str]) -> None:
-    from peft import LoraConfig
+def _write(made: Exported, lora: WeightedAdapter, base: Base) -> None:
     from safetensors.torch import save_file
 
-    config = LoraConfig(task_type="CAUSAL_LM", r=made.rank, lora_alpha=made.rank, target_modules=targets)
+    config: Any = lora.config
+    config.target_modules = sorted({place.name.rpartition(".")[2] for place in lora.errors})  # by suffix, for vLLM
     fields: dict[str, Any] = config_fields(config, base)
     with atomic_path(made.folder) as folder:
         folder.mkdir()
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        save_file(lora.state, folder / WEIGHTS, metadata={"format": "pt"})
         write_json(folder / CONFIG, fields)
         write_json(folder / LAST, {"name": made.name, "was": made.kind, "rank": made.rank, "base": base.hash})
 

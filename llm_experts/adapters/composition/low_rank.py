@@ -1,4 +1,18 @@
-"""An adapter of any kind that changes matrices as one plain LoRA, exactly: for programs that read LoRA alone."""
+"""An adapter of any kind that changes matrices as one plain LoRA, exactly: for programs that read LoRA alone.
+
+The terms of :class:`llm_experts.adapters.delta.Delta` at W = U diag(σ) Vᵀ, each of as low a rank as it has:
+
+===================  =====================================================  ==============================
+term                 as B A                                                 rank
+===================  =====================================================  ==============================
+scaling · B A        itself                                                 r
+gain ⊙ W             unit columns times gain, the rows of W with a gain     gains that are not 0
+W ⊙ input gain       columns of W times gain, unit rows                     input gains that are not 0
+U (σ ⊙ z) Vᵀ         columns of U times σ ⊙ z, rows of Vᵀ                   multipliers z that are not 0
+===================  =====================================================  ==============================
+
+Terms together have the sum of their ranks, or the smaller side of the matrix if that is less.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_experts.adapters.composition.weighted import WeightedAdapter, exact_lora
-from llm_experts.adapters.delta import Delta, Place, matrix
+from llm_experts.adapters.delta import Delta, matrix
 from llm_experts.adapters.deltas import adapter_deltas
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf import dense_weight
@@ -17,13 +31,13 @@ from llm_experts.adapters.svf import dense_weight
 if TYPE_CHECKING:
     from peft import PeftConfig
 
+Factors = tuple[Tensor, Tensor]
+"""A [R, in] and B [out, R], float32."""
+
 
 @torch.no_grad()
 def as_lora(config: PeftConfig, state: Mapping[str, Tensor], layers: nn.ModuleList) -> WeightedAdapter:
-    """The LoRA of scaling 1 that changes every matrix as the adapter does.
-
-    Its rank is the adapter's own for LoRA and rsLoRA, the number of tuned singular values for SVF, and min(out, in) of
-    the largest matrix for IA³ and DoRA, which scale whole rows or columns: exact, and as large as the matrices.
+    """The LoRA of scaling 1 that changes every matrix as the adapter does; its rank is that of the largest change.
 
     Parameters
     ----------
@@ -35,50 +49,89 @@ def as_lora(config: PeftConfig, state: Mapping[str, Tensor], layers: nn.ModuleLi
     Raises
     ------
     AdapterError
-        For virtual tokens, and for a gain on a matrix with a bias, which it scales too and a LoRA cannot.
+        For virtual tokens, and for an adapter that also adds a constant, which no LoRA does.
     """
-    factors = dict[Place, tuple[Tensor, Tensor]]()
+    factors = {}
     for place, delta in adapter_deltas(config, state, layers).items():
-        module = matrix(layers, place)
-        if delta.gain is not None and delta.offset is None and getattr(module, "bias", None) is not None:
+        found = low_rank(delta, matrix(layers, place))
+        if found is None:
             raise AdapterError(
                 f"{place.name} has a bias, which the adapter scales with the rows; a LoRA cannot say so. Merge it "
                 "into its base instead."
             )
-        factors[place] = _factors(delta, module)
+        factors[place] = found
     return exact_lora(factors)
 
 
-def _factors(delta: Delta, module: nn.Module) -> tuple[Tensor, Tensor]:
-    """A [R, in] and B [out, R] of what a delta adds to W x; B A as a whole where rows or columns are scaled."""
-    if delta.gain is not None or delta.input_gain is not None:
-        return _of_dense(_dense(delta, dense_weight(module).double()))
-    a, b = list[Tensor](), list[Tensor]()
-    if delta.a is not None and delta.b is not None:
-        a.append(delta.a.float())
-        b.append(delta.scaling * delta.b.float())
-    if delta.multiplier is not None and delta.spectrum is not None:
-        kept = torch.nonzero(delta.multiplier).flatten()
-        u, s, v = delta.spectrum
-        a.append(v[:, kept].T)
-        b.append(u[:, kept] * (s[kept] * delta.multiplier[kept]))
-    return torch.cat(a), torch.cat(b, 1)
+def low_rank(delta: Delta, module: nn.Module) -> Factors | None:
+    """An adapter's ΔW at a module as a product B A; None if it also adds a constant, which no product is.
+
+    Parameters
+    ----------
+    delta : Delta
+    module : nn.Module
+        Of the base, with the matrix that gains and multipliers refer to.
+
+    Returns
+    -------
+    (A, B) or None
+        [R, in] and [out, R], float32.
+    """
+    if _constant(delta, module):
+        return None
+    weight = dense_weight(module).float()
+    factors = [*_own(delta), *_gains(delta, weight), *_spectral(delta)]
+    a = torch.cat([weight[:0], *(factor[0] for factor in factors)])
+    b = torch.cat([weight[:, :0], *(factor[1] for factor in factors)], 1)
+    return _folded(a.contiguous(), b.contiguous())
 
 
-def _dense(delta: Delta, weight: Tensor) -> Tensor:
-    total = torch.zeros_like(weight)
-    if delta.a is not None and delta.b is not None:
-        total += delta.scaling * (delta.b.double() @ delta.a.double())
+def _constant(delta: Delta, module: nn.Module) -> bool:
+    """Whether gain ⊙ bias + offset is anything but 0: DoRA's is 0 by its offset, IA³'s where there is no bias."""
+    bias = getattr(module, "bias", None)
+    parts = [] if delta.gain is None or bias is None else [delta.gain.float() * bias.detach().float()]
+    parts += [] if delta.offset is None else [delta.offset.float()]
+    return bool(parts) and bool(torch.stack(parts).sum(0).any())
+
+
+def _own(delta: Delta) -> list[Factors]:
+    if delta.a is None or delta.b is None:
+        return []
+    return [(delta.a.float(), delta.scaling * delta.b.float())]
+
+
+def _gains(delta: Delta, weight: Tensor) -> list[Factors]:
+    found = []
     if delta.gain is not None:
-        total += delta.gain.double()[:, None] * weight
+        rows = torch.nonzero(delta.gain)[:, 0]
+        found.append((weight[rows], _unit(len(weight), rows, weight).T * delta.gain.float()[rows]))
     if delta.input_gain is not None:
-        total += weight * delta.input_gain.double()
-    return total
+        columns = torch.nonzero(delta.input_gain)[:, 0]
+        scaled = weight[:, columns] * delta.input_gain.float()[columns]
+        found.append((_unit(weight.shape[1], columns, weight), scaled))
+    return found
 
 
-def _of_dense(change: Tensor) -> tuple[Tensor, Tensor]:
-    """The smaller identity and the change itself: nothing is rounded but to float32."""
-    rows, columns = change.shape
-    if rows <= columns:
-        return change.float(), torch.eye(rows, device=change.device)
-    return torch.eye(columns, device=change.device), change.float()
+def _unit(size: int, rows: Tensor, like: Tensor) -> Tensor:
+    """[k, size] rows of the identity."""
+    return torch.eye(size, device=like.device)[rows]
+
+
+def _spectral(delta: Delta) -> list[Factors]:
+    if delta.multiplier is None or delta.spectrum is None:
+        return []
+    u, s, v = delta.spectrum
+    size = delta.multiplier.float() * s[: len(delta.multiplier)]
+    kept = torch.nonzero(size)[:, 0]
+    return [(v[:, kept].T, u[:, kept] * size[kept])]
+
+
+def _folded(a: Tensor, b: Tensor) -> Factors:
+    """No more rank than the matrix has: one factor is then the product, the other the identity."""
+    out, width = len(b), a.shape[1]
+    if len(a) <= min(out, width):
+        return a, b
+    product = (b.double() @ a.double()).float()
+    if out <= width:
+        return product, torch.eye(out, device=a.device)
+    return torch.eye(width, device=a.device), product

@@ -9,9 +9,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from torch import nn
 
-from llm_experts.adapters.delta import Delta
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.injection import inject, own_copy
 from llm_experts.adapters.registry import KINDS, kind_named
@@ -21,7 +19,6 @@ from serving.error import ServingError
 from serving.vllm.command import KEY, command, program
 from serving.vllm.export import export
 from serving.vllm.exported import Exported
-from serving.vllm.low_rank import low_rank
 from tests.llm_experts.expert_fixtures import BASE, VIRTUAL, make_adapter
 
 CHANGING = tuple(kind for kind in KINDS if kind not in VIRTUAL)
@@ -97,29 +94,6 @@ def test_a_rank_above_what_vllm_serves_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("serving.vllm.export.RANKS", (2,))
     with pytest.raises(ServingError, match="rank 4, and vLLM serves ranks up to 2"):
         export("one", saved("lora"), BASE, tmp_path)
-
-
-def test_a_gain_on_a_bias_is_no_product() -> None:
-    module = nn.Linear(3, 2)
-    assert low_rank(Delta(gain=torch.tensor([0.5, 0.0])), module) is None
-    cancelled = Delta(gain=torch.tensor([0.5, 0.0]), offset=-torch.tensor([0.5, 0.0]) * module.bias.detach())
-    found = low_rank(cancelled, module)
-    assert found is not None
-    assert found.rank == 1
-    torch.testing.assert_close(found.b @ found.a, torch.diag(torch.tensor([0.5, 0.0])) @ module.weight.detach())
-
-
-@pytest.mark.parametrize("shape", [(3, 5), (5, 3)])
-def test_a_change_of_many_terms_has_at_most_the_rank_of_the_matrix(shape: tuple[int, int]) -> None:
-    out, width = shape
-    module = nn.Linear(width, out, bias=False)
-    weight, generator = module.weight.detach(), torch.Generator().manual_seed(0)
-    gain, into = (torch.randn(size, generator=generator) for size in shape)
-    a, b = torch.randn(4, width, generator=generator), torch.randn(out, 4, generator=generator)
-    found = low_rank(Delta(a=a, b=b, scaling=0.5, gain=gain, input_gain=into), module)
-    assert found is not None
-    assert found.rank == 3
-    torch.testing.assert_close(found.b @ found.a, 0.5 * b @ a + gain[:, None] * weight + weight * into)
 
 
 def test_the_command_line_names_adapters_and_their_rank_and_hides_the_key(tmp_path: Path) -> None:
