@@ -10,7 +10,7 @@ from foundation.console import plain_console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.models.adapter_packages import GivenAdapter
+    from benchmarks.models.text_experts import GivenAdapter
     from llm_experts.bases.base import Base
     from serving.http.settings import ServerSettings
     from serving.vllm.exported import Exported
@@ -45,7 +45,7 @@ def serve_by_vllm(
         If an adapter cannot be exported exactly, or vLLM is not there.
     """
     from benchmarks.commands.llm.loading import load
-    from benchmarks.models.adapter_packages import given_adapters
+    from benchmarks.models.text_experts import given_adapters
     from serving.vllm.command import command
     from serving.vllm.command import program as find
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from benchmarks.models.adapter_packages import GivenAdapter
+    from benchmarks.models.text_experts import GivenAdapter
     from llm_experts.bases.base import Base
     from llm_experts.runtime.compatibility import Compatibility, Share
     from llm_experts.runtime.resident import ResidentBase
@@ -51,7 +51,7 @@ def check(
 
     Examples: fairmoe llm check sql french · fairmoe llm check results/llm/*/*_best --base nano --json
     """
-    from benchmarks.models.adapter_packages import given_adapters
+    from benchmarks.models.text_experts import given_adapters
     from llm_experts.runtime.compatibility import TEXTS, check_set
 
     console = plain_console()

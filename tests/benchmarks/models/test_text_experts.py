@@ -14,7 +14,8 @@ from artefacts.registry.error import RegistryError
 from artefacts.registry.registry import Allowed, Registry
 from benchmarks.cli import app
 from benchmarks.commands.llm.loading import adapters_of
-from benchmarks.models.text_experts import text_expert_folders
+from benchmarks.models.error import ModelError
+from benchmarks.models.text_experts import given_adapters, text_expert_folders
 from benchmarks.saving import save_model
 from llm_experts.bases.load import load_base
 from llm_experts.reading.expert import LLMExpert, load_llm_expert
@@ -67,6 +68,22 @@ def test_one_expert_is_found_by_every_name(saved: tuple[Path, str], installed: P
     for adapter in (*(one.adapter for one in found), *bare):
         assert adapter is not None
         assert all(value.equal(adapter.state[key]) for key, value in wanted.adapter.state.items())
+
+
+def test_a_word_means_the_same_wherever_experts_are_named(
+    saved: tuple[Path, str], installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "loose").symlink_to(saved[0])
+    monkeypatch.chdir(tmp_path)
+    with text_expert_folders(["text", "loose"]) as folders, given_adapters(["text", "loose"]) as given:
+        assert [one.name for one in given] == ["text", saved[0].name]  # a name beats a folder, a folder needs no name
+        assert [one.place.folder for one in given] == [folder / "adapter" for folder in folders]
+        assert [one.manifest is None for one in given] == [False, True]
+    with pytest.raises(PackageError, match="There is no folder no/such"), given_adapters(["no/such"]):
+        pass
+    with pytest.raises(ModelError, match="Two of the experts are called 'text'"), given_adapters(["text", "text"]):
+        pass
 
 
 def test_packages_are_judged_and_what_is_not_there_is_told(saved: tuple[Path, str], installed: Path) -> None:
