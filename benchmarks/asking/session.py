@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llm_experts.runtime.sampling import Sampling
 from serving.error import ServingError
-from serving.http.naming import experts_of
+from serving.naming import experts_of
 from serving.request import AUTO, Experts, Message, Request
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from fastapi.responses import Response
 
 from serving.http.answers import chat_logprobs
 from serving.http.generating import choices_of, respond, sampling, seeded
-from serving.http.naming import experts_of
 from serving.http.served import client, served
 from serving.http.wire import ChatRequest
+from serving.naming import experts_of
 from serving.request import Message
 from serving.request import Request as Asked
 

@@ -11,9 +11,9 @@ from fastapi.responses import Response
 from serving.error import ServingError
 from serving.http.answers import text_logprobs
 from serving.http.generating import choices_of, respond, sampling, seeded
-from serving.http.naming import experts_of
 from serving.http.served import client, served
 from serving.http.wire import CompletionRequest
+from serving.naming import experts_of
 from serving.request import Request as Asked
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from serving.error import ServingError
 from serving.http.answers import told
 from serving.http.errors import shortened
 from serving.http.generating import TICKET
-from serving.http.naming import experts_of
 from serving.http.served import client, served
 from serving.http.waiting import answers
 from serving.http.wire import FeedbackRequest, PredictRequest
+from serving.naming import experts_of
 from serving.request import Request as Asked
 
 if TYPE_CHECKING:

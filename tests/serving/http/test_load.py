@@ -18,8 +18,8 @@ import pytest
 
 from llm_experts.runtime.sampling import Sampling
 from serving.engine import ExpertEngine
-from serving.http.naming import experts_of
 from serving.http.settings import ApiKeys, ServerSettings
+from serving.naming import experts_of
 from tests.serving.http.serving_fixtures import ADAPTERS, KEY, Running, Shelf, make_engine, running
 
 REQUESTS, AT_ONCE, WARM = 2_000, 32, 500

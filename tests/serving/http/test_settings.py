@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from serving.error import ServingError
-from serving.http.naming import experts_of, parsed
 from serving.http.settings import KEYS_VARIABLE, ServerSettings, read_keys
+from serving.naming import experts_of, parsed
 
 LONG, OTHER = "a-long-enough-key-1", "a-long-enough-key-2"
 

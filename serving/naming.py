@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from serving.error import ServingError
-from serving.http.wire import Experts as WireExperts
 from serving.request import AUTO, Experts
 
 BASE = "base"
+Given = Mapping[str, float] | Sequence[str] | Literal["auto", "base"]
+"""Experts as requests say them."""
 
 
-def experts_of(model: str, experts: WireExperts | None, base: str) -> Experts:
+def experts_of(model: str, experts: Given | None, base: str) -> Experts:
     """What a request runs on: its field ``experts`` if it has one, otherwise its model's name.
 
     Parameters
@@ -37,9 +40,9 @@ def experts_of(model: str, experts: WireExperts | None, base: str) -> Experts:
         return AUTO if model == AUTO else None if model in (BASE, base) else parsed(model)
     if isinstance(experts, str):
         return AUTO if experts == AUTO else None
-    if isinstance(experts, list):
-        return _by_name([(name, 1.0) for name in experts])
-    return dict(experts)
+    if isinstance(experts, Mapping):
+        return dict(experts)
+    return _by_name([(name, 1.0) for name in experts])
 
 
 def parsed(model: str) -> dict[str, float]:
