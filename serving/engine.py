@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,15 +15,16 @@ from llm_experts.runtime.sampling import Sampling
 from serving.answer import Answer
 from serving.catalogue import Catalogue, Entry, ExpertInfo
 from serving.error import ServingError
-from serving.request import AUTO, Experts, Message, Request
+from serving.request import AUTO, TEXT, Experts, Message, Request
 from serving.row_model import OpenRows, RowModel
 from serving.ticket import Ticket
 from serving.work.choice import Names, named
 from serving.work.desk import Desk
 from serving.work.fair_queue import FairQueue
 from serving.work.observer import Observer
+from serving.work.refusal import Explain, refusal
 from serving.work.row_models import RowModels
-from serving.work.row_worker import ROWS, RowWorker, late
+from serving.work.row_worker import RowWorker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,13 +33,15 @@ if TYPE_CHECKING:
     from serving.router import Router
     from serving.work.text_worker import TextWorker
 
+LOG = logging.getLogger(__name__)
 IDLE = 0.2
 """Seconds that a worker waits for requests before it looks around."""
 SWEEP = 0.05
 """Seconds between looks at who gave up while waiting."""
+PAUSE = 5.0
+"""Seconds until a worker that could not look around tries again."""
 GRACE = 5.0
 """Seconds that closing waits for what should end at once."""
-TEXT = "text"
 
 
 def explain_value_error(error: Exception) -> str | None:
@@ -126,7 +130,7 @@ class ExpertEngine:
     settings : EngineSettings
     on_answer : callable, optional
         Called with every answer on a thread of its own; what it raises or delays never touches a request.
-    explain : callable
+    explain : Explain
         The paragraph of an error that users can mend (told as ``bad-request``), None of another (``internal``).
     closed_with : ExitStack, optional
         What is closed after the engine.
@@ -141,17 +145,16 @@ class ExpertEngine:
         router: Router | Callable[[], Router | None] | None = None,
         settings: EngineSettings = EngineSettings(),
         on_answer: Callable[[Answer], None] | None = None,
-        explain: Callable[[Exception], str | None] = explain_value_error,
+        explain: Explain = explain_value_error,
         closed_with: ExitStack | None = None,
     ) -> None:
-        self._settings, self._resident = settings, resident
+        self._settings, self._resident, self._explain = settings, resident, explain
         self._router: Callable[[], Router | None] = router if callable(router) else lambda: router
         self._closed_with = closed_with or ExitStack()
         self._observer = None if on_answer is None else Observer(on_answer)
         self._desk, self._names = Desk(self._observer), Names(catalogue)
         self._queue: FairQueue[Ticket] = FairQueue(settings.max_waiting, settings.patience)
         self._models = RowModels(open_rows, settings.row_models)
-        self._pinned: set[str] = set()
         self._closing, self._stop, self._swept = False, threading.Event(), 0.0
         self._lock = threading.Lock()
         self._names.now()  # what is there at the start is not unknown later
@@ -162,7 +165,7 @@ class ExpertEngine:
         for thread in self._threads:
             thread.start()
 
-    def _text_worker(self, resident: ResidentBase, explain: Callable[[Exception], str | None]) -> TextWorker:
+    def _text_worker(self, resident: ResidentBase, explain: Explain) -> TextWorker:
         from llm_experts.runtime.generator import Generator
         from serving.work.text_worker import TextWorker
 
@@ -175,22 +178,27 @@ class ExpertEngine:
 
     def _run(self, turn: Callable[[float], bool]) -> None:
         while not self._stop.is_set():
-            self._sweep()
-            turn(IDLE)
+            try:
+                self._sweep()
+                turn(IDLE)
+            except Exception:
+                LOG.exception("A turn of the engine failed; it goes on.")
+                self._stop.wait(IDLE)
 
     def _sweep(self) -> None:
-        """End what was given up while it waited."""
+        """End what was given up while it waited; let go what was uninstalled."""
         now = time.monotonic()
         if now - self._swept < SWEEP:
             return
-        self._swept = now
+        self._swept = now + PAUSE  # where the catalogue cannot be read, requests are still answered
+        for ticket in self._queue.take_all(lambda each: now > each.deadline):
+            self._desk.given_up(ticket)
         there = {name for name, entry in self._names.now().items() if not entry.fault}
         self._models.keep_only(there)
         if self._resident is not None:
             for name in set(self._resident.names) - there:
                 self._resident.forget(name)  # requests that run keep it
-        for ticket in self._queue.take_all(lambda each: now > each.deadline):
-            self._desk.end(ticket, late(ticket))
+        self._swept = now
 
     def __enter__(self) -> Self:
         return self
@@ -269,17 +277,18 @@ class ExpertEngine:
         ------
         ServingError
             What can be seen before it runs: ``overloaded`` (with ``retry_after``), ``closing``, ``unknown-expert``,
-            ``expert-gone``, ``no-base``, ``bad-request``, ``undefined-composition``. The rest ends the ticket.
+            ``expert-gone``, ``no-base``, ``bad-request``, ``undefined-composition``; ``internal`` if the list of
+            experts cannot be read. The rest ends the ticket.
         """
         try:
             return self._taken(request)
-        except ServingError as error:
-            self._desk.refused(error)
-            raise
+        except Exception as error:  # noqa: BLE001 (told to whoever asked)
+            told = refusal(error, self._explain)
+            self._desk.refused(told)
+            raise told from (None if told is error else error)
 
     def _taken(self, request: Request) -> Ticket:
-        lane = TEXT if request.rows is None else ROWS
-        if lane == TEXT and self._text is None:
+        if request.lane == TEXT and self._text is None:
             raise ServingError("no-base", "This engine has no base, so it answers rows alone; open it with a base.")
         named(request, self._names)
         ticket = Ticket(request, self._cancel)
@@ -287,7 +296,7 @@ class ExpertEngine:
             if self._closing:
                 raise ServingError("closing", "The engine is being closed and takes no more requests.", GRACE)
             self._desk.enter(ticket)
-            waits, pushed = self._queue.put(ticket, lane=lane, priority=request.priority, client=request.client)
+            waits, pushed = self._queue.put(ticket, lane=request.lane, priority=request.priority, client=request.client)
             if not waits:
                 self._desk.leave(ticket)
         for refused in [pushed] if waits else [ticket]:
@@ -305,7 +314,7 @@ class ExpertEngine:
 
     def _cancel(self, ticket: Ticket) -> None:
         self._queue.take_all(lambda other: other is ticket)
-        self._desk.end(ticket, ServingError("cancelled", "The client left before it was answered."))
+        self._desk.left(ticket)
 
     def models(self) -> list[ExpertInfo]:
         """What can be asked: the base, ``auto``, adapters of this base, row experts."""
@@ -314,17 +323,20 @@ class ExpertEngine:
             infos.append(ExpertInfo("base", "base", True, True, "the base model alone", base.base.id))
             infos.append(ExpertInfo(AUTO, "auto", True, True, "the router chooses experts", base.base.id))
         there = sorted(self._names.now().values(), key=lambda entry: entry.name)
-        return [*infos, *(self._info(entry) for entry in there if self._can_answer(entry))]
+        loaded, pinned = set(self._loaded()), self._models.pinned
+        return [*infos, *(self._info(entry, loaded, pinned) for entry in there if self._can_answer(entry))]
 
     def _can_answer(self, entry: Entry) -> bool:
         if entry.fault or entry.answers_rows:
             return not entry.fault
         return self._resident is not None and entry.base in ("", self._resident.base.hash)
 
-    def _info(self, entry: Entry) -> ExpertInfo:
+    def _info(self, entry: Entry, loaded: Set[str], pinned: Set[str]) -> ExpertInfo:
         base = "" if self._resident is None or entry.source is None else self._resident.base.id
-        held, pinned = entry.name in self._loaded(), entry.name in self._pinned
-        return ExpertInfo(entry.name, entry.kind, held, pinned, entry.description, base, entry.version, entry.trust)
+        return ExpertInfo(
+            entry.name, entry.kind, entry.name in loaded, entry.name in pinned, entry.description, base, entry.version,
+            entry.trust,
+        )  # fmt: skip
 
     def _loaded(self) -> tuple[str, ...]:
         adapters = () if self._resident is None else tuple(self._resident.loaded)
@@ -336,13 +348,15 @@ class ExpertEngine:
         Raises
         ------
         ServingError
-            ``unknown-expert``, ``expert-gone``, ``no-base``.
+            ``unknown-expert``, ``expert-gone``, ``no-base``; ``bad-request`` or ``internal`` if it cannot be read.
+        AdapterError
+            If an adapter cannot be read, or no slot is free.
         """
         entry = self._names.entry(name)
         if entry.source is not None and self._text is not None:
             self._slotted(entry)
         elif entry.answers_rows:
-            self._models.get(entry)
+            self._row_model(entry)
         else:
             raise ServingError("no-base", f"{name} is an adapter, and this engine has no base; open it with its base.")
 
@@ -357,7 +371,15 @@ class ExpertEngine:
         entry = self._names.entry(name)
         if not entry.answers_rows:
             raise ServingError("bad-request", f"{name} answers text: send a prompt, or name another expert.")
-        return self._models.get(entry)
+        return self._row_model(entry)
+
+    def _row_model(self, entry: Entry) -> RowModel:
+        try:
+            return self._models.get(entry)
+        except ServingError:
+            raise
+        except Exception as error:
+            raise refusal(error, self._explain) from error
 
     def _slotted(self, entry: Entry) -> None:
         assert self._text is not None
@@ -370,7 +392,6 @@ class ExpertEngine:
     def unload(self, name: str) -> None:
         """Let an expert go, unless something runs on it; it is loaded again when asked."""
         self._models.drop(name)
-        self._pinned.discard(name)
         if self._resident is not None and name in self._resident.loaded:
             self._resident.unpin(name)
             self._resident.unload(name)
@@ -379,7 +400,6 @@ class ExpertEngine:
         """Load an expert and keep it there, or no longer."""
         if pinned:
             self.load(name)
-        (self._pinned.add if pinned else self._pinned.discard)(name)
         self._models.pin(name, pinned)
         if self._resident is not None and name in self._resident.loaded:
             (self._resident.pin if pinned else self._resident.unpin)(name)

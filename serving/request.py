@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AUTO: Literal["auto"] = "auto"
+TEXT, ROWS = "text", "rows"
+"""Lanes of the queue: what a worker answers."""
 ROLES = ("system", "user", "assistant", "tool")
 Experts = Mapping[str, float] | Literal["auto"] | None
 
@@ -86,6 +88,11 @@ class Request:
             raise _bad(f"experts are names with weights, or {AUTO!r}, not {self.experts!r}.")
         if self.timeout is not None and not self.timeout > 0:
             raise _bad(f"A timeout is a number of seconds above 0, not {self.timeout}.")
+
+    @property
+    def lane(self) -> str:
+        """Which worker answers it."""
+        return TEXT if self.rows is None else ROWS
 
     @property
     def text(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,19 @@ class Desk:
             self._lock.notify_all()
         if isinstance(how, Answer) and self._observer is not None:
             self._observer.see(how)
+
+    def left(self, ticket: Ticket) -> None:
+        """End a request whose client has left."""
+        self.end(ticket, ServingError("cancelled", "The client left before it was answered."))
+
+    def given_up(self, ticket: Ticket) -> bool:
+        """Whether a request has ended; one whose client has left, or whose time is over, ends here."""
+        if ticket.cancelled:
+            self.left(ticket)
+        elif time.monotonic() > ticket.deadline:
+            text = f"No answer within {ticket.request.timeout:g} s. Ask again later, ask for less, or allow more time."
+            self.end(ticket, ServingError("timeout", text))
+        return ticket.done
 
     def _count(self, answer: Answer) -> None:
         self._answered += 1

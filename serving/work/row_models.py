@@ -29,27 +29,41 @@ class RowModels:
         self._held: OrderedDict[str, tuple[str, RowModel]] = OrderedDict()
         self._pinned: set[str] = set()
         self._lock = threading.RLock()
+        self._reading: dict[str, threading.Lock] = {}
 
     def get(self, entry: Entry) -> RowModel:
         """The model of an entry, read if it is not there or another one now has its name.
+
+        Two who want the same one read it once; nobody else waits for them.
 
         Raises
         ------
         ServingError
             ``bad-request`` if this engine reads no row experts.
         """
+        if self._open is None:
+            raise ServingError("bad-request", "This engine was made without row experts; ask it for text.")
         with self._lock:
-            held = self._held.get(entry.name)
-            if held is not None and held[0] == entry.content:
-                self._held.move_to_end(entry.name)
-                return held[1]
-            if self._open is None:
-                raise ServingError("bad-request", "This engine was made without row experts; ask it for text.")
+            if (model := self._there(entry)) is not None:
+                return model
+            reading = self._reading.setdefault(entry.name, threading.Lock())
+        with reading:
+            with self._lock:
+                if (model := self._there(entry)) is not None:
+                    return model
             model = self._open(entry.name)
-            self._held[entry.name] = entry.content, model
-            self._held.move_to_end(entry.name)
-            self._shrink()
+            with self._lock:
+                self._held[entry.name] = entry.content, model
+                self._held.move_to_end(entry.name)
+                self._shrink()
             return model
+
+    def _there(self, entry: Entry) -> RowModel | None:
+        content, model = self._held.get(entry.name, ("", None))
+        if model is None or content != entry.content:
+            return None
+        self._held.move_to_end(entry.name)
+        return model
 
     def _shrink(self) -> None:
         free = [name for name in self._held if name not in self._pinned]
@@ -59,7 +73,7 @@ class RowModels:
     def keep_only(self, names: set[str]) -> None:
         """Let those go that are no longer installed."""
         with self._lock:
-            for name in [name for name in self._held if name not in names]:
+            for name in {*self._held, *self._pinned} - names:
                 self.drop(name)
 
     def drop(self, name: str) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from serving.answer import Answer, RowAnswer
-from serving.error import ServingError
+from serving.request import ROWS
 from serving.work.auditing import audited
 from serving.work.choice import Choice, Names, named, of_columns
+from serving.work.refusal import Explain, refusal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from serving.work.fair_queue import FairQueue
     from serving.work.row_models import RowModels
 
-LOG = logging.getLogger(__name__)
-ROWS = "rows"
 THRESHOLD = 0.5
 """Of every row model: decision layers move probabilities so that one half decides."""
 
@@ -40,8 +37,7 @@ class RowWorker:
     desk : Desk
     max_batch : int
         Rows of a call at most, unless one request alone has more.
-    explain : callable
-        The paragraph of an error that users can mend, None of another.
+    explain : Explain
     """
 
     def __init__(
@@ -51,7 +47,7 @@ class RowWorker:
         names: Names,
         desk: Desk,
         max_batch: int,
-        explain: Callable[[Exception], str | None],
+        explain: Explain,
     ) -> None:
         self._queue, self._models, self._names, self._desk = queue, models, names, desk
         self._max_batch, self._explain = max_batch, explain
@@ -71,7 +67,7 @@ class RowWorker:
             self._answer(batch, choice, model, started, loaded)
         except Exception as error:  # noqa: BLE001 (a worker outlives every request)
             for each in batch:
-                self._desk.end(each, self._refusal(error))
+                self._desk.end(each, refusal(error, self._explain))
         return True
 
     def _joining(self, first: Ticket, model: RowModel) -> list[Ticket]:
@@ -93,7 +89,7 @@ class RowWorker:
         return self._queue.take_all(joins)
 
     def _answer(self, batch: list[Ticket], choice: Choice, model: RowModel, started: float, loaded: float) -> None:
-        alive = [ticket for ticket in batch if not self._given_up(ticket)]
+        alive = [ticket for ticket in batch if not self._desk.given_up(ticket)]
         if not alive:
             return
         try:
@@ -111,14 +107,7 @@ class RowWorker:
         try:
             self._answer([ticket], choice, model, started, loaded)
         except Exception as error:  # noqa: BLE001 (told to its client; the others are still to be answered)
-            self._desk.end(ticket, self._refusal(error))
-
-    def _given_up(self, ticket: Ticket) -> bool:
-        if ticket.cancelled:
-            self._desk.end(ticket, ServingError("cancelled", "The client left before its rows were predicted."))
-        elif time.monotonic() > ticket.deadline:
-            self._desk.end(ticket, late(ticket))
-        return ticket.done
+            self._desk.end(ticket, refusal(error, self._explain))
 
     def _tell(
         self,
@@ -143,21 +132,6 @@ class RowWorker:
         client = ticket.request.client
         answer = Answer(ticket.id, None, rows, choice.experts, choice.why, latency=latency, client=client)
         self._desk.end(ticket, answer)
-
-    def _refusal(self, error: Exception) -> ServingError:
-        if isinstance(error, ServingError):
-            return error
-        text = self._explain(error)
-        if text is not None:
-            return ServingError("bad-request", text)
-        LOG.error("A request about rows failed.", exc_info=error)
-        return ServingError("internal", "The prediction failed by a fault of the program; its log says where.")
-
-
-def late(ticket: Ticket) -> ServingError:
-    """Why a request ends after its timeout."""
-    text = f"No answer within {ticket.request.timeout:g} s. Ask again later, ask for less, or allow more time."
-    return ServingError("timeout", text)
 
 
 def _predicted(frames: list[pd.DataFrame], model: RowModel) -> list[npt.NDArray[np.float64]]:

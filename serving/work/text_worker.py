@@ -24,8 +24,9 @@ from llm_experts.runtime.sampling import Sampling
 from serving.answer import Answer, Usage
 from serving.catalogue import Entry
 from serving.error import ServingError
+from serving.request import TEXT
 from serving.work.choice import Choice, Names, named
-from serving.work.row_worker import late
+from serving.work.refusal import Explain, refusal
 
 if TYPE_CHECKING:
     from llm_experts.runtime.sampling import TokenLogprob
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from serving.work.fair_queue import FairQueue
 
 LOG = logging.getLogger(__name__)
-LANE = "text"
 
 
 @dataclass
@@ -69,8 +69,7 @@ class TextWorker:
     desk : Desk
     max_rows : int
         Texts at once.
-    explain : callable
-        The paragraph of an error that users can mend, None of another.
+    explain : Explain
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class TextWorker:
         names: Names,
         desk: Desk,
         max_rows: int,
-        explain: Callable[[Exception], str | None],
+        explain: Explain,
     ) -> None:
         self._queue, self._resident, self._router, self._names = queue, resident, router, names
         self._make_generator, self._desk, self._max_rows, self._explain = make_generator, desk, max_rows, explain
@@ -111,11 +110,11 @@ class TextWorker:
                 if not self._start(*self._held):
                     return
                 continue
-            ticket = self._queue.take(LANE, timeout if self.generator.idle else 0.0)
+            ticket = self._queue.take(TEXT, timeout if self.generator.idle else 0.0)
             if ticket is None:
                 return
             latency = {"queue": time.monotonic() - ticket.made}
-            if not self._given_up(ticket) and (choice := self._chosen(ticket, latency)) is not None:
+            if not self._desk.given_up(ticket) and (choice := self._chosen(ticket, latency)) is not None:
                 self._start(ticket, choice, latency)
 
     def _chosen(self, ticket: Ticket, latency: dict[str, float]) -> Choice | None:
@@ -140,7 +139,7 @@ class TextWorker:
     def _start(self, ticket: Ticket, choice: Choice, latency: dict[str, float]) -> bool:
         """Bring a request into the batch, or refuse it; False if it has to wait for slots."""
         self._held = None
-        if self._given_up(ticket):
+        if self._desk.given_up(ticket):
             return True
         lease, started = ExitStack(), time.monotonic()
         try:
@@ -215,17 +214,10 @@ class TextWorker:
 
     def _drop_given_up(self) -> None:
         for running in list(self.running.values()):
-            if self._given_up(running.ticket):
+            if self._desk.given_up(running.ticket):
                 self.generator.cancel(running.ticket.id)
                 self.running.pop(running.ticket.id)
                 running.lease.close()
-
-    def _given_up(self, ticket: Ticket) -> bool:
-        if ticket.cancelled:
-            self._desk.end(ticket, ServingError("cancelled", "The client left before its text was finished."))
-        elif time.monotonic() > ticket.deadline:
-            self._desk.end(ticket, late(ticket))
-        return ticket.done
 
     def _fail_all(self, error: Exception) -> None:
         LOG.error("A step of the batch failed; %d requests end with it.", len(self.running), exc_info=error)
@@ -234,17 +226,11 @@ class TextWorker:
         self.generator = self._make_generator()
 
     def _refusal(self, error: Exception) -> ServingError:
-        if isinstance(error, ServingError):
-            return error
         if isinstance(error, TooLongError):
             return ServingError("too-long", str(error))
         if isinstance(error, (CompositionError, SlotsFullError)):
             return ServingError("undefined-composition", str(error))
-        text = self._explain(error)
-        if text is not None:
-            return ServingError("bad-request", text)
-        LOG.error("A request about text failed.", exc_info=error)
-        return ServingError("internal", "The generation failed by a fault of the program; its log says where.")
+        return refusal(error, self._explain)
 
 
 def _phases(latency: Mapping[str, float], timing: Mapping[str, float]) -> dict[str, float]:

@@ -344,3 +344,101 @@ def test_loading_pinning_and_unloading_are_told(world: World) -> None:
     with pytest.raises(ServingError) as caught:
         world.engine.load("nobody")
     assert caught.value.reason == "unknown-expert"
+
+
+def test_an_expert_that_was_pinned_and_uninstalled_is_not_pinned_when_it_comes_back(world: World) -> None:
+    world.engine.pin("line")
+    world.installed.clear()
+    while world.engine.stats().loaded:
+        threading.Event().wait(0.001)
+    world.installed["line"] = ENTRY
+    (info,) = world.engine.models()
+    assert (info.loaded, info.pinned) == (False, False)
+
+
+def test_nobody_waits_for_an_expert_that_another_request_reads() -> None:
+    reading, gate, line = threading.Event(), threading.Event(), Line()
+    line.gate.set()
+
+    def opened(name: str) -> Line:
+        if name == "large":
+            reading.set()
+            assert gate.wait(10)
+        return line
+
+    there = {name: Entry(name, "rows", content=name, columns=("x",)) for name in ("line", "large")}
+    with ExpertEngine(catalogue=lambda: there, open_rows=opened) as engine:
+        loader = threading.Thread(target=engine.load, args=("large",))
+        loader.start()
+        assert reading.wait(10)
+        told: list[tuple[str, ...]] = []
+        others = [
+            threading.Thread(target=lambda: told.append(engine.stats().loaded), daemon=True),
+            threading.Thread(target=lambda: told.append(tuple(m.name for m in engine.models())), daemon=True),
+        ]
+        for other in others:
+            other.start()
+            other.join(5)
+        assert sorted(told) == [(), ("large", "line")]
+        assert engine.submit(Request(rows=frame(1.0), experts={"line": 1.0})).result(10).rows is not None
+        gate.set()
+        loader.join(10)
+        assert set(engine.stats().loaded) == {"large", "line"}
+
+
+def test_an_expert_is_read_once_for_two_who_ask_for_it() -> None:
+    started, gate, reads = threading.Semaphore(0), threading.Event(), list[str]()
+
+    def opened(name: str) -> Line:
+        reads.append(name)
+        assert gate.wait(10)
+        return Line()
+
+    with ExpertEngine(catalogue=lambda: {"line": ENTRY}, open_rows=opened) as engine:
+
+        def load() -> None:
+            started.release()
+            engine.load("line")
+
+        loaders = [threading.Thread(target=load) for _ in range(4)]
+        for loader in loaders:
+            loader.start()
+        for _ in loaders:
+            assert started.acquire(timeout=10)
+        gate.set()
+        for loader in loaders:
+            loader.join(10)
+        assert reads == ["line"]
+
+
+def test_workers_outlive_a_list_of_experts_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    line, broken, looked = Line(), threading.Event(), threading.Semaphore(0)
+    line.gate.set()
+
+    def catalogue() -> Mapping[str, Entry]:
+        if broken.is_set():
+            looked.release()
+            raise OSError("the disk is gone")
+        return {"line": ENTRY}
+
+    with ExpertEngine(catalogue=catalogue, open_rows=lambda _: line) as engine:
+        broken.set()
+        with pytest.raises(ServingError) as caught:
+            engine.infer(rows=frame(1.0), experts=["line"])
+        assert caught.value.reason == "internal"
+        assert engine.stats().refused == {"internal": 1}
+        assert looked.acquire(timeout=10) and looked.acquire(timeout=10)  # the request, and a worker
+        broken.clear()
+        assert engine.submit(asked(1.0)).result(10).rows is not None
+    assert "the disk is gone" in caplog.text
+
+
+def test_an_expert_that_cannot_be_read_is_told_to_whoever_loads_it() -> None:
+    def opened(name: str) -> Line:
+        raise ValueError(f"{name} is damaged; install it again.")
+
+    with ExpertEngine(catalogue=lambda: {"line": ENTRY}, open_rows=opened) as engine:
+        for ask in (engine.load, engine.row_model):
+            with pytest.raises(ServingError, match="damaged; install it again") as caught:
+                ask("line")
+            assert caught.value.reason == "bad-request"
