@@ -29,6 +29,13 @@ def one_line(text: str) -> str:
     return _BREAKS.sub("↵", text).replace("\t", " ")
 
 
+def printable(text: str, keep: str = "") -> str:
+    """Text whose control characters are shown as escapes, not acted upon by a terminal; those in ``keep`` stay."""
+    return "".join(
+        sign if sign.isprintable() or sign in keep else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
 def markdown(text: str) -> Markdown:
     r"""Text as Markdown shows it, on one line; Markdown stays as it is.
 

@@ -148,11 +148,6 @@ def untrusted(engine: ExpertEngine, names: Collection[str] | None) -> list[str]:
     ]
 
 
-def printable(text: str) -> str:
-    """Text of a model as a terminal may get it: control characters but line ends and tabs are shown, not acted upon."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
-
-
 def facts(answer: Answer) -> Iterator[str]:
     """Lines about an answer: experts, why, what the router saw, times and tokens."""
     yield f"experts  {shown(dict(answer.experts) or None)}"

@@ -158,7 +158,7 @@ def _turn(session: Session, line: str, notes: Console) -> None:
 
 def _stream(ticket: Ticket, kept: list[str] | None = None) -> None:
     """Print an answer as it comes; what a terminal would act upon is shown, not done."""
-    from benchmarks.asking.session import printable
+    from foundation.escaping import printable
 
     begun = False
     for piece in ticket:
@@ -166,7 +166,7 @@ def _stream(ticket: Ticket, kept: list[str] | None = None) -> None:
             kept.append(piece.text)
         text = piece.text if begun else piece.text.lstrip()  # a template's blank is no part of the answer
         begun = begun or bool(text)
-        typer.echo(printable(text), nl=False)
+        typer.echo(printable(text, keep="\n\t"), nl=False)
         sys.stdout.flush()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from foundation.escaping import printable
+
 LONGEST = 2_000
 """Most characters of a paragraph; the middle of a longer one is left out."""
 KNOWN = {
@@ -59,8 +61,7 @@ def explain(error: Exception) -> str | None:
 
 def _paragraph(text: str) -> str:
     """One line of what a console can show: names and cells of users may hold line ends, controls, or a whole file."""
-    words = " ".join(text.split())
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in words)
+    shown = printable(" ".join(text.split()))
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 500]} ... {shown[-490:]}"
 
 

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from foundation.escaping import printable
 from serving.error import ServingError
 
 logger = logging.getLogger(__name__)
@@ -149,7 +150,5 @@ def _is_variant(part: str) -> bool:
 
 def shortened(text: str, longest: int = SHOWN) -> str:
     """Text of others as an error shows it: printable, and not too long."""
-    plain = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: longest + 1]
-    )
+    plain = printable(text[: longest + 1])
     return plain if len(plain) <= longest else f"{plain[:longest]}…"

@@ -53,9 +53,12 @@ def _into(
     index: int,
     event: Piece | Answer | ServingError,
 ) -> None:
-    """Called by the engine's threads; a loop that is closed has no client left to tell."""
-    if not loop.is_closed():
+    """Called by the engine's threads; a loop that is closed, perhaps just now, has no client left to tell."""
+    try:
         loop.call_soon_threadsafe(queue.put_nowait, (index, event))
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
 
 
 async def before_leaving(wanted: Awaitable[T], request: HttpRequest, tickets: Sequence[Ticket]) -> T:

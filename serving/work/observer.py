@@ -51,6 +51,8 @@ class Observer:
             LOG.warning("Telemetry is stuck: %d answers were not handed on.", self._waiting.qsize())
             return
         self._thread.join(timeout)
+        if self._thread.is_alive():
+            LOG.warning("Telemetry is stuck: %d answers were not handed on.", self._waiting.qsize())
 
     def _run(self) -> None:
         while (answer := self._waiting.get()) is not None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from foundation.escaping import Markdown, markdown, one_line
+from foundation.escaping import Markdown, markdown, one_line, printable
 
 NAMES = (
     "50% & $x_1$", "<script>alert(1)</script>", "A|B", "back\\slash {b}", 'say "hi", ok', "a_b _c_ __d__", "*x* `y`",
@@ -46,3 +46,8 @@ def test_no_text_makes_markup(name: str) -> None:
 def test_line_breaks_are_shown_and_markdown_stays() -> None:
     assert markdown("new\nline\u2028end") == "new↵line↵end"
     assert markdown(Markdown("**better**")) == "**better**"
+
+
+def test_what_others_say_does_not_move_the_cursor() -> None:
+    assert printable("a\x1b[2Jb\r\n\tü", keep="\n\t") == "a\\x1b[2Jb\\r\n\tü"
+    assert printable("\x00\n\u202e\ud800") == "\\x00\\n\\u202e\\ud800"

@@ -19,7 +19,8 @@ def card(
     Example: fairmoe card german-mlp.expert > README.md
     """
     from artefacts.format.archive import open_package
+    from foundation.escaping import printable
 
     with open_package(package) as opened:
         text = opened.read("card.md").decode("utf-8", "replace")
-    typer.echo("".join(sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text))
+    typer.echo(printable(text, keep="\n\t"))

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.asking.results import Results
-from benchmarks.asking.session import experts_named, printable, shown
+from benchmarks.asking.session import experts_named, shown
 from benchmarks.cli import app
 from benchmarks.models import load_expert
 from serving.error import ServingError
@@ -100,10 +100,6 @@ def test_experts_as_users_write_them() -> None:
     assert (shown(None), shown("auto")) == ("base", "auto")
     with pytest.raises(ServingError, match="no finite number"):
         experts_named("a=much")
-
-
-def test_what_a_model_says_does_not_move_the_cursor() -> None:
-    assert printable("a\x1b[2Jb\r\n\tü") == "a\\x1b[2Jb\\r\n\tü"
 
 
 def test_prompts_of_a_file_are_answered_in_order_with_their_own_experts(shop: Shop, tmp_path: Path) -> None:
