@@ -192,7 +192,9 @@ def _facts(made: Route) -> dict[str, Any]:
 def _print_json(facts: object) -> None:
     import json
 
-    typer.echo(json.dumps(facts, indent=2, sort_keys=True, allow_nan=False, default=str))
+    from foundation.numbers import finite
+
+    typer.echo(json.dumps(finite(facts), indent=2, sort_keys=True, allow_nan=False, default=str))
 
 
 def _tell_outcomes(router: Router, expert: str) -> None:
@@ -249,7 +251,7 @@ def _evaluate(router: Router, path: str, swaps: Path | None, state: Any, seed: i
         figures = {one.name: getattr(found, one.name) for one in dataclasses.fields(found) if one.name != "wrong"}
         plain = {name: _plain(value) for name, value in figures.items()}
         axes = {name: dataclasses.asdict(one.flip) for name, one in flips.items()}
-        _print_json(_without_nan({"figures": plain, "route_flip@1": axes}))
+        _print_json({"figures": plain, "route_flip@1": axes})
         return
     _show_figures(plain_console(), found)
     _show_flips(plain_console(), flips)
@@ -296,14 +298,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     return [_plain(one) for one in value]
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
-    return None if isinstance(value, float) and value != value else value
 
 
 def _show_figures(console: Console, found: Evaluation) -> None:

@@ -101,14 +101,8 @@ def _refusals(given: Sequence[GivenAdapter]) -> list[str]:
 
 def _print_json(found: Compatibility, refused: Sequence[str], base: str) -> None:
     import json
-    import math
 
-    def finite(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: finite(part) for key, part in value.items()}
-        if isinstance(value, list | tuple):
-            return [finite(part) for part in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
+    from foundation.numbers import finite
 
     print(json.dumps(finite({"base": base, **asdict(found), "refused": list(refused)}), indent=2))
 
