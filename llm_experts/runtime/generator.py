@@ -314,6 +314,8 @@ class Generator:
         for row, error in failed.items():
             pieces.append(row.end("error", error))
             self._leave(row)
+        if failed:  # what they leave may be no numbers, which spoil the row that comes there
+            self._key_values.wipe([row.filled for row in (*self._answering, *self._reading)])
         return pieces
 
     def _reserve(self, width: int) -> None:
