@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 
 from serving.engine import ExpertEngine
 from serving.error import HTTP, ServingError
-from serving.http.errors import CODES, INTERNAL, code_of
+from serving.http import errors
+from serving.http.errors import CODES, INTERNAL, code_of, told
 from serving.http.running import bind
 from serving.http.settings import ServerSettings
 from tests.serving.http.serving_fixtures import KEY, Line, Running, make_engine, running, tiny_base
@@ -66,6 +68,45 @@ def test_a_body_that_is_no_request_is_refused_in_openais_form(server: Running, b
     status, code, message = error_of(server.ask("POST", "/v1/chat/completions", body, **AUTH))
     assert (status, code) == (400, "bad_request")
     assert words in message
+
+
+HUNDRED = ",".join(f'"{i}": [[]]' for i in range(101))
+MANY = ",".join(f'"{i}":[]' for i in range(4200))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        (
+            "/predict",
+            f'{{"model": "line", "columns": {{"x": [{",".join(["{}"] * 5000)}]}}}}',
+            "columns.x[0]: a cell is",
+        ),
+        ("/predict", f'{{"model": "line", "rows": [{",".join(["[]"] * 5000)}]}}', "rows[0]"),
+        ("/predict", f'{{"model": "line", "rows": [{{{MANY}}}]}}', "rows[0]: there are 4,200 entries"),
+        ("/predict", f'{{"model": "line", "columns": {{{MANY}}}}}', "columns: there are 4,200 entries"),
+        ("/predict", f'{{"model": "line", {HUNDRED}}}', "there are 102 entries"),
+        ("/v1/completions", f'{{"model": "law", "prompt": "a", "experts": {{{HUNDRED}}}}}', "there are 101 entries"),
+        ("/v1/completions", f'{{"model": "law", "prompt": [{",".join(["1"] * 5000)}]}}', "prompt"),
+        ("/v1/completions", f'{{"model": "law", "prompt": "a", "stop": [{",".join(["1"] * 5000)}]}}', "stop"),
+        ("/v1/chat/completions", f'{{"model": "law", "messages": [{",".join(["{}"] * 5000)}]}}', "messages[0].role"),
+    ],
+)
+def test_a_body_of_nothing_but_faults_is_refused_at_its_first_ones(
+    server: Running, monkeypatch: pytest.MonkeyPatch, path: str, body: str, words: str
+) -> None:
+    """Each fault is an object: millions of them took the server's time and memory."""
+    found: list[int] = []
+
+    def counted(those: Sequence[Mapping[str, Any]]) -> tuple[str, str | None]:
+        found.append(len(those))
+        return told(those)
+
+    monkeypatch.setattr(errors, "told", counted)
+    status, _, message = error_of(server.ask("POST", path, body, **AUTH))
+    assert status == 400
+    assert words in message
+    assert found[0] <= 5
 
 
 @pytest.mark.parametrize(
