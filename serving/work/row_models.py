@@ -28,7 +28,7 @@ class RowModels:
         self._open, self._most = open_rows, most
         self._held: OrderedDict[str, tuple[str, RowModel]] = OrderedDict()
         self._pinned: set[str] = set()
-        self._lock = threading.RLock()
+        self._lock, self._opening = threading.RLock(), threading.Lock()
 
     def get(self, entry: Entry) -> RowModel:
         """The model of an entry, read if it is not there or another one now has its name.
@@ -38,18 +38,27 @@ class RowModels:
         ServingError
             ``bad-request`` if this engine reads no row experts.
         """
+        if (there := self._there(entry)) is not None:
+            return there
+        if self._open is None:
+            raise ServingError("bad-request", "This engine was made without row experts; ask it for text.")
+        with self._opening:  # one after the other; whoever looks at what is there does not wait for it
+            if (there := self._there(entry)) is not None:
+                return there
+            model = self._open(entry.name)
+            with self._lock:
+                self._held[entry.name] = entry.content, model
+                self._held.move_to_end(entry.name)
+                self._shrink()
+            return model
+
+    def _there(self, entry: Entry) -> RowModel | None:
         with self._lock:
             held = self._held.get(entry.name)
-            if held is not None and held[0] == entry.content:
-                self._held.move_to_end(entry.name)
-                return held[1]
-            if self._open is None:
-                raise ServingError("bad-request", "This engine was made without row experts; ask it for text.")
-            model = self._open(entry.name)
-            self._held[entry.name] = entry.content, model
+            if held is None or held[0] != entry.content:
+                return None
             self._held.move_to_end(entry.name)
-            self._shrink()
-            return model
+            return held[1]
 
     def _shrink(self) -> None:
         free = [name for name in self._held if name not in self._pinned]

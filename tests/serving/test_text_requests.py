@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -302,3 +304,36 @@ def test_weights_that_overflow_are_told_to_whoever_gave_them(world: World, shelf
     with pytest.raises(ServingError, match="smaller weights") as caught:
         world.engine.infer(PROMPTS[0], experts={"large": 1.0}, sampling=SHORT)
     assert caught.value.reason == "undefined-composition"
+
+
+def test_an_answer_is_not_kept_for_its_feedback(world: World) -> None:
+    """Its experts are: ten thousand answers with log-probabilities and rows would take gigabytes."""
+    answer = world.engine.infer("a contract", sampling=replace(SHORT, logprobs=5))
+    id, kept = answer.id, weakref.ref(answer)
+    del answer
+    for _ in range(200):
+        gc.collect()
+        if kept() is None:
+            break
+        threading.Event().wait(0.01)
+    assert kept() is None
+    world.engine.feedback(id, True)
+    assert dict(world.router.outcomes.counts) == {"law": (1, 0)}
+
+
+def test_feedback_on_an_answer_counts_once(world: World) -> None:
+    answer = world.engine.infer("a contract", sampling=SHORT)
+    world.engine.feedback(answer.id, True)
+    with pytest.raises(ServingError, match="once"):
+        world.engine.feedback(answer.id, True)
+    assert dict(world.router.outcomes.counts) == {"law": (1, 0)}
+
+
+def test_an_expert_that_is_loaded_ahead_is_the_one_that_requests_name(world: World) -> None:
+    """With its place in the order of virtual tokens, which its package tells: it is not read again."""
+    world.installed["law"] = replace(world.installed["law"], order=3)
+    world.engine.load("law")
+    resident = world.engine._resident
+    assert resident is not None
+    world.engine.infer(PROMPTS[0], experts={"law": 1.0}, sampling=SHORT)
+    assert resident.stats.loads == 1

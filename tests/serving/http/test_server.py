@@ -453,3 +453,14 @@ def test_an_unknown_host_is_one_paragraph() -> None:
 def test_every_reason_has_a_code() -> None:
     assert {code_of(reason) for reason in HTTP} >= set(CODES.values())
     assert all("-" not in code_of(reason) for reason in HTTP)
+
+
+def test_an_expert_of_a_package_that_holds_several_is_managed_by_its_name(tmp_path: Path) -> None:
+    engine, shelf = make_engine(tmp_path)
+    shelf.entries["bank/law"] = replace(shelf.entries["law"], name="bank/law")
+    with engine, running(engine) as server:
+        for path in ("bank/law", "bank%2Flaw"):
+            for what in ("load", "pin", "unpin", "unload"):
+                status, told, _ = server.ask("POST", f"/experts/{path}/{what}")
+                assert (status, told["name"], told["loaded"]) == (200, "bank/law", what != "unload")
+            assert server.ask("GET", f"/experts/{path}")[1]["name"] == "bank/law"
