@@ -98,7 +98,7 @@ class RowWorker:
             return
         try:
             found = _predicted([_rows(ticket) for ticket in alive], model)
-        except Exception:  # noqa: BLE001 (told to the one at fault; the others are still to be answered)
+        except Exception:  # whatever it is: told to the one at fault, the others are still to be answered
             if len(alive) == 1:
                 raise
             for ticket in alive:  # one of them is wrong: each is told for itself
