@@ -18,7 +18,7 @@ from serving.error import HTTP, ServingError
 from serving.http import errors
 from serving.http.errors import CODES, INTERNAL, code_of, told
 from serving.http.running import bind
-from serving.http.settings import ServerSettings
+from serving.http.settings import ApiKeys, ServerSettings
 from tests.serving.http.serving_fixtures import KEY, Line, Running, make_engine, running, tiny_base
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -135,6 +135,20 @@ def test_a_huge_body_without_a_length_is_cut_off(server: Running) -> None:
     part = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
     said = raw(server, head("/v1/completions", None, "Transfer-Encoding: chunked") + part * 2)
     assert b" 413 " in said.split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "more", "status"),
+    [(9_000_000, AUTH, 413), (9_000_000, {}, 401), (900_000, {**AUTH, "Content_Type": "text/csv"}, 415)],
+)
+def test_who_sends_a_large_body_in_one_go_hears_why_it_is_refused(
+    engine: ExpertEngine, size: int, more: dict[str, str], status: int
+) -> None:
+    """A connection that is closed while the client still sends is all that it would hear of."""
+    settings = ServerSettings(keys=ApiKeys([KEY]), max_body_bytes=1_000_000)
+    with running(engine, settings) as server:
+        for _ in range(3):
+            assert error_of(server.ask("POST", "/predict", b" " * size, **more))[0] == status
 
 
 def test_a_body_that_does_not_come_is_given_up(server: Running) -> None:
