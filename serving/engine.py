@@ -38,8 +38,6 @@ IDLE = 0.2
 """Seconds that a worker waits for requests before it looks around."""
 SWEEP = 0.05
 """Seconds between looks at who gave up while waiting."""
-PAUSE = 5.0
-"""Seconds until a worker that could not look around tries again."""
 GRACE = 5.0
 """Seconds that closing waits for what should end at once."""
 
@@ -156,6 +154,7 @@ class ExpertEngine:
         self._queue: FairQueue[Ticket] = FairQueue(settings.max_waiting, settings.patience)
         self._models = RowModels(open_rows, settings.row_models)
         self._closing, self._stop, self._swept = False, threading.Event(), 0.0
+        self._unreadable = False
         self._lock = threading.Lock()
         self._names.now()  # what is there at the start is not unknown later
         rows = RowWorker(self._queue, self._models, self._names, self._desk, settings.max_batch, explain)
@@ -181,7 +180,7 @@ class ExpertEngine:
             try:
                 self._sweep()
                 turn(IDLE)
-            except Exception:
+            except Exception:  # without its worker every request would wait forever
                 LOG.exception("A turn of the engine failed; it goes on.")
                 self._stop.wait(IDLE)
 
@@ -190,15 +189,25 @@ class ExpertEngine:
         now = time.monotonic()
         if now - self._swept < SWEEP:
             return
-        self._swept = now + PAUSE  # where the catalogue cannot be read, requests are still answered
+        self._swept = now
+        self._forget_gone()
         for ticket in self._queue.take_all(lambda each: now > each.deadline):
             self._desk.given_up(ticket)
-        there = {name for name, entry in self._names.now().items() if not entry.fault}
+
+    def _forget_gone(self) -> None:
+        """Let experts go that are no longer installed; keep all while that cannot be read."""
+        try:
+            there = {name for name, entry in self._names.now().items() if not entry.fault}
+        except ServingError as error:
+            if not self._unreadable:
+                LOG.error("%s Requests that name experts are refused until it can.", error.text, exc_info=error)
+            self._unreadable = True
+            return
+        self._unreadable = False
         self._models.keep_only(there)
         if self._resident is not None:
             for name in set(self._resident.names) - there:
                 self._resident.forget(name)  # requests that run keep it
-        self._swept = now
 
     def __enter__(self) -> Self:
         return self
@@ -282,10 +291,9 @@ class ExpertEngine:
         """
         try:
             return self._taken(request)
-        except Exception as error:  # noqa: BLE001 (told to whoever asked)
-            told = refusal(error, self._explain)
-            self._desk.refused(told)
-            raise told from (None if told is error else error)
+        except ServingError as error:
+            self._desk.refused(error)
+            raise
 
     def _taken(self, request: Request) -> Ticket:
         if request.lane == TEXT and self._text is None:
@@ -384,10 +392,9 @@ class ExpertEngine:
     def _slotted(self, entry: Entry) -> None:
         assert self._text is not None
         assert self._resident is not None
-        assert entry.source is not None
         self._text.source(entry)
         if entry.name not in self._resident.loaded:
-            self._resident.load(entry.name, entry.source)
+            self._resident.load(entry.name)
 
     def unload(self, name: str) -> None:
         """Let an expert go, unless something runs on it; it is loaded again when asked."""
@@ -410,16 +417,17 @@ class ExpertEngine:
         Raises
         ------
         ServingError
-            ``bad-request`` if the request is not known (any more) or was not routed.
+            ``bad-request`` if the request is not known (any more), was not routed, or has had its feedback.
         """
-        answer = self._desk.answer(ticket if isinstance(ticket, str) else ticket.id)
-        router = self._router()
-        if answer is None or router is None:
-            raise ServingError("bad-request", "No routed answer of this id is known; feedback is about such answers.")
-        for name, _ in answer.experts:
+        id = ticket if isinstance(ticket, str) else ticket.id
+        experts, router = self._desk.routed(id), self._router()
+        if experts is None or router is None:
+            raise ServingError(
+                "bad-request", "No routed answer of this id waits for feedback; each takes it once, and not forever."
+            )
+        for name in experts or ("base",):
             router.feedback(name, won)
-        if not answer.experts:
-            router.feedback("base", won)
+        self._desk.judged(id)
 
     def stats(self) -> EngineStats:
         """What it does now."""

@@ -95,6 +95,13 @@ class Request:
         return TEXT if self.rows is None else ROWS
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """All that makes the prompt; none for rows."""
+        if self.messages is None:
+            return () if self.prompt is None else (self.prompt,)
+        return tuple(message.content for message in self.messages)
+
+    @property
     def text(self) -> str:
         """What a router reads: the prompt, or the last turn of the user; empty for rows."""
         if self.messages is None:

@@ -25,7 +25,7 @@ from llm_experts.runtime.batch.forward import Forward
 from llm_experts.runtime.batch.key_values import KeyValues
 from llm_experts.runtime.batch.prefix_cache import BLOCK, PrefixCache, joined
 from llm_experts.runtime.batch.row import Row
-from llm_experts.runtime.chat import chat_stops, encode_chat, encode_prompt
+from llm_experts.runtime.chat import chat_stops, check_length, encode_chat, encode_prompt
 from llm_experts.runtime.generation import Generation, GeneratorStats, Piece, TooLongError
 from llm_experts.runtime.resident import ResidentBase, SlotsFullError
 
@@ -36,6 +36,7 @@ __all__ = [
     "Piece",
     "TooLongError",
     "chat_stops",
+    "check_length",
     "encode_chat",
     "encode_prompt",
 ]
@@ -314,6 +315,8 @@ class Generator:
         for row, error in failed.items():
             pieces.append(row.end("error", error))
             self._leave(row)
+        if failed:  # what they leave may be no numbers, which spoil the row that comes there
+            self._key_values.wipe([row.filled for row in (*self._answering, *self._reading)])
         return pieces
 
     def _reserve(self, width: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from starlette.datastructures import Headers
@@ -21,6 +22,10 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]*\]|[^:\[\]]*)(:\d{1,5})?")
 CLIENT = "client"
 """Where the name of who asks is kept in the state of a request."""
+LINGER = 2.0
+"""Seconds in which the body of a refused request is read and dropped: who still sends would not hear the reason."""
+DROPPED = 16
+"""Times the largest body that are read and dropped at most; more is refused at its head."""
 GRACE = 5.0
 """Seconds beyond the limit of a request in which the engine's own refusal is waited for."""
 
@@ -30,6 +35,8 @@ class Refusal(NamedTuple):
 
     reason: str
     response: JSONResponse
+    late: bool = False
+    """Whether its body was read, or has been waited for already."""
 
 
 class Guard:
@@ -68,7 +75,18 @@ class Guard:
 
     async def _turn_away(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
         self._metrics.error(refusal.reason)
+        if not refusal.late:
+            await self._drop(scope, receive)
         await refusal.response(scope, receive, send)
+
+    async def _drop(self, scope: Scope, receive: Receive) -> None:
+        """Read the rest of a body that is refused, while it comes at once and is not out of all proportion."""
+        left = DROPPED * self._settings.max_body_bytes
+        if _length(Headers(scope=scope)) > left:
+            return
+        with suppress(TimeoutError, ClientDisconnect):
+            async with asyncio.timeout(min(LINGER, self._settings.body_seconds)):
+                await _read(receive, left, keep=False)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers, path = Headers(scope=scope), scope["path"]
@@ -114,7 +132,7 @@ class Guard:
         if scope["method"] not in ("POST", "PUT", "PATCH"):
             return None
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length[:20]) > self._settings.max_body_bytes:
+        if _length(headers) > self._settings.max_body_bytes:
             return _too_large(self._settings.max_body_bytes)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and (length not in ("", "0") or "transfer-encoding" in headers):
@@ -130,7 +148,7 @@ class Guard:
                 body = await _read(receive, self._settings.max_body_bytes)
         except TimeoutError:
             words = f"The request did not arrive within {self._settings.body_seconds:g} s."
-            await self._turn_away(_refused("slow-request", 408, words), scope, receive, send)
+            await self._turn_away(_refused("slow-request", 408, words, late=True), scope, receive, send)
             return
         except ClientDisconnect:
             self._metrics.error("cancelled")
@@ -155,13 +173,19 @@ class Guard:
         except TimeoutError:
             words = f"There was no answer within {self._settings.request_seconds:g} s."
             if not begun:
-                await self._turn_away(_refused("timeout", 504, words), scope, receive, send)
+                await self._turn_away(_refused("timeout", 504, words, late=True), scope, receive, send)
                 return
             self._metrics.error("timeout")  # the response has begun: without its end, its connection is closed
 
 
-async def _read(receive: Receive, most: int) -> bytes | None:
-    """The whole body; None if it is larger than ``most``."""
+def _length(headers: Headers) -> int:
+    """Of the body, as its head says; 0 if it does not."""
+    said = headers.get("content-length", "")
+    return int(said[:20]) if said.isdigit() else 0
+
+
+async def _read(receive: Receive, most: int, *, keep: bool = True) -> bytes | None:
+    """The whole body, or nothing where it is not kept; None if it is larger than ``most``."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -172,7 +196,8 @@ async def _read(receive: Receive, most: int) -> bytes | None:
         size += len(part)
         if size > most:
             return None
-        parts.append(part)
+        if keep:
+            parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
 
@@ -200,8 +225,8 @@ def _too_large(most: int) -> Refusal:
     return _refused("too-large", 413, f"The request is larger than {most:,} bytes, the most that is read here.")
 
 
-def _refused(reason: str, status: int, words: str, *, retry_after: float | None = None) -> Refusal:
+def _refused(reason: str, status: int, words: str, *, retry_after: float | None = None, late: bool = False) -> Refusal:
     """A refusal; its connection is closed, as what remains of the body is not read."""
     response = error_response(words, status=status, code=code_of(reason), retry_after=retry_after)
     response.headers["connection"] = "close"
-    return Refusal(reason, response)
+    return Refusal(reason, response, late)

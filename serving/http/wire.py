@@ -1,14 +1,26 @@
 """What requests look like: OpenAI's fields that change an answer here, those that change nothing, and no others.
 
 A field of OpenAI's that is not understood here and would change the answer is refused, never dropped; one that nobody
-knows is refused as OpenAI does.
+knows is refused as OpenAI does. The first fault of a list is told and the rest is not looked at, and what has names is
+bounded: a body of wrong cells would otherwise make millions of errors.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    model_validator,
+)
 
 LONGEST_NAME = 2_000
 """Most characters of a model's name: ten names with weights."""
@@ -17,6 +29,11 @@ LONGEST_STOP = 500
 MOST_LOGPROBS = 5
 MOST_TOP_LOGPROBS = 20
 SEED = 2**63 - 1
+MOST_FIELDS = 100
+"""Names of an object; there are fewer fields than that."""
+MOST_COLUMNS = 4096
+"""Columns of rows."""
+T = TypeVar("T")
 
 
 def _sound(text: str) -> str:
@@ -26,18 +43,51 @@ def _sound(text: str) -> str:
     return text
 
 
+def _at_most(most: int) -> Callable[[Any], Any]:
+    """A check of how many there are before each is looked at."""
+
+    def bounded(given: Any) -> Any:
+        if isinstance(given, dict | list) and len(given) > most:
+            raise ValueError(f"there are {len(given):,} entries; {most:,} are the most that is read here")
+        return given
+
+    return bounded
+
+
+def _cell(value: object) -> object:
+    """A value of a row, as it is."""
+    if isinstance(value, str):
+        return _sound(value)
+    if value is not None and not isinstance(value, bool | int | float):
+        raise ValueError("a cell is text, a number, true, false or null")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("it is no finite number; send null where a value is unknown")
+    return value
+
+
+Listed = Annotated[list[T], Field(fail_fast=True)]
 Text = Annotated[str, AfterValidator(_sound)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
-Experts = dict[Name, Weight] | list[Name] | Literal["auto", "base"]
+Few = BeforeValidator(_at_most(MOST_FIELDS))
+Experts = Annotated[dict[Name, Weight], Few] | Annotated[Listed[Name], Few] | Literal["auto", "base"]
 Stop = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST_STOP)]
-Cell = Text | float | int | bool | None
+Cell = Annotated[
+    str | float | int | bool | None,
+    PlainValidator(_cell, json_schema_input_type=str | float | int | bool | None),
+]
+Columns = BeforeValidator(_at_most(MOST_COLUMNS))
 
 
 class Wire(BaseModel):
     """A request; no unknown field, no NaN."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        return _at_most(MOST_FIELDS)(given)
 
 
 class StreamOptions(Wire):
@@ -65,12 +115,12 @@ class Generated(Wire):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     n: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=-SEED, le=SEED)] | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)] | None = None
+    stop: Stop | Annotated[Listed[Stop], Field(max_length=MOST_STOPS)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
-    metadata: dict[str, str] | None = None
-    logit_bias: dict[str, float] | None = None
+    metadata: Annotated[dict[str, str], Few] | None = None
+    logit_bias: Annotated[dict[str, float], Few] | None = None
 
     @model_validator(mode="after")
     def _checked(self) -> Generated:
@@ -100,7 +150,7 @@ def _refuse(given: dict[str, Any]) -> None:
 class CompletionRequest(Generated):
     """Of ``/v1/completions``: a prompt, or several, continued as they are."""
 
-    prompt: Text | Annotated[list[Text], Field(min_length=1)]
+    prompt: Text | Annotated[Listed[Text], Field(min_length=1)]
     logprobs: Annotated[int, Field(ge=0, le=MOST_LOGPROBS)] | None = None
     best_of: int | None = None
     echo: bool | None = None
@@ -128,7 +178,7 @@ class ChatMessage(Wire):
     """A turn. ``developer`` is ``system`` by its new name."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+    content: Text | Annotated[Listed[TextPart], Field(min_length=1)]
     name: str | None = None
     refusal: None = None
     tool_calls: None = None
@@ -151,12 +201,12 @@ class ResponseFormat(Wire):
 class ChatRequest(Generated):
     """Of ``/v1/chat/completions``: a conversation, answered through the base's chat template."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[Listed[ChatMessage], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_TOP_LOGPROBS)] | None = None
     response_format: ResponseFormat | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Listed[Literal["text"]] | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
@@ -193,8 +243,8 @@ class PredictRequest(Wire):
     """Of ``/predict``: rows as records or as columns, of one row expert; ``auto`` finds the one with these columns."""
 
     model: Name
-    rows: Annotated[list[dict[Text, Cell]], Field(min_length=1)] | None = None
-    columns: Annotated[dict[Text, list[Cell]], Field(min_length=1)] | None = None
+    rows: Annotated[Listed[Annotated[dict[Text, Cell], Columns]], Field(min_length=1)] | None = None
+    columns: Annotated[dict[Text, Listed[Cell]], Field(min_length=1), Columns] | None = None
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
 
     @model_validator(mode="after")
@@ -209,6 +259,11 @@ class PredictRequest(Wire):
     def count(self) -> int:
         """How many rows."""
         return len(self.rows) if self.rows is not None else len(next(iter((self.columns or {"": []}).values())))
+
+    @property
+    def width(self) -> int:
+        """How many columns, by the first row."""
+        return len(self.rows[0]) if self.rows is not None else len(self.columns or {})
 
 
 class FeedbackRequest(Wire):

@@ -55,8 +55,17 @@ class Names:
         self._seen: set[str] = set()
 
     def now(self) -> Mapping[str, Entry]:
-        """What can be asked now."""
-        found = self._catalogue()
+        """What can be asked now.
+
+        Raises
+        ------
+        ServingError
+            ``internal`` if what is installed cannot be read.
+        """
+        try:
+            found = self._catalogue()
+        except Exception as error:
+            raise ServingError("internal", f"What is installed cannot be read: {error}") from error
         with self._lock:
             self._seen.update(found)
         return found
@@ -67,7 +76,7 @@ class Names:
         Raises
         ------
         ServingError
-            ``expert-gone`` if there was one of this name, ``unknown-expert`` otherwise.
+            ``expert-gone`` if there was one of this name, ``unknown-expert`` otherwise; as :meth:`now`.
         """
         found = self.now()
         if name in found and found[name].fault:

@@ -33,7 +33,7 @@ class Desk:
         self._observer, self._lock = observer, threading.Condition()
         self._open: dict[str, Ticket] = {}
         self._refused: Counter[str] = Counter()
-        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._routed: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._answered = self._tokens = self._rows = 0
 
     def enter(self, ticket: Ticket) -> None:
@@ -84,14 +84,19 @@ class Desk:
         self._tokens += answer.usage.completion_tokens
         self._rows += 0 if answer.rows is None else len(answer.rows.decisions)
         if answer.route is not None:
-            self._answers[answer.id] = answer
-            while len(self._answers) > REMEMBERED:
-                self._answers.popitem(last=False)
+            self._routed[answer.id] = tuple(name for name, _ in answer.experts)
+            while len(self._routed) > REMEMBERED:
+                self._routed.popitem(last=False)
 
-    def answer(self, id: str) -> Answer | None:
-        """A routed answer, if it is remembered."""
+    def routed(self, id: str) -> tuple[str, ...] | None:
+        """The experts of a routed answer, if it is remembered; its texts and rows are not."""
         with self._lock:
-            return self._answers.get(id)
+            return self._routed.get(id)
+
+    def judged(self, id: str) -> None:
+        """A routed answer has had its feedback: whoever repeats it must not outweigh others."""
+        with self._lock:
+            self._routed.pop(id, None)
 
     def open(self) -> list[Ticket]:
         """Requests that have not ended."""

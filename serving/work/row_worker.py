@@ -94,7 +94,7 @@ class RowWorker:
             return
         try:
             found = _predicted([_rows(ticket) for ticket in alive], model)
-        except ValueError:
+        except Exception:  # whatever it is: told to the one at fault, the others are still to be answered
             if len(alive) == 1:
                 raise
             for ticket in alive:  # one of them is wrong: each is told for itself

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from llm_experts.runtime.batch.forward import NotFiniteError
 from llm_experts.runtime.composition import Composition
 from llm_experts.runtime.generator import (
     Generation,
@@ -16,6 +17,7 @@ from llm_experts.runtime.generator import (
     Piece,
     TooLongError,
     chat_stops,
+    check_length,
     encode_chat,
     encode_prompt,
 )
@@ -121,6 +123,7 @@ class TextWorker:
         """Its experts; None if it was refused."""
         started = time.monotonic()
         try:
+            check_length(self._resident.base, ticket.request.texts)
             choice = named(ticket.request, self._names) or self._routed(ticket.request.text)
         except Exception as error:  # noqa: BLE001 (told to its client; a worker outlives every request)
             self._desk.end(ticket, self._refusal(error))
@@ -228,7 +231,7 @@ class TextWorker:
     def _refusal(self, error: Exception) -> ServingError:
         if isinstance(error, TooLongError):
             return ServingError("too-long", str(error))
-        if isinstance(error, (CompositionError, SlotsFullError)):
+        if isinstance(error, (CompositionError, SlotsFullError, NotFiniteError)):
             return ServingError("undefined-composition", str(error))
         return refusal(error, self._explain)
 

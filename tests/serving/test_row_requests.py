@@ -442,3 +442,64 @@ def test_an_expert_that_cannot_be_read_is_told_to_whoever_loads_it() -> None:
             with pytest.raises(ServingError, match="damaged; install it again") as caught:
                 ask("line")
             assert caught.value.reason == "bad-request"
+
+
+def test_a_fault_that_is_no_value_error_ends_only_the_request_that_has_it(world: World) -> None:
+    held_up(world)
+    good = world.engine.submit(asked(1.0))
+    bad = world.engine.submit(Request(rows=pd.DataFrame({"x": ["much"], "y": 0}), experts={"line": 1.0}))
+    worse = world.engine.submit(Request(rows=pd.DataFrame({"x": [{"a": 1}], "y": 0}), experts={"line": 1.0}))
+    other = world.engine.submit(Request(rows=pd.DataFrame({"x": [3.0], "y": 0}, dtype=object), experts={"line": 1.0}))
+    world.line.gate.set()
+    assert good.result(10).rows is not None
+    assert other.result(10).rows is not None
+    for ticket, reason in ((bad, "bad-request"), (worse, "internal")):
+        with pytest.raises(ServingError) as caught:
+            ticket.result(10)
+        assert caught.value.reason == reason
+
+
+def test_what_is_installed_cannot_be_read_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged file of the registry must not end the workers: requests would wait forever after it is mended."""
+    line, sound = Line(), threading.Event()
+    line.gate.set()
+    sound.set()
+
+    def catalogue() -> dict[str, Entry]:
+        if not sound.is_set():
+            raise ValueError("installed.json is damaged")
+        return {"line": ENTRY}
+
+    opened: Callable[[str], Line] = {"line": line}.__getitem__
+    with ExpertEngine(catalogue=catalogue, open_rows=opened) as engine:
+        assert engine.infer(rows=frame(1.0), experts=["line"]).rows is not None
+        sound.clear()
+        while not caplog.records:
+            threading.Event().wait(0.01)
+        with pytest.raises(ServingError, match=r"installed\.json is damaged") as caught:
+            engine.infer(rows=frame(1.0), experts=["line"])
+        assert caught.value.reason == "internal"
+        sound.set()
+        assert engine.submit(asked(1.0)).result(10).rows is not None
+    assert len(caplog.records) == 1
+
+
+def test_a_model_that_is_being_read_holds_up_nobody_who_only_looks() -> None:
+    line, reading, go = Line(), threading.Event(), threading.Event()
+    line.gate.set()
+
+    def opened(name: str) -> Line:
+        reading.set()
+        assert go.wait(10)
+        return line
+
+    with ExpertEngine(catalogue=lambda: {"line": ENTRY}, open_rows=opened) as engine:
+        ticket = engine.submit(asked(1.0))
+        assert reading.wait(10)
+        looked = threading.Thread(target=lambda: (engine.stats(), engine.models()))
+        looked.start()
+        looked.join(5)
+        waits = looked.is_alive()
+        go.set()
+        assert not waits
+        assert ticket.result(10).rows is not None

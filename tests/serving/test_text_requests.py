@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import pytest
 
-from llm_experts.adapters.store import save_adapter
+from llm_experts.adapters.store import read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.runtime.composition import Composition
 from llm_experts.runtime.generator import Generation, Generator, encode_prompt
@@ -272,3 +274,66 @@ def test_an_answer_is_seen_by_who_watches(shelf: dict[str, Entry]) -> None:
         answer = engine.infer(PROMPTS[0], experts=["med"], sampling=SHORT, client="me")
     assert seen == [answer]
     assert answer.client == "me"
+
+
+@pytest.mark.parametrize("part", ["a ", "a", " ", "😀", "applicant "])
+def test_a_prompt_of_millions_of_characters_is_refused_by_its_beginning(
+    world: World, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    tokenizer: Any = base().tokenizer
+    longest, encode = 0, type(tokenizer)._encode_plus
+
+    def measured(self: Any, text: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return encode(self, text, *args, **kwargs)
+
+    monkeypatch.setattr(type(tokenizer), "_encode_plus", measured)
+    text = part * (2_000_000 // len(part))
+    for asked in ({"prompt": text}, {"messages": (Message("system", text), Message("user", "Hi"))}):
+        assert reason(world.engine.submit(Request(experts="auto", **asked))) == "too-long"
+    assert 0 < longest < 500_000
+
+
+def test_weights_that_overflow_are_told_to_whoever_gave_them(world: World, shelf: dict[str, Entry]) -> None:
+    """The message says what to do, so it is no fault of the program."""
+    saved = read_adapter(shelf["law"].source)
+    folder = shelf["law"].source.with_name("large")
+    save_adapter(folder, base(), saved.config, {name: 1e25 * value for name, value in saved.state.items()})
+    world.installed["large"] = replace(shelf["law"], name="large", source=folder, content="large")
+    with pytest.raises(ServingError, match="smaller weights") as caught:
+        world.engine.infer(PROMPTS[0], experts={"large": 1.0}, sampling=SHORT)
+    assert caught.value.reason == "undefined-composition"
+
+
+def test_an_answer_is_not_kept_for_its_feedback(world: World) -> None:
+    """Its experts are: ten thousand answers with log-probabilities and rows would take gigabytes."""
+    answer = world.engine.infer("a contract", sampling=replace(SHORT, logprobs=5))
+    id, kept = answer.id, weakref.ref(answer)
+    del answer
+    for _ in range(200):
+        gc.collect()
+        if kept() is None:
+            break
+        threading.Event().wait(0.01)
+    assert kept() is None
+    world.engine.feedback(id, True)
+    assert dict(world.router.outcomes.counts) == {"law": (1, 0)}
+
+
+def test_feedback_on_an_answer_counts_once(world: World) -> None:
+    answer = world.engine.infer("a contract", sampling=SHORT)
+    world.engine.feedback(answer.id, True)
+    with pytest.raises(ServingError, match="once"):
+        world.engine.feedback(answer.id, True)
+    assert dict(world.router.outcomes.counts) == {"law": (1, 0)}
+
+
+def test_an_expert_that_is_loaded_ahead_is_the_one_that_requests_name(world: World) -> None:
+    """With its place in the order of virtual tokens, which its package tells: it is not read again."""
+    world.installed["law"] = replace(world.installed["law"], order=3)
+    world.engine.load("law")
+    resident = world.engine._resident
+    assert resident is not None
+    world.engine.infer(PROMPTS[0], experts={"law": 1.0}, sampling=SHORT)
+    assert resident.stats.loads == 1

@@ -75,13 +75,14 @@ def penalised(logits: Tensor, choosers: Sequence[Chooser]) -> Tensor:
     some = [choosers[row] for row in rows]
     said = torch.stack([chooser.said for chooser in some if chooser.said is not None])
     seen = torch.stack([chooser.seen for chooser in some if chooser.seen is not None])
-    repetition = _column(logits, [chooser.sampling.repetition_penalty for chooser in some]).float()
-    presence = _column(logits, [chooser.sampling.presence_penalty for chooser in some]).float()
-    frequency = _column(logits, [chooser.sampling.frequency_penalty for chooser in some]).float()
-    own = logits[rows]
+    repetition = _column(logits, [chooser.sampling.repetition_penalty for chooser in some])
+    presence = _column(logits, [chooser.sampling.presence_penalty for chooser in some])
+    frequency = _column(logits, [chooser.sampling.frequency_penalty for chooser in some])
+    own = logits[rows].double()
     own = torch.where(seen, torch.where(own > 0, own / repetition, own * repetition), own)
+    largest = torch.finfo(logits.dtype).max
     changed = logits.clone()
-    changed[rows] = own - presence * (said > 0) - frequency * said
+    changed[rows] = (own - presence * (said > 0) - frequency * said).clamp(-largest, largest).to(logits.dtype)
     return changed
 
 
@@ -136,7 +137,9 @@ def _chosen(logits: Tensor, samplings: Sequence[Sampling], numbers: Tensor, *, f
 
 
 def _scaled(logits: Tensor, samplings: Sequence[Sampling]) -> Tensor:
-    return logits.double() / _column(logits, [sampling.temperature for sampling in samplings])
+    """Logits over temperatures, the largest 0: the best one stays a number, however small the temperature is."""
+    exact = logits.double()
+    return (exact - exact.amax(-1, keepdim=True)) / _column(logits, [sampling.temperature for sampling in samplings])
 
 
 def _column(like: Tensor, values: Sequence[float]) -> Tensor:

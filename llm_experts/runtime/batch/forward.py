@@ -36,13 +36,15 @@ class Forward:
 
     def read(self, rows: Sequence[Row], first: int, width: int) -> dict[Row, Exception]:
         """Read at most ``width`` tokens of each row's prompt; rows ``first`` and on. The rows that failed, and why."""
+        finite: dict[Row, bool] = {}
 
         def run(some: Sequence[Row], place: int) -> None:
-            self._read(some, place, width)
+            finite.update(zip(some, self._read(some, place, width), strict=True))
             for row in some:
                 row.filled += min(width, row.reading)
 
-        return _each(run, rows, first)
+        failed = _each(run, rows, first)
+        return failed | {row: NotFiniteError(_not_finite(row)) for row, sound in finite.items() if not sound}
 
     def answer(self, rows: Sequence[Row]) -> tuple[Tensor, dict[Row, Exception]]:
         """[n, words] float32 logits behind the last token of the first rows, but of those that failed."""
@@ -52,7 +54,8 @@ class Forward:
             found.update(zip(some, self._answer(some, place), strict=True))
 
         failed = _each(run, rows, 0)
-        for row, finite in zip(list(found), _finite(list(found.values())), strict=True):
+        sound = _finite(torch.stack(list(found.values()))) if found else []
+        for row, finite in zip(list(found), sound, strict=True):
             if not finite:
                 del found[row]
                 failed[row] = NotFiniteError(_not_finite(row))
@@ -62,7 +65,8 @@ class Forward:
         return logits, failed
 
     @torch.no_grad()
-    def _read(self, rows: Sequence[Row], first: int, width: int) -> None:
+    def _read(self, rows: Sequence[Row], first: int, width: int) -> list[bool]:
+        """Whether all that was computed of a row, padding included, is a number."""
         width = min(width, max(row.reading for row in rows))
         window = self._key_values.window(first, [row.filled for row in rows], width)
         parts = [row.tokens[row.filled : row.filled + min(width, row.reading)] for row in rows]
@@ -74,7 +78,8 @@ class Forward:
                 start = row.filled - row.prefix.cached
                 embedded[index, :virtual] = row.prefix.embeddings[start : start + virtual]
         with self._on(rows):
-            self._model.get_decoder()(inputs_embeds=embedded, **self._options(window, rows))
+            hidden = self._model.get_decoder()(inputs_embeds=embedded, **self._options(window, rows)).last_hidden_state
+        return _finite(hidden.flatten(1))
 
     @torch.no_grad()
     def _answer(self, rows: Sequence[Row], first: int) -> Tensor:
@@ -113,8 +118,10 @@ def _each(run: Callable[[Sequence[Row], int], None], rows: Sequence[Row], first:
     return {}
 
 
-def _finite(logits: Sequence[Tensor]) -> list[bool]:
-    return torch.stack(list(logits)).isfinite().all(-1).tolist() if logits else []
+def _finite(numbers: Tensor) -> list[bool]:
+    """[rows] of [rows, n]."""
+    found: list[bool] = numbers.isfinite().all(-1).tolist()
+    return found
 
 
 def _not_finite(row: Row) -> str:

@@ -1,11 +1,14 @@
 """Keys and values of the rows of a batch in one array, which the library's layers write to and read from.
 
-A row has its tokens from the left, so that a token's place is its position, and what lies behind a row's last token is
-never looked at (``allowed``). Rows of a forward pass are neighbours: they are read as they lie, without a copy.
+A row has its tokens from the left, so that a token's place is its position, and what lies behind a row's last token
+counts for nothing (``allowed``). It must be a number for that: 0 times no number is none, so :meth:`KeyValues.wipe`
+goes over what a request leaves whose values overflowed. Rows of a forward pass are neighbours: they are read as they
+lie, without a copy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -68,6 +71,12 @@ class KeyValues:
     def release(self) -> None:
         """Give the memory back."""
         self._array = self._empty(0, 0)
+
+    def wipe(self, filled: Sequence[int]) -> None:
+        """Zeros behind the tokens of the first rows, and in all other rows."""
+        for row, tokens in enumerate(filled):
+            self._array[:, :, row, tokens:] = 0
+        self._array[:, :, len(filled) :] = 0
 
     def read(self, row: int, start: int, end: int) -> Tensor:
         """[layers, 2, tokens, kv_heads, head_dim] a copy of some tokens of a row."""

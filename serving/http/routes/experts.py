@@ -25,31 +25,31 @@ async def list_experts(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/{name}")
+@router.get("/{name:path}")
 async def one_expert(request: Request, name: str) -> dict[str, Any]:
     """One of them."""
     return _told(served(request), name)
 
 
-@router.post("/{name}/load")
+@router.post("/{name:path}/load")
 async def load(request: Request, name: str) -> dict[str, Any]:
     """Have an expert in memory before it is asked."""
     return await _done(request, name, served(request).engine.load)
 
 
-@router.post("/{name}/unload")
+@router.post("/{name:path}/unload")
 async def unload(request: Request, name: str) -> dict[str, Any]:
     """Let an expert go once nothing runs on it; it is loaded again when asked."""
     return await _done(request, name, served(request).engine.unload)
 
 
-@router.post("/{name}/pin")
+@router.post("/{name:path}/pin")
 async def pin(request: Request, name: str) -> dict[str, Any]:
     """Load an expert and keep it, whatever else is asked."""
     return await _done(request, name, served(request).engine.pin)
 
 
-@router.post("/{name}/unpin")
+@router.post("/{name:path}/unpin")
 async def unpin(request: Request, name: str) -> dict[str, Any]:
     """Keep it no longer."""
     engine = served(request).engine

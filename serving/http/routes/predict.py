@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["Rows"])
 PREFIX = "pred"
 AT_ONCE = 500
-"""Rows that become a table without leaving the event loop."""
+"""Rows, and columns, that become a table without leaving the event loop."""
 
 
 @router.post("/predict")
@@ -40,7 +40,7 @@ async def predict(request: Request, wire: PredictRequest) -> Response:
             "bad-request",
             f"There are {wire.count:,} rows; this server takes {limits.max_rows:,} in a request. Send parts.",
         )
-    if wire.count <= AT_ONCE:
+    if max(wire.count, wire.width) <= AT_ONCE:
         frame = _frame(wire)
     else:
         frame = await anyio.to_thread.run_sync(_frame, wire)

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import pytest
 
 from serving.engine import ExpertEngine
 from serving.error import HTTP, ServingError
-from serving.http.errors import CODES, INTERNAL, code_of
+from serving.http import errors
+from serving.http.errors import CODES, INTERNAL, code_of, told
 from serving.http.running import bind
-from serving.http.settings import ServerSettings
+from serving.http.settings import ApiKeys, ServerSettings
 from tests.serving.http.serving_fixtures import KEY, Line, Running, make_engine, running, tiny_base
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -68,6 +70,45 @@ def test_a_body_that_is_no_request_is_refused_in_openais_form(server: Running, b
     assert words in message
 
 
+HUNDRED = ",".join(f'"{i}": [[]]' for i in range(101))
+MANY = ",".join(f'"{i}":[]' for i in range(4200))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        (
+            "/predict",
+            f'{{"model": "line", "columns": {{"x": [{",".join(["{}"] * 5000)}]}}}}',
+            "columns.x[0]: a cell is",
+        ),
+        ("/predict", f'{{"model": "line", "rows": [{",".join(["[]"] * 5000)}]}}', "rows[0]"),
+        ("/predict", f'{{"model": "line", "rows": [{{{MANY}}}]}}', "rows[0]: there are 4,200 entries"),
+        ("/predict", f'{{"model": "line", "columns": {{{MANY}}}}}', "columns: there are 4,200 entries"),
+        ("/predict", f'{{"model": "line", {HUNDRED}}}', "there are 102 entries"),
+        ("/v1/completions", f'{{"model": "law", "prompt": "a", "experts": {{{HUNDRED}}}}}', "there are 101 entries"),
+        ("/v1/completions", f'{{"model": "law", "prompt": [{",".join(["1"] * 5000)}]}}', "prompt"),
+        ("/v1/completions", f'{{"model": "law", "prompt": "a", "stop": [{",".join(["1"] * 5000)}]}}', "stop"),
+        ("/v1/chat/completions", f'{{"model": "law", "messages": [{",".join(["{}"] * 5000)}]}}', "messages[0].role"),
+    ],
+)
+def test_a_body_of_nothing_but_faults_is_refused_at_its_first_ones(
+    server: Running, monkeypatch: pytest.MonkeyPatch, path: str, body: str, words: str
+) -> None:
+    """Each fault is an object: millions of them took the server's time and memory."""
+    found: list[int] = []
+
+    def counted(those: Sequence[Mapping[str, Any]]) -> tuple[str, str | None]:
+        found.append(len(those))
+        return told(those)
+
+    monkeypatch.setattr(errors, "told", counted)
+    status, _, message = error_of(server.ask("POST", path, body, **AUTH))
+    assert status == 400
+    assert words in message
+    assert found[0] <= 5
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -94,6 +135,20 @@ def test_a_huge_body_without_a_length_is_cut_off(server: Running) -> None:
     part = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
     said = raw(server, head("/v1/completions", None, "Transfer-Encoding: chunked") + part * 2)
     assert b" 413 " in said.split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "more", "status"),
+    [(9_000_000, AUTH, 413), (9_000_000, {}, 401), (900_000, {**AUTH, "Content_Type": "text/csv"}, 415)],
+)
+def test_who_sends_a_large_body_in_one_go_hears_why_it_is_refused(
+    engine: ExpertEngine, size: int, more: dict[str, str], status: int
+) -> None:
+    """A connection that is closed while the client still sends is all that it would hear of."""
+    settings = ServerSettings(keys=ApiKeys([KEY]), max_body_bytes=1_000_000)
+    with running(engine, settings) as server:
+        for _ in range(3):
+            assert error_of(server.ask("POST", "/predict", b" " * size, **more))[0] == status
 
 
 def test_a_body_that_does_not_come_is_given_up(server: Running) -> None:
@@ -412,3 +467,14 @@ def test_an_unknown_host_is_one_paragraph() -> None:
 def test_every_reason_has_a_code() -> None:
     assert {code_of(reason) for reason in HTTP} >= set(CODES.values())
     assert all("-" not in code_of(reason) for reason in HTTP)
+
+
+def test_an_expert_of_a_package_that_holds_several_is_managed_by_its_name(tmp_path: Path) -> None:
+    engine, shelf = make_engine(tmp_path)
+    shelf.entries["bank/law"] = replace(shelf.entries["law"], name="bank/law")
+    with engine, running(engine) as server:
+        for path in ("bank/law", "bank%2Flaw"):
+            for what in ("load", "pin", "unpin", "unload"):
+                status, told, _ = server.ask("POST", f"/experts/{path}/{what}")
+                assert (status, told["name"], told["loaded"]) == (200, "bank/law", what != "unload")
+            assert server.ask("GET", f"/experts/{path}")[1]["name"] == "bank/law"
