@@ -49,7 +49,7 @@ def check(
 
     The exit code is 1 if they cannot be composed, or something that must hold does not.
 
-    Examples: fairmoe llm check sql french · fairmoe llm check results/llm/*/*_best --base nano --json
+    Examples: fairmoe llm check sql french · fairmoe llm check a.expert folder/b --base nano --json
     """
     from benchmarks.models.adapter_packages import given_adapters
     from llm_experts.runtime.compatibility import TEXTS, check_set
