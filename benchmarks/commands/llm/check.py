@@ -121,7 +121,7 @@ def _next(given: Sequence[str], names: Sequence[str], base: str) -> str:
     on = "" if base == "nano" else f" --base {shlex.quote(base)}"
     chat = f"fairmoe chat{on} --experts {','.join(names)}"
     named = set(given) == set(names)
-    return f"Next: {chat}" if named else f"Next: install their packages (fairmoe install FILE), then {chat}"
+    return f"Next: {chat}" if named else f"Next: install their packages (fairmoe install FILE), then\n  {chat}"
 
 
 def _print(found: Compatibility, refused: Sequence[str], console: Console) -> None:

@@ -37,7 +37,8 @@ numbers are at <a href="/metrics">/metrics</a>.</p>
 <th>where</th><th>what it is</th></tr></thead>
 <tbody>{% for model in models %}<tr><td class="name"><code>{{ model.name }}</code></td><td>{{ model.kind }}</td>
 <td>{{ model.version }}</td><td>{{ model.trust }}</td>
-<td>{{ "pinned" if model.pinned else "in memory" if model.loaded else "on disk" }}</td><td>{{ model.description }}</td></tr>
+<td>{{ "pinned" if model.pinned else "in memory" if model.loaded else "on disk" }}</td>
+<td>{{ model.description }}</td></tr>
 {% endfor %}</tbody></table>
 <p>A composition needs no entry: <code>a=0.7,b=0.3</code> is a model, too.</p>
 <h2>Ask</h2>
