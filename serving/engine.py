@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Self, cast
 
 from llm_experts.runtime.sampling import Sampling
 from serving.answer import Answer
-from serving.catalogue import Catalogue, Entry, ExpertInfo
+from serving.catalogue import Catalogue, Entry, ExpertInfo, Kind
 from serving.error import ServingError
 from serving.request import AUTO, TEXT, Experts, Message, Request
 from serving.row_model import OpenRows, RowModel
 from serving.ticket import Ticket
-from serving.work.choice import Names, named
+from serving.work.choice import Choice, Names, named
 from serving.work.desk import Desk
 from serving.work.fair_queue import FairQueue
 from serving.work.observer import Observer
@@ -298,7 +298,7 @@ class ExpertEngine:
     def _taken(self, request: Request) -> Ticket:
         if request.lane == TEXT and self._text is None:
             raise ServingError("no-base", "This engine has no base, so it answers rows alone; open it with a base.")
-        named(request, self._names)
+        self._check_base(named(request, self._names), request)
         ticket = Ticket(request, self._cancel)
         with self._lock:
             if self._closing:
@@ -314,6 +314,40 @@ class ExpertEngine:
                     raise error
                 self._desk.end(refused, error)
         return ticket
+
+    def check_text(self, experts: Experts) -> None:
+        """Refuse experts that cannot answer text here, before anything is asked.
+
+        Parameters
+        ----------
+        experts : mapping, "auto" or None
+            As of a request.
+
+        Raises
+        ------
+        ServingError
+            ``unknown-expert``, ``expert-gone``, ``bad-request``.
+        """
+        request = Request(prompt="", experts=experts)
+        self._check_base(named(request, self._names), request)
+
+    def _check_base(self, choice: Choice | None, request: Request) -> None:
+        if choice is None or request.rows is not None or self._resident is None:
+            return
+        for entry in choice.entries:
+            if not self._of_this_base(entry):
+                raise self._other_base(entry)
+
+    def _other_base(self, entry: Entry) -> ServingError:
+        here = "" if self._resident is None else self._resident.base.id
+        return ServingError(
+            "bad-request",
+            f"Expert {entry.name!r} was trained on another base than {here}, which answers here; "
+            f"'fairmoe info {entry.name}' names its base.",
+        )
+
+    def _of_this_base(self, entry: Entry) -> bool:
+        return self._resident is not None and entry.base in ("", self._resident.base.hash)
 
     def _overloaded(self) -> ServingError:
         after = self._desk.rate.retry_after(len(self._queue))
@@ -337,14 +371,14 @@ class ExpertEngine:
     def _can_answer(self, entry: Entry) -> bool:
         if entry.fault or entry.answers_rows:
             return not entry.fault
-        return self._resident is not None and entry.base in ("", self._resident.base.hash)
+        return self._of_this_base(entry)
 
     def _info(self, entry: Entry, loaded: Set[str], pinned: Set[str]) -> ExpertInfo:
-        base = "" if self._resident is None or entry.source is None else self._resident.base.id
-        return ExpertInfo(
-            entry.name, entry.kind, entry.name in loaded, entry.name in pinned, entry.description, base, entry.version,
-            entry.trust,
-        )  # fmt: skip
+        texts = entry.kind == "adapter" and self._of_this_base(entry)
+        base = self._resident.base.id if texts and self._resident is not None else ""
+        held, stays = entry.name in loaded, entry.name in pinned
+        kind: Kind = "adapter" if texts else "rows"
+        return ExpertInfo(entry.name, kind, held, stays, entry.description, base, entry.version, entry.trust)
 
     def _loaded(self) -> tuple[str, ...]:
         adapters = () if self._resident is None else tuple(self._resident.loaded)
@@ -356,15 +390,18 @@ class ExpertEngine:
         Raises
         ------
         ServingError
-            ``unknown-expert``, ``expert-gone``, ``no-base``; ``bad-request`` or ``internal`` if it cannot be read.
+            ``unknown-expert``, ``expert-gone``, ``no-base``; ``bad-request`` for an adapter of another base;
+            ``bad-request`` or ``internal`` for a row expert that cannot be read.
         AdapterError
             If an adapter cannot be read, or no slot is free.
         """
         entry = self._names.entry(name)
-        if entry.source is not None and self._text is not None:
+        if entry.source is not None and self._text is not None and self._of_this_base(entry):
             self._slotted(entry)
         elif entry.answers_rows:
             self._row_model(entry)
+        elif self._resident is not None:
+            raise self._other_base(entry)
         else:
             raise ServingError("no-base", f"{name} is an adapter, and this engine has no base; open it with its base.")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from unicodedata import category
 
+from llm_experts.bases.identify import NANO
 from llm_experts.runtime.sampling import Sampling
 from serving.error import ServingError
 from serving.naming import experts_of
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from serving.engine import ExpertEngine
     from serving.ticket import Ticket
 
+LINE = 79
+HARMLESS = "\n\t\u200c\u200d"
+"""Not printable to Python, but text: line ends, tabs, and the joiners of Persian, Hindi and emoji."""
 HELP = (
     "/experts auto | base | a,b | a=0.7,b=0.3   who answers from now on\n"
     "/list                                      experts that can be named\n"
@@ -107,23 +112,9 @@ class Session:
     def _experts(self, rest: str) -> str:
         if rest:
             asked = experts_named(rest)
-            self.check(asked)
+            self.engine.check_text(asked)
             self.experts = asked
         return f"Experts: {shown(self.experts)}"
-
-    def check(self, asked: Experts) -> None:
-        """Refuse names that cannot answer text.
-
-        Raises
-        ------
-        ServingError
-            ``unknown-expert``, ``bad-request``.
-        """
-        there = {info.name: info for info in self.engine.models()}
-        for name in asked if asked is not None and not isinstance(asked, str) else ():
-            if name not in there or there[name].kind != "adapter":
-                able = ", ".join(info.name for info in there.values() if info.kind == "adapter") or "none"
-                raise ServingError("unknown-expert", f"No expert {name!r} answers text here; there is: {able}.")
 
     def _reset(self, _: str) -> str:
         self.said.clear()
@@ -136,7 +127,13 @@ class Session:
     def _list(self, _: str) -> str:
         infos = [info for info in self.engine.models() if info.kind != "rows"]
         width = max(len(info.name) for info in infos)
-        return "\n".join(f"{info.name:<{width}}  {info.description}".rstrip() for info in infos)
+        room = max(LINE - width - 2, LINE // 3)
+        return "\n".join(f"{info.name:<{width}}  {_clipped(info.description, room)}".rstrip() for info in infos)
+
+
+def _clipped(text: str, room: int) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= room else f"{plain[: room - 1]}…"
 
 
 def untrusted(engine: ExpertEngine, names: Collection[str] | None) -> list[str]:
@@ -146,6 +143,32 @@ def untrusted(engine: ExpertEngine, names: Collection[str] | None) -> list[str]:
         for info in engine.models()
         if info.trust not in ("", "trusted") and (info.kind == "adapter" if names is None else info.name in names)
     ]
+
+
+def hints(engine: ExpertEngine) -> list[str]:
+    """What somebody should know who asks this engine for the first time: who is missing, and what nano is."""
+    infos = engine.models()
+    told = []
+    if not any(info.kind == "adapter" for info in infos):
+        told.append("No expert is installed for this base. Next: fairmoe install FILE")
+    if infos[0].base == NANO:
+        told.append("nano knows tables alone and cannot converse; --base names a model that can.")
+    return told
+
+
+def cut(answer: Answer, sampling: Sampling) -> str | None:
+    """Why an answer ends in the middle of a sentence; None if it ended by itself."""
+    if answer.finish != "length":
+        return None
+    length = answer.usage.completion_tokens
+    if length < sampling.max_new_tokens:
+        return f"(cut after {length} tokens: the base's context is full)"
+    return f"(cut after {length} tokens: --max-tokens)"
+
+
+def printable(text: str) -> str:
+    """Text of a model as a terminal may get it: what would act upon it is shown; spaces and joined letters are text."""
+    return "".join(c if c.isprintable() or c in HARMLESS or category(c) == "Zs" else ascii(c)[1:-1] for c in text)
 
 
 def facts(answer: Answer) -> Iterator[str]:

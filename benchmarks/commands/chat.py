@@ -58,7 +58,7 @@ def chat(
     Examples: fairmoe chat · fairmoe chat --base MODEL_FOLDER --experts law=0.7,med=0.3 · fairmoe chat --prompt "What is
     SQL?" --debug · echo "Hello" | fairmoe chat --prompt - --temperature 0.8 --seed 1
     """
-    from benchmarks.asking.session import Session, experts_named, untrusted
+    from benchmarks.asking.session import Session, experts_named, hints, untrusted
     from benchmarks.models import open_engine
     from llm_experts.runtime.sampling import Sampling
 
@@ -71,8 +71,8 @@ def chat(
         engine = open_engine(base, device=device, allow_untrusted=allow_untrusted)
     with engine:
         session = Session(engine, asked, sampling, system, debug)
-        session.check(asked)
-        for line in untrusted(engine, None if isinstance(asked, str) else asked or ()):
+        engine.check_text(asked)
+        for line in (*untrusted(engine, None if isinstance(asked, str) else asked or ()), *hints(engine)):
             notes.print(line)
         if prompt is not None:
             _once(session, sys.stdin.read().rstrip("\n") if prompt == "-" else prompt, notes)
@@ -135,7 +135,8 @@ def _said(session: Session, line: str, notes: Console) -> bool:
             return told is not None
         _turn(session, line, notes)
     except ServingError as error:
-        notes.print(error.text)
+        longer = error.reason == "too-long" and session.said
+        notes.print(f"{error.text} All that was said counts; /reset forgets it." if longer else error.text)
     return True
 
 
@@ -158,7 +159,7 @@ def _turn(session: Session, line: str, notes: Console) -> None:
 
 def _stream(ticket: Ticket, kept: list[str] | None = None) -> None:
     """Print an answer as it comes; what a terminal would act upon is shown, not done."""
-    from foundation.escaping import printable
+    from benchmarks.asking.session import printable
 
     begun = False
     for piece in ticket:
@@ -166,13 +167,15 @@ def _stream(ticket: Ticket, kept: list[str] | None = None) -> None:
             kept.append(piece.text)
         text = piece.text if begun else piece.text.lstrip()  # a template's blank is no part of the answer
         begun = begun or bool(text)
-        typer.echo(printable(text, keep="\n\t"), nl=False)
+        typer.echo(printable(text), nl=False)
         sys.stdout.flush()
 
 
 def _explain(session: Session, answer: Answer, notes: Console) -> None:
-    from benchmarks.asking.session import facts
+    from benchmarks.asking.session import cut, facts
 
+    if (ended := cut(answer, session.sampling)) is not None:
+        notes.print(ended)
     if session.debug:
         for line in facts(answer):
             notes.print(line)

@@ -123,6 +123,9 @@ def _say(settings: ServerSettings, models: Sequence[ExpertInfo]) -> None:
         console.print(f"  {info.name:<24} {info.kind:<8} {_first_line(info.description)}".rstrip())
     if len(models) > SHOWN:
         console.print(f"  and {len(models) - SHOWN} more: {settings.url}/v1/models")
+    for info in models:
+        if info.trust not in ("", "trusted"):
+            console.print(f"NOT TRUSTED: {info.name} {info.version} is {info.trust}.")
     key = "KEY" if settings.keys else '"none"'
     auth = ' \\\n    -H "Authorization: Bearer $KEY"' if settings.keys else ""
     console.print(

@@ -92,11 +92,12 @@ class InstalledExperts:
         return load_expert(rows, base=base, allow_untrusted=self._allow)
 
     def _check_names(self) -> None:
-        there = {known.split("/")[0] for known in self.known()}
+        from artefacts.registry.error import RegistryError
+        from artefacts.registry.registry import Registry
+
+        there = set(Registry.of_user().state.installed) if self._names else set()
         lacking = [name for name in self._names or () if name not in there]
         if lacking:
-            from artefacts.registry.error import RegistryError
-
             listed = ", ".join(sorted(there)[:12]) or "nothing"
             raise RegistryError(
                 "not-installed",

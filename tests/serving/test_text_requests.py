@@ -259,6 +259,31 @@ def test_an_adapter_of_another_base_is_not_offered_and_told_when_asked(world: Wo
     entry = world.installed["law"]
     world.installed["law"] = Entry("law", "adapter", source=entry.source, base="f" * 64)
     assert "law" not in [info.name for info in world.engine.models()]
+    with pytest.raises(ServingError, match=f"'law' was trained on another base than {base().id}") as caught:
+        world.engine.infer("?", experts=["law"])
+    assert caught.value.reason == "bad-request"
+    with pytest.raises(ServingError, match="another base"):
+        world.engine.load("law")
+
+
+def test_a_text_expert_on_rows_of_another_base_answers_rows_alone(world: World) -> None:
+    entry = world.installed["law"]
+    world.installed["law"] = Entry("law", "adapter", source=entry.source, base="f" * 64, rows=True)
+    (info,) = [info for info in world.engine.models() if info.name == "law"]
+    assert (info.kind, info.base) == ("rows", "")
+    with pytest.raises(ServingError, match="another base"):
+        world.engine.check_text({"law": 1.0})
+
+
+def test_who_answers_text_is_told_before_anything_is_asked(world: World) -> None:
+    world.installed["trees"] = Entry("trees", "rows")
+    for name, text in (("nobody", "there is art, law, med, trees"), ("trees", "answers rows, not text")):
+        with pytest.raises(ServingError, match=text):
+            world.engine.check_text({"law": 0.5, name: 0.5})
+    world.engine.check_text({"law": 0.5, "med": 0.5})
+    world.engine.check_text("auto")
+    world.engine.check_text(None)
+    assert not world.engine.stats().refused
 
 
 def test_a_faulty_package_is_told(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,7 +50,7 @@ def check(
 
     The exit code is 1 if they cannot be composed, or something that must hold does not.
 
-    Examples: fairmoe llm check sql french · fairmoe llm check results/llm/*/*_best --base nano --json
+    Examples: fairmoe llm check sql french · fairmoe llm check a.expert folder/b --base nano --json
     """
     from benchmarks.models.text_experts import given_adapters
     from llm_experts.runtime.compatibility import TEXTS, check_set
@@ -66,6 +67,8 @@ def check(
         _print_json(found, refused, base)
     else:
         _print(found, refused, console)
+        if not (found.problems or found.whole_undefined or refused):
+            console.print(_next(experts, list(found.effects), base), soft_wrap=True, highlight=False)
     if found.problems or found.whole_undefined or refused:
         raise typer.Exit(1)
 
@@ -107,6 +110,14 @@ def _print_json(found: Compatibility, refused: Sequence[str], base: str) -> None
     print(json.dumps(finite({"base": base, **asdict(found), "refused": list(refused)}), indent=2))
 
 
+def _next(given: Sequence[str], names: Sequence[str], base: str) -> str:
+    """The command that asks them; files and folders have to be installed first."""
+    on = "" if base == "nano" else f" --base {shlex.quote(base)}"
+    chat = f"fairmoe chat{on} --experts {','.join(names)}"
+    named = set(given) == set(names)
+    return f"Next: {chat}" if named else f"Next: install their packages (fairmoe install FILE), then\n  {chat}"
+
+
 def _print(found: Compatibility, refused: Sequence[str], console: Console) -> None:
     from rich.table import Table
 
@@ -130,8 +141,6 @@ def _print(found: Compatibility, refused: Sequence[str], console: Console) -> No
     if sentences:
         return
     console.print(f"They can be composed: logits are finite, the base stays the base (tried on {found.texts} texts).")
-    names = ",".join(found.effects)
-    console.print(f"Next: fairmoe chat --experts {names}", soft_wrap=True)
 
 
 def _pairs(found: Compatibility) -> Any:

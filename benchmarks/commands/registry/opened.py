@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,9 +76,18 @@ def tell(change: Change, registry: Registry) -> None:
     elif change.added:
         name = _main(change)
         console.print(f"They lie in {registry.root}.", soft_wrap=True, highlight=False)
-        console.print(
-            f"Next: fairmoe info {name} · fairmoe predict --expert {name} ROWS.csv", soft_wrap=True, highlight=False
-        )
+        console.print(f"Next: fairmoe info {name} · {_asked(registry, name)}", soft_wrap=True, highlight=False)
+
+
+def _asked(registry: Registry, name: str) -> str:
+    """The command that asks an expert: adapters talk, and predict rows only if their package tells the columns."""
+    manifest = json.loads((registry.folder(name) / "manifest.json").read_text(encoding="utf-8"))
+    predict = f"fairmoe predict --expert {name} ROWS.csv"
+    if manifest["kind"] != "adapter":
+        return predict
+    base = manifest.get("base", {}).get("name", "nano")
+    chat = f"fairmoe chat{'' if base == 'nano' else f' --base {shlex.quote(base)}'} --experts {name}"
+    return f"{predict} · {chat}" if "inputs" in manifest else chat
 
 
 def mark_of(record: Record) -> str:

@@ -21,15 +21,24 @@ th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px s
 code, pre { font-family: ui-monospace, monospace; font-size: .9em; }
 pre { padding: .75rem; overflow-x: auto; background: #8881; border-radius: .25rem; }
 td.name { white-space: nowrap; }
+td:last-child { overflow-wrap: anywhere; }
+@media (max-width: 40rem) {
+  thead { display: none; }
+  tr { display: block; padding: .35rem 0; border-bottom: 1px solid #8884; }
+  td { display: inline; padding: 0 .5rem 0 0; border: 0; }
+  td:last-child { display: block; }
+}
 </style></head><body>
 <h1>fairmoe server</h1>
-<p>{{ about }} The schema is at <a href="/openapi.json">/openapi.json</a>.</p>
+<p>{{ about }} The schema is at <a href="/openapi.json">/openapi.json</a>,
+numbers are at <a href="/metrics">/metrics</a>.</p>
 <h2>Models</h2>
 <table><thead><tr><th>name</th><th>kind</th><th>version</th><th>trust</th>
-<th>in memory</th><th>what it is</th></tr></thead>
+<th>where</th><th>what it is</th></tr></thead>
 <tbody>{% for model in models %}<tr><td class="name"><code>{{ model.name }}</code></td><td>{{ model.kind }}</td>
 <td>{{ model.version }}</td><td>{{ model.trust }}</td>
-<td>{{ "pinned" if model.pinned else "yes" if model.loaded else "no" }}</td><td>{{ model.description }}</td></tr>
+<td>{{ "pinned" if model.pinned else "in memory" if model.loaded else "on disk" }}</td>
+<td>{{ model.description }}</td></tr>
 {% endfor %}</tbody></table>
 <p>A composition needs no entry: <code>a=0.7,b=0.3</code> is a model, too.</p>
 <h2>Ask</h2>

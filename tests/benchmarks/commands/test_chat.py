@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.asking.results import Results
-from benchmarks.asking.session import experts_named, shown
+from benchmarks.asking.session import experts_named, printable, shown
 from benchmarks.cli import app
 from benchmarks.models import load_expert
 from serving.error import ServingError
@@ -48,13 +48,16 @@ def test_one_shot_prints_the_answer_alone_and_debug_says_why_elsewhere(shop: Sho
     plain = chat(shop, "--prompt", "Read this contract.")
     told = chat(shop, "--prompt", "Read this contract.", "--debug")
     assert plain.stdout == told.stdout
-    assert plain.stderr.splitlines() == [f"NOT TRUSTED: {name} 1.0.0 is unsigned." for name in ("law", "med")]
+    assert plain.stderr.splitlines() == [
+        *(f"NOT TRUSTED: {name} 1.0.0 is unsigned." for name in ("law", "med")),
+        "(cut after 6 tokens: --max-tokens)",
+    ]  # fmt: skip
     assert "experts  law" in told.stderr
     assert "posterior" in told.stderr
     assert "6 out" in told.stderr
     assert not any(mark in plain.stdout for mark in ("<eos>", "<bos>", "<pad>", "Assistant:"))
     base = chat(shop, "--prompt", "Read this contract.", "--experts", "base")
-    assert base.stderr == ""
+    assert base.stderr == "(cut after 6 tokens: --max-tokens)\n"
     assert base.stdout != plain.stdout
 
 
@@ -74,7 +77,7 @@ def test_a_piped_conversation(shop: Shop) -> None:
     assert "experts: base" in notes
     assert "Experts: law=0.5, med" in notes
     assert "experts  law=0.5, med" in notes
-    assert "No expert 'nobody' answers text here; there is: law, med." in notes
+    assert "There is no expert 'nobody'; there is law, med, own-trees. Install it first." in notes
     assert "There is no /what" in notes
     assert "Nothing has been said." in notes
     assert "Ctrl-C stops an answer." in notes
@@ -82,13 +85,28 @@ def test_a_piped_conversation(shop: Shop) -> None:
 
 
 def test_the_end_of_input_ends_the_conversation(shop: Shop) -> None:
-    assert chat(shop, typed="").exit_code == 0
+    done = chat(shop, typed="")
+    assert done.exit_code == 0
+    assert "Next: fairmoe install FILE" in done.stderr
+    assert "cannot converse" not in done.stderr
+
+
+def test_a_conversation_that_became_too_long_says_how_to_go_on(shop: Shop) -> None:
+    done = chat(shop, typed=f"Hello\n{'word ' * 5_000}\n/reset\n{'word ' * 5_000}\nHello\n")
+    first, second = (part for part in done.stderr.split("The prompt has")[1:])
+    assert "/reset forgets it" in " ".join(first.split())
+    assert "/reset" not in second
+    assert done.stdout.splitlines()[0] in done.stdout.splitlines()[-1]
 
 
 def test_what_is_named_must_be_there_and_answer_text(shop: Shop) -> None:
     shop.install()
-    for named in ("nobody", "own-trees", "law,own-trees"):
-        with pytest.raises(ServingError, match="answers text here; there is: law, med"):
+    for named, text in (
+        ("nobody", "there is law, med, own-trees"),
+        ("own-trees", "answers rows, not text"),
+        ("law,own-trees", "answers rows, not text"),
+    ):
+        with pytest.raises(ServingError, match=text):
             chat(shop, "--experts", named, "--prompt", "?")
 
 
@@ -100,6 +118,13 @@ def test_experts_as_users_write_them() -> None:
     assert (shown(None), shown("auto")) == ("base", "auto")
     with pytest.raises(ServingError, match="no finite number"):
         experts_named("a=much")
+
+
+def test_what_a_model_says_does_not_move_the_cursor() -> None:
+    assert printable("a\x1b[2Jb\r\n\tü") == "a\\x1b[2Jb\\r\n\tü"
+    assert printable("right to left: \u202ea\u2028b\x85") == r"right to left: \u202ea\u2028b\x85"
+    for text in ("Bonjour\u202f! 5\xa0%", "全角\u3000空白", "👩\u200d🌾", "می\u200cخواهم"):
+        assert printable(text) == text
 
 
 def test_prompts_of_a_file_are_answered_in_order_with_their_own_experts(shop: Shop, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_without_a_base_rows_alone_are_answered(shop: Shop) -> None:
 
 def test_names_that_are_not_there_are_told_at_once(shop: Shop, tmp_path: Path) -> None:
     shop.install("law")
-    with pytest.raises(RegistryError, match="there is nothing"):
+    with pytest.raises(RegistryError, match=r"there is law\. Install it"):
         open_engine(shop.base, ["nobody"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="neither an adapter nor a saved model"):
