@@ -13,6 +13,8 @@ from benchmarks.commands.engine_options import (
     Device,
     Experts,
     MaxTokens,
+    RopeScaling,
+    Router,
     Seed,
     Stop,
     Temperature,
@@ -46,6 +48,8 @@ def chat(
     stop: Stop = None,
     seed: Seed = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show who answered, why, and how long it took.")] = False,
+    router: Router = None,
+    rope_scaling: RopeScaling = None,
     device: Device = "cpu",
     allow_untrusted: AllowUntrusted = False,
 ) -> None:
@@ -68,7 +72,9 @@ def chat(
     )  # fmt: skip
     asked, notes = experts_named(experts), plain_console(stderr=True, highlight=False)
     with notes.status(f"Loading {base}"):
-        engine = open_engine(base, device=device, allow_untrusted=allow_untrusted)
+        engine = open_engine(
+            base, router=router, rope_scaling=rope_scaling, device=device, allow_untrusted=allow_untrusted
+        )
     with engine:
         session = Session(engine, asked, sampling, system, debug)
         session.check(asked)

@@ -15,6 +15,8 @@ from benchmarks.commands.engine_options import (
     Device,
     Experts,
     MaxTokens,
+    RopeScaling,
+    Router,
     Seed,
     Stop,
     Temperature,
@@ -50,6 +52,8 @@ def infer(
     seed: Seed = None,
     audit: Annotated[Path | None, typer.Option(help="Of rows: audit records, JSON Lines; rows only as hashes.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget what an interrupted run has answered.")] = False,
+    router: Router = None,
+    rope_scaling: RopeScaling = None,
     device: Device = "cpu",
     allow_untrusted: AllowUntrusted = False,
 ) -> None:
@@ -73,10 +77,21 @@ def infer(
     )
     asked, records = experts_named(experts), records_in(source)
     text = is_text(records)
-    settings = {"experts": experts, "base": base, "sampling": repr(sampling)} if text else {"experts": experts}
+    settings = {"experts": experts}
+    if text:
+        settings |= {"base": base, "sampling": repr(sampling)}
+        settings |= {} if router is None else {"router": str(router)}
+        settings |= {} if rope_scaling is None else {"rope_scaling": rope_scaling}
     with (
         Results(output, key_of(source, settings), restart=restart) as results,
-        _engine_of(open_engine, base if text else None, device, allow_untrusted) as engine,
+        _engine_of(
+            open_engine,
+            base if text else None,
+            router=router,
+            rope_scaling=rope_scaling,
+            device=device,
+            allow_untrusted=allow_untrusted,
+        ) as engine,
         _progress(len(records), len(results.done)) as advance,
     ):
         if text:
@@ -93,9 +108,9 @@ def infer(
 
 
 @contextmanager
-def _engine_of(open_engine: Any, base: str | None, device: str, allow_untrusted: bool) -> Iterator[ExpertEngine]:
+def _engine_of(open_engine: Any, base: str | None, **how: Any) -> Iterator[ExpertEngine]:
     with plain_console(stderr=True).status(f"Loading {base or 'the row expert'}"):
-        engine: ExpertEngine = open_engine(base, device=device, allow_untrusted=allow_untrusted)
+        engine: ExpertEngine = open_engine(base, **how)
     with engine:
         yield engine
 

@@ -106,6 +106,26 @@ class Router:
         """Whether a policy of the chain looks at hidden states: an engine then hands one on."""
         return any(getattr(policy, "reads_states", False) for _, policy in self.policies)
 
+    def over(self, profiles: Sequence[ExpertProfile]) -> Router:
+        """The same config, fitted policies and outcomes over other experts: those that were installed since, say.
+
+        What a fitted policy says of an expert that is not among them is passed over.
+        """
+        return Router(profiles, self.config, self.fitted, self.outcomes, self._state)
+
+    def check_states(self) -> None:
+        """Ask for one hidden state, if a policy reads them.
+
+        Raises
+        ------
+        RouterError
+            If it is not of the base that the policies were fitted with: better now than at every prompt.
+        """
+        if self.reads_states:
+            query = Query("Hello", self._state)
+            for _, policy in self.policies:
+                policy.scores(query)
+
     def route(self, text: str, state: Tensor | None = None, *, explain: bool = False) -> Route:
         """Choose the experts that answer a prompt.
 
