@@ -22,6 +22,7 @@ from benchmarks.commands.engine_options import (
     Temperature,
     TopK,
     TopP,
+    sampling_of,
 )
 from foundation.console import plain_console
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 PART = 1_000
 """Rows of a request."""
+MOST = 128
+"""Tokens of an answer, where neither the user nor a package says."""
 
 
 def infer(
@@ -44,10 +47,10 @@ def infer(
     output: Annotated[Path, typer.Option(help="Answers: .jsonl, or .csv.")] = Path("answers.jsonl"),
     experts: Experts = "auto",
     base: Base = "nano",
-    max_tokens: MaxTokens = 128,
-    temperature: Temperature = 0.0,
-    top_p: TopP = 1.0,
-    top_k: TopK = 0,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
     stop: Stop = None,
     seed: Seed = None,
     audit: Annotated[Path | None, typer.Option(help="Of rows: audit records, JSON Lines; rows only as hashes.")] = None,
@@ -70,16 +73,13 @@ def infer(
     from benchmarks.asking.results import Results, key_of
     from benchmarks.asking.session import experts_named, untrusted
     from benchmarks.models import open_engine
-    from llm_experts.runtime.sampling import Sampling
 
-    sampling = Sampling(
-        max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, stop=tuple(stop or ()), seed=seed
-    )
+    sampling, left_open = sampling_of(MOST, max_tokens, temperature, top_p, top_k, stop, seed)
     asked, records = experts_named(experts), records_in(source)
     text = is_text(records)
-    settings = {"experts": experts}
+    settings: dict[str, Any] = {"experts": experts}
     if text:
-        settings |= {"base": base, "sampling": repr(sampling)}
+        settings |= {"base": base, "sampling": repr(sampling), "open": sorted(left_open)}
         settings |= {} if router is None else {"router": str(router)}
         settings |= {} if rope_scaling is None else {"rope_scaling": rope_scaling}
     with (
@@ -97,7 +97,7 @@ def infer(
         if text:
             from benchmarks.asking.files import answer_prompts
 
-            answer_prompts(engine, records, asked, sampling, results, advance)
+            answer_prompts(engine, records, asked, sampling, results, advance, left_open)
         else:
             _rows(engine, source, records, asked, results, advance)
         failed = results.finish(audit)

@@ -26,6 +26,7 @@ from serving.catalogue import Entry
 from serving.error import ServingError
 from serving.work.choice import Choice, Names, named
 from serving.work.row_worker import late
+from serving.work.settings import settings_of
 
 if TYPE_CHECKING:
     from llm_experts.runtime.sampling import TokenLogprob
@@ -147,7 +148,7 @@ class TextWorker:
             composition = self._leased(choice, lease)
             latency["load"] = time.monotonic() - started
             tokens = self._encoded(ticket)
-            self.generator.add(Generation(ticket.id, tuple(tokens), composition, self._sampling(ticket)))
+            self.generator.add(Generation(ticket.id, tuple(tokens), composition, self._sampling(ticket, choice)))
         except (SlotsFullError, InUseError) as error:
             lease.close()
             if not self.generator.idle:  # those that run, or are leaving, give their slots back
@@ -179,11 +180,12 @@ class TextWorker:
             return encode_chat(base, [message.as_mapping() for message in request.messages])
         return encode_prompt(base, request.prompt or "")
 
-    def _sampling(self, ticket: Ticket) -> Sampling:
-        """As asked; a conversation also ends where the base's plain template would begin the user's next turn."""
+    def _sampling(self, ticket: Ticket, choice: Choice) -> Sampling:
+        """A conversation also ends where the base's plain template would begin the user's next turn."""
         request, base = ticket.request, self._resident.base
         stops = chat_stops(base) if request.messages is not None else ()
-        return replace(request.sampling, stop=(*request.sampling.stop, *stops)) if stops else request.sampling
+        how = settings_of(request, choice)
+        return replace(how, stop=(*how.stop, *stops)) if stops else how
 
     def _deliver(self, piece: Piece) -> None:
         running = self.running.get(piece.id)

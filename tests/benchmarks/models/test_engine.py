@@ -106,6 +106,12 @@ def test_a_saved_router_of_another_base_is_refused_at_once(saved_router: Path) -
         open_engine(make_tiny_base(layers=1, hidden=16), router=saved_router.parent)
 
 
+def test_a_package_says_how_text_is_generated_unless_the_request_does(shop: Shop) -> None:
+    with open_engine(shop.base, [str(shop.packages["law"])], allow_untrusted=True) as engine:
+        assert engine.infer("A contract").usage.completion_tokens == 3
+        assert engine.infer("A contract", sampling=SHORT).usage.completion_tokens == 4
+
+
 def test_a_base_takes_longer_texts_if_asked(shop: Shop) -> None:
     with open_engine(shop.base, [], rope_scaling="yarn:4") as engine:
         long = "a b c d e f g h " * 100
