@@ -14,12 +14,14 @@ from artefacts.registry.error import RegistryError
 from artefacts.registry.registry import Allowed, Registry
 from benchmarks.cli import app
 from benchmarks.commands.llm.loading import adapters_of
+from benchmarks.models import open_engine
 from benchmarks.models.text_experts import text_expert_folders
 from benchmarks.saving import save_model
 from llm_experts.bases.load import load_base
 from llm_experts.reading.expert import LLMExpert, load_llm_expert
 from llm_experts.reading.origin import Origin
 from llm_experts.reading.reader import Reader
+from serving.router.installed import installed_profiles
 from tasks.load import load_task
 from tests.benchmarks.commands.test_llm import saved_base
 from tests.llm_experts.expert_fixtures import make_adapter
@@ -67,6 +69,13 @@ def test_one_expert_is_found_by_every_name(saved: tuple[Path, str], installed: P
     for adapter in (*(one.adapter for one in found), *bare):
         assert adapter is not None
         assert all(value.equal(adapter.state[key]) for key, value in wanted.adapter.state.items())
+
+
+def test_prompts_are_routed_to_all_that_engines_ask(saved: tuple[Path, str], installed: Path) -> None:
+    routed = [profile.name for profile in installed_profiles(Registry.of_user())]
+    with open_engine(saved[1], allow_untrusted=True) as engine:
+        asked = [info.name for info in engine.models() if info.kind == "adapter"]
+    assert routed == asked == ["bare", "text"]
 
 
 def test_packages_are_judged_and_what_is_not_there_is_told(saved: tuple[Path, str], installed: Path) -> None:
