@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from llm_experts.adapters.error import AdapterError
 from llm_experts.runtime.composition import Composition
 from llm_experts.runtime.generator import (
     Generation,
@@ -157,7 +158,7 @@ class TextWorker:
             self._desk.end(ticket, ServingError("undefined-composition", str(error)))
         except Exception as error:  # noqa: BLE001 (told to its client; a worker outlives every request)
             lease.close()
-            self._desk.end(ticket, self._refusal(error))
+            self._desk.end(ticket, self._why(error))
         else:
             self.running[ticket.id] = Running(ticket, choice, len(tokens), lease, latency)
         return True
@@ -195,11 +196,18 @@ class TextWorker:
         running.tokens += len(piece.tokens)
         running.logprobs.extend(piece.logprobs)
         if piece.finish == "error":
-            self._leave(running, self._refusal(piece.error or RuntimeError("the generator gave no reason")))
+            error = piece.error or RuntimeError("the generator gave no reason")
+            self._leave(running, self._why(error))
             return
         running.ticket.give(piece)
         if piece.finish is not None:
             self._leave(running, self._answer(running, piece.finish))
+
+    def _why(self, error: Exception) -> ServingError:
+        """The refusal; of experts that were uninstalled since the request came, that they are gone."""
+        if isinstance(error, AdapterError) and "There is no expert" in str(error):
+            return ServingError("expert-gone", "An expert of this request was uninstalled meanwhile; ask again.")
+        return self._refusal(error)
 
     def _answer(self, running: Running, finish: str) -> Answer:
         ticket, choice = running.ticket, running.choice
