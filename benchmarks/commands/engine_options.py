@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 Base = Annotated[str, typer.Option(help="Language model: nano, a Hugging Face id or a folder.")]
 Experts = Annotated[str, typer.Option(help="Who answers: auto, base, a,b or a=0.7,b=0.3.")]
 Router = Annotated[
-    Path | None, typer.Option(help="How auto chooses: the folder that fairmoe route --fit saved a router to.")
+    Path | None,
+    typer.Option(help="How auto chooses: the folder that fairmoe route --fit wrote, or a config (.toml)."),
 ]
 RopeScaling = Annotated[
     str | None, typer.Option(help="For longer texts than the base was trained on: linear:2, dynamic:4 or yarn:4.")

@@ -54,9 +54,9 @@ def open_engine(
         Names of installed experts, paths of ``.expert`` files, or folders of adapters or saved models (with a ``/``);
         default: all that are installed, as they come and go while the engine runs.
     router : RouterConfig or Path, optional
-        How ``experts="auto"`` is decided: by a config, or as the router in a folder that ``fairmoe route --fit`` saved,
-        over the experts that there are now. Hidden states of the base are read if a policy of that router does, or if
-        the ``order`` of a config that was given here names prototypes.
+        How ``experts="auto"`` is decided: by a config, itself or as a TOML file, or as the router in a folder that
+        ``fairmoe route --fit`` saved, over the experts that there are now. Hidden states of the base are read if a
+        policy of that router does, or if the ``order`` of a config that was given here names prototypes.
     settings : EngineSettings, optional
         Bounds of batch and queue.
     slots, rank : int
@@ -158,6 +158,8 @@ def _maker(given: RouterConfig | Path | None, base: Base) -> Callable[[Sequence[
     from serving.router.states import base_state
 
     outcomes = own_outcomes()
+    if isinstance(given, Path) and given.suffix == ".toml":
+        given = RouterConfig.read(given)
     if isinstance(given, Path):
         saved = Router.load(given, base_state(base), outcomes)
         saved.check_states()

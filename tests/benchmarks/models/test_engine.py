@@ -99,6 +99,17 @@ def test_a_saved_router_chooses_among_what_is_installed_now(shop: Shop, saved_ro
         assert engine.infer("gavel number 9", sampling=SHORT).experts == ()
 
 
+def test_a_config_decides_how_experts_are_chosen(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "router.toml").write_text("threshold = 0.99\n", encoding="utf-8")
+    shop.install("law")
+    with open_engine(shop.base, router=tmp_path / "router.toml", allow_untrusted=True) as engine:
+        answer = engine.infer("Read this contract.", sampling=SHORT)
+        assert answer.experts == () and "not likely enough" in answer.why
+    (tmp_path / "router.toml").write_text("treshold = 0.99\n", encoding="utf-8")
+    with pytest.raises(RouterError, match="did you mean 'threshold'"):
+        open_engine(shop.base, router=tmp_path / "router.toml")
+
+
 def test_a_saved_router_of_another_base_is_refused_at_once(saved_router: Path) -> None:
     with pytest.raises(RouterError, match=r"the hidden state has 16 numbers, .* fitted on 32"):
         open_engine(make_tiny_base(layers=1, hidden=16), router=saved_router)
