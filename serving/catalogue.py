@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from artefacts.format.manifest import Decoding
 
 Kind = Literal["base", "auto", "adapter", "rows"]
 
@@ -33,6 +36,8 @@ class Entry:
         Raw columns that a row expert needs.
     rows : bool
         Whether an adapter also answers rows: a text expert reads them as sentences.
+    decoding : Decoding, optional
+        How its package says that its text is generated, where a request says nothing.
     fault : str
         Why it must not be asked, such as a damaged or a revoked package; empty for a sound one.
     """
@@ -48,6 +53,7 @@ class Entry:
     columns: tuple[str, ...] = ()
     order: int = 0
     rows: bool = False
+    decoding: Decoding | None = None
     fault: str = ""
 
     @property

@@ -15,7 +15,7 @@ from llm_experts.runtime.sampling import Sampling
 from serving.answer import Answer
 from serving.catalogue import Catalogue, Entry, ExpertInfo, Kind
 from serving.error import ServingError
-from serving.request import AUTO, TEXT, Experts, Message, Request
+from serving.request import AUTO, DECODING, TEXT, Experts, Message, Request
 from serving.row_model import OpenRows, RowModel
 from serving.ticket import Ticket
 from serving.work.choice import Choice, Names, named
@@ -261,6 +261,8 @@ class ExpertEngine:
     ) -> Answer:
         """Ask and wait; arguments are those of :class:`serving.request.Request`, names without weights have weight 1.
 
+        Without ``sampling`` the packages of the experts say how text is generated, and otherwise it is greedy.
+
         Raises
         ------
         ServingError
@@ -270,7 +272,7 @@ class ExpertEngine:
         asked = cast(Experts, dict.fromkeys(cast(Sequence[str], experts), 1.0) if listed else experts)
         request = Request(
             prompt, None if messages is None else tuple(map(_message, messages)), rows, asked, sampling or Sampling(),
-            priority, client, timeout,
+            priority, client, timeout, DECODING if sampling is None else frozenset(),
         )  # fmt: skip
         ticket = self.submit(request)
         try:

@@ -16,6 +16,8 @@ AUTO: Literal["auto"] = "auto"
 TEXT, ROWS = "text", "rows"
 """Lanes of the queue: what a worker answers."""
 ROLES = ("system", "user", "assistant", "tool")
+DECODING = frozenset({"temperature", "top_p", "top_k", "max_new_tokens", "stop"})
+"""Settings of a request's sampling that packages of experts give defaults of."""
 Experts = Mapping[str, float] | Literal["auto"] | None
 
 
@@ -60,6 +62,11 @@ class Request:
         Who asks: clients of the same priority take turns.
     timeout : float, optional
         Seconds after which it is given up, wherever it is.
+    left_open : frozenset of str
+        Of :data:`DECODING`: settings that nobody asked for, so that the packages of its experts decide; what they do
+        not say is as in ``sampling``.
+    longest : int, optional
+        Most tokens of an answer that a package may ask for.
 
     Raises
     ------
@@ -75,6 +82,8 @@ class Request:
     priority: int = 0
     client: str = ""
     timeout: float | None = None
+    left_open: frozenset[str] = frozenset()
+    longest: int | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in ("prompt", "messages", "rows") if getattr(self, name) is not None]
@@ -86,6 +95,9 @@ class Request:
             raise _bad("There is no row to predict; send at least one.")
         if isinstance(self.experts, str) and self.experts != AUTO:
             raise _bad(f"experts are names with weights, or {AUTO!r}, not {self.experts!r}.")
+        if not self.left_open <= DECODING:
+            unknown = sorted(self.left_open - DECODING)[0]
+            raise _bad(f"There is no setting {unknown!r} to leave open; there are {', '.join(sorted(DECODING))}.")
         if self.timeout is not None and not self.timeout > 0:
             raise _bad(f"A timeout is a number of seconds above 0, not {self.timeout}.")
 

@@ -1,4 +1,4 @@
-"""What was measured of a saved model, from its ``promise.json``."""
+"""What was measured of a saved model, from its ``promise.json`` and ``bias.json``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,21 @@ def fairness_of(promise: Facts, suite: str) -> dict[str, Any]:
                     for name, value in promise["metrics"].items()},
         "demand": _demand(promise), "note": promise.get("note", ""),
     }  # fmt: skip
+
+
+def bias_of(told: Facts) -> tuple[dict[str, dict[str, Any]], str]:
+    """The manifest's ``fairness.bias``, metrics by language bias set, and a sentence where sets were not read whole.
+
+    Parameters
+    ----------
+    told : mapping
+        ``bias.json``.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for row in told["rows"]:
+        found.setdefault(row["set"], {})[row["metric"]] = {key: row[key] for key in MEASURED if key in row}
+    part = {f"{row['set']} {row['items']:,} of {row['of']:,}" for row in told["rows"] if row["items"] < row["of"]}
+    return found, f"Items of bias sets that were asked: {', '.join(sorted(part))}." if part else ""
 
 
 def _split(facts: Facts) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from artefacts.format.error import PackageError
 from artefacts.packing.adapters import adapters_of, base_of
-from artefacts.packing.fairness import fairness_of
+from artefacts.packing.fairness import bias_of, fairness_of
 from artefacts.packing.inputs import inputs_of
 from artefacts.packing.kinds import check_kinds, kind_of
 from artefacts.packing.provenance import provenance_of
@@ -16,6 +16,7 @@ from artefacts.packing.source import Source, below
 from artefacts.packing.told import name_of
 
 MODEL, ENCODER, DATA, PROMISE, CHOICE = "model.json", "encoder.json", "card.json", "promise.json", "choice.json"
+BIAS = "bias.json"
 EXPERT, README, CARD = "expert", "README.md", "card.md"
 
 
@@ -29,9 +30,9 @@ def model_folder(folder: Path) -> Source:
     """
     check_kinds(folder / EXPERT)
     model, encoder, data = (facts_in(folder / name) for name in (MODEL, ENCODER, DATA))
-    promise = optional(folder / PROMISE)
+    promise, bias = optional(folder / PROMISE), optional(folder / BIAS)
     try:
-        facts = _facts(folder, model, encoder, data, promise)
+        facts = _facts(folder, model, encoder, data, promise, bias)
     except (KeyError, TypeError, AttributeError) as error:
         raise PackageError(
             "no-model",
@@ -42,7 +43,7 @@ def model_folder(folder: Path) -> Source:
     return Source(_files(folder), facts, rights)
 
 
-def _facts(folder: Path, model: Facts, encoder: Facts, data: Facts, promise: Facts) -> dict[str, Any]:
+def _facts(folder: Path, model: Facts, encoder: Facts, data: Facts, promise: Facts, bias: Facts) -> dict[str, Any]:
     suite = str(model.get("origin", {}).get("suite") or "none")
     found = {
         "name": name_of(model["task"], model["method"]),
@@ -52,11 +53,19 @@ def _facts(folder: Path, model: Facts, encoder: Facts, data: Facts, promise: Fac
         "kind": kind_of(folder / EXPERT),
         "provenance": provenance_of(model, data, promise),
         "inputs": inputs_of(model, encoder, data),
-        "fairness": fairness_of(promise, suite) if promise else None,
+        "fairness": _fairness(promise, bias, suite),
         "base": base_of(folder / EXPERT),
         "adapters": adapters_of(folder),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _fairness(promise: Facts, bias: Facts, suite: str) -> dict[str, Any] | None:
+    measured = fairness_of(promise, suite) if promise else {"suite": suite}
+    if not bias:
+        return measured if promise else None
+    told, note = bias_of(bias)
+    return {**measured, "bias": told, "note": " ".join(filter(None, (measured.get("note"), note)))}
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -31,6 +31,7 @@ def answer_prompts(
     sampling: Sampling,
     results: Results,
     advance: Advance,
+    left_open: frozenset[str] = frozenset(),
 ) -> None:
     """Answer the lines that have no answer yet; a refused one says why, and the others go on.
 
@@ -46,6 +47,8 @@ def answer_prompts(
         Opened.
     advance : callable
         Told how many lines were done.
+    left_open : frozenset of str
+        Settings that the packages of whoever answers decide.
     """
     waiting: deque[tuple[int, Ticket]] = deque()
     try:
@@ -54,7 +57,7 @@ def answer_prompts(
                 continue
             try:
                 asked = asked_of(record, experts, f"Line {row + 1} of the file")
-                request = Request(asked.prompt, asked.messages, None, asked.experts, sampling)
+                request = Request(asked.prompt, asked.messages, None, asked.experts, sampling, left_open=left_open)
                 ticket = _submitted(engine, request)
             except ServingError as error:
                 results.add([{"row": row, **error_of(error)}])

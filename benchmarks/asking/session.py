@@ -59,6 +59,8 @@ class Session:
     experts : mapping, "auto" or None
         Who answers; None is the base.
     sampling : Sampling
+    left_open : frozenset of str
+        Settings that the packages of whoever answers decide.
     system : str
         What stands ahead of every conversation.
     debug : bool
@@ -73,6 +75,7 @@ class Session:
     system: str = ""
     debug: bool = False
     said: list[Message] = field(default_factory=list)
+    left_open: frozenset[str] = frozenset()
 
     def ask(self, text: str) -> Ticket:
         """Ask the engine, with all that was said before.
@@ -84,7 +87,8 @@ class Session:
         """
         head = [Message("system", self.system)] if self.system else []
         turns = (*head, *self.said, Message("user", text))
-        return self.engine.submit(Request(messages=turns, experts=self.experts, sampling=self.sampling))
+        request = Request(messages=turns, experts=self.experts, sampling=self.sampling, left_open=self.left_open)
+        return self.engine.submit(request)
 
     def remember(self, text: str, reply: str) -> None:
         """Keep a turn of both sides."""

@@ -13,11 +13,14 @@ from benchmarks.commands.engine_options import (
     Device,
     Experts,
     MaxTokens,
+    RopeScaling,
+    Router,
     Seed,
     Stop,
     Temperature,
     TopK,
     TopP,
+    sampling_of,
 )
 from foundation.console import plain_console
 
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from serving.answer import Answer
     from serving.ticket import Ticket
 
+MOST = 256
+"""Tokens of an answer, where neither the user nor a package says."""
+
 
 def chat(
     prompt: Annotated[
@@ -36,16 +42,18 @@ def chat(
     experts: Experts = "auto",
     base: Base = "nano",
     system: Annotated[str, typer.Option(help="What the model is told ahead of the conversation.")] = "",
-    max_tokens: MaxTokens = 256,
-    temperature: Temperature = 0.0,
-    top_p: TopP = 1.0,
-    top_k: TopK = 0,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
     repetition_penalty: Annotated[
         float, typer.Option(min=0.01, help="Above 1: words that were said become less likely.")
     ] = 1.0,
     stop: Stop = None,
     seed: Seed = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show who answered, why, and how long it took.")] = False,
+    router: Router = None,
+    rope_scaling: RopeScaling = None,
     device: Device = "cpu",
     allow_untrusted: AllowUntrusted = False,
 ) -> None:
@@ -60,17 +68,15 @@ def chat(
     """
     from benchmarks.asking.session import Session, experts_named, hints, untrusted
     from benchmarks.models import open_engine
-    from llm_experts.runtime.sampling import Sampling
 
-    sampling = Sampling(
-        max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k,
-        repetition_penalty=repetition_penalty, stop=tuple(stop or ()), seed=seed,
-    )  # fmt: skip
+    sampling, left_open = sampling_of(MOST, max_tokens, temperature, top_p, top_k, stop, seed, repetition_penalty)
     asked, notes = experts_named(experts), plain_console(stderr=True, highlight=False)
     with notes.status(f"Loading {base}"):
-        engine = open_engine(base, device=device, allow_untrusted=allow_untrusted)
+        engine = open_engine(
+            base, router=router, rope_scaling=rope_scaling, device=device, allow_untrusted=allow_untrusted
+        )
     with engine:
-        session = Session(engine, asked, sampling, system, debug)
+        session = Session(engine, asked, sampling, system, debug, left_open=left_open)
         engine.check_text(asked)
         for line in (*untrusted(engine, None if isinstance(asked, str) else asked or ()), *hints(engine)):
             notes.print(line)

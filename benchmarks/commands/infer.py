@@ -15,11 +15,14 @@ from benchmarks.commands.engine_options import (
     Device,
     Experts,
     MaxTokens,
+    RopeScaling,
+    Router,
     Seed,
     Stop,
     Temperature,
     TopK,
     TopP,
+    sampling_of,
 )
 from foundation.console import plain_console
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 PART = 1_000
 """Rows of a request."""
+MOST = 128
+"""Tokens of an answer, where neither the user nor a package says."""
 
 
 def infer(
@@ -42,14 +47,16 @@ def infer(
     output: Annotated[Path, typer.Option(help="Answers: .jsonl, or .csv.")] = Path("answers.jsonl"),
     experts: Experts = "auto",
     base: Base = "nano",
-    max_tokens: MaxTokens = 128,
-    temperature: Temperature = 0.0,
-    top_p: TopP = 1.0,
-    top_k: TopK = 0,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
     stop: Stop = None,
     seed: Seed = None,
     audit: Annotated[Path | None, typer.Option(help="Of rows: audit records, JSON Lines; rows only as hashes.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget what an interrupted run has answered.")] = False,
+    router: Router = None,
+    rope_scaling: RopeScaling = None,
     device: Device = "cpu",
     allow_untrusted: AllowUntrusted = False,
 ) -> None:
@@ -66,23 +73,31 @@ def infer(
     from benchmarks.asking.results import Results, key_of
     from benchmarks.asking.session import experts_named, untrusted
     from benchmarks.models import open_engine
-    from llm_experts.runtime.sampling import Sampling
 
-    sampling = Sampling(
-        max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, stop=tuple(stop or ()), seed=seed
-    )
+    sampling, left_open = sampling_of(MOST, max_tokens, temperature, top_p, top_k, stop, seed)
     asked, records = experts_named(experts), records_in(source)
     text = is_text(records)
-    settings = {"experts": experts, "base": base, "sampling": repr(sampling)} if text else {"experts": experts}
+    settings: dict[str, Any] = {"experts": experts}
+    if text:
+        settings |= {"base": base, "sampling": repr(sampling), "open": sorted(left_open)}
+        settings |= {} if router is None else {"router": str(router)}
+        settings |= {} if rope_scaling is None else {"rope_scaling": rope_scaling}
     with (
         Results(output, key_of(source, settings), restart=restart) as results,
-        _engine_of(open_engine, base if text else None, device, allow_untrusted) as engine,
+        _engine_of(
+            open_engine,
+            base if text else None,
+            router=router,
+            rope_scaling=rope_scaling,
+            device=device,
+            allow_untrusted=allow_untrusted,
+        ) as engine,
         _progress(len(records), len(results.done)) as advance,
     ):
         if text:
             from benchmarks.asking.files import answer_prompts
 
-            answer_prompts(engine, records, asked, sampling, results, advance)
+            answer_prompts(engine, records, asked, sampling, results, advance, left_open)
         else:
             _rows(engine, source, records, asked, results, advance)
         failed = results.finish(audit)
@@ -93,9 +108,9 @@ def infer(
 
 
 @contextmanager
-def _engine_of(open_engine: Any, base: str | None, device: str, allow_untrusted: bool) -> Iterator[ExpertEngine]:
+def _engine_of(open_engine: Any, base: str | None, **how: Any) -> Iterator[ExpertEngine]:
     with plain_console(stderr=True).status(f"Loading {base or 'the row expert'}"):
-        engine: ExpertEngine = open_engine(base, device=device, allow_untrusted=allow_untrusted)
+        engine: ExpertEngine = open_engine(base, **how)
     with engine:
         yield engine
 

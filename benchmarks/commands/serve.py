@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks.commands.engine_options import RopeScaling, Router
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def serve(
     experts: Annotated[
         str, typer.Option(help="Names of installed experts, a,b,c; default: all that go with the base.")
     ] = "",
+    router: Router = None,
+    rope_scaling: RopeScaling = None,
     host: Annotated[str, typer.Option(help="Address to listen on; the default is this machine alone.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     api_key_file: Annotated[
@@ -72,11 +75,13 @@ def serve(
             "FAIRMOE_API_KEYS; --allow-no-key if something else protects it."
         )
     if engine == VLLM:
+        if router is not None or rope_scaling is not None:
+            raise typer.BadParameter("--router and --rope-scaling are of our own engine; vLLM routes nothing.")
         from benchmarks.commands.serve_vllm import serve_by_vllm
 
         serve_by_vllm(settings, base, _parts(experts), vllm, export_to, first_key(api_key_file))
     elif engine == "fairmoe":
-        _serve(settings, base, _parts(experts), log_requests)
+        _serve(settings, base, _parts(experts), log_requests, router, rope_scaling)
     else:
         raise typer.BadParameter(f"There is no engine {engine!r}; there are fairmoe and vllm.")
 
@@ -99,7 +104,14 @@ def _check_group() -> None:
         )
 
 
-def _serve(settings: ServerSettings, base: str, experts: Sequence[str], log_requests: bool) -> None:
+def _serve(
+    settings: ServerSettings,
+    base: str,
+    experts: Sequence[str],
+    log_requests: bool,
+    router: Path | None,
+    rope_scaling: str | None,
+) -> None:
     from dataclasses import replace
 
     from benchmarks.models.engine import open_engine
@@ -108,7 +120,7 @@ def _serve(settings: ServerSettings, base: str, experts: Sequence[str], log_requ
 
     with bind(settings) as bound:
         settings = replace(settings, port=bound.getsockname()[1])
-        with open_engine(base, experts or None) as opened:
+        with open_engine(base, experts or None, router=router, rope_scaling=rope_scaling) as opened:
             app = create_app(opened, settings)
             _say(settings, opened.models())
             run(Server(app, settings, log_requests=log_requests), bound)

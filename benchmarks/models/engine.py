@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.models.installed import InstalledExperts
+    from benchmarks.models.installed import InstalledExperts, Known
     from llm_experts.bases.base import Base
     from llm_experts.runtime.resident import ResidentBase
     from serving.answer import Answer
     from serving.engine import EngineSettings, ExpertEngine
-    from serving.router import Router, RouterConfig
+    from serving.router import ExpertProfile, Router, RouterConfig
+    from serving.router.states import State
 
 SLOTS, RANK = 8, 16
 OURS = {
@@ -34,10 +35,11 @@ def open_engine(
     base: str | Path | Base | None = "nano",
     experts: Sequence[str] | None = None,
     *,
-    router: RouterConfig | None = None,
+    router: RouterConfig | Path | None = None,
     settings: EngineSettings | None = None,
     slots: int = SLOTS,
     rank: int | None = None,
+    rope_scaling: str | None = None,
     device: str = "cpu",
     allow_untrusted: bool = False,
     on_answer: Callable[[Answer], None] | None = None,
@@ -51,14 +53,17 @@ def open_engine(
     experts : sequence of str, optional
         Names of installed experts, paths of ``.expert`` files, or folders of adapters or saved models (with a ``/``);
         default: all that are installed, as they come and go while the engine runs.
-    router : RouterConfig, optional
-        How ``experts="auto"`` is decided; hidden states of the base are read if its ``order`` was given here and names
-        prototypes.
+    router : RouterConfig or Path, optional
+        How ``experts="auto"`` is decided: by a config, itself or as a TOML file, or as the router in a folder that
+        ``fairmoe route --fit`` saved, over the experts that there are now. Hidden states of the base are read if a
+        policy of that router does, or if the ``order`` of a config that was given here names prototypes.
     settings : EngineSettings, optional
         Bounds of batch and queue.
     slots, rank : int
         Adapters on the base at once, and their largest rank; the rank is that of the largest named one by default, and
         at least 16.
+    rope_scaling : str, optional
+        For longer texts than the base was trained on: ``linear:2``, ``dynamic:4`` or ``yarn:4``.
     device : str
         Where a base is loaded.
     allow_untrusted : bool
@@ -73,7 +78,7 @@ def open_engine(
 
     Raises
     ------
-    BaseError, PackageError, RegistryError, ModelError
+    BaseError, PackageError, RegistryError, ModelError, RouterError
         What cannot be had, and what to do.
 
     Examples
@@ -88,7 +93,9 @@ def open_engine(
 
     with ExitStack() as stack:
         found = InstalledExperts(None if experts is None else tuple(experts), stack, allow_untrusted)
-        given = base if base is None or isinstance(base, Base) else load_base(str(base), device=device)
+        given = base
+        if given is not None and not isinstance(given, Base):
+            given = load_base(str(given), device=device, rope_scaling=rope_scaling)
         resident = None if given is None else _resident(given, found, slots, rank)
         return ExpertEngine(
             resident, catalogue=found, open_rows=_opener(found, given), router=_router(found, router, given),
@@ -118,30 +125,46 @@ def _opener(found: InstalledExperts, base: Base | None) -> Callable[[str], Any]:
     return opened
 
 
-def _router(found: InstalledExperts, config: RouterConfig | None, base: Base | None) -> Callable[[], Router | None]:
+def _router(
+    found: InstalledExperts, given: RouterConfig | Path | None, base: Base | None
+) -> Callable[[], Router | None]:
     """The router over the adapters that there are now; made anew when they change, with the same outcomes."""
-    from serving.router import Router, RouterConfig
-    from serving.router.installed import own_outcomes
+    if base is None:
+        return lambda: None
+    make = _maker(given, base)
+    made: tuple[Mapping[str, Known], tuple[ExpertProfile, ...], Router] | None = None
 
-    outcomes, made = own_outcomes(), dict[tuple[str, ...], Router]()
-    state = None
-    if config is not None and base is not None and "prototypes" in config.order:
-        from serving.router.states import base_state
-
-        state = base_state(base)
-
-    def now() -> Router | None:
-        if base is None:
-            return None
+    def now() -> Router:
+        nonlocal made
+        known, before = found.known(), made
+        if before is not None and before[0] is known:
+            return before[2]
         profiles = tuple(
-            known.profile
-            for known in found.known().values()
-            if known.entry.source is not None and known.entry.base in ("", base.hash) and not known.entry.fault
+            one.profile
+            for one in known.values()
+            if one.entry.source is not None and one.entry.base in ("", base.hash) and not one.entry.fault
         )
-        key = tuple(repr(profile) for profile in profiles)
-        if key not in made:
-            made.clear()
-            made[key] = Router.of(profiles, config or RouterConfig(), state, outcomes=outcomes)
-        return made[key]
+        router = before[2] if before is not None and before[1] == profiles else make(profiles)
+        made = known, profiles, router
+        return router
 
     return now
+
+
+def _maker(given: RouterConfig | Path | None, base: Base) -> Callable[[Sequence[ExpertProfile]], Router]:
+    """What makes a router of profiles: a config, or a router that was saved."""
+    from serving.router import Router, RouterConfig
+    from serving.router.installed import own_outcomes
+    from serving.router.states import base_state
+
+    outcomes = own_outcomes()
+    if isinstance(given, Path) and given.suffix == ".toml":
+        given = RouterConfig.read(given)
+    if isinstance(given, Path):
+        saved = Router.load(given, base_state(base), outcomes)
+        saved.check_states()
+        return saved.over
+    state: State | None = None
+    if given is not None and "prototypes" in given.order:
+        state = base_state(base)
+    return lambda profiles: Router.of(profiles, given or RouterConfig(), state, outcomes=outcomes)

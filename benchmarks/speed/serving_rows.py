@@ -4,14 +4,19 @@ Run with ``python -m benchmarks.speed.serving_rows``; ``--model FOLDER --rows FI
 Without one, a mixture of eight members of two families, five folds each, is made on rows that are drawn. The engine's
 whole way is timed: queue, micro-batching, encoding, experts, gate, audit record. CPU seconds of the process, one
 thread, so that what else runs on the machine does not count; ``--clients`` requests of one row wait at once where the
-micro-batch is compared with one request after another.
+micro-batch is compared with one request after another. ``--http`` also asks ``/predict`` of a server on loopback, over
+one connection; seconds of the wall, since server, engine and client take turns, and CPU seconds of all three.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import http.client
+import json
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from benchmarks.models.saved import SavedModel
 
 BATCH = 100
+WARM = 5
 NAME = "model"
 PARAMS: dict[str, dict[str, float]] = {
     "lightgbm": {"learning_rate": 0.1, "num_leaves": 8, "min_data_in_leaf": 10}, "logistic_regression": {"C": 1.0},
@@ -92,6 +98,7 @@ def main() -> None:
     parser.add_argument("--rows", help="file of its rows")
     parser.add_argument("--rounds", type=int, default=200, help="timed requests (default 200)")
     parser.add_argument("--clients", type=int, default=32, help="requests that wait at once (default 32)")
+    parser.add_argument("--http", action="store_true", help="also over HTTP")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if asked.model is None:
@@ -102,6 +109,8 @@ def main() -> None:
         entry = Entry(NAME, "rows", columns=model.columns_needed)
         with ExpertEngine(catalogue=lambda: {NAME: entry}, open_rows=lambda _: model) as engine:
             report(engine, rows, asked.rounds, asked.clients)
+            if asked.http:
+                report_http(engine, rows, asked.rounds)
 
 
 def report(engine: ExpertEngine, rows: pd.DataFrame, rounds: int, clients: int) -> None:
@@ -129,6 +138,47 @@ def report(engine: ExpertEngine, rows: pd.DataFrame, rounds: int, clients: int) 
 
     found = interleaved(together, one_after_another, 5)
     print(f"{clients} requests of one row at once: {found.ratio:.1f} times the throughput of one after another")
+
+
+def report_http(engine: ExpertEngine, rows: pd.DataFrame, rounds: int) -> None:
+    """Time ``/predict``: rows as JSON in, probabilities, decisions and the audit record out."""
+    from serving.http.app import create_app
+    from serving.http.running import Server, bind
+    from serving.http.settings import ServerSettings
+
+    settings = ServerSettings(port=0)
+    with bind(settings) as bound:
+        server = Server(create_app(engine, settings), settings)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        try:
+            for count, times in ((1, rounds), (BATCH, max(1, rounds // 4))):
+                wall, cpu = _asked(bound.getsockname()[1], rows.iloc[:count], times)
+                print(
+                    f"HTTP, {count:>3} rows  median {np.median(wall) * 1e3:6.1f} ms, p99 "
+                    f"{np.quantile(wall, 0.99) * 1e3:6.1f} ms, {count / np.median(wall):,.0f} rows/s; of CPU "
+                    f"median {np.median(cpu) * 1e3:6.1f} ms, p99 {np.quantile(cpu, 0.99) * 1e3:6.1f} ms, "
+                    f"{count / np.median(cpu):,.0f} rows/s"
+                )
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _asked(port: int, rows: pd.DataFrame, times: int) -> tuple[list[float], list[float]]:
+    """Seconds of the wall and of CPU of requests one after the other, the first ones left out."""
+    body = json.dumps({"model": NAME, "rows": json.loads(rows.to_json(orient="records"))})
+    connection, wall, cpu = http.client.HTTPConnection("127.0.0.1", port), [], []
+    for _ in range(times + WARM):
+        begun, used = time.perf_counter(), time.process_time()
+        connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        told = response.read()
+        wall.append(time.perf_counter() - begun)
+        cpu.append(time.process_time() - used)
+        assert response.status == 200, told
+    connection.close()
+    return wall[WARM:], cpu[WARM:]
 
 
 if __name__ == "__main__":

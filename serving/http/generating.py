@@ -51,7 +51,7 @@ class Form(Protocol):
 
 
 def sampling(wire: Generated, asked: int | None, otherwise: int, logprobs: int | None, most: int) -> Sampling:
-    """The engine's settings; what is left out is OpenAI's default (temperature 1).
+    """The engine's settings; what is left out is OpenAI's default (temperature 1), unless a package says otherwise.
 
     Parameters
     ----------
@@ -87,6 +87,15 @@ def sampling(wire: Generated, asked: int | None, otherwise: int, logprobs: int |
         seed=wire.seed,
         logprobs=logprobs,
     )
+
+
+def left_open(wire: Generated, asked: int | None) -> frozenset[str]:
+    """Settings that a request does not mention, so that packages of experts decide."""
+    given = {
+        "temperature": wire.temperature, "top_p": wire.top_p, "top_k": wire.top_k, "stop": wire.stop,
+        "max_new_tokens": asked,
+    }  # fmt: skip
+    return frozenset(name for name, value in given.items() if value is None)
 
 
 def _or(value: float | None, default: float) -> float:

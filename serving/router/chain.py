@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from serving.router.config import RouterConfig
 from serving.router.constraints import Choice, stand_together
 from serving.router.outcomes import BASE
@@ -24,6 +26,12 @@ from serving.router.profile import ExpertProfile
 from serving.router.query import Query
 
 _TIE = 1e-9
+FEW = 32
+"""So many numbers are rounded faster one by one than as an array."""
+
+
+Said = tuple[str, float, Mapping[str, float]]
+"""A policy's name, its weight, and its log-odds by expert."""
 
 
 @dataclass
@@ -32,8 +40,10 @@ class Tally:
 
     Attributes
     ----------
-    parts : dict of str to dict of str to float
-        Weighted log-odds by expert, then by policy.
+    scores, shifts : list of Said
+        In the order of the chain.
+    totals : dict of str to float
+        Weighted log-odds of the experts that were proposed.
     base : float
         What speaks for the base.
     vetoed : dict of str to str
@@ -42,15 +52,21 @@ class Tally:
     features : dict
     """
 
-    parts: dict[str, dict[str, float]] = field(default_factory=dict)
+    scores: list[Said] = field(default_factory=list)
+    shifts: list[Said] = field(default_factory=list)
+    totals: dict[str, float] = field(default_factory=dict)
     base: float = 0.0
     vetoed: dict[str, str] = field(default_factory=dict)
     decided: tuple[str, str] | None = None
     features: dict[str, Any] = field(default_factory=dict)
 
-    def margin(self, name: str) -> float:
-        """Log-odds of an expert against the base."""
-        return sum(self.parts[name].values()) - self.base
+    def parts(self, name: str) -> dict[str, float]:
+        """Weighted log-odds of an expert by policy."""
+        found: dict[str, float] = {}
+        for policy, weight, values in (*self.scores, *self.shifts):
+            if name in values:
+                found[policy] = found.get(policy, 0.0) + weight * values[name]
+        return found
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,6 @@ class Decision:
 def tally(query: Query, policies: Sequence[tuple[float, Policy]], profiles: Mapping[str, ExpertProfile]) -> Tally:
     """Ask the policies in their order."""
     found = Tally()
-    shifts: list[tuple[str, float, Mapping[str, float]]] = []
     for weight, policy in policies:
         verdict = policy.scores(query)
         if verdict.features:
@@ -83,27 +98,49 @@ def tally(query: Query, policies: Sequence[tuple[float, Policy]], profiles: Mapp
             break
         found.base += weight * verdict.base
         found.vetoed |= verdict.vetoed
-        for name, score in verdict.scores.items():
-            if name in profiles:
-                found.parts.setdefault(name, {})[policy.name] = weight * score
+        if verdict.scores:
+            found.scores.append((policy.name, weight, verdict.scores))
         if verdict.shifts:
-            shifts.append((policy.name, weight, verdict.shifts))
-    for name in found.vetoed:
-        found.parts.pop(name, None)
-    for policy_name, weight, values in shifts:
-        for name, parts in found.parts.items():
-            if name in values:
-                parts[policy_name] = parts.get(policy_name, 0.0) + weight * values[name]
+            found.shifts.append((policy.name, weight, verdict.shifts))
+    found.totals = _totals(found, profiles)
     return found
 
 
-def decide(found: Tally, profiles: Mapping[str, ExpertProfile], config: RouterConfig) -> Decision:
-    """Choose among those that were proposed."""
+def _totals(found: Tally, profiles: Mapping[str, ExpertProfile]) -> dict[str, float]:
+    """Sums of all policies; of a thousand candidates each line here costs what a policy costs."""
+    totals: dict[str, float] = {}
+    for _, weight, scores in found.scores:
+        if not totals:
+            totals = dict(scores) if weight == 1 else {name: weight * score for name, score in scores.items()}
+            continue
+        for name, score in scores.items():
+            totals[name] = totals.get(name, 0.0) + weight * score
+    for name in found.vetoed:
+        totals.pop(name, None)
+    if not totals.keys() <= profiles.keys():
+        totals = {name: total for name, total in totals.items() if name in profiles}
+    for _, weight, shifts in found.shifts:
+        few, others = (totals, shifts) if len(totals) < len(shifts) else (shifts, totals)
+        for name in few:
+            if name in others:
+                totals[name] += weight * shifts[name]
+    return totals
+
+
+def in_turn(profiles: Sequence[ExpertProfile]) -> dict[str, int]:
+    """Places of experts where nothing else tells them apart: the higher priority first, then the first name."""
+    ranked = sorted(profiles, key=lambda one: (-one.priority, one.name))
+    return {one.name: place for place, one in enumerate(ranked)}
+
+
+def decide(
+    found: Tally, profiles: Mapping[str, ExpertProfile], config: RouterConfig, places: Mapping[str, int]
+) -> Decision:
+    """Choose among those that were proposed; ``places`` as :func:`in_turn` gives them."""
     if found.decided is not None:
         return Decision(found, {}, {BASE: 1.0}, Choice(), found.decided[1], abstained=False)
-    raw = {name: found.margin(name) for name in found.parts}
-    rank = sorted(raw, key=lambda name: (-round(raw[name], 9), -profiles[name].priority, name))
-    margins = {name: raw[name] for name in rank}
+    margins = _ranked(found.totals, found.base, places)
+    rank = list(margins)
     posterior = _posterior(margins)
     if not margins:
         reason = "the prompt rules out every expert that fits" if found.vetoed else "nothing speaks for an expert"
@@ -129,8 +166,18 @@ def _fitting(margins: Mapping[str, float], config: RouterConfig) -> list[str]:
     return [name for name, margin in margins.items() if margin >= least and margin >= near]
 
 
+def _ranked(totals: Mapping[str, float], base: float, places: Mapping[str, int]) -> dict[str, float]:
+    """Margins over the base, the largest first, and in turn where they differ by rounding alone."""
+    names = sorted(totals, key=places.__getitem__)
+    margins = [totals[name] - base for name in names]
+    few = len(margins) <= FEW
+    rounded = [round(margin, 9) for margin in margins] if few else np.round(margins, 9).tolist()
+    order = sorted(range(len(margins)), key=rounded.__getitem__, reverse=True)  # keeps the turn of those that tie
+    return {names[place]: margins[place] for place in order}
+
+
 def _posterior(margins: Mapping[str, float]) -> dict[str, float]:
     top = max([0.0, *margins.values()])
-    parts = {BASE: math.exp(-top)} | {name: math.exp(margin - top) for name, margin in margins.items()}
-    total = sum(parts.values())
-    return {name: part / total for name, part in parts.items()}
+    parts = [math.exp(margin - top) for margin in (0.0, *margins.values())]
+    total = sum(parts)
+    return dict(zip((BASE, *margins), [part / total for part in parts], strict=True))

@@ -29,7 +29,7 @@ def why(decision: Decision) -> tuple[str, str]:
         policy = "abstention" if decision.abstained else "none"
         return f"The base answers: {decision.reason}.", policy
     chosen = next(name for name in decision.margins if decision.choice.experts.get(name) == name)
-    parts = decision.tally.parts[chosen]
+    parts = decision.tally.parts(chosen)
     policy = max(parts, key=lambda name: (parts[name], name))
     spoken = ", ".join(f"{name} {value:+.2f}" for name, value in parts.items())
     against = f", base {decision.tally.base:+.2f}" if decision.tally.base else ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from artefacts.format.files import MANIFEST
 from artefacts.format.manifest import parse_manifest
+from artefacts.packing.adapter_sources import adapter_sources
 from artefacts.registry.store import check_tree
 from foundation.home import home
 from serving.router.outcomes import Outcomes
@@ -14,12 +16,12 @@ from serving.router.profile import ExpertProfile
 if TYPE_CHECKING:
     from artefacts.registry.registry import Registry
 
-KIND = "adapter"
-"""Kind of packages that answer prompts; all others answer rows."""
-
 
 def installed_profiles(registry: Registry) -> list[ExpertProfile]:
-    """Profiles of the installed adapters, by name.
+    """Profiles of all that answers prompts here: installed adapters, and those of text experts that also answer rows.
+
+    A package of several adapters, such as a mixture of texts, has a profile of each, named as engines name it. Experts
+    of rows alone have none.
 
     Raises
     ------
@@ -31,8 +33,8 @@ def installed_profiles(registry: Registry) -> list[ExpertProfile]:
         folder = registry.folder(name)
         check_tree(folder, {MANIFEST: record.manifest}, name)
         manifest = parse_manifest((folder / MANIFEST).read_bytes())
-        if manifest.kind == KIND:
-            found.append(ExpertProfile.of(manifest))
+        profile = ExpertProfile.of(manifest)
+        found += [replace(profile, name=called) for called in adapter_sources(folder, manifest.name)]
     return found
 
 

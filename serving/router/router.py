@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.files import atomic_path, write_json
-from serving.router.chain import Decision, decide, tally
+from serving.router.chain import Decision, decide, in_turn, tally
 from serving.router.config import RouterConfig
 from serving.router.error import RouterError
 from serving.router.explain import counterfactual, why
@@ -58,7 +58,9 @@ class Router:
         dispatch = self.fitted.setdefault("dispatch", DispatchPolicy(outcomes))
         if isinstance(dispatch, DispatchPolicy):
             dispatch.outcomes = outcomes
-        made = ((name, self.fitted.get(name) or from_profiles(name, profiles, config)) for name in config.order)
+        self._places = in_turn(profiles)
+        ranked = [self.profiles[name] for name in self._places]  # candidates then mostly come in their rank
+        made = ((name, self.fitted.get(name) or from_profiles(name, ranked, config)) for name in config.order)
         self.policies: tuple[tuple[float, Policy], ...] = tuple(
             (config.weights.get(name, 1.0), policy) for name, policy in made if policy is not None
         )
@@ -106,6 +108,26 @@ class Router:
         """Whether a policy of the chain looks at hidden states: an engine then hands one on."""
         return any(getattr(policy, "reads_states", False) for _, policy in self.policies)
 
+    def over(self, profiles: Sequence[ExpertProfile]) -> Router:
+        """The same config, fitted policies and outcomes over other experts: those that were installed since, say.
+
+        What a fitted policy says of an expert that is not among them is passed over.
+        """
+        return Router(profiles, self.config, self.fitted, self.outcomes, self._state)
+
+    def check_states(self) -> None:
+        """Ask for one hidden state, if a policy reads them.
+
+        Raises
+        ------
+        RouterError
+            If it is not of the base that the policies were fitted with: better now than at every prompt.
+        """
+        if self.reads_states:
+            query = Query("Hello", self._state)
+            for _, policy in self.policies:
+                policy.scores(query)
+
     def route(self, text: str, state: Tensor | None = None, *, explain: bool = False) -> Route:
         """Choose the experts that answer a prompt.
 
@@ -138,7 +160,7 @@ class Router:
 
     def decide(self, query: Query) -> Decision:
         """What follows for a prompt that has been read."""
-        return decide(tally(query, self.policies, self.profiles), self.profiles, self.config)
+        return decide(tally(query, self.policies, self.profiles), self.profiles, self.config, self._places)
 
     def feedback(self, expert: str, won: bool) -> None:
         """Report that an expert's answer (or ``base``'s) was good, or not: its prior moves.

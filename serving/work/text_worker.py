@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from llm_experts.adapters.error import AdapterError
 from llm_experts.runtime.batch.forward import NotFiniteError
 from llm_experts.runtime.composition import Composition
 from llm_experts.runtime.generator import (
@@ -29,6 +30,7 @@ from serving.error import ServingError
 from serving.request import TEXT
 from serving.work.choice import Choice, Names, named
 from serving.work.refusal import Explain, refusal
+from serving.work.settings import settings_of
 
 if TYPE_CHECKING:
     from llm_experts.runtime.sampling import TokenLogprob
@@ -149,7 +151,7 @@ class TextWorker:
             composition = self._leased(choice, lease)
             latency["load"] = time.monotonic() - started
             tokens = self._encoded(ticket)
-            self.generator.add(Generation(ticket.id, tuple(tokens), composition, self._sampling(ticket)))
+            self.generator.add(Generation(ticket.id, tuple(tokens), composition, self._sampling(ticket, choice)))
         except (SlotsFullError, InUseError) as error:
             lease.close()
             if not self.generator.idle:  # those that run, or are leaving, give their slots back
@@ -158,7 +160,7 @@ class TextWorker:
             self._desk.end(ticket, ServingError("undefined-composition", str(error)))
         except Exception as error:  # noqa: BLE001 (told to its client; a worker outlives every request)
             lease.close()
-            self._desk.end(ticket, self._refusal(error))
+            self._desk.end(ticket, self._why(error))
         else:
             self.running[ticket.id] = Running(ticket, choice, len(tokens), lease, latency)
         return True
@@ -181,11 +183,12 @@ class TextWorker:
             return encode_chat(base, [message.as_mapping() for message in request.messages])
         return encode_prompt(base, request.prompt or "")
 
-    def _sampling(self, ticket: Ticket) -> Sampling:
-        """As asked; a conversation also ends where the base's plain template would begin the user's next turn."""
+    def _sampling(self, ticket: Ticket, choice: Choice) -> Sampling:
+        """A conversation also ends where the base's plain template would begin the user's next turn."""
         request, base = ticket.request, self._resident.base
         stops = chat_stops(base) if request.messages is not None else ()
-        return replace(request.sampling, stop=(*request.sampling.stop, *stops)) if stops else request.sampling
+        how = settings_of(request, choice)
+        return replace(how, stop=(*how.stop, *stops)) if stops else how
 
     def _deliver(self, piece: Piece) -> None:
         running = self.running.get(piece.id)
@@ -195,11 +198,18 @@ class TextWorker:
         running.tokens += len(piece.tokens)
         running.logprobs.extend(piece.logprobs)
         if piece.finish == "error":
-            self._leave(running, self._refusal(piece.error or RuntimeError("the generator gave no reason")))
+            error = piece.error or RuntimeError("the generator gave no reason")
+            self._leave(running, self._why(error))
             return
         running.ticket.give(piece)
         if piece.finish is not None:
             self._leave(running, self._answer(running, piece.finish))
+
+    def _why(self, error: Exception) -> ServingError:
+        """The refusal; of experts that were uninstalled since the request came, that they are gone."""
+        if isinstance(error, AdapterError) and "There is no expert" in str(error):
+            return ServingError("expert-gone", "An expert of this request was uninstalled meanwhile; ask again.")
+        return self._refusal(error)
 
     def _answer(self, running: Running, finish: str) -> Answer:
         ticket, choice = running.ticket, running.choice

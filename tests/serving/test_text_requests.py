@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from artefacts.format.manifest import Decoding
 from llm_experts.adapters.store import read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.runtime.composition import Composition
@@ -22,8 +23,10 @@ from serving.answer import Answer
 from serving.catalogue import Entry
 from serving.engine import EngineSettings, ExpertEngine
 from serving.error import ServingError
-from serving.request import Message, Request
+from serving.request import DECODING, Message, Request
 from serving.router import ExpertProfile, Router
+from serving.work.choice import Choice
+from serving.work.settings import settings_of
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.expert_fixtures import make_adapter
 
@@ -64,6 +67,35 @@ def world(shelf: dict[str, Entry]) -> Iterator[World]:
         yield World(installed, engine, router)
         for ticket in engine._desk.open():
             ticket.cancel()
+
+
+def test_packages_decide_what_a_request_leaves_open(world: World) -> None:
+    told = {"law": Decoding(max_new_tokens=3, temperature=0.0), "med": Decoding(max_new_tokens=5, top_k=1)}
+    for name, decoding in told.items():
+        world.installed[name] = replace(world.installed[name], decoding=decoding)
+    infer = world.engine.infer
+
+    def tokens(**experts: float) -> int:
+        return infer("A", experts=experts).usage.completion_tokens
+
+    assert (tokens(law=1.0), tokens(med=1.0)) == (3, 5)
+    assert (tokens(law=0.4, med=0.6), tokens(law=0.6, med=0.4)) == (5, 3)
+    assert tokens(law=0.0, med=-1.0) == 5
+    assert infer("A contract", experts="auto").usage.completion_tokens == 3
+    assert infer("A", experts={"law": 1.0}, sampling=SHORT).usage.completion_tokens == 6  # asked for: counts
+    open_ = Request("A", experts={"med": 1.0}, left_open=frozenset({"max_new_tokens"}), longest=4)
+    assert world.engine.submit(open_).result().usage.completion_tokens == 4
+    with pytest.raises(ServingError, match="no setting 'seed'"):
+        Request("A", left_open=frozenset({"seed"}))
+
+
+def test_what_is_open_is_of_the_weightiest_and_stops_are_of_all() -> None:
+    law = Entry("law", "adapter", decoding=Decoding(temperature=0.5, stop=("a", "b")))
+    med = Entry("med", "adapter", decoding=Decoding(temperature=0.7, top_p=0.8, stop=("b", "c")))
+    asked = Request("?", sampling=Sampling(top_k=3), left_open=DECODING - {"top_k"})
+    found = settings_of(asked, Choice((med, law), (0.2, 0.8), ""))
+    assert found == Sampling(temperature=0.5, top_p=0.8, top_k=3, stop=("a", "b", "c"))
+    assert settings_of(Request("?"), Choice((med, law), (0.2, 0.8), "")) == Sampling()
 
 
 def alone(shelf: dict[str, Entry], prompt: str, experts: dict[str, float]) -> str:

@@ -11,6 +11,9 @@ from benchmarks.commands.llm.loading import adapters_of, load, names_of
 from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation
 from foundation.console import plain_console, styled
 
+MODEL, BIAS, FORMAT = "model.json", "bias.json", "fairmoe-bias/1"
+KEPT = ("set", "metric", "estimate", "low", "high", "status", "reason", "items", "of", "limit", "seed", "scoring")
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,13 +32,17 @@ def bias(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items of each set (drawn by strata); default: all.")] = None,
     mixture: Annotated[bool, typer.Option(help="Also score the uniform mixture of the experts.")] = False,
+    promise: Annotated[
+        bool,
+        typer.Option("--promise", help="Write each saved model's overall scores into it; its package then holds them."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the items that are drawn and of the intervals.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Also write all rows as CSV.")] = None,
 ) -> None:
     """Score BBQ, CrowS-Pairs, StereoSet and WinoBias for a base, adapters and their mixture, with intervals.
 
     Examples: fairmoe llm bias --limit 200 · `fairmoe llm bias results/llm/*/*_best --mixture` ·
-    fairmoe llm bias german-text --limit 200
+    fairmoe llm bias german-text --limit 200 · fairmoe llm bias results/llm/*/*_model --promise
     """
     import pandas as pd
     import torch
@@ -47,6 +54,8 @@ def bias(
     console, which = plain_console(), experts or []
     if mixture and len(which) < 2:
         raise typer.BadParameter(f"--mixture needs at least two experts, {len(which)} given; name them.")
+    if promise:
+        _check_models(which)
     loaded = load(base, dtype, quantisation, device, console)
     scorers: dict[str, Any] = {base: LMScorer.of(loaded)}
     with text_expert_folders(which) as folders:
@@ -62,9 +71,31 @@ def bias(
         with console.status(styled("scoring", "", f" {name}")):
             rows += [{"model": name, **row} for row in score_bias(scorer, tuple(only or SETS), limit, seed)]
     _print_bias(_overall(rows), console)
+    if promise:
+        _promise(dict(zip(names_of(which), which, strict=True)), rows, console)
     if output is not None:
         write_text(output, pd.DataFrame(rows).to_csv(index=False))
         console.print(f"written: {output}", soft_wrap=True)
+
+
+def _check_models(which: list[str]) -> None:
+    """Before the minutes that scoring takes."""
+    others = [name for name in which if not (Path(name) / MODEL).is_file()]
+    if others or not which:
+        raise typer.BadParameter(
+            f"--promise writes into saved models, folders with {MODEL} such as the ..._model that 'fairmoe llm train' "
+            f"writes; {others[0] if others else 'nothing'} is none."
+        )
+
+
+def _promise(folders: dict[str, str], rows: list[dict[str, Any]], console: Console) -> None:
+    from foundation.files import write_json
+    from foundation.numbers import finite
+
+    for name, folder in folders.items():
+        mine = [{key: row[key] for key in KEPT} for row in _overall(rows) if row["model"] == name]
+        write_json(Path(folder) / BIAS, finite({"format": FORMAT, "rows": mine}))
+        console.print(f"promised in {folder}. Next: fairmoe package {folder} --name NAME --author YOU", soft_wrap=True)
 
 
 def _overall(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -88,6 +88,10 @@ def _measured(fairness: Fairness) -> Table:
     for name, value in fairness.metrics.items():
         interval = f"{_number(value.low)} to {_number(value.high)}" if value.low is not None else ""
         table.add_row(name, _number(value.estimate), interval, _number(value.null_p95), value.status)
+    for named, metrics in fairness.bias.items():
+        for name, value in metrics.items():
+            interval = f"{_number(value.low)} to {_number(value.high)}" if value.low is not None else ""
+            table.add_row(f"{named} {name}", _number(value.estimate), interval, "", value.status)
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 ENERGY_TOLERANCE = 1e-4
 """Largest relative difference between Σσ² and ‖W‖² of a decomposition that is believed."""
+
+PATIENCE = 2.0
+"""Seconds of decompositions in this process after which it is said, once, what takes so long."""
+_spent = [0.0]
 
 _DEFAULT = object()
 _folder: ContextVar[object] = ContextVar("svf_cache", default=_DEFAULT)
@@ -112,9 +117,22 @@ def spectrum_of(weight: Tensor, digest: str | None = None) -> Spectrum:
             return _read(path, tuple(weight.shape)).to(weight.device)
         except _Damaged as damage:
             logger.warning("%s is damaged (%s); the decomposition is computed again and written over it.", path, damage)
+    begun = time.perf_counter()
     found = decompose(weight)
     _write(path, found)
+    _tell(time.perf_counter() - begun, folder)
     return found
+
+
+def _tell(seconds: float, folder: Path) -> None:
+    """Say what takes so long, when it has taken so long."""
+    before = _spent[0]
+    _spent[0] += seconds
+    if before <= PATIENCE < _spent[0]:
+        logger.warning(
+            "SVF needs the singular values of the base's matrices. They are computed once, which can take minutes, and "
+            "kept in %s; the next start reads them there.", folder,
+        )  # fmt: skip
 
 
 def decompose(weight: Tensor) -> Spectrum:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serving.http.answers import chat_logprobs
-from serving.http.generating import choices_of, respond, sampling, seeded
+from serving.http.generating import choices_of, left_open, respond, sampling, seeded
 from serving.http.served import client, served
 from serving.http.wire import ChatRequest
 from serving.naming import experts_of
@@ -67,6 +67,7 @@ async def chat(request: Request, wire: ChatRequest) -> Response:
         Asked(
             messages=messages, experts=experts, sampling=seeded(how, choice),
             priority=wire.priority, client=client(request), timeout=limits.request_seconds,
+            left_open=left_open(wire, wanted), longest=limits.max_new_tokens,
         )
         for choice in range(choices)
     ]  # fmt: skip

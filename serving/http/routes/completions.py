@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from serving.error import ServingError
 from serving.http.answers import text_logprobs
-from serving.http.generating import choices_of, respond, sampling, seeded
+from serving.http.generating import choices_of, left_open, respond, sampling, seeded
 from serving.http.served import client, served
 from serving.http.wire import CompletionRequest
 from serving.naming import experts_of
@@ -72,6 +72,7 @@ async def complete(request: Request, wire: CompletionRequest) -> Response:
         Asked(
             prompt=prompt, experts=experts, sampling=seeded(how, choice),
             priority=wire.priority, client=client(request), timeout=limits.request_seconds,
+            left_open=left_open(wire, wire.max_tokens), longest=limits.max_new_tokens,
         )
         for prompt in wire.prompts
         for choice in range(choices)

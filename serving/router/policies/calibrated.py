@@ -210,6 +210,11 @@ class CalibratedPolicy:
         return row if state is None else np.concatenate([row, self._projected(state)])
 
     def _projected(self, state: Array) -> Array:
+        if state.shape != self._arrays["centre"].shape:
+            raise RouterError(
+                f"the hidden state has {state.size} numbers, and the calibrated policy was fitted on "
+                f"{self._arrays['centre'].size}: give the base that it was fitted with, or fit it again with this one"
+            )
         found: Array = (state - self._arrays["centre"]) @ self._arrays["projection"]
         return found
 

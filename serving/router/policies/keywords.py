@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from serving.router.policies.phrases import PhraseIndex
+from serving.router.policies.phrases import Hit, PhraseIndex
 from serving.router.policy import SILENT, Verdict
 from serving.router.profile import ExpertProfile
 from serving.router.query import Query
@@ -20,8 +20,6 @@ REACH = 2
 """A keyword among so many words after a negation is not counted: "without using SQL"."""
 
 _WORTH = tuple(2 * math.log2(1 + count) - 1 for count in range(64))
-Owner = tuple[str, bool]
-"""An expert's name, and whether the phrase rules it out."""
 
 
 def worth(count: int) -> float:
@@ -35,37 +33,44 @@ class KeywordPolicy:
     name = "keywords"
 
     def __init__(self, profiles: Sequence[ExpertProfile]) -> None:
-        self.index: PhraseIndex[Owner] = PhraseIndex(
-            (phrase, (profile.name, excluded))
-            for profile in profiles
-            for excluded, phrases in ((False, profile.keywords), (True, profile.exclude_keywords))
-            for phrase in phrases
+        self.index: PhraseIndex[str] = PhraseIndex((word, one.name) for one in profiles for word in one.keywords)
+        self.excluding: PhraseIndex[str] = PhraseIndex(
+            (word, one.name) for one in profiles for word in one.exclude_keywords
         )
 
     def scores(self, query: Query) -> Verdict:
         """Log-odds of the experts of which a keyword was found, vetoes of those that are ruled out."""
-        hits = self.index.find(query.tokens)
-        if not hits:
+        hits, against = self.index.find(query.tokens), self.excluding.find(query.tokens)
+        if not hits and not against:
             return SILENT
-        words: dict[str, list[str]] = {}
-        vetoed: dict[str, str] = {}
-        negated: dict[str, None] = {}
-        excluding: dict[str, None] = {}
-        for phrase, place, owners in hits:
-            denied = place and not NEGATIONS.isdisjoint(query.tokens[max(0, place - REACH) : place])
-            if denied:
-                negated[phrase] = None
-            for name, excluded in owners:
-                if excluded:
-                    excluding[phrase] = None
-                    vetoed.setdefault(name, f"the prompt has {phrase!r}, which rules it out")
-                elif not denied:
-                    mine = words.setdefault(name, [])
-                    if phrase not in mine:
-                        mine.append(phrase)
+        negated = dict.fromkeys(phrase for phrase, place, _ in (*hits, *against) if _denied(query, place))
+        words, scores = _counted(query, hits)
         features: dict[str, Any] = {"words": words}
-        if vetoed:
-            features["excluding"] = list(excluding)
         if negated:
             features["negated"] = list(negated)
-        return Verdict({name: worth(len(found)) for name, found in words.items()}, vetoed=vetoed, features=features)
+        if not against:
+            return Verdict(scores, features=features)
+        vetoed: dict[str, str] = {}
+        for phrase, _, names in against:
+            vetoed = dict.fromkeys(names, f"the prompt has {phrase!r}, which rules it out") | vetoed
+        features["excluding"] = list(dict.fromkeys(phrase for phrase, _, _ in against))
+        return Verdict(scores, vetoed=vetoed, features=features)
+
+
+def _denied(query: Query, place: int) -> bool:
+    return place > 0 and not NEGATIONS.isdisjoint(query.tokens[max(0, place - REACH) : place])
+
+
+def _counted(query: Query, hits: Sequence[Hit[str]]) -> tuple[dict[str, tuple[str, ...]], dict[str, float]]:
+    """Keywords of each expert that has some, and what they are worth; a keyword that many share costs little more."""
+    counted = {phrase: names for phrase, place, names in hits if not _denied(query, place)}
+    words: dict[str, tuple[str, ...]] = {}
+    scores: dict[str, float] = {}
+    for phrase, names in sorted(counted.items(), key=lambda pair: len(pair[1]), reverse=True):
+        if not words:
+            words, scores = dict.fromkeys(names, (phrase,)), dict.fromkeys(names, worth(1))
+            continue
+        for name in names:
+            words[name] = mine = (*words.get(name, ()), phrase)
+            scores[name] = worth(len(mine))
+    return words, scores

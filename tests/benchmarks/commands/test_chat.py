@@ -61,6 +61,23 @@ def test_one_shot_prints_the_answer_alone_and_debug_says_why_elsewhere(shop: Sho
     assert base.stdout != plain.stdout
 
 
+def test_a_saved_router_chooses_for_chat_and_infer(shop: Shop, tmp_path: Path) -> None:
+    shop.install("law", "med")
+    words = {"law": "gavel", "med": "banana", "base": "pebble"}
+    labelled = [
+        {"text": f"{word} {n}", "experts": [name] * (name != "base")} for n in range(4) for name, word in words.items()
+    ]
+    (tmp_path / "labelled.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in labelled), encoding="utf-8")
+    fairmoe("route", "--fit", tmp_path / "labelled.jsonl", "--output", tmp_path / "router")
+    told = chat(shop, "--prompt", "A gavel.", "--debug", "--router", tmp_path / "router")
+    assert "law" in told.stderr
+    assert "calibrated" in told.stderr
+    assert "nothing speaks for an expert" in chat(shop, "--prompt", "A gavel.", "--debug").stderr
+    (tmp_path / "p.jsonl").write_text('{"prompt": "One banana."}\n', encoding="utf-8")
+    infer(shop, tmp_path / "p.jsonl", "--router", tmp_path / "router", "--output", tmp_path / "a.jsonl")
+    assert list(lines(tmp_path / "a.jsonl")[0]["experts"]) == ["med"]  # type: ignore[call-overload]
+
+
 def test_the_prompt_may_come_from_the_standard_input(shop: Shop) -> None:
     assert chat(shop, "--prompt", "-", typed="Hello\n").stdout == chat(shop, "--prompt", "Hello").stdout
 

@@ -57,7 +57,8 @@ def make_shop(folder: Path) -> Shop:
     for seed, (name, kind) in enumerate(KINDS.items()):
         adapter = make_adapter(kind, seed=seed, start=0, base=base, size=0.3)
         save_adapter(folder / name, base, adapter.config, adapter.state)
-        told = Told(name=name, author="Ada", licence="Apache-2.0", further={"routing": {"keywords": WORDS[name]}})
+        further = {"routing": {"keywords": WORDS[name]}, "decoding": {"max_new_tokens": 3}}
+        told = Told(name=name, author="Ada", licence="Apache-2.0", further=further)
         packages[name] = package(folder / name, folder / f"{name}.expert", told).path
     (folder / "toy").mkdir()
     task, raw = load(folder / "toy")

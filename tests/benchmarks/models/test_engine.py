@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from artefacts.registry.error import RegistryError
 from artefacts.registry.registry import Registry
@@ -13,9 +14,16 @@ from benchmarks.models import ModelError, load_expert, open_engine
 from benchmarks.models.engine import told
 from foundation.home import home
 from llm_experts.adapters.error import AdapterError
+from llm_experts.bases.load import load_base
 from llm_experts.runtime.sampling import Sampling
 from serving.error import ServingError
+from serving.router import ExpertProfile, Router, RouterConfig, RouterError
+from serving.router.evaluation.fit import with_calibrated
+from serving.router.installed import installed_profiles
+from serving.router.policies.calibrated import CalibratedPolicy
+from serving.router.states import base_state
 from tests.benchmarks.models.engine_fixtures import Shop
+from tests.llm_experts.conftest import make_tiny_base
 
 SHORT = Sampling(max_new_tokens=4, ignore_eos=True)
 
@@ -62,6 +70,65 @@ def test_feedback_is_kept_for_the_next_engine(shop: Shop) -> None:
     with open_engine(shop.base, allow_untrusted=True) as engine:
         engine.feedback(engine.infer("A contract.", sampling=SHORT).id, won=True)
     assert "law" in (home() / "router" / "outcomes.json").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def saved_router(shop: Shop, tmp_path: Path) -> Path:
+    """A router fitted on words that no manifest names and on hidden states of the shop's base."""
+    shop.install("law")
+    texts = [f"{word} number {n}" for n in range(4) for word in ("gavel", "banana")]
+    labels = ["law", "base"] * 4
+    state = base_state(load_base(str(shop.base)))
+    states = torch.stack([state(text) for text in texts])
+    policy = CalibratedPolicy.fit(texts, labels, installed_profiles(Registry.of_user()), states, strength=100)
+    router = Router.of([ExpertProfile("law"), ExpertProfile("gone")], with_calibrated(RouterConfig()), fitted=[policy])
+    router.save(tmp_path / "router")
+    return tmp_path / "router"
+
+
+def test_a_saved_router_chooses_among_what_is_installed_now(shop: Shop, saved_router: Path) -> None:
+    with open_engine(shop.base, router=saved_router, allow_untrusted=True) as engine:
+        answer = engine.infer("gavel number 9", sampling=SHORT)
+        assert [name for name, _ in answer.experts] == ["law"]
+        assert answer.route is not None
+        assert answer.route.policy == "calibrated"
+        assert engine.infer("banana number 9", sampling=SHORT).experts == ()
+        shop.install("med")
+        assert "med" in engine._router().profiles  # type: ignore[union-attr]
+        Registry.of_user().uninstall(["law"])
+        assert engine.infer("gavel number 9", sampling=SHORT).experts == ()
+
+
+def test_a_config_decides_how_experts_are_chosen(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "router.toml").write_text("threshold = 0.99\n", encoding="utf-8")
+    shop.install("law")
+    with open_engine(shop.base, router=tmp_path / "router.toml", allow_untrusted=True) as engine:
+        answer = engine.infer("Read this contract.", sampling=SHORT)
+        assert answer.experts == () and "not likely enough" in answer.why
+    (tmp_path / "router.toml").write_text("treshold = 0.99\n", encoding="utf-8")
+    with pytest.raises(RouterError, match="did you mean 'threshold'"):
+        open_engine(shop.base, router=tmp_path / "router.toml")
+
+
+def test_a_saved_router_of_another_base_is_refused_at_once(saved_router: Path) -> None:
+    with pytest.raises(RouterError, match=r"the hidden state has 16 numbers, .* fitted on 32"):
+        open_engine(make_tiny_base(layers=1, hidden=16), router=saved_router)
+    with pytest.raises(RouterError, match="no router that can be read"):
+        open_engine(make_tiny_base(layers=1, hidden=16), router=saved_router.parent)
+
+
+def test_a_package_says_how_text_is_generated_unless_the_request_does(shop: Shop) -> None:
+    with open_engine(shop.base, [str(shop.packages["law"])], allow_untrusted=True) as engine:
+        assert engine.infer("A contract").usage.completion_tokens == 3
+        assert engine.infer("A contract", sampling=SHORT).usage.completion_tokens == 4
+
+
+def test_a_base_takes_longer_texts_if_asked(shop: Shop) -> None:
+    with open_engine(shop.base, [], rope_scaling="yarn:4") as engine:
+        long = "a b c d e f g h " * 100
+        assert engine.infer(long, experts=None, sampling=SHORT).usage.prompt_tokens > 1024
+    with open_engine(shop.base, []) as engine, pytest.raises(ServingError, match="tokens"):
+        engine.infer(long, experts=None, sampling=SHORT)
 
 
 def test_a_revoked_or_changed_package_is_not_asked(shop: Shop) -> None:

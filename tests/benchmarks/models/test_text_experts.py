@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from artefacts.format.error import PackageError
+from artefacts.format.manifest import Measured
 from artefacts.packing.pack import package
 from artefacts.packing.told import Told
 from artefacts.registry.error import RegistryError
 from artefacts.registry.registry import Allowed, Registry
 from benchmarks.cli import app
+from benchmarks.commands.llm.bias import _promise
 from benchmarks.commands.llm.loading import adapters_of
+from benchmarks.models import open_engine
 from benchmarks.models.error import ModelError
 from benchmarks.models.text_experts import given_adapters, text_expert_folders
 from benchmarks.saving import save_model
+from foundation.console import plain_console
 from llm_experts.bases.load import load_base
 from llm_experts.reading.expert import LLMExpert, load_llm_expert
 from llm_experts.reading.origin import Origin
 from llm_experts.reading.reader import Reader
+from serving.router.installed import installed_profiles
 from tasks.load import load_task
 from tests.benchmarks.commands.test_llm import saved_base
 from tests.llm_experts.expert_fixtures import make_adapter
@@ -84,6 +91,32 @@ def test_a_word_means_the_same_wherever_experts_are_named(
         pass
     with pytest.raises(ModelError, match="Two of the experts are called 'text'"), given_adapters(["text", "text"]):
         pass
+
+
+def test_what_bias_sets_say_goes_into_the_package(saved: tuple[Path, str], tmp_path: Path) -> None:
+    model = Path(shutil.copytree(saved[0], tmp_path / "model"))
+    refused = fairmoe("llm", "bias", saved[0] / "expert", "--promise")
+    assert refused.exit_code == 2 and "model.json" in refused.output
+    row = {"model": "m", "set": "bbq", "metric": "accuracy", "category": "macro", "estimate": 0.4, "low": 0.3,
+           "high": 0.5, "status": "ok", "reason": "", "items": 20, "of": 58_492, "limit": 20, "seed": 0,
+           "scoring": "s"}  # fmt: skip
+    nothing = {"estimate": math.nan, "low": math.nan, "high": math.nan, "status": "not_estimable", "reason": "none"}
+    rows = [row, {**row, "category": "Age", "estimate": 0.9}, {**row, "set": "winobias", "category": "all", **nothing}]
+    _promise({"m": str(model)}, rows, plain_console())
+    manifest = package(model, tmp_path / "text.expert", Told(name="text")).manifest
+    assert manifest.fairness is not None and not manifest.fairness.metrics
+    assert manifest.fairness.bias["bbq"]["accuracy"] == Measured(estimate=0.4, low=0.3, high=0.5)
+    assert manifest.fairness.bias["winobias"]["accuracy"] == Measured(status="not_estimable", reason="none")
+    assert "bbq 20 of 58,492" in manifest.fairness.note
+    shown = fairmoe("inspect", tmp_path / "text.expert").output
+    assert "bbq accuracy" in shown and "0.300 to 0.500" in shown
+
+
+def test_prompts_are_routed_to_all_that_engines_ask(saved: tuple[Path, str], installed: Path) -> None:
+    routed = [profile.name for profile in installed_profiles(Registry.of_user())]
+    with open_engine(saved[1], allow_untrusted=True) as engine:
+        asked = [info.name for info in engine.models() if info.kind == "adapter"]
+    assert routed == asked == ["bare", "text"]
 
 
 def test_packages_are_judged_and_what_is_not_there_is_told(saved: tuple[Path, str], installed: Path) -> None:

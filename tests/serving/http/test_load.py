@@ -243,9 +243,11 @@ def test_two_thousand_requests_of_all_kinds(tmp_path: Path) -> None:
                     sizes.append(memory())
                 return got
 
-            for got in pool.map(one, range(REQUESTS)):
-                told[got] += 1
-            stop.set()
+            try:
+                for got in pool.map(one, range(REQUESTS)):
+                    told[got] += 1
+            finally:
+                stop.set()
             disturbing.result()
             sizes.append(memory())
             nothing_runs(engine)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from artefacts.format.manifest import Decoding
 from serving.engine import ExpertEngine
 from serving.error import HTTP, ServingError
 from serving.http import errors
@@ -478,3 +479,21 @@ def test_an_expert_of_a_package_that_holds_several_is_managed_by_its_name(tmp_pa
                 status, told, _ = server.ask("POST", f"/experts/{path}/{what}")
                 assert (status, told["name"], told["loaded"]) == (200, "bank/law", what != "unload")
             assert server.ask("GET", f"/experts/{path}")[1]["name"] == "bank/law"
+
+
+def test_packages_say_how_text_is_generated_where_a_request_does_not(tmp_path: Path) -> None:
+    made, shelf = make_engine(tmp_path)
+    told = {"law": Decoding(max_new_tokens=5, temperature=0.0), "med": Decoding(max_new_tokens=10**6, temperature=0.0)}
+    for name, decoding in told.items():
+        shelf.entries[name] = replace(shelf.entries[name], decoding=decoding)
+    with made, running(made, ServerSettings(max_new_tokens=20)) as server:
+
+        def tokens(path: str, **fields: Any) -> int:
+            usage: dict[str, int] = server.ask("POST", path, fields)[1]["usage"]
+            return usage["completion_tokens"]
+
+        messages = CHAT["messages"]
+        assert tokens("/v1/chat/completions", model="law", messages=messages) == 5
+        assert tokens("/v1/completions", model="law", prompt="The") == 5
+        assert tokens("/v1/completions", model="law", prompt="The", max_tokens=7) == 7
+        assert tokens("/v1/completions", model="med", prompt="The") == 20  # no more than the server allows

@@ -19,7 +19,8 @@ def adapter_package(path: Path) -> Path:
     """A package of kind adapter, with routing and constraints."""
     facts = listing(FILES)[ADAPTER]
     return packed(
-        path, name="sql-expert", kind="adapter", description="Writes SQL.", capabilities=("query:sql",),
+        path, {**FILES, "expert/adapter_config.json": b"{}"},
+        name="sql-expert", kind="adapter", description="Writes SQL.", capabilities=("query:sql",),
         base={"name": "nano", "sha256": "0" * 64},
         adapters=[{"type": "soft_prompt", "path": ADAPTER, "bytes": facts["bytes"], "sha256": facts["sha256"]}],
         routing={"keywords": ["users"], "exclude_keywords": ["poem"], "priority": 0.75},

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from llm_experts.adapters.error import AdapterError
-from llm_experts.adapters.svf import cache_folder, decompose, spectra_in, spectrum_of, svf_layers
+from llm_experts.adapters.svf import cache_folder, decompose, decomposition, spectra_in, spectrum_of, svf_layers
 from llm_experts.adapters.svf.decomposition import weight_hash
 from tests.llm_experts.adapters.svf.svf_fixtures import far, logits, own_cache, shake, svf_model  # noqa: F401
 from tests.llm_experts.conftest import make_tiny_base
@@ -173,3 +173,14 @@ def test_the_folder_can_be_chosen_or_left_out(tmp_path: Path, own_cache, calls, 
     with spectra_in(tmp_path / "file" / "below"):  # nothing can be written there
         spectrum_of(matrix())
     assert "cannot be written" in caplog.text
+
+
+def test_who_waits_for_decompositions_is_told_once_what_takes_so_long(monkeypatch, own_cache, caplog):  # noqa: F811
+    monkeypatch.setattr(decomposition, "PATIENCE", 0.0)
+    monkeypatch.setattr(decomposition, "_spent", [0.0])
+    weights = [torch.eye(3) * scale for scale in (1.0, 2.0)]
+    with caplog.at_level(logging.WARNING):
+        for weight in (*weights, *weights):
+            spectrum_of(weight)
+    assert caplog.text.count("computed once") == 1
+    assert str(cache_folder()) in caplog.text
