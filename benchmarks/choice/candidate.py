@@ -204,8 +204,9 @@ def _why_none(helds: Sequence[Held], asked: Asked) -> str:
     """Why nothing was found on all rows that choose, or without a fold: too few rows, or values beyond the limit."""
     name = asked.metric.split("@")[0]
     if any(held.fit is None for held in helds):
-        few = any(held.fit is None and not all(held.estimable[:1]) for held in helds)
-        return f"groups have too few rows for {name}" if few else "nothing of it keeps the limit on the rows that choose"
+        if any(held.fit is None and not all(held.estimable[:1]) for held in helds):
+            return f"groups have too few rows for {name}"
+        return "nothing of it keeps the limit on the rows that choose"
     few_rows = sum(held.estimable[1:].count(False) for held in helds if held.missing)
     if few_rows:
         return f"without one fold groups have too few rows for {name} (so for {few_rows} folds)"
