@@ -40,11 +40,15 @@ People = tuple[TaskView, pd.DataFrame]
 def test_text_experts_come_back(kind: str, base: Base, people: People, tmp_path: Path) -> None:  # noqa: F811
     view, raw = people
     expert = LLMExpert("utility", Reader(base), make_adapter(kind, 0, base=base), temperature=1.5)
-    save_model(expert, view, tmp_path / "model", method="llm_utility", origin={})
+    origin = {"params": {"lr": 0.25}, "mlflow_run": "ab12"}
+    save_model(expert, view, tmp_path / "model", method="llm_utility", origin=origin)
     made = package(tmp_path / "model", tmp_path / "a.expert", Told(name="text"))
     manifest = made.manifest
     assert manifest.kind == "adapter" and manifest.base is not None
     assert (manifest.base.sha256, manifest.adapters[0].type) == (base.hash, kind)
+    told = manifest.provenance
+    assert (told.learning_rate, told.template, told.mlflow_run) == (0.25, "sentence", "ab12")
+    assert {"peft", "transformers", "torch", "fairmoe"} <= set(told.versions)
     wanted = load_model(tmp_path / "model").predict_proba(raw.iloc[:FEW], unknown="missing")
     found = load_expert(made.path, allow_untrusted=True)
     assert_same(found.predict_proba(raw.iloc[:FEW], unknown="missing"), wanted)
