@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from artefacts.format.error import PackageError
-from artefacts.packing.reading import Facts, experts_in, facts_in, optional
+from artefacts.packing.reading import Facts, experts_in, facts_in, optional, tensor_names
 from foundation.hashing import hash_file
 
 CONFIG, WEIGHTS, FACTS = "adapter_config.json", "adapter_model.safetensors", "fairmoe.json"
@@ -17,6 +17,12 @@ METHODS = {
 """Kinds of adapters by the method of PEFT that runs them."""
 FLAGS = {"use_dora": "dora", "use_rslora": "rslora"}
 """Kinds that are LoRA with a flag."""
+_PAIR = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B")
+OWN = {
+    **dict.fromkeys(("lora", "rslora", "lora_fa"), _PAIR), "dora": (*_PAIR, "lora_magnitude_vector"), "ia3": ("ia3_l",),
+    "svf": ("svf_p",), **dict.fromkeys(("soft_prompt", "prefix"), ("prompt_embeddings",)),
+}  # fmt: skip
+"""What the weights of a kind are called; kinds that others register are not asked."""
 BEYOND = ("modules_to_save", "layer_replication", "trainable_token_indices", "target_parameters", "lora_bias")
 """Options of PEFT that change more than an adapter's own matrices; see ``llm_experts.adapters.injection``."""
 STARTS = (None, True, False, "gaussian")
@@ -57,15 +63,24 @@ def _adapter(place: Path, folder: Path) -> dict[str, Any]:
     if not weights.is_file():
         raise PackageError("file-missing", f"{place} has no {WEIGHTS}; {_instead(place)}")
     kind = optional(place / FACTS).get("kind") or kind_told(config, place)
+    if kind in OWN:
+        _check_weights(weights, OWN[kind], place)
     modules = config.get("target_modules")
     return {
         "type": str(kind).lower(),
         "target_modules": sorted(modules) if isinstance(modules, list) else [modules] if modules else [],
-        "rank": config.get("r", config.get("rank")), "alpha": config.get("lora_alpha"),
+        "rank": _rank(config), "alpha": config.get("lora_alpha"),
         "dropout": config.get("lora_dropout"),
         "scaling": "alpha / sqrt(rank)" if config.get("use_rslora") else "alpha / rank" if "r" in config else None,
         "path": weights.relative_to(folder).as_posix(), "bytes": weights.stat().st_size, "sha256": hash_file(weights),
     }  # fmt: skip
+
+
+def _rank(config: Facts) -> int | None:
+    """The largest rank of a matrix; None for kinds without one."""
+    own = config.get("rank_pattern")
+    ranks = [config.get("r", config.get("rank")), *(own.values() if isinstance(own, dict) else ())]
+    return max((rank for rank in ranks if isinstance(rank, int)), default=None)
 
 
 def kind_told(config: Facts, place: Path) -> str:
@@ -99,6 +114,19 @@ def _check_options(config: Facts, place: Path) -> None:
             "kind",
             f"{place}: {', '.join(wrong)} changes more than the adapter's own matrices, so fairmoe cannot run it "
             "beside others on one base. Train it without, or share the folder itself.",
+        )
+
+
+def _check_weights(weights: Path, own: tuple[str, ...], place: Path) -> None:
+    """Raise :class:`PackageError` for weights that are none of the adapter's matrices, such as whole embeddings."""
+    names = (name for name in tensor_names(weights) if name.removesuffix(".weight").rpartition(".")[2] not in own)
+    if name := min(names, default=""):
+        raise PackageError(
+            "kind",
+            f"{place} holds {name[:120]!a}, which is no matrix of the adapter but a weight of the base itself: fairmoe "
+            "runs adapters beside others on one base. PEFT writes such weights where words were added to the "
+            "vocabulary; where they were not changed, write the adapter again with "
+            "model.save_pretrained(folder, save_embedding_layers=False).",
         )
 
 

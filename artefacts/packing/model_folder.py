@@ -51,7 +51,7 @@ def _facts(folder: Path, model: Facts, encoder: Facts, data: Facts, promise: Fac
         f'"{model["positive"]}".',
         "licence": data["licence"].split(" (")[0].split(";")[0][:200].strip() or "not told",
         "kind": kind_of(folder / EXPERT),
-        "provenance": provenance_of(model, data, promise),
+        "provenance": provenance_of(folder / EXPERT, model, data, promise),
         "inputs": inputs_of(model, encoder, data),
         "fairness": _fairness(promise, bias, suite),
         "base": base_of(folder / EXPERT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,10 +19,13 @@ from artefacts.format.writing import whole
 from artefacts.packing.adapter_folder import adapter_folder
 from artefacts.packing.adapters import CONFIG
 from artefacts.packing.model_folder import MODEL, model_folder
+from artefacts.packing.reading import facts_in
 from artefacts.packing.source import Source
 from artefacts.packing.told import Told
 
 LICENSE, CARD = "LICENSE", "card.md"
+CELL, DEPTH = "cell.json", 4
+"""What a cell of a run says of itself, and how deep it lies: ``jobs/JOB/cells/CELL``."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ def _source(folder: Path, told: Told) -> Source:
         return model_folder(folder)
     if (folder / CONFIG).is_file():
         return adapter_folder(folder, told.base_hash, told.base_name)
+    if (folder / CELL).is_file():
+        raise PackageError("no-model", _of_cell(folder))
     inside = next((path.parent for path in sorted(folder.glob(f"*/{CONFIG}"))), None)
     hint = f" It holds an adapter: {inside} can be packed, without what raw rows need." if inside is not None else ""
     raise PackageError(
@@ -93,6 +99,19 @@ def _source(folder: Path, told: Told) -> Source:
         f"{folder} is neither a saved model (it has no {MODEL}) nor an adapter in PEFT's format (it has no {CONFIG}). "
         "'fairmoe choose' writes a saved model, and 'fairmoe llm train' one that is called ..._model; save_model of "
         f"benchmarks.models does so in Python.{hint}",
+    )
+
+
+def _of_cell(folder: Path) -> str:
+    """What to do with a cell of a run: its model is made again from it, checked against what is stored."""
+    head = facts_in(folder / CELL).get("head")
+    told = head if isinstance(head, dict) else {}
+    words = {name: shlex.quote(str(told.get(name, name.upper()))) for name in ("task", "method", "split")}
+    given = folder if len(folder.parts) > DEPTH else folder.resolve()
+    run = shlex.quote(str(Path(*given.parts[:-DEPTH]) if len(given.parts) > DEPTH else "RUN"))
+    return (
+        f"{folder} is a cell of a run: it has predictions, and no model. Make the model first: fairmoe choose {run} "
+        f"--task {words['task']} --method {words['method']} --split {words['split']} --max-gap inf --output my_model"
     )
 
 

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from artefacts.packing.reading import Facts
+from artefacts.packing.adapters import FACTS
+from artefacts.packing.reading import Facts, experts_in, facts_in
 
 
-def provenance_of(model: Facts, card: Facts, promise: Facts) -> dict[str, Any]:
+def provenance_of(folder: Path, model: Facts, card: Facts, promise: Facts) -> dict[str, Any]:
     """The manifest's ``provenance``.
 
     Parameters
     ----------
+    folder : Path
+        Of the saved expert: experts of text say which template they read, their adapters which libraries wrote them.
     model, card : mapping
         ``model.json`` and ``card.json``.
     promise : mapping
         ``promise.json``; empty where there is none.
     """
     origin, facts = model.get("origin", {}), promise.get("facts", {})
-    split = origin.get("split", facts.get("split"))
+    split, params = origin.get("split", facts.get("split")), origin.get("params") or {}
+    versions = [facts_in(path).get("libraries", {}) for path in sorted(folder.rglob(FACTS))] + [
+        model.get("versions", {})
+    ]
     return {
         "task": model["task"], "task_hash": model.get("task_hash") or None, "data_hash": _data_hash(card),
         "protocol": facts.get("protocol"), "split": None if split is None else str(split),
         "seed": origin.get("seed"), "method": model["method"], "variant": origin.get("variant") or None,
-        "params": origin.get("params") or {}, "command": origin.get("command"), "versions": model.get("versions", {}),
+        "params": params, "command": origin.get("command"), "mlflow_run": origin.get("mlflow_run") or None,
+        "learning_rate": params.get("lr"), "template": _template(folder),
+        "versions": {name: told for found in versions for name, told in found.items()},
     }  # fmt: skip
+
+
+def _template(folder: Path) -> str | None:
+    """The template that rows are written by, where all experts of text have one."""
+    found = {str(facts["template"]) for _, facts in experts_in(folder) if facts.get("template")}
+    return found.pop() if len(found) == 1 else None
 
 
 def _data_hash(card: Facts) -> str | None:

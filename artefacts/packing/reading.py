@@ -44,3 +44,23 @@ def experts_in(folder: Path) -> Iterator[tuple[Path, Facts]]:
     paths = (path for path in folder.rglob(DESCRIPTION) if path.is_file())
     for path in sorted(paths, key=lambda path: (len(path.parts), path)):
         yield path.parent, facts_in(path)
+
+
+def tensor_names(path: Path) -> list[str]:
+    """Names of the tensors in a safetensors file, by its header alone.
+
+    Raises
+    ------
+    PackageError
+        ``tensors-header``, ``json-...``: it is damaged, or no such file; ``unreadable``.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = file.read(length) if 2 <= length <= LIMITS.header else b""
+    except OSError as error:
+        raise PackageError("unreadable", f"{path} cannot be read ({error.strerror}).") from None
+    found = read_json(header, f"{path}'s header", LIMITS.header) if header else None
+    if not isinstance(found, dict):
+        raise PackageError("tensors-header", f"{path} is damaged, or no safetensors file: it has no header.")
+    return [name for name in found if name != "__metadata__"]

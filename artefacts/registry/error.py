@@ -17,3 +17,20 @@ class RegistryError(ValueError):
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(f"{text} [{reason}]")
         self.reason = reason
+
+
+def offline_error(what: str, location: str) -> RegistryError:
+    """Without the network something cannot be had.
+
+    Parameters
+    ----------
+    what : str
+        Such as ``german-net 1.0.0``.
+    location : str
+        Where it lies.
+    """
+    return RegistryError(
+        "offline",
+        f"{what} lies at {location}, and --offline asks no network. Nothing was installed. Give its .expert file "
+        "(beside the lock file, if you install from one), or go without --offline.",
+    )

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from artefacts.format.names import check_name
-from artefacts.registry.error import RegistryError
+from artefacts.registry.error import RegistryError, offline_error
 from artefacts.registry.release import Release, parse_release
 from artefacts.registry.watching import Watch, silent
 from foundation.hashing import hash_file
@@ -92,22 +92,26 @@ class Index:
                 )
         return found
 
-    def fetch(self, release: Release, target: Path, watch: Watch = silent) -> Path:
+    def fetch(self, release: Release, target: Path, watch: Watch = silent, *, offline: bool = False) -> Path:
         """Copy or download the file of a release, and check its hash.
 
         Raises
         ------
         RegistryError
-            ``package-missing``, ``network``, ``index-tampered`` (other bytes than the index tells).
+            ``package-missing``, ``network``, ``offline``, ``index-tampered`` (other bytes than the index tells).
         """
-        return fetch(release, target, self.folder, watch)
+        return fetch(release, target, self.folder, watch, offline=offline)
 
 
-def fetch(release: Release, target: Path, folder: Path | None = None, watch: Watch = silent) -> Path:
+def fetch(
+    release: Release, target: Path, folder: Path | None = None, watch: Watch = silent, *, offline: bool = False
+) -> Path:
     """The file of a release at ``target``; ``folder`` is the index that its path is relative to."""
     what = f"{release.name} {release.version}"
     place = urlsplit(release.location)
     if place.scheme == "https":
+        if offline:
+            raise offline_error(what, release.location)
         _download(release, target, watch)
     else:
         source = _local(release, folder)

@@ -34,13 +34,16 @@ class Locked:
     records: tuple[Record, ...]
     folder: Path
 
-    def fetch(self, record: Record, scratch: Path, indexes: Iterable[Index], watch: Watch = silent) -> Path:
+    def fetch(
+        self, record: Record, scratch: Path, indexes: Iterable[Index], watch: Watch = silent, *, offline: bool = False
+    ) -> Path:
         """The bytes of a package: beside the lock file, in an index, or where they once came from.
 
         Raises
         ------
         RegistryError
-            ``package-missing``; ``other-bytes`` where it came from has changed since; ``network``, ``git-...``.
+            ``package-missing``; ``other-bytes`` where it came from has changed since; ``network``, ``git-...``;
+            ``offline`` where only a network has it.
         """
         for path in sorted(self.folder.glob("*.expert")):
             if path.stat().st_size == record.bytes and hash_file(path) == record.package:
@@ -49,8 +52,8 @@ class Locked:
         for index in indexes:
             for release in index.releases(record.name):
                 if release.package == record.package:
-                    return index.fetch(release, target, watch)
-        found = _where_it_was(record, scratch, target, watch)
+                    return index.fetch(release, target, watch, offline=offline)
+        found = _where_it_was(record, scratch, target, watch, offline)
         if found is None:
             raise _missing(record)
         if hash_file(found) != record.package:
@@ -58,17 +61,17 @@ class Locked:
         return found
 
 
-def _where_it_was(record: Record, scratch: Path, target: Path, watch: Watch) -> Path | None:
+def _where_it_was(record: Record, scratch: Path, target: Path, watch: Watch, offline: bool) -> Path | None:
     if urlsplit(record.location).scheme != "https":
         place = scratch / f"given-{record.name}"
         place.mkdir()
-        return given_at(record.location, place, watch)
+        return given_at(record.location, place, watch, offline=offline)
     release = Release(
         record.name, record.version, record.manifest, record.package, record.bytes, record.location, record.key,
         record.needs,
     )  # fmt: skip
     try:
-        return fetch(release, target, watch=watch)
+        return fetch(release, target, watch=watch, offline=offline)
     except RegistryError as error:
         if error.reason == "index-tampered":
             raise _other_bytes(record) from error

@@ -172,7 +172,7 @@ class Registry:
             ``FILE``, ``DIR``, ``git+URL[@ref]`` or ``NAME[@RANGE]``.
         allowed : Allowed
         offline : bool
-            Use indexes in Git as they were when last read.
+            Ask no network: indexes in Git are used as they were when last read.
 
         Raises
         ------
@@ -185,7 +185,7 @@ class Registry:
             for number, text in enumerate(sources):
                 place = scratch / f"source{number}"
                 place.mkdir()
-                found = read_source(text, place, self._watch)
+                found = read_source(text, place, self._watch, offline=offline)
                 if isinstance(found, Given):
                     package = self._examine(found.path, allowed, found.location)
                     given[package.name] = package
@@ -220,10 +220,10 @@ class Registry:
             As :meth:`install`; ``package-missing`` if the bytes are nowhere, ``other-bytes`` if others are there.
         """
         with self._turn() as state, self.store.scratch() as scratch:
-            indexes = self.indexes.open_all(offline=offline)
+            indexes = _Lazy(self.indexes, offline)
             given = {}
             for record in locked.records:
-                path = locked.fetch(record, scratch, indexes, self._watch)
+                path = locked.fetch(record, scratch, indexes, self._watch, offline=offline)
                 found = self._examine(path, allowed, record.location, record.index)
                 if (found.name, found.version, found.manifest) != (record.name, record.version, record.manifest):
                     raise RegistryError(
@@ -319,7 +319,7 @@ class Registry:
                 records[old.name] = replace(old, asked=asked)
                 continue
             if found is None:
-                found = self._fetch(candidate, scratch, allowed)
+                found = self._fetch(candidate, scratch, allowed, offline)
             key = _key(found, candidate, keys, allowed)
             records[found.name] = _record(found, asked, key)
             self._add(found)
@@ -329,11 +329,11 @@ class Registry:
             _check_members(record, records)
         return self._write(state, State(records, keys), plan.targets)
 
-    def _fetch(self, candidate: Candidate, scratch: Path, allowed: Allowed) -> Examined:
+    def _fetch(self, candidate: Candidate, scratch: Path, allowed: Allowed, offline: bool) -> Examined:
         release, index = candidate.release, candidate.index
         if release is None or index is None:
             raise RegistryError("package-missing", f"{candidate} is in no index.")
-        path = index.fetch(release, scratch / f"{candidate.name}.expert", self._watch)
+        path = index.fetch(release, scratch / f"{candidate.name}.expert", self._watch, offline=offline)
         found = self._examine(path, allowed, release.location, index.name)
         check_against(found, release, index.name)
         return found

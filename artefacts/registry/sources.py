@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 from artefacts.format.archive import pack
 from artefacts.format.names import Range, check_name
 from artefacts.registry.choosing.resolve import Requirement
-from artefacts.registry.error import RegistryError
+from artefacts.registry.error import RegistryError, offline_error
 from artefacts.registry.git import check_out, commit_of, split_url
 from artefacts.registry.watching import Watch, silent
 
@@ -35,7 +35,7 @@ class Given:
     location: str
 
 
-def read_source(text: str, scratch: Path, watch: Watch = silent) -> Requirement | Given:
+def read_source(text: str, scratch: Path, watch: Watch = silent, *, offline: bool = False) -> Requirement | Given:
     """Understand one argument of ``fairmoe install``.
 
     Parameters
@@ -45,16 +45,18 @@ def read_source(text: str, scratch: Path, watch: Watch = silent) -> Requirement 
     scratch : Path
         An existing folder for what has to be fetched or packed.
     watch : Watch
+    offline : bool
+        Ask no network: a repository must be on this machine.
 
     Raises
     ------
     RegistryError
-        ``no-package``: nothing of that kind is there; and the errors of Git addresses.
+        ``no-package``: nothing of that kind is there; ``offline``; and the errors of Git addresses.
     PackageError
         For a name or a range that is none.
     """
     if text.startswith("git+"):
-        return _from_git(text, scratch, watch)
+        return _from_git(text, scratch, watch, offline)
     path = Path(text)
     if path.is_file():
         return Given(path, path.resolve().as_uri())
@@ -69,7 +71,7 @@ def read_source(text: str, scratch: Path, watch: Watch = silent) -> Requirement 
     return Requirement(check_name(name), Range.parse(versions or "*").text)
 
 
-def given_at(location: str, scratch: Path, watch: Watch = silent) -> Path | None:
+def given_at(location: str, scratch: Path, watch: Watch = silent, *, offline: bool = False) -> Path | None:
     """The package at a location that :func:`read_source` told once; None if nothing is there any more.
 
     Raises
@@ -79,15 +81,17 @@ def given_at(location: str, scratch: Path, watch: Watch = silent) -> Path | None
     """
     place = urlsplit(location)
     if location.startswith("git+"):
-        return _from_git(location, scratch, watch).path
+        return _from_git(location, scratch, watch, offline).path
     path = Path(url2pathname(place.path))
     if place.scheme != "file" or place.netloc or not path.exists():
         return None
     return path if path.is_file() else _one_package(path, scratch)
 
 
-def _from_git(text: str, scratch: Path, watch: Watch) -> Given:
+def _from_git(text: str, scratch: Path, watch: Watch, offline: bool) -> Given:
     url, ref = split_url(text)
+    if offline and urlsplit(url).scheme != "file":
+        raise offline_error("The repository", url)
     watch(url, 0, 0)
     commit = commit_of(url, ref)
     folder = scratch / "repository"

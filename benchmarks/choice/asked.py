@@ -86,6 +86,11 @@ class Asked:
         return spec(self.metric).direction == "higher"
 
     @property
+    def unlimited(self) -> bool:
+        """Whether any value is allowed."""
+        return math.isinf(self.limit)
+
+    @property
     def by_thresholds(self) -> bool:
         """Whether group thresholds can keep it; others are kept by choosing among trained configurations."""
         return COUNTS[self.metric].statistic.by_group

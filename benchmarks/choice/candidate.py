@@ -191,15 +191,26 @@ def why_unusable(one: Candidate, asked: Asked) -> str:
     helds = [tried.held for tried in one.tried]
     if asked.without_group and one.needs_group:
         return "it must be told the group"
-    if any(held.fit is None for held in helds):
-        return "nothing of it keeps the limit on the rows that choose"
-    if any(held.missing for held in helds):
-        return f"on {sum(held.missing for held in helds)} folds nothing of it keeps the limit"
+    if any(held.fit is None or held.missing for held in helds):
+        return _why_none(helds, asked)
     if any(held.constant for held in helds):
         return "it gives nearly all rows the same answer"
     if math.isnan(one.gap) or math.isnan(one.utility.value):
         return "its gap or its utility cannot be estimated on the rows that choose"
     return ""
+
+
+def _why_none(helds: Sequence[Held], asked: Asked) -> str:
+    """Why nothing was found on all rows that choose, or without a fold: too few rows, or values beyond the limit."""
+    name = asked.metric.split("@")[0]
+    if any(held.fit is None for held in helds):
+        if any(held.fit is None and not all(held.estimable[:1]) for held in helds):
+            return f"groups have too few rows for {name}"
+        return "nothing of it keeps the limit on the rows that choose"
+    few_rows = sum(held.estimable[1:].count(False) for held in helds if held.missing)
+    if few_rows:
+        return f"without one fold groups have too few rows for {name} (so for {few_rows} folds)"
+    return f"on {sum(held.missing for held in helds)} folds nothing of it keeps the limit"
 
 
 def _why_beyond(one: Candidate, asked: Asked) -> str:

@@ -30,6 +30,7 @@ from benchmarks.models.cards import write_cards
 from benchmarks.models.promise import Promise, promise_of
 from benchmarks.run.notify import Notify
 from benchmarks.run.rebuild import Rebuilt, rebuild
+from benchmarks.tracking.mlflow_store import run_ids
 from experts.expert import Expert
 from foundation.files import write_json
 from tasks.task import TaskView
@@ -229,5 +230,5 @@ def _origin(rebuilt: Rebuilt, best: Candidate, held: Held, asked: Asked) -> dict
     return {
         "suite": handle.job.suite, "cell": handle.key, "split": handle.job.split, "variant": best.way,
         "trial": None if held.fit is None else held.fit.trial, "seed": 0, "command": handle.command,
-        "chosen_for": limit_words(asked),
+        "chosen_for": limit_words(asked), "mlflow_run": run_ids(handle.run).get(handle.key, ""),
     }  # fmt: skip

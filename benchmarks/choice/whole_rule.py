@@ -90,9 +90,10 @@ def _best_without(fold: int, able: Sequence[Candidate], grounds: Sequence[Ground
     for one in able:
         if one.name in settled:
             continue
-        gap = _mean([_gap(tried.held, g, fold, asked) for tried, g in zip(one.tried, grounds, strict=True)])
-        if beyond(gap, asked) > 0:
-            continue
+        if not asked.unlimited:
+            gap = _mean([_gap(tried.held, g, fold, asked) for tried, g in zip(one.tried, grounds, strict=True)])
+            if beyond(gap, asked) > 0:
+                continue
         settled.add(one.name)
         own = _mean([_worth(tried.held, g, fold) for tried, g in zip(one.tried, grounds, strict=True)])
         if own > worth:

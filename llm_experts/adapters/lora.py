@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor
 
 from llm_experts.adapters.delta import Delta
-from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.kind import ALL_LINEAR, AdapterKind
 
 if TYPE_CHECKING:
@@ -58,12 +57,7 @@ def start(key: str, value: Tensor, generator: Generator, _model: nn.Module, _con
 
 
 def scaling_of(config: Any) -> float:
-    """Factor of B A of an adapter of the LoRA family."""
-    if config.alpha_pattern or config.rank_pattern:
-        raise AdapterError(
-            "An adapter with its own rank or alpha per layer (rank_pattern, alpha_pattern) has no single scaling; it "
-            "cannot be stacked with others. Train it with one rank and one alpha."
-        )
+    """Factor of B A of an adapter of the LoRA family, where its rank and alpha are those of the matrix."""
     return float(config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r))
 
 

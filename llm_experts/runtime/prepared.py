@@ -116,13 +116,16 @@ class Prepared:
 
 
 def rank_in(folder: Path) -> int:
-    """Rank of the matrices of an adapter's folder by its configuration alone; 0 for kinds without one."""
+    """Largest rank of an adapter's matrices by the configuration in its folder alone; 0 for kinds without one."""
     try:
         fields = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise AdapterError(f"{folder / CONFIG} cannot be read: {error}. Copy the adapter again.") from error
-    low_rank = isinstance(fields, dict) and fields.get("peft_type") == LORA
-    return int(fields["r"]) if low_rank and isinstance(fields.get("r"), int) else 0
+    if not isinstance(fields, dict) or fields.get("peft_type") != LORA:
+        return 0
+    own = fields.get("rank_pattern")
+    ranks = [fields.get("r"), *(own.values() if isinstance(own, dict) else ())]
+    return max((rank for rank in ranks if isinstance(rank, int)), default=0)
 
 
 @torch.no_grad()

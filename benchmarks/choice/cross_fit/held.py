@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +42,8 @@ class Held:
     agreement : float
         Share of the rows that ``fit`` decides as the other folds' choice does: how far the numbers of the rule are
         those of the model that is delivered. nan without ``fit`` or decisions.
+    estimable : tuple of bool
+        Whether the rows are enough for the metric, whatever is decided: all of them, then those without each fold.
     """
 
     kappa: float
@@ -52,6 +55,7 @@ class Held:
     gap: float
     constant: bool
     agreement: float = 1.0
+    estimable: tuple[bool, ...] = ()
 
 
 def held_out(way: Way, asked: Asked) -> list[Held]:
@@ -63,14 +67,22 @@ def held_out(way: Way, asked: Asked) -> list[Held]:
     final = way.fit(rows.all, asked)
     said = torch.full((len(asked.kappas), len(rows.labels)), torch.nan, dtype=torch.float64)
     missing = [0] * len(asked.kappas)
+    enough = [_estimable(rows, rows.all, asked.metric)]
     for fold in torch.unique(rows.fold).tolist():
-        mine = torch.nonzero(rows.fold == fold).flatten()
-        for at, fit in enumerate(way.fit(torch.nonzero(rows.fold != fold).flatten(), asked)):
+        mine, others = (torch.nonzero(part).flatten() for part in (rows.fold == fold, rows.fold != fold))
+        enough.append(_estimable(rows, others, asked.metric))
+        for at, fit in enumerate(way.fit(others, asked)):
             if fit is None:
                 missing[at] += 1
             else:
                 said[at, mine] = way.decide(fit, mine)
-    return [_held(way, asked, kappa, final[at], said[at], missing[at]) for at, kappa in enumerate(asked.kappas)]
+    made = [_held(way, asked, kappa, final[at], said[at], missing[at]) for at, kappa in enumerate(asked.kappas)]
+    return [replace(one, estimable=tuple(enough)) for one in made]
+
+
+def _estimable(rows: Rows, places: Tensor, metric: str) -> bool:
+    """Whether the metric has a value for decisions that are all right."""
+    return not math.isnan(value_of(table_of(rows, rows.labels.to(torch.float64), places), metric))
 
 
 def _held(way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, missing: int) -> Held:

@@ -89,14 +89,17 @@ class Plain:
     needs_group: bool = False
 
     def fit(self, places: Tensor, asked: Asked) -> list[Fit | None]:
-        """The highest utility among those that keep the limit and are not nearly constant; of equals the first."""
+        """The highest utility among those that keep the limit and are not nearly constant; of equals the first.
+
+        Without a limit it does not matter whether some of the rows are enough for the metric.
+        """
         said = self.said[:, places]
         values = point_values(said, *self.rows.known(places), metrics=(UTILITY, asked.metric))
         worth, gap = values[UTILITY], values[asked.metric]
         able = (rarer_share(said) >= DEGENERATE_SHARE) & ~torch.isnan(worth)
         found: list[Fit | None] = []
         for kappa in asked.kappas:
-            kept = able & keeps(gap, asked.inner(kappa), asked.metric)
+            kept = able if asked.unlimited else able & keeps(gap, asked.inner(kappa), asked.metric)
             best = int(torch.where(kept, worth, -torch.inf).argmax())
             found.append(Fit(trial=None if best == 0 else self.trials[best - 1]) if bool(kept[best]) else None)
         return found

@@ -25,7 +25,7 @@ UNTRUSTED = Annotated[
 ]
 DOWNGRADE = Annotated[bool, typer.Option("--allow-downgrade", help="Also older versions than the installed ones.")]
 NEW_KEY = Annotated[bool, typer.Option("--allow-new-key", help="Also another key than a name was first seen with.")]
-OFFLINE = Annotated[bool, typer.Option("--offline", help="Use indexes in Git as they were when last read.")]
+OFFLINE = Annotated[bool, typer.Option("--offline", help="Ask no network; indexes in Git as last read.")]
 
 
 def open_registry() -> Registry:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from artefacts.format.archive import open_package
 from artefacts.format.error import PackageError
-from artefacts.packing.adapters import BEYOND, FLAGS, METHODS, kind_told
+from artefacts.packing.adapters import BEYOND, FLAGS, METHODS, OWN, kind_told
 from artefacts.packing.export import export
 from artefacts.packing.pack import package
 from artefacts.packing.told import Told
@@ -23,6 +23,7 @@ from benchmarks.models.merging import merge, write_lora
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.injection import FOREIGN, own_copy
 from llm_experts.adapters.registry import ADAPTERS, kind_of
+from llm_experts.adapters.soft_prompt import KEY
 from llm_experts.adapters.store import load_adapter, read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.reading.expert import LLMExpert
@@ -39,11 +40,15 @@ People = tuple[TaskView, pd.DataFrame]
 def test_text_experts_come_back(kind: str, base: Base, people: People, tmp_path: Path) -> None:  # noqa: F811
     view, raw = people
     expert = LLMExpert("utility", Reader(base), make_adapter(kind, 0, base=base), temperature=1.5)
-    save_model(expert, view, tmp_path / "model", method="llm_utility", origin={})
+    origin = {"params": {"lr": 0.25}, "mlflow_run": "ab12"}
+    save_model(expert, view, tmp_path / "model", method="llm_utility", origin=origin)
     made = package(tmp_path / "model", tmp_path / "a.expert", Told(name="text"))
     manifest = made.manifest
     assert manifest.kind == "adapter" and manifest.base is not None
     assert (manifest.base.sha256, manifest.adapters[0].type) == (base.hash, kind)
+    told = manifest.provenance
+    assert (told.learning_rate, told.template, told.mlflow_run) == (0.25, "sentence", "ab12")
+    assert {"peft", "transformers", "torch", "fairmoe"} <= set(told.versions)
     wanted = load_model(tmp_path / "model").predict_proba(raw.iloc[:FEW], unknown="missing")
     found = load_expert(made.path, allow_untrusted=True)
     assert_same(found.predict_proba(raw.iloc[:FEW], unknown="missing"), wanted)
@@ -192,6 +197,50 @@ def by_peft(config: Any, base: Base, folder: Path) -> torch.Tensor:  # noqa: F81
     with torch.no_grad():
         found: torch.Tensor = model.eval()(input_ids=WORDS).logits
     return found
+
+
+def test_weights_of_the_base_among_those_of_an_adapter_are_refused_when_it_is_packed(
+    base: Base,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """PEFT writes whole embeddings where the vocabulary has grown; nothing could load them beside other adapters."""
+    from safetensors.torch import load_file, save_file
+
+    by_peft(peft_configs(base)["lora"], base, tmp_path / "theirs")
+    weights = tmp_path / "theirs" / "adapter_model.safetensors"
+    state = load_file(weights)
+    save_file(state | {"base_model.model.model.embed_tokens.weight": torch.ones(3, 2)}, weights)
+    with pytest.raises(PackageError, match=r"embed_tokens.*save_embedding_layers=False\). \[kind\]"):
+        package(tmp_path / "theirs", tmp_path / "a.expert", Told(base_hash=base.hash))
+    weights.write_bytes(b"no safetensors")
+    with pytest.raises(PackageError, match="tensors-header"):
+        package(tmp_path / "theirs", tmp_path / "a.expert", Told(base_hash=base.hash))
+    assert not (tmp_path / "a.expert").exists()
+
+
+def test_packing_knows_what_the_weights_of_every_kind_are_called() -> None:
+    on_embeddings = {"lora_embedding_A", "lora_embedding_B"}
+    for name, kind in ADAPTERS.items():
+        assert set(OWN[name]) - on_embeddings == set(kind.parts or (KEY,))
+
+
+def test_ranks_of_single_matrices_are_packed_with_the_largest(base: Base, tmp_path: Path) -> None:  # noqa: F811
+    import peft
+
+    config = peft.LoraConfig(
+        task_type="CAUSAL_LM", r=4, target_modules=["q_proj", "down_proj"], rank_pattern={"down_proj": 6},
+        alpha_pattern={"q_proj": 3},
+    )  # fmt: skip
+    wanted = by_peft(config, base, tmp_path / "theirs")
+    made = package(tmp_path / "theirs", tmp_path / "a.expert", Told(base_hash=base.hash))
+    assert made.manifest.adapters[0].rank == 6
+    with open_package(made.path) as opened:
+        opened.extract(tmp_path / "tree")
+        write_lora(opened.manifest, opened.read, tmp_path / "lora", base.id)
+    for folder in ("tree", "lora"):
+        with torch.no_grad():
+            found = load_adapter(base, tmp_path / folder)(input_ids=WORDS).logits
+        assert (found - wanted).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("kind", ["lora", "rslora", "dora", "ia3", "soft_prompt", "prefix"])

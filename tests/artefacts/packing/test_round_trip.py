@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -285,6 +286,15 @@ def test_what_is_not_safe_to_read_is_refused_by_name(toy: Toy, tmp_path: Path) -
     assert not (tmp_path / "a.expert").exists()
     with pytest.raises(PackageError, match=r"neither a saved model.*\[no-model\]"):
         package(tmp_path, tmp_path / "a.expert")
+
+
+def test_a_cell_of_a_run_says_how_its_model_is_made(tmp_path: Path) -> None:
+    cell = tmp_path / "my run" / "jobs" / "job" / "cells" / "0a"
+    cell.mkdir(parents=True)
+    (cell / "cell.json").write_text('{"head": {"task": "german", "method": "gcn", "split": 2}}')
+    words = f"fairmoe choose '{tmp_path}/my run' --task german --method gcn --split 2 --max-gap inf --output my_model"
+    with pytest.raises(PackageError, match=re.escape(words)):
+        package(cell, tmp_path / "a.expert")
 
 
 SAFE = [(name, params) for name, params in test_methods.BASELINES if name != "catboost"]

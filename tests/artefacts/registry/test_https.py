@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from artefacts.registry.error import RegistryError
 from artefacts.registry.git import commit_of
 from artefacts.registry.indexes import Source
+from artefacts.registry.lockfile import read_lock, write_lock
 from artefacts.registry.publish import publish
 from artefacts.registry.registry import Registry
 from artefacts.trust.store import TrustStore
@@ -63,6 +65,37 @@ def test_an_index_and_a_package_over_https(tmp_path: Path, maker: Maker, address
         git(alone, *words)
     other.install([f"git+{address}/alone"])
     assert other.record("far").location == f"git+{address}/alone@{git(alone, 'rev-parse', 'HEAD')}"
+
+
+def test_offline_asks_no_network(tmp_path: Path, maker: Maker, address: str) -> None:
+    """An index is used as it was read; what only a network has is refused, and a bundle needs no index at all."""
+    trust = TrustStore(tmp_path / "home")
+    trust.add(maker.public, "Ada")
+    team = Source("team", f"git+{address}/index@main")
+    first, second = (Registry(tmp_path / name, trust) for name in ("first", "second"))
+    first.indexes.add(team)
+    first.install(["net", "far"])
+    write_lock(first.state, tmp_path / "fairmoe.lock")
+    second.indexes.add(team)
+    second.install(["net"], offline=True)
+    for ask in (
+        lambda: second.install(["far"], offline=True),
+        lambda: second.install([f"git+{address}/alone"], offline=True),
+        lambda: second.install_locked(read_lock(tmp_path / "fairmoe.lock"), offline=True),
+    ):
+        with pytest.raises(RegistryError, match="--offline asks no network") as error:
+            ask()
+        assert error.value.reason == "offline"
+    assert set(second.state.installed) == {"net"}
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    first.write_files(bundle)
+    write_lock(first.state, bundle / "fairmoe.lock")
+    third = Registry(tmp_path / "third", trust)
+    third.indexes.add(team)
+    shutil.rmtree(tmp_path / "third" / "indexes")  # as if it had never been read
+    third.install_locked(read_lock(bundle / "fairmoe.lock"), offline=True)
+    assert third.state.installed == first.state.installed
 
 
 def test_a_certificate_that_nobody_knows_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,32 @@ def test_any_value_keeps_no_limit_but_an_unknown_one(metric: str) -> None:
     assert beyond(0.3, asked) == -math.inf and beyond(math.nan, asked) == math.inf
 
 
+def few_rows() -> Rows:
+    """80 rows of which 10 of group 1 have label 1: enough for a rate of them, and too few without any one fold."""
+    labels = torch.tensor([0] * 30 + [1] * 30 + [0] * 10 + [1] * 10)
+    return Rows(labels, torch.tensor([0] * 60 + [1] * 20), 2, torch.arange(80) % FOLDS)
+
+
+def test_without_a_limit_few_rows_of_a_group_do_not_matter() -> None:
+    rows = few_rows()
+    one = material(rows, "one", model(rows, 0.8, 0.0))
+    found = chosen(Asked("fair_res@1", math.inf), one, rows=rows)
+    assert found.best is not None and found.best.name == "one"
+    assert found.best.utility.value == pytest.approx(found.free.utility.value)
+    assert found.whole is not None and found.whole.picks == ("one",) * FOLDS
+
+
+def test_few_rows_of_a_group_are_no_broken_limit() -> None:
+    """Any gap keeps a limit of 1; where the gap of a part cannot be known, that is the reason, not the limit."""
+    rows = few_rows()
+    found = chosen(Asked("fair_res@1", 1.0), material(rows, "one", model(rows, 0.8, 0.0)), rows=rows)
+    assert found.best is None
+    assert out(found, "one") == "without one fold groups have too few rows for fair_res (so for 5 folds)"
+    scarce = dataclasses.replace(rows, groups=torch.tensor([0] * 60 + [1] * 11 + [0] * 9))
+    found = chosen(Asked("fair_res@1", 1.0), material(scarce, "one", model(scarce, 0.8, 0.0)), rows=scarce)
+    assert out(found, "one") == "groups have too few rows for fair_res"
+
+
 def test_a_dominated_method_is_never_chosen() -> None:
     good, worse = material(ROWS, "good", model(ROWS, 0.8, 0.02)), material(ROWS, "worse", model(ROWS, 0.7, 0.2, 1))
     for limit in (0.02, 0.05, 0.1, 0.3, math.inf):

@@ -64,6 +64,13 @@ def test_saves_all_that_it_says(chosen: tuple[Path, Result]) -> None:
     assert max(len(line) for line in result.output.splitlines() if str(folder) not in line) <= 80
 
 
+def test_the_saved_model_names_its_run_in_the_tracking_store(chosen: tuple[Path, Result], run: Path) -> None:
+    origin = json.loads((chosen[0] / "model.json").read_text())["origin"]
+    with (run / "provenance.csv").open(encoding="utf-8") as file:
+        ids = {row["cell"]: row["mlflow_run_id"] for row in csv.DictReader(file)}
+    assert origin["mlflow_run"] == ids[origin["cell"]] != ""
+
+
 def test_nothing_half_made_is_left_beside_it(chosen: tuple[Path, Result]) -> None:
     assert not [path for path in chosen[0].parent.iterdir() if path.name.startswith(".choosing")]
 

@@ -19,10 +19,17 @@ IDS = torch.tensor([[5, 9, 31, 7, 80], [11, 12, 13, 14, 15], [3, 2, 1, 90, 91], 
 MATRICES = ("lora", "rslora", "lora_fa", "dora", "ia3", "svf")
 
 
-def peft_adapter(kind: str, seed: int = 0, rank: int | None = 4, base: Base = BASE, size: float = 0.1) -> Any:
+def peft_adapter(
+    kind: str,
+    seed: int = 0,
+    rank: int | None = 4,
+    base: Base = BASE,
+    size: float = 0.1,
+    **options: Any,
+) -> Any:
     """A PEFT model with an adapter that has learnt something."""
     copy = own_copy(base)
-    model = inject(copy.model, kind_named(kind).make_config(rank, None, copy.model), seed)
+    model = inject(copy.model, kind_named(kind).make_config(rank, None, copy.model, **options), seed)
     generator = torch.Generator().manual_seed(seed)
     state = adapter_state(model)
     set_adapter_state(

@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from llm_experts.adapters.composition.low_rank import as_lora
 from llm_experts.adapters.error import AdapterError
+from llm_experts.adapters.injection import inject, own_copy
+from llm_experts.adapters.state import set_adapter_state
 from llm_experts.adapters.store import FACTS, save_adapter
 from llm_experts.adapters.svf import spectra_in
 from llm_experts.runtime.composition import BASE as PLAIN
@@ -47,6 +50,27 @@ def test_one_adapter_of_weight_1_is_what_peft_computes(kind: str) -> None:
     found = computed(on, [A] * len(IDS))
     assert (found - logits(BASE.model)).abs().max() > 0.05
     torch.testing.assert_close(found, logits(model), atol=2e-5, rtol=1e-4)
+
+
+PATTERNS = {
+    "rank_pattern": {"q_proj": 2, r"layers\.1\.mlp\.down_proj": 6},
+    "alpha_pattern": {"model.layers.0.self_attn.q_proj": 3, "v_proj": 1, ".*_proj": 12},
+}
+
+
+@pytest.mark.parametrize("kind", ["lora", "rslora", "dora"])
+def test_ranks_and_alphas_of_single_matrices_are_those_that_peft_reads(kind: str) -> None:
+    model = peft_adapter(kind, **PATTERNS)
+    given = saved(model)
+    ranks = {len(value) for key, value in given.state.items() if "lora_A" in key}
+    assert ranks == {2, 4, 6}
+    on = ResidentBase(BASE, rank=6)
+    on.known("a", given)
+    torch.testing.assert_close(computed(on, [A] * len(IDS)), logits(model), atol=2e-5, rtol=1e-4)
+    alone = as_lora(given.config, given.state, BASE.model.get_decoder().layers)  # type: ignore[operator]
+    copied = inject(own_copy(BASE).model, alone.config, None)
+    set_adapter_state(copied, alone.state)
+    torch.testing.assert_close(logits(copied), logits(model), atol=2e-5, rtol=1e-4)
 
 
 def test_rows_of_a_batch_are_independent_and_the_base_is_exact() -> None:
