@@ -111,8 +111,11 @@ def asked_of(record: Mapping[str, Any], experts: Experts, place: str) -> Asked:
 
 
 def _weights(given: Any, place: str) -> dict[str, float]:
+    if isinstance(given, list) and all(isinstance(name, str) for name in given) and len(set(given)) == len(given):
+        given = dict.fromkeys(given, 1.0)  # as a request to the server may name them
     if not isinstance(given, Mapping):
-        raise _bad(f"{place}: experts are text such as a=0.7,b or an object of weights, not {type(given).__name__}.")
+        kind = type(given).__name__
+        raise _bad(f"{place}: experts are text such as a=0.7,b, a list of names or an object of weights, not {kind}.")
     return dict(given)
 
 

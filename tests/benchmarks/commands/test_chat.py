@@ -149,20 +149,23 @@ def test_prompts_of_a_file_are_answered_in_order_with_their_own_experts(shop: Sh
     asked = [
         {"prompt": "Read this contract."}, {"messages": [{"role": "user", "content": "Hello"}]},
         {"prompt": "Hello", "experts": "law=0.5,med=0.5"}, {"prompt": "Hello", "experts": {"med": 1.0}},
+        {"prompt": "Hello", "experts": ["law", "med"]},
     ]  # fmt: skip
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked), encoding="utf-8")
     done = infer(shop, tmp_path / "in.jsonl", "--output", tmp_path / "out.jsonl")
     assert done.exit_code == 0, done.output
-    assert "4 answers." in done.stdout
+    assert "5 answers." in done.stdout
     found = lines(tmp_path / "out.jsonl")
-    assert [one["row"] for one in found] == [0, 1, 2, 3]
-    assert [one["experts"] for one in found] == [{"law": 1.0}, {}, {"law": 0.5, "med": 0.5}, {"med": 1.0}]
+    assert [one["row"] for one in found] == [0, 1, 2, 3, 4]
+    assert [one["experts"] for one in found] == [
+        {"law": 1.0}, {}, {"law": 0.5, "med": 0.5}, {"med": 1.0}, {"law": 1.0, "med": 1.0},
+    ]  # fmt: skip
     assert all(isinstance(one["output"], str) and one["why"] for one in found)
     assert set(found[0]["latency"]) == {"queue", "route", "load", "prefill", "decode", "total"}  # type: ignore[call-overload]
     infer(shop, tmp_path / "in.jsonl", "--output", tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
         table = list(csv.DictReader(stream))
-    assert [row["experts"] for row in table] == ["law=1", "", "law=0.5,med=0.5", "med=1"]
+    assert [row["experts"] for row in table] == ["law=1", "", "law=0.5,med=0.5", "med=1", "law=1,med=1"]
     assert [row["output"] for row in table] == [one["output"] for one in found]
 
 
