@@ -305,7 +305,7 @@ class ExpertEngine:
         with self._lock:
             if self._closing:
                 raise ServingError("closing", "The engine is being closed and takes no more requests.", GRACE)
-            self._desk.enter(ticket)
+            self._desk.enter(ticket)  # ahead of the queue, whose worker may end it at once
             waits, pushed = self._queue.put(ticket, lane=request.lane, priority=request.priority, client=request.client)
             if not waits:
                 self._desk.leave(ticket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,8 @@ from serving.error import ServingError
 if TYPE_CHECKING:
     import pandas as pd
 
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which is no character."""
 AUTO: Literal["auto"] = "auto"
 TEXT, ROWS = "text", "rows"
 """Lanes of the queue: what a worker answers."""
@@ -71,7 +74,8 @@ class Request:
     Raises
     ------
     ServingError
-        ``bad-request``: not exactly one input, or no rows, no messages, an unknown role, a timeout that is none.
+        ``bad-request``: not exactly one input, or no rows, no messages, an unknown role, a timeout that is none; a
+        field of another type.
     """
 
     prompt: str | None = None
@@ -89,6 +93,7 @@ class Request:
         given = [name for name in ("prompt", "messages", "rows") if getattr(self, name) is not None]
         if len(given) != 1:
             raise _bad(f"Give one of prompt, messages and rows; given: {', '.join(given) or 'none'}.")
+        self._check_types()
         if self.messages is not None:
             _check_messages(self.messages)
         if self.rows is not None and not len(self.rows):
@@ -100,6 +105,22 @@ class Request:
             raise _bad(f"There is no setting {unknown!r} to leave open; there are {', '.join(sorted(DECODING))}.")
         if self.timeout is not None and not self.timeout > 0:
             raise _bad(f"A timeout is a number of seconds above 0, not {self.timeout}.")
+
+    def _check_types(self) -> None:
+        """What is of another type would end in the middle of a batch, or hold up the queue."""
+        for name, kind in (("prompt", str), ("messages", tuple), ("sampling", Sampling), ("client", str)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise _bad(f"{name} is a {kind.__name__}, not a {type(value).__name__}.")
+        if isinstance(self.priority, bool) or not isinstance(self.priority, int):
+            raise _bad(f"priority is a whole number, not {self.priority!r}.")
+        if self.timeout is not None and not isinstance(self.timeout, int | float):
+            raise _bad(f"timeout is a number of seconds, not {self.timeout!r}.")
+        if self.rows is not None and not hasattr(self.rows, "columns"):
+            raise _bad(f"rows are a DataFrame with the raw columns, not a {type(self.rows).__name__}.")
+        for text in self.texts:
+            if not isinstance(text, str) or HALF.search(text):
+                raise _bad("A prompt or a message is text in whole characters; one of these is not.")
 
     @property
     def lane(self) -> str:

@@ -57,6 +57,10 @@ class Sampling:
     ignore_eos: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("max_new_tokens", "top_k", "seed", "logprobs"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, int):
+                raise SamplingError(f"{name} is {value!r}; it must be a whole number.")
         _within("max_new_tokens", self.max_new_tokens, 1, math.inf)
         _within("temperature", self.temperature, 0, 100)
         _within("top_p", self.top_p, 0, 1, open_below=True)
@@ -96,6 +100,8 @@ class TokenLogprob:
 
 
 def _within(name: str, value: float, low: float, high: float, *, open_below: bool = False) -> None:
+    if not isinstance(value, int | float):
+        raise SamplingError(f"{name} is {value!r}; it must be a number.")
     sound = low < value <= high if open_below else low <= value <= high
     if isinstance(value, bool) or not sound:
         above = "above" if open_below else "at least"

@@ -394,3 +394,20 @@ def test_an_expert_that_is_loaded_ahead_is_the_one_that_requests_name(world: Wor
     assert resident is not None
     world.engine.infer(PROMPTS[0], experts={"law": 1.0}, sampling=SHORT)
     assert resident.stats.loads == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": 3}, {"prompt": b"a"}, {"prompt": ["a", "b"]}, {"prompt": "\ud800"}, {"priority": "high"},
+        {"priority": float("nan")}, {"priority": True}, {"client": []}, {"sampling": {"temperature": 1}},
+        {"timeout": "3"}, {"prompt": None, "messages": (Message("user", 3),)},  # type: ignore[arg-type]
+        {"prompt": None, "rows": [{"x": 1}]},
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_is_refused_before_it_is_taken(world: World, wrong: dict[str, Any]) -> None:
+    """Such a request stood in the books for ever, so that closing waited for it, or held up the queue for all."""
+    with pytest.raises(ServingError) as caught:
+        world.engine.submit(Request(**{"prompt": "a", **wrong}))
+    assert caught.value.reason == "bad-request"
+    assert world.engine.stats().running == 0

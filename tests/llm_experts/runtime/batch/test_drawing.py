@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -145,3 +146,11 @@ def test_logprobs_are_those_of_the_model_before_settings() -> None:
 def test_settings_out_of_bounds_are_refused(name: str, value: object) -> None:
     with pytest.raises(SamplingError, match=name):
         dataclasses.replace(Sampling(), **{name: value})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_new_tokens": 2.5}, {"top_k": 2.5}, {"seed": 1.5}, {"logprobs": 2.5}, {"temperature": "1"}]
+)
+def test_a_setting_of_another_type_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SamplingError, match=f"{next(iter(wrong))} is"):
+        Sampling(**wrong)
