@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from llm_experts.adapters.error import AdapterError
 from llm_experts.runtime.batch.forward import NotFiniteError
 from llm_experts.runtime.composition import Composition
 from llm_experts.runtime.generator import (
@@ -26,7 +27,7 @@ from llm_experts.runtime.sampling import Sampling
 from serving.answer import Answer, Usage
 from serving.catalogue import Entry
 from serving.error import ServingError
-from serving.work.choice import Choice, Names, named
+from serving.work.choice import Choice, Names, gone, named
 from serving.work.row_worker import late
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class TextWorker:
             self._desk.end(ticket, ServingError("undefined-composition", str(error)))
         except Exception as error:  # noqa: BLE001 (told to its client; a worker outlives every request)
             lease.close()
-            self._desk.end(ticket, self._refusal(error))
+            self._desk.end(ticket, self._gone(choice, error) or self._refusal(error))
         else:
             self.running[ticket.id] = Running(ticket, choice, len(tokens), lease, latency)
         return True
@@ -196,7 +197,8 @@ class TextWorker:
         running.tokens += len(piece.tokens)
         running.logprobs.extend(piece.logprobs)
         if piece.finish == "error":
-            self._leave(running, self._refusal(piece.error or RuntimeError("the generator gave no reason")))
+            error = piece.error or RuntimeError("the generator gave no reason")
+            self._leave(running, self._gone(running.choice, error) or self._refusal(error))
             return
         running.ticket.give(piece)
         if piece.finish is not None:
@@ -235,6 +237,16 @@ class TextWorker:
         for running in list(self.running.values()):
             self._leave(running, self._refusal(error))
         self.generator = self._make_generator()
+
+    def _gone(self, choice: Choice, error: Exception) -> ServingError | None:
+        """Why a request ends whose expert was uninstalled between its start and its first token; None of another."""
+        if not isinstance(error, AdapterError):
+            return None
+        there = self._resident.names
+        for entry in choice.entries:
+            if entry.name not in there:
+                return gone(entry.name)
+        return None
 
     def _refusal(self, error: Exception) -> ServingError:
         if isinstance(error, ServingError):
