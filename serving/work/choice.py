@@ -84,9 +84,14 @@ class Names:
         if name in found:
             return found[name]
         if name in self._seen:
-            raise ServingError("expert-gone", f"Expert {name!r} was uninstalled; install it again, or ask another.")
+            raise gone(name)
         there = ", ".join(sorted(found)[:SHOWN]) or "none"
         raise ServingError("unknown-expert", f"There is no expert {name!r}; there is {there}. Install it first.")
+
+
+def gone(name: str) -> ServingError:
+    """Why an expert that was there is not asked."""
+    return ServingError("expert-gone", f"Expert {name!r} was uninstalled; install it again, or ask another.")
 
 
 def named(request: Request, names: Names) -> Choice | None:

@@ -28,7 +28,7 @@ from serving.answer import Answer, Usage
 from serving.catalogue import Entry
 from serving.error import ServingError
 from serving.request import TEXT
-from serving.work.choice import Choice, Names, named
+from serving.work.choice import Choice, Names, gone, named
 from serving.work.refusal import Explain, refusal
 from serving.work.settings import settings_of
 
@@ -160,7 +160,7 @@ class TextWorker:
             self._desk.end(ticket, ServingError("undefined-composition", str(error)))
         except Exception as error:  # noqa: BLE001 (told to its client; a worker outlives every request)
             lease.close()
-            self._desk.end(ticket, self._why(error))
+            self._desk.end(ticket, self._gone(choice, error) or self._refusal(error))
         else:
             self.running[ticket.id] = Running(ticket, choice, len(tokens), lease, latency)
         return True
@@ -199,17 +199,11 @@ class TextWorker:
         running.logprobs.extend(piece.logprobs)
         if piece.finish == "error":
             error = piece.error or RuntimeError("the generator gave no reason")
-            self._leave(running, self._why(error))
+            self._leave(running, self._gone(running.choice, error) or self._refusal(error))
             return
         running.ticket.give(piece)
         if piece.finish is not None:
             self._leave(running, self._answer(running, piece.finish))
-
-    def _why(self, error: Exception) -> ServingError:
-        """The refusal; of experts that were uninstalled since the request came, that they are gone."""
-        if isinstance(error, AdapterError) and "There is no expert" in str(error):
-            return ServingError("expert-gone", "An expert of this request was uninstalled meanwhile; ask again.")
-        return self._refusal(error)
 
     def _answer(self, running: Running, finish: str) -> Answer:
         ticket, choice = running.ticket, running.choice
@@ -237,6 +231,16 @@ class TextWorker:
         for running in list(self.running.values()):
             self._leave(running, self._refusal(error))
         self.generator = self._make_generator()
+
+    def _gone(self, choice: Choice, error: Exception) -> ServingError | None:
+        """Why a request ends whose expert was uninstalled between its start and its first token; None of another."""
+        if not isinstance(error, AdapterError):
+            return None
+        there = self._resident.names
+        for entry in choice.entries:
+            if entry.name not in there:
+                return gone(entry.name)
+        return None
 
     def _refusal(self, error: Exception) -> ServingError:
         if isinstance(error, TooLongError):

@@ -411,3 +411,20 @@ def test_a_field_of_another_type_is_refused_before_it_is_taken(world: World, wro
         world.engine.submit(Request(**{"prompt": "a", **wrong}))
     assert caught.value.reason == "bad-request"
     assert world.engine.stats().running == 0
+
+
+def test_an_expert_uninstalled_between_its_lease_and_the_batch_is_told_as_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident = world.engine._resident
+    assert resident is not None
+    lease = resident.lease
+
+    def late(compositions: Any) -> Any:
+        resident.forget("law")  # as the look at what is installed does, on another thread
+        return lease(compositions)
+
+    monkeypatch.setattr(resident, "lease", late)
+    with pytest.raises(ServingError) as caught:
+        world.engine.infer(PROMPTS[0], experts={"law": 1.0}, sampling=SHORT)
+    assert caught.value.reason == "expert-gone"
