@@ -107,12 +107,13 @@ def wrong_base(scene: Scene) -> str:
 
 
 def conflict(scene: Scene) -> str:
+    """Both versions are there, and never both at once."""
     publish(scene.maker.make("net", "2.0.0"), scene.index)
     scene.publish("early", requires={"net": "^1"})
-    return scene.publish("late", requires={"early": "*", "net": "^2"})
+    return scene.publish("late", requires={"net": "^2", "early": "*"})
 
 
-def unpublished(scene: Scene) -> str:
+def unheard_of(scene: Scene) -> str:
     return scene.publish("late", requires={"net": "^2"})
 
 
@@ -166,7 +167,7 @@ TABLE: dict[str, tuple[str, Callable[[Scene], str]]] = {
     "a pickle that is called safetensors": ("pickle", sent("a pickle called safetensors")),
     "an adapter's other base": ("wrong-base", wrong_base),
     "ranges that cannot all be kept": ("version-conflict", conflict),
-    "a range that no version is in": ("unknown-version", unpublished),
+    "a version that nobody has published": ("unknown-version", unheard_of),
     "requirements in a circle": ("cyclic-requires", circle),
     "an older version": ("downgrade", older),
     "a name that another key has published": ("other-key", taken),
