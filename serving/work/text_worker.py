@@ -234,7 +234,7 @@ class TextWorker:
 
     def _gone(self, choice: Choice, error: Exception) -> ServingError | None:
         """Why a request ends whose expert was uninstalled between its start and its first token; None of another."""
-        if not isinstance(error, AdapterError):
+        if not isinstance(error, AdapterError) or isinstance(error, (CompositionError, SlotsFullError)):
             return None
         there = self._resident.names
         for entry in choice.entries:
