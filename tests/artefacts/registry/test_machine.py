@@ -85,10 +85,17 @@ class Experts(RuleBasedStateMachine):
         try:
             command()
         except RegistryError as error:
-            assert error.reason in ("unknown-name", "version-conflict", "downgrade")
+            assert error.reason in ("unknown-name", "unknown-version", "version-conflict", "downgrade")
+            assert error.reason != "unknown-version" or self._unmet(asked)
             assert self.registry.state == before
         else:
             self.asked = asked
+
+    def _unmet(self, asked: dict[str, str]) -> bool:
+        """Whether a range that somebody asks for or needs has no published version."""
+        ranges = {*asked.items(), *(need for needs in self.published.values() for need in needs.items())}
+        published = [(name, Version.parse(version)) for name, version in self.published]
+        return any(all(n != name or v not in Range.parse(versions) for n, v in published) for name, versions in ranges)
 
     @invariant()
     def whole(self) -> None:

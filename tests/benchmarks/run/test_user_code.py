@@ -141,7 +141,7 @@ def test_a_job_that_is_ended_is_an_outcome(tmp_path: Path) -> None:
     class Leaving:
         folder = "job"
 
-        def cells(self) -> list[tuple[str, int]]:
+        def unfinished(self, _folder: Path) -> list[tuple[str, int]]:
             raise SystemExit("over")
 
     assert "SystemExit: over" in attempt(Leaving(), tmp_path, lambda *_: None).error  # type: ignore[arg-type]
