@@ -202,7 +202,7 @@ def _weighed_as_arrays(found: Tally, places: Mapping[str, int]) -> tuple[dict[st
     margins, rank = margins[order], itemgetter(*order.tolist())(tuple(names))
     top = max(0.0, float(margins.max()))
     starts = np.flatnonzero(np.r_[True, margins[1:] != margins[:-1]])
-    different = [math.exp(margin - top) for margin in margins[starts].tolist()]
-    parts = np.repeat([math.exp(-top), *different], [1, *np.diff(starts, append=count)])
+    different = np.fromiter(map(math.exp, (margins[starts] - top).tolist()), float, len(starts))
+    parts = np.concatenate(([math.exp(-top)], np.repeat(different, np.diff(starts, append=count))))
     shares = (parts / sum(parts.tolist())).tolist()
     return dict(zip(rank, margins.tolist(), strict=True)), dict(zip((BASE, *rank), shares, strict=True))
