@@ -87,6 +87,8 @@ def route(
         raise typer.BadParameter("--feedback and --expert belong together: fairmoe route --feedback won --expert NAME")
     found = _router(config, router, own=evaluate == OWN)
     state = _state(base, encoder)
+    if fit is None:  # which takes the place of what was fitted before
+        found.check_source(state)
     if feedback is not None and expert is not None:
         found.feedback(expert, feedback is Outcome.WON)
         _tell_outcomes(found, expert)
@@ -115,7 +117,7 @@ def _router(config: Path | None, folder: Path | None, *, own: bool) -> Router:
         if config is None:
             return loaded
         profiles, fitted = list(loaded.profiles.values()), list(loaded.fitted.values())
-        return Router.of(profiles, settings, fitted=fitted, outcomes=outcomes)
+        return Router.of(profiles, settings, fitted=fitted, outcomes=outcomes, states_of=loaded.states_of)
     if own:
         from serving.router.evaluation.prompts import own_profiles
 
@@ -215,7 +217,11 @@ def _fit(router: Router, path: Path, state: Any, output: Path, seed: int) -> Non
     train = [one for one in prompts if one.split == "train"] or prompts
     profiles = list(router.profiles.values())
     fitted = fit_policies(train, profiles, _states(train, state), seed=seed)[:1]  # the calibrated one
-    Router.of(profiles, with_calibrated(router.config), fitted=fitted, outcomes=router.outcomes).save(output)
+    made = Router.of(
+        profiles, with_calibrated(router.config), fitted=fitted, outcomes=router.outcomes,
+        states_of=None if state is None else state.of,
+    )  # fmt: skip
+    made.save(output)
     console = plain_console()
     what = "words" if state is None else "words and hidden states"
     console.print(

@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -26,8 +28,8 @@ from serving.router.profile import ExpertProfile
 from serving.router.query import Query
 
 _TIE = 1e-9
-FEW = 32
-"""So many numbers are rounded faster one by one than as an array."""
+FEW = 48
+"""So many candidates are weighed faster one by one than as arrays; both ways lead to the same decisions."""
 
 
 Said = tuple[str, float, Mapping[str, float]]
@@ -42,8 +44,8 @@ class Tally:
     ----------
     scores, shifts : list of Said
         In the order of the chain.
-    totals : dict of str to float
-        Weighted log-odds of the experts that were proposed.
+    proposed : dict of str to float
+        Weighted log-odds of the experts that were proposed, before ``shifts``.
     base : float
         What speaks for the base.
     vetoed : dict of str to str
@@ -54,7 +56,7 @@ class Tally:
 
     scores: list[Said] = field(default_factory=list)
     shifts: list[Said] = field(default_factory=list)
-    totals: dict[str, float] = field(default_factory=dict)
+    proposed: dict[str, float] = field(default_factory=dict)
     base: float = 0.0
     vetoed: dict[str, str] = field(default_factory=dict)
     decided: tuple[str, str] | None = None
@@ -102,29 +104,24 @@ def tally(query: Query, policies: Sequence[tuple[float, Policy]], profiles: Mapp
             found.scores.append((policy.name, weight, verdict.scores))
         if verdict.shifts:
             found.shifts.append((policy.name, weight, verdict.shifts))
-    found.totals = _totals(found, profiles)
+    found.proposed = _proposed(found, profiles)
     return found
 
 
-def _totals(found: Tally, profiles: Mapping[str, ExpertProfile]) -> dict[str, float]:
-    """Sums of all policies; of a thousand candidates each line here costs what a policy costs."""
-    totals: dict[str, float] = {}
+def _proposed(found: Tally, profiles: Mapping[str, ExpertProfile]) -> dict[str, float]:
+    """Sums of the scores of all policies; of a thousand candidates each line here costs what a policy costs."""
+    sums: dict[str, float] = {}
     for _, weight, scores in found.scores:
-        if not totals:
-            totals = dict(scores) if weight == 1 else {name: weight * score for name, score in scores.items()}
+        if not sums:
+            sums = dict(scores) if weight == 1 else {name: weight * score for name, score in scores.items()}
             continue
         for name, score in scores.items():
-            totals[name] = totals.get(name, 0.0) + weight * score
+            sums[name] = sums.get(name, 0.0) + weight * score
     for name in found.vetoed:
-        totals.pop(name, None)
-    if not totals.keys() <= profiles.keys():
-        totals = {name: total for name, total in totals.items() if name in profiles}
-    for _, weight, shifts in found.shifts:
-        few, others = (totals, shifts) if len(totals) < len(shifts) else (shifts, totals)
-        for name in few:
-            if name in others:
-                totals[name] += weight * shifts[name]
-    return totals
+        sums.pop(name, None)
+    if not sums.keys() <= profiles.keys():
+        sums = {name: score for name, score in sums.items() if name in profiles}
+    return sums
 
 
 def in_turn(profiles: Sequence[ExpertProfile]) -> dict[str, int]:
@@ -139,9 +136,9 @@ def decide(
     """Choose among those that were proposed; ``places`` as :func:`in_turn` gives them."""
     if found.decided is not None:
         return Decision(found, {}, {BASE: 1.0}, Choice(), found.decided[1], abstained=False)
-    margins = _ranked(found.totals, found.base, places)
+    many = len(found.proposed) > FEW
+    margins, posterior = (_weighed_as_arrays if many else _weighed)(found, places)
     rank = list(margins)
-    posterior = _posterior(margins)
     if not margins:
         reason = "the prompt rules out every expert that fits" if found.vetoed else "nothing speaks for an expert"
         return Decision(found, margins, posterior, Choice(), reason, abstained=False)
@@ -160,24 +157,52 @@ def decide(
 
 
 def _fitting(margins: Mapping[str, float], config: RouterConfig) -> list[str]:
-    """Experts that reach the threshold and the share of the best one."""
+    """Experts that reach the threshold and the share of the best one, in their rank."""
     least = math.log(config.threshold / (1 - config.threshold)) + _TIE
     near = max(margins.values()) + math.log(config.share) - _TIE
-    return [name for name, margin in margins.items() if margin >= least and margin >= near]
+    bound, fitting = max(least, near), []
+    for name, margin in margins.items():
+        if margin >= bound:
+            fitting.append(name)
+        elif margin < bound - 10 * _TIE:  # those behind are larger by rounding at most
+            break
+    return fitting
 
 
-def _ranked(totals: Mapping[str, float], base: float, places: Mapping[str, int]) -> dict[str, float]:
-    """Margins over the base, the largest first, and in turn where they differ by rounding alone."""
-    names = sorted(totals, key=places.__getitem__)
-    margins = [totals[name] - base for name in names]
-    few = len(margins) <= FEW
-    rounded = [round(margin, 9) for margin in margins] if few else np.round(margins, 9).tolist()
+def _weighed(found: Tally, places: Mapping[str, int]) -> tuple[dict[str, float], dict[str, float]]:
+    """Margins over the base, the largest first and in turn where they differ by rounding alone; and the posterior."""
+    names = sorted(found.proposed, key=places.__getitem__)
+    margins = [found.proposed[name] for name in names]
+    for _, weight, shifts in found.shifts:
+        for place, name in enumerate(names):
+            if name in shifts:
+                margins[place] += weight * shifts[name]
+    margins = [margin - found.base for margin in margins]
+    rounded = [round(margin, 9) for margin in margins]
     order = sorted(range(len(margins)), key=rounded.__getitem__, reverse=True)  # keeps the turn of those that tie
-    return {names[place]: margins[place] for place in order}
-
-
-def _posterior(margins: Mapping[str, float]) -> dict[str, float]:
-    top = max([0.0, *margins.values()])
-    parts = [math.exp(margin - top) for margin in (0.0, *margins.values())]
+    ranked = {names[place]: margins[place] for place in order}
+    top = max([0.0, *margins])
+    parts = [math.exp(margin - top) for margin in (0.0, *ranked.values())]
     total = sum(parts)
-    return dict(zip((BASE, *margins), [part / total for part in parts], strict=True))
+    return ranked, dict(zip((BASE, *ranked), [part / total for part in parts], strict=True))
+
+
+def _weighed_as_arrays(found: Tally, places: Mapping[str, int]) -> tuple[dict[str, float], dict[str, float]]:
+    """The same sums in the same order, each over all candidates at once.
+
+    Neither ``np.exp`` nor ``np.sum``, which round in another way; experts with the same margin take one exponential.
+    """
+    names, count = found.proposed, len(found.proposed)
+    margins = np.fromiter(names.values(), float, count)
+    for _, weight, shifts in found.shifts:
+        margins += weight * np.fromiter(map(shifts.get, names, repeat(0.0)), float, count)
+    margins -= found.base
+    turns = np.fromiter(map(places.__getitem__, names), np.int64, count)
+    order = np.lexsort((turns, -np.round(margins, 9)))
+    margins, rank = margins[order], itemgetter(*order.tolist())(tuple(names))
+    top = max(0.0, float(margins.max()))
+    starts = np.flatnonzero(np.r_[True, margins[1:] != margins[:-1]])
+    different = np.fromiter(map(math.exp, (margins[starts] - top).tolist()), float, len(starts))
+    parts = np.concatenate(([math.exp(-top)], np.repeat(different, np.diff(starts, append=count))))
+    shares = (parts / sum(parts.tolist())).tolist()
+    return dict(zip(rank, margins.tolist(), strict=True)), dict(zip((BASE, *rank), shares, strict=True))

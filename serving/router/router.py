@@ -19,6 +19,7 @@ from serving.router.policy import Policy
 from serving.router.profile import ExpertProfile
 from serving.router.query import Query
 from serving.router.route import Route
+from serving.router.states import StatesOf
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,10 +35,10 @@ class Router:
     Notes
     -----
     How an engine uses it: make one router of the profiles of its adapters when these change, and call :meth:`route`
-    once per request with the last message of the user. Where a policy reads hidden states (:attr:`reads_states`), run
-    the prompt through the base first, hand on the mean of its last hidden states over the prompt's tokens as ``state``,
-    and keep the keys and values of that pass if the base answers. Otherwise pass no state: nothing is computed. A
-    router may be asked from many threads.
+    once per request with the last message of the user. Where a policy reads hidden states (:attr:`reads_states`), the
+    ``state`` that the router was made with is asked: a forward pass of its own, over that message without template and
+    earlier turns, as the policies were fitted; the keys and values of the prompt are others. A router may be asked from
+    many threads.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Router:
         fitted: Mapping[str, FittedPolicy],
         outcomes: Outcomes,
         state: Callable[[str], Tensor] | None,
+        states_of: StatesOf | None = None,
     ) -> None:
         self.profiles = {profile.name: profile for profile in profiles}
         self.config, self.fitted, self.outcomes, self._state = config, dict(fitted), outcomes, state
+        self.states_of = states_of or _states_of(state)
         if len(self.profiles) < len(profiles):
             twice = sorted({one.name for one in profiles if sum(one.name == other.name for other in profiles) > 1})
             raise RouterError(f"two experts have the name {twice[0]!r}: give each its own")
@@ -74,6 +77,7 @@ class Router:
         *,
         fitted: Sequence[FittedPolicy] = (),
         outcomes: Outcomes | None = None,
+        states_of: StatesOf | None = None,
     ) -> Router:
         """A router over experts.
 
@@ -90,6 +94,9 @@ class Router:
             :class:`~serving.router.policies.dispatch.DispatchPolicy`. Each takes part if the config's order names it.
         outcomes : Outcomes, optional
             Where feedback is kept; by default it lives as long as the router.
+        states_of : StatesOf, optional
+            Which model the policies were fitted on hidden states of, kept when the router is saved; that of ``state``
+            if it says so, as :func:`~serving.router.states.base_state` does.
 
         Raises
         ------
@@ -101,7 +108,7 @@ class Router:
             from serving.router.policies.prototypes import PrototypePolicy
 
             given["prototypes"] = PrototypePolicy.of(profiles, state)
-        return cls(profiles, config, given, outcomes or Outcomes(), state)
+        return cls(profiles, config, given, outcomes or Outcomes(), state, states_of)
 
     @property
     def reads_states(self) -> bool:
@@ -113,7 +120,22 @@ class Router:
 
         What a fitted policy says of an expert that is not among them is passed over.
         """
-        return Router(profiles, self.config, self.fitted, self.outcomes, self._state)
+        return Router(profiles, self.config, self.fitted, self.outcomes, self._state, self.states_of)
+
+    def check_source(self, state: Callable[[str], Tensor] | None) -> None:
+        """Compare the model that hidden states come from with the one that the policies were fitted on.
+
+        Raises
+        ------
+        RouterError
+            If both are known, differ, and a policy reads states.
+        """
+        here = _states_of(state)
+        if self.reads_states and self.states_of is not None and here is not None and here.hash != self.states_of.hash:
+            raise RouterError(
+                f"the router was fitted on hidden states of {self.states_of}, and these are of {here}: use it with "
+                "that model, or fit one for this (fairmoe route --fit)"
+            )
 
     def check_states(self) -> None:
         """Ask for one hidden state, if a policy reads them.
@@ -136,7 +158,7 @@ class Router:
         text : str
             The prompt; of a conversation its last question.
         state : [d] Tensor, optional
-            Mean over the prompt's tokens of the base's last hidden states, from the prefill.
+            Mean over the prompt's tokens of the base's last hidden states; by default as the router was made to read it.
         explain : bool
             Also look for the smallest change that would change the choice: some tens of further decisions.
         """
@@ -186,6 +208,8 @@ class Router:
                 "outcomes": {name: list(pair) for name, pair in self.outcomes.counts.items()},
                 "fitted": sorted(self.fitted),
             }
+            if self.reads_states and self.states_of is not None:
+                facts["states"] = self.states_of.as_json()
             write_json(temporary / _FILE, facts)
             for name, policy in self.fitted.items():
                 policy.save(temporary / name)
@@ -199,7 +223,7 @@ class Router:
         Raises
         ------
         RouterError
-            If the folder holds no router.
+            If the folder holds no router, or one of hidden states of another model than ``state`` reads with.
         """
         try:
             facts: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
@@ -208,13 +232,22 @@ class Router:
             profiles = [ExpertProfile.of_json(one) for one in facts["profiles"]]
             counts = {name: (int(wins), int(losses)) for name, (wins, losses) in facts["outcomes"].items()}
             names = [str(name) for name in facts["fitted"]]
+            states_of = StatesOf.of_json(facts["states"]) if "states" in facts else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, RouterError):
                 raise
             raise RouterError(f"{folder} holds no router that can be read ({error}): save one first") from error
         config = RouterConfig.of(facts["config"], str(folder / _FILE))
         kept = outcomes if outcomes is not None else Outcomes.of(counts)
-        return cls(profiles, config, {name: load_fitted(name, folder / name) for name in names}, kept, state)
+        fitted = {name: load_fitted(name, folder / name) for name in names}
+        made = cls(profiles, config, fitted, kept, state, states_of)
+        made.check_source(state)
+        return made
+
+
+def _states_of(state: Callable[[str], Tensor] | None) -> StatesOf | None:
+    found = getattr(state, "of", None)
+    return found if isinstance(found, StatesOf) else None
 
 
 def _weighted(decision: Decision, profiles: Mapping[str, ExpertProfile]) -> tuple[tuple[str, float], ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.router.error import RouterError
@@ -19,8 +21,48 @@ State = Callable[[str], "Tensor"]
 """A text in, its pooled hidden state [d] out."""
 
 
-def base_state(base: Base) -> State:
-    """Mean over a text's tokens of the base's last hidden states: one forward pass, which an engine has anyway.
+@dataclass(frozen=True)
+class StatesOf:
+    """Which model hidden states are of: what is fitted on those of one says nothing about those of another.
+
+    Attributes
+    ----------
+    name : str
+        For people; of a folder its last part.
+    hash : str
+        Of the model's files, or of a published encoder its commit.
+    """
+
+    name: str
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hash[:12]})"
+
+    @classmethod
+    def of_json(cls, facts: Mapping[str, Any]) -> StatesOf:
+        """What :meth:`as_json` gave."""
+        return cls(str(facts["name"]), str(facts["hash"]))
+
+    def as_json(self) -> dict[str, str]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ReadState:
+    """A :data:`State` that knows which model it reads with."""
+
+    of: StatesOf
+    read: State
+
+    def __call__(self, text: str) -> Tensor:
+        """The pooled hidden state [d] of a text."""
+        return self.read(text)
+
+
+def base_state(base: Base) -> ReadState:
+    """Mean over a text's tokens of the base's last hidden states: one forward pass.
 
     Parameters
     ----------
@@ -39,10 +81,10 @@ def base_state(base: Base) -> State:
             hidden: Tensor = model.base_model(input_ids=ids.to(base.device), use_cache=False).last_hidden_state
             return hidden[0].float().mean(dim=0).cpu().clone()
 
-    return state
+    return ReadState(StatesOf(_short(base.id), base.hash), state)
 
 
-def encoder_state(name: str) -> State:
+def encoder_state(name: str) -> ReadState:
     """Mean of an encoder's last hidden states, such as ``sentence-transformers/all-MiniLM-L6-v2`` or a folder.
 
     Raises
@@ -51,6 +93,8 @@ def encoder_state(name: str) -> State:
         If there is no such encoder here.
     """
     from transformers import AutoModel, AutoTokenizer
+
+    from llm_experts.bases.identify import cached_commit, hash_of
 
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(name)
@@ -69,4 +113,10 @@ def encoder_state(name: str) -> State:
             hidden: Tensor = model(**inputs).last_hidden_state
             return hidden[0].float().mean(dim=0).clone()
 
-    return state
+    key = hash_of(Path(name)) if Path(name).is_dir() else cached_commit(name) or name
+    return ReadState(StatesOf(_short(name), key), state)
+
+
+def _short(name: str) -> str:
+    """A name that says nothing about the machine's folders."""
+    return Path(name).name if Path(name).is_dir() else name

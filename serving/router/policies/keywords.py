@@ -19,6 +19,11 @@ NEGATIONS = frozenset({"without", "not", "no", "never", "avoid", "ignore", "ohne
 REACH = 2
 """A keyword among so many words after a negation is not counted: "without using SQL"."""
 
+Counted = tuple[dict[str, tuple[str, ...]], dict[str, float]]
+"""Keywords that were found, and what they are worth, by expert."""
+MANY = 48
+"""What a phrase of more owners than this says by itself is kept."""
+
 _WORTH = tuple(2 * math.log2(1 + count) - 1 for count in range(64))
 
 
@@ -37,6 +42,7 @@ class KeywordPolicy:
         self.excluding: PhraseIndex[str] = PhraseIndex(
             (word, one.name) for one in profiles for word in one.exclude_keywords
         )
+        self._kept: dict[str, Counted] = {}
 
     def scores(self, query: Query) -> Verdict:
         """Log-odds of the experts of which a keyword was found, vetoes of those that are ruled out."""
@@ -44,7 +50,7 @@ class KeywordPolicy:
         if not hits and not against:
             return SILENT
         negated = dict.fromkeys(phrase for phrase, place, _ in (*hits, *against) if _denied(query, place))
-        words, scores = _counted(query, hits)
+        words, scores = self._counted(query, hits)
         features: dict[str, Any] = {"words": words}
         if negated:
             features["negated"] = list(negated)
@@ -56,21 +62,29 @@ class KeywordPolicy:
         features["excluding"] = list(dict.fromkeys(phrase for phrase, _, _ in against))
         return Verdict(scores, vetoed=vetoed, features=features)
 
+    def _counted(self, query: Query, hits: Sequence[Hit[str]]) -> Counted:
+        """Keywords of each expert that has some, and what they are worth; one that many share costs little more."""
+        counted = {phrase: names for phrase, place, names in hits if not _denied(query, place)}
+        words: dict[str, tuple[str, ...]] = {}
+        scores: dict[str, float] = {}
+        for phrase, names in sorted(counted.items(), key=lambda pair: len(pair[1]), reverse=True):
+            if not words:
+                words, scores = self._alone(phrase, names)
+                continue
+            for name in names:
+                words[name] = mine = (*words.get(name, ()), phrase)
+                scores[name] = worth(len(mine))
+        return words, scores
+
+    def _alone(self, phrase: str, names: tuple[str, ...]) -> Counted:
+        """What one keyword says: to copy a dictionary is much faster than to make it."""
+        if len(names) <= MANY:
+            return dict.fromkeys(names, (phrase,)), dict.fromkeys(names, worth(1))
+        if phrase not in self._kept:
+            self._kept[phrase] = dict.fromkeys(names, (phrase,)), dict.fromkeys(names, worth(1))
+        words, scores = self._kept[phrase]
+        return words.copy(), scores.copy()
+
 
 def _denied(query: Query, place: int) -> bool:
     return place > 0 and not NEGATIONS.isdisjoint(query.tokens[max(0, place - REACH) : place])
-
-
-def _counted(query: Query, hits: Sequence[Hit[str]]) -> tuple[dict[str, tuple[str, ...]], dict[str, float]]:
-    """Keywords of each expert that has some, and what they are worth; a keyword that many share costs little more."""
-    counted = {phrase: names for phrase, place, names in hits if not _denied(query, place)}
-    words: dict[str, tuple[str, ...]] = {}
-    scores: dict[str, float] = {}
-    for phrase, names in sorted(counted.items(), key=lambda pair: len(pair[1]), reverse=True):
-        if not words:
-            words, scores = dict.fromkeys(names, (phrase,)), dict.fromkeys(names, worth(1))
-            continue
-        for name in names:
-            words[name] = mine = (*words.get(name, ()), phrase)
-            scores[name] = worth(len(mine))
-    return words, scores

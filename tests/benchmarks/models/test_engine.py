@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,8 @@ def saved_router(shop: Shop, tmp_path: Path) -> Path:
     state = base_state(load_base(str(shop.base)))
     states = torch.stack([state(text) for text in texts])
     policy = CalibratedPolicy.fit(texts, labels, installed_profiles(Registry.of_user()), states, strength=100)
-    router = Router.of([ExpertProfile("law"), ExpertProfile("gone")], with_calibrated(RouterConfig()), fitted=[policy])
+    profiles = [ExpertProfile("law"), ExpertProfile("gone")]
+    router = Router.of(profiles, with_calibrated(RouterConfig()), fitted=[policy], states_of=state.of)
     router.save(tmp_path / "router")
     return tmp_path / "router"
 
@@ -111,6 +113,11 @@ def test_a_config_decides_how_experts_are_chosen(shop: Shop, tmp_path: Path) -> 
 
 
 def test_a_saved_router_of_another_base_is_refused_at_once(saved_router: Path) -> None:
+    with pytest.raises(RouterError, match=r"fitted on hidden states of \w+ \(\w{12}\), and these are of tiny \("):
+        open_engine(make_tiny_base(layers=1, hidden=32, seed=5), router=saved_router)
+    facts = json.loads((saved_router / "router.json").read_text(encoding="utf-8"))
+    del facts["states"]  # as routers were saved that do not know
+    (saved_router / "router.json").write_text(json.dumps(facts), encoding="utf-8")
     with pytest.raises(RouterError, match=r"the hidden state has 16 numbers, .* fitted on 32"):
         open_engine(make_tiny_base(layers=1, hidden=16), router=saved_router)
     with pytest.raises(RouterError, match="no router that can be read"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.router import ExpertProfile, Outcomes, Query, Router, RouterConfig, RouterError
+from serving.router import ExpertProfile, Outcomes, Query, Router, RouterConfig, RouterError, chain
+from serving.router.policies import keywords
 from serving.router.query import tokens
 
 SQL = ExpertProfile(
@@ -162,6 +164,49 @@ def test_an_unrelated_expert_changes_no_decision(words: list[str], keywords: lis
     before = Router.of(ALL).route(text)
     after = Router.of([ExpertProfile("a-first", keywords=tuple(keywords), priority=priority), *ALL]).route(text)
     assert (after.experts, after.posterior) == (before.experts, before.posterior)
+
+
+def _world(seed: int) -> tuple[list[ExpertProfile], RouterConfig, Outcomes]:
+    """Some eighty experts that share many keywords, with ties, vetoes, constraints, outcomes and weights."""
+    draw = random.Random(seed)
+    words = ["red", "green", "blue", "dark blue", "grey", "pink"]
+    profiles = [
+        ExpertProfile(
+            f"e{k}",
+            keywords=("all", *draw.sample(words, draw.randint(0, 3))),
+            exclude_keywords=tuple(draw.sample(["not", "ever"], draw.choice((0, 0, 0, 1)))),
+            capabilities=tuple(draw.sample(["form:table", "form:list"], draw.randint(0, 1))),
+            priority=draw.choice((0.5, 0.5, 0.2, 0.7, 0.7 + 1e-12, draw.random())),
+            incompatible_with={f"e{draw.randrange(80)}": "*"} if draw.random() < 0.3 else {},
+        )
+        for k in draw.sample(range(80), 80)
+    ]
+    config = RouterConfig(
+        weights={"priority": draw.choice((1.0, 0.3)), "keywords": draw.choice((1.0, 2.5))},
+        threshold=draw.choice((0.5, 0.8)),
+        share=draw.uniform(0.01, 1),
+        abstain=draw.choice((0.0, 0.01, 0.2)),
+    )
+    outcomes = Outcomes.of({f"e{draw.randrange(80)}": (draw.randrange(9), draw.randrange(9)) for _ in range(30)})
+    return profiles, config, outcomes
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_many_candidates_are_weighed_as_arrays_to_the_same_decisions(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles, config, outcomes = _world(seed)
+    router = Router.of(profiles, config, outcomes=outcomes)
+    draw = random.Random(seed)
+    words = ["all", "red", "green", "dark", "blue", "grey", "pink", "not", "ever", "table", "list", "who", "is"]
+    for text in (" ".join(draw.sample(words, draw.randint(1, 7))) for _ in range(12)):
+        found = []
+        for few in (1, 10_000, 1):  # twice, as what was kept must not have been changed
+            monkeypatch.setattr(chain, "FEW", few)
+            monkeypatch.setattr(keywords, "MANY", few)
+            route = router.route(text)
+            found.append((route, list(route.posterior), list(router.decide(Query(text)).margins.items())))
+        assert found[0] == found[1] == found[2]
 
 
 @given(WORDS, st.permutations(ALL))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from serving.router import RouterError
+from serving.router import ExpertProfile, Router, RouterConfig, RouterError
 from serving.router.states import base_state, encoder_state
 from tests.llm_experts.conftest import make_tiny_base, tiny_tokenizer
 
@@ -39,3 +40,23 @@ def test_a_sentence_encoder_is_any_model_with_safetensors(tmp_path: Path) -> Non
     (tmp_path / "encoder" / "model.safetensors").unlink()
     with pytest.raises(RouterError, match="safetensors"):
         encoder_state(str(tmp_path / "encoder"))
+
+
+def test_a_saved_router_says_which_base_its_states_are_of_and_refuses_another(tmp_path: Path) -> None:
+    first, other = make_tiny_base(layers=1), make_tiny_base(layers=1, seed=1)  # as wide as each other
+    config = RouterConfig(order=("prototypes",))
+    Router.of([ExpertProfile("a", description="a man pays")], config, base_state(first)).save(tmp_path / "router")
+    assert json.loads((tmp_path / "router/router.json").read_text())["states"] == {"name": "tiny", "hash": first.hash}
+    with pytest.raises(RouterError, match=rf"tiny \({first.hash[:12]}\), and these are of tiny \({other.hash[:12]}\)"):
+        Router.load(tmp_path / "router", base_state(other))
+    Router.load(tmp_path / "router", base_state(first)).check_states()
+    Router.load(tmp_path / "router").over([]).save(tmp_path / "again")  # who has no base at hand keeps what is known
+    with pytest.raises(RouterError, match="fitted on hidden states of tiny"):
+        Router.load(tmp_path / "again", base_state(other))
+
+
+def test_a_router_of_words_goes_with_any_base(tmp_path: Path) -> None:
+    config = RouterConfig(order=("keywords",))
+    Router.of([ExpertProfile("a", keywords=("x",))], config, base_state(make_tiny_base(layers=1))).save(tmp_path / "r")
+    assert "states" not in json.loads((tmp_path / "r/router.json").read_text())
+    assert Router.load(tmp_path / "r", base_state(make_tiny_base(layers=1, seed=1))).route("x").names == ("a",)
