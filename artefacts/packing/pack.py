@@ -110,7 +110,8 @@ def _of_cell(folder: Path) -> str:
     given = folder if len(folder.parts) > DEPTH else folder.resolve()
     run = shlex.quote(str(Path(*given.parts[:-DEPTH]) if len(given.parts) > DEPTH else "RUN"))
     return (
-        f"{folder} is a cell of a run: it has predictions, and no model. Make the model first: fairmoe choose {run} "
+        f"{folder} is a cell of a run: it has predictions, and no model. The command makes that again and packs it: "
+        f"fairmoe package {shlex.quote(str(folder))}. In Python make the model first: fairmoe choose {run} "
         f"--task {words['task']} --method {words['method']} --split {words['split']} --max-gap inf --output my_model"
     )
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.choice.asked import Asked
-from benchmarks.choice.candidate import Candidate, Tried
+from benchmarks.choice.candidate import AS_IT_IS, Candidate, Tried
 from benchmarks.choice.changed import GroupChange, changes_by_group, write_changed
 from benchmarks.choice.cross_fit.held import Held
 from benchmarks.choice.error import ChoiceError
@@ -29,7 +29,7 @@ from benchmarks.models import save_model
 from benchmarks.models.cards import write_cards
 from benchmarks.models.promise import Promise, promise_of
 from benchmarks.run.notify import Notify
-from benchmarks.run.rebuild import Rebuilt, rebuild
+from benchmarks.run.rebuild import CellHandle, Rebuilt, rebuild, silent
 from benchmarks.tracking.mlflow_store import run_ids
 from experts.expert import Expert
 from foundation.files import write_json
@@ -41,6 +41,11 @@ STUDY = logging.getLogger("experts.tuning.study")
 REFITTED = (
     "The saved model is the same configuration fitted again on all rows, test rows among them. No row is left that "
     "could say how good it is: the numbers are those of its twin, which has not seen the test rows."
+)
+
+AS_SCORED = (
+    "The method as the benchmark has scored it: nothing was limited. Its numbers on the test rows stood in the tables "
+    "of the run before it was saved; where it was picked for them, they flatter it."
 )
 
 
@@ -165,13 +170,52 @@ class _Look:
 
 
 def _looked_at(rebuilt: Rebuilt, model: Expert, before: Tensor, tried: Tried, asked: Asked, note: str) -> _Look:
-    probability = torch.sigmoid(model.logits(rebuilt.view, rebuilt.view.split.test).detach().to(torch.float64))
+    probability = _on_test(rebuilt, model)
     promise = promise_of(
         rebuilt.task, probability, demand=_demand(asked), probability_kept=tried.kept.probability, note=note,
         seed=asked.seed,
     )  # fmt: skip
     after = probability > 0.5
     return _Look(after, changes_by_group(rebuilt.view, before, after), promise)
+
+
+def _on_test(rebuilt: Rebuilt, model: Expert) -> Tensor:
+    """[n_test] float64 probabilities."""
+    return torch.sigmoid(model.logits(rebuilt.view, rebuilt.view.split.test).detach().to(torch.float64))
+
+
+def deliver_as_it_is(
+    handle: CellHandle, folder: Path, *, allow_changed_code: bool = False, notify: Notify = silent
+) -> Promise:
+    """Make the model of a cell again, look at the test rows, and save it with its promise: nothing is chosen.
+
+    Parameters
+    ----------
+    handle : CellHandle
+    folder : Path
+        Appears whole, or not at all.
+    allow_changed_code : bool
+        As :func:`deliver`.
+    notify : callable
+
+    Raises
+    ------
+    ChoiceError
+        If the folder exists.
+    benchmarks.run.rebuild.RebuildError
+        If the model cannot be made again, or does not say what the cell has stored.
+    """
+    check_free(folder, force=False)
+    rebuilt = rebuild(handle, allow_changed_code=allow_changed_code, notify=notify)
+    with _said_already():
+        rebuilt.verify()
+        model = rebuilt.expert()
+    promise = promise_of(rebuilt.task, _on_test(rebuilt, model), note=AS_SCORED)
+    with _place(folder) as place:
+        save_model(model, rebuilt.view, place, method=handle.method, origin=_from_cell(handle, AS_IT_IS, None))
+        promise.write(place)
+        write_cards(place)
+    return promise
 
 
 @contextmanager
@@ -226,9 +270,12 @@ def _after(seen: _Look, folder: Path, asked: Asked) -> dict[str, Any]:
 
 
 def _origin(rebuilt: Rebuilt, best: Candidate, held: Held, asked: Asked) -> dict[str, Any]:
-    handle = rebuilt.handle
+    trial = None if held.fit is None else held.fit.trial
+    return {**_from_cell(rebuilt.handle, best.way, trial), "chosen_for": limit_words(asked)}
+
+
+def _from_cell(handle: CellHandle, way: str, trial: int | None) -> dict[str, Any]:
     return {
-        "suite": handle.job.suite, "cell": handle.key, "split": handle.job.split, "variant": best.way,
-        "trial": None if held.fit is None else held.fit.trial, "seed": 0, "command": handle.command,
-        "chosen_for": limit_words(asked), "mlflow_run": run_ids(handle.run).get(handle.key, ""),
+        "suite": handle.job.suite, "cell": handle.key, "split": handle.job.split, "variant": way, "trial": trial,
+        "seed": 0, "command": handle.command, "mlflow_run": run_ids(handle.run).get(handle.key, ""),
     }  # fmt: skip

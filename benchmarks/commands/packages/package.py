@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +15,11 @@ from foundation.console import plain_console
 
 def package(
     folder: Annotated[
-        Path, typer.Argument(help="A saved model, as fairmoe choose writes it, or the folder of an adapter (PEFT).")
+        Path,
+        typer.Argument(
+            help="A saved model, as fairmoe choose writes it, a cell of a run (RUN/jobs/JOB/cells/CELL), or the folder "
+            "of an adapter (PEFT)."
+        ),
     ],
     name: Annotated[str, typer.Option(help="a-z, 0-9 and hyphens; default: of task and method.")] = "",
     version: Annotated[str, typer.Option(help="Semantic version; the same version never changes.")] = "1.0.0",
@@ -36,6 +43,13 @@ def package(
     base_hash: Annotated[
         str, typer.Option(help="In place of --base: hash of the base, as fairmoe llm base says.")
     ] = "",
+    allow_changed_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changed-code",
+            help="Of a cell: go on if code has changed since the run; the model must say what is stored.",
+        ),
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="Default: NAME-VERSION.expert here.")] = None,
 ) -> None:
     """Pack a model into one file: weights, encoder, card, licence, and what was measured of its fairness.
@@ -43,7 +57,11 @@ def package(
     The same model gives the same bytes, on any day and machine. Tables of single rows stay out; so does all that is
     not safe to read (own methods' estimators, CatBoost).
 
+    The model of a cell is made again as the run has scored it, held against the stored predictions, and measured on
+    test rows; fairmoe choose finds the best one that keeps a limit.
+
     Examples: fairmoe package my_model --name german-net --author Ada ·
+    fairmoe package results/quick/jobs/*/cells/KEY --name german-net ·
     fairmoe package my_model --version 1.1.0 --requires "german-text@^1.2" ·
     fairmoe package peft_adapter --base HuggingFaceTB/SmolLM2-135M-Instruct
     """
@@ -52,11 +70,13 @@ def package(
 
     if base:
         base_hash = _hash(base, base_hash)
-    told = Told(
-        name, version, description, author, licence, _text(licence_file), _card(folder),
-        _further(facts, requires or []), base_hash, "" if Path(base).expanduser().is_dir() else base,
-    )  # fmt: skip
-    made = make(folder, output, told)
+    licence_text, further = _text(licence_file), _further(facts, requires or [])
+    with _model(folder, allow_changed_code) as model:
+        told = Told(
+            name, version, description, author, licence, licence_text, _card(model), further, base_hash,
+            "" if Path(base).expanduser().is_dir() else base,
+        )  # fmt: skip
+        made = make(model, output, told)
     manifest, size = made.manifest, made.path.stat().st_size
     console = plain_console(soft_wrap=True)
     word = "packed" if made.new else "was packed before, the same:"
@@ -65,6 +85,25 @@ def package(
     if manifest.fairness is None:
         console.print("It says nothing of its fairness: the folder has no promise.json (docs/saved_models.md).")
     console.print(f"It lies in {made.path}. Next: fairmoe sign {made.path} --key KEY (fairmoe keygen makes a key)")
+
+
+@contextmanager
+def _model(folder: Path, allow_changed_code: bool) -> Iterator[Path]:
+    """The folder; of a cell a saved model, made again from the run, which goes away afterwards."""
+    if not (folder / "cell.json").is_file() or (folder / "model.json").is_file():
+        yield folder
+        return
+    from benchmarks.choice.deliver import deliver_as_it_is
+    from benchmarks.run.rebuild import cell_at
+
+    with tempfile.TemporaryDirectory(prefix="fairmoe-cell-") as name:
+        place = Path(name) / "model"
+        with plain_console(stderr=True).status(f"Reading {folder}") as status:
+            deliver_as_it_is(
+                cell_at(folder), place, allow_changed_code=allow_changed_code,
+                notify=lambda _, stage, __: status.update(f"Making the model again: {stage}"),
+            )  # fmt: skip
+        yield place
 
 
 def _hash(base: str, told: str) -> str:

@@ -23,6 +23,8 @@ RATES = {
     "fpr": "false positive rate",
     ACCURACY.name: "accuracy",
 }
+AS_SCORED = "as it is"
+"""Variant of a model that is a run's method as it was scored: whoever picked it may have seen its test numbers."""
 DRAWN = (SELECTION_RATE.name, TRUE_POSITIVE_RATE.name, ACCURACY.name)
 """Rates that the page draws."""
 KEPT = {
@@ -146,8 +148,10 @@ def _results(facts: ModelFacts) -> Iterator[Block]:
     if promise is None:
         yield Paragraph("Not measured.")
         return
+    scored = facts.origin.get("variant") == AS_SCORED
+    when = "scored by the run before this model was picked" if scored else "looked at once, after the model was chosen"
     yield Paragraph(
-        f"{promise.rows:,} test rows, looked at once, after the model was chosen. Intervals are 95 %; “null p95” is "
+        f"{promise.rows:,} test rows, {when}. Intervals are 95 %; “null p95” is "
         "the 95th percentile of the metric when groups are shuffled: a gap below it may be chance."
     )
     yield Table(

@@ -19,6 +19,9 @@ from benchmarks.run.rebuild.error import RebuildError
 from reports.table import LOST, Tables, read_core
 from tasks.registry import task_name
 
+DEPTH = 4
+"""How deep a cell lies in its run: ``jobs/JOB/cells/CELL``."""
+
 
 @dataclass(frozen=True, eq=False)
 class CellHandle:
@@ -122,15 +125,52 @@ def open_cell(
             f"The cell {row['cell']} ({title}, {name}, split {split}) is in the tables of {run}, but its folder is not "
             f"under {run / 'jobs'}. Copy the whole output folder, or run the same bench command again."
         )
-    path = folders[0] / JOB
+    record = _record(folders[0], f"{title}, {name}, split {split}", run)
+    return CellHandle(run, folders[0], name, record, str(row["code_version"]))
+
+
+def cell_at(folder: Path) -> CellHandle:
+    """The cell that a folder is, ``RUN/jobs/JOB/cells/CELL``; the run's tables are not read.
+
+    Raises
+    ------
+    RebuildError
+        If it lies elsewhere, is of another seed than 0, cannot be read, or an earlier version has computed it.
+    """
+    given, folder = folder, folder.resolve()
+    if len(folder.parents) < DEPTH or (folder.parents[0].name, folder.parents[2].name) != ("cells", "jobs"):
+        raise RebuildError(
+            f"{given} is a cell without its run: what its model is made from lies beside the cells of its job. Give it "
+            f"where it was computed, RUN/jobs/JOB/cells/CELL, or copy the whole output folder."
+        )
+    run = folder.parents[DEPTH - 1]
+    try:
+        facts = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+        head, version = facts["head"], str(facts["cost"]["code_version"])
+        task, method, split, seed = (head[name] for name in ("task", "method", "split", "seed"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RebuildError(
+            f"{given / 'cell.json'} cannot be read ({type(error).__name__}: {error}). Run the same bench command again."
+        ) from error
+    if seed != 0:
+        raise RebuildError(
+            f"{given} is of seed {seed}, and a run keeps what it takes to make models again of seed 0 alone. Give the "
+            f"cell of {method} of seed 0; provenance.csv of {run} has its key."
+        )
+    return CellHandle(run, folder, str(method), _record(folder, f"{task}, {method}, split {split}", run), version)
+
+
+def _record(folder: Path, what: str, run: Path) -> dict[str, Any]:
+    """Content of ``job.json``."""
+    path = folder / JOB
     if not path.is_file():
         raise RebuildError(
-            f"The cell {row['cell']} ({title}, {name}, split {split}) of {run} was computed by an earlier version, "
+            f"The cell {folder.name} ({what}) of {run} was computed by an earlier version, "
             "which did not keep what it takes to make its model again. Run the same bench command again with this "
             "version."
         )
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return CellHandle(run, folders[0], name, record, str(row["code_version"]))
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def _the_one(

@@ -293,8 +293,9 @@ def test_a_cell_of_a_run_says_how_its_model_is_made(tmp_path: Path) -> None:
     cell.mkdir(parents=True)
     (cell / "cell.json").write_text('{"head": {"task": "german", "method": "gcn", "split": 2}}')
     words = f"fairmoe choose '{tmp_path}/my run' --task german --method gcn --split 2 --max-gap inf --output my_model"
-    with pytest.raises(PackageError, match=re.escape(words)):
+    with pytest.raises(PackageError, match=re.escape(words)) as told:
         package(cell, tmp_path / "a.expert")
+    assert f"fairmoe package '{cell}'" in str(told.value)
 
 
 SAFE = [(name, params) for name, params in test_methods.BASELINES if name != "catboost"]
