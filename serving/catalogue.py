@@ -36,6 +36,8 @@ class Entry:
         Raw columns that a row expert needs.
     rows : bool
         Whether an adapter also answers rows: a text expert reads them as sentences.
+    priority : float in [0, 1]
+        By how much its package says that ``auto`` prefers it.
     decoding : Decoding, optional
         How its package says that its text is generated, where a request says nothing.
     fault : str
@@ -53,6 +55,7 @@ class Entry:
     columns: tuple[str, ...] = ()
     order: int = 0
     rows: bool = False
+    priority: float = 0.5
     decoding: Decoding | None = None
     fault: str = ""
 
@@ -82,6 +85,8 @@ class ExpertInfo:
     base : str
         Id of the base that it stands on; empty for rows.
     version, trust : str
+    priority : float or None
+        By how much ``auto`` prefers an adapter here, from 0 to 1; None of what it does not choose.
     """
 
     name: str
@@ -92,3 +97,4 @@ class ExpertInfo:
     base: str = ""
     version: str = ""
     trust: str = ""
+    priority: float | None = None

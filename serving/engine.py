@@ -22,6 +22,7 @@ from serving.work.choice import Choice, Names, named
 from serving.work.desk import Desk
 from serving.work.fair_queue import FairQueue
 from serving.work.observer import Observer
+from serving.work.priorities import Priorities
 from serving.work.refusal import Explain, refusal
 from serving.work.row_models import RowModels
 from serving.work.row_worker import RowWorker
@@ -147,7 +148,9 @@ class ExpertEngine:
         closed_with: ExitStack | None = None,
     ) -> None:
         self._settings, self._resident, self._explain = settings, resident, explain
-        self._router: Callable[[], Router | None] = router if callable(router) else lambda: router
+        self._priorities = Priorities(router if callable(router) else lambda: router)
+        self._router: Callable[[], Router | None] = self._priorities.router
+        self._routes = router is not None
         self._closed_with = closed_with or ExitStack()
         self._observer = None if on_answer is None else Observer(on_answer)
         self._desk, self._names = Desk(self._observer), Names(catalogue)
@@ -205,6 +208,7 @@ class ExpertEngine:
             return
         self._unreadable = False
         self._models.keep_only(there)
+        self._priorities.keep_only(there)
         if self._resident is not None:
             for name in set(self._resident.names) - there:
                 self._resident.forget(name)  # requests that run keep it
@@ -380,7 +384,8 @@ class ExpertEngine:
         base = self._resident.base.id if texts and self._resident is not None else ""
         held, stays = entry.name in loaded, entry.name in pinned
         kind: Kind = "adapter" if texts else "rows"
-        return ExpertInfo(entry.name, kind, held, stays, entry.description, base, entry.version, entry.trust)
+        priority = self._priorities.of(entry) if texts and self._routes else None
+        return ExpertInfo(entry.name, kind, held, stays, entry.description, base, entry.version, entry.trust, priority)
 
     def _loaded(self) -> tuple[str, ...]:
         adapters = () if self._resident is None else tuple(self._resident.loaded)
@@ -449,6 +454,36 @@ class ExpertEngine:
         self._models.pin(name, pinned)
         if self._resident is not None and name in self._resident.loaded:
             (self._resident.pin if pinned else self._resident.unpin)(name)
+
+    def prioritise(self, name: str, priority: float | None) -> None:
+        """Say by how much ``auto`` prefers an expert, until the engine closes or the expert is uninstalled.
+
+        Requests that are chosen for from now on follow it. It takes the place of the priority of the package in the
+        router: a shift of ``2 * (priority - 0.5)`` of the log-odds of an expert that fits, if the router asks its
+        policy of priorities, and otherwise who goes first of those that fit equally.
+
+        Parameters
+        ----------
+        name : str
+        priority : float in [0, 1], or None
+            None is what the package says.
+
+        Raises
+        ------
+        ServingError
+            ``unknown-expert``, ``expert-gone``; ``bad-request`` for a number out of bounds, for what ``auto`` does not
+            choose (rows, adapters of another base), and if there is no router.
+        """
+        entry = self._names.entry(name)
+        if not self._routes:
+            raise ServingError("bad-request", "This engine has no router, so no priority changes who answers.")
+        if entry.kind != "adapter":
+            raise ServingError(
+                "bad-request", f"{name} answers rows; 'auto' chooses for prompts, so it has no priority."
+            )
+        if not self._of_this_base(entry):
+            raise self._other_base(entry)
+        self._priorities.set(name, priority)
 
     def feedback(self, ticket: Ticket | str, won: bool) -> None:
         """Tell the router whether the experts that it chose for an answer were right.

@@ -11,8 +11,10 @@ from benchmarks.commands.engine_options import RopeScaling, Router
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
+    from serving.answer import Answer
     from serving.catalogue import ExpertInfo
     from serving.http.settings import ServerSettings
 
@@ -21,6 +23,12 @@ SHOWN = 12
 """Most models that the start lists; the page and /v1/models have all."""
 GROUP = ("fastapi", "uvicorn", "prometheus_client")
 VLLM = "vllm"
+TELEMETRY = {
+    "none": "",
+    "otlp": "spans of answers go to OTEL_EXPORTER_OTLP_ENDPOINT",
+    "mlflow": "traces of answers go to the MLflow store; 'fairmoe ui' shows them",
+}
+"""Where answers can be told, and what the start says of it."""
 
 
 def serve(
@@ -46,8 +54,11 @@ def serve(
     max_priority: Annotated[int, typer.Option(help="Highest priority that a request may give itself.")] = 0,
     request_seconds: Annotated[float, typer.Option(min=1, help="Longest answer.")] = 300.0,
     drain_seconds: Annotated[float, typer.Option(min=1, help="How long running answers may go on at the end.")] = 30.0,
-    manage: Annotated[bool, typer.Option(help="Let requests load, unload and pin experts.")] = True,
+    manage: Annotated[bool, typer.Option(help="Let requests load, unload, pin and weigh experts.")] = True,
     log_requests: Annotated[bool, typer.Option("--log-requests", help="A line for every request.")] = False,
+    telemetry: Annotated[
+        str, typer.Option(help="A span for each answer and its phases: otlp (to a collector), mlflow, or none.")
+    ] = "none",
     engine: Annotated[str, typer.Option(help="fairmoe, or vllm: export the adapters and start vLLM.")] = "fairmoe",
     vllm: Annotated[Path | None, typer.Option(help="With --engine vllm: its program, in its own environment.")] = None,
     export_to: Annotated[Path, typer.Option(help="With --engine vllm: where adapters go.")] = Path("vllm_adapters"),
@@ -58,7 +69,8 @@ def serve(
     **a=0.7,b=0.3**. Ctrl-C stops: no new request, running answers end first.
 
     Examples: fairmoe serve · fairmoe serve --base MODEL_FOLDER --experts law,med · fairmoe serve --host 0.0.0.0
-    --api-key-file keys.txt · fairmoe serve --engine vllm --base MODEL_FOLDER --vllm vllm-env/bin/vllm
+    --api-key-file keys.txt · fairmoe serve --telemetry mlflow · fairmoe serve --engine vllm --base MODEL_FOLDER
+    --vllm vllm-env/bin/vllm
     """
     _check_group()
     from serving.http.settings import ServerSettings, first_key, read_keys
@@ -74,14 +86,18 @@ def serve(
             f"{host} can be reached by others, and no API key protects it. Give --api-key-file FILE or set "
             "FAIRMOE_API_KEYS; --allow-no-key if something else protects it."
         )
+    if telemetry not in TELEMETRY:
+        raise typer.BadParameter(f"There is no telemetry {telemetry!r}; there are {', '.join(TELEMETRY)}.")
     if engine == VLLM:
+        if telemetry != "none":
+            raise typer.BadParameter("--telemetry is of our own engine; vLLM has --otlp-traces-endpoint of its own.")
         if router is not None or rope_scaling is not None:
             raise typer.BadParameter("--router and --rope-scaling are of our own engine; vLLM routes nothing.")
         from benchmarks.commands.serve_vllm import serve_by_vllm
 
         serve_by_vllm(settings, base, _parts(experts), vllm, export_to, first_key(api_key_file))
     elif engine == "fairmoe":
-        _serve(settings, base, _parts(experts), log_requests, router, rope_scaling)
+        _serve(settings, base, _parts(experts), log_requests, router, rope_scaling, telemetry)
     else:
         raise typer.BadParameter(f"There is no engine {engine!r}; there are fairmoe and vllm.")
 
@@ -111,6 +127,7 @@ def _serve(
     log_requests: bool,
     router: Path | None,
     rope_scaling: str | None,
+    telemetry: str,
 ) -> None:
     from dataclasses import replace
 
@@ -120,14 +137,32 @@ def _serve(
 
     with bind(settings) as bound:
         settings = replace(settings, port=bound.getsockname()[1])
-        with open_engine(base, experts or None, router=router, rope_scaling=rope_scaling) as opened:
+        with (
+            _told(telemetry) as on_answer,
+            open_engine(base, experts or None, router=router, rope_scaling=rope_scaling, on_answer=on_answer) as opened,
+        ):
             app = create_app(opened, settings)
-            _say(settings, opened.models())
+            _say(settings, opened.models(), TELEMETRY[telemetry])
             run(Server(app, settings, log_requests=log_requests), bound)
     plain_console().print("All answers have been sent; the server has ended.")
 
 
-def _say(settings: ServerSettings, models: Sequence[ExpertInfo]) -> None:
+def _told(telemetry: str) -> AbstractContextManager[Callable[[Answer], None] | None]:
+    """What sees every answer, until the engine has closed."""
+    from contextlib import nullcontext
+
+    if telemetry == "otlp":
+        from serving.telemetry import otlp
+
+        return otlp()
+    if telemetry == "mlflow":
+        from benchmarks.tracking.traces import traces
+
+        return traces()
+    return nullcontext()
+
+
+def _say(settings: ServerSettings, models: Sequence[ExpertInfo], telemetry: str) -> None:
     """Where it is, what can be asked, and how."""
     console = plain_console(soft_wrap=True, highlight=False)
     console.print(f"fairmoe answers at {settings.url} (Ctrl-C ends it). Models:")
@@ -148,6 +183,8 @@ def _say(settings: ServerSettings, models: Sequence[ExpertInfo]) -> None:
         '  client.completions.create(model="auto", prompt="Hello")\n\n'
         f"Page: {settings.url}/ · numbers: {settings.url}/metrics"
     )
+    if telemetry:
+        console.print(f"Telemetry: {telemetry}.")
     if not settings.keys and not settings.loopback:
         console.print("No API key protects it: whoever reaches the port can ask.")
 

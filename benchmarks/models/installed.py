@@ -161,7 +161,7 @@ def _known_of(
     whole = Entry(
         manifest.name, "rows", manifest.description, manifest.version, content, trust, columns=columns, fault=fault,
         base="" if manifest.base is None else manifest.base.sha256, order=manifest.constraints.load_order,
-        decoding=manifest.decoding,
+        decoding=manifest.decoding, priority=manifest.routing.priority,
     )  # fmt: skip
     profile, model = ExpertProfile.of(manifest), (tree / MODEL).is_file()
     if fault:

@@ -58,6 +58,13 @@ SETTINGS = {
 }
 
 
+SEND_LATER = (
+    "Results stay in the output folder; start the server (or unset MLFLOW_TRACKING_URI, or give another FAIRMOE_HOME) "
+    "and send them with 'fairmoe track sync FOLDER'."
+)
+"""What to do about a store that does not answer while cells are sent."""
+
+
 class TrackingError(RuntimeError):
     """The tracking store cannot be reached or written."""
 
@@ -213,13 +220,18 @@ class Tracker:
             log_model(run_id, model)
 
 
-def open_tracker() -> Tracker:
+def open_tracker(advice: str = SEND_LATER) -> Tracker:
     """Connect to the store, create it if it is the embedded one, and find or create the experiment.
+
+    Parameters
+    ----------
+    advice : str
+        What the error says to do.
 
     Raises
     ------
     TrackingError
-        If the store does not answer; the text says which, and how to send the results later.
+        If the store does not answer; the text says which, and what to do.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -227,11 +239,7 @@ def open_tracker() -> Tracker:
     try:
         return _open(uri)
     except Exception as error:  # drivers, migrations, servers and file systems raise what they like
-        raise TrackingError(
-            f"The tracking store {uri} does not answer ({_reason(error)}). Results stay in the output folder; start "
-            "the server (or unset MLFLOW_TRACKING_URI, or give another FAIRMOE_HOME) and send them with "
-            "'fairmoe track sync FOLDER'."
-        ) from error
+        raise TrackingError(f"The tracking store {uri} does not answer ({_reason(error)}). {advice}") from error
 
 
 def _open(uri: str) -> Tracker:

@@ -106,7 +106,7 @@ class ServerSettings:
     drain_seconds : float
         How long running answers may go on once the server is told to stop.
     manage : bool
-        Whether requests may load, unload and pin experts.
+        Whether requests may load, unload, pin and weigh experts.
     max_priority : int
         Highest priority that a request may give itself; 0 lets clients step back only.
     """

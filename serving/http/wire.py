@@ -266,6 +266,12 @@ class PredictRequest(Wire):
         return len(self.rows[0]) if self.rows is not None else len(self.columns or {})
 
 
+class WeightRequest(Wire):
+    """Of ``/experts/NAME/weight``: by how much ``auto`` prefers an expert; null is what its package says."""
+
+    priority: Annotated[float, Field(ge=0, le=1, strict=True)] | None
+
+
 class FeedbackRequest(Wire):
     """Of ``/feedback``: the id of an answer, and whether the experts that answered were the right ones."""
 

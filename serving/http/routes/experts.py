@@ -1,4 +1,4 @@
-"""``/experts``: what is in memory, and having it there or not."""
+"""``/experts``: what is in memory, having it there or not, and how much ``auto`` prefers it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from serving.error import ServingError
 from serving.http.errors import shortened
 from serving.http.routes.models import described
 from serving.http.served import Served, served
+from serving.http.wire import WeightRequest
 
 router = APIRouter(prefix="/experts", tags=["Experts"])
 
 
 @router.get("")
 async def list_experts(request: Request) -> dict[str, Any]:
-    """All experts: kind, version, trust, whether they are in memory and stay there."""
+    """All experts: kind, version, trust, whether they are in memory and stay there, priority for ``auto``."""
     return {
         "object": "list",
         "data": [{"name": info.name, **described(info)} for info in served(request).engine.models()],
@@ -56,13 +57,20 @@ async def unpin(request: Request, name: str) -> dict[str, Any]:
     return await _done(request, name, lambda expert: engine.pin(expert, False))
 
 
+@router.post("/{name:path}/weight")
+async def weigh(request: Request, name: str, body: WeightRequest) -> dict[str, Any]:
+    """Set by how much ``auto`` prefers an expert, from 0 to 1, while this server runs; null is its package's own."""
+    engine = served(request).engine
+    return await _done(request, name, lambda expert: engine.prioritise(expert, body.priority))
+
+
 async def _done(request: Request, name: str, what: Callable[[str], None]) -> dict[str, Any]:
     from llm_experts.adapters.error import AdapterError
 
     here = served(request)
     if not here.settings.manage:
         raise HTTPException(
-            403, "This server lets no request load, unload or pin experts; start it without --no-manage."
+            403, "This server lets no request load, unload, pin or weigh experts; start it without --no-manage."
         )
     try:
         await anyio.to_thread.run_sync(what, name)

@@ -43,4 +43,5 @@ def described(info: ExpertInfo) -> dict[str, Any]:
     return {
         "kind": info.kind, "description": info.description, "version": info.version, "trust": info.trust,
         "base": public(info.base), "loaded": info.loaded, "pinned": info.pinned,
+        **({} if info.priority is None else {"priority": info.priority}),
     }  # fmt: skip

@@ -25,6 +25,7 @@ from serving.error import ServingError
 from serving.http.app import create_app
 from serving.http.running import Server, bind
 from serving.http.settings import ServerSettings
+from serving.router import Router
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.expert_fixtures import make_adapter
 
@@ -79,11 +80,14 @@ class Shelf:
         return dict(self.entries)
 
 
-def make_engine(folder: Path, *, slots: int = 3, **settings: Any) -> tuple[ExpertEngine, Shelf]:
-    """An engine; the router of ``auto`` is absent, so the base answers."""
+def make_engine(
+    folder: Path, *, slots: int = 3, router: Router | None = None, **settings: Any
+) -> tuple[ExpertEngine, Shelf]:
+    """An engine; where the router of ``auto`` is absent, the base answers."""
     shelf = Shelf(folder)
     resident = ResidentBase(tiny_base(), slots=slots, rank=32)
-    return ExpertEngine(resident, catalogue=shelf, open_rows=_open, settings=EngineSettings(**settings)), shelf
+    bounds = EngineSettings(**settings)
+    return ExpertEngine(resident, catalogue=shelf, open_rows=_open, router=router, settings=bounds), shelf
 
 
 def _open(name: str) -> Line:

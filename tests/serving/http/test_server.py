@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from serving.http import errors
 from serving.http.errors import CODES, INTERNAL, code_of, told
 from serving.http.running import bind
 from serving.http.settings import ApiKeys, ServerSettings
+from serving.router import ExpertProfile, Router, RouterConfig
 from tests.serving.http.serving_fixtures import KEY, Line, Running, make_engine, running, tiny_base
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -281,7 +282,102 @@ def test_experts_are_loaded_pinned_and_let_go(server: Running) -> None:
 def test_experts_are_left_alone_where_requests_may_not_manage(engine: ExpertEngine) -> None:
     with running(engine, ServerSettings(manage=False)) as server:
         assert error_of(server.ask("POST", "/experts/law/load"))[:2] == (403, "forbidden")
+        assert error_of(server.ask("POST", "/experts/law/weight", {"priority": 1}))[:2] == (403, "forbidden")
         assert server.ask("GET", "/experts/law")[0] == 200
+
+
+COURT = {"model": "auto", "prompt": "the court", "max_tokens": 1}
+
+
+def court_router() -> Router:
+    """Two experts of the same keyword: the first name goes first of those of the same priority."""
+    profiles = [ExpertProfile(name, keywords=("court",)) for name in ("law", "med")]
+    return Router.of(profiles, RouterConfig(at_most=1))
+
+
+def chosen(server: Running) -> list[str]:
+    status, found, _ = server.ask("POST", "/v1/completions", COURT, **AUTH)
+    assert status == 200, found
+    return [one["name"] for one in found["fairmoe"]["experts"]]
+
+
+def test_an_operator_reads_and_sets_by_how_much_auto_prefers_an_expert(tmp_path: Path) -> None:
+    engine, shelf = make_engine(tmp_path, router=court_router())
+    with engine, running(engine, ServerSettings(keys=ApiKeys([KEY]))) as server:
+
+        def weigh(name: str, priority: float | None) -> Any:
+            return server.ask("POST", f"/experts/{name}/weight", {"priority": priority}, **AUTH)[1]["priority"]
+
+        assert server.ask("GET", "/experts/med", **AUTH)[1]["priority"] == 0.5
+        assert chosen(server) == ["law"]
+        assert weigh("med", 0.9) == 0.9
+        assert chosen(server) == ["med"]
+        assert weigh("law", 1) == 1
+        assert chosen(server) == ["law"]
+        assert weigh("law", None) == 0.5
+        assert chosen(server) == ["med"]
+        listed = {each["name"]: each.get("priority") for each in server.ask("GET", "/experts", **AUTH)[1]["data"]}
+        assert listed == {"base": None, "auto": None, "art": 0.5, "law": 0.5, "line": None, "med": 0.9}
+        gone = shelf.entries.pop("med")
+        for _ in range(100):  # the engine looks around while it waits
+            if (
+                server.ask("POST", "/experts/med/weight", {"priority": 1}, **AUTH)[0] == 410
+                and not engine._priorities._set
+            ):
+                break
+            time.sleep(0.05)
+        shelf.entries["med"] = gone
+        assert server.ask("GET", "/experts/med", **AUTH)[1]["priority"] == 0.5
+
+
+def test_outcomes_stay_when_priorities_change(tmp_path: Path) -> None:
+    router = court_router()
+    engine, _ = make_engine(tmp_path, router=router)
+    with engine, running(engine) as server:
+        assert server.ask("POST", "/experts/med/weight", {"priority": 0.9})[0] == 200
+        found = server.ask("POST", "/v1/completions", COURT)[1]
+        assert server.ask("POST", "/feedback", {"id": found["id"], "won": True})[0] == 200
+    assert router.outcomes.counts == {"med": (1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "words"),
+    [
+        ("law", {"priority": 1.5}, 400, "less than or equal to 1"),
+        ("law", {"priority": -0.1}, 400, "greater than or equal to 0"),
+        ("law", {"priority": True}, 400, "valid number"),
+        ("law", {"priority": "0.7"}, 400, "valid number"),
+        ("law", '{"priority": NaN}', 400, "number"),
+        ("law", {}, 400, "priority"),
+        ("law", {"priority": 0.5, "weight": 0.5}, 400, "weight"),
+        ("line", {"priority": 0.7}, 400, "answers rows"),
+        ("nobody", {"priority": 0.7}, 404, "no expert 'nobody'"),
+        ("auto", {"priority": 0.7}, 404, "no expert 'auto'"),
+    ],
+)
+def test_a_priority_that_cannot_be_set_is_refused(
+    weighed: Running, name: str, body: str | dict[str, Any], status: int, words: str
+) -> None:
+    found = error_of(weighed.ask("POST", f"/experts/{name}/weight", body))
+    assert found[0] == status, found
+    assert words in found[2]
+
+
+@pytest.fixture(scope="module")
+def weighed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    engine, _ = make_engine(tmp_path_factory.mktemp("weighed"), router=court_router())
+    with engine, running(engine) as server:
+        yield server
+
+
+def test_without_a_router_there_is_no_priority(server: Running) -> None:
+    found = error_of(server.ask("POST", "/experts/law/weight", {"priority": 0.7}, **AUTH))
+    assert (found[0], "no router" in found[2]) == (400, True)
+    assert "priority" not in server.ask("GET", "/experts/law", **AUTH)[1]
+
+
+def test_weights_need_the_key(server: Running) -> None:
+    assert error_of(server.ask("POST", "/experts/law/weight", {"priority": 0.7}))[0] == 401
 
 
 def test_numbers_for_operators(engine: ExpertEngine) -> None:
