@@ -158,7 +158,7 @@ class Router:
         text : str
             The prompt; of a conversation its last question.
         state : [d] Tensor, optional
-            Mean over the prompt's tokens of the base's last hidden states; by default as the router was made to read it.
+            Mean over the prompt's tokens of the base's last hidden states; by default as the router was made to read.
         explain : bool
             Also look for the smallest change that would change the choice: some tens of further decisions.
         """
