@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.commands.options import Edges, ModelBase, Own, Trust
+from benchmarks.commands.options import AllowUntrusted, Edges, GivenRows, InstalledExpert, ModelBase, Own, Trust
 from benchmarks.commands.predict import asked, counted, refuse_code
 from foundation.console import plain_console, styled
 
@@ -45,10 +45,8 @@ def monitor(
     labels: Annotated[
         str, typer.Option(help="Column of the labels: values as in the published label column, or 0 and 1.")
     ],
-    expert: Annotated[
-        str | None, typer.Option(help="Instead of MODEL: name of an installed expert, or a .expert file.")
-    ] = None,
-    given: Annotated[str | None, typer.Option("--input", help="Instead of ROWS: the same, by name.")] = None,
+    expert: InstalledExpert = None,
+    given: GivenRows = None,
     groups: Annotated[
         str | None,
         typer.Option(help="Column of group names; default: groups are made of the columns that the card names."),
@@ -64,9 +62,7 @@ def monitor(
     own: Own = None,
     trust: Trust = None,
     base: ModelBase = None,
-    allow_untrusted: Annotated[
-        bool, typer.Option("--allow-untrusted", help="Also a package that nobody whom you trust vouches for.")
-    ] = False,
+    allow_untrusted: AllowUntrusted = False,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:

@@ -34,3 +34,10 @@ Trust = Annotated[
 ModelBase = Annotated[
     str | None, typer.Option(help="Of text experts: folder or name of the base; default: the one that they name.")
 ]
+InstalledExpert = Annotated[
+    str | None, typer.Option(help="Instead of MODEL: name of an installed expert, or a .expert file.")
+]
+GivenRows = Annotated[str | None, typer.Option("--input", help="Instead of ROWS: the same, by name.")]
+AllowUntrusted = Annotated[
+    bool, typer.Option("--allow-untrusted", help="Also a package that nobody whom you trust vouches for.")
+]

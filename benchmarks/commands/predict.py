@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.commands.options import Edges, ModelBase, Own, Trust
+from benchmarks.commands.options import AllowUntrusted, Edges, GivenRows, InstalledExpert, ModelBase, Own, Trust
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ def predict(
             "input."
         ),
     ] = None,
-    expert: Annotated[
-        str | None, typer.Option(help="Instead of MODEL: name of an installed expert, or a .expert file.")
-    ] = None,
-    given: Annotated[str | None, typer.Option("--input", help="Instead of ROWS: the same, by name.")] = None,
+    expert: InstalledExpert = None,
+    given: GivenRows = None,
     output: Annotated[
         str, typer.Option(help="Write predictions to this .csv, .csv.gz or .parquet; - prints them as CSV.")
     ] = "-",
@@ -48,9 +46,7 @@ def predict(
     own: Own = None,
     trust: Trust = None,
     base: ModelBase = None,
-    allow_untrusted: Annotated[
-        bool, typer.Option("--allow-untrusted", help="Also a package that nobody whom you trust vouches for.")
-    ] = False,
+    allow_untrusted: AllowUntrusted = False,
 ) -> None:
     """Predict raw rows: row (0-based), probability of class 1, prediction, and the group where its columns are there.
 
