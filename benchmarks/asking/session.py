@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from unicodedata import category
 
+from foundation.escaping import printable as escaped
 from llm_experts.bases.identify import NANO
 from llm_experts.runtime.sampling import Sampling
 from serving.error import ServingError
@@ -15,6 +16,7 @@ from serving.request import AUTO, Experts, Message, Request
 
 if TYPE_CHECKING:
     from serving.answer import Answer
+    from serving.catalogue import ExpertInfo
     from serving.engine import ExpertEngine
     from serving.ticket import Ticket
 
@@ -132,19 +134,20 @@ class Session:
         infos = [info for info in self.engine.models() if info.kind != "rows"]
         width = max(len(info.name) for info in infos)
         room = max(LINE - width - 2, LINE // 3)
-        return "\n".join(f"{info.name:<{width}}  {_clipped(info.description, room)}".rstrip() for info in infos)
+        return "\n".join(f"{info.name:<{width}}  {clipped(info.description, room)}".rstrip() for info in infos)
 
 
-def _clipped(text: str, room: int) -> str:
+def clipped(text: str, room: int) -> str:
+    """A text on one line of ``room`` characters at most."""
     plain = " ".join(text.split())
     return plain if len(plain) <= room else f"{plain[: room - 1]}…"
 
 
-def untrusted(engine: ExpertEngine, names: Collection[str] | None) -> list[str]:
-    """A line for each expert that nobody vouches for; of all that answer text if none is named."""
+def untrusted(experts: Iterable[ExpertInfo], names: Collection[str] | None) -> list[str]:
+    """A line for each of these that nobody vouches for; of all that answer text if none is named."""
     return [
         f"NOT TRUSTED: {info.name} {info.version} is {info.trust}."
-        for info in engine.models()
+        for info in experts
         if info.trust not in ("", "trusted") and (info.kind == "adapter" if names is None else info.name in names)
     ]
 
@@ -172,7 +175,7 @@ def cut(answer: Answer, sampling: Sampling) -> str | None:
 
 def printable(text: str) -> str:
     """Text of a model as a terminal may get it: what would act upon it is shown; spaces and joined letters are text."""
-    return "".join(c if c.isprintable() or c in HARMLESS or category(c) == "Zs" else ascii(c)[1:-1] for c in text)
+    return escaped(text, keep="".join(c for c in set(text) if c in HARMLESS or category(c) == "Zs"))
 
 
 def facts(answer: Answer) -> Iterator[str]:

@@ -78,7 +78,7 @@ def chat(
     with engine:
         session = Session(engine, asked, sampling, system, debug, left_open=left_open)
         engine.check_text(asked)
-        for line in (*untrusted(engine, None if isinstance(asked, str) else asked or ()), *hints(engine)):
+        for line in (*untrusted(engine.models(), None if isinstance(asked, str) else asked or ()), *hints(engine)):
             notes.print(line)
         if prompt is not None:
             _once(session, sys.stdin.read().rstrip("\n") if prompt == "-" else prompt, notes)

@@ -102,7 +102,7 @@ def infer(
             _rows(engine, source, records, asked, results, advance)
         failed = results.finish(audit)
         used = {name for record in results.done.values() for name in record.get("experts", ())}
-        for line in untrusted(engine, used):
+        for line in untrusted(engine.models(), used):
             typer.echo(line, err=True)
     _tell(output, audit, len(results.done), failed)
 

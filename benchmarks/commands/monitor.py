@@ -103,15 +103,15 @@ def _promising(
     which: Path | str, own: str | None, trust: Sequence[str], base: str | None, allow_untrusted: bool
 ) -> tuple[SavedModel, Promise]:
     """A model, and what it promised."""
-    from benchmarks.models import load_expert, load_model
-    from benchmarks.models.packages import is_package, opened_expert
+    from benchmarks.models import load_model
+    from benchmarks.models.packages import is_package, model_of, opened_expert
     from benchmarks.models.promise import Promise
 
     if isinstance(which, Path) and not is_package(which):
         return load_model(which, own=own, trust=trust, base=base), Promise.read(which)
     refuse_code(own, trust)
     with opened_expert(which, allow_untrusted=allow_untrusted) as found:
-        return load_expert(which, base=base, allow_untrusted=allow_untrusted), Promise.read(found.folder)
+        return model_of(found, base), Promise.read(found.folder)
 
 
 def _where_promised(which: Path | str) -> str:

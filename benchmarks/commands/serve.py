@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.commands.engine_options import RopeScaling, Router
+from benchmarks.commands.engine_options import Base, RopeScaling, Router
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ TELEMETRY = {
 
 
 def serve(
-    base: Annotated[str, typer.Option(help="Language model: nano, a Hugging Face id or a folder.")] = "nano",
+    base: Base = "nano",
     experts: Annotated[
         str, typer.Option(help="Names of installed experts, a,b,c; default: all that go with the base.")
     ] = "",
@@ -164,15 +164,16 @@ def _told(telemetry: str) -> AbstractContextManager[Callable[[Answer], None] | N
 
 def _say(settings: ServerSettings, models: Sequence[ExpertInfo], telemetry: str) -> None:
     """Where it is, what can be asked, and how."""
+    from benchmarks.asking.session import clipped, untrusted
+
     console = plain_console(soft_wrap=True, highlight=False)
     console.print(f"fairmoe answers at {settings.url} (Ctrl-C ends it). Models:")
     for info in models[:SHOWN]:
-        console.print(f"  {info.name:<24} {info.kind:<8} {_first_line(info.description)}".rstrip())
+        console.print(f"  {info.name:<24} {info.kind:<8} {clipped(info.description, 40)}".rstrip())
     if len(models) > SHOWN:
         console.print(f"  and {len(models) - SHOWN} more: {settings.url}/v1/models")
-    for info in models:
-        if info.trust not in ("", "trusted"):
-            console.print(f"NOT TRUSTED: {info.name} {info.version} is {info.trust}.")
+    for line in untrusted(models, {info.name for info in models}):
+        console.print(line)
     key = "KEY" if settings.keys else '"none"'
     auth = ' \\\n    -H "Authorization: Bearer $KEY"' if settings.keys else ""
     console.print(
@@ -187,8 +188,3 @@ def _say(settings: ServerSettings, models: Sequence[ExpertInfo], telemetry: str)
         console.print(f"Telemetry: {telemetry}.")
     if not settings.keys and not settings.loopback:
         console.print("No API key protects it: whoever reaches the port can ask.")
-
-
-def _first_line(text: str, longest: int = 40) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -68,11 +68,13 @@ class InstalledExperts:
         self._judged: dict[tuple[str, Stamp], tuple[Known, ...]] = {}
         self._stamp: Stamp | None = None
         self._now: dict[str, Known] = {}
+        self._entries: dict[str, Entry] = {}
         self._check_names()
 
     def __call__(self) -> Mapping[str, Entry]:
         """Entries by name."""
-        return {name: known.entry for name, known in self.known().items()}
+        self.known()
+        return self._entries
 
     def known(self) -> Mapping[str, Known]:
         """All that there is now, by name."""
@@ -80,6 +82,7 @@ class InstalledExperts:
             stamp = _stamp(home() / "experts" / "installed.json", home() / "trust.json")
             if stamp != self._stamp:
                 self._now, self._stamp = {**self._installed(stamp[1:]), **self._given}, stamp
+                self._entries = {name: known.entry for name, known in self._now.items()}
             return self._now
 
     def open_rows(self, name: str, base: str | None = None) -> SavedModel:

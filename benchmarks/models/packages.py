@@ -77,7 +77,7 @@ def load_expert(which: str | Path, *, base: str | None = None, allow_untrusted: 
         If it holds no model that fairmoe can ask.
     """
     with opened_expert(which, allow_untrusted=allow_untrusted) as found:
-        return _loaded(found, base)
+        return model_of(found, base)
 
 
 def is_package(path: Path) -> bool:
@@ -135,7 +135,8 @@ def _installed(name: str, allow_untrusted: bool) -> OpenedExpert:
     return OpenedExpert(tree.folder, tree.manifest, verdict, tree.folder, tree.content)
 
 
-def _loaded(found: OpenedExpert, base: str | None) -> SavedModel:
+def model_of(found: OpenedExpert, base: str | None = None) -> SavedModel:
+    """The model of a checked package; ``base`` and errors as for :func:`load_expert`."""
     from artefacts.packing.kinds import check_kinds
 
     manifest = found.manifest

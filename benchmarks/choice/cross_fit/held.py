@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -43,7 +43,8 @@ class Held:
         Share of the rows that ``fit`` decides as the other folds' choice does: how far the numbers of the rule are
         those of the model that is delivered. nan without ``fit`` or decisions.
     estimable : tuple of bool
-        Whether the rows are enough for the metric, whatever is decided: all of them, then those without each fold.
+        Whether the rows are enough for the metric, whatever is decided: all of them, then those without each fold;
+        empty where every choice keeps the limit.
     """
 
     kappa: float
@@ -67,17 +68,21 @@ def held_out(way: Way, asked: Asked) -> list[Held]:
     final = way.fit(rows.all, asked)
     said = torch.full((len(asked.kappas), len(rows.labels)), torch.nan, dtype=torch.float64)
     missing = [0] * len(asked.kappas)
-    enough = [_estimable(rows, rows.all, asked.metric)]
     for fold in torch.unique(rows.fold).tolist():
         mine, others = (torch.nonzero(part).flatten() for part in (rows.fold == fold, rows.fold != fold))
-        enough.append(_estimable(rows, others, asked.metric))
         for at, fit in enumerate(way.fit(others, asked)):
             if fit is None:
                 missing[at] += 1
             else:
                 said[at, mine] = way.decide(fit, mine)
-    made = [_held(way, asked, kappa, final[at], said[at], missing[at]) for at, kappa in enumerate(asked.kappas)]
-    return [replace(one, estimable=tuple(enough)) for one in made]
+    enough = _enough(rows, asked.metric) if any(missing) or None in final else ()  # it words a refusal, no more
+    return [_held(way, asked, kappa, final[at], said[at], missing[at], enough) for at, kappa in enumerate(asked.kappas)]
+
+
+def _enough(rows: Rows, metric: str) -> tuple[bool, ...]:
+    """Whether all rows, then those without each fold, are enough for the metric."""
+    without = (torch.nonzero(rows.fold != fold).flatten() for fold in torch.unique(rows.fold).tolist())
+    return tuple(_estimable(rows, places, metric) for places in (rows.all, *without))
 
 
 def _estimable(rows: Rows, places: Tensor, metric: str) -> bool:
@@ -85,7 +90,9 @@ def _estimable(rows: Rows, places: Tensor, metric: str) -> bool:
     return not math.isnan(value_of(table_of(rows, rows.labels.to(torch.float64), places), metric))
 
 
-def _held(way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, missing: int) -> Held:
+def _held(
+    way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, missing: int, enough: tuple[bool, ...]
+) -> Held:
     own = None if fit is None else way.decide(fit, way.rows.all)
     seen = torch.nan if own is None else _value(way.rows, own, asked.metric)
     there = torch.nonzero(~torch.isnan(said)).flatten()
@@ -93,7 +100,7 @@ def _held(way: Way, asked: Asked, kappa: float, fit: Fit | None, said: Tensor, m
     table = table_of(way.rows, said, there)
     gap = torch.nan if missing else value_of(table, asked.metric)
     constant = len(there) > 0 and bool(rarer_share(said[there]) < DEGENERATE_SHARE)
-    return Held(kappa, fit, seen, said, missing, table, gap, constant, agreement)
+    return Held(kappa, fit, seen, said, missing, table, gap, constant, agreement, enough)
 
 
 def as_it_is(rows: Rows, probability: Tensor, metric: str) -> Held:

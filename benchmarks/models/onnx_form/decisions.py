@@ -51,7 +51,7 @@ def _linear_cut(rows: Rows, decided: Decided, rule: LinearRule, probability: Val
         told = graph.op("Mul", members, graph.number(rule.multipliers[:, label].double().numpy()[None]))
         mean = graph.op("ReduceSum", told, axis, keepdims=1)
         cut = graph.op("Add", cut, graph.op("Mul", mean, weight))
-    return _logit(graph, graph.op("Clip", cut, *(graph.number(np.float64(edge)) for edge in (EDGE, 1 - EDGE))))
+    return logit(graph, graph.op("Clip", cut, *(graph.number(np.float64(edge)) for edge in (EDGE, 1 - EDGE))))
 
 
 def _members(rows: Rows, model: GroupModel, label: int) -> Value:
@@ -62,7 +62,8 @@ def _members(rows: Rows, model: GroupModel, label: int) -> Value:
     return graph.op("Softmax", graph.cast(raw, "double"), axis=1)
 
 
-def _logit(graph: Graph, probability: Value) -> Value:
+def logit(graph: Graph, probability: Value) -> Value:
+    """Log p / (1 - p)."""
     other = graph.op("Sub", graph.number(np.float64(1)), probability)
     return graph.op("Log", graph.op("Div", probability, other))
 
@@ -70,4 +71,4 @@ def _logit(graph: Graph, probability: Value) -> Value:
 def _margins_of(graph: Graph, probability: Value) -> Value:
     """Logits within ± ``FARTHEST``: :func:`metrics.thresholds.margins_of`."""
     limits = (graph.number(np.float64(-FARTHEST)), graph.number(np.float64(FARTHEST)))
-    return graph.op("Clip", _logit(graph, probability), *limits)
+    return graph.op("Clip", logit(graph, probability), *limits)

@@ -121,8 +121,7 @@ def _expected(rows: Rows, margin: Value, share: Tensor) -> Value:
     votes = graph.cast(graph.op("Greater", margin, graph.number(np.float32(0))), "double")
     mean = graph.op("MatMul", votes, graph.number(share.double().numpy()[:, None]))
     chance = graph.op("Clip", mean, graph.number(np.float64(0)), graph.number(np.float64(1)))
-    other = graph.op("Sub", graph.number(np.float64(1)), chance)
-    logit = graph.op("Log", graph.op("Div", chance, other))
+    logit = decisions.logit(graph, chance)
     limits = (graph.number(np.float64(-CLIP)), graph.number(np.float64(CLIP)))
     return graph.cast(graph.op("Clip", logit, *limits), "float")
 

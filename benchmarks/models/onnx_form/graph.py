@@ -87,10 +87,6 @@ class Graph:
         """[r, 1] of values [r]."""
         return self.op("Reshape", value, self.number(np.array([-1, 1])))
 
-    def flat(self, value: Value) -> Value:
-        """[r] of values [r, 1]."""
-        return self.op("Reshape", value, self.number(np.array([-1])))
-
     def output(self, name: str, kind: Kind, width: int, value: Value) -> None:
         """Give values [r, width] to whoever runs the graph."""
         self.outputs[name] = (kind, width, value)
