@@ -128,9 +128,14 @@ def commit_paths(folder: Path, paths: Sequence[Path], message: str) -> bool:
     return True
 
 
+REMOTE = ("ls-remote", "fetch")
+"""Commands of Git that ask another machine."""
+
+
 def _git(arguments: Sequence[str], what: str, folder: Path | None = None, *, own: bool = False) -> str:
     """Run Git; ``own`` for the user's own repository, where the user's name is wanted."""
-    settings = [word for setting in (*SAFE, *_network(what)) for word in ("-c", setting)]
+    network = _network(what) if arguments[0] in REMOTE else []
+    settings = [word for setting in (*SAFE, *network) for word in ("-c", setting)]
     try:
         done = subprocess.run(
             ["git", *settings, *arguments], cwd=folder, env=_environment(own), stdin=subprocess.DEVNULL,

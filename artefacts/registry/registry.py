@@ -245,9 +245,10 @@ class Registry:
             ``unwritable``.
         """
         found = []
-        for name, record in sorted(self.state.installed.items()):
+        for name in sorted(self.state.installed):
+            record, tree = self.checked(name)
             target = folder / f"{name}-{record.version}.expert"
-            if pack(self.folder(name, check=True), target) != record.package:
+            if pack(tree.folder, target) != record.package:
                 target.unlink()
                 raise RegistryError(
                     "installed-damaged", f"{name} cannot be written as it was: install it again from its file."
