@@ -157,8 +157,13 @@ class BayesDispatcher:
 
     def abstains(self, states: Tensor, keywords: Keywords | None = None) -> Tensor:
         """[r] bool: the row is far from every expert, or no posterior reaches the threshold."""
+        return self.judged(states, keywords)[1]
+
+    def judged(self, states: Tensor, keywords: Keywords | None = None) -> tuple[Tensor, Tensor]:
+        """:meth:`posterior` and :meth:`abstains` of the same evidence."""
         evidence = self.evidence(states, keywords)
-        return self._far(evidence) | self._unsure(self._posterior(evidence))
+        posterior = self._posterior(evidence)
+        return posterior, self._far(evidence) | self._unsure(posterior)
 
     def weights(
         self,

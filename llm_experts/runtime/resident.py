@@ -245,6 +245,10 @@ class ResidentBase:
                 f"Expert {name!r} has rank {found.rank}, and the slots of this base take {self.rank} at most; start it "
                 f"with rank {found.rank}."
             )
+        with self._lock:  # a request that has to wait for a slot asks again at every step
+            whole = found.without_spectra() is found  # else its first slot still needs what is not kept
+            if whole and self._sources.get(name) is source:
+                self._keep({name: found})
         return source, found
 
     def _source(self, name: str) -> Source:

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llm_experts.runtime.sampling import TokenLogprob
-    from serving.answer import Answer, Usage
+    from serving.answer import Answer
 
 UNLIKELY = -9999.0
 """What OpenAI's API writes for a log-probability that is too small to say."""
-
-
-def usage(found: Sequence[Usage]) -> dict[str, int]:
-    """Tokens of several answers together."""
-    prompt, completion = sum(one.prompt_tokens for one in found), sum(one.completion_tokens for one in found)
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def told(answer: Answer) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from serving.answer import Answer
 from serving.error import ServingError
-from serving.http.answers import DONE, event, told, usage
+from serving.http.answers import DONE, event, told
 from serving.http.errors import serving_body
 from serving.http.served import Served, served
 from serving.http.waiting import Event, answers, before_leaving, events
@@ -159,9 +159,9 @@ def _choice(index: int, said: dict[str, Any], answer: Answer) -> dict[str, Any]:
 
 def _usage(found: Sequence[Answer], wire: Generated) -> dict[str, int]:
     """A prompt counts once, however many answers it has."""
-    one_each = usage([answer.usage for answer in found[:: wire.n or 1]])["prompt_tokens"]
-    completion = usage([answer.usage for answer in found])["completion_tokens"]
-    return {"prompt_tokens": one_each, "completion_tokens": completion, "total_tokens": one_each + completion}
+    prompt = sum(answer.usage.prompt_tokens for answer in found[:: wire.n or 1])
+    completion = sum(answer.usage.completion_tokens for answer in found)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 async def _from(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:

@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from serving.request import HALF
+
 LONGEST_NAME = 2_000
 """Most characters of a model's name: ten names with weights."""
 MOST_STOPS = 4
@@ -38,7 +40,7 @@ T = TypeVar("T")
 
 def _sound(text: str) -> str:
     """Text without half of a surrogate pair, which JSON can write and no tokenizer reads."""
-    if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+    if not text.isascii() and HALF.search(text):
         raise ValueError("it holds half of a surrogate pair, which is no character")
     return text
 

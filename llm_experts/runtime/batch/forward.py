@@ -54,15 +54,14 @@ class Forward:
             found.update(zip(some, self._answer(some, place), strict=True))
 
         failed = _each(run, rows, 0)
-        sound = _finite(torch.stack(list(found.values()))) if found else []
-        for row, finite in zip(list(found), sound, strict=True):
-            if not finite:
-                del found[row]
+        logits = torch.stack(list(found.values())) if found else torch.empty(0, 0)
+        sound = _finite(logits)
+        for row, finite in zip(found, sound, strict=True):
+            if finite:
+                row.filled += 1
+            else:
                 failed[row] = NotFiniteError(_not_finite(row))
-        for row in found:
-            row.filled += 1
-        logits = torch.stack(list(found.values())) if found else torch.empty(0)
-        return logits, failed
+        return (logits if all(sound) else logits[torch.tensor(sound)]), failed
 
     @torch.no_grad()
     def _read(self, rows: Sequence[Row], first: int, width: int) -> list[bool]:

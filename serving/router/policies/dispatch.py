@@ -57,11 +57,12 @@ class DispatchPolicy:
             return Verdict(shifts=shifts, base=base, features={"prior": shifts}) if shifts or base else SILENT
         self._catch_up(self.dispatcher)
         words = None if self.dispatcher.vocabulary is None else [frozenset(query.tokens)]
-        if bool(self.dispatcher.abstains(state[None], words)[0]):
+        posterior, abstains = self.dispatcher.judged(state[None], words)
+        if bool(abstains[0]):
             return Verdict(
                 shifts=shifts, base=base, features={"abstains": "the state is far from every expert, or unsure"}
             )
-        logs = self.dispatcher.posterior(state[None], words)[0].clamp(min=1e-30).log()
+        logs = posterior[0].clamp(min=1e-30).log()
         odds = (logs[1:] - logs[0]).clamp(LEAST, MOST).tolist()  # the dispatcher's prior is in them
         log_odds = dict(zip(self.dispatcher.names[1:], odds, strict=True))
         others = {name: shift for name, shift in shifts.items() if name not in log_odds}
