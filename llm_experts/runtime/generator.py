@@ -20,13 +20,14 @@ from typing import Any
 from torch import Tensor
 
 from llm_experts.bases.identify import base_key
+from llm_experts.prompts.chat import chat_stops, encode_chat, encode_prompt
 from llm_experts.runtime.batch.drawing import Chooser, draw, logprobs
 from llm_experts.runtime.batch.forward import Forward
 from llm_experts.runtime.batch.key_values import KeyValues
 from llm_experts.runtime.batch.prefix_cache import BLOCK, PrefixCache, joined
 from llm_experts.runtime.batch.row import Row
-from llm_experts.runtime.chat import chat_stops, check_length, encode_chat, encode_prompt
 from llm_experts.runtime.generation import Generation, GeneratorStats, Piece, TooLongError
+from llm_experts.runtime.length import check_length
 from llm_experts.runtime.resident import ResidentBase, SlotsFullError
 
 __all__ = [

@@ -8,7 +8,7 @@ import torch
 
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
-from llm_experts.runtime.chat import encode_chat, encode_prompt
+from llm_experts.prompts.chat import encode_chat, encode_prompt
 from llm_experts.runtime.composition import BASE, Composition
 from llm_experts.runtime.generation import Generation
 from llm_experts.runtime.generator import Generator

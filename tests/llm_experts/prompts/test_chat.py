@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llm_experts.bases.base import Base
-from llm_experts.runtime.chat import PLAIN_STOP, ChatError, chat_stops, encode_chat, encode_prompt
+from llm_experts.prompts.chat import PLAIN_STOP, ChatError, chat_stops, encode_chat, encode_prompt
 from tests.llm_experts.conftest import make_tiny_base
 
 TEMPLATE = (

@@ -10,12 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llm_experts.bases.base import Base
-from llm_experts.runtime.generation import TooLongError
 
 ROLES = ("system", "user", "assistant")
 PLAIN_STOP = "\nUser:"
-LONG = 16
-"""Characters for each token of the context: a text of more is looked at from its beginning first."""
 MARK = "\ue000"
 """A character for private use, which stands where a content belongs."""
 
@@ -77,31 +74,6 @@ def encode_prompt(base: Base, text: str) -> list[int]:
         if start is not None:
             return [int(start)]
     raise ChatError(f"The prompt is empty, and {base.id} has no token that begins a text; give a prompt.")
-
-
-def check_length(base: Base, texts: Sequence[str]) -> None:
-    """Refuse what is many times too long by its beginning: to tokenise millions of characters would take seconds.
-
-    Parameters
-    ----------
-    base : Base
-    texts : sequence of str
-        Parts of one prompt.
-
-    Raises
-    ------
-    TooLongError
-        If a beginning of it has twice the tokens that the base takes. What passes may still be too long.
-    """
-    tokenizer: Any = base.tokenizer
-    whole, size = "\n".join(texts), LONG * base.context
-    while size < len(whole):
-        if len(tokenizer(whole[:size])["input_ids"]) > 2 * base.context:
-            raise TooLongError(
-                f"The prompt has {len(whole):,} characters, many more than the {base.context} tokens that {base.id} "
-                "takes with the answer; shorten it."
-            )
-        size *= 4
 
 
 def plain_chat(turns: Sequence[Mapping[str, str]]) -> str:

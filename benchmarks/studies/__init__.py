@@ -1,0 +1,1 @@
+"""Experiments behind the tables of the documentation; ``python -m benchmarks.studies NAME`` repeats one."""

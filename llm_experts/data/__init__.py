@@ -1,0 +1,1 @@
+"""What language experts learn from and are examined on: items, their files, their tokens."""

@@ -1,0 +1,1 @@
+"""Examinations of language experts: answers, scores with intervals, comparisons."""

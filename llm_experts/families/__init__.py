@@ -1,0 +1,1 @@
+"""Families of language tasks: one file each, with generator, checker and reward."""

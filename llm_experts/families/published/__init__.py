@@ -1,0 +1,1 @@
+"""Published sets of language tasks through the same interface: one file each."""

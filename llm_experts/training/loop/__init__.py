@@ -1,0 +1,1 @@
+"""What all trainers of language experts share: settings, the loop, checkpoints, early stopping."""

@@ -1,0 +1,1 @@
+"""Trainers of language experts: one file each, found by the registry."""
