@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llm_experts.evaluation.score import Answered
 from llm_experts.evaluation.texts import json_in
 
@@ -28,3 +30,12 @@ def needs_json(item: Answered) -> str:
 def needs_likelihood(item: Answered) -> str:
     """Why an item whose completion was not read cannot be counted."""
     return "" if item.tokens else "it has no completion whose likelihood can be computed"
+
+
+def needs_fact(name: str) -> Callable[[Answered], str]:
+    """Why an item cannot be counted that no checker judges, or that lacks a fact such as ``query``."""
+
+    def why(item: Answered) -> str:
+        return needs_verdict(item) or ("" if name in item.example.facts else f"its facts hold no {name!r}")
+
+    return why
