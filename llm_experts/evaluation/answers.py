@@ -122,7 +122,7 @@ def answer(
         for sample in range(how.samples)
     ]
     store = AnswerStore(keep if candidate.identity else None)
-    found = _generated(on, candidate, wanted, store, how.batch, progress)
+    found = generated(on, candidate, wanted, store, how.batch, progress)
     spaced = [begins_with_space(example, base, how.style) for example in examples]
     return [
         tuple(bare(found[f"{index}/{sample}"], space) for sample in range(how.samples))
@@ -140,7 +140,7 @@ def _generation(
     return Generation(id, tuple(prompt), candidate.composition, sampling)
 
 
-def _generated(
+def generated(
     on: ResidentBase,
     candidate: Candidate,
     wanted: Sequence[tuple[str, Generation]],
@@ -148,7 +148,19 @@ def _generated(
     batch: int,
     progress: Progress | None,
 ) -> dict[str, Told]:
-    """All answers by request; those that are in the store are not asked for."""
+    """Answers by the id of their request; those that are in the store are not asked for.
+
+    Parameters
+    ----------
+    on, candidate
+        See :func:`answer`.
+    wanted : sequence of (id, Generation)
+    store : AnswerStore
+    batch : int
+        Requests at once.
+    progress : callable, optional
+        ``progress(done, total)``.
+    """
     keys = {id: _key(on.base, candidate, generation) for id, generation in wanted}
     found = {id: told for id, key in keys.items() if (told := store.get(key)) is not None}
 

@@ -81,7 +81,7 @@ def _check(on: ResidentBase, pairs: Sequence[tuple[Sequence[int], Sequence[int]]
     for context, continuation in pairs:
         if not context or not continuation:
             raise EvaluationError("A likelihood needs a context and a continuation of at least one token each.")
-        if len(context) + len(continuation) > room:
+        if len(context) + len(continuation) - 1 > room:  # the last token is asked for, not read
             raise EvaluationError(
                 f"A context of {len(context)} tokens and a continuation of {len(continuation)} do not fit into the "
                 f"{room} tokens that {on.base.id} takes; shorten the context, or use a base that takes longer texts."
@@ -91,7 +91,7 @@ def _check(on: ResidentBase, pairs: Sequence[tuple[Sequence[int], Sequence[int]]
 def _batch(
     on: ResidentBase, composition: Composition, ahead: Prefix, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
 ) -> list[Likelihood]:
-    ids = [[*context, *continuation] for context, continuation in pairs]
+    ids = [[*context, *continuation[:-1]] for context, continuation in pairs]
     hidden = _states(on, composition, ahead, ids)
     rows = [row for row, (_, said) in enumerate(pairs) for _ in said]
     places = [len(context) + k - 1 for context, said in pairs for k in range(len(said))]

@@ -133,7 +133,8 @@ def test_greedy_answers_are_told_as_greedy() -> None:
 
 def test_likelihoods_without_room_are_refused() -> None:
     with pytest.raises(EvaluationError, match="do not fit into the 1024 tokens"):
-        likelihoods(resident(), Composition(), [([5] * 1024, [7])])
+        likelihoods(resident(), Composition(), [([5] * 1024, [7, 8])])
+    assert likelihoods(resident(), Composition(), [([5] * 1024, [7])])[0].tokens == 1
     with pytest.raises(EvaluationError, match="at least one token each"):
         likelihoods(resident(), Composition(), [([], [7])])
 
