@@ -69,7 +69,9 @@ class LowerLayers:
             self._keep(key, states)
         return out.view(*ids.shape, width)
 
-    def _compute(self, ids: Tensor, positions: Tensor, segments: Tensor, rows: list[int], lengths: list[int]) -> list[Tensor]:
+    def _compute(
+        self, ids: Tensor, positions: Tensor, segments: Tensor, rows: list[int], lengths: list[int]
+    ) -> list[Tensor]:
         """States [length, d] of some rows, in passes of rows of like length."""
         self.computed += len(rows)
         found: dict[int, Tensor] = {}

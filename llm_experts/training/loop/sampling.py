@@ -74,13 +74,19 @@ class Sampler:
         by_lane = [list(lane) for lane in prompts] if own else [list(prompts)] * self._lanes
         found: list[list[Sampled | None]] = [[None] * len(lane) for lane in by_lane]
         draws = [torch_generator(seed, "answers") for seed in self._seeds]
-        numbers = [torch.rand((len(lane), most), generator=g, dtype=torch.float64) for lane, g in zip(by_lane, draws, strict=True)]
+        numbers = [
+            torch.rand((len(lane), most), generator=g, dtype=torch.float64)
+            for lane, g in zip(by_lane, draws, strict=True)
+        ]
         width = max((len(lane) for lane in by_lane), default=0)
         order = sorted(range(width), key=lambda at: -max(len(lane[at]) for lane in by_lane if at < len(lane)))
         for some in self._runs(order, by_lane, most):
             rows = [[lane[at] if at < len(lane) else [0] for at in some] for lane in by_lane]
             drawn = torch.stack(
-                [torch.stack([n[at] if at < len(n) else torch.zeros(most, dtype=n.dtype) for at in some]) for n in numbers]
+                [
+                    torch.stack([n[at] if at < len(n) else torch.zeros(most, dtype=n.dtype) for at in some])
+                    for n in numbers
+                ]
             )
             for lane, answers in enumerate(self._generate(rows, most, temperature, stop, drawn)):
                 for at, answer in zip(some, answers, strict=True):

@@ -130,7 +130,9 @@ class SequenceLanes:
         return cls(base, below, room, stack_states([start_state(room.peft_model, seed) for seed in seeds]))
 
     @classmethod
-    def of(cls, base: Base, adapters: Sequence[Adapter], start: int = 0, lower: LowerLayers | None = None) -> SequenceLanes:
+    def of(
+        cls, base: Base, adapters: Sequence[Adapter], start: int = 0, lower: LowerLayers | None = None
+    ) -> SequenceLanes:
         """Trained adapters of one configuration as lanes that train on."""
         below = lower or LowerLayers(base, start)
         room = AdaptedLayers(base, below.start, adapters[0].config)
