@@ -47,6 +47,7 @@ KNOWN = {
     "SearchError",
     "ServingError",
     "SamplingError",
+    "SandboxError",
     "ChatError",
     "TooLongError",
 }
