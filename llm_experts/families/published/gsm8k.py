@@ -34,7 +34,7 @@ SOURCE = Source(
     ("Calculator marks (<<48/2=24>>) are taken out of the worked answers.",),
 )  # fmt: skip
 CALCULATION = re.compile(r"<<[^<>]*>>")
-NUMBER = re.compile(r"[-−]?\$?(?:\d{1,3}(?:,\d{3})+|\d{1,18})(?:\.\d{1,18})?|[-−]?\$?\.\d{1,18}")
+NUMBER = re.compile(r"[-−]?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,18})(?:\.[0-9]{1,18})?|[-−]?\$?\.[0-9]{1,18}")
 NEXT = re.compile(r"\n\s*(?:Question|User):")
 """Where a base that knows no end of an answer begins the next question."""
 
@@ -86,7 +86,7 @@ FAMILY = Family(
     name="gsm8k",
     label="GSM8K",
     about="Solve a word problem of primary school step by step; the number behind #### is compared.",
-    scores=("accuracy",),
+    scores=("correct",),
     longest_answer=320,
     make=drawn("gsm8k", _parts, as_it_is),
     check=_check,
