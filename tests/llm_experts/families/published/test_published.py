@@ -172,6 +172,14 @@ def test_code_has_to_pass_its_tests(answer: str, right: bool) -> None:
     assert mbpp.FAMILY.check(Example("a", "p", facts=facts), answer).correct == right
 
 
+@contained
+def test_tests_are_set_up_after_the_code() -> None:
+    """Some problems set up their tests with classes that the answer defines."""
+    facts = {"tests": ["assert f(root) == 2"], "setup": "root = Node(2)"}
+    code = "class Node:\n    def __init__(self, x): self.x = x\ndef f(node): return node.x"
+    assert mbpp.FAMILY.check(Example("a", "p", facts=facts), code).correct
+
+
 def test_what_fails_is_told() -> None:
     if missing():
         pytest.skip(missing())
