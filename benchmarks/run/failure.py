@@ -46,6 +46,7 @@ KNOWN = {
     "SearchError",
     "ServingError",
     "SamplingError",
+    "SandboxError",
     "ChatError",
     "TooLongError",
 }
