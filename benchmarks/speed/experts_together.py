@@ -48,7 +48,7 @@ def measure(name: str, start: int, items: int, rounds: int) -> None:
     """Print a base's line."""
     base = load_base(name, dtype="float32")
     given = experts(items, start % base.n_layers)
-    found = interleaved(lambda: together(base, given), lambda: one_by_one(base, given), rounds)
+    found = interleaved(lambda: together(base, given), lambda: one_by_one(base, given), rounds, warm_up=rounds > 1)
     print(
         f"{Path(name).name}, {EXPERTS} experts on layers {start % base.n_layers} to {base.n_layers - 1}, {items} items, 3 "
         f"epochs: {found.median_a:.2f} s together against {found.median_b:.2f} s one after the other, "
@@ -61,13 +61,14 @@ def main() -> None:
     """Measure nano, and a published model where there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", default=os.environ.get("FAIRMOE_REAL_BASE"), help="folder of a published model")
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds per side (default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds per side (default 3; 1 has no warm-up)")
+    parser.add_argument("--items", type=int, default=32, help="items that a published model learns (default 32)")
     arguments = parser.parse_args()
     print(machine_load())
     measure("nano", 0, 64, arguments.rounds)
     measure("nano", -1, 64, arguments.rounds)
     if arguments.base:
-        measure(arguments.base, -4, 32, arguments.rounds)
+        measure(arguments.base, -4, arguments.items, arguments.rounds)
 
 
 if __name__ == "__main__":
