@@ -47,11 +47,12 @@ def one_by_one(base: Base, given: list[Assignment]) -> None:
 def measure(name: str, start: int, items: int, rounds: int) -> None:
     """Print a base's line."""
     base = load_base(name, dtype="float32")
-    given = experts(items, start % base.n_layers)
+    first = start % base.n_layers
+    given = experts(items, first)
     found = interleaved(lambda: together(base, given), lambda: one_by_one(base, given), rounds, warm_up=rounds > 1)
     print(
-        f"{Path(name).name}, {EXPERTS} experts on layers {start % base.n_layers} to {base.n_layers - 1}, {items} items, 3 "
-        f"epochs: {found.median_a:.2f} s together against {found.median_b:.2f} s one after the other, "
+        f"{Path(name).name}, {EXPERTS} experts on layers {first} to {base.n_layers - 1}, {items} items, 3 epochs: "
+        f"{found.median_a:.2f} s together against {found.median_b:.2f} s one after the other, "
         f"{found.ratio:.2f} times (goal {GOAL:g})",
         flush=True,
     )
