@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from foundation.seeding import derive_seed
+from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family, Part, Verdict
 from llm_experts.families.shared.answers import label_in
@@ -27,19 +28,18 @@ def rows_of(task: str) -> Family:
 
     def make(part: Part, count: int, seed: int = 0, difficulty: float | None = None) -> list[Example]:
         if count < 0:
-            raise ValueError(f"{count} items cannot be made; give a number of at least 0.")
+            raise DataError(f"{count} items cannot be made; give a number of at least 0.")
         del difficulty
         loaded = _task(task)
         draw = Draw(derive_seed(seed, "family", "rows", task, part))
         ids = getattr(loaded.split, part).tolist()
-        chosen = draw.sample(ids, min(count, len(ids)))
-        return [_example(task, loaded, row, draw) for row in chosen]
+        return _examples(task, loaded, draw.sample(ids, min(count, len(ids))), draw)
 
     return Family(
         name="rows" if task == DEFAULT else f"rows:{task}",
         label="Rows of a table",
         about=f"What is asked of a row of {task}, in the words of its card.",
-        scores=("accuracy", "f1"),
+        scores=("correct", "accuracy", "f1"),
         longest_answer=4,
         make=make,
         check=_check,
@@ -49,7 +49,6 @@ def rows_of(task: str) -> Family:
 
 @lru_cache(maxsize=2)
 def _task(name: str) -> Task:
-    from tasks.card import DataError
     from tasks.load import load_task
 
     loaded = load_task(name)
@@ -61,21 +60,23 @@ def _task(name: str) -> Task:
     return loaded
 
 
-def _example(task: str, loaded: Task, row: int, draw: Draw) -> Example:
+def _examples(task: str, loaded: Task, rows: list[int], draw: Draw) -> list[Example]:
     import torch
 
     from tasks.templates import OPTIONS, QUESTION, format_of
     from tasks.text import render
 
-    words, style = loaded.card.text, format_of(TEMPLATE)
-    (written,) = render(loaded, torch.tensor([row]), template=TEMPLATE)
+    words, family = loaded.card.text, "rows" if task == DEFAULT else f"rows:{task}"
     labels = [words.negative, words.positive]
-    first, second = labels if draw.chance(0.5) else labels[::-1]
-    question = QUESTION.format(question=words.question.strip()) + OPTIONS.format(first=first, second=second)
-    label = labels[int(loaded.labels[row])]
-    family = "rows" if task == DEFAULT else f"rows:{task}"
-    facts = {"family": family, "label": label, "labels": labels, "row": int(loaded.rows[row])}
-    return Example(f"{family}-{facts['row']}", written.text + style.ask + question, label, facts=facts)
+    asked = format_of(TEMPLATE).ask + QUESTION.format(question=words.question.strip())
+    made = []
+    for row, written in zip(rows, render(loaded, torch.tensor(rows), template=TEMPLATE), strict=True):
+        first, second = labels if draw.chance(0.5) else labels[::-1]
+        label, place = labels[int(loaded.labels[row])], int(loaded.rows[row])
+        facts = {"family": family, "label": label, "labels": labels, "row": place}
+        prompt = written.text + asked + OPTIONS.format(first=first, second=second)
+        made.append(Example(f"{family}-{place}", prompt, label, facts=facts))
+    return made
 
 
 def _check(example: Example, answer: str) -> Verdict:

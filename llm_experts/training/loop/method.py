@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -41,7 +41,7 @@ class Run:
     settings: Settings
 
 
-class Method(Protocol):
+class Method:
     """One trainer, for all lanes of a run. Subclasses inherit what they do not need to say."""
 
     needs: Need
@@ -55,7 +55,7 @@ class Method(Protocol):
         Both are the micro-batch's share: what is added up over the micro-batches of a step (``batch.tokens`` and
         ``batch.count`` are the whole step's) is the step's.
         """
-        ...
+        raise NotImplementedError
 
     def after_step(self, figures: Mapping[str, Tensor]) -> None:
         """Learn from a step's figures, by running lane."""
