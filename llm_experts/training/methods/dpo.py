@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from llm_experts.training.loop.batch import Batch
+from llm_experts.data.example import Example
+from llm_experts.training.loop.batch import Batch, Item
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
+from llm_experts.training.loop.order import items_of, micro_batches
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.preference import preference_figures, preference_loss
@@ -50,30 +53,48 @@ class DPO(Method):
         self._reference = Reference()
 
     def start(self, run: Run) -> None:
-        """Take the reference."""
-        self._reference.start(run.lanes)
+        """Take the reference, and the pairs that choose checkpoints."""
+        self._reference.start(run)
+        self._held_out = [_pairs(given.validation, run) for given in run.assignments]
 
     def loss(self, lanes: SequenceLanes, theta: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """[K] share of the mean over pairs; figures: preference accuracy, margin and implicit rewards."""
-        gained = (lanes.token_logprobs(theta, batch) - self._reference.logprobs(lanes, batch)).sum(-1)
-        if self._options.normalised:
-            gained = gained / batch.learnt.sum(-1).clamp_min(1)
-        chosen, rejected = gained.chunk(2, -1)
+        chosen, rejected = self._ratios(lanes, theta, batch)
         loss = preference_loss(chosen, rejected, self._options.beta, self._options.smoothing)
         figures = preference_figures(chosen, rejected, self._options.beta)
         return share(loss, batch), {name: share(value, batch) for name, value in figures.items()}
+
+    def _ratios(
+        self, lanes: SequenceLanes, theta: Tensor, batch: Batch, lane: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """[K, n] log-ratios to the reference of the preferred and the other answers."""
+        gained = (lanes.token_logprobs(theta, batch) - self._reference.logprobs(lanes, batch, lane)).sum(-1)
+        if self._options.normalised:
+            gained = gained / batch.learnt.sum(-1).clamp_min(1)
+        chosen, rejected = gained.chunk(2, -1)
+        return chosen, rejected
+
+    @torch.no_grad()
+    def examine(self, lane: int, lanes: SequenceLanes, theta: Tensor) -> tuple[float, float] | None:
+        """Share of held-out pairs whose preferred answer gained more, and the mean margin; None without pairs."""
+        held_out = self._held_out[lane]
+        if not held_out:
+            return None
+        accuracy = margin = 0.0
+        for batch in micro_batches([held_out], theta.device):
+            found = preference_figures(*self._ratios(lanes, theta, batch, lane), self._options.beta)
+            accuracy += float(found["accuracy"].double().sum())
+            margin += float(found["margin"].double().sum())
+        return accuracy / len(held_out), margin / len(held_out)
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some lanes only."""
         self._reference.select(lanes)
 
-    def state(self) -> dict[str, Tensor]:
-        """The reference, where it is an adapter."""
-        return self._reference.state()
 
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from :meth:`state`."""
-        self._reference.load(state)
+def _pairs(examples: Sequence[Example], run: Run) -> list[Item]:
+    """The items that are pairs, as tokens."""
+    return items_of([example for example in examples if example.rejected is not None], run.base, run.settings, "pair")
 
 
 METHOD = MethodRecord(

@@ -9,18 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from foundation.hashing import hash_file
-from llm_experts.adapters.store import WEIGHTS
 from llm_experts.data.reading import read_examples
 from llm_experts.training.loop.batch import Batch
+from llm_experts.training.loop.earlier import earlier_hash
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.consolidation import holding_penalty
 from llm_experts.training.methods.fisher import (
-    ADAPTER,
     FILE,
     HELD,
+    Fisher,
     Labels,
     flat,
     keep_fisher,
@@ -94,11 +93,11 @@ class EWC(Method):
             write_fisher(folder / HELD, found)
         self._fisher = torch.stack(rows)
 
-    def _of(self, earlier: Path, run: Run):
+    def _of(self, earlier: Path, run: Run) -> Fisher:
         path = earlier / FILE
         if path.is_file():
             found = read_fisher(path)
-            if found.adapter == hash_file(earlier / ADAPTER / WEIGHTS):
+            if found.adapter == earlier_hash(earlier):
                 return found
         if not self._options.data:
             raise SettingsError(

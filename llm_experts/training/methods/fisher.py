@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from foundation.files import atomic_path
-from foundation.hashing import hash_file
-from llm_experts.adapters.store import WEIGHTS, check_base, read_adapter
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import stops_of
 from llm_experts.data.example import Example
 from llm_experts.decoder.program import Adapter
 from llm_experts.training.loop.batch import Item, Row, collate
+from llm_experts.training.loop.earlier import earlier_adapter, earlier_hash
 from llm_experts.training.loop.lower import LowerLayers
 from llm_experts.training.loop.order import items_of
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
@@ -26,7 +25,9 @@ from llm_experts.training.loop.settings import Settings, SettingsError
 from llm_experts.training.losses.consolidation import consolidated
 
 FILE = "fisher.safetensors"
-ADAPTER = "adapter"
+"""In an expert's folder."""
+HELD = "held.safetensors"
+"""What an expert held in place while it was trained: the Fisher information of the tasks before its own."""
 TOGETHER = 16
 """Samples whose gradients are held at once: as many copies of the adapter are lanes, each with a sample of its own."""
 Labels = Literal["data", "model"]
@@ -52,19 +53,6 @@ class Fisher:
     adapter: str
     samples: int
     labels: Labels
-
-
-def expert_adapter(folder: Path, base: Base) -> Adapter:
-    """The adapter of an expert's folder.
-
-    Raises
-    ------
-    AdapterError
-        If it was changed, or is of another base.
-    """
-    saved = read_adapter(folder / ADAPTER)
-    check_base(saved, base, folder / ADAPTER)
-    return Adapter(saved.config, saved.state)
 
 
 def fisher_of(
@@ -118,9 +106,7 @@ def _drawn(lanes: SequenceLanes, examples: Sequence[Example], settings: Settings
     prompts = items_of(examples, lanes.base, settings, "prompt")
     stop = tuple(sorted({mark for e in examples for mark in stops_of(e, lanes.base, settings.style)}))
     rows = [item.parts[0].ids for item in prompts]
-    (said,) = lanes.sample(
-        lanes.start, rows, max_new_tokens=longest, temperature=1.0, seed=settings.seed, stop=stop
-    )
+    (said,) = lanes.sample(lanes.start, rows, max_new_tokens=longest, temperature=1.0, seed=settings.seed, stop=stop)
     return [
         Item(item.row, item.examples, (Row.of((*row, *answer.ids), (False,) * len(row) + (True,) * len(answer.ids)),))
         for item, row, answer in zip(prompts, rows, said, strict=True)
@@ -150,20 +136,16 @@ def keep_fisher(
     decay : float
         γ, in [0, 1].
     """
-    adapter = expert_adapter(folder, base)
+    adapter = earlier_adapter(folder, base)
     lanes = SequenceLanes.of(base, [adapter], settings.start)
     new = fisher_of(base, adapter, examples, settings, labels=labels, longest=longest, lower=lanes.lower)
     earlier = folder / HELD
     if earlier.is_file():
         new = consolidated(flat(lanes, read_fisher(earlier)), new, decay)
     values = {key: value for key, value in lanes.state(0, new).items() if key in lanes.layers.trained}
-    found = Fisher(values, hash_file(folder / ADAPTER / WEIGHTS), len(examples), labels)
+    found = Fisher(values, earlier_hash(folder), len(examples), labels)
     write_fisher(folder / FILE, found)
     return found
-
-
-HELD = "held.safetensors"
-"""What an expert held in place while it was trained: the Fisher information of the tasks before its own."""
 
 
 def write_fisher(path: Path, fisher: Fisher) -> None:

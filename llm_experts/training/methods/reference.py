@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from llm_experts.training.loop.batch import Batch
+from llm_experts.training.loop.method import Run
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
-
-KEY = "reference"
 
 
 class Reference:
@@ -20,30 +17,27 @@ class Reference:
     """
 
     def __init__(self) -> None:
+        self._whole: Tensor | None = None
         self._theta: Tensor | None = None
 
-    def start(self, lanes: SequenceLanes) -> None:
-        """Take the lanes' first weights, unless they are a fresh adapter's that changes nothing."""
-        self._theta = None if lanes.fresh_start else lanes.start.detach().clone()
+    def start(self, run: Run) -> None:
+        """Take the first weights of lanes that go on from earlier experts; of fresh ones the base is the reference."""
+        self._whole = None if run.assignments[0].after is None else run.lanes.start.detach().clone()
+        self._theta = self._whole
 
     @torch.no_grad()
-    def logprobs(self, lanes: SequenceLanes, batch: Batch) -> Tensor:
-        """[K, b, t], or [b, t] where lanes share both texts and reference; 0 where nothing is learnt."""
-        if self._theta is None:
+    def logprobs(self, lanes: SequenceLanes, batch: Batch, lane: int | None = None) -> Tensor:
+        """[K, b, t], or [b, t] where lanes share both texts and reference; 0 where nothing is learnt.
+
+        ``lane`` is the number of a single lane among those of the whole run; None: those that are running.
+        """
+        if self._theta is None or self._whole is None:
             return lanes.base_logprobs(batch)
-        return lanes.token_logprobs(self._theta, batch)
+        return lanes.token_logprobs(self._theta if lane is None else self._whole[lane : lane + 1], batch)
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some lanes only."""
         self._theta = None if self._theta is None else self._theta[lanes]
-
-    def state(self) -> dict[str, Tensor]:
-        """The weights, if it is an adapter."""
-        return {} if self._theta is None else {KEY: self._theta}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from :meth:`state`."""
-        self._theta = state.get(KEY)
 
 
 def share(values: Tensor, batch: Batch) -> Tensor:

@@ -118,7 +118,7 @@ class RL(Method):
         SettingsError
             If nothing says what an answer is worth.
         """
-        self._reference.start(run.lanes)
+        self._reference.start(run)
         self._drift.start(len(run.lanes), run.base.device)
         self._lanes = list(range(len(run.lanes)))
         self._judges = [self._judge(given.judge, given.name) for given in run.assignments]
@@ -150,13 +150,12 @@ class RL(Method):
         self._stops = {}
 
     def state(self) -> dict[str, Tensor]:
-        """β, what was measured since it changed, and the reference."""
-        return self._drift.state() | self._reference.state()
+        """β, and what was measured since it changed."""
+        return self._drift.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from :meth:`state`."""
         self._drift.load(state)
-        self._reference.load(state)
 
     def _figures(self, reward: Tensor, divergence: Tensor, batch: Batch) -> dict[str, Tensor]:
         """[K] shares of reward and divergence [K, n], and of β, which micro-batches add up to itself."""
@@ -208,7 +207,9 @@ class Sampled(RL):
         k, width = self._options.samples, batch.rows.shape[-1]
         asked = [list(items) for items in batch.items] * (len(lanes) if len(batch.items) == 1 else 1)
         prompts = [[item.parts[0].ids for item in items for _ in range(k)] for items in asked]
-        stop = tuple(sorted({s for item in batch.items[0] for s in stops_of(item.examples[0], self._base, self._style)}))
+        stop = tuple(
+            sorted({s for item in batch.items[0] for s in stops_of(item.examples[0], self._base, self._style)})
+        )
         answers = lanes.sample(
             theta.detach(),
             prompts,
@@ -245,8 +246,12 @@ class Exact(RL):
 
     def loss(self, lanes: SequenceLanes, theta: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """[K] share of -J."""
-        listed = [[self._listed(item.examples[0], at) for item in batch.items[at % len(batch.items)]] for at, _ in enumerate(self._lanes)]
-        texts = _told([[item for entry in lane for item in entry.items] for lane in listed], theta.device, batch.shared)
+        listed = [
+            [self._listed(item.examples[0], at) for item in batch.items[at % len(batch.items)]]
+            for at in range(len(self._lanes))
+        ]
+        rows = [[item for entry in lane for item in entry.items] for lane in listed]
+        texts = collate(rows[:1] if batch.shared else rows, theta.device)
         logprobs = _by_answer(lanes.token_logprobs(theta, texts).sum(-1), listed)
         reference = _by_answer(self._reference.logprobs(lanes, texts).sum(-1), listed)
         rewards = _by_answer(_rewards(listed, theta.device), listed, filler=0.0)
@@ -254,8 +259,6 @@ class Exact(RL):
             logprobs, reference = answer_events(logprobs), answer_events(reference)
             rewards = torch.cat([rewards, torch.zeros_like(rewards[..., :1])], -1)
         gain, reward, divergence = expected_reward(logprobs, reference, rewards, self._drift.beta[:, None])
-        width = batch.rows.shape[-1] - gain.shape[-1]
-        gain, reward, divergence = (torch.nn.functional.pad(x, (0, width)) for x in (gain, reward, divergence))
         return share(-gain, batch), self._figures(reward, divergence, batch)
 
     def _listed(self, example: Example, at: int) -> Listed:
@@ -269,10 +272,6 @@ def _text(item: Item, answer: Sequence[int]) -> Item:
     return Item(item.row, item.examples, (Row.of((*prompt, *answer), (False,) * len(prompt) + (True,) * len(answer)),))
 
 
-def _told(lanes: list[list[Item]], device: torch.device, shared: bool) -> Batch:
-    return collate(lanes[:1] if shared else lanes, device)
-
-
 def _rewards(listed: Sequence[Sequence[Listed]], device: torch.device) -> Tensor:
     """[K, m] of all listed answers, one after another, filled up with 0."""
     rows = [torch.tensor([reward for entry in lane for reward in entry.rewards]) for lane in listed]
@@ -283,7 +282,7 @@ def _by_answer(values: Tensor, listed: Sequence[Sequence[Listed]], filler: float
     """[K, n, a] of values [K, m] or [m] of all listed answers; what is missing has next to no probability."""
     empty = torch.log(torch.tensor(LEAST)).item() if filler is None else filler
     counts = [[len(entry.texts) for entry in lane] for lane in listed]
-    most, n = max(max(lane) for lane in counts), max(len(lane) for lane in counts)
+    most, n = max(max(lane, default=0) for lane in counts), max(len(lane) for lane in counts)
     place = torch.full((len(listed), n, most), values.shape[-1])
     for lane, lengths in enumerate(counts):
         start = 0

@@ -105,7 +105,9 @@ class Teacher:
         ]
         if all(key in self._kept for key in keys):
             return [self._kept[key].to(batch.device) for key in keys]
-        found = self._lanes.logits(self._lanes.start, batch)[0] if self._with_adapter else self._lanes.base_logits(batch)
+        found = (
+            self._lanes.logits(self._lanes.start, batch)[0] if self._with_adapter else self._lanes.base_logits(batch)
+        )
         rows = list(found.split(batch.learnt.sum(-1).tolist()))
         for key, row in zip(keys, rows, strict=True):
             size = row.numel() * row.element_size()
