@@ -81,12 +81,15 @@ class _FrozenProducts(TorchFunctionMode):
 
 
 class _FrozenLinear(torch.autograd.Function):
-    """x Wᵀ with a weight that needs no gradient."""
+    """x Wᵀ with a weight that needs no gradient; lanes (``torch.vmap``) are rows of one product."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(weight)
+    def forward(x: Tensor, weight: Tensor) -> Tensor:
         return _product(x, weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG004 - torch's contract
+        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -94,15 +97,27 @@ class _FrozenLinear(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         return _product(upstream[0], weight.T), None
 
+    @staticmethod
+    def vmap(_info: Any, in_dims: tuple[int | None, int | None], x: Tensor, weight: Tensor) -> tuple[Tensor, int]:
+        apply: Callable[..., Tensor] = _FrozenLinear.apply
+        return apply(x if in_dims[0] is None else x.movedim(in_dims[0], 0), weight), 0
+
 
 def _fits(x: Tensor, weight: Tensor) -> bool:
     return (
-        torch._C._functorch.peek_interpreter_stack() is None  # lanes: vmap knows the library's products alone
+        _lanes_alone()
+        and not torch._C._functorch.is_batchedtensor(weight)
         and not weight.requires_grad
         and weight.ndim == 2
         and x.dtype == weight.dtype == torch.float32
         and x.numel() >= LEAST_ROWS * x.shape[-1]
     )
+
+
+def _lanes_alone() -> bool:
+    """Whether lanes are the only transformation around, if there is one: second derivatives need the library's."""
+    stack = torch._C._functorch.get_interpreter_stack() or []
+    return all(level.key() == torch._C._functorch.TransformType.Vmap for level in stack)
 
 
 def _product(x: Tensor, weight: Tensor) -> Tensor:
