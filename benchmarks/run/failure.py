@@ -41,6 +41,7 @@ KNOWN = {
     "CalibrationError",
     "DispatchError",
     "EstimatorError",
+    "EvaluationError",
     "PromptError",
     "RouterError",
     "SearchError",

@@ -47,20 +47,37 @@ def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
 
 
 def adapters_of(folders: Sequence[Path], base: Base) -> list[Adapter | None]:
-    """Adapters of folders of experts, or of folders in PEFT's format; None for an expert that is the base itself."""
+    """Adapters of folders of experts on rows or items, or in PEFT's format; None for one that is the base itself."""
     from llm_experts.adapters.store import CONFIG, check_base, read_adapter
     from llm_experts.decoder.program import Adapter
     from llm_experts.reading.expert import DESCRIPTION
 
     found: list[Adapter | None] = []
     for folder in folders:
-        if (folder / CONFIG).is_file() and not (folder / DESCRIPTION).is_file():
-            saved = read_adapter(folder)
-            check_base(saved, base, folder)
+        place = _of_items(folder)
+        if (place / CONFIG).is_file() and not (place / DESCRIPTION).is_file():
+            saved = read_adapter(place)
+            check_base(saved, base, place)
             found.append(Adapter(saved.config, saved.state))
         else:
             found.append(experts_of([folder], base)[0].adapter)
     return found
+
+
+def _of_items(folder: Path) -> Path:
+    """Where the adapter of an expert on items lies, which says nothing of rows; any other folder itself."""
+    import json
+
+    from llm_experts.reading.expert import DESCRIPTION
+
+    inner, told = folder / "adapter", folder / DESCRIPTION
+    if not (inner.is_dir() and told.is_file()):
+        return folder
+    try:
+        facts = json.loads(told.read_text(encoding="utf-8"))
+    except ValueError:
+        return folder  # whoever reads it says what is wrong
+    return inner if isinstance(facts, dict) and "family" not in facts else folder
 
 
 def seen_rows(
