@@ -1,4 +1,4 @@
-"""``fairmoe llm train``: tune an adapter of one role."""
+"""``fairmoe llm train``: an adapter of one role on rows, or an expert from a file of items or a family of tasks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,42 @@ from typing import Annotated, Any, get_args
 import typer
 
 from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, TaskName, command
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, command
+from benchmarks.commands.llm.record_options import (
+    BatchSize,
+    ConfigFile,
+    Count,
+    Data,
+    Difficulty,
+    DryRun,
+    Engine,
+    Epochs,
+    FamilyName,
+    Judge,
+    LearningRate,
+    MethodName,
+    Name,
+    Options,
+    Preset,
+    Rank,
+    Seeds,
+    SetAny,
+    Validation,
+    ValidationCount,
+    dispatched,
+)
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
+OptionalTask = Annotated[
+    str | None, typer.Option(help="Task, such as german or adult:sex@1000 (at most 1000 rows), or a card.")
+]
+
 
 def train(
-    task: TaskName,
+    context: typer.Context,
+    task: OptionalTask = None,
     role: Annotated[str, typer.Option(help="utility, result, procedural or combined.")] = "utility",
     kind: Annotated[str, typer.Option(help="Kind of adapter; 'fairmoe llm adapters' lists them.")] = "lora",
     base: BaseName = "nano",
@@ -28,19 +56,51 @@ def train(
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials.")] = 12,
     batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 6,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a trial; default: as in suites.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps; default: as in suites, or --epochs.")] = None,
     epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
     split: Split = 0,
     seed: Seed = 0,
-    output: Annotated[Path, typer.Option(help="Output folder; trials found in it are kept.")] = Path("results/llm"),
+    output: Annotated[Path, typer.Option(help="Output folder; what is found in it is gone on with.")] = Path(
+        "results/llm"
+    ),
+    data: Data = None,
+    family: FamilyName = None,
+    config: ConfigFile = None,
+    method: MethodName = "sft",
+    name: Name = "",
+    validation: Validation = None,
+    count: Count = 1000,
+    validation_count: ValidationCount = 100,
+    difficulty: Difficulty = None,
+    judge: Judge = None,
+    preset: Preset = "auto",
+    rank: Rank = None,
+    lr: LearningRate = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    seeds: Seeds = "",
+    option: Options = None,
+    set_: SetAny = None,
+    engine: Engine = "fairmoe",
+    dry_run: DryRun = False,
 ) -> None:
-    """Tune an adapter of one role on validation rows and save it in PEFT's format; test rows are not touched.
+    """Train an adapter expert and save it in PEFT's format; test rows and test items are not touched.
 
-    A fair role is tuned under the utility of the utility adapter, which is tuned first. Interrupt it at any time: the
-    same command goes on.
+    **--task**: tune an adapter of one role on rows of a task written as text. A fair role is tuned under the utility of
+    the utility adapter, which is tuned first.
 
-    Examples: fairmoe llm train --task german · fairmoe llm train --task adult:sex@1000 --role result --kind svf
+    **--data** or **--family**: train on items with a prompt and an answer, by a method of 'fairmoe llm methods';
+    --config reads settings from a file, also under names of Transformers, PEFT and TRL.
+
+    Interrupt it at any time: the same command goes on.
+
+    Examples: fairmoe llm train --task german · fairmoe llm train --task adult:sex@1000 --role result --kind svf ·
+    fairmoe llm train --family arithmetic --count 2000 · fairmoe llm train --data d.jsonl --kind svf --seeds 0,1,2 ·
+    fairmoe llm train --data pairs.jsonl --method dpo --option beta=0.1 · fairmoe llm train --config parser.toml
     """
+    if dispatched(context):
+        return
+    assert task is not None
     from benchmarks.saving import save_model
     from experts.expert import Role
     from foundation.folder_lock import folder_lock
