@@ -7,8 +7,8 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, TaskName, command
+from benchmarks.commands.llm.loading import base_named, load
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision, Seed, TaskName, command
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
@@ -19,6 +19,7 @@ def train(
     role: Annotated[str, typer.Option(help="utility, result, procedural or combined.")] = "utility",
     kind: Annotated[str, typer.Option(help="Kind of adapter; 'fairmoe llm adapters' lists them.")] = "lora",
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
@@ -58,6 +59,7 @@ def train(
     if role not in get_args(Role):
         raise typer.BadParameter(f"There is no role {role!r}; choose one of {', '.join(get_args(Role))}.")
     format_of(template)
+    base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     view = load_task(task, split=split, seed=seed).view()
     first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
