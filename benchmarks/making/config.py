@@ -28,6 +28,7 @@ class Config(BaseModel):
 
     name: str = Field(default="", description="of the expert and its folder; default: of data, method and kind")
     base: str = Field(default="nano", min_length=1, description="nano, a Hugging Face id or a folder")
+    revision: str | None = Field(default=None, description="commit, tag or branch of a Hugging Face id")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantisation: Literal["none", "nf4", "int8"] = "none"
     device: str = Field(default="auto", description="auto, cpu or cuda")

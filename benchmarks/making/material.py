@@ -112,7 +112,7 @@ def _check_judge(config: Config, judged: bool, validation: Sequence[Example]) ->
     if not judged and not all(example.completion for example in validation):
         raise ConfigError(
             f"The items of {config.data} have no answers, so only a checker can judge them: name the family whose "
-            "checker does (judge = \"arithmetic\", --judge arithmetic), or write completions."
+            'checker does (judge = "arithmetic", --judge arithmetic), or write completions.'
         )
 
 

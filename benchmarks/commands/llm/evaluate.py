@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands.llm.loading import experts_of, load, seen_rows
+from benchmarks.commands.llm.loading import base_named, experts_of, load, seen_rows
 from benchmarks.commands.llm.options import (
     AnyExpert,
     BaseName,
@@ -15,6 +15,7 @@ from benchmarks.commands.llm.options import (
     Dtype,
     Protocol,
     Quantisation,
+    Revision,
     Seed,
     Seen,
     TaskName,
@@ -27,6 +28,7 @@ def evaluate(
     expert: Annotated[str, typer.Argument(help=f"An expert: {AnyExpert}.")],
     task: TaskName,
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
@@ -64,6 +66,7 @@ def evaluate(
             f"--promise writes what test rows say into a saved model, a folder with {MODEL} such as the ..._model that "
             "'fairmoe llm train' writes; rows that the expert has seen (--allow-seen) promise nothing."
         )
+    base = base_named(base, revision)
     base_model = load(base, dtype, quantisation, device, console)
     with text_expert_folders([expert]) as folders:
         found = experts_of(folders, base_model)[0]

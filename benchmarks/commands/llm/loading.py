@@ -36,6 +36,13 @@ def load(name: str, dtype: str, quantisation: str, device: str, console: Console
         return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device), progress=progress)
 
 
+def base_named(name: str, revision: str | None) -> str:
+    """The base that ``--base`` and ``--revision`` name together, as one word that the next command can take."""
+    from llm_experts.bases.identify import with_revision
+
+    return with_revision(name, revision)
+
+
 def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
     """Experts of folders; those that read alike share a reader."""
     from llm_experts.reading.expert import load_llm_expert

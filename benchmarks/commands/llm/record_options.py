@@ -47,7 +47,7 @@ OWN = (
 )  # fmt: skip
 RECORDS = frozenset(OWN)
 """Parameters that belong to items."""
-SHARED = frozenset({"kind", "base", "dtype", "quantisation", "device", "start", "steps", "seed", "output"})
+SHARED = frozenset({"kind", "base", "revision", "dtype", "quantisation", "device", "start", "steps", "seed", "output"})
 SOURCES = ("task", "data", "family", "config")
 
 
@@ -66,7 +66,7 @@ def dispatched(context: typer.Context) -> bool:
             "Name what to learn from: --task (rows of a task), --data (a file of items), --family (a family of tasks) "
             "or --config (a file that names one)."
         )
-    if "task" in given and len(named) > 1 or {"data", "family"} <= given.keys():
+    if ("task" in given and len(named) > 1) or {"data", "family"} <= given.keys():
         raise typer.BadParameter(f"{' and '.join(named)} cannot be had together; give one of them.")
     rows = "task" in given
     strange = sorted(given.keys() & RECORDS if rows else given.keys() - RECORDS - SHARED)

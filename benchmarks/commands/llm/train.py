@@ -7,31 +7,9 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Seed, command
-from benchmarks.commands.llm.record_options import (
-    BatchSize,
-    ConfigFile,
-    Count,
-    Data,
-    Difficulty,
-    DryRun,
-    Engine,
-    Epochs,
-    FamilyName,
-    Judge,
-    LearningRate,
-    MethodName,
-    Name,
-    Options,
-    Preset,
-    Rank,
-    Seeds,
-    SetAny,
-    Validation,
-    ValidationCount,
-    dispatched,
-)
+from benchmarks.commands.llm import record_options as items
+from benchmarks.commands.llm.loading import base_named, load
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision, Seed, command
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
@@ -47,6 +25,7 @@ def train(
     role: Annotated[str, typer.Option(help="utility, result, procedural or combined.")] = "utility",
     kind: Annotated[str, typer.Option(help="Kind of adapter; 'fairmoe llm adapters' lists them.")] = "lora",
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
@@ -56,33 +35,35 @@ def train(
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials.")] = 12,
     batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 6,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps; default: as in suites, or --epochs.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimiser steps; default: as in suites, or --epochs.")
+    ] = None,
     epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
     split: Split = 0,
     seed: Seed = 0,
     output: Annotated[Path, typer.Option(help="Output folder; what is found in it is gone on with.")] = Path(
         "results/llm"
     ),
-    data: Data = None,
-    family: FamilyName = None,
-    config: ConfigFile = None,
-    method: MethodName = "sft",
-    name: Name = "",
-    validation: Validation = None,
-    count: Count = 1000,
-    validation_count: ValidationCount = 100,
-    difficulty: Difficulty = None,
-    judge: Judge = None,
-    preset: Preset = "auto",
-    rank: Rank = None,
-    lr: LearningRate = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    seeds: Seeds = "",
-    option: Options = None,
-    set_: SetAny = None,
-    engine: Engine = "fairmoe",
-    dry_run: DryRun = False,
+    data: items.Data = None,
+    family: items.FamilyName = None,
+    config: items.ConfigFile = None,
+    method: items.MethodName = "sft",
+    name: items.Name = "",
+    validation: items.Validation = None,
+    count: items.Count = 1000,
+    validation_count: items.ValidationCount = 100,
+    difficulty: items.Difficulty = None,
+    judge: items.Judge = None,
+    preset: items.Preset = "auto",
+    rank: items.Rank = None,
+    lr: items.LearningRate = None,
+    epochs: items.Epochs = None,
+    batch_size: items.BatchSize = None,
+    seeds: items.Seeds = "",
+    option: items.Options = None,
+    set_: items.SetAny = None,
+    engine: items.Engine = "fairmoe",
+    dry_run: items.DryRun = False,
 ) -> None:
     """Train an adapter expert and save it in PEFT's format; test rows and test items are not touched.
 
@@ -98,7 +79,7 @@ def train(
     fairmoe llm train --family arithmetic --count 2000 · fairmoe llm train --data d.jsonl --kind svf --seeds 0,1,2 ·
     fairmoe llm train --data pairs.jsonl --method dpo --option beta=0.1 · fairmoe llm train --config parser.toml
     """
-    if dispatched(context):
+    if items.dispatched(context):
         return
     assert task is not None
     from benchmarks.saving import save_model
@@ -118,6 +99,7 @@ def train(
     if role not in get_args(Role):
         raise typer.BadParameter(f"There is no role {role!r}; choose one of {', '.join(get_args(Role))}.")
     format_of(template)
+    base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     view = load_task(task, split=split, seed=seed).view()
     first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
