@@ -90,8 +90,8 @@ def _of_files(config: Config) -> tuple[Sequence[Example], Sequence[Example]]:
     if twice := repeated(examples):
         names = "; ".join(" and ".join(ids[:NAMED]) for ids in twice[:NAMED])
         raise DataError(
-            f"{path} holds {sum(len(ids) - 1 for ids in twice)} items twice, with the same prompt and answer ({names}). "
-            "Each would count twice, and might be learnt and examined; leave one of each."
+            f"{path} holds {sum(len(ids) - 1 for ids in twice)} items twice, with the same prompt and answer "
+            f"({names}). Each would count twice, and might be learnt and examined; leave one of each."
         )
     if config.validation is None:
         parts = split(examples, validation=config.validation_share, seed=config.seed)
@@ -99,10 +99,11 @@ def _of_files(config: Config) -> tuple[Sequence[Example], Sequence[Example]]:
     validation = read_examples(config.validation, need=need)
     shared = overlap(examples, validation).same_prompts
     if shared:
+        named = ", ".join(shared[:NAMED]) + (", …" if len(shared) > NAMED else "")
         raise DataError(
             f"{len(shared)} of the {len(validation)} prompts of {config.validation} are learnt from {path}, too "
-            f"({', '.join(shared[:NAMED])}{', …' if len(shared) > NAMED else ''}): the score on them would say how much "
-            "was learnt by heart. Take them out of one of the files, or leave --validation out for a split without."
+            f"({named}): the score on them would say how much was learnt by heart. Take them out of one of the files, "
+            "or leave --validation out for a split without."
         )
     return examples, validation
 

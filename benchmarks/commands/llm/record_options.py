@@ -41,18 +41,19 @@ SetAny = Annotated[
 Engine = Annotated[str, _option("fairmoe, or trl: TRL's trainers, for several GPUs.")]
 DryRun = Annotated[bool, _option("Show settings, parameters, memory and time; train nothing.", "--dry-run")]
 
-OWN = (
-    "data", "family", "config", "method", "name", "validation", "count", "validation_count", "difficulty", "judge",
-    "preset", "rank", "lr", "epochs", "batch_size", "seeds", "option", "set_", "engine", "dry_run",
-)  # fmt: skip
-RECORDS = frozenset(OWN)
-"""Parameters that belong to items."""
 SHARED = frozenset({"kind", "base", "revision", "dtype", "quantisation", "device", "start", "steps", "seed", "output"})
 SOURCES = ("task", "data", "family", "config")
 
 
-def dispatched(context: typer.Context) -> bool:
+def dispatched(context: typer.Context, **records: Any) -> bool:
     """Train on items if that is what the command asks for; False: it asks for rows of a task.
+
+    Parameters
+    ----------
+    context : typer.Context
+        Of the command: what was given and what is a default.
+    records
+        Parameters that belong to items.
 
     Raises
     ------
@@ -60,6 +61,7 @@ def dispatched(context: typer.Context) -> bool:
         If it says of neither or both what to learn from, or has options of the other half.
     """
     given = _given(context)
+    own = given.keys() & records.keys()
     named = [f"--{name}" for name in SOURCES if name in given]
     if not named:
         raise typer.BadParameter(
@@ -69,7 +71,7 @@ def dispatched(context: typer.Context) -> bool:
     if ("task" in given and len(named) > 1) or {"data", "family"} <= given.keys():
         raise typer.BadParameter(f"{' and '.join(named)} cannot be had together; give one of them.")
     rows = "task" in given
-    strange = sorted(given.keys() & RECORDS if rows else given.keys() - RECORDS - SHARED)
+    strange = sorted(own if rows else given.keys() - own - SHARED)
     if strange:
         whose, other = ("items (--data, --family)", "--task") if rows else ("rows of a task (--task)", named[0])
         raise typer.BadParameter(f"{_flag(strange[0])} belongs to {whose}, not to {other}; leave it out.")

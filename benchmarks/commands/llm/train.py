@@ -79,7 +79,12 @@ def train(
     fairmoe llm train --family arithmetic --count 2000 · fairmoe llm train --data d.jsonl --kind svf --seeds 0,1,2 ·
     fairmoe llm train --data pairs.jsonl --method dpo --option beta=0.1 · fairmoe llm train --config parser.toml
     """
-    if items.dispatched(context):
+    of_items = items.dispatched(
+        context, data=data, family=family, config=config, method=method, name=name, validation=validation, count=count,
+        validation_count=validation_count, difficulty=difficulty, judge=judge, preset=preset, rank=rank, lr=lr,
+        epochs=epochs, batch_size=batch_size, seeds=seeds, option=option, set_=set_, engine=engine, dry_run=dry_run,
+    )  # fmt: skip
+    if of_items:
         return
     assert task is not None
     from benchmarks.saving import save_model
