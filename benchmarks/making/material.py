@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.making.config import Config
 from benchmarks.making.error import ConfigError
+from benchmarks.making.methods import trainer
 
 if TYPE_CHECKING:
     from llm_experts.data.example import Example
@@ -28,6 +29,8 @@ class Material:
     train, validation : tuple of Example
     judge : callable or None
         Score in [0, 1] of an answer to an item; None: the log-probability of its completion.
+    longest_answer : int or None
+        Most tokens of an answer that is judged; None: by the completions.
     sha256 : str
         Of all items, in order.
     notes : tuple of str
@@ -37,6 +40,7 @@ class Material:
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     judge: Callable[[Example, str], float] | None
+    longest_answer: int | None
     sha256: str
     notes: tuple[str, ...] = field(default=())
 
@@ -58,7 +62,8 @@ def material_of(config: Config) -> Material:
     judge = None if family is None else family.reward_of
     _check_judge(config, judge is not None, validation)
     digest = hash_examples([*train, *validation])
-    return Material(tuple(train), tuple(validation), judge, digest, tuple(_notes(train, validation)))
+    longest = None if family is None else family.longest_answer
+    return Material(tuple(train), tuple(validation), judge, longest, digest, tuple(_notes(train, validation)))
 
 
 def _family(name: str | None) -> Family | None:
@@ -82,9 +87,8 @@ def _of_files(config: Config) -> tuple[Sequence[Example], Sequence[Example]]:
     from llm_experts.data.overlap import overlap, repeated
     from llm_experts.data.reading import read_examples
     from llm_experts.data.splitting import split
-    from llm_experts.training.methods.registry import method_named
 
-    need, path = method_named(config.method).needs, config.data
+    need, path = trainer(config.method).needs, config.data
     assert path is not None
     examples = read_examples(path, need=need)
     if twice := repeated(examples):

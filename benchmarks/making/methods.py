@@ -21,16 +21,25 @@ def trainer(name: str) -> MethodRecord:
     ConfigError
         If there is none.
     """
-    from llm_experts.training.methods.registry import METHODS
+    from llm_experts.training.loop.method import method_named
 
-    if name not in METHODS:
-        close = difflib.get_close_matches(name, METHODS, n=1)
+    known = trainer_names()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
         raise ConfigError(
-            f"There is no method {name[:80]!a}. {hint}Methods are {', '.join(METHODS)}; 'fairmoe llm methods' tells "
+            f"There is no method {name[:80]!a}. {hint}Methods are {', '.join(known)}; 'fairmoe llm methods' tells "
             "what each is for."
         )
-    return METHODS[name]
+    return method_named(name)
+
+
+def trainer_names() -> list[str]:
+    """Names of the trainers that there are, those of plug-in folders too."""
+    from foundation.discovery import items
+    from llm_experts.training.loop.method import NAME, ROOM
+
+    return list(items(ROOM, NAME))
 
 
 def options_of(record: MethodRecord, given: Mapping[str, Any]) -> dict[str, Any]:

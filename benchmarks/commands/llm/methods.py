@@ -16,11 +16,10 @@ def methods(
 
     Examples: fairmoe llm methods · fairmoe llm methods dpo
     """
-    from benchmarks.making.methods import option_rows, trainer
-    from llm_experts.training.methods.registry import METHODS
+    from benchmarks.making.methods import option_rows, trainer, trainer_names
 
     console = plain_console(highlight=False)
-    found = list(METHODS.values()) if name is None else [trainer(name)]
+    found = [trainer(one) for one in (trainer_names() if name is None else [name])]
     for record in found:
         console.print(f"{record.name}: {record.label}. {record.about}")
         console.print(f"  items: {NEEDS[record.needs]}", soft_wrap=True)
