@@ -40,18 +40,58 @@ def train_records(given: Mapping[str, Any], output: Path) -> None:
 
     console = plain_console(highlight=False)
     found = asked(given.get("config"), _said(given))
-    for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+    notes_shown(found.notes, console)
     configs = found.config.each()
     if given.get("dry_run"):
-        for line in plan_of(configs, output, _loading(console)):
+        for line in plan_of(configs, output, loading(console)):
             console.print(line, soft_wrap=True)
         return
-    with progress_shown(console) as progress:
-        outcomes = make(configs, output, load=_loading(console), progress=progress, one_must=True)
+    with progress_shown(console) as progress, stopping(console) as stop:
+        outcomes = make(configs, output, load=loading(console), progress=progress, stop=stop, one_must=True)
     print_outcomes(outcomes, console)
-    if any(outcome.state == "failed" for outcome in outcomes):
-        raise typer.Exit(1)
+    tracked(output, console)
+
+
+def notes_shown(notes: Sequence[str], console: Console) -> None:
+    """Notes, a line each."""
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+@contextmanager
+def stopping(console: Console) -> Iterator[Callable[[], bool]]:
+    """What training asks before every step: Ctrl-C ends it there, with a checkpoint; a second one ends it at once."""
+    import signal
+
+    from llm_experts.training.loop.group import TrainingStopped
+
+    asked = False
+
+    def ask(_number: int, _frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        console.print("Ctrl-C: ending after this step; once more ends at once.")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    except (TrainingStopped, KeyboardInterrupt):
+        console.print("\nInterrupted. Checkpoints are kept: run the same command again to go on.")
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def tracked(output: Path, console: Console) -> None:
+    """Send finished experts to MLflow; a store that is down is a note."""
+    from benchmarks.tracking.experts import send_experts
+
+    with console.status("Sending to MLflow"):
+        wrong = send_experts(output)
+    if wrong:
+        console.print(f"note: {wrong}", soft_wrap=True)
 
 
 def _said(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +124,8 @@ def _seeds(text: str) -> tuple[int, ...]:
     return found
 
 
-def _loading(console: Console) -> Callable[..., Any]:
+def loading(console: Console) -> Callable[..., Any]:
+    """What loads a base and shows how nano is pretrained."""
     from benchmarks.commands.llm.loading import load
 
     return lambda name, dtype, quantisation, device: load(name, dtype, quantisation, device, console)
@@ -93,9 +134,8 @@ def _loading(console: Console) -> Callable[..., Any]:
 @contextmanager
 def progress_shown(console: Console) -> Iterator[Callable[[Progress], None]]:
     """A bar for experts that train together: steps, loss and score of each, time left."""
-    from rich.progress import BarColumn, MofNCompleteColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
-    from rich.progress import TextColumn, TimeElapsedColumn
 
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Bars(*columns, console=console, transient=True) as bars:
