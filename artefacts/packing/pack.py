@@ -51,7 +51,7 @@ class Packed:
 
 
 def package(folder: Path, target: Path | None = None, told: Told | None = None) -> Packed:
-    """Pack a saved model, a trained expert or an adapter's folder; the same folder gives the same bytes, wherever and whenever.
+    """Pack a saved model, a trained expert or an adapter; the same folder gives the same bytes, wherever and whenever.
 
     Parameters
     ----------

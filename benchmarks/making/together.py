@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 Load = Callable[[str, str, str, str], "Base"]
 """``load(name, dtype, quantisation, device)``."""
 State = Literal["trained", "was finished", "failed"]
-FAILURE = "failure.txt"
+FAILURE, CHECKPOINT = "failure.txt", "checkpoint"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,8 @@ def make(
         In the order of the configurations.
     """
     _check_names(configs)
+    there = frozenset(config.called for config in configs if (output / config.called / FACTS).is_file())
+    way = _Way(output, load, progress, stop, one_must, there)
     outcomes: dict[str, Outcome] = {}
     by_base: dict[tuple[str, ...], list[Ready]] = {}
     for config in configs:
@@ -105,7 +109,7 @@ def make(
         else:
             by_base.setdefault((*config.base_key, config.engine), []).append(found)
     for members in by_base.values():
-        for outcome in _of_base(members, output, load, progress, stop, one_must):
+        for outcome in _of_base(members, way):
             outcomes[outcome.name] = outcome
     return [outcomes[config.called] for config in configs]
 
@@ -119,15 +123,18 @@ def ready(config: Config) -> Ready:
         What cannot be had, and what to write instead.
     """
     from llm_experts.adapters.registry import kind_named
-    from llm_experts.training.loop.combinations import refusal
+    from llm_experts.training.loop.combinations import Combination, refusal
 
     record = trainer(config.method)
     kind = kind_named(config.kind)
     config = config.model_copy(update={"options": options_of(record, config.options)})
     refused = refusal(
-        kind.name, record.name, dtype=config.dtype, quantisation=config.quantisation, device=config.device,
-        start=config.start or 0, packing=bool(config.packing), optimiser=config.optimiser or "adamw",
-        checkpointing=bool(config.checkpointing), adapter_options=config.adapter_options,
+        Combination(
+            method=record.name, kind=kind.name, dtype=config.dtype, quantisation=config.quantisation,
+            device=config.device, optimiser=config.optimiser or "adamw", engine=config.engine, start=config.start or 0,
+            packing=bool(config.packing), weight_decay=config.weight_decay or 0.0,
+            adapter_options=config.adapter_options,
+        )
     )  # fmt: skip
     if refused:
         raise ConfigError(refused)
@@ -159,6 +166,10 @@ def changes(folder: Path, assignment: Assignment, base: Base) -> list[str]:
         ) from None
     now = json.loads(json.dumps(assignment.settings.as_json()))
     found = _differences(facts["settings"], now)
+    found += _differences(
+        {"quantisation": facts["base"]["quantisation"], "checker": facts["judged"]},
+        {"quantisation": base.quantisation, "checker": assignment.judge is not None},
+    )
     if facts["base"]["hash"] != base.hash:
         found.append(f"base {facts['base']['id']} with hash {facts['base']['hash'][:12]}, now {base.hash[:12]}")
     for part, items in (("train", assignment.train), ("validation", assignment.validation)):
@@ -177,55 +188,62 @@ def failed(name: str, error: Exception, output: Path) -> Outcome:
     return Outcome(name, "failed", told)
 
 
-def _of_base(
-    members: Sequence[Ready],
-    output: Path,
-    load: Load,
-    progress: Callable[[Progress], None] | None,
-    stop: Callable[[], bool] | None,
-    one_must: bool,
-) -> list[Outcome]:
-    config = members[0].config
+@dataclass(frozen=True)
+class _Way:
+    """How :func:`make` was asked to go about it, and the names that had a finished expert before."""
+
+    output: Path
+    load: Load
+    progress: Callable[[Progress], None] | None
+    stop: Callable[[], bool] | None
+    one_must: bool
+    there: frozenset[str]
+
+
+def _of_base(members: Sequence[Ready], way: _Way) -> list[Outcome]:
+    """Outcomes of experts of one base and engine."""
     try:
-        base = load(*config.base_key)
+        base = way.load(*members[0].config.base_key)
     except Exception as error:
-        if one_must:
+        if way.one_must:
             raise
-        return [failed(member.config.called, error, output) for member in members]
+        return [failed(member.config.called, error, way.output) for member in members]
     try:
-        return _fitted(members, base, output, progress, stop)
+        return _fitted(members, base, way)
     except Exception as error:
-        if one_must or _is_stop(error):
+        if way.one_must or _is_stop(error):
             raise
         if len(members) == 1:
-            return [failed(config.called, error, output)]
-    return [  # one of them has spoilt it for all: each alone, from its checkpoint
-        outcome for member in members for outcome in _of_base([member], output, load, progress, stop, one_must)
-    ]
+            return [failed(members[0].config.called, error, way.output)]
+    found = []  # one of them has spoilt it for all: each by itself
+    for member in members:
+        try:
+            found += _fitted([member], base, way)
+        except Exception as error:
+            if _is_stop(error):
+                raise
+            found.append(failed(member.config.called, error, way.output))
+    return found
 
 
-def _fitted(
-    members: Sequence[Ready],
-    base: Base,
-    output: Path,
-    progress: Callable[[Progress], None] | None,
-    stop: Callable[[], bool] | None,
-) -> list[Outcome]:
+def _fitted(members: Sequence[Ready], base: Base, way: _Way) -> list[Outcome]:
     assignments = [assignment_of(member, base) for member in members]
-    there, notes = set(), {}
+    notes: dict[str, tuple[str, ...]] = {}
+    moved: dict[Path, Path] = {}
     for assignment in assignments:
-        folder = output / assignment.name
-        told = changes(folder, assignment, base)
-        if told:
-            kept = _kept(folder)
+        folder = way.output / assignment.name
+        if told := changes(folder, assignment, base):
+            kept = moved[folder] = _kept(folder)
             notes[assignment.name] = (f"trained before, with {'; '.join(told)}. That expert is kept: {kept}",)
-        elif (folder / FACTS).is_file():
-            there.add(assignment.name)
-    found = _engine(members[0].config)(base, assignments, folder=output, progress=progress, stop=stop)
+    with _put_back(moved):
+        found = _engine(members[0].config)(base, assignments, folder=way.output, progress=way.progress, stop=way.stop)
     return [
-        _outcome(fitted, fitted.name in there, (*member.material.notes, *notes.get(fitted.name, ())))
+        _outcome(
+            fitted, fitted.name in way.there and fitted.name not in notes,
+            (*member.material.notes, *notes.get(fitted.name, ())),
+        )
         for member, fitted in zip(members, found, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def _engine(config: Config) -> Callable[..., list[Fitted]]:
@@ -258,6 +276,19 @@ def _kept(folder: Path) -> Path:
         if not place.exists():
             break
     return folder.rename(place)
+
+
+@contextmanager
+def _put_back(moved: Mapping[Path, Path]) -> Iterator[None]:
+    """Where training fails before it begins, what was moved aside for it comes back."""
+    try:
+        yield
+    except Exception:
+        for folder, kept in moved.items():
+            if not (folder / FACTS).exists() and not any((folder / CHECKPOINT).glob("*")):
+                shutil.rmtree(folder, ignore_errors=True)
+                kept.rename(folder)
+        raise
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
