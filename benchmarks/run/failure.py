@@ -48,6 +48,7 @@ KNOWN = {
     "SearchError",
     "ServingError",
     "SamplingError",
+    "SandboxError",
     "ChatError",
     "TooLongError",
 }

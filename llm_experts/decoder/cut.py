@@ -209,6 +209,10 @@ class CutBase:
         self._compare(longest_text(self.base, at))
         return self._lower(ids, at, past, remember)
 
+    def compare(self, tokens: int) -> None:
+        """Compare with the library on texts of at least so many tokens; :class:`BaseError` where it computes otherwise."""
+        self._compare(tokens)
+
     def _lower(
         self,
         ids: Tensor,

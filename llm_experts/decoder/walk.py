@@ -162,3 +162,7 @@ def _mixed_values(layer: Layer, weights: Tensor, x: Tensor) -> Tensor:
     mixed = (weights.flatten(1, 2) @ x).view(n, groups, asking, -1)
     projected: Tensor = layer.self_attn.v_proj(mixed).view(n, groups, asking, groups, -1)
     return projected.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)  # each head's own slice
+
+
+heads_of = _heads
+"""What walks of its own, such as that over lanes of token sequences, share with this one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundation.discovery import items, load
+from llm_experts.data.example import Example
 from llm_experts.families.family import Family
 
 ROOMS, NAME = ("llm_experts.families", "llm_experts.families.published"), "FAMILY"
@@ -11,13 +12,30 @@ FAMILIES: dict[str, Family] = {item: load(room, NAME, item) for room in ROOMS fo
 
 
 def family_named(name: str) -> Family:
-    """The family with this name.
+    """The family with this name; ``rows:TASK`` is that of another task's rows than the default one's.
 
     Raises
     ------
     ValueError
         If there is none.
     """
+    kind, _, task = name.partition(":")
+    if kind == "rows" and task:
+        from llm_experts.families.rows import rows_of
+
+        return rows_of(task)
     if name not in FAMILIES:
         raise ValueError(f"There is no family {name!r}; families are {', '.join(FAMILIES)}.")
     return FAMILIES[name]
+
+
+def family_of(example: Example) -> Family | None:
+    """The family that an item says it is of (``facts["family"]``), None where it says nothing.
+
+    Raises
+    ------
+    ValueError
+        If there is no such family.
+    """
+    name = example.facts.get("family")
+    return None if name is None else family_named(str(name))

@@ -1,0 +1,88 @@
+"""Rows of a data card as text, answered with the card's own words: the split of the task is the split of the items."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from foundation.seeding import derive_seed
+from llm_experts.data.example import Example
+from llm_experts.families.family import Family, Part, Verdict
+from llm_experts.families.shared.answers import label_in
+from llm_experts.families.shared.draw import Draw
+
+if TYPE_CHECKING:
+    from tasks.task import Task
+
+DEFAULT, TEMPLATE = "german", "record"
+
+
+def rows_of(task: str) -> Family:
+    """The family of one task's rows, such as ``german``, ``compas:race`` or ``adult:sex@1500``.
+
+    Parts are those of the task's first split, the one that tabular experts have; a seed draws which rows and in which
+    order, and the order of the two words in the question. Difficulty has no meaning. Rows are as the data has them:
+    two people of whom the same is known are two items.
+    """
+
+    def make(part: Part, count: int, seed: int = 0, difficulty: float | None = None) -> list[Example]:
+        if count < 0:
+            raise ValueError(f"{count} items cannot be made; give a number of at least 0.")
+        del difficulty
+        loaded = _task(task)
+        draw = Draw(derive_seed(seed, "family", "rows", task, part))
+        ids = getattr(loaded.split, part).tolist()
+        chosen = draw.sample(ids, min(count, len(ids)))
+        return [_example(task, loaded, row, draw) for row in chosen]
+
+    return Family(
+        name="rows" if task == DEFAULT else f"rows:{task}",
+        label="Rows of a table",
+        about=f"What is asked of a row of {task}, in the words of its card.",
+        scores=("accuracy", "f1"),
+        longest_answer=4,
+        make=make,
+        check=_check,
+        published=True,
+    )
+
+
+@lru_cache(maxsize=2)
+def _task(name: str) -> Task:
+    from tasks.card import DataError
+    from tasks.load import load_task
+
+    loaded = load_task(name)
+    if not loaded.card.text.question.strip():
+        raise DataError(
+            f"The card of {name} asks no question, so its rows make no language tasks. Add to its [text] a line such "
+            'as question = "Will the applicant repay the loan?".'
+        )
+    return loaded
+
+
+def _example(task: str, loaded: Task, row: int, draw: Draw) -> Example:
+    import torch
+
+    from tasks.templates import OPTIONS, QUESTION, format_of
+    from tasks.text import render
+
+    words, style = loaded.card.text, format_of(TEMPLATE)
+    (written,) = render(loaded, torch.tensor([row]), template=TEMPLATE)
+    labels = [words.negative, words.positive]
+    first, second = labels if draw.chance(0.5) else labels[::-1]
+    question = QUESTION.format(question=words.question.strip()) + OPTIONS.format(first=first, second=second)
+    label = labels[int(loaded.labels[row])]
+    family = "rows" if task == DEFAULT else f"rows:{task}"
+    facts = {"family": family, "label": label, "labels": labels, "row": int(loaded.rows[row])}
+    return Example(f"{family}-{facts['row']}", written.text + style.ask + question, label, facts=facts)
+
+
+def _check(example: Example, answer: str) -> Verdict:
+    said, wanted = label_in(answer, example.facts["labels"]), example.facts["label"]
+    if said is None:
+        return Verdict(False, "it states no label")
+    return Verdict(True) if said == wanted else Verdict(False, f"{said} is not {wanted}")
+
+
+FAMILY = rows_of(DEFAULT)

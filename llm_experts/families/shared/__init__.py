@@ -1,0 +1,1 @@
+"""What families share: drawing of items, words, and reading of answers."""

@@ -1,0 +1,98 @@
+"""Items of a family that is generated: seeded, unique, of any number, its parts apart by construction.
+
+Whose part an item is follows from a hash of its *content*, never from the seed or the count: of eight equal shares of
+all contents, training owns six, validation one and the examination one. The content is what a question asks, without
+the words that only dress it (whose apples they are), so that no part's question comes back in other words in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple, get_args
+
+from foundation.seeding import derive_seed
+from llm_experts.data.example import Example
+from llm_experts.families.family import Part
+from llm_experts.families.shared.draw import Draw
+
+SHARES: tuple[Part, ...] = ("train",) * 6 + ("validation", "test")
+"""Whose each eighth of all contents is."""
+PATIENCE = 20_000
+"""Draws in a row that bring nothing new before a family is said to have no more."""
+
+
+class Made(NamedTuple):
+    """One item as a family draws it.
+
+    Attributes
+    ----------
+    prompt, completion : str
+    content : str
+        What makes it this question and no other; names its part.
+    facts : mapping
+        What the checker needs.
+    """
+
+    prompt: str
+    completion: str
+    content: str
+    facts: Mapping[str, Any]
+
+
+def part_of(content: str) -> Part:
+    """Whose an item with this content is."""
+    return SHARES[blake2b(content.encode(), digest_size=1).digest()[0] % len(SHARES)]
+
+
+def generated(
+    name: str, draw_item: Callable[[Draw, float], Made]
+) -> Callable[[Part, int, int, float | None], list[Example]]:
+    """A family's ``make``: see :class:`~llm_experts.families.family.Family`.
+
+    Parameters
+    ----------
+    name : str
+        The family's name; its items carry it in ``facts["family"]``.
+    draw_item : callable
+        ``draw_item(draw, difficulty) -> Made``, with the difficulty in [0, 1].
+    """
+
+    def make(part: Part, count: int, seed: int = 0, difficulty: float | None = None) -> list[Example]:
+        _check(part, count, difficulty)
+        draw = Draw(derive_seed(seed, "family", name, part, repr(None if difficulty is None else float(difficulty))))
+        examples: list[Example] = []
+        seen: set[str] = set()
+        idle = 0
+        while len(examples) < count:
+            made = draw_item(draw, draw.share() if difficulty is None else difficulty)
+            if part_of(made.content) != part or made.prompt in seen:
+                idle += 1
+                if idle > PATIENCE:
+                    raise ValueError(
+                        f"The family {name} has no {count} different items of the part {part} at difficulty "
+                        f"{difficulty}: after {len(examples)} no new one was found. Ask for fewer, or for another "
+                        "difficulty."
+                    )
+                continue
+            idle = 0
+            seen.add(made.prompt)
+            examples.append(_example(name, made))
+        return examples
+
+    return make
+
+
+def _example(name: str, made: Made) -> Example:
+    """Named by what it says: the same item has the same id in every set."""
+    digest = blake2b(made.prompt.encode(), digest_size=8).hexdigest()
+    return Example(f"{name}-{digest}", made.prompt, made.completion, facts={"family": name, **made.facts})
+
+
+def _check(part: str, count: int, difficulty: float | None) -> None:
+    if part not in get_args(Part):
+        raise ValueError(f"There is no part {part!r}; parts are {', '.join(get_args(Part))}.")
+    if count < 0:
+        raise ValueError(f"{count} items cannot be made; give a number of at least 0.")
+    if difficulty is not None and not 0 <= difficulty <= 1:
+        raise ValueError(f"A difficulty of {difficulty} is not between 0 (easiest) and 1 (hardest).")

@@ -1,0 +1,150 @@
+"""What holds for every family: seeded, unique, its parts apart, right answers pass and wrong ones do not."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_experts.families.family import Family, Part
+from llm_experts.families.registry import FAMILIES, family_named, family_of
+from llm_experts.families.shared.generated import Made, generated, part_of
+from llm_experts.families.wrong import with_rejected, wrong_answer
+
+GENERATED = {
+    name: FAMILIES[name] for name in ("arithmetic", "classification", "dates", "json_task", "lookup", "sql", "strings")
+}
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+ODD = ["9" * 5000, "[" * 5000, "```", "####", "-", "\x00", '{"a":NaN}']
+family = pytest.mark.parametrize("family", GENERATED.values(), ids=GENERATED)
+
+
+def test_registry_names_files() -> None:
+    assert {*GENERATED, "rows"} <= set(FAMILIES)
+    assert all(name == made.name for name, made in FAMILIES.items())
+    with pytest.raises(ValueError, match="no family 'chess'; families are arithmetic"):
+        family_named("chess")
+
+
+@family
+def test_same_arguments_same_items_and_more_begin_like_fewer(family: Family) -> None:
+    few, many = family.make("train", 20, 3, None), family.make("train", 50, 3, None)
+    assert few == many[:20] == family.make("train", 20, 3, None)
+    assert few != family.make("train", 20, 4, None)
+    assert few != family.make("train", 20, 3, 0.5)
+
+
+@family
+@settings(max_examples=5, deadline=None)
+@given(seeds=st.tuples(*[st.integers(0, 2**31)] * 3), difficulty=st.none() | st.floats(0, 1))
+def test_parts_are_apart_whatever_seed_and_difficulty(
+    family: Family, seeds: tuple[int, int, int], difficulty: float | None
+) -> None:
+    made = [family.make(part, 40, seed, difficulty) for part, seed in zip(PARTS, seeds, strict=True)]
+    prompts = [{example.prompt for example in examples} for examples in made]
+    assert [len(part) for part in prompts] == [40, 40, 40]
+    assert len(set.union(*prompts)) == 120
+    assert len({example.id for examples in made for example in examples}) == 120
+
+
+def test_part_follows_from_content_alone() -> None:
+    """Pinned: another hash would move items of old examinations into training."""
+    assert [part_of(f"{n}") for n in range(12)] == [
+        "test", "train", "train", "train", "train", "train", "train", "test", "train", "validation", "train", "train",
+    ]  # fmt: skip
+
+
+@family
+def test_right_answers_pass_whatever_stands_around_them(family: Family) -> None:
+    for example in family.make("validation", 60, 0, None):
+        right = example.completion
+        for answer in (
+            right,
+            f"  {right}\n",
+            f"```\n{right}\n```",
+            f"{right}\nQuestion: and now? Answer: 7",
+            f"\n\n{right}",
+        ):
+            assert family.check(example, answer).correct, (example, answer)
+            assert family.reward_of(example, answer) == 1
+
+
+@family
+def test_wrong_answers_are_refuted(family: Family) -> None:
+    for example in family.make("validation", 60, 0, None):
+        wrong = wrong_answer(family, example, 5)
+        assert wrong != example.completion
+        verdict = family.check(example, wrong)
+        assert not verdict.correct and verdict.reason
+        assert family.reward_of(example, wrong) < 1
+        assert not family.check(example, "").correct and family.reward_of(example, "") == 0
+        assert wrong == wrong_answer(family, example, 5)
+
+
+@family
+def test_every_small_change_of_an_answer_is_refuted_or_means_the_same(family: Family) -> None:
+    """A letter or digit more, less or another one: right only where it still says the same."""
+    for example in family.make("validation", 25, 1, None):
+        right = example.completion
+        for at, letter in enumerate(right):
+            changed = ("5" if letter == "8" else "8") if letter.isdigit() else "z" if letter == "q" else "q"
+            if family.name != "sql" and letter.isalnum():
+                assert not family.check(example, right[:at] + changed + right[at + 1 :]).correct, (example, at)
+        if family.name != "sql" and not right.startswith(("{", "[")):  # what follows a JSON value is other text
+            assert not family.check(example, right + right).correct, example
+
+
+@family
+@settings(max_examples=60, deadline=None)
+@given(answer=st.text(max_size=60) | st.sampled_from(ODD))
+def test_no_answer_makes_a_checker_fail(family: Family, answer: str) -> None:
+    example = family.make("test", 1, 2, 0.6)[0]
+    verdict = family.check(example, answer)
+    assert 0 <= family.reward_of(example, answer) <= 1
+    assert verdict.correct == (verdict.reason == "")
+
+
+@family
+def test_an_item_survives_json(family: Family) -> None:
+    """Facts are plain JSON: a checker judges the same from a file."""
+    for example in family.make("train", 20, 0, None):
+        facts = json.loads(json.dumps(example.facts))
+        assert facts == example.facts
+        read = dataclasses.replace(example, facts=facts)
+        found = family_of(read)
+        assert found is family
+        assert found.check(read, read.completion).correct
+
+
+@family
+def test_bad_arguments_are_refused_by_name(family: Family) -> None:
+    with pytest.raises(ValueError, match="no part 'dev'"):
+        family.make("dev", 1, 0, None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="difficulty of 2"):
+        family.make("train", 1, 0, 2)
+    with pytest.raises(ValueError, match="-1 items"):
+        family.make("train", -1, 0, None)
+
+
+def test_more_than_there_is_is_refused() -> None:
+    make = generated("few", lambda draw, difficulty: Made(f"{draw.below(40)}", "", f"{draw.below(40)}", {}))
+    with pytest.raises(
+        ValueError, match=r"few has no 50 .* part train at difficulty 0\.5: after 40"
+    ):
+        make("train", 50, 0, 0.5)
+
+
+def test_a_pair_keeps_its_item() -> None:
+    example = FAMILIES["arithmetic"].make("train", 1, 0, 0.0)[0]
+    pair = with_rejected(FAMILIES["arithmetic"], example)
+    assert (pair.id, pair.prompt, pair.completion, pair.facts) == (
+        example.id, example.prompt, example.completion, example.facts,
+    )  # fmt: skip
+    assert pair.rejected not in (None, "", example.completion)
+
+
+def test_an_item_without_a_completion_has_no_wrong_answer() -> None:
+    example = dataclasses.replace(FAMILIES["arithmetic"].make("train", 1, 0, 0.0)[0], completion="")
+    with pytest.raises(ValueError, match="has no completion"):
+        wrong_answer(FAMILIES["arithmetic"], example)
