@@ -173,7 +173,7 @@ class AdaptedLayers:
             return self._walk(index, dict(zip(names, weights, strict=True)), hidden, (cos, sin), attend, asked)
 
         if self.checkpointing and torch.is_grad_enabled():
-            kept: Tensor = checkpoint(walk, hidden, *rotary, *own.values(), use_reentrant=False)  # type: ignore[no-untyped-call]
+            kept: Tensor = checkpoint(walk, hidden, *rotary, *own.values(), use_reentrant=False)
             return kept
         return walk(hidden, *rotary, *own.values())
 

@@ -210,7 +210,7 @@ class CutBase:
         return self._lower(ids, at, past, remember)
 
     def compare(self, tokens: int) -> None:
-        """Compare with the library on texts of at least so many tokens; :class:`BaseError` where it computes otherwise."""
+        """Compare with the library on texts of at least so many tokens; :class:`BaseError` where it differs."""
         self._compare(tokens)
 
     def _lower(

@@ -22,7 +22,8 @@ class _LogProbs(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, head: Tensor, words: Tensor, rows: int) -> Tensor:
         learns = ctx.needs_input_grad[0]
         found, gradients = hidden.new_empty(len(hidden), dtype=torch.float32), []
-        for states, chosen, out in zip(hidden.split(rows), words.split(rows), found.split(rows), strict=True):
+        for at in range(0, len(hidden), rows):
+            states, chosen, out = (x[at : at + rows] for x in (hidden, words, found))
             table = head if head.dtype == torch.float32 else head.float()
             logits = states.float() @ table.T
             total = logits.logsumexp(-1, keepdim=True)

@@ -1,7 +1,7 @@
 """What it takes to go on after a kill as if there had been none: tensors and facts in pairs of whole files.
 
-``tensors-STEP.safetensors`` is written first, ``step-STEP.json`` last; it holds the hash of the former, and only then is
-the older pair removed. Whatever moment a process ends at, one pair is whole.
+``tensors-STEP.safetensors`` is written first, ``step-STEP.json`` last; it holds the hash of the former, and only then
+is the older pair removed. Whatever moment a process ends at, one pair is whole.
 """
 
 from __future__ import annotations

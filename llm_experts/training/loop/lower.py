@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from llm_experts.bases.base import Base
-from llm_experts.decoder.adapted_layers import AdaptedLayers, causal, masked
+from llm_experts.decoder.adapted_layers import AdaptedLayers, Attend, causal, masked
 from llm_experts.decoder.cut import CutBase, decoder_of
 from llm_experts.decoder.walk import as_blocked
 
@@ -59,7 +59,7 @@ class LowerLayers:
         lengths = (flat[2] >= 0).sum(-1).tolist()
         keys = [_key(row[:end], seg[:end]) for row, seg, end in zip(flat[0].cpu(), flat[2].cpu(), lengths, strict=True)]
         fresh = {key: at for at, key in enumerate(keys) if key not in self._kept and lengths[at]}
-        new = dict(zip(fresh, self._compute(*flat, list(fresh.values()), lengths), strict=True))
+        new = dict(zip(fresh, self._compute(flat[0], flat[1], flat[2], list(fresh.values()), lengths), strict=True))
         width = self._decoder.embed_tokens.weight.shape[1]
         out = torch.zeros(*flat[0].shape, width, dtype=self._decoder.embed_tokens.weight.dtype, device=ids.device)
         for at, (key, end) in enumerate(zip(keys, lengths, strict=True)):
@@ -94,7 +94,7 @@ class LowerLayers:
     def _walk(self, ids: Tensor, positions: Tensor, segments: Tensor) -> Tensor:
         hidden = self._decoder.embed_tokens(ids)
         rotary = self._decoder.rotary_emb(hidden, positions)
-        attend = causal
+        attend: Attend = causal
         if bool((segments > 0).any()):
             attend = masked(as_blocked(seen(segments)[:, None], hidden.dtype))
         return self._layers.run({}, hidden, rotary, attend)

@@ -48,6 +48,7 @@ class Method(Protocol):
 
     def start(self, run: Run) -> None:
         """Prepare for the lanes of a run."""
+        return None
 
     def loss(self, lanes: SequenceLanes, theta: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Loss [K] of the running lanes on a micro-batch, and figures [K] to report.
@@ -59,9 +60,11 @@ class Method(Protocol):
 
     def after_step(self, figures: Mapping[str, Tensor]) -> None:
         """Learn from a step's figures, by running lane."""
+        return None
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some of the running lanes only."""
+        return None
 
     def state(self) -> dict[str, Tensor]:
         """What it takes to go on exactly, beside the weights."""
@@ -69,6 +72,7 @@ class Method(Protocol):
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what :meth:`state` gave."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

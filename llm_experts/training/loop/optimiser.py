@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -84,9 +85,8 @@ class LaneEightBit:
 
     def __init__(self, theta: Tensor, lr: Tensor, decay: Tensor, *, paged: bool) -> None:
         try:
-            import bitsandbytes as bnb
-
-            make = bnb.optim.PagedAdamW8bit if paged else bnb.optim.AdamW8bit
+            optim: Any = importlib.import_module("bitsandbytes.optim")
+            make = optim.PagedAdamW8bit if paged else optim.AdamW8bit
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
             raise SettingsError(
                 f"The 8-bit optimisers need bitsandbytes, which does not load here ({error}). Install the extra "
@@ -117,8 +117,8 @@ class LaneEightBit:
     def state(self) -> dict[str, Tensor]:
         """Tensors of every lane's optimiser, by lane and name."""
         found: dict[str, Tensor] = {}
-        for lane, optimiser in enumerate(self._each):
-            for name, value in optimiser.state_dict()["state"].get(0, {}).items():
+        for lane, (weight, optimiser) in enumerate(zip(self._weights, self._each, strict=True)):
+            for name, value in optimiser.state[weight].items():
                 found[f"{lane}.{name}"] = value.detach().clone() if isinstance(value, Tensor) else torch.tensor(value)
         return found
 
@@ -127,9 +127,7 @@ class LaneEightBit:
         for lane, (weight, optimiser) in enumerate(zip(self._weights, self._each, strict=True)):
             weight.data.copy_(self.theta[lane])
             own = {key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"{lane}.")}
-            whole = optimiser.state_dict()
-            whole["state"] = {0: {key: int(v) if key == "step" else v.clone() for key, v in own.items()}} if own else {}
-            optimiser.load_state_dict(whole)
+            optimiser.state[weight] = {key: int(v) if key == "step" else v.clone() for key, v in own.items()}
 
 
 def optimiser_of(settings: Sequence[Settings], rates: Sequence[float], start: Tensor, anchor: Tensor) -> LaneOptimiser:

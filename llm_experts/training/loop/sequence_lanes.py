@@ -19,11 +19,11 @@ from llm_experts.bases.error import BaseError
 from llm_experts.decoder.adapted_layers import AdaptedLayers, Attend, causal, masked
 from llm_experts.decoder.cut import decoder_of
 from llm_experts.decoder.program import Adapter
-from llm_experts.decoder.token_head import HEAD_FLOATS, word_logprobs
+from llm_experts.decoder.sampling import Sampled, Sampler
+from llm_experts.decoder.token_head import word_logprobs
 from llm_experts.decoder.walk import as_blocked
 from llm_experts.training.loop.batch import Batch
 from llm_experts.training.loop.lower import LowerLayers, seen
-from llm_experts.training.loop.sampling import Sampled, Sampler
 
 
 class Asked(NamedTuple):
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
         """Of the learnt tokens [..., b, t] of a batch."""
         number = learnt.sum(-1, keepdim=True)
         most = max(1, int(number.max()))
-        order = (~learnt).to(torch.int8).argsort(-1, stable=True)[..., :most]
+        order = (~learnt).to(torch.int8).argsort(dim=-1, stable=True)[..., :most]
         counts = torch.arange(most, device=learnt.device) < number
         return cls(torch.where(counts, order - 1, 0), counts)
 
@@ -381,4 +381,4 @@ def _flat(state: Mapping[str, Tensor], keys: Sequence[str]) -> Tensor:
     return torch.cat([empty, *(state[key].flatten(1).float() for key in keys)], 1)
 
 
-__all__ = ["HEAD_FLOATS", "Asked", "Sampled", "SequenceLanes"]
+__all__ = ["Asked", "Sampled", "SequenceLanes"]

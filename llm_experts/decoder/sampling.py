@@ -73,36 +73,29 @@ class Sampler:
         own = bool(prompts) and bool(prompts[0]) and not isinstance(prompts[0][0], int)
         by_lane = [list(lane) for lane in prompts] if own else [list(prompts)] * self._lanes
         found: list[list[Sampled | None]] = [[None] * len(lane) for lane in by_lane]
-        draws = [torch_generator(seed, "answers") for seed in self._seeds]
         numbers = [
-            torch.rand((len(lane), most), generator=g, dtype=torch.float64)
-            for lane, g in zip(by_lane, draws, strict=True)
+            torch.rand((len(lane), most), generator=torch_generator(seed, "answers"), dtype=torch.float64)
+            for lane, seed in zip(by_lane, self._seeds, strict=True)
         ]
         width = max((len(lane) for lane in by_lane), default=0)
-        order = sorted(range(width), key=lambda at: -max(len(lane[at]) for lane in by_lane if at < len(lane)))
-        for some in self._runs(order, by_lane, most):
+        lengths = [max(len(lane[at]) for lane in by_lane if at < len(lane)) + most for at in range(width)]
+        for some in self._runs(lengths):
             rows = [[lane[at] if at < len(lane) else [0] for at in some] for lane in by_lane]
-            drawn = torch.stack(
-                [
-                    torch.stack([n[at] if at < len(n) else torch.zeros(most, dtype=n.dtype) for at in some])
-                    for n in numbers
-                ]
-            )
+            drawn = torch.stack([_taken(own, some) for own in numbers])
             for lane, answers in enumerate(self._generate(rows, most, temperature, stop, drawn)):
                 for at, answer in zip(some, answers, strict=True):
                     if at < len(found[lane]):
                         found[lane][at] = answer
         return [[answer for answer in lane if answer is not None] for lane in found]
 
-    def _runs(self, order: Sequence[int], by_lane: Sequence[Sequence[Sequence[int]]], most: int) -> list[list[int]]:
-        limit, runs = TOKENS.get(self._base.device.type, TOKENS["cpu"]), []
-        for at in order:
-            length = most + max(len(lane[at]) for lane in by_lane if at < len(lane))
-            if runs and (len(runs[-1]) + 1) * size * self._lanes <= limit:
+    def _runs(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Prompts that are answered together, longest first, in runs of at most so many tokens of all lanes."""
+        limit, runs = TOKENS.get(self._base.device.type, TOKENS["cpu"]) // self._lanes, list[list[int]]()
+        for at in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+            if runs and (len(runs[-1]) + 1) * lengths[runs[-1][0]] <= limit:
                 runs[-1].append(at)
             else:
                 runs.append([at])
-                size = length
         return runs
 
     def _generate(
@@ -118,7 +111,7 @@ class Sampler:
         tokens = self._layers.virtual_tokens(self._states)
         ahead = 0 if tokens is None else tokens.shape[-2]
         room = self._base.context - ahead - lengths
-        state = _Kept(len(self._below), len(self._layers), longest + most + ahead, ahead)
+        state = _Kept(longest + most + ahead)
         hidden = self._read(ids.to(device), lengths, tokens, ahead, state)
         said: list[list[list[int]]] = [[[] for _ in lane] for lane in rows]
         open_ = torch.ones(lengths.shape, dtype=torch.bool)
@@ -178,8 +171,8 @@ class Sampler:
 
     def _walk(self, hidden: Tensor, positions: Tensor, allowed: Tensor, state: _Kept, places: Tensor) -> Tensor:
         """States [K, n, w, d] of tokens that go to ``places`` of the kept keys and values."""
-        flat = positions.reshape(-1, positions.shape[-1])
-        rotary = tuple(r.view(*positions.shape, -1) for r in self._decoder.rotary_emb(hidden, flat))
+        cos, sin = self._decoder.rotary_emb(hidden, positions.reshape(-1, positions.shape[-1]))
+        rotary = cos.view(*positions.shape, -1), sin.view(*positions.shape, -1)
         blocked = as_blocked(allowed.reshape(-1, 1, *allowed.shape[-2:]), hidden.dtype)
         below = blocked[..., state.fill :]  # learnt keys are those of the layers above
         if len(self._below):
@@ -190,11 +183,11 @@ class Sampler:
         """[K, n] tokens behind states [K, n, d]; numbers in [0, 1) decide where a token is drawn."""
         logits = hidden.float() @ self._head.float().T
         if temperature == 0:
-            return logits.argmax(-1)
+            best: Tensor = logits.argmax(-1)
+            return best
         summed = (logits / temperature).softmax(-1).double().cumsum(-1)
-        return torch.searchsorted(summed, (drawn * summed[..., -1])[..., None], right=True)[..., 0].clamp_max(
-            logits.shape[-1] - 1
-        )
+        places: Tensor = torch.searchsorted(summed, (drawn * summed[..., -1])[..., None], right=True)[..., 0]
+        return places.clamp_max(logits.shape[-1] - 1)
 
     def _text(self, ids: Sequence[int]) -> str:
         tokenizer: Any = self._base.tokenizer
@@ -204,9 +197,9 @@ class Sampler:
 class _Kept:
     """Keys and values of all layers for rows that are generated together; learnt ones stand ahead of them."""
 
-    def __init__(self, below: int, above: int, room: int, ahead: int) -> None:
+    def __init__(self, room: int) -> None:
         self._arrays: dict[tuple[bool, int], tuple[Tensor, Tensor]] = {}
-        self._room, self.fill = room + ahead, 0
+        self._room, self.fill = room, 0
         self.learnt: Tensor | None = None
         self.seen: Tensor | None = None
 
@@ -235,6 +228,15 @@ def end_tokens(base: Base) -> frozenset[int]:
     found = [base.tokenizer.eos_token_id, getattr(settings, "eos_token_id", None), model.config.eos_token_id]
     flat = [token for entry in found for token in (entry if isinstance(entry, list) else [entry])]
     return frozenset(int(token) for token in flat if token is not None)
+
+
+def _taken(numbers: Tensor, places: Sequence[int]) -> Tensor:
+    """[n, most] rows at some places, zeros for those that are not there."""
+    found = numbers.new_zeros(len(places), numbers.shape[1])
+    for row, at in enumerate(places):
+        if at < len(numbers):
+            found[row] = numbers[at]
+    return found
 
 
 def _stops(text: str, stop: tuple[str, ...]) -> bool:
