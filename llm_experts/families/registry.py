@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundation.discovery import items, load
+from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family
 
@@ -16,7 +17,7 @@ def family_named(name: str) -> Family:
 
     Raises
     ------
-    ValueError
+    DataError
         If there is none.
     """
     kind, _, task = name.partition(":")
@@ -25,7 +26,7 @@ def family_named(name: str) -> Family:
 
         return rows_of(task)
     if name not in FAMILIES:
-        raise ValueError(f"There is no family {name!r}; families are {', '.join(FAMILIES)}.")
+        raise DataError(f"There is no family {name!r}; families are {', '.join(FAMILIES)}.")
     return FAMILIES[name]
 
 
@@ -34,7 +35,7 @@ def family_of(example: Example) -> Family | None:
 
     Raises
     ------
-    ValueError
+    DataError
         If there is no such family.
     """
     name = example.facts.get("family")

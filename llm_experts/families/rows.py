@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from foundation.seeding import derive_seed
+from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family, Part, Verdict
 from llm_experts.families.shared.answers import label_in
@@ -27,7 +28,7 @@ def rows_of(task: str) -> Family:
 
     def make(part: Part, count: int, seed: int = 0, difficulty: float | None = None) -> list[Example]:
         if count < 0:
-            raise ValueError(f"{count} items cannot be made; give a number of at least 0.")
+            raise DataError(f"{count} items cannot be made; give a number of at least 0.")
         del difficulty
         loaded = _task(task)
         draw = Draw(derive_seed(seed, "family", "rows", task, part))
@@ -39,7 +40,7 @@ def rows_of(task: str) -> Family:
         name="rows" if task == DEFAULT else f"rows:{task}",
         label="Rows of a table",
         about=f"What is asked of a row of {task}, in the words of its card.",
-        scores=("accuracy", "f1"),
+        scores=("correct", "accuracy", "f1"),
         longest_answer=4,
         make=make,
         check=_check,
@@ -49,7 +50,6 @@ def rows_of(task: str) -> Family:
 
 @lru_cache(maxsize=2)
 def _task(name: str) -> Task:
-    from tasks.card import DataError
     from tasks.load import load_task
 
     loaded = load_task(name)

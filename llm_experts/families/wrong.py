@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
 from foundation.seeding import derive_seed
+from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family
 from llm_experts.families.shared.answers import NOTHING, is_json, json_in
@@ -29,17 +30,17 @@ def wrong_answer(family: Family, example: Example, seed: int = 0) -> str:
 
     Raises
     ------
-    ValueError
+    DataError
         If the item has no right answer to start from, or none of the changed ones is refuted.
     """
     right = example.completion
     if not right:
-        raise ValueError(f"Item {example.id} has no completion, so no wrong answer can be made of it.")
+        raise DataError(f"Item {example.id} has no completion, so no wrong answer can be made of it.")
     draw = Draw(derive_seed(seed, "wrong", family.name, example.id))
     for candidate in _candidates(draw, example):
         if candidate.strip() and candidate != right and not family.check(example, candidate).correct:
             return candidate
-    raise ValueError(f"No changed answer to item {example.id} is refuted by the family {family.name}.")
+    raise DataError(f"No changed answer to item {example.id} is refuted by the family {family.name}.")
 
 
 def with_rejected(family: Family, example: Example, seed: int = 0) -> Example:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from foundation.escaping import one_line, printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -64,6 +66,15 @@ def print_facts(title: str, facts: dict[str, Any], console: Console) -> None:
         else:
             table.add_row(name, _word(value))
     console.print(table)
+
+
+def clipped(text: str, width: int) -> str:
+    """Text of users on one line of at most ``width`` signs; the middle of a longer one is left out."""
+    line = printable(one_line(text))
+    if len(line) <= width:
+        return line
+    tail = max(1, width // 4)
+    return f"{line[: width - tail - 3].rstrip()} … {line[-tail:].lstrip()}"
 
 
 def _word(value: Any) -> str:

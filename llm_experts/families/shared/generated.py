@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, get_args
 
 from foundation.seeding import derive_seed
+from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.families.family import Part
 from llm_experts.families.shared.draw import Draw
@@ -69,7 +70,7 @@ def generated(
             if part_of(made.content) != part or made.prompt in seen:
                 idle += 1
                 if idle > PATIENCE:
-                    raise ValueError(
+                    raise DataError(
                         f"The family {name} has no {count} different items of the part {part} at difficulty "
                         f"{difficulty}: after {len(examples)} no new one was found. Ask for fewer, or for another "
                         "difficulty."
@@ -91,8 +92,8 @@ def _example(name: str, made: Made) -> Example:
 
 def _check(part: str, count: int, difficulty: float | None) -> None:
     if part not in get_args(Part):
-        raise ValueError(f"There is no part {part!r}; parts are {', '.join(get_args(Part))}.")
+        raise DataError(f"There is no part {part!r}; parts are {', '.join(get_args(Part))}.")
     if count < 0:
-        raise ValueError(f"{count} items cannot be made; give a number of at least 0.")
+        raise DataError(f"{count} items cannot be made; give a number of at least 0.")
     if difficulty is not None and not 0 <= difficulty <= 1:
-        raise ValueError(f"A difficulty of {difficulty} is not between 0 (easiest) and 1 (hardest).")
+        raise DataError(f"A difficulty of {difficulty} is not between 0 (easiest) and 1 (hardest).")

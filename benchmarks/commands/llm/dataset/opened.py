@@ -1,0 +1,85 @@
+"""A file of items, and what its families say of them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_experts.data.encoding import Style
+    from llm_experts.data.example import Example
+    from llm_experts.data.reading import Need
+
+NEEDS = ("auto", "completion", "pair", "prompt", "text")
+
+
+class Lengths(NamedTuple):
+    """Tokens of each item's prompt and answer."""
+
+    prompts: list[int]
+    answers: list[int]
+
+
+def opened(path: Path, need: str = "auto") -> list[Example]:
+    """The items of a file; ``auto`` takes pairs as pairs, bare texts as texts and all others as prompts.
+
+    Raises
+    ------
+    DataError
+        What is wrong first: file, line, field and remedy.
+    """
+    from llm_experts.data.reading import read_examples
+
+    if need == "auto":
+        need = {"pair": "pair", "text": "text"}.get(_format(path), "prompt")
+    return read_examples(path, need=cast("Need", need))
+
+
+def doubts(examples: Sequence[Example]) -> list[str]:
+    """What a file's own families and a second look say against it: one sentence per fault."""
+    from llm_experts.data.overlap import repeated
+    from llm_experts.families.registry import family_of
+
+    found = []
+    for example in examples:
+        family = family_of(example)
+        if family is None or not example.completion:
+            continue
+        verdict = family.check(example, example.completion)
+        if not verdict.correct:
+            found.append(f"{example.id}: {family.name} refutes its answer ({verdict.reason})")
+        if example.rejected is not None and family.check(example, example.rejected).correct:
+            found.append(f"{example.id}: {family.name} finds its rejected answer right")
+    for ids in repeated(examples):
+        others = f" and {len(ids) - 2} more" if len(ids) > 2 else ""
+        found.append(f"{ids[0]}: the same prompt and answer as {ids[1]}{others}")
+    return found
+
+
+def lengths(examples: Sequence[Example], base: str, style: str) -> Lengths:
+    """Tokens of prompts and answers for a base, of which only the tokenizer is used."""
+    from llm_experts.bases.load import load_base
+    from llm_experts.data.encoding import answer_ids, prompt_ids
+
+    loaded, how = load_base(base), cast("Style", style)
+    return Lengths(
+        [len(prompt_ids(example, loaded, how)) for example in examples],
+        [len(answer_ids(example, loaded, example.completion, how)) for example in examples if example.completion],
+    )
+
+
+def _format(path: Path) -> str:
+    """Format of the first line that says something; "" where it cannot be told, which the reading then explains."""
+    from llm_experts.data.records import format_of
+
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            line = next((line for line in stream if line.strip()), b"")
+        record = json.loads(line)
+    except (OSError, EOFError, ValueError, RecursionError):
+        return ""
+    return format_of(record) if isinstance(record, dict) else ""

@@ -1,0 +1,124 @@
+"""``fairmoe llm dataset`` and ``fairmoe llm families``: files of items, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from benchmarks.cli import app
+from benchmarks.run.failure import explain
+from llm_experts.data.reading import read_examples
+from llm_experts.families.registry import FAMILIES
+from tests.benchmarks.commands.test_llm import saved_base
+
+
+def llm(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["llm", *arguments], env={"COLUMNS": "80", "HF_HUB_OFFLINE": "1"})
+
+
+def generate(path: Path, *arguments: str) -> Result:
+    return llm("dataset", "generate", "--output", str(path), *arguments)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(saved_base(tmp_path_factory.mktemp("room") / "base"))
+
+
+def test_families_are_listed_each_with_an_item() -> None:
+    done = llm("families", "arithmetic", "sql", "--difficulty", "0")
+    assert done.exit_code == 0, done.output
+    assert "arithmetic: " in done.output and "How many now?" in done.output and "answer:   SELECT" in done.output
+    assert max(map(len, done.output.splitlines())) <= 80
+    assert set(FAMILIES) <= {line.split(":")[0] for line in llm("families").output.splitlines()}
+
+
+def test_generated_file_is_the_same_twice_and_reads_back(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl.gz"
+    done = generate(one, "--family", "dates", "--count", "30", "--seed", "4")
+    assert done.exit_code == 0, done.output
+    assert f"{one}: 30 items of dates, part train, seed 4." in done.output
+    assert f"fairmoe llm train --data {one} --method sft" in done.output
+    generate(two, "--family", "dates", "--count", "30", "--seed", "4")
+    expected = FAMILIES["dates"].make("train", 30, 4, None)
+    assert read_examples(one, need="completion") == read_examples(two, need="completion") == expected
+
+
+def test_pairs_hold_a_wrong_answer(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    done = generate(path, "--family", "json_task", "--count", "40", "--pairs", "--part", "validation")
+    assert done.exit_code == 0 and "rejected:" in done.output and "--method dpo" in done.output
+    for example in read_examples(path, need="pair"):
+        assert example.rejected is not None
+        assert not FAMILIES["json_task"].check(example, example.rejected).correct
+
+
+def test_bad_options_are_explained(tmp_path: Path) -> None:
+    unknown = generate(tmp_path / "x", "--family", "chess")
+    assert isinstance(unknown.exception, ValueError)
+    assert "no family 'chess'" in (explain(unknown.exception) or "")
+    assert "There is no part" in generate(tmp_path / "x", "--family", "sql", "--part", "dev").output
+    labels = generate(tmp_path / "x", "--family", "rows", "--part", "test")
+    assert isinstance(labels.exception, ValueError)
+    assert "Labels of test rows are not written" in (explain(labels.exception) or "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_stats_count(tmp_path: Path, base: str) -> None:
+    path, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    generate(path, "--family", "lookup", "--count", "20")
+    generate(other, "--family", "lookup", "--count", "5")
+    done = llm("dataset", "stats", str(path), "--base", base, "--against", str(other))
+    assert done.exit_code == 0, done.output
+    told = {
+        cells[0].strip(): cells[1].strip()
+        for cells in (line.strip("│ ").split("│") for line in done.output.splitlines())
+        if len(cells) == 2
+    }
+    assert told["items"] == told["with an answer"] == told["family: lookup"] == "20"
+    assert told["prompts also in the other file"] == "5" and told["repeated"] == "0"
+
+
+def test_validate_passes_what_was_generated(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "a.jsonl"
+    generate(path, "--family", "classification", "--count", "20", "--pairs")
+    done = llm("dataset", "validate", str(path), "--base", base)
+    assert done.exit_code == 0, done.output
+    assert "20 items, nothing wrong." in done.output
+
+
+def test_validate_names_every_kind_of_fault(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "a.jsonl"
+    item = FAMILIES["arithmetic"].make("train", 1, 0, 0.0)[0]
+    facts = dict(item.facts)
+    right, wrong = item.completion, str(facts["answer"] + 1)
+    lines = [
+        {"id": "refuted", "prompt": item.prompt, "completion": wrong, "facts": facts},
+        {"id": "twice", "prompt": "A", "completion": "B"},
+        {"id": "again", "prompt": "A", "completion": "B"},
+        {"id": "long", "prompt": "A", "completion": "word " * 200},
+        {"id": "cut", "prompt": "word " * 200, "completion": "B"},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    done = llm("dataset", "validate", str(path), "--base", base, "--max-length", "64", "--against", str(path))
+    assert done.exit_code == 1
+    said = " ".join(done.output.split())
+    assert f"refuted: arithmetic refutes its answer ({wrong} is not {right})" in said
+    assert "twice: the same prompt and answer as again" in said
+    assert "Item 'long': its answer has" in said and "cut: " in said and "of its prompt do not fit into 64" in said
+    assert "its prompt is also in" in said and "faults in 5 items" in said
+    pairs = [{"prompt": item.prompt, "chosen": right, "rejected": f" {right}", "facts": facts}]
+    path.write_text("\n".join(map(json.dumps, pairs)))
+    done = llm("dataset", "validate", str(path), "--base", base)
+    assert done.exit_code == 1 and "finds its rejected answer right" in done.output
+
+
+def test_a_malformed_line_is_named(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"\n')
+    done = llm("dataset", "validate", str(path), "--base", base)
+    assert isinstance(done.exception, ValueError)
+    assert f"{path}, line 2" in (explain(done.exception) or "")
