@@ -43,6 +43,7 @@ KNOWN = {
     "CalibrationError",
     "DispatchError",
     "EstimatorError",
+    "EvaluationError",
     "PromptError",
     "RouterError",
     "SearchError",
