@@ -30,15 +30,15 @@ def preference_loss(chosen: Tensor, rejected: Tensor, beta: float, smoothing: fl
 
 
 def preference_figures(chosen: Tensor, rejected: Tensor, beta: float) -> dict[str, Tensor]:
-    """What is watched while pairs train, [...] means over the pairs.
+    """What is watched of each pair [..., b] while it trains.
 
-    ``accuracy`` is the share of pairs whose preferred answer gained more on the reference (half of the ties),
-    ``margin`` is β times by how much, ``chosen`` and ``rejected`` are the implicit rewards.
+    ``accuracy`` is 1 where the preferred answer gained more on the reference (½ in a tie), ``margin`` is β times by how
+    much; ``chosen`` and ``rejected`` are the implicit rewards of the two answers.
     """
-    gained = chosen.detach() - rejected.detach()
+    up, down = chosen.detach(), rejected.detach()
     return {
-        "accuracy": ((gained.sign() + 1) / 2).mean(-1),
-        "margin": beta * gained.mean(-1),
-        "chosen": beta * chosen.detach().mean(-1),
-        "rejected": beta * rejected.detach().mean(-1),
+        "accuracy": ((up - down).sign() + 1) / 2,
+        "margin": beta * (up - down),
+        "chosen": beta * up,
+        "rejected": beta * down,
     }

@@ -33,9 +33,9 @@ def test_the_gradient_is_the_papers() -> None:
     torch.testing.assert_close(down, weight)
 
 
-def test_figures_count_ties_as_a_half_and_lanes_apart() -> None:
-    chosen = torch.tensor([[1.0, 2.0, -1.0, 0.0], [4.0, 4.0, 4.0, 4.0]])
-    found = preference_figures(chosen, torch.zeros(4), 0.5)
-    assert found["accuracy"].tolist() == [0.625, 1.0]
-    assert found["margin"].tolist() == found["chosen"].tolist() == [0.25, 2.0]
-    assert found["rejected"].item() == 0.0
+def test_figures_count_ties_as_a_half() -> None:
+    chosen = torch.tensor([[1.0, -1.0, 0.0], [4.0, 4.0, 4.0]])
+    found = preference_figures(chosen, torch.zeros(3), 0.5)
+    assert found["accuracy"].tolist() == [[1.0, 0.0, 0.5], [1.0, 1.0, 1.0]]
+    assert found["margin"].tolist() == found["chosen"].tolist() == [[0.5, -0.5, 0.0], [2.0, 2.0, 2.0]]
+    assert found["rejected"].tolist() == [0.0] * 3
