@@ -42,6 +42,7 @@ class Config(BaseModel):
     difficulty: float | None = Field(default=None, ge=0, le=1, description="of the family's items; default: all")
     judge: str | None = Field(default=None, description="family whose checker judges answers to data")
 
+    after: Path | None = Field(default=None, description="folder of an expert that is trained on")
     method: str = "sft"
     kind: str = "lora"
     preset: str = Field(default="auto", description="settings where none are given; auto: by the base's size")

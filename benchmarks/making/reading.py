@@ -20,7 +20,9 @@ SECTIONS = (
     "adapter_config", "model_config", "quantization_config", "bnb_config", "dpo", "dpo_config",
 )  # fmt: skip
 """Tables of other programs' files that only group settings."""
-PATHS = ("data", "validation")
+PATHS = ("data", "validation", "after")
+OPTION_PATHS = ("teacher", "adapter", "data")
+"""Options of methods that may name a place beside the configuration."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,10 @@ def read_values(path: Path) -> tuple[dict[str, Any], list[str]]:
     for name in PATHS:
         if isinstance(values.get(name), str):
             values[name] = str(path.parent / Path(values[name]).expanduser())
+    options = values.get("options")
+    for name in OPTION_PATHS if isinstance(options, dict) else ():
+        if isinstance(options.get(name), str) and options[name] and (path.parent / options[name]).exists():
+            options[name] = str(path.parent / options[name])
     if isinstance(base := values.get("base"), str) and (path.parent / base / "config.json").is_file():
         values["base"] = str(path.parent / base)
     return values, [f"{path.name}: {note}" for note in notes]

@@ -54,6 +54,7 @@ def train(
     validation_count: items.ValidationCount = 100,
     difficulty: items.Difficulty = None,
     judge: items.Judge = None,
+    after: items.After = None,
     preset: items.Preset = "auto",
     rank: items.Rank = None,
     lr: items.LearningRate = None,
@@ -81,7 +82,8 @@ def train(
     """
     of_items = items.dispatched(
         context, data=data, family=family, config=config, method=method, name=name, validation=validation, count=count,
-        validation_count=validation_count, difficulty=difficulty, judge=judge, preset=preset, rank=rank, lr=lr,
+        validation_count=validation_count, difficulty=difficulty, judge=judge, after=after,
+        preset=preset, rank=rank, lr=lr,
         epochs=epochs, batch_size=batch_size, seeds=seeds, option=option, set_=set_, engine=engine, dry_run=dry_run,
     )  # fmt: skip
     if of_items:

@@ -31,6 +31,8 @@ class Combination:
     packing : bool
     weight_decay : float
     adapter_options : mapping
+    has_gpu : bool or None
+        Whether there is a GPU; None: look.
     """
 
     method: str = "sft"
@@ -44,11 +46,17 @@ class Combination:
     packing: bool = False
     weight_decay: float = 0.0
     adapter_options: Mapping[str, Any] = field(default_factory=dict)
+    has_gpu: bool | None = None
+
+    @property
+    def gpu(self) -> bool:
+        """Whether there is a GPU."""
+        return _has_gpu() if self.has_gpu is None else self.has_gpu
 
     @property
     def on_cpu(self) -> bool:
         """Whether it trains on a CPU."""
-        return self.device == "cpu" or (self.device == "auto" and not _has_gpu())
+        return self.device == "cpu" or (self.device == "auto" and not self.gpu)
 
 
 def refusal(given: Combination) -> str:
@@ -57,7 +65,7 @@ def refusal(given: Combination) -> str:
 
 
 def _no_gpu(given: Combination) -> str:
-    if given.device.startswith("cuda") and not _has_gpu():
+    if given.device.startswith("cuda") and not given.gpu:
         return f"The device {given.device} was asked for, and torch finds no GPU; use --device cpu."
     return ""
 
