@@ -47,7 +47,7 @@ def train(tiny: Path, tmp_path: Path) -> Callable[..., Result]:
     return lambda *words: fairmoe("train", *shared, *words)
 
 
-# -- which half of the command ------------------------------------------------------------------------------------------
+# -- which half of the command ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_cannot_be_had_is_refused_before_a_base_is_looked_for(
     assert not (tmp_path / "out").exists()
 
 
-# -- bad data: each its error, and nothing is lost ----------------------------------------------------------------------
+# -- bad data: each its error, and nothing is lost -------------------------------------------------
 
 LONG = {"prompt": "say it", "completion": "so it is " * 2000}
 CHAT = {"messages": [{"role": "user", "content": "1 + 1 ="}, {"role": "assistant", "content": "2"}]}
@@ -153,7 +153,7 @@ def test_a_template_that_refuses_the_conversation(tmp_path: Path) -> None:
     assert "no system turn" in paragraph(done)
 
 
-# -- what it leaves and says --------------------------------------------------------------------------------------------
+# -- what it leaves and says -----------------------------------------------------------------------
 
 
 def test_from_data_to_a_package(tiny: Path, train: Callable[..., Result], tmp_path: Path) -> None:
