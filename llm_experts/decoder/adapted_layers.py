@@ -186,18 +186,21 @@ class AdaptedLayers:
         attend: Attend,
         asked: Tensor | None,
     ) -> Tensor:
-        part, cos_sin = self._parts[index], tuple(r.unsqueeze(-3) for r in rotary)
+        part, (cos, sin) = self._parts[index], (r.unsqueeze(-3) for r in rotary)
         if asked is None:
-            q, k, v = _mapped(part, own, "both", hidden, *cos_sin)
+            q, k, v = _mapped(part, own, "both", hidden, cos, sin)
         else:
-            k, v = _mapped(part, own, "offer", hidden, *cos_sin)
+            k, v = _mapped(part, own, "offer", hidden, cos, sin)
             hidden = take(hidden, asked)
             (q,) = _mapped(part, own, "ask", hidden, *(take(r, asked).unsqueeze(-3) for r in rotary))
         layer: Any = part.layer
         lanes = max(q.ndim, k.ndim, v.ndim) == 5
-        folded = [x.flatten(0, 1) if lanes else x for x in (q, k, v)]
-        mixed = attend(index, *folded, layer.self_attn.scaling)
-        return _mapped(part, own, "after", hidden, mixed.unflatten(0, q.shape[:2]) if lanes else mixed)  # type: ignore[no-any-return]
+        q_, k_, v_ = (x.flatten(0, 1) if lanes else x for x in (q, k, v))
+        mixed = attend(index, q_, k_, v_, layer.self_attn.scaling)
+        found: Tensor = _mapped(
+            part, own, "after", hidden, mixed.view(*q.shape[:2], *mixed.shape[1:]) if lanes else mixed
+        )
+        return found
 
     def _names_in(self, part: nn.Module) -> dict[str, str]:
         """Key of the adapter's state -> name of the parameter, of those that a layer has."""

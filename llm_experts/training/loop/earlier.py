@@ -34,6 +34,7 @@ def earlier_adapter(folder: Path, base: Base, settings: Settings | None = None) 
 
 def earlier_key(folder: Path) -> str:
     """What earlier experts must have in common to train on together."""
+    earlier_hash(folder)
     return config_key(read_adapter(folder / ADAPTER).config)
 
 

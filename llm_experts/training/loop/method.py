@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -33,22 +34,24 @@ class Run:
         By lane.
     settings : Settings
         Those that lanes have in common count.
+    folders : sequence of Path
+        Of the experts, by lane.
     """
 
     base: Base
     lanes: SequenceLanes
     assignments: Sequence[Assignment]
     settings: Settings
+    folders: Sequence[Path] = ()
 
 
-class Method(Protocol):
+class Method:
     """One trainer, for all lanes of a run. Subclasses inherit what they do not need to say."""
 
     needs: Need
 
     def start(self, run: Run) -> None:
         """Prepare for the lanes of a run."""
-        return None
 
     def loss(self, lanes: SequenceLanes, theta: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Loss [K] of the running lanes on a micro-batch, and figures [K] to report.
@@ -56,15 +59,24 @@ class Method(Protocol):
         Both are the micro-batch's share: what is added up over the micro-batches of a step (``batch.tokens`` and
         ``batch.count`` are the whole step's) is the step's.
         """
-        ...
+        raise NotImplementedError
 
     def after_step(self, figures: Mapping[str, Tensor]) -> None:
         """Learn from a step's figures, by running lane."""
+
+    def stopped(self) -> Mapping[int, str]:
+        """Running lanes that should end after the last step, and why."""
+        return {}
+
+    def examine(self, lane: int, lanes: SequenceLanes, theta: Tensor) -> tuple[float, float] | None:
+        """Score of a checkpoint [1, P] of lane number ``lane`` on its validation items, where nobody judges answers.
+
+        The second number decides between equal scores. None: the mean log-probability of the completions.
+        """
         return None
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some of the running lanes only."""
-        return None
 
     def state(self) -> dict[str, Tensor]:
         """What it takes to go on exactly, beside the weights."""
@@ -72,7 +84,6 @@ class Method(Protocol):
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what :meth:`state` gave."""
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)

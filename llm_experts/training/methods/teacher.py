@@ -39,7 +39,7 @@ class Teacher:
             self._lanes = SequenceLanes.fresh(base, "ia3", [None], [0])
         else:
             self._lanes = SequenceLanes.of(base, [adapter])
-        self._kept: dict[tuple[bytes, bytes], Tensor] = {}
+        self._kept: dict[bytes, Tensor] = {}
 
     @classmethod
     def load(cls, id: str, adapter: str = "", memory: int = BYTES) -> Teacher:
@@ -99,16 +99,14 @@ class Teacher:
 
     def _rows(self, batch: Batch) -> list[Tensor]:
         """Logits [m_i, V] of every row."""
-        keys = [
-            (ids.cpu().numpy().tobytes(), learnt.cpu().numpy().tobytes())
-            for ids, learnt in zip(batch.ids, torch.stack([batch.learnt.long(), batch.segments], 1), strict=True)
-        ]
+        ends = (batch.segments >= 0).sum(-1).tolist()
+        about = torch.stack([batch.ids, batch.learnt.long(), batch.segments], 1).cpu()
+        keys = [told[:, :end].numpy().tobytes() for told, end in zip(about, ends, strict=True)]
         if all(key in self._kept for key in keys):
-            return [self._kept[key].to(batch.device) for key in keys]
-        found = (
-            self._lanes.logits(self._lanes.start, batch)[0] if self._with_adapter else self._lanes.base_logits(batch)
-        )
-        rows = list(found.split(batch.learnt.sum(-1).tolist()))
+            return [self._kept[key] for key in keys]
+        lanes = self._lanes
+        found = lanes.logits(lanes.start, batch)[0] if self._with_adapter else lanes.base_logits(batch)
+        rows = list(torch.split(found, batch.learnt.sum(-1).tolist()))
         for key, row in zip(keys, rows, strict=True):
             size = row.numel() * row.element_size()
             if key not in self._kept and size <= self._room:

@@ -215,11 +215,11 @@ def test_what_cannot_be_trained_is_said_first(base: Base, tmp_path: Path) -> Non
         fit(base, [assignment(method="guess")], folder=tmp_path)
     with pytest.raises(SettingsError, match="has no option 'beta'"):
         fit(base, [assignment(options={"beta": 1})], folder=tmp_path)
-    with pytest.raises(SettingsError, match="cannot be called '../x'"):
+    with pytest.raises(SettingsError, match="cannot be called"):
         assignment("../x")
     with pytest.raises(SettingsError, match="has no train items"):
         Assignment("a", [], examples(1), settings())
-    with pytest.raises(SettingsError, match="warm_up is 1.5; it must be"):
+    with pytest.raises(SettingsError, match="warm_up is 1"):
         settings(warm_up=1.5)
     with folder_lock(tmp_path / "odd", "a test"), pytest.raises(FolderLockError, match="in use by"):
         fit(base, [assignment()], folder=tmp_path)

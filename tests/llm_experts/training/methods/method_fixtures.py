@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,10 @@ def run_of(
     lanes = SequenceLanes.fresh(
         base, settings.kind, [settings.rank] * len(seeds), list(seeds), settings.start, settings.adapter_options
     )
-    given = [Assignment(f"e{seed}", EXAMPLES, EXAMPLES, settings, likes_yes, after=after) for seed in seeds]
+    given = [
+        Assignment(f"e{seed}", EXAMPLES, EXAMPLES, replace(settings, seed=seed), likes_yes, after=after)
+        for seed in seeds
+    ]
     run = Run(base, lanes, given, settings, [folder / own.name for own in given])
     method = method_named(settings.method).with_options(settings.options)
     method.start(run)

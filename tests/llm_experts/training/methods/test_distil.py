@@ -77,7 +77,7 @@ def test_another_vocabulary_is_refused() -> None:
     other: Base = make_tiny_base(layers=2)
     other.tokenizer.add_tokens(["savings"])
     teacher = Teacher(dataclasses.replace(other, id="large"))
-    with pytest.raises(SettingsError, match="large does not have the tokens of tiny: 1 of .* first 'savings'"):
+    with pytest.raises(SettingsError, match=r"large does not have the tokens of tiny: 1 of .* first 'savings'"):
         teacher.check(base)
 
 

@@ -19,7 +19,7 @@ from llm_experts.training.loop.order import items_of
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import Settings, SettingsError
 from llm_experts.training.methods.ewc import EWCOptions
-from llm_experts.training.methods.fisher import FILE, HELD, fisher_of, flat, keep_fisher, read_fisher
+from llm_experts.training.methods.fisher import FILE, HELD, fisher_of, flat, keep_fisher, read_fisher, write_fisher
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.methods.method_fixtures import EXAMPLES, settings_of
 
@@ -106,8 +106,6 @@ def test_a_fisher_of_other_weights_is_measured_again(tmp_path: Path) -> None:
     base = make_tiny_base(layers=2)
     first = trained(base, tmp_path, "first")
     found = keep_fisher(first.folder, base, FIRST, settings_of("ewc"))
-    from llm_experts.training.methods.fisher import write_fisher
-
     write_fisher(first.folder / FILE, dataclasses.replace(found, adapter="0" * 64))
     with pytest.raises(SettingsError, match="has no Fisher information of its adapter"):
         trained(base, tmp_path, "second", first.folder)
@@ -115,7 +113,7 @@ def test_a_fisher_of_other_weights_is_measured_again(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      rest")
-    with pytest.raises(SettingsError, match="fisher.safetensors is no Fisher information"):
+    with pytest.raises(SettingsError, match=r"fisher\.safetensors is no Fisher information"):
         read_fisher(tmp_path / FILE)
 
 

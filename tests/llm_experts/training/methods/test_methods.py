@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ def test_every_method_moves_weights_and_keeps_figures(which: str, kind: str, tmp
     base = make_tiny_base(layers=2)
     for found in experts(base, tmp_path, which, kind):
         assert found.steps == 4 and not found.stopped
-        assert found.history[-1]["loss"] == found.history[-1]["loss"]  # a number
-        assert found.history[-1]["gradient"] > 0
+        assert all(math.isfinite(row["loss"]) for row in found.history[1:])
+        assert any(row["gradient"] > 0 for row in found.history[1:])
 
 
 @pytest.mark.slow
@@ -83,18 +84,21 @@ def test_every_other_kind_too(which: str, kind: str, tmp_path: Path) -> None:
     test_every_method_moves_weights_and_keeps_figures(which, kind, tmp_path)
 
 
+def _told(found: Fitted) -> list[dict[str, str]]:
+    """The history as text: every bit of numbers, and what is undefined equals itself."""
+    return [{name: repr(value) for name, value in row.items()} for row in found.history]
+
+
 @pytest.mark.parametrize("which", OPTIONS)
 def test_a_killed_run_goes_on_with_the_same_result(which: str, tmp_path: Path) -> None:
     base = make_tiny_base(layers=2)
     whole = experts(base, tmp_path / "whole", which)
     asked = iter([False, False, False, True])
-    if which == "ewc":
-        asked = iter([False] * 4 + [False, False, False, True])  # the first expert's steps before
     with pytest.raises(TrainingStopped):
         experts(base, tmp_path / "killed", which, stop=lambda: next(asked))
     again = experts(make_tiny_base(layers=2), tmp_path / "killed", which)
     for one, other in zip(whole, again, strict=True):
-        assert one.history == pytest.approx(other.history, nan_ok=True) or str(one.history) == str(other.history)
+        assert _told(one) == _told(other)
         for key, value in one.adapter.state.items():
             assert torch.equal(value, other.adapter.state[key]), key
 
