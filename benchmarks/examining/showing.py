@@ -73,10 +73,11 @@ def verdict(comparison: Comparison) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that matter; a dash for none."""
+    """A score: three decimals below 10, one below 1,000; a dash for none."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+    size = abs(value)
+    return f"{value:.3f}" if size < 10 else f"{value:.1f}" if size < 1000 else f"{value:,.0f}"
 
 
 def signed(value: float) -> str:
