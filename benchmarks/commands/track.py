@@ -54,7 +54,7 @@ def experts(
 
     Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fairmoe track experts results/llm
     """
-    from benchmarks.making.made import finished_experts
+    from benchmarks.saving.trained import finished_experts
     from benchmarks.tracking.experts import ADVICE, EXPERIMENT, send_all_experts, unsent_experts
     from benchmarks.tracking.mlflow_store import TrackingError, open_tracker
 

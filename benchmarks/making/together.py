@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.making.config import Config
 from benchmarks.making.error import ConfigError
-from benchmarks.making.made import FACTS
+from benchmarks.saving.trained import FACTS
 from benchmarks.making.material import Material, material_of
 from benchmarks.making.methods import options_of, trainer
 from benchmarks.making.settings import settings_of
@@ -148,13 +148,15 @@ def assignment_of(given: Ready, base: Base) -> Assignment:
     material = given.material
     settings = settings_of(given.config, base, len(material.train))
     return Assignment(
-        given.config.called, material.train, material.validation, settings, material.judge, material.longest_answer
-    )
+        given.config.called, material.train, material.validation, settings, material.judge, material.longest_answer,
+        given.config.after,
+    )  # fmt: skip
 
 
 def changes(folder: Path, assignment: Assignment, base: Base) -> list[str]:
     """What differs between the expert in a folder and the one that is asked for; empty if there is none, or nothing."""
     from llm_experts.data.fingerprint import hash_examples
+    from llm_experts.training.loop.earlier import earlier_hash
 
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
@@ -166,9 +168,10 @@ def changes(folder: Path, assignment: Assignment, base: Base) -> list[str]:
         ) from None
     now = json.loads(json.dumps(assignment.settings.as_json()))
     found = _differences(facts["settings"], now)
+    earlier = None if assignment.after is None else earlier_hash(assignment.after)
     found += _differences(
-        {"quantisation": facts["base"]["quantisation"], "checker": facts["judged"]},
-        {"quantisation": base.quantisation, "checker": assignment.judge is not None},
+        {"quantisation": facts["base"]["quantisation"], "checker": facts["judged"], "after": facts.get("after")},
+        {"quantisation": base.quantisation, "checker": assignment.judge is not None, "after": earlier},
     )
     if facts["base"]["hash"] != base.hash:
         found.append(f"base {facts['base']['id']} with hash {facts['base']['hash'][:12]}, now {base.hash[:12]}")

@@ -30,7 +30,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.making.made import Made, finished_experts, read_made
+from benchmarks.saving.trained import Made, finished_experts, read_made
 from benchmarks.tracking.mlflow_store import (
     PARAM_LENGTH,
     RECEIPT,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from artefacts.format.archive import open_package
 from benchmarks.cli import app
-from benchmarks.making.made import read_made
+from benchmarks.saving.trained import read_made
 from llm_experts.adapters.store import load_adapter
 from llm_experts.bases.load import load_base
 from tests.benchmarks.commands.test_llm import paragraph, saved_base

@@ -9,7 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from benchmarks.making.made import read_made
+from benchmarks.saving.trained import read_made
 from benchmarks.tracking.experts import EXPERIMENT, send_experts, unsent_experts
 from benchmarks.tracking.mlflow_store import RECEIPT, tracking_uri
 from llm_experts.data.example import Example

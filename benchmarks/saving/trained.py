@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.making.error import ConfigError
+from benchmarks.saving.error import ModelError
 from foundation.hashing import hash_json
 
 FACTS, HISTORY, ADAPTER = "expert.json", "history.csv", "adapter"
@@ -71,7 +71,7 @@ def read_made(folder: Path) -> Made:
 
     Raises
     ------
-    ConfigError
+    ModelError
         If the folder is none, or was changed.
     """
     try:
@@ -79,7 +79,7 @@ def read_made(folder: Path) -> Made:
         with (folder / HISTORY).open(encoding="utf-8", newline="") as stream:
             rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
     except (OSError, ValueError) as error:
-        raise ConfigError(
+        raise ModelError(
             f"{folder} is no folder of a trained expert ({error}); 'fairmoe llm train --data' writes one."
         ) from error
     return Made(folder, facts, rows)
