@@ -59,11 +59,14 @@ def material_of(config: Config) -> Material:
 
     family = _family(config.family or config.judge)
     train, validation = _of_family(config, family) if config.family and family else _of_files(config)
+    notes = _notes(train, validation)
+    if family is None and (family := _named_by([*train, *validation])) is not None:
+        notes.append(f"Answers are judged by the checker of the family {family.name}, which the items name.")
     judge = None if family is None else family.reward_of
     _check_judge(config, judge is not None, validation)
     digest = hash_examples([*train, *validation])
     longest = None if family is None else family.longest_answer
-    return Material(tuple(train), tuple(validation), judge, longest, digest, tuple(_notes(train, validation)))
+    return Material(tuple(train), tuple(validation), judge, longest, digest, tuple(notes))
 
 
 def _family(name: str | None) -> Family | None:
@@ -75,6 +78,14 @@ def _family(name: str | None) -> Family | None:
         return family_named(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _named_by(examples: Sequence[Example]) -> Family | None:
+    """The family that all items say they are of, as those of 'fairmoe llm dataset generate' do."""
+    from llm_experts.families.registry import FAMILIES
+
+    names = {str(example.facts.get("family")) for example in examples}
+    return FAMILIES.get(names.pop()) if len(names) == 1 else None
 
 
 def _of_family(config: Config, family: Family) -> tuple[Sequence[Example], Sequence[Example]]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from llm_experts.training.loop.settings import Settings
 
 
+RANK = 16
+"""Of kinds that have such a rank; others take their own: all singular values, or none."""
+
+
 def settings_of(config: Config, base: Base, examples: int) -> Settings:
     """How one expert is trained.
 
@@ -29,9 +33,12 @@ def settings_of(config: Config, base: Base, examples: int) -> Settings:
     SettingsError, ConfigError
         If settings do not fit together.
     """
+    from llm_experts.adapters.registry import kind_named
+    from llm_experts.training.loop.presets import learning_rate
     from llm_experts.training.loop.settings import Settings
 
-    preset = Settings()
+    ranks = kind_named(config.kind).rank_choices
+    preset = Settings(lr=learning_rate(config.kind, base), rank=RANK if RANK in ranks else None)
     given = {
         **config.given, "method": config.method, "kind": config.kind, "seed": config.seed,
         "options": config.options, "adapter_options": config.adapter_options,

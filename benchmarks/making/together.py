@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.making.config import Config
 from benchmarks.making.error import ConfigError
-from benchmarks.saving.trained import FACTS
 from benchmarks.making.material import Material, material_of
 from benchmarks.making.methods import options_of, trainer
 from benchmarks.making.settings import settings_of
 from benchmarks.run.failure import explain
+from benchmarks.saving.trained import FACTS
 from foundation.files import write_text
 
 if TYPE_CHECKING:

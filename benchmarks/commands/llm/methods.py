@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Annotated
 
 import typer
@@ -19,12 +20,14 @@ def methods(
     from benchmarks.making.methods import option_rows, trainer, trainer_names
 
     console = plain_console(highlight=False)
+    width = console.width
     found = [trainer(one) for one in (trainer_names() if name is None else [name])]
     for record in found:
-        console.print(f"{record.name}: {record.label}. {record.about}")
+        console.print(f"{record.name}: {record.label}; {record.about}")
         console.print(f"  items: {NEEDS[record.needs]}", soft_wrap=True)
         for option in option_rows(record):
-            console.print(f"  --option {option.name}={option.default}  {option.about}")
+            console.print(f"  --option {option.name}={option.default}")
+            console.print(textwrap.indent(textwrap.fill(option.about, width - 6), "      "), soft_wrap=True)
         console.print()
     console.print(f"Next: fairmoe llm train --data items.jsonl --method {found[0].name} --dry-run", soft_wrap=True)
 
