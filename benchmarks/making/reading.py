@@ -79,8 +79,8 @@ def read_values(path: Path) -> tuple[dict[str, Any], list[str]]:
     for name in PATHS:
         if isinstance(values.get(name), str):
             values[name] = str(path.parent / Path(values[name]).expanduser())
-    options = values.get("options")
-    for name in OPTION_PATHS if isinstance(options, dict) else ():
+    options: dict[str, Any] = found if isinstance(found := values.get("options"), dict) else {}
+    for name in OPTION_PATHS:
         if isinstance(options.get(name), str) and options[name] and (path.parent / options[name]).exists():
             options[name] = str(path.parent / options[name])
     if isinstance(base := values.get("base"), str) and (path.parent / base / "config.json").is_file():
