@@ -33,10 +33,25 @@ def train(
     start: Annotated[
         int | None, typer.Option(help="First layer that adapters change; default: the last of nano, 0 of others.")
     ] = None,
+    scope: Annotated[
+        str,
+        typer.Option(
+            help="What adapters act on: full, the whole text, or suffix, the question and its answers alone: another "
+            "and far cheaper model on a large base."
+        ),
+    ] = "full",
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials.")] = 12,
     batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 6,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Optimiser steps; default: as in suites, or --epochs.")
+    ] = None,
+    explained: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Validation rows whose reasons are measured at the end; default: 128, and none on a base of 256 units "
+            "or more for roles that are not chosen by reasons.",
+        ),
     ] = None,
     epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
     split: Split = 0,
@@ -94,33 +109,37 @@ def train(
     from foundation.folder_lock import folder_lock
     from llm_experts.adapters.registry import kind_named
     from llm_experts.bases.identify import base_key
+    from llm_experts.decoder.entry import check_scope, scope_named
     from llm_experts.reading.reader import Reader
     from llm_experts.training.text_blocks import TaskTexts
-    from llm_experts.training.trainer import Budget
+    from llm_experts.training.trainer import Budget, with_reasons
     from llm_experts.training.tuning import stem, tune
     from tasks.load import load_task
     from tasks.templates import format_of
 
     console = plain_console()
+    chosen_scope = scope_named(scope)
     everywhere = kind_named(kind).needs_full_model
     if role not in get_args(Role):
         raise typer.BadParameter(f"There is no role {role!r}; choose one of {', '.join(get_args(Role))}.")
+    check_scope(chosen_scope, kind_named(kind))
     format_of(template)
     base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     view = load_task(task, split=split, seed=seed).view()
     first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
-    texts = TaskTexts(view, Reader(loaded, template, first))
+    texts = TaskTexts(view, Reader(loaded, template, first, scope=chosen_scope))
     folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
+    budgets = {name: with_reasons(budget, name, loaded.wide, explained) for name in dict.fromkeys(("utility", role))}
     tuned: dict[str, Any] = {}
     told = f"fairmoe llm train --task {task} --role {role}"
     try:
         with folder_lock(folder, told):
-            for name in dict.fromkeys(("utility", role)):
+            for name, spent in budgets.items():
                 with steps_shown(f"tune {name} {kind}", console) as progress:
                     tuned[name] = tune(
-                        texts, name, seed=seed, folder=folder, kind=kind, budget=budget, trials=trials, batch=batch,
+                        texts, name, seed=seed, folder=folder, kind=kind, budget=spent, trials=trials, batch=batch,
                         utility_floor=None if name == "utility" else tuned["utility"],
                         epsilon=None if name == "utility" else epsilon, progress=progress,
                     )  # fmt: skip
