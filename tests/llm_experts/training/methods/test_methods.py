@@ -43,7 +43,7 @@ def experts(base: Base, folder: Path, which: str, kind: str = "lora", lanes: int
     """Lanes of a method; consolidation goes on from an expert that was trained before."""
     stop = more.pop("stop", None)
     method = which.partition(" ")[0]
-    common = {"kind": kind, "rank": 4 if kind != "ia3" else None, **more}
+    common = {"kind": kind, "rank": 4 if kind != "ia3" else None, "patience": 9, **more}
     after = None
     if method == "ewc":
         (first,) = fit(
