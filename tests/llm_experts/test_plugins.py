@@ -161,3 +161,28 @@ def test_words_of_built_in_kinds_and_sets_are_literals() -> None:
     sets = {name: facts(path, "BIAS_SET") for name, path in items("llm_experts.bias", "BIAS_SET").items()}
     assert [words["label"] for words in sets.values()] == ["BBQ", "CrowS-Pairs", "StereoSet", "WinoBias"]
     assert all(len(column) == 4 for words in sets.values() for column in words["columns"].values())
+
+
+def test_a_family_of_language_tasks_is_one_file(tmp_path: Path) -> None:
+    plug_in(tmp_path, "llm_experts/families/roman.py", example("llm_experts/families/roman.py"))
+    found = run_with(
+        tmp_path,
+        """
+        import json
+        from llm_experts.families.registry import FAMILIES, family_of
+        from llm_experts.families.wrong import wrong_answer
+        roman = FAMILIES["roman"]
+        items = roman.make("train", 200, 0, None)
+        others = roman.make("test", 50, 1, None)
+        print(json.dumps({
+            "last": list(FAMILIES)[-1],
+            "prompts": len({item.prompt for item in (*items, *others)}),
+            "right": all(roman.check(item, item.completion).correct for item in items),
+            "wrong": any(roman.check(item, wrong_answer(roman, item)).correct for item in items),
+            "of": family_of(items[0]).name,
+            "known": [item.completion for item in items if item.prompt.startswith("XIV as")],
+        }))
+        """,
+    )
+    assert found["prompts"] == 250 and found["right"] and not found["wrong"] and found["of"] == "roman"
+    assert set(found["known"]) <= {"14"}

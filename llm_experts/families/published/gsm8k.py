@@ -34,7 +34,7 @@ SOURCE = Source(
     ("Calculator marks (<<48/2=24>>) are taken out of the worked answers.",),
 )  # fmt: skip
 CALCULATION = re.compile(r"<<[^<>]*>>")
-NUMBER = re.compile(r"[-−]?\$?(?:\d{1,3}(?:,\d{3})+|\d{1,18})(?:\.\d{1,18})?|[-−]?\$?\.\d{1,18}")
+NUMBER = re.compile(r"[-−]?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,18})(?:\.[0-9]{1,18})?|[-−]?\$?\.[0-9]{1,18}")
 NEXT = re.compile(r"\n\s*(?:Question|User):")
 """Where a base that knows no end of an answer begins the next question."""
 
