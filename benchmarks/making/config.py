@@ -45,7 +45,12 @@ class Config(BaseModel):
     after: Path | None = Field(default=None, description="folder of an expert that is trained on")
     method: str = "sft"
     kind: str = "lora"
-    preset: str = Field(default="auto", description="settings where none are given; auto: by the base's size")
+    preset: Literal["auto", "none"] = Field(
+        default="auto", description="settings where none are given: by base, kind and items, or the plain ones"
+    )
+    complexity: Literal["format", "grammar", "domain", "reasoning"] | None = Field(
+        default=None, description="of the task: whether there are enough items for it is said"
+    )
     engine: Literal["fairmoe", "trl"] = "fairmoe"
     use_unsloth: bool = False
     seed: int = 0

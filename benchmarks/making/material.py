@@ -56,10 +56,13 @@ def material_of(config: Config) -> Material:
         If a file is damaged, lacks what the method needs, repeats itself or shares prompts with the validation items.
     """
     from llm_experts.data.fingerprint import hash_examples
+    from llm_experts.training.loop.presets import advice
 
     family = _family(config.family or config.judge)
     train, validation = _of_family(config, family) if config.family and family else _of_files(config)
     notes = _notes(train, validation)
+    if config.complexity and (told := advice(len(train), config.complexity)):
+        notes.append(told)
     if family is None and (family := _named_by([*train, *validation])) is not None:
         notes.append(f"Answers are judged by the checker of the family {family.name}, which the items name.")
     judge = None if family is None else family.reward_of

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from llm_experts.training.loop.settings import Settings
 
 
-RANK = 16
-"""Of kinds that have such a rank; others take their own: all singular values, or none."""
-
-
 def settings_of(config: Config, base: Base, examples: int) -> Settings:
     """How one expert is trained.
 
@@ -33,17 +29,17 @@ def settings_of(config: Config, base: Base, examples: int) -> Settings:
     SettingsError, ConfigError
         If settings do not fit together.
     """
-    from llm_experts.adapters.registry import kind_named
-    from llm_experts.training.loop.presets import learning_rate
+    from llm_experts.training.loop.presets import learning_rate, settings_for
     from llm_experts.training.loop.settings import Settings
 
-    ranks = kind_named(config.kind).rank_choices
-    preset = Settings(lr=learning_rate(config.kind, base), rank=RANK if RANK in ranks else None)
     given = {
-        **config.given, "method": config.method, "kind": config.kind, "seed": config.seed,
-        "options": config.options, "adapter_options": config.adapter_options,
+        **config.given, "seed": config.seed, "options": config.options, "adapter_options": config.adapter_options,
     }  # fmt: skip
-    found = dataclasses.replace(preset, **given)
+    if config.preset == "auto":
+        found = settings_for(base, config.kind, examples, method=config.method, **given)
+    else:
+        own = {"lr": learning_rate(config.kind, base), "rank": None} | given
+        found = Settings(method=config.method, kind=config.kind, **own)
     if config.warm_up_steps is not None:
         found = dataclasses.replace(found, warm_up=_share(config.warm_up_steps, found, examples))
     return found

@@ -258,11 +258,9 @@ def _engine(config: Config) -> Callable[..., list[Fitted]]:
         import importlib
 
         importlib.import_module("unsloth")  # it changes TRL, which must not be there yet
-    from llm_experts.training.loop import trl_engine
+    from llm_experts.training.loop.trl_engine import fit_by_trl
 
-    engine: Any = trl_engine
-    found: Callable[..., list[Fitted]] = engine.fit
-    return found
+    return lambda base, given, *, folder, progress, stop: fit_by_trl(base, given, folder=folder)  # noqa: ARG005
 
 
 def _outcome(fitted: Fitted, was_there: bool, notes: tuple[str, ...]) -> Outcome:

@@ -29,7 +29,7 @@ ValidationCount = Annotated[int, _option("Validation items of the family.", min=
 Difficulty = Annotated[float | None, _option("Of the family's items, 0 to 1; default: all.", min=0, max=1)]
 Judge = Annotated[str | None, _option("Family whose checker judges answers to --data.")]
 After = Annotated[Path | None, _option("Folder of an expert that is trained on, such as for --method ewc.")]
-Preset = Annotated[str, _option("Settings where none are given; auto: by the size of the base.")]
+Preset = Annotated[str, _option("auto: settings where none are given go by base, kind and items; none.")]
 Rank = Annotated[int | None, _option("Rank, or number of virtual tokens.", min=1)]
 LearningRate = Annotated[float | None, _option("Peak learning rate.", min=0)]
 Epochs = Annotated[float | None, _option("Passes over the items.", min=0)]

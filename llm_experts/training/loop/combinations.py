@@ -15,6 +15,9 @@ from typing import Any
 from llm_experts.adapters.registry import kind_named
 from llm_experts.training.loop.method import method_named
 
+TRL_METHODS = ("sft", "dpo")
+"""Of :mod:`llm_experts.training.loop.trl_engine`, which imports much more."""
+
 EIGHT_BITS = ("adamw_8bit", "paged_adamw_8bit")
 DECAYS_TO_THE_BASE = ("lora", "rslora", "lora_fa", "svf")
 """Kinds that leave the base as it is where their trained weights are 0."""
@@ -116,17 +119,27 @@ def _packing(given: Combination) -> str:
 
 
 def _dropout(given: Combination) -> str:
-    if given.engine == "fairmoe" and given.adapter_options.get("dropout"):
+    if given.adapter_options.get("dropout"):
         return (
             "dropout of adapters is not applied here: experts that train together and layers that are computed once "
-            "need the same numbers in every pass. Leave it out (early stopping guards against learning by heart), or "
-            'use engine = "trl".'
+            "need the same numbers in every pass. Leave it out; early stopping guards against learning by heart."
         )
     return ""
 
 
+def _trl(given: Combination) -> str:
+    if given.engine == "fairmoe":
+        return ""
+    if find_spec("trl") is None:
+        return "The engine trl needs TRL, which is not installed: pip install trl, or leave engine out."
+    if given.method not in TRL_METHODS or given.packing:
+        what = f"the method {given.method}" if given.method not in TRL_METHODS else "packing"
+        return f"The engine trl does not have {what} here; it has {' and '.join(TRL_METHODS)}. Leave engine out."
+    return ""
+
+
 RULES: tuple[Callable[[Combination], str], ...] = (
-    _no_gpu, _half_on_cpu, _without_library, _virtual_tokens, _packing, _decay, _dropout,
+    _no_gpu, _half_on_cpu, _without_library, _virtual_tokens, _packing, _decay, _dropout, _trl,
 )  # fmt: skip
 
 
