@@ -20,7 +20,8 @@ NOT_PARAMS = ("method", "seed", "epochs")
 
 def is_trained(folder: Path) -> bool:
     """Whether a folder is one that 'fairmoe llm train --data' or '--family' writes."""
-    return (folder / ADAPTER / CONFIG).is_file() and (folder / DESCRIPTION).is_file()
+    there = (folder / ADAPTER / CONFIG).is_file() and (folder / DESCRIPTION).is_file()
+    return there and "family" not in facts_in(folder / DESCRIPTION)  # an expert on rows names its family
 
 
 def trained_folder(folder: Path) -> Source:
