@@ -142,7 +142,7 @@ def read(domain: str, prompts: Path, sentences: Path) -> list[Sentence]:
             if len(texts) != len(beginnings):
                 raise BiasError(f"BOLD {domain} {page}: {len(beginnings)} prompts and {len(texts)} sentences")
             found += [_sentence(domain, group, page, *pair) for pair in zip(beginnings, texts, strict=True)]
-    return [sentence for sentence in found if sentence.end.strip() and len(sentence.beginning + sentence.end) <= LONGEST]
+    return [s for s in found if s.end.strip() and len(s.beginning + s.end) <= LONGEST]
 
 
 def _sentence(domain: str, group: str, page: str, prompt: str, text: str) -> Sentence:
