@@ -32,6 +32,8 @@ class Assignment:
         ``judge(example, answer)``: score of an answer. None: the mean log-probability of the completions' tokens.
     longest_answer : int, optional
         Most tokens of an answer that is judged; None: those of the longest completion and a quarter more.
+    after : Path, optional
+        Folder of an earlier expert, of the same kind, rank and start, whose adapter is trained on; None: a fresh one.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Assignment:
     settings: Settings
     judge: Judge | None = None
     longest_answer: int | None = None
+    after: Path | None = None
 
     def __post_init__(self) -> None:
         if not NAMES.fullmatch(self.name):

@@ -13,6 +13,7 @@ from foundation.hashing import hash_json
 from llm_experts.bases.base import Base
 from llm_experts.training.loop import checkpoint
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
+from llm_experts.training.loop.earlier import earlier_key
 from llm_experts.training.loop.group import Group, group_key
 from llm_experts.training.loop.lower import LowerLayers
 from llm_experts.training.loop.settings import OWN, Settings, SettingsError
@@ -108,7 +109,8 @@ def groups(assignments: Sequence[Assignment]) -> list[list[Assignment]]:
     """Those that train together, in the order of the first of each."""
     found: dict[str, list[list[Assignment]]] = {}
     for assignment in assignments:
-        runs = found.setdefault(shape_of(assignment.settings), [[]])
+        goes_on = "" if assignment.after is None else earlier_key(assignment.after)
+        runs = found.setdefault(shape_of(assignment.settings) + goes_on, [[]])
         if len(runs[-1]) == TOGETHER:
             runs.append([])
         runs[-1].append(assignment)

@@ -20,6 +20,7 @@ from llm_experts.bases.memory import until_it_fits
 from llm_experts.training.loop import checkpoint
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
 from llm_experts.training.loop.batch import Item
+from llm_experts.training.loop.earlier import earlier_adapter
 from llm_experts.training.loop.judging import NEVER, Examiner, Score
 from llm_experts.training.loop.lower import LowerLayers
 from llm_experts.training.loop.method import Run, method_named
@@ -95,6 +96,20 @@ class _Lane:
             setattr(self, name, facts[name])
 
 
+def _lanes_of(base: Base, assignments: Sequence[Assignment], lower: LowerLayers) -> SequenceLanes:
+    """Fresh lanes, or those of earlier experts that train on."""
+    settings = [assignment.settings for assignment in assignments]
+    first, earlier = settings[0], [assignment.after for assignment in assignments]
+    if earlier[0] is not None:
+        return SequenceLanes.of(
+            base, [earlier_adapter(folder, base, first) for folder in earlier if folder], first.start, lower
+        )
+    return SequenceLanes.fresh(
+        base, first.kind, [own.rank for own in settings], [own.seed for own in settings], first.start,
+        first.adapter_options, lower,
+    )  # fmt: skip
+
+
 class Group:
     """One run of experts whose settings have one shape.
 
@@ -123,10 +138,7 @@ class Group:
             _Lane(base, given, made[id(given.train)], folder, need)
             for given, folder in zip(assignments, folders, strict=True)
         ]
-        self.whole = SequenceLanes.fresh(
-            base, first.kind, [own.rank for own in settings], [own.seed for own in settings], first.start,
-            first.adapter_options, lower,
-        )  # fmt: skip
+        self.whole = _lanes_of(base, assignments, lower)
         self.whole.layers.checkpointing = first.checkpointing
         self.lanes, self.running = self.whole, list(range(len(self.every)))
         self.rates = [own.lr or learning_rate(own.kind, base) for own in settings]
@@ -138,7 +150,7 @@ class Group:
         self.seconds, self._since, self._saved = 0.0, time.perf_counter(), time.perf_counter()
         self.step = 0
         self.key = group_key(base, assignments)
-        self.method.start(Run(base, self.whole, assignments, first))
+        self.method.start(Run(base, self.whole, assignments, first, folders))
 
     # -- the run ------------------------------------------------------------------------------------------------------
 
@@ -164,9 +176,13 @@ class Group:
     def _advance(self) -> None:
         """One optimiser step, and what is due after it."""
         broken = self._learn()
-        due = [at for at, index in enumerate(self.running) if self.every[index].order.evaluates(self.step)]
+        asked = self.method.stopped()
+        evaluated = [self.every[index].order.evaluates(self.step) for index in self.running]
+        due = [at for at, now in enumerate(evaluated) if now or at in asked]
         for at, index in enumerate(self.running):
             self.every[index].steps = self.step
+            if at in asked:
+                self.every[index].stopped = f"Stopped at step {self.step}: {asked[at]}."
             if broken[at]:
                 self.every[index].stopped = f"{BROKEN} at step {self.step}; the best checkpoint before it is kept."
         self._examine([at for at in due if not broken[at]])
@@ -238,7 +254,8 @@ class Group:
             index = self.running[at]
             lane, theta = self.every[index], self.optimiser.theta[at : at + 1]
             alone = self.whole.select(torch.tensor([index]))
-            found = lane.examiner.score(alone, theta)
+            told = self.method.examine(index, alone, theta) if lane.assignment.judge is None else None
+            found = lane.examiner.score(alone, theta) if told is None else Score(*told)
             lane.record(self.step, found)
             if found.better_than(lane.best):
                 lane.best, lane.best_step, lane.waited = found, self.step, 0

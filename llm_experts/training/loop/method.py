@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
@@ -33,12 +34,15 @@ class Run:
         By lane.
     settings : Settings
         Those that lanes have in common count.
+    folders : sequence of Path
+        Of the experts, by lane.
     """
 
     base: Base
     lanes: SequenceLanes
     assignments: Sequence[Assignment]
     settings: Settings
+    folders: Sequence[Path] = ()
 
 
 class Method:
@@ -59,6 +63,16 @@ class Method:
 
     def after_step(self, figures: Mapping[str, Tensor]) -> None:
         """Learn from a step's figures, by running lane."""
+
+    def stopped(self) -> Mapping[int, str]:
+        """Running lanes that should end after the last step, and why."""
+        return {}
+
+    def examine(self, lane: int, lanes: SequenceLanes, theta: Tensor) -> tuple[float, float] | None:
+        """Score of a checkpoint [1, P] of lane number ``lane`` on its validation items, where nobody judges answers.
+
+        The second number decides between equal scores. None: the mean log-probability of the completions.
+        """
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some of the running lanes only."""

@@ -19,6 +19,7 @@ from llm_experts.bases.base import Base
 from llm_experts.data.fingerprint import hash_examples
 from llm_experts.decoder.program import Adapter
 from llm_experts.training.loop.assignment import Assignment, Fitted
+from llm_experts.training.loop.earlier import earlier_hash
 
 ADAPTER, FACTS, HISTORY, LOG, CHECKPOINT = "adapter", "expert.json", "history.csv", "training.log", "checkpoint"
 FORMAT = 1
@@ -38,6 +39,7 @@ def _made_with(base: Base, assignment: Assignment) -> dict[str, Any]:
         "data": {"train": hash_examples(assignment.train), "validation": hash_examples(assignment.validation)},
         "judged": assignment.judge is not None,
         "longest_answer": assignment.longest_answer,
+        "after": None if assignment.after is None else earlier_hash(assignment.after),
     }
 
 

@@ -1,0 +1,1 @@
+"""What trainers of language experts minimise, as functions of log-probabilities: no model, no data."""

@@ -1,0 +1,82 @@
+"""Answers that can be listed: their texts, tokens and rewards, for items whose every answer is known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from llm_experts.bases.base import Base
+from llm_experts.data.encoding import encode
+from llm_experts.data.error import DataError
+from llm_experts.data.example import Example
+from llm_experts.training.loop.batch import Item, Row
+from llm_experts.training.loop.settings import Settings
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The answers of one item.
+
+    Attributes
+    ----------
+    texts : tuple of str
+    items : tuple of Item
+        One for each answer, with prompt and answer as tokens.
+    rewards : tuple of float
+    """
+
+    texts: tuple[str, ...]
+    items: tuple[Item, ...]
+    rewards: tuple[float, ...]
+
+
+class AnswerList:
+    """Makes the lists, each once.
+
+    Parameters
+    ----------
+    base, settings
+        How prompts and answers become tokens.
+    answers : sequence of str
+        Of all items; empty: those that an item's ``facts`` give.
+    key : str
+        Where in ``facts`` they are.
+    """
+
+    def __init__(self, base: Base, settings: Settings, answers: Sequence[str], key: str) -> None:
+        self._base, self._settings, self._answers, self._key = base, settings, tuple(answers), key
+        self._kept: dict[tuple[int, int], Listed] = {}
+
+    def of(self, example: Example, lane: int, judge: Callable[[Example, str], float]) -> Listed:
+        """The answers of an item with their rewards for a lane.
+
+        Raises
+        ------
+        DataError
+            If the item lists none, or fewer than two.
+        """
+        key = (id(example), lane)
+        if key not in self._kept:
+            self._kept[key] = self._make(example, judge)
+        return self._kept[key]
+
+    def _make(self, example: Example, judge: Callable[[Example, str], float]) -> Listed:
+        given = self._answers or example.facts.get(self._key) or ()
+        texts = tuple(dict.fromkeys(str(text) for text in given)) if not isinstance(given, str) else ()
+        if len(texts) < 2:
+            raise DataError(
+                f"Item {example.id!r} does not list its answers: facts[{self._key!r}] must be a list of at least two "
+                "texts. Name the place with the option labels, give answers for all items, or learn from generated "
+                "answers (estimate=rloo)."
+            )
+        rows = [
+            encode(example, self._base, max_length=self._settings.max_length, style=self._settings.style, completion=t)
+            for t in texts
+        ]
+        items = tuple(Item(0, (example,), (Row.of(row.ids, row.learnt),)) for row in rows)
+        rewards = torch.tensor([judge(example, text) for text in texts])
+        if not bool(rewards.isfinite().all()):
+            raise DataError(f"Item {example.id!r}: the reward of an answer is not a finite number.")
+        return Listed(texts, items, tuple(rewards.tolist()))

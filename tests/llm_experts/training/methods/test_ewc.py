@@ -1,0 +1,130 @@
+"""Consolidation on real lanes: the Fisher information per sample, and what it holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from llm_experts.bases.base import Base
+from llm_experts.data.reading import write_examples
+from llm_experts.decoder.program import Adapter
+from llm_experts.training.loop.assignment import Assignment, Fitted
+from llm_experts.training.loop.batch import collate
+from llm_experts.training.loop.fit import fit
+from llm_experts.training.loop.order import items_of
+from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from llm_experts.training.loop.settings import Settings, SettingsError
+from llm_experts.training.methods.ewc import EWCOptions
+from llm_experts.training.methods.fisher import FILE, HELD, fisher_of, flat, keep_fisher, read_fisher, write_fisher
+from tests.llm_experts.conftest import make_tiny_base
+from tests.llm_experts.training.methods.method_fixtures import EXAMPLES, settings_of
+
+PLAIN = [dataclasses.replace(example, facts={}) for example in EXAMPLES]
+FIRST, SECOND = PLAIN[:2], PLAIN[2:]
+
+
+def an_adapter(base: Base, kind: str = "lora") -> tuple[SequenceLanes, Adapter]:
+    lanes = SequenceLanes.fresh(base, kind, [4], [0])
+    moved = lanes.start[0] + 0.05 * torch.randn(lanes.start[0].shape, generator=torch.Generator().manual_seed(1))
+    adapter = lanes.adapter(0, moved)
+    return SequenceLanes.of(base, [adapter]), adapter
+
+
+def by_brute_force(lanes: SequenceLanes, base: Base, settings: Settings) -> Tensor:
+    rows = []
+    for item in items_of(EXAMPLES, base, settings, "completion"):
+        theta = lanes.start.clone().requires_grad_()
+        logprob = lanes.token_logprobs(theta, collate([[item]], base.device)).sum()
+        rows.append(torch.autograd.grad(logprob, theta)[0][0])
+    return torch.stack(rows).square().mean(0)
+
+
+@pytest.mark.parametrize("kind", ["lora", "svf", "lora_fa", "soft_prompt"])
+def test_every_sample_counts_by_its_own_gradient(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, settings = make_tiny_base(layers=2), settings_of("sft")
+    lanes, adapter = an_adapter(base, kind)
+    monkeypatch.setattr("llm_experts.training.methods.fisher.TOGETHER", 3)  # four items: a full batch and a rest
+    found = fisher_of(base, adapter, EXAMPLES, settings)
+    expected = by_brute_force(lanes, base, settings)
+    assert expected.max() > 0
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5 * float(expected.max()))
+
+
+def test_the_true_fisher_draws_answers_and_the_same_ones_again() -> None:
+    base, settings = make_tiny_base(layers=2), settings_of("sft")
+    _, adapter = an_adapter(base)
+    drawn = fisher_of(base, adapter, EXAMPLES, settings, labels="model", longest=4)
+    assert torch.equal(drawn, fisher_of(base, adapter, EXAMPLES, settings, labels="model", longest=4))
+    other = fisher_of(base, adapter, EXAMPLES, dataclasses.replace(settings, seed=1), labels="model", longest=4)
+    assert not torch.equal(drawn, other)
+    assert not torch.equal(drawn, fisher_of(base, adapter, EXAMPLES, settings))
+
+
+def trained(base: Base, folder: Path, name: str, after: Path | None = None, **options: object) -> Fitted:
+    method = "sft" if after is None else "ewc"
+    items = FIRST if after is None else SECOND
+    settings = settings_of(method, options, steps=12, patience=99, schedule="constant")
+    (found,) = fit(base, [Assignment(name, items, items, settings, after=after)], folder=folder)
+    return found
+
+
+def test_what_the_first_task_needs_is_held_and_the_more_the_firmer(tmp_path: Path) -> None:
+    base = make_tiny_base(layers=2)
+    first = trained(base, tmp_path, "first")
+    with pytest.raises(SettingsError, match="has no Fisher information"):
+        trained(base, tmp_path, "early", first.folder)
+    data = tmp_path / "first.jsonl"
+    write_examples(data, FIRST)
+    lanes = SequenceLanes.of(base, [first.adapter])
+    moves = []
+    for name, strength in (("plain", 0.0), ("some", 1e4), ("firm", 1e6)):
+        found = trained(base, tmp_path, name, first.folder, strength=strength, data=str(data))
+        fisher = flat(lanes, read_fisher(first.folder / FILE))
+        moved = lanes.theta_of([found.adapter])[0] - lanes.start[0]
+        moves.append(float((fisher * moved.square()).sum()))
+        assert torch.equal(flat(lanes, read_fisher(found.folder / HELD)), fisher)
+    assert moves[0] > 2 * moves[1] > 4 * moves[2]
+
+
+def test_a_sequence_of_tasks_remembers_all_of_them_and_older_ones_less(tmp_path: Path) -> None:
+    base = make_tiny_base(layers=2)
+    first = trained(base, tmp_path, "first")
+    settings = settings_of("ewc")
+    earlier = keep_fisher(first.folder, base, FIRST, settings)
+    second = trained(base, tmp_path, "second", first.folder)
+    alone = fisher_of(base, second.adapter, SECOND, settings)
+    keep_fisher(second.folder, base, SECOND, settings, decay=0.5)
+    lanes = SequenceLanes.of(base, [second.adapter])
+    found = flat(lanes, read_fisher(second.folder / FILE))
+    torch.testing.assert_close(found, 0.5 * flat(lanes, earlier) + alone)
+
+
+def test_a_fisher_of_other_weights_is_measured_again(tmp_path: Path) -> None:
+    base = make_tiny_base(layers=2)
+    first = trained(base, tmp_path, "first")
+    found = keep_fisher(first.folder, base, FIRST, settings_of("ewc"))
+    write_fisher(first.folder / FILE, dataclasses.replace(found, adapter="0" * 64))
+    with pytest.raises(SettingsError, match="has no Fisher information of its adapter"):
+        trained(base, tmp_path, "second", first.folder)
+
+
+def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      rest")
+    with pytest.raises(SettingsError, match=r"fisher\.safetensors is no Fisher information"):
+        read_fisher(tmp_path / FILE)
+
+
+def test_an_earlier_expert_must_be_named(tmp_path: Path) -> None:
+    base = make_tiny_base(layers=2)
+    with pytest.raises(SettingsError, match="name the folder of the earlier expert"):
+        fit(base, [Assignment("x", FIRST, FIRST, settings_of("ewc"))], folder=tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"strength": -1.0}, {"items": 0}, {"labels": "guess"}, {"decay": 1.5}])
+def test_options_out_of_bounds_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(options))):
+        EWCOptions(**options)  # type: ignore[arg-type]
