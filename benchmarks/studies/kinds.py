@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from llm_experts.training.loop.assignment import Assignment, Fitted
     from llm_experts.training.loop.sequence_lanes import SequenceLanes
 
-HEADING = "| kind | parameters | fewer than LoRA's | kB | right answers | over seeds | seconds |\n|---|---|---|---|---|---|---|"
+COLUMNS = ("kind", "parameters", "fewer than LoRA's", "kB", "right answers", "over seeds", "seconds")
+HEADING = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 VALIDATION = 60
 REFERENCE = "lora"
 """At rank 16: what the number of parameters is compared with."""
