@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_experts.data.fingerprint import hash_examples
+from llm_experts.evaluation.registry import score_named
 from llm_experts.families.family import Family, Part
 from llm_experts.families.registry import FAMILIES, family_named, family_of
 from llm_experts.families.shared.generated import Made, generated, part_of
@@ -33,6 +34,7 @@ family = pytest.mark.parametrize("family", GENERATED.values(), ids=GENERATED)
 def test_registry_names_files() -> None:
     assert {*GENERATED, "rows"} <= set(FAMILIES)
     assert all(name == made.name for name, made in FAMILIES.items())
+    assert all(score_named(score).id for made in FAMILIES.values() for score in made.scores)
     with pytest.raises(ValueError, match="no family 'chess'; families are arithmetic"):
         family_named("chess")
 
