@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.commands.llm.loading import adapters_of, load, names_of
-from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation
+from benchmarks.commands.llm.loading import adapters_of, base_named, load, names_of
+from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation, Revision
 from foundation.console import plain_console, styled
 
 MODEL, BIAS, FORMAT = "model.json", "bias.json", "fairmoe-bias/1"
@@ -24,6 +24,7 @@ def bias(
         typer.Argument(help=f"Experts or adapters, each {AnyExpert}; the base is always scored."),
     ] = None,
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
@@ -56,6 +57,7 @@ def bias(
         raise typer.BadParameter(f"--mixture needs at least two experts, {len(which)} given; name them.")
     if promise:
         _check_models(which)
+    base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     scorers: dict[str, Any] = {base: LMScorer.of(loaded)}
     with text_expert_folders(which) as folders:

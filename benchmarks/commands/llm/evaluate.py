@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.commands.llm.examination import Asked, examine_experts, run_harness
-from benchmarks.commands.llm.loading import experts_of, load, seen_rows
-from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Protocol, Quantisation, Seed, Seen
+from benchmarks.commands.llm.loading import base_named, experts_of, load, seen_rows
+from benchmarks.commands.llm.options import (
+    AnyExpert,
+    BaseName,
+    Device,
+    Dtype,
+    Protocol,
+    Quantisation,
+    Revision,
+    Seed,
+    Seen,
+)
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
@@ -28,6 +38,7 @@ def evaluate(
     family: Annotated[str | None, typer.Option(help="Items: a task family ('fairmoe llm families').")] = None,
     data: Annotated[Path | None, typer.Option(help="Items: a file of JSON lines with prompts and completions.")] = None,
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
@@ -97,6 +108,7 @@ def evaluate(
             f"Say what to evaluate on, once: {' and '.join(told) or 'nothing'} given. --task german scores rows, "
             "--family arithmetic or --data test.jsonl items, --lm-eval TASK what lm-evaluation-harness asks."
         )
+    base = base_named(base, revision)
     if task is not None:
         if len(experts) != 1:
             raise typer.BadParameter(f"--task scores one expert on rows, {len(experts)} given; name one.")

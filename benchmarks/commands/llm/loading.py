@@ -36,6 +36,13 @@ def load(name: str, dtype: str, quantisation: str, device: str, console: Console
         return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device), progress=progress)
 
 
+def base_named(name: str, revision: str | None) -> str:
+    """The base that ``--base`` and ``--revision`` name together, as one word that the next command can take."""
+    from llm_experts.bases.identify import with_revision
+
+    return with_revision(name, revision)
+
+
 def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
     """Experts of folders; those that read alike share a reader."""
     from llm_experts.reading.expert import load_llm_expert
@@ -47,37 +54,21 @@ def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
 
 
 def adapters_of(folders: Sequence[Path], base: Base) -> list[Adapter | None]:
-    """Adapters of folders of experts on rows or items, or in PEFT's format; None for one that is the base itself."""
+    """Adapters of folders of experts, or of folders in PEFT's format; None for an expert that is the base itself."""
+    from artefacts.packing.trained_folder import ADAPTER, is_trained
     from llm_experts.adapters.store import CONFIG, check_base, read_adapter
     from llm_experts.decoder.program import Adapter
     from llm_experts.reading.expert import DESCRIPTION
 
     found: list[Adapter | None] = []
-    for folder in folders:
-        place = _of_items(folder)
-        if (place / CONFIG).is_file() and not (place / DESCRIPTION).is_file():
-            saved = read_adapter(place)
-            check_base(saved, base, place)
+    for folder in (folder / ADAPTER if is_trained(folder) else folder for folder in folders):
+        if (folder / CONFIG).is_file() and not (folder / DESCRIPTION).is_file():
+            saved = read_adapter(folder)
+            check_base(saved, base, folder)
             found.append(Adapter(saved.config, saved.state))
         else:
             found.append(experts_of([folder], base)[0].adapter)
     return found
-
-
-def _of_items(folder: Path) -> Path:
-    """Where the adapter of an expert on items lies, which says nothing of rows; any other folder itself."""
-    import json
-
-    from llm_experts.reading.expert import DESCRIPTION
-
-    inner, told = folder / "adapter", folder / DESCRIPTION
-    if not (inner.is_dir() and told.is_file()):
-        return folder
-    try:
-        facts = json.loads(told.read_text(encoding="utf-8"))
-    except ValueError:
-        return folder  # whoever reads it says what is wrong
-    return inner if isinstance(facts, dict) and "family" not in facts else folder
 
 
 def seen_rows(

@@ -73,7 +73,6 @@ class Method:
 
         The second number decides between equal scores. None: the mean log-probability of the completions.
         """
-        return None
 
     def select(self, lanes: Tensor) -> None:
         """Go on with some of the running lanes only."""

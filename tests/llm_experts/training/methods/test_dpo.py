@@ -79,7 +79,8 @@ def test_options_out_of_bounds_are_refused(options: dict[str, float]) -> None:
 def test_the_loss_is_trls(tmp_path: Path) -> None:
     """The same base, adapter and pairs in TRL's DPOTrainer, on the tokens that it makes."""
     from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
 
     from llm_experts.adapters.injection import inject, own_copy
     from llm_experts.adapters.state import set_adapter_state
@@ -100,7 +101,7 @@ def test_the_loss_is_trls(tmp_path: Path) -> None:
     inputs = next(iter(trainer.get_train_dataloader()))
     model.eval()
     set_adapter_state(model, run.lanes.state(0, theta[0]))  # TRL took the fresh adapter as its reference
-    theirs = trainer.compute_loss(model, inputs)
+    theirs = trainer.compute_loss(model, inputs)  # type: ignore[no-untyped-call]
     ids, learnt, there = inputs["input_ids"], inputs["completion_mask"].bool(), inputs["attention_mask"].sum(-1)
     parts = [
         Row.of(row[:end].tolist(), own[:end].tolist())

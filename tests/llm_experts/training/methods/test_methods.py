@@ -15,7 +15,6 @@ from llm_experts.training.loop.assignment import Assignment, Fitted
 from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.group import TrainingStopped
 from llm_experts.training.loop.settings import SettingsError
-from llm_experts.training.methods import distil
 from llm_experts.training.methods.fisher import keep_fisher
 from llm_experts.training.methods.registry import METHODS
 from llm_experts.training.methods.teacher import Teacher
@@ -34,16 +33,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def a_large_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     """A teacher named large: bases are loaded from folders, and this one has none."""
-    monkeypatch.setattr(
-        distil.Teacher, "load", lambda _id, _adapter, memory: Teacher(make_tiny_base(4, seed=5), None, memory)
-    )
+
+    def load(_id: str, _adapter: str, memory: int) -> Teacher:
+        return Teacher(make_tiny_base(4, seed=5), None, memory)
+
+    monkeypatch.setattr("llm_experts.training.methods.distil.Teacher.load", load)
 
 
 def experts(base: Base, folder: Path, which: str, kind: str = "lora", lanes: int = 2, **more: Any) -> list[Fitted]:
     """Lanes of a method; consolidation goes on from an expert that was trained before."""
     stop = more.pop("stop", None)
     method = which.partition(" ")[0]
-    common = {"kind": kind, "rank": 4 if kind != "ia3" else None, **more}
+    common = {"kind": kind, "rank": 4 if kind != "ia3" else None, "patience": 9, **more}
     after = None
     if method == "ewc":
         (first,) = fit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.training.loop.batch import collate
 from llm_experts.training.loop.order import items_of
+from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.policy import leave_one_out
 from llm_experts.training.methods.drift import Bounds, Drift
@@ -73,8 +75,9 @@ def test_draws_change_with_the_step_the_lane_and_the_seed_and_nothing_else() -> 
     (method, run), (again, other) = run_of(base, settings), run_of(base, settings)
     (batch,) = batches_of(base, settings, method)
 
-    def drawn(rl: object, lanes: object) -> torch.Tensor:
-        return rl._drawn(lanes, run.lanes.start, batch)[0].ids  # type: ignore[attr-defined]
+    def drawn(rl: Any, lanes: SequenceLanes) -> torch.Tensor:
+        ids: torch.Tensor = rl._drawn(lanes, run.lanes.start, batch)[0].ids
+        return ids
 
     first = drawn(method, run.lanes)
     assert torch.equal(first, drawn(again, other.lanes))
