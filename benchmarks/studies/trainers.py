@@ -158,7 +158,7 @@ def ewc(study: Study) -> list[Line]:
     for each in first:
         keep_fisher(each.folder, study.base, first_items[:128], Settings(max_length=256))
     plain = study.fit("ewc-plain", second_items, new, 80, first, lr=2e-3)
-    held = study.fit("ewc-held", second_items, new, 80, first, lr=2e-3, method="ewc", options={"strength": 1000.0})
+    held = study.fit("ewc-held", second_items, new, 80, first, lr=2e-3, method="ewc", options={"strength": 1e4})
     asked = {"old task": study.items(old, "test", TESTED), "new task": study.items(new, "test", TESTED)}
     lines = []
     for what, examples in asked.items():
@@ -219,14 +219,14 @@ def rl(study: Study) -> list[Line]:
     few, many = study.items(family, "train", 32), study.items(family, "train", 600, seed=1)
     unlabelled = [replace(example, completion="") for example in many]
     asked = study.items(family, "test", TESTED)
-    sft = study.fit("rl-sft", few, family, 40, judged=True, lr=2e-3)
+    sft = study.fit("rl-sft", few, family, 60, judged=True, lr=2e-3)
     options = {
-        "sampled": {"samples": 4, "beta": 0.02, "target": 1.0, "longest": family.longest_answer},
-        "exact": {"estimate": "exact", "beta": 0.02, "target": 1.0},
+        "exact": {"estimate": "exact", "beta": 0.02},
+        "sampled": {"samples": 4, "beta": 0.02, "longest": family.longest_answer},
     }
     values = {"fine-tuning on 32 answers": right(study.lanes(sft), family, asked)}
     for name, own in options.items():
-        found = study.fit(f"rl-{name}", unlabelled, family, 80, sft, judged=True, lr=2e-3, method="rl", options=own)
+        found = study.fit(f"rl-{name}", unlabelled, family, 80, sft, judged=True, lr=1e-3, method="rl", options=own)
         values[f"then rewards, {name}"] = right(study.lanes(found), family, asked)
     lines = [Line("rl", f"right answers, {name}", mean_of(value)) for name, value in values.items()]
     before = values.pop("fine-tuning on 32 answers")
