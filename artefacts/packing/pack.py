@@ -22,6 +22,7 @@ from artefacts.packing.model_folder import MODEL, model_folder
 from artefacts.packing.reading import facts_in
 from artefacts.packing.source import Source
 from artefacts.packing.told import Told
+from artefacts.packing.trained_folder import is_trained, trained_folder
 
 LICENSE, CARD = "LICENSE", "card.md"
 CELL, DEPTH = "cell.json", 4
@@ -50,12 +51,13 @@ class Packed:
 
 
 def package(folder: Path, target: Path | None = None, told: Told | None = None) -> Packed:
-    """Pack a saved model or an adapter's folder; the same folder gives the same bytes, wherever and whenever.
+    """Pack a saved model, a trained expert or an adapter; the same folder gives the same bytes, wherever and whenever.
 
     Parameters
     ----------
     folder : Path
-        As ``fairmoe choose`` or ``save_model`` writes it (``model.json``), or an adapter in PEFT's format.
+        As ``fairmoe choose`` or ``save_model`` writes it (``model.json``), as ``fairmoe llm train`` writes experts
+        (``expert.json`` and ``adapter``), or an adapter in PEFT's format.
     target : Path, optional
         The ``.expert`` file; default: ``NAME-VERSION.expert`` in the current folder.
     told : Told, optional
@@ -90,6 +92,8 @@ def _source(folder: Path, told: Told) -> Source:
         return model_folder(folder)
     if (folder / CONFIG).is_file():
         return adapter_folder(folder, told.base_hash, told.base_name)
+    if is_trained(folder):
+        return trained_folder(folder)
     if (folder / CELL).is_file():
         raise PackageError("no-model", _of_cell(folder))
     inside = next((path.parent for path in sorted(folder.glob(f"*/{CONFIG}"))), None)

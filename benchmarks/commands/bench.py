@@ -44,7 +44,8 @@ def bench(
         ),
     ] = None,
     base: Annotated[
-        str | None, typer.Option(help="Base of the text experts: nano, a Hugging Face id or a folder.")
+        str | None,
+        typer.Option(help="Base of the text experts: nano, an id (ID@REVISION too), a folder or .gguf file."),
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="Of the base: auto, float32, bfloat16 or float16.")] = None,
     quantisation: Annotated[str | None, typer.Option(help="Of the base: none, nf4 or int8.")] = None,

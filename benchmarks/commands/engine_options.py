@@ -10,7 +10,9 @@ import typer
 if TYPE_CHECKING:
     from llm_experts.runtime.sampling import Sampling
 
-Base = Annotated[str, typer.Option(help="Language model: nano, a Hugging Face id or a folder.")]
+Base = Annotated[
+    str, typer.Option(help="Language model: nano, a Hugging Face id (ID@REVISION too), a folder or .gguf file.")
+]
 Experts = Annotated[str, typer.Option(help="Who answers: auto, base, a,b or a=0.7,b=0.3.")]
 Router = Annotated[
     Path | None,

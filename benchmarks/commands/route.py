@@ -46,7 +46,7 @@ def route(
     router: Annotated[Path | None, typer.Option(help="A saved router in place of the installed experts.")] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="Base whose hidden states are looked at: a folder or an id; default: words only."),
+        typer.Option(help="Base whose hidden states are looked at: a folder, .gguf file or id; default: words only."),
     ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="Sentence encoder in place of a base, by id or folder; only safetensors.")

@@ -12,11 +12,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Keep ``sync`` a subcommand."""
-
-
 @app.command()
 def sync(
     folder: Annotated[Path, typer.Argument(help="Output folder of a bench or tune run.")] = Path("results"),
@@ -47,3 +42,25 @@ def sync(
         bar = bars.add_task("sending", total=len(cells))
         send_all(tracker, cells, lambda: bars.advance(bar))
     typer.echo(f"{len(cells)} cells are in {tracker.uri}. Browse them with: fairmoe ui")
+
+
+@app.command()
+def experts(
+    folder: Annotated[Path, typer.Argument(help="Output folder of 'fairmoe llm train' or 'train-all'.")] = Path(
+        "results/llm"
+    ),
+) -> None:
+    """Send every trained language expert that the store does not have yet; docs/making_experts.md names what is sent.
+
+    Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fairmoe track experts results/llm
+    """
+    from benchmarks.saving.trained import finished_experts
+    from benchmarks.tracking.experts import ADVICE, EXPERIMENT, send_all_experts, unsent_experts
+    from benchmarks.tracking.mlflow_store import TrackingError, open_tracker
+
+    found = list(finished_experts(folder))
+    if not found:
+        raise TrackingError(f"No trained experts at or below {folder}. Give the output folder of 'fairmoe llm train'.")
+    tracker = open_tracker(ADVICE, EXPERIMENT)
+    send_all_experts(tracker, unsent_experts(folder))
+    typer.echo(f"{len(found)} experts are in {tracker.uri}. Browse them with: fairmoe ui")

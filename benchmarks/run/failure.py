@@ -10,6 +10,8 @@ LONGEST = 2_000
 """Most characters of a paragraph; the middle of a longer one is left out."""
 KNOWN = {
     "ChoiceError",
+    "ConfigError",
+    "SettingsError",
     "BadCardError",
     "CardError",
     "DataUnavailableError",
@@ -41,11 +43,13 @@ KNOWN = {
     "CalibrationError",
     "DispatchError",
     "EstimatorError",
+    "EvaluationError",
     "PromptError",
     "RouterError",
     "SearchError",
     "ServingError",
     "SamplingError",
+    "SandboxError",
     "ChatError",
     "TooLongError",
 }

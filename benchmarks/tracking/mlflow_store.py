@@ -141,12 +141,12 @@ class Tracker:
             return known
         with quiet():
             cell = read_cell(folder)
-            with self._alone():
+            with self.alone():
                 run_id = self._runs.finished.get(cell.key) or self._send_whole(cell, folder)
         write_json(folder / RECEIPT, {"uri": self.uri, "experiment": self.experiment, "run_id": run_id})
         return run_id
 
-    def _alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """One writer at a time where the store is a file; a server orders its clients itself."""
         database = database_of(self.uri)
         return nullcontext() if database is None else turn(_lock_of(database))
@@ -220,13 +220,15 @@ class Tracker:
             log_model(run_id, model)
 
 
-def open_tracker(advice: str = SEND_LATER) -> Tracker:
+def open_tracker(advice: str = SEND_LATER, experiment: str = EXPERIMENT) -> Tracker:
     """Connect to the store, create it if it is the embedded one, and find or create the experiment.
 
     Parameters
     ----------
     advice : str
         What the error says to do.
+    experiment : str
+        Its name.
 
     Raises
     ------
@@ -237,21 +239,21 @@ def open_tracker(advice: str = SEND_LATER) -> Tracker:
         os.environ.setdefault(name, value)
     uri = tracking_uri()
     try:
-        return _open(uri)
+        return _open(uri, experiment)
     except Exception as error:  # drivers, migrations, servers and file systems raise what they like
         raise TrackingError(f"The tracking store {uri} does not answer ({_reason(error)}). {advice}") from error
 
 
-def _open(uri: str) -> Tracker:
+def _open(uri: str, experiment: str) -> Tracker:
     database = database_of(uri)
     if database is None:
-        return _connect(uri)
+        return _connect(uri, experiment)
     with turn(_lock_of(database)):  # the tables of a new store are made by one process
         _try_database(database)
-        return _connect(uri)
+        return _connect(uri, experiment)
 
 
-def _connect(uri: str) -> Tracker:
+def _connect(uri: str, name: str) -> Tracker:
     with quiet():
         import mlflow
         import mlflow.pyfunc
@@ -261,10 +263,10 @@ def _connect(uri: str) -> Tracker:
         if not event.contains(Engine, "connect", _do_not_wait):
             event.listen(Engine, "connect", _do_not_wait)
         client = mlflow.MlflowClient(uri)
-        found = client.get_experiment_by_name(EXPERIMENT)
+        found = client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
-        experiment = found.experiment_id if found else _create_experiment(client, uri)
+        experiment = found.experiment_id if found else _create_experiment(client, uri, name)
         mlflow.set_tracking_uri(uri)
     return Tracker(uri, client, str(experiment))
 
@@ -290,16 +292,16 @@ def _do_not_wait(connection: object, _record: object) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _create_experiment(client: MlflowClient, uri: str) -> str:
+def _create_experiment(client: MlflowClient, uri: str, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     # The embedded store's default artifact folder follows the working directory: pin it. A server has its own.
     location = (home() / "artifacts").as_uri() if database_of(uri) else None
     tags = {"mlflow.experimentKind": "custom_model_development"}
     try:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
+        return str(client.create_experiment(name, artifact_location=location, tags=tags))
     except MlflowException:  # another client of the server made it a moment ago
-        found = client.get_experiment_by_name(EXPERIMENT)
+        found = client.get_experiment_by_name(name)
         if found is None:
             raise
         return str(found.experiment_id)

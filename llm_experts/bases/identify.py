@@ -36,6 +36,11 @@ def hash_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether this is a file of llama.cpp's format, which holds configuration, tokenizer and weights."""
+    return path.suffix.lower() == ".gguf" and path.is_file()
+
+
 def files_in(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     """Files of a folder that match one of the patterns, sorted."""
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
@@ -69,7 +74,7 @@ def base_key_of(id: str = NANO, dtype: str = "auto", quantisation: str = "none",
     dict
         As :func:`base_key` gives it. nano may still have to be pretrained: its ``base`` is the hash of all that this
         depends on (:func:`llm_experts.bases.nano.nano_hash`). That of a published model is its id and the commit that
-        is in the cache; the id alone before it was fetched.
+        is in the cache; the id alone before it was fetched. That of a GGUF file is its sha256.
     """
     kind = _device_class(device)
     return {"base": _files_key(id), "dtype": plain_dtype(dtype, kind), "quantisation": quantisation, "device": kind}
@@ -90,23 +95,55 @@ def plain_dtype(word: str, device: str) -> str:
     return DTYPES[word]
 
 
+def split_revision(id: str) -> tuple[str, str | None]:
+    """A published model's id and the revision behind its ``@``; None: it names none, or is nano or a path."""
+    name, at, revision = id.rpartition("@")
+    if not at or not name or not revision or Path(id).expanduser().exists() or id.startswith(("/", ".", "~")):
+        return id, None
+    return name, revision
+
+
+def with_revision(id: str, revision: str | None) -> str:
+    """The id that names a revision too, ``owner/model@v2``: what an expert's files and every command may say.
+
+    Raises
+    ------
+    BaseError
+        If the id is no published model's, or names another revision already.
+    """
+    if not revision:
+        return id
+    name, named = split_revision(id)
+    if id == NANO or Path(id).expanduser().exists():
+        raise BaseError(f"{id} has no revisions: it is no published model. Leave --revision out.")
+    if named not in (None, revision):
+        raise BaseError(f"{id} names the revision {named}, and --revision says {revision}; say one of them.")
+    return f"{name}@{revision}"
+
+
 def _files_key(id: str) -> str:
     if id == NANO:
         return nano_hash()
-    folder = Path(id).expanduser()
-    if folder.is_dir():
-        return hash_of(folder)
+    path = Path(id).expanduser()
+    if path.is_dir():
+        return hash_of(path)
+    if is_gguf(path):
+        return hash_file(path)
     commit = cached_commit(id)
-    return id if commit is None else f"{id}@{commit}"
+    return id if commit is None else f"{split_revision(id)[0]}@{commit}"
 
 
 def cached_commit(id: str) -> str | None:
-    """The commit of a published model that is in the Hugging Face cache; None: it is not, or this is no such id."""
+    """The commit of a published model that is in the Hugging Face cache; None: it is not, or this is no such id.
+
+    An id may name its revision: ``owner/model@v2``.
+    """
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
+    name, revision = split_revision(id)
     try:
-        found = try_to_load_from_cache(id, "config.json")
+        found = try_to_load_from_cache(name, "config.json", revision=revision)
     except HFValidationError:
         return None
     return Path(found).parent.name if isinstance(found, str) else None

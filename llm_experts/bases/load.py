@@ -1,15 +1,18 @@
-"""Loading a base model: from a folder, the Hugging Face cache or the network, or nano."""
+"""Loading a base model: from a folder, a GGUF file, the Hugging Face cache or the network, or nano."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.hashing import hash_file
 from llm_experts.bases.base import Base
 from llm_experts.bases.error import BaseError
-from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, plain_dtype
+from llm_experts.bases.gguf import check_gguf, gguf_options
+from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, is_gguf, plain_dtype, split_revision
 from llm_experts.bases.nano import ensure_nano
 from llm_experts.bases.pickles import pickles_in
 from llm_experts.bases.quantised import make_differentiable
@@ -44,7 +47,8 @@ def load_base(
     Parameters
     ----------
     id : str
-        ``nano``, a folder, or a Hugging Face id, which is looked for in the Hugging Face cache and then on the network.
+        ``nano``, a folder, a GGUF file, or a Hugging Face id, which is looked for in the Hugging Face cache and then on
+        the network; the id may name a revision (``owner/model@v2``).
     dtype : {"auto", "float32", "bfloat16", "float16"}
         Of weights and computation; auto: float32 on a CPU, bfloat16 on a GPU.
     quantisation : {"none", "nf4", "int8"}
@@ -54,7 +58,7 @@ def load_base(
     attention : {"sdpa", "eager"}
         Implementation of attention; only the eager one hands out attention weights.
     revision : str, optional
-        Commit, tag or branch of a Hugging Face model.
+        Commit, tag or branch of a Hugging Face model; goes before one that the id names.
     rope_scaling : str, mapping or RopeScaling, optional
         For longer texts than the base was trained on: ``linear:2``, ``dynamic:4`` or ``yarn:4``.
     cache : str or Path, optional
@@ -65,7 +69,8 @@ def load_base(
     Returns
     -------
     Base
-        In evaluation mode; its hash covers the files of configuration, tokenizer and weights.
+        In evaluation mode; its hash covers the files of configuration, tokenizer and weights. That of a GGUF file is
+        the file's sha256; its quantised weights are unpacked to ``dtype``, as adapters need them.
 
     Raises
     ------
@@ -75,11 +80,18 @@ def load_base(
     chosen = _dtype(dtype, device)
     _one_of("quantisation", quantisation, QUANTISATIONS)
     _one_of("attention", attention, ATTENTIONS)
-    folder = ensure_nano(cache, progress) if id == NANO else _folder(id, revision)
-    _check_files(id, folder)
-    _check_numbers(id, folder)
-    model = _load_model(id, folder, chosen, quantisation, device, attention)
-    base = Base(id, model, _load_tokenizer(id, folder), hash_of(folder), quantisation)
+    path = Path(id).expanduser()
+    if is_gguf(path):
+        check_gguf(path, quantisation)
+        model = _load_model(id, path, chosen, quantisation, device, attention)
+        _check_parameters(id, model)
+        base = Base(id, model, _load_tokenizer(id, path), hash_file(path))
+    else:
+        folder = ensure_nano(cache, progress) if id == NANO else _folder(id, revision)
+        _check_files(id, folder)
+        _check_numbers(id, folder)
+        model = _load_model(id, folder, chosen, quantisation, device, attention)
+        base = Base(id, model, _load_tokenizer(id, folder), hash_of(folder), quantisation)
     return base if rope_scaling is None else rescaled(base, rope_scaling)
 
 
@@ -91,6 +103,9 @@ def base_hash(id: str = NANO) -> str:
     BaseError
         If the base cannot be had, or is not a model that can be loaded safely.
     """
+    path = Path(id).expanduser()
+    if is_gguf(path):
+        return hash_file(path)
     folder = ensure_nano() if id == NANO else _folder(id, None)
     _check_files(id, folder)
     return hash_of(folder)
@@ -123,8 +138,11 @@ def _folder(id: str, revision: str | None) -> Path:
     if path.is_dir():
         return path
     if path.is_absolute() or id.startswith((".", "~")) or id.count("/") > 1 or path.exists():
-        raise BaseError(f"{id} is not a folder. Give the folder of a model (config.json and *.safetensors) or an id.")
-    return _snapshot(id, revision)
+        raise BaseError(
+            f"{id} is not a folder. Give the folder of a model (config.json and *.safetensors), a .gguf file or an id."
+        )
+    name, named = split_revision(id)
+    return _snapshot(name, revision or named)
 
 
 def _snapshot(id: str, revision: str | None) -> Path:
@@ -181,6 +199,18 @@ def _check_numbers(id: str, folder: Path) -> None:
             )
 
 
+def _check_parameters(id: str, model: PreTrainedModel) -> None:
+    """Every weight must be a number, in the model: for files that are not read tensor by tensor."""
+    import torch
+
+    broken = [name for name, weight in model.named_parameters() if not _finite(weight, torch.float32)]
+    if broken:
+        raise BaseError(
+            f"{id} has weights that are not finite: {len(broken)} of the tensors, the first is {broken[0]}. What it "
+            "answers is no score; fetch the model again, or choose another."
+        )
+
+
 def _finite(weight: torch.Tensor, wide: torch.dtype) -> bool:
     if not weight.is_floating_point() or not weight.numel():
         return True
@@ -195,20 +225,24 @@ def _load_model(
     from transformers import AutoModelForCausalLM
 
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention}
+    place = folder
+    if folder.is_file():
+        place, options = folder.parent, options | gguf_options(folder)
+    else:
+        options["use_safetensors"] = True
     if quantisation != "none":
         options |= {"quantization_config": _quantised(quantisation, dtype), "device_map": {"": device}}
     try:
         with _quiet():
             loader: Any = AutoModelForCausalLM
             model, info = loader.from_pretrained(
-                folder,
-                use_safetensors=True,
+                place,
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
                 **options,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, struct.error) as error:
         reason = " ".join(str(error).split())[:300]
         raise BaseError(
             f"{id} cannot be loaded as a causal language model ({type(error).__name__}: {reason}). Models that bring "
@@ -241,10 +275,11 @@ def _quantised(quantisation: str, dtype: torch.dtype) -> Any:
 def _load_tokenizer(id: str, folder: Path) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer
 
+    place, options = (folder.parent, {"gguf_file": folder.name}) if folder.is_file() else (folder, {})
     try:
         loader: Any = AutoTokenizer
         tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
+            place, local_files_only=True, trust_remote_code=False, **options
         )
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]

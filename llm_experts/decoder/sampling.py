@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from foundation.seeding import torch_generator
 from llm_experts.bases.base import Base
@@ -181,7 +182,7 @@ class Sampler:
 
     def _choose(self, hidden: Tensor, temperature: float, drawn: Tensor) -> Tensor:
         """[K, n] tokens behind states [K, n, d]; numbers in [0, 1) decide where a token is drawn."""
-        logits = hidden.float() @ self._head.float().T
+        logits = linear(hidden.float(), self._head.float())
         if temperature == 0:
             best: Tensor = logits.argmax(-1)
             return best

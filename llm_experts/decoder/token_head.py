@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 HEAD_FLOATS = 1 << 23
 """Logits that are held at once: 32 MiB."""
@@ -25,11 +26,11 @@ class _LogProbs(torch.autograd.Function):
         for at in range(0, len(hidden), rows):
             states, chosen, out = (x[at : at + rows] for x in (hidden, words, found))
             table = head if head.dtype == torch.float32 else head.float()
-            logits = states.float() @ table.T
+            logits = linear(states.float(), table)
             total = logits.logsumexp(-1, keepdim=True)
             out.copy_(logits.gather(1, chosen[:, None])[:, 0] - total[:, 0])
             if learns:
-                gradients.append(table[chosen] - logits.sub_(total).exp_() @ table)
+                gradients.append(table[chosen] - linear(logits.sub_(total).exp_(), table.T))
         if learns:
             ctx.save_for_backward(torch.cat(gradients) if gradients else hidden.new_empty(0, hidden.shape[1]))
             ctx.dtype = hidden.dtype

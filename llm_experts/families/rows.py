@@ -33,8 +33,7 @@ def rows_of(task: str) -> Family:
         loaded = _task(task)
         draw = Draw(derive_seed(seed, "family", "rows", task, part))
         ids = getattr(loaded.split, part).tolist()
-        chosen = draw.sample(ids, min(count, len(ids)))
-        return [_example(task, loaded, row, draw) for row in chosen]
+        return _examples(task, loaded, draw.sample(ids, min(count, len(ids))), draw)
 
     return Family(
         name="rows" if task == DEFAULT else f"rows:{task}",
@@ -61,21 +60,23 @@ def _task(name: str) -> Task:
     return loaded
 
 
-def _example(task: str, loaded: Task, row: int, draw: Draw) -> Example:
+def _examples(task: str, loaded: Task, rows: list[int], draw: Draw) -> list[Example]:
     import torch
 
     from tasks.templates import OPTIONS, QUESTION, format_of
     from tasks.text import render
 
-    words, style = loaded.card.text, format_of(TEMPLATE)
-    (written,) = render(loaded, torch.tensor([row]), template=TEMPLATE)
+    words, family = loaded.card.text, "rows" if task == DEFAULT else f"rows:{task}"
     labels = [words.negative, words.positive]
-    first, second = labels if draw.chance(0.5) else labels[::-1]
-    question = QUESTION.format(question=words.question.strip()) + OPTIONS.format(first=first, second=second)
-    label = labels[int(loaded.labels[row])]
-    family = "rows" if task == DEFAULT else f"rows:{task}"
-    facts = {"family": family, "label": label, "labels": labels, "row": int(loaded.rows[row])}
-    return Example(f"{family}-{facts['row']}", written.text + style.ask + question, label, facts=facts)
+    asked = format_of(TEMPLATE).ask + QUESTION.format(question=words.question.strip())
+    made = []
+    for row, written in zip(rows, render(loaded, torch.tensor(rows), template=TEMPLATE), strict=True):
+        first, second = labels if draw.chance(0.5) else labels[::-1]
+        label, place = labels[int(loaded.labels[row])], int(loaded.rows[row])
+        facts = {"family": family, "label": label, "labels": labels, "row": place}
+        prompt = written.text + asked + OPTIONS.format(first=first, second=second)
+        made.append(Example(f"{family}-{place}", prompt, label, facts=facts))
+    return made
 
 
 def _check(example: Example, answer: str) -> Verdict:

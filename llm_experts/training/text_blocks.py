@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from llm_experts.decoder.cut import CutBase
-from llm_experts.decoder.layout import Layout, TopInput
+from llm_experts.decoder.layout import TopInput
 from llm_experts.prompts.prompts import Packed, packed_batches, pad
 
 if TYPE_CHECKING:
+    from llm_experts.decoder.program import Adapter
     from llm_experts.reading.reader import Reader
     from tasks.task import TaskView
 
 log = logging.getLogger(__name__)
 
-LOWER_TOKENS = 1 << 14
-"""Padded tokens that go through the lower layers at once."""
+LOWER_TOKENS = {False: 1 << 14, True: 1 << 10}
+"""Padded tokens that go through the lower layers at once; of a wide base on a CPU (True) so few that no tensor is too
+large for the allocator to keep (32 MiB), as memory that comes anew from the system costs more than the products."""
 CACHE_BYTES = 1 << 30
 """Hidden states of a task's texts that are kept: what lies above is computed anew for every batch."""
 
@@ -31,14 +32,16 @@ class TextBlock:
 
     Parameters
     ----------
-    cut : CutBase
+    reader : Reader
+        Gives what enters the top.
     packed : Packed
     keep : bool
         Keep hidden states; else they are computed anew for every batch.
     """
 
-    def __init__(self, cut: CutBase, packed: Packed, keep: bool) -> None:
-        self._cut, self._packed = cut, packed.to(cut.base.device)
+    def __init__(self, reader: Reader, packed: Packed, keep: bool) -> None:
+        self._reader, self._entry = reader, reader.entry
+        self._packed = packed.to(reader.base.device)
         self.lengths = packed.lengths.cpu()
         self._hidden = self._all_hidden() if keep else None
 
@@ -49,12 +52,9 @@ class TextBlock:
     def take(self, index: Tensor) -> TopInput:
         """Texts at positions ``index`` [n]."""
         some = self._packed.select(index.to(self._packed.ids.device)).trimmed()
-        layout = Layout.of(some, some.ids.device)
         if self._hidden is None:
-            hidden = self._cut.lower(some.ids, layout)
-        else:
-            hidden = self._hidden[index.to(some.ids.device), : some.ids.shape[1]]
-        return TopInput(hidden, layout, some.columns)
+            return self._entry.opened(some)
+        return self._entry.given(some, self._hidden[index.to(some.ids.device), : some.ids.shape[1]])
 
     def select(self, index: Tensor) -> TextBlock:
         """Some of the texts as a block of their own."""
@@ -68,11 +68,11 @@ class TextBlock:
         return list(packed_batches(self._packed, tokens))
 
     def _all_hidden(self) -> Tensor:
-        self._hidden = None
-        shape = (*self._packed.ids.shape, self._cut.base.hidden_size)
-        found = torch.zeros(shape, dtype=self._cut.base.model.dtype, device=self._packed.ids.device)
-        for batch in self.batches(LOWER_TOKENS):
-            part = self.take(batch).hidden
+        base = self._entry.cut.base
+        shape = (*self._packed.ids.shape, self._entry.width)
+        found = torch.zeros(shape, dtype=base.model.dtype, device=self._packed.ids.device)
+        for batch in self.batches(LOWER_TOKENS[base.wide and base.device.type == "cpu"]):
+            part = self._reader.stored_states(self._packed.select(batch).trimmed())
             found[batch, : part.shape[1]] = part
         return found
 
@@ -113,9 +113,24 @@ class TaskTexts:
 
     def masked(self, rows: Tensor) -> TextBlock:
         """[r · c] texts of rows [r], each with one of the c columns unknown: those of the first row first."""
+        each, keep = self._masks(len(rows))
+        return self._block("masked", rows, lambda: self.prompts.pack(self.view, rows[each], keep))
+
+    def _masks(self, rows: int) -> tuple[Tensor, Tensor]:
+        """[r · c] positions of rows, and [r · c, c] what is kept of them: all but one column each."""
         count = len(self.view.columns)
-        keep = ~torch.eye(count, dtype=torch.bool).repeat(len(rows), 1)
-        return self._block("masked", rows, lambda: self.prompts.pack(self.view, rows.repeat_interleave(count), keep))
+        return torch.arange(rows).repeat_interleave(count), ~torch.eye(count, dtype=torch.bool).repeat(rows, 1)
+
+    @property
+    def branches(self) -> bool:
+        """Whether texts with a column unknown are read from that column on: worth it where reading is most of it."""
+        return self.cut.base.wide
+
+    def masked_margins(self, adapters: Sequence[Adapter], rows: Tensor) -> Tensor:
+        """[K, r · c] float64 margins of the texts of :meth:`masked`; what they share with the rows is read once."""
+        each, keep = self._masks(len(rows))
+        plain, texts = self.prompts.pack(self.view, rows), self.prompts.pack(self.view, rows[each], keep)
+        return self.reader.ask_branches(adapters, self.prompts.answer_ids, plain, texts, each)[1].double()
 
     def base_mass(self, rows: Tensor) -> float:
         """Mean probability that the base itself has on the two answers to rows [r]."""
@@ -128,10 +143,11 @@ class TaskTexts:
         key = (what, rows.numpy().tobytes())
         if key not in self._blocks:
             packed, base = pack(), self.cut.base
-            size = packed.ids.numel() * base.hidden_size * base.model.dtype.itemsize
-            keep = self.cut.start > 0 and size <= self._left  # embeddings are looked up faster than kept
-            if self.cut.start > 0 and not keep:
+            entry = self.reader.entry
+            size = packed.ids.numel() * entry.width * base.model.dtype.itemsize
+            keep = entry.kept and size <= self._left
+            if entry.kept and not keep:
                 log.info("Hidden states of %d texts (%d MiB) do not fit in the cache.", len(packed), size >> 20)
             self._left -= size if keep else 0
-            self._blocks[key] = TextBlock(self.cut, packed, keep)
+            self._blocks[key] = TextBlock(self.reader, packed, keep)
         return self._blocks[key]

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics.holm import holm
 from reports.answer.arrays import Arrays
 from reports.answer.choice import recommended, ways
 from reports.answer.enough import enough_sources, enough_splits
@@ -21,7 +22,7 @@ from reports.levels.standing import rank_range
 from reports.levels.transfer import Share
 from reports.stats.contrasts import verdict
 from reports.stats.pooled_intervals import interval_at, pooled_intervals
-from reports.stats.statistics import Floats, Interval, holm
+from reports.stats.statistics import Floats, Interval
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metrics.holm import holm
 from reports.levels.contenders import Contender, Id
 from reports.levels.reached import Reached
-from reports.stats.statistics import CONFIDENCE, corrected_interval, holm
+from reports.stats.statistics import CONFIDENCE, corrected_interval
 
 
 @dataclass(frozen=True)

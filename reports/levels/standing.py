@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metrics.holm import holm
 from reports.caps import stands_back
 from reports.levels.contenders import PLAIN, THRESHOLDS, Contender, Id, mixtures_of, rivals_of
 from reports.levels.reached import ByTask
 from reports.stats.contrasts import Pooled, verdict
 from reports.stats.pooled_intervals import interval_at, pooled_intervals
 from reports.stats.sources import numbered
-from reports.stats.statistics import CONFIDENCE, Floats, Interval, corrected_interval, holm
+from reports.stats.statistics import CONFIDENCE, Floats, Interval, corrected_interval
 
 
 @dataclass(frozen=True)

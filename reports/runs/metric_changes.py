@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from foundation.seeding import named_generator
+from metrics.holm import holm
 from reports.caps import stands_back
 from reports.names import larger_is_better
 from reports.runs.pairing import RunScenario
@@ -21,7 +22,6 @@ from reports.stats.statistics import (
     Interval,
     corrected_interval,
     hierarchical_bootstrap,
-    holm,
     rounding_variance,
     t_interval,
 )

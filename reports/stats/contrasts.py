@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from metrics.holm import holm
 from reports.blocks import Block, Pair
 from reports.caps import stands_back
 from reports.names import larger_is_better
 from reports.stats.pooled_intervals import pooled_interval
 from reports.stats.power import smallest_effect
 from reports.stats.sources import numbered
-from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats, Interval, corrected_interval, holm
+from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats, Interval, corrected_interval
 
 Key = tuple[str, str, str]
 """(method, reference, metric)."""

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from metrics.holm import holm
 from reports.names import larger_is_better
 from reports.stats.ranking import Bools, cliques, ranks
-from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats, holm
+from reports.stats.statistics import CONFIDENCE, ROUNDING, Floats
 
 FEWEST_TASKS = 6
 """With fewer tasks no signed-rank test can reach p < 0.05: 2 / 2⁵ = 0.0625."""

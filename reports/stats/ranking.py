@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from foundation.seeding import named_generator
+from metrics.holm import holm
 from reports.method import Method
 from reports.names import larger_is_better
 from reports.stats.resampling import Resampling
-from reports.stats.statistics import CONFIDENCE, ROUNDED, ROUNDING, Floats, holm
+from reports.stats.statistics import CONFIDENCE, ROUNDED, ROUNDING, Floats
 
 LACKS = ("failed", "timeout", "not_estimable", "absent")
 """Why a scenario has no number of a method."""

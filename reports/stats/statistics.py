@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from metrics.holm import holm
+
 TEST_TRAIN_RATIO = 0.5
 """Rows of the test part per row of the training part, where data are cut 50 % / 25 % / 25 %.
 
@@ -119,20 +121,6 @@ def t_interval(mean: float, error: float, freedom: float, n: int) -> Interval:
 def _quantile(freedom: float) -> float:
     """Upper t quantile of the interval."""
     return float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values (Holm 1979), in the order given.
-
-    nan p-values (no test was possible) stay nan and do not count as tests.
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    tested = np.flatnonzero(~np.isnan(p))
-    adjusted = np.full(len(p), math.nan)
-    order = tested[np.argsort(p[tested], kind="stable")]
-    factors = len(order) - np.arange(len(order))
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
-    return adjusted.tolist()
 
 
 def hierarchical_bootstrap(

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metrics.holm import holm
 from reports.method import Method
 from reports.names import DISPARITY, HEADLINE, UTILITY, larger_is_better
 from reports.stats.estimate import Estimate, Key
 from reports.stats.pareto import front
-from reports.stats.statistics import CONFIDENCE, Floats, corrected_interval, holm, rank_interval
+from reports.stats.statistics import CONFIDENCE, Floats, corrected_interval, rank_interval
 
 ALLOWED_GAPS: tuple[float | None, ...] = (0.02, 0.05, 0.10, None)
 """Fairness levels of the overview: largest fair_res@1 allowed on validation rows; None: any."""

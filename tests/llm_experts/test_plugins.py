@@ -129,7 +129,7 @@ BIAS_SET = example("llm_experts/bias/spelling.py")
 def test_a_bias_set_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = plug_in(tmp_path, "llm_experts/bias/spelling.py", BIAS_SET)
     monkeypatch.setenv(PLUGINS, str(tmp_path))
-    assert list(items("llm_experts.bias", "BIAS_SET")) == ["bbq", "crows_pairs", "stereoset", "winobias", "spelling"]
+    assert list(items("llm_experts.bias", "BIAS_SET")) == ["bbq", "bold", "crows_pairs", "stereoset", "winobias", "spelling"]
     assert facts(file, "BIAS_SET") == {
         "label": "Spelling",
         "columns": {"share@1": ("British %", "50 ideal", "words whose British spelling is likelier", 1)},
@@ -159,5 +159,30 @@ def test_words_of_built_in_kinds_and_sets_are_literals() -> None:
     assert sorted(kinds, key=lambda name: kinds[name]["place"])[:2] == ["lora", "rslora"]
     assert [name for name, words in kinds.items() if words.get("needs_full_model")] == ["prefix", "soft_prompt"]
     sets = {name: facts(path, "BIAS_SET") for name, path in items("llm_experts.bias", "BIAS_SET").items()}
-    assert [words["label"] for words in sets.values()] == ["BBQ", "CrowS-Pairs", "StereoSet", "WinoBias"]
+    assert [words["label"] for words in sets.values()] == ["BBQ", "BOLD", "CrowS-Pairs", "StereoSet", "WinoBias"]
     assert all(len(column) == 4 for words in sets.values() for column in words["columns"].values())
+
+
+def test_a_family_of_language_tasks_is_one_file(tmp_path: Path) -> None:
+    plug_in(tmp_path, "llm_experts/families/roman.py", example("llm_experts/families/roman.py"))
+    found = run_with(
+        tmp_path,
+        """
+        import json
+        from llm_experts.families.registry import FAMILIES, family_of
+        from llm_experts.families.wrong import wrong_answer
+        roman = FAMILIES["roman"]
+        items = roman.make("train", 200, 0, None)
+        others = roman.make("test", 50, 1, None)
+        print(json.dumps({
+            "last": list(FAMILIES)[-1],
+            "prompts": len({item.prompt for item in (*items, *others)}),
+            "right": all(roman.check(item, item.completion).correct for item in items),
+            "wrong": any(roman.check(item, wrong_answer(roman, item)).correct for item in items),
+            "of": family_of(items[0]).name,
+            "known": [item.completion for item in items if item.prompt.startswith("XIV as")],
+        }))
+        """,
+    )
+    assert found["prompts"] == 250 and found["right"] and not found["wrong"] and found["of"] == "roman"
+    assert set(found["known"]) <= {"14"}

@@ -1,19 +1,41 @@
-"""``fairmoe llm``: base models, adapter experts on rows written as text, their language bias, searched mixtures."""
+"""``fairmoe llm``: bases, data, experts on items and on rows written as text, what they are worth, what mixes them.
+
+Verbs stand in the order of the work: what there is, data, training, examinations, compositions.
+"""
 
 from __future__ import annotations
 
 import typer
 
-from benchmarks.commands.llm import adapters, base, bias, check, evaluate, families, search, train
+from benchmarks.commands.llm import (
+    adapters,
+    base,
+    bias,
+    check,
+    evaluate,
+    families,
+    methods,
+    search,
+    train,
+    train_all,
+    validate,
+)
 from benchmarks.commands.llm.dataset.app import app as dataset
 
-app = typer.Typer(no_args_is_help=True, help="Text experts: adapters on a frozen language model, on the same rows.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Language experts: adapters on a frozen language model. From a base and data to an expert: base, dataset, "
+    "train, validate, evaluate (docs/making_experts.md).",
+)
 app.command("base")(base.base)
 app.command("adapters")(adapters.adapters)
+app.command("methods")(methods.methods)
+app.command("families")(families.families)
+app.add_typer(dataset, name="dataset")
 app.command("train")(train.train)
+app.command("train-all")(train_all.train_all)
+app.command("validate")(validate.validate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("bias")(bias.bias)
 app.command("check")(check.check)
 app.command("search")(search.search)
-app.command("families")(families.families)
-app.add_typer(dataset, name="dataset")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, command
+from benchmarks.commands.llm.loading import base_named, load
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision, command
 from benchmarks.commands.llm.showing import pretraining, print_facts
 from foundation.console import plain_console
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def base(
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
@@ -32,7 +33,7 @@ def base(
     """
     console = plain_console()
     facts: dict[str, Any] = {}
-    name = base
+    name = base = base_named(base, revision)
     if base == "nano":
         from llm_experts.bases.nano import ensure_nano, nano_facts
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.commands.llm.loading import adapters_of, load, names_of
-from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation
+from benchmarks.commands.llm.loading import adapters_of, base_named, load, names_of
+from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation, Revision
 from foundation.console import plain_console, styled
 
 MODEL, BIAS, FORMAT = "model.json", "bias.json", "fairmoe-bias/1"
@@ -24,11 +24,12 @@ def bias(
         typer.Argument(help=f"Experts or adapters, each {AnyExpert}; the base is always scored."),
     ] = None,
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
     only: Annotated[
-        list[str] | None, typer.Option(help="Only these sets: bbq, crows_pairs, stereoset, winobias.")
+        list[str] | None, typer.Option(help="Only these sets: bbq, bold, crows_pairs, stereoset, winobias.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items of each set (drawn by strata); default: all.")] = None,
     mixture: Annotated[bool, typer.Option(help="Also score the uniform mixture of the experts.")] = False,
@@ -39,7 +40,7 @@ def bias(
     seed: Annotated[int, typer.Option(help="Seed of the items that are drawn and of the intervals.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Also write all rows as CSV.")] = None,
 ) -> None:
-    """Score BBQ, CrowS-Pairs, StereoSet and WinoBias for a base, adapters and their mixture, with intervals.
+    """Score BBQ, BOLD, CrowS-Pairs, StereoSet and WinoBias for a base, adapters and their mixture, with intervals.
 
     Examples: fairmoe llm bias --limit 200 · `fairmoe llm bias results/llm/*/*_best --mixture` ·
     fairmoe llm bias german-text --limit 200 · fairmoe llm bias results/llm/*/*_model --promise
@@ -56,6 +57,7 @@ def bias(
         raise typer.BadParameter(f"--mixture needs at least two experts, {len(which)} given; name them.")
     if promise:
         _check_models(which)
+    base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     scorers: dict[str, Any] = {base: LMScorer.of(loaded)}
     with text_expert_folders(which) as folders:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation
+from benchmarks.commands.llm.loading import base_named, load
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def check(
         list[str], typer.Argument(help="Names of installed experts, .expert files, or folders of adapters.")
     ],
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
@@ -57,6 +58,7 @@ def check(
 
     console = plain_console()
     tried = TEXTS if texts is None else _texts(texts)
+    base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     with given_adapters(experts, allow_untrusted=allow_untrusted) as given:
         on = _resident(loaded, given, foreign)

@@ -36,6 +36,13 @@ def load(name: str, dtype: str, quantisation: str, device: str, console: Console
         return load_base(name, dtype=dtype, quantisation=quantisation, device=device_of(device), progress=progress)
 
 
+def base_named(name: str, revision: str | None) -> str:
+    """The base that ``--base`` and ``--revision`` name together, as one word that the next command can take."""
+    from llm_experts.bases.identify import with_revision
+
+    return with_revision(name, revision)
+
+
 def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
     """Experts of folders; those that read alike share a reader."""
     from llm_experts.reading.expert import load_llm_expert
@@ -48,12 +55,13 @@ def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
 
 def adapters_of(folders: Sequence[Path], base: Base) -> list[Adapter | None]:
     """Adapters of folders of experts, or of folders in PEFT's format; None for an expert that is the base itself."""
+    from artefacts.packing.trained_folder import ADAPTER, is_trained
     from llm_experts.adapters.store import CONFIG, check_base, read_adapter
     from llm_experts.decoder.program import Adapter
     from llm_experts.reading.expert import DESCRIPTION
 
     found: list[Adapter | None] = []
-    for folder in folders:
+    for folder in (folder / ADAPTER if is_trained(folder) else folder for folder in folders):
         if (folder / CONFIG).is_file() and not (folder / DESCRIPTION).is_file():
             saved = read_adapter(folder)
             check_base(saved, base, folder)

@@ -10,7 +10,12 @@ import typer
 
 AnyExpert = "a folder of 'fairmoe llm train', the name of an installed expert or a .expert file"
 """How experts may be named."""
-BaseName = Annotated[str, typer.Option(help="nano (pretrained here, once), a Hugging Face id or a folder.")]
+BaseName = Annotated[
+    str, typer.Option(help="nano (pretrained here, once), a Hugging Face id (ID@REVISION too), a folder or .gguf file.")
+]
+Revision = Annotated[
+    str | None, typer.Option(help="Commit, tag or branch of a Hugging Face id; as --base ID@REVISION says it.")
+]
 Dtype = Annotated[str, typer.Option(help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16 or float16.")]
 Quantisation = Annotated[str, typer.Option(help="none, nf4 or int8 (bitsandbytes, on CPU and GPU).")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

@@ -7,8 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.commands.llm.loading import experts_of, load, seen_rows
-from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation, Seed, Seen, TaskName
+from benchmarks.commands.llm.loading import base_named, experts_of, load, seen_rows
+from benchmarks.commands.llm.options import (
+    AnyExpert,
+    BaseName,
+    Device,
+    Dtype,
+    Quantisation,
+    Revision,
+    Seed,
+    Seen,
+    TaskName,
+)
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
@@ -18,6 +28,7 @@ def search(
     experts: Annotated[list[str], typer.Argument(help=f"SVF experts of the same base, each {AnyExpert}.")],
     task: TaskName,
     base: BaseName = "nano",
+    revision: Revision = None,
     dtype: Dtype = "auto",
     quantisation: Quantisation = "none",
     device: Device = "auto",
@@ -58,6 +69,7 @@ def search(
         constraints=tuple(Constraint(*_constraint(text)) for text in constraint or ()),
         generations=generations, population=population, base_floor=floor, epsilon=epsilon, seed=seed,
     )  # fmt: skip
+    base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     with text_expert_folders(experts) as folders:
         found = tuple(experts_of(folders, loaded))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from reports.stats.statistics import holm
+from metrics.holm import holm
 
 LEVEL = 0.05
 

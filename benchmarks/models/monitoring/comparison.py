@@ -21,12 +21,12 @@ from torch import Tensor
 from benchmarks.models.promise import Promise
 from foundation.seeding import numpy_generator
 from metrics.counts.group_rates import rates_of_counts
+from metrics.holm import holm
 from metrics.points import COUNT_METRICS, count_values
 from metrics.proportions import Z
 from metrics.registry import COUNTS, METRICS
 from metrics.thresholds import keeps
 from metrics.value import Value
-from reports.stats.statistics import holm
 
 Verdict = Literal["inside", "outside", "cannot tell"]
 

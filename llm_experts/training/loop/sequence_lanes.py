@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from llm_experts.adapters.injection import start_state
 from llm_experts.adapters.kind import Gradients
@@ -18,6 +19,7 @@ from llm_experts.bases.base import Base
 from llm_experts.bases.error import BaseError
 from llm_experts.decoder.adapted_layers import AdaptedLayers, Attend, causal, masked
 from llm_experts.decoder.cut import decoder_of
+from llm_experts.decoder.products import frozen_products
 from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.sampling import Sampled, Sampler
 from llm_experts.decoder.token_head import word_logprobs
@@ -170,8 +172,9 @@ class SequenceLanes:
     def token_logprobs(self, theta: Tensor, batch: Batch) -> Tensor:
         """[K, b, t] float32 log-probability of every learnt token, 0 elsewhere; differentiable once."""
         asked = Asked.of(batch.learnt)
-        final = self._final(theta, batch, asked)
-        return self._scattered(final, batch, asked, len(self))
+        with frozen_products(self.base):
+            final = self._final(theta, batch, asked)
+            return self._scattered(final, batch, asked, len(self))
 
     def logits(self, theta: Tensor, batch: Batch) -> Tensor:
         """[K, m, V] float32 logits at the learnt tokens, in the order of ``batch.ids[batch.learnt]``.
@@ -179,14 +182,16 @@ class SequenceLanes:
         Where lanes have texts of their own, m is that of the lane with the most; rows behind a lane's own are 0.
         """
         asked = Asked.of(batch.learnt)
-        found = self._logits_of(self._final(theta, batch, asked))
+        with frozen_products(self.base):
+            found = self._logits_of(self._final(theta, batch, asked))
         return _rows(found, asked.counts)
 
     @torch.no_grad()
     def base_logits(self, batch: Batch) -> Tensor:
         """[m, V] or [K, m, V] as :meth:`logits`, of the base without adapters."""
         asked = Asked.of(batch.learnt)
-        found = _rows(self._logits_of(self._final_of_base(batch, asked)), asked.counts)
+        with frozen_products(self.base):
+            found = _rows(self._logits_of(self._final_of_base(batch, asked)), asked.counts)
         return found[0] if batch.shared else found
 
     @torch.no_grad()
@@ -203,7 +208,8 @@ class SequenceLanes:
         ]
         if any(key not in self._base_logprobs for key in keys):
             asked = Asked.of(batch.learnt)
-            found = self._scattered(self._final_of_base(batch, asked), batch, asked, 1).reshape(len(keys), -1)
+            with frozen_products(self.base):
+                found = self._scattered(self._final_of_base(batch, asked), batch, asked, 1).reshape(len(keys), -1)
             for key, row, end in zip(keys, found, ends, strict=True):
                 self._base_logprobs[key] = row[:end].clone()
         out = torch.zeros(batch.ids.shape, device=batch.device).view(len(keys), -1)
@@ -244,7 +250,8 @@ class SequenceLanes:
         """
         seeds = [seed] * len(self) if isinstance(seed, int) else list(seed)
         sampler = Sampler(self.base, self.lower.start, self.layers, self._state(theta), seeds)
-        return sampler.answers(prompts, max_new_tokens, temperature, tuple(stop))
+        with frozen_products(self.base):
+            return sampler.answers(prompts, max_new_tokens, temperature, tuple(stop))
 
     # -- what lanes are -----------------------------------------------------------------------------------------------
 
@@ -342,7 +349,7 @@ class SequenceLanes:
         self.lower.check(longest)
 
     def _logits_of(self, final: Tensor) -> Tensor:
-        return final.float() @ self.head.float().T
+        return linear(final.float(), self.head.float())
 
     @property
     def head(self) -> Tensor:

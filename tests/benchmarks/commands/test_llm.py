@@ -27,7 +27,7 @@ from tasks.load import load_task
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.expert_fixtures import make_adapter
 
-COMMANDS = ("base", "adapters", "train", "evaluate", "bias", "check", "search")
+COMMANDS = ("base", "adapters", "train", "validate", "evaluate", "bias", "check", "search")
 
 
 def fairmoe(*arguments: str) -> Result:
@@ -292,12 +292,12 @@ def test_bias_of_base_expert_and_mixture(tiny: str, expert: str, tmp_path: Path)
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     table = pd.read_csv(output)
-    assert set(table["set"]) == {"bbq", "crows_pairs", "stereoset", "winobias"}
+    assert set(table["set"]) == {"bbq", "bold", "crows_pairs", "stereoset", "winobias"}
     assert set(table["model"]) == {tiny, Path(expert).name, "again", "uniform mixture"}
     scores = table.pivot(index=["set", "metric", "category"], columns="model", values="estimate")
     for other in ("again", "uniform mixture"):  # the same adapter twice, and the mean of it and itself
         pd.testing.assert_series_equal(scores[other], scores[Path(expert).name], check_names=False, atol=1e-4)
-    assert all(name in done.output for name in ("bbq", "crows_pairs", "stereoset", "winobias"))
+    assert all(name in done.output for name in ("bbq", "bold", "crows_pairs", "stereoset", "winobias"))
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -5,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from llm_experts.bases.error import BaseError
-from llm_experts.bases.identify import base_key, base_key_of, cached_commit
-from llm_experts.bases.load import load_base
+from llm_experts.bases.identify import base_key, base_key_of, cached_commit, split_revision, with_revision
+from llm_experts.bases.load import base_hash, load_base
 from llm_experts.bases.nano import nano_hash
 
 
@@ -67,3 +68,30 @@ def test_a_published_base_is_the_commit_in_the_cache(folder, tmp_path, monkeypat
         keys.append(base_key_of("owner/model")["base"])
     assert keys == ["owner/model", f"owner/model@{'a' * 40}", f"owner/model@{'b' * 40}"]
     assert cached_commit("no id: at all") is None
+
+
+def test_a_revision_is_part_of_the_name_of_a_published_base(folder, tmp_path, monkeypatch):
+    """Two commits in the cache, one of them called v2: loaded by name, by option, and with a key of its own."""
+    hub = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    model = hub / "models--owner--model"
+    for commit, ref in (("a" * 40, "main"), ("b" * 40, "v2")):
+        shutil.copytree(folder, model / "snapshots" / commit)
+        (model / "refs").mkdir(exist_ok=True)
+        (model / "refs" / ref).write_text(commit)
+    (model / "snapshots" / ("b" * 40) / "config.json").write_text((folder / "config.json").read_text() + " ")
+    main, named, given = load_base("owner/model"), load_base("owner/model@v2"), load_base("owner/model", revision="v2")
+    assert main.hash == base_hash("owner/model") != named.hash == given.hash == base_hash("owner/model@v2")
+    assert base_key_of("owner/model@v2")["base"] == f"owner/model@{'b' * 40}"
+    assert named.id == with_revision("owner/model", "v2") == with_revision("owner/model@v2", "v2") == "owner/model@v2"
+
+
+def test_names_that_hold_no_revision(tmp_path):
+    (tmp_path / "my@home").mkdir()
+    for name in ("nano", "owner/model", str(tmp_path / "my@home"), "./a@b", "~/a@b", "owner/model@"):
+        assert split_revision(name) == (name, None)
+    assert with_revision("nano", None) == "nano"
+    for name, word in (("nano", "no revisions"), (str(tmp_path), "no revisions"), ("owner/model@v1", "one of them")):
+        with pytest.raises(BaseError, match=word):
+            with_revision(name, "v2")

@@ -129,9 +129,7 @@ def test_bad_arguments_are_refused_by_name(family: Family) -> None:
 
 def test_more_than_there_is_is_refused() -> None:
     make = generated("few", lambda draw, difficulty: Made(f"{draw.below(40)}", "", f"{draw.below(40)}", {}))
-    with pytest.raises(
-        ValueError, match=r"few has no 50 .* part train at difficulty 0\.5: after 40"
-    ):
+    with pytest.raises(ValueError, match=r"few has no 50 .* part train at difficulty 0\.5: after 40"):
         make("train", 50, 0, 0.5)
 
 

@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 
+from metrics.holm import holm
 from reports.blocks import blocks_of
 from reports.stats.contrasts import contrasts, counted, pool, verdict
-from reports.stats.statistics import corrected_interval, holm
+from reports.stats.statistics import corrected_interval
 from tests.reports.conftest import KNOWN
 
 J = 5

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from metrics.holm import holm
 from reports.stats.rank_tests import friedman, rank_tests, wilcoxon
 from reports.stats.ranking import ranks
-from reports.stats.statistics import holm
 
 
 def p_of(differences):

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from foundation.seeding import named_generator
+from metrics.holm import holm
 from reports.runs.metric_changes import unpaired_interval
 from reports.stats.statistics import (
     Interval,
     corrected_interval,
     hierarchical_bootstrap,
-    holm,
     level_interval,
     rank_interval,
 )

@@ -1,0 +1,76 @@
+"""Four experts trained together, as lanes over one base, beside the same four one after the other.
+
+Run with ``python -m benchmarks.speed.experts_together``; with ``FAIRMOE_REAL_BASE`` or ``--base`` also on a published
+model, whose last four layers are adapted. Each expert has a learning rate and a seed of its own, over the same items.
+Everything counts but the loading of the base. One thread, sides interleaved, CPU time. Goal: at least twice as fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.speed.sft import assignment
+from benchmarks.speed.timing import interleaved, machine_load
+from llm_experts.bases.base import Base
+from llm_experts.bases.load import load_base
+from llm_experts.training.loop.assignment import Assignment
+from llm_experts.training.loop.fit import fit
+
+EXPERTS, GOAL = 4, 2.0
+
+
+def experts(items: int, start: int) -> list[Assignment]:
+    """Four, of unlike learning rate and seed."""
+    first = assignment(items, start)
+    return [
+        replace(first, name=f"expert{n}", settings=replace(first.settings, seed=n, lr=1e-3 * (1 + n)))
+        for n in range(EXPERTS)
+    ]
+
+
+def together(base: Base, given: list[Assignment]) -> None:
+    """All at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        fit(base, given, folder=Path(folder))
+
+
+def one_by_one(base: Base, given: list[Assignment]) -> None:
+    """Each alone."""
+    for each in given:
+        together(base, [each])
+
+
+def measure(name: str, start: int, items: int, rounds: int) -> None:
+    """Print a base's line."""
+    base = load_base(name, dtype="float32")
+    first = start % base.n_layers
+    given = experts(items, first)
+    found = interleaved(lambda: together(base, given), lambda: one_by_one(base, given), rounds, warm_up=rounds > 1)
+    print(
+        f"{Path(name).name}, {EXPERTS} experts on layers {first} to {base.n_layers - 1}, {items} items, 3 epochs: "
+        f"{found.median_a:.2f} s together against {found.median_b:.2f} s one after the other, "
+        f"{found.ratio:.2f} times (goal {GOAL:g})",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure nano, and a published model where there is one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", default=os.environ.get("FAIRMOE_REAL_BASE"), help="folder of a published model")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds per side (default 3; 1 has no warm-up)")
+    parser.add_argument("--items", type=int, default=32, help="items that a published model learns (default 32)")
+    arguments = parser.parse_args()
+    print(machine_load())
+    measure("nano", 0, 64, arguments.rounds)
+    measure("nano", -1, 64, arguments.rounds)
+    if arguments.base:
+        measure(arguments.base, -4, arguments.items, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

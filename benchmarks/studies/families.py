@@ -1,0 +1,175 @@
+"""How well nano learns each family of tasks: answers before and after, by the family's checker, three seeds.
+
+    python -m benchmarks.studies families --families lookup strings
+
+Per family one LoRA of rank 16 for each seed, all trained together as lanes; each seed has training items, first weights
+and an order of its own. Test items are asked once, at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foundation.files import write_text
+
+if TYPE_CHECKING:
+    from llm_experts.bases.base import Base
+    from llm_experts.data.example import Example
+    from llm_experts.families.family import Family
+    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+
+EASY = 0.0
+VALIDATION = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is tried.
+
+    Attributes
+    ----------
+    difficulty : float
+        Of all items.
+    count : int
+        Training items of each seed.
+    steps, batch_size : int
+        Optimiser steps, and items of a step.
+    rate : float or None
+        Peak learning rate; None: that of the kind.
+    items : int
+        Test items.
+    seeds : int
+    """
+
+    difficulty: float
+    count: int
+    steps: int
+    batch_size: int
+    rate: float | None
+    items: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What came of one family: right answers of ``items`` test items, of the base and of every seed."""
+
+    family: str
+    items: int
+    before: int
+    after: tuple[int, ...]
+    seconds: float
+
+    def row(self, plan: Plan) -> str:
+        """As a row of a Markdown table; intervals are Wilson's, over items; the range is over seeds."""
+        shares = [hits / self.items for hits in self.after]
+        cells = (
+            self.family,
+            f"{plan.difficulty:g}",
+            f"{plan.count} × {plan.steps}",
+            _share(self.before, self.items),
+            _share(sum(self.after) / len(self.after), self.items),
+            f"{min(shares):.2f} … {max(shares):.2f}",
+            f"{self.seconds:.0f}",
+        )
+        return f"| {' | '.join(cells)} |"
+
+
+HEADING = """| family | difficulty | items × steps | nano [95 %] | after [95 %] | seeds | CPU s |
+|---|---|---|---|---|---|---|"""
+
+
+def study(base: Base, family: Family, plan: Plan, folder: Path) -> Learnt:
+    """Train the seeds of one family and ask what they learnt."""
+    from llm_experts.training.loop.assignment import Assignment
+    from llm_experts.training.loop.fit import fit
+    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+    from llm_experts.training.loop.settings import Settings
+
+    start = time.process_time()
+    held = family.make("validation", VALIDATION, 0, plan.difficulty)
+    assignments = [
+        Assignment(
+            f"{family.name.replace(':', '-')}-{seed}",
+            family.make("train", plan.count, seed, plan.difficulty),
+            held,
+            Settings(
+                steps=plan.steps, batch_size=plan.batch_size, lr=plan.rate, seed=seed, max_length=base.context,
+                evaluate_every=max(1, plan.steps // 4),
+            ),
+        )
+        for seed in range(plan.seeds)
+    ]  # fmt: skip
+    fitted = fit(base, assignments, folder=folder)
+    asked = family.make("test", plan.items, 0, plan.difficulty)
+    lanes = SequenceLanes.of(base, [each.adapter for each in fitted])
+    bare = SequenceLanes.fresh(base, "lora", [1], [0])
+    after = _right(base, lanes, family, asked)
+    (before,) = _right(base, bare, family, asked)
+    return Learnt(family.name, len(asked), before, tuple(after), time.process_time() - start)
+
+
+def _right(base: Base, lanes: SequenceLanes, family: Family, asked: Sequence[Example]) -> list[int]:
+    """Right answers of every lane, each answer the most likely tokens."""
+    from llm_experts.data.encoding import prompt_ids
+
+    prompts = [prompt_ids(example, base) for example in asked]
+    answers = lanes.sample(lanes.start, prompts, max_new_tokens=family.longest_answer)
+    return [
+        sum(family.check(example, answer.text).correct for example, answer in zip(asked, of_lane, strict=True))
+        for of_lane in answers
+    ]
+
+
+def _share(hits: float, items: int) -> str:
+    from metrics.proportions import wilson
+
+    low, high = wilson(hits, items)
+    return f"{hits / items:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Print the table of the families named, and write it where ``--output`` says."""
+    import torch
+
+    from llm_experts.bases.load import load_base
+    from llm_experts.families.registry import FAMILIES, family_named
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies families", description=__doc__)
+    generated = [name for name, family in FAMILIES.items() if not family.published]
+    parser.add_argument("--families", nargs="+", default=generated, metavar="NAME")
+    parser.add_argument("--difficulty", type=float, default=EASY)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=None)
+    parser.add_argument("--items", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--base", default="nano")
+    parser.add_argument("--output", type=Path, default=None, help="Also write the table to this file.")
+    given = parser.parse_args(list(argv))
+    torch.set_num_threads(1)
+    base = load_base(given.base)
+    plan = Plan(
+        given.difficulty, given.count, given.steps, given.batch_size, given.rate, given.items, given.seeds
+    )  # fmt: skip
+    rows = []
+    print(HEADING)
+    for name in given.families:
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(study(base, family_named(name), plan, Path(folder)).row(plan))
+        print(rows[-1], flush=True)
+    if given.output is not None:
+        write_text(given.output, "\n".join([HEADING, *rows]) + "\n")
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Scores of language answers: a file for each."""
