@@ -55,7 +55,8 @@ def _facts(told: Facts, found: Facts) -> dict[str, Any]:
         f"{told['items']['train']} items.",
         "provenance": {
             "method": told["method"], "data_hash": told["data"]["train"], "seed": settings["seed"],
-            "epochs": float(settings["epochs"]), "learning_rate": settings["lr"], "template": settings["style"], "versions": dict(told["libraries"]),
+            "epochs": float(settings["epochs"]), "learning_rate": settings["lr"],
+            "template": settings["style"], "versions": dict(told["libraries"]),
             "params": {
                 **{name: value for name, value in settings.items() if name not in NOT_PARAMS and value is not None},
                 "validation": {"data_hash": told["data"]["validation"], "items": told["items"]["validation"],
