@@ -27,7 +27,7 @@ from tasks.load import load_task
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.expert_fixtures import make_adapter
 
-COMMANDS = ("base", "adapters", "train", "evaluate", "bias", "check", "search")
+COMMANDS = ("base", "adapters", "methods", "train", "train-all", "evaluate", "bias", "check", "search")
 
 
 def fairmoe(*arguments: str) -> Result:
