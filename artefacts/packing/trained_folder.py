@@ -19,8 +19,13 @@ NOT_PARAMS = ("method", "seed", "epochs")
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether a folder is one that 'fairmoe llm train --data' or '--family' writes."""
-    return (folder / ADAPTER / CONFIG).is_file() and (folder / DESCRIPTION).is_file()
+    """Whether a folder is one that 'fairmoe llm train --data' or '--family' writes.
+
+    Experts on rows of tables have the same two parts, and say nothing of settings.
+    """
+    if not ((folder / ADAPTER / CONFIG).is_file() and (folder / DESCRIPTION).is_file()):
+        return False
+    return "settings" in facts_in(folder / DESCRIPTION)
 
 
 def trained_folder(folder: Path) -> Source:
