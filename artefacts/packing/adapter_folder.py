@@ -10,12 +10,13 @@ from typing import Any
 
 from artefacts.format.error import PackageError
 from artefacts.packing.adapters import CONFIG, FACTS, WEIGHTS, adapters_of, base_of
-from artefacts.packing.reading import facts_in
+from artefacts.packing.fairness import examination_of
+from artefacts.packing.reading import facts_in, optional
 from artefacts.packing.source import Source
 from artefacts.packing.told import name_of
 from foundation.hashing import hash_file
 
-README, CARD = "README.md", "card.md"
+README, CARD, EXAMINED = "README.md", "card.md", "examination.json"
 
 
 def adapter_folder(folder: Path, base_hash: str = "", base_name: str = "") -> Source:
@@ -42,9 +43,22 @@ def adapter_folder(folder: Path, base_hash: str = "", base_name: str = "") -> So
     links = [name for name, path in files.items() if path.is_symlink()]
     if links:
         raise PackageError("link-symbolic", f"{folder} holds the link {links[0]!a}; copy what it leads to.")
-    facts = _facts(folder, base_hash, base_name)
+    facts = _facts(folder, base_hash, base_name) | _measured(folder)
     texts = {} if FACTS in files else {FACTS: _told_of(folder, facts)}
     return Source(files, facts, texts=texts)
+
+
+def _measured(folder: Path) -> dict[str, Any]:
+    """What an examination measured, where one was promised."""
+    told = optional(folder / EXAMINED)
+    try:
+        return {"fairness": examination_of(told)} if told else {}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PackageError(
+            "no-model",
+            f"{folder / EXAMINED} is not as fairmoe writes it ({type(error).__name__}: {error}); examine the expert "
+            "again with --promise, or delete the file.",
+        ) from error
 
 
 def _facts(folder: Path, base_hash: str, base_name: str) -> dict[str, Any]:

@@ -44,6 +44,32 @@ def bias_of(told: Facts) -> tuple[dict[str, dict[str, Any]], str]:
     return found, f"Items of bias sets that were asked: {', '.join(sorted(part))}." if part else ""
 
 
+def examination_of(told: Facts) -> dict[str, Any]:
+    """The manifest's ``fairness`` of an expert on items: its scores, and how far it is from its base.
+
+    Parameters
+    ----------
+    told : mapping
+        ``examination.json`` of ``fairmoe llm evaluate --promise``.
+    """
+    asked, scores = told["set"], told["scores"]
+    metrics = {row["score"]: {key: row[key] for key in MEASURED if key in row} for row in scores}
+    beside = {f"{one['score']} minus base": _difference(one) for one in told["against_base"]}
+    signatures = sorted({f"{row['score']} {row['signature']}" for row in scores if row.get("signature")})
+    return {
+        "suite": "examination", "task": str(asked["name"])[:200], "split": asked["part"] or None,
+        "rows": asked["items"], "metrics": {**metrics, **beside},
+        "note": "; ".join([f"Items have the sha256 {asked['sha256']}", *signatures]),
+    }  # fmt: skip
+
+
+def _difference(one: Facts) -> dict[str, Any]:
+    return {
+        "estimate": one["difference"], "low": one["low"], "high": one["high"], "status": one["status"],
+        "reason": one["reason"],
+    }  # fmt: skip
+
+
 def _split(facts: Facts) -> str | None:
     """``robust 0, test``: protocol, number and part."""
     if "split" not in facts:

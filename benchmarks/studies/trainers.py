@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SEEDS = (0, 1, 2)
 TESTED = 200
 """Items of an examination; they are asked once."""
+RATE = 5e-3
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def dpo(study: Study) -> list[Line]:
     family = family_of("classification")
     told = pairs(family, study.items(family, "train", 400))
     asked = pairs(family, study.items(family, "test", TESTED))
-    found = study.fit("dpo", told, family, 120, method="dpo", lr=2e-3)
+    found = study.fit("dpo", told, family, 120, method="dpo", lr=RATE)
     before, after = preferred(study.bare(), asked), preferred(study.lanes(found), asked)
     return [
         Line("dpo", "preference accuracy, base", mean_of(before)),
@@ -154,11 +155,11 @@ def ewc(study: Study) -> list[Line]:
 
     old, new = family_of("classification"), family_of("lookup")
     first_items, second_items = study.items(old, "train", 400), study.items(new, "train", 400)
-    first = study.fit("ewc-first", first_items, old, 120, lr=2e-3)
+    first = study.fit("ewc-first", first_items, old, 120, lr=RATE)
     for each in first:
         keep_fisher(each.folder, study.base, first_items[:128], Settings(max_length=256))
-    plain = study.fit("ewc-plain", second_items, new, 80, first, lr=2e-3)
-    held = study.fit("ewc-held", second_items, new, 80, first, lr=2e-3, method="ewc", options={"strength": 1000.0})
+    plain = study.fit("ewc-plain", second_items, new, 80, first, lr=RATE)
+    held = study.fit("ewc-held", second_items, new, 80, first, lr=RATE, method="ewc", options={"strength": 1e4})
     asked = {"old task": study.items(old, "test", TESTED), "new task": study.items(new, "test", TESTED)}
     lines = []
     for what, examples in asked.items():
@@ -181,7 +182,7 @@ def gradient(study: Study) -> list[Line]:
     from llm_experts.training.loop.settings import Settings
 
     family = family_of("classification")
-    (expert, *_) = study.fit("ewc-first", study.items(family, "train", 400), family, 120, lr=2e-3)
+    (expert, *_) = study.fit("ewc-first", study.items(family, "train", 400), family, 120, lr=RATE)
     lanes = study.lanes([expert])
     told = [replace(example, completion="") for example in study.items(family, "validation", 16)]
     gradients: dict[str, list[torch.Tensor]] = {"exact": [], "rloo": []}
@@ -219,14 +220,14 @@ def rl(study: Study) -> list[Line]:
     few, many = study.items(family, "train", 32), study.items(family, "train", 600, seed=1)
     unlabelled = [replace(example, completion="") for example in many]
     asked = study.items(family, "test", TESTED)
-    sft = study.fit("rl-sft", few, family, 40, judged=True, lr=2e-3)
+    sft = study.fit("rl-sft", few, family, 60, judged=True, lr=RATE)
     options = {
-        "sampled": {"samples": 4, "beta": 0.02, "target": 1.0, "longest": family.longest_answer},
-        "exact": {"estimate": "exact", "beta": 0.02, "target": 1.0},
+        "exact": {"estimate": "exact", "beta": 0.02, "closed": True},
+        "sampled": {"samples": 4, "beta": 0.02, "longest": family.longest_answer},
     }
     values = {"fine-tuning on 32 answers": right(study.lanes(sft), family, asked)}
     for name, own in options.items():
-        found = study.fit(f"rl-{name}", unlabelled, family, 80, sft, judged=True, lr=2e-3, method="rl", options=own)
+        found = study.fit(f"rl-{name}", unlabelled, family, 80, sft, judged=True, lr=RATE / 2, method="rl", options=own)
         values[f"then rewards, {name}"] = right(study.lanes(found), family, asked)
     lines = [Line("rl", f"right answers, {name}", mean_of(value)) for name, value in values.items()]
     before = values.pop("fine-tuning on 32 answers")
@@ -243,11 +244,11 @@ def distil(study: Study) -> list[Line]:
     family = family_of("classification")
     many, few = study.items(family, "train", 400), study.items(family, "train", 48, seed=1)
     asked = study.items(family, "test", TESTED)
-    (teacher, *_) = study.fit("ewc-first", many, family, 120, lr=2e-3)
+    (teacher, *_) = study.fit("ewc-first", many, family, 120, lr=RATE)
     options = DistilOptions(teacher=study.base.id, adapter=str(teacher.folder), weight=0.9)
     given = {"teacher": options.teacher, "adapter": options.adapter, "weight": options.weight}
-    alone = study.fit("distil-alone", few, family, 60, rank=2, lr=2e-3)
-    taught = study.fit("distil-taught", few, family, 60, rank=2, lr=2e-3, method="distil", options=given)
+    alone = study.fit("distil-alone", few, family, 60, rank=2, lr=RATE)
+    taught = study.fit("distil-taught", few, family, 60, rank=2, lr=RATE, method="distil", options=given)
     values = {
         "teacher": surprise(study.lanes([teacher] * len(SEEDS)), asked),
         "answers alone": surprise(study.lanes(alone), asked),

@@ -129,7 +129,7 @@ BIAS_SET = example("llm_experts/bias/spelling.py")
 def test_a_bias_set_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = plug_in(tmp_path, "llm_experts/bias/spelling.py", BIAS_SET)
     monkeypatch.setenv(PLUGINS, str(tmp_path))
-    assert list(items("llm_experts.bias", "BIAS_SET")) == ["bbq", "crows_pairs", "stereoset", "winobias", "spelling"]
+    assert list(items("llm_experts.bias", "BIAS_SET")) == ["bbq", "bold", "crows_pairs", "stereoset", "winobias", "spelling"]
     assert facts(file, "BIAS_SET") == {
         "label": "Spelling",
         "columns": {"share@1": ("British %", "50 ideal", "words whose British spelling is likelier", 1)},
@@ -159,7 +159,7 @@ def test_words_of_built_in_kinds_and_sets_are_literals() -> None:
     assert sorted(kinds, key=lambda name: kinds[name]["place"])[:2] == ["lora", "rslora"]
     assert [name for name, words in kinds.items() if words.get("needs_full_model")] == ["prefix", "soft_prompt"]
     sets = {name: facts(path, "BIAS_SET") for name, path in items("llm_experts.bias", "BIAS_SET").items()}
-    assert [words["label"] for words in sets.values()] == ["BBQ", "CrowS-Pairs", "StereoSet", "WinoBias"]
+    assert [words["label"] for words in sets.values()] == ["BBQ", "BOLD", "CrowS-Pairs", "StereoSet", "WinoBias"]
     assert all(len(column) == 4 for words in sets.values() for column in words["columns"].values())
 
 

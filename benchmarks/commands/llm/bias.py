@@ -29,7 +29,7 @@ def bias(
     quantisation: Quantisation = "none",
     device: Device = "auto",
     only: Annotated[
-        list[str] | None, typer.Option(help="Only these sets: bbq, crows_pairs, stereoset, winobias.")
+        list[str] | None, typer.Option(help="Only these sets: bbq, bold, crows_pairs, stereoset, winobias.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Items of each set (drawn by strata); default: all.")] = None,
     mixture: Annotated[bool, typer.Option(help="Also score the uniform mixture of the experts.")] = False,
@@ -40,7 +40,7 @@ def bias(
     seed: Annotated[int, typer.Option(help="Seed of the items that are drawn and of the intervals.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Also write all rows as CSV.")] = None,
 ) -> None:
-    """Score BBQ, CrowS-Pairs, StereoSet and WinoBias for a base, adapters and their mixture, with intervals.
+    """Score BBQ, BOLD, CrowS-Pairs, StereoSet and WinoBias for a base, adapters and their mixture, with intervals.
 
     Examples: fairmoe llm bias --limit 200 · `fairmoe llm bias results/llm/*/*_best --mixture` ·
     fairmoe llm bias german-text --limit 200 · fairmoe llm bias results/llm/*/*_model --promise

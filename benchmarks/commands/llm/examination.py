@@ -187,7 +187,7 @@ def _folder_name(material: Material, asked: Asked) -> str:
 
 def _next(experts: Sequence[str], promised: Path | None, base: str, asked: Asked) -> str:
     if promised is not None:
-        return f"Next: fairmoe package {shlex.quote(str(promised))} --name NAME --author YOU"
+        return f"Next: fairmoe package {shlex.quote(experts[0])} --name NAME --author YOU"
     if len(experts) == 1 and Path(experts[0]).is_dir():
         on = "" if base == "nano" else f" --base {shlex.quote(base)}"
         what = f"--family {asked.family}" if asked.family else f"--data {shlex.quote(str(asked.data))}"

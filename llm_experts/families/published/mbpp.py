@@ -48,7 +48,7 @@ def _example(record: Mapping[str, Any]) -> Example:
 
 def _check(example: Example, answer: str) -> Verdict:
     facts = example.facts
-    return passes("\n".join([facts["setup"], code_in(answer), *facts["tests"]]))
+    return passes("\n".join([code_in(answer), facts["setup"], *facts["tests"]]))
 
 
 FAMILY = Family(

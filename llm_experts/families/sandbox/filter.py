@@ -12,7 +12,7 @@ import struct
 _X86_64 = """
 read=0 write=1 close=3 fstat=5 lseek=8 mmap=9 mprotect=10 munmap=11 brk=12 rt_sigaction=13 rt_sigprocmask=14
 rt_sigreturn=15 pread64=17 pwrite64=18 readv=19 writev=20 mremap=25 madvise=28 dup=32 dup3=292 nanosleep=35
-getitimer=36 setitimer=38 getpid=39 exit=60 exit_group=231 uname=63 fcntl=72 ftruncate=77 getcwd=79 fsync=74
+getitimer=36 setitimer=38 getpid=39 exit=60 exit_group=231 uname=63 ftruncate=77 getcwd=79 fsync=74
 fdatasync=75 readlinkat=267 umask=95 gettimeofday=96 getrusage=98 sysinfo=99 times=100 getuid=102 geteuid=107
 getgid=104 getegid=108 getppid=110 getpgid=121 getsid=124 sigaltstack=131 gettid=186 futex=202 sched_yield=24
 sched_getaffinity=204 getdents64=217 set_tid_address=218 clock_gettime=228 clock_getres=229 clock_nanosleep=230
@@ -27,7 +27,7 @@ readlink=89 time=201 alarm=37 pause=34 arch_prctl=158 getrlimit=97
 _AARCH64 = """
 read=63 write=64 close=57 fstat=80 lseek=62 mmap=222 mprotect=226 munmap=215 brk=214 rt_sigaction=134
 rt_sigprocmask=135 rt_sigreturn=139 pread64=67 pwrite64=68 readv=65 writev=66 mremap=216 madvise=233 dup=23
-dup3=24 nanosleep=101 getitimer=102 setitimer=103 getpid=172 exit=93 exit_group=94 uname=160 fcntl=25
+dup3=24 nanosleep=101 getitimer=102 setitimer=103 getpid=172 exit=93 exit_group=94 uname=160
 ftruncate=46 getcwd=17 fsync=82 fdatasync=83 readlinkat=78 umask=166 gettimeofday=169 getrusage=165 sysinfo=179
 times=153 getuid=174 geteuid=175 getgid=176 getegid=177 getppid=173 getpgid=155 getsid=156 sigaltstack=132
 gettid=178 futex=98 sched_yield=124 sched_getaffinity=123 getdents64=61 set_tid_address=96 clock_gettime=113
@@ -39,8 +39,8 @@ getrlimit=163
 """
 """Numbers of ``asm-generic/unistd.h``."""
 _MACHINES = {
-    "x86_64": (0xC000003E, _X86_64, {"ioctl": 16, "kill": 62, "tgkill": 234, "prlimit64": 302}),
-    "aarch64": (0xC00000B7, _AARCH64, {"ioctl": 29, "kill": 129, "tgkill": 131, "prlimit64": 261}),
+    "x86_64": (0xC000003E, _X86_64, {"fcntl": 72, "ioctl": 16, "kill": 62, "tgkill": 234, "prlimit64": 302}),
+    "aarch64": (0xC00000B7, _AARCH64, {"fcntl": 25, "ioctl": 29, "kill": 129, "tgkill": 131, "prlimit64": 261}),
 }
 """Architecture as the kernel reports it, plain calls, and those that depend on an argument."""
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGE|K, BPF_RET|K
@@ -50,6 +50,8 @@ OTHER_NUMBERING = 0x40000000
 """x32 calls of a 64-bit kernel have this bit: the same calls under other numbers."""
 TCGETS, FIOCLEX, FIONCLEX = 0x5401, 0x5451, 0x5450
 """Whether a file is a terminal, and whether it outlives a call that is forbidden anyway."""
+FILE_COMMANDS = (0, 1, 2, 3, 4, 5, 6, 7, 1030)
+"""Copies, flags and locks of a file (``F_DUPFD`` … ``F_SETLKW``, ``F_DUPFD_CLOEXEC``): not whom it signals."""
 
 
 def known_machine(machine: str) -> bool:
@@ -72,6 +74,7 @@ def program(machine: str, process: int) -> bytes:
         code += [_step(EQUAL, int(entry.partition("=")[2]), 0, 1), _step(RETURN, ALLOW)]
     code += _if_argument(depending["kill"], 0, (process,))
     code += _if_argument(depending["tgkill"], 0, (process,))
+    code += _if_argument(depending["fcntl"], 1, FILE_COMMANDS)
     code += _if_argument(depending["ioctl"], 1, (TCGETS, FIOCLEX, FIONCLEX))
     code += _if_argument(depending["prlimit64"], 2, (0,))  # without new limits: to read them
     return b"".join([*code, _step(RETURN, REFUSE)])

@@ -18,6 +18,7 @@ NO_NEW_PRIVILEGES, SECCOMP, FILTER = 38, 22, 2  # PR_SET_NO_NEW_PRIVS, PR_SET_SE
 EXECUTE, WRITE, READ, LIST, REMOVE, MAKE = 1, 2, 4, 8, 1 << 5, 1 << 8  # LANDLOCK_ACCESS_FS_*
 TRUNCATE = 1 << 14
 RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}  # later versions: all of version 5
+NETWORK, OTHERS = 3, 3  # bind and connect; abstract sockets and signals of processes outside
 FILE_BYTES = 8 << 20
 LONGEST_REASON = 300
 
@@ -48,8 +49,9 @@ def limit(settings: dict[str, Any]) -> None:
 def fence(libc: Any, folder: str) -> None:
     """Landlock: the standard library and shared libraries can be read, plain files of the folder changed."""
     version = _called(libc.syscall(CREATE_RULESET, None, 0, 1), "landlock_create_ruleset")
-    handled = ctypes.c_uint64(RIGHTS.get(version, (1 << 16) - 1))
-    rules = _called(libc.syscall(CREATE_RULESET, ctypes.byref(handled), 8, 0), "landlock_create_ruleset")
+    handled = (ctypes.c_uint64 * 3)(RIGHTS.get(version, (1 << 16) - 1), NETWORK, OTHERS)
+    size = 24 if version >= 6 else 16 if version >= 4 else 8  # what this version knows of
+    rules = _called(libc.syscall(CREATE_RULESET, ctypes.byref(handled), size, 0), "landlock_create_ruleset")
     own = READ | LIST | WRITE | REMOVE | MAKE | (TRUNCATE if version >= 3 else 0)
     _allow(libc, rules, folder, own)
     for place in libraries():

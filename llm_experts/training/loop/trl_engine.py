@@ -68,6 +68,11 @@ def _library() -> Any:
 
 def _fit(trl: Any, base: Base, assignment: Assignment, folder: Path) -> Fitted:
     own, started = assignment.settings, time.perf_counter()
+    if assignment.after is not None:
+        raise SettingsError(
+            f"The engine trl trains fresh adapters only, and {assignment.name} goes on from {assignment.after}. Leave "
+            "the engine out."
+        )
     if own.method not in METHODS or own.packing:
         what = "packing" if own.packing else f"the method {own.method}"
         raise SettingsError(

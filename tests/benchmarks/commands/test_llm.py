@@ -27,7 +27,9 @@ from tasks.load import load_task
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.expert_fixtures import make_adapter
 
-COMMANDS = ("base", "adapters", "methods", "train", "train-all", "evaluate", "bias", "check", "search")
+COMMANDS = (
+    "base", "adapters", "methods", "families", "train", "train-all", "validate", "evaluate", "bias", "check", "search",
+)  # fmt: skip
 
 
 def fairmoe(*arguments: str) -> Result:
@@ -135,6 +137,8 @@ def test_a_setting_that_does_not_exist_is_named(tiny: str, option: str, value: s
         (("--template", "poem"), "poem"),
         (("--task", "scmm"), "scm"),
         (("--start", "9"), "9"),
+        (("--scope", "half"), "no scope 'half'"),
+        (("--scope", "suffix", "--kind", "prefix"), "need the whole text"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(
@@ -207,7 +211,7 @@ def test_the_hint_after_training_is_the_whole_command(tiny: str, tmp_path: Path)
     place = tmp_path / "my runs"
     done = fairmoe(
         "train", "--task", "scm@200", "--base", tiny, "--seed", "3", "--split", "1", "--trials", "1", "--steps", "2",
-        "--start", "-1", "--output", str(place),
+        "--start", "-1", "--scope", "suffix", "--output", str(place),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     words = shlex.split(done.output.rpartition("Next: ")[2])
@@ -292,12 +296,12 @@ def test_bias_of_base_expert_and_mixture(tiny: str, expert: str, tmp_path: Path)
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     table = pd.read_csv(output)
-    assert set(table["set"]) == {"bbq", "crows_pairs", "stereoset", "winobias"}
+    assert set(table["set"]) == {"bbq", "bold", "crows_pairs", "stereoset", "winobias"}
     assert set(table["model"]) == {tiny, Path(expert).name, "again", "uniform mixture"}
     scores = table.pivot(index=["set", "metric", "category"], columns="model", values="estimate")
     for other in ("again", "uniform mixture"):  # the same adapter twice, and the mean of it and itself
         pd.testing.assert_series_equal(scores[other], scores[Path(expert).name], check_names=False, atol=1e-4)
-    assert all(name in done.output for name in ("bbq", "crows_pairs", "stereoset", "winobias"))
+    assert all(name in done.output for name in ("bbq", "bold", "crows_pairs", "stereoset", "winobias"))
 
 
 @pytest.mark.slow

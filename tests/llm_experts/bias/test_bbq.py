@@ -63,6 +63,32 @@ def test_a_record_without_a_clear_target_is_refused() -> None:
         bbq.parse(record(answer_info=info))
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_unknown_answer_is_found_by_its_words_wherever_it_stands(place: int) -> None:
+    names = ["British", "Dutch"]
+    told = [[name, "Europe"] for name in names]
+    names.insert(place, "Can't be determined")
+    told.insert(place, ["Can't be determined", "unknown"])
+    answers = {f"ans{k}": name for k, name in enumerate(names)}
+    found = bbq.parse(record(answer_info={f"ans{k}": info for k, info in enumerate(told)}, label=place, **answers))
+    assert found.unknown == place and bbq.says_unknown("Can\u2019t be determined.")
+    assert not any(bbq.says_unknown(text) for text in ("The unknown man", "British", "Known", ""))
+
+
+def test_words_and_facts_that_disagree_about_the_unknown_answer_are_refused() -> None:
+    with pytest.raises(BiasError, match=r"takes answer 1 for the unknown one, and by their words answers \[\] are"):
+        bbq.parse(record(ans1="Somebody else"))
+
+
+@pytest.mark.data
+def test_exactly_one_answer_of_every_published_question_is_unknown_by_its_words() -> None:
+    """Reading refuses any other; the answer stands in all places."""
+    found = bbq.load()
+    assert len(found) == 11956
+    places = Counter((question.category, question.unknown) for question in found)
+    assert len(places) == 3 * 6 and min(places.values()) > 200
+
+
 def test_scores_by_hand() -> None:
     asked = questions(8, ambiguous=True) + questions(8, ambiguous=False)
     #            negative questions are even; stereotyped answer: 0 if negative else 1

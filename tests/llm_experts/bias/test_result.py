@@ -82,7 +82,7 @@ def test_rows_stay_within_the_metrics_range() -> None:
     made = row(METRICS["bbq/acc_amb@1"], "Age", Resampled(1.0), 4)
     assert made["estimate"] == 1
     assert made["n"] == 4
-    assert {m.set for m in METRICS.values()} == {"bbq", "crows_pairs", "stereoset", "winobias"}
+    assert {m.set for m in METRICS.values()} == {"bbq", "bold", "crows_pairs", "stereoset", "winobias"}
     with pytest.raises(KeyError):
         row(METRICS["bbq/unknown@1"], "Age", Resampled(1.0), 4)
 

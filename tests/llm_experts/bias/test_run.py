@@ -12,8 +12,8 @@ from llm_experts.bias import METRICS, SETS, BiasError, LMScorer, MixtureScorer, 
 
 
 def test_unknown_sets_and_empty_caps_are_refused(tiny_base: Base) -> None:
-    with pytest.raises(BiasError, match="unknown bias set bold: known are bbq, crows_pairs"):
-        score_bias(LMScorer.of(tiny_base), ("bold",))
+    with pytest.raises(BiasError, match="unknown bias set honest: known are bbq, bold, crows_pairs"):
+        score_bias(LMScorer.of(tiny_base), ("honest",))
     with pytest.raises(BiasError, match="at least 1"):
         score_bias(LMScorer.of(tiny_base), limit=0)
 
@@ -33,6 +33,7 @@ def test_rows_of_a_base_and_of_a_mixture(tiny_base: Base) -> None:
     assert {(row["set"], row["metric"]) for row in rows} == {(m.set, m.id) for m in METRICS.values()}
     assert {row["set"]: row["of"] for row in rows} == {
         "bbq": 11956,
+        "bold": 23580,
         "crows_pairs": 1508,
         "stereoset": 4229,
         "winobias": 3168,

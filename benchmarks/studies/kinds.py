@@ -1,0 +1,160 @@
+"""Every kind of adapter, fine-tuned on one family: right answers, parameters, bytes and time.
+
+    python -m benchmarks.studies kinds --folder /tmp/kinds
+    python -m benchmarks.studies kinds --family lookup --kinds lora svf --seeds 3
+
+The seeds of a kind train together as lanes; each has items, first weights and an order of its own. Validation items
+choose the checkpoint, test items are asked once, at the end. What ``--folder`` holds already is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llm_experts.bases.base import Base
+    from llm_experts.data.example import Example
+    from llm_experts.families.family import Family
+    from llm_experts.training.loop.assignment import Assignment, Fitted
+    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+
+COLUMNS = ("kind", "parameters", "fewer than LoRA's", "kB", "right answers", "over seeds", "seconds")
+HEADING = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
+VALIDATION = 60
+REFERENCE = "lora"
+"""At rank 16: what the number of parameters is compared with."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is tried: family, difficulty, items and steps of each seed, and test items."""
+
+    family: str
+    difficulty: float
+    count: int
+    steps: int
+    items: int
+    seeds: int
+
+
+def assignments(base: Base, kind: str, plan: Plan) -> list[Assignment]:
+    """The experts of a kind, one per seed; matrices have rank 16, prompts 16 tokens, SVF all singular values."""
+    from llm_experts.families.registry import family_named
+    from llm_experts.training.loop.assignment import Assignment
+    from llm_experts.training.loop.settings import Settings
+
+    family = family_named(plan.family)
+    held = family.make("validation", VALIDATION, 0, plan.difficulty)
+
+    def judge(example: Example, answer: str) -> float:
+        return float(family.check(example, answer).correct)
+
+    return [
+        Assignment(
+            f"{kind}-{seed}",
+            family.make("train", plan.count, seed, plan.difficulty),
+            held,
+            Settings(
+                kind=kind, rank=None if kind in ("svf", "ia3") else 16, steps=plan.steps, seed=seed,
+                max_length=min(512, base.context - 16), evaluate_every=max(1, plan.steps // 5), patience=5,
+            ),
+            judge,
+            family.longest_answer,
+        )
+        for seed in range(plan.seeds)
+    ]  # fmt: skip
+
+
+def right_answers(base: Base, lanes: SequenceLanes, family: Family, asked: Sequence[Example]) -> list[list[bool]]:
+    """Whether each of the most likely answers is right, by lane and item."""
+    from llm_experts.data.encoding import prompt_ids, stops_of
+
+    stop = tuple(sorted({mark for example in asked for mark in stops_of(example, base)}))
+    prompts = [prompt_ids(example, base) for example in asked]
+    answers = lanes.sample(lanes.start, prompts, max_new_tokens=family.longest_answer, stop=stop)
+    return [
+        [family.check(example, answer.text).correct for example, answer in zip(asked, own, strict=True)]
+        for own in answers
+    ]
+
+
+def share(hits: float, items: int) -> str:
+    """A share with Wilson's interval over items."""
+    from metrics.proportions import wilson
+
+    low, high = wilson(hits, items)
+    return f"{hits / items:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def row(base: Base, fitted: Sequence[Fitted], plan: Plan, reference: int) -> str:
+    """A kind's row of the Markdown table."""
+    from llm_experts.families.registry import family_named
+    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+
+    family = family_named(plan.family)
+    asked = family.make("test", plan.items, 0, plan.difficulty)
+    lanes = SequenceLanes.of(base, [each.adapter for each in fitted])
+    hits = [sum(own) for own in right_answers(base, lanes, family, asked)]
+    first = fitted[0]
+    cells = (
+        first.adapter.kind,
+        f"{first.parameters:,}",
+        f"{reference / first.parameters:.1f} ×",
+        f"{first.adapter.bytes / 1000:.1f}",
+        share(sum(hits) / len(hits), plan.items),
+        f"{min(hits) / plan.items:.2f} … {max(hits) / plan.items:.2f}",
+        f"{first.seconds:.0f}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Print the table."""
+    import torch
+
+    from llm_experts.adapters.registry import KINDS
+    from llm_experts.bases.load import load_base
+    from llm_experts.families.registry import family_named
+    from llm_experts.training.loop.fit import fit
+    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.studies kinds", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), metavar="KIND")
+    parser.add_argument("--family", default="classification", help="default classification")
+    parser.add_argument("--difficulty", type=float, default=0.0, help="of all items (default 0)")
+    parser.add_argument("--count", type=int, default=1000, help="training items of each seed (default 1000)")
+    parser.add_argument("--steps", type=int, default=150, help="optimiser steps of 16 items (default 150)")
+    parser.add_argument("--items", type=int, default=200, help="test items (default 200)")
+    parser.add_argument("--seeds", type=int, default=2, help="experts of each kind (default 2)")
+    parser.add_argument("--base", default="nano")
+    parser.add_argument("--folder", type=Path, default=None, help="keep the experts here, and go on from there")
+    given = parser.parse_args(list(argv))
+    torch.set_num_threads(1)
+    base = load_base(given.base)
+    plan = Plan(given.family, given.difficulty, given.count, given.steps, given.items, given.seeds)
+    family = family_named(plan.family)
+    untrained = SequenceLanes.fresh(base, REFERENCE, [16], [0])
+    asked = family.make("test", plan.items, 0, plan.difficulty)
+    before = sum(right_answers(base, untrained, family, asked)[0])
+    print(f"{plan.family}, {plan.count} items, {plan.steps} steps; {base.id} itself: {share(before, plan.items)}\n")
+    print(HEADING)
+    with ExitStack() as stack:
+        folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for kind in given.kinds:
+            fitted = fit(base, assignments(base, kind, plan), folder=folder)
+            print(row(base, fitted, plan, untrained.parameter_count), flush=True)
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

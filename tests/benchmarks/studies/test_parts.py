@@ -1,0 +1,61 @@
+"""Statistics over items and seeds, what lanes make of pairs, and the entrance to all studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.studies.__main__ import STUDIES, listing, main
+from benchmarks.studies.parts.measures import preferred, surprise
+from benchmarks.studies.parts.statistics import Estimate, difference_of, mean_of
+from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from tests.llm_experts.conftest import make_tiny_base
+from tests.llm_experts.training.methods.method_fixtures import EXAMPLES
+
+
+def test_an_interval_knows_of_items_and_of_seeds() -> None:
+    generator = np.random.default_rng(0)
+    items = (generator.random((1, 400)) < 0.5).astype(float)
+    alike = mean_of(np.repeat(items, 3, 0))
+    spread = 1.96 * items.std() / 20
+    assert alike.high - alike.low == pytest.approx(2 * spread, rel=0.1)
+    apart = mean_of(items + np.array([[-0.3], [0.0], [0.3]]))
+    assert apart.high - apart.low > 3 * (alike.high - alike.low)
+    assert alike.mean == apart.mean == pytest.approx(items.mean())
+
+
+def test_a_paired_difference_is_surer_than_its_parts() -> None:
+    generator = np.random.default_rng(1)
+    one = generator.normal(size=(3, 100))
+    gain = difference_of(one + 0.1, one)
+    assert (gain.low, gain.high) == pytest.approx((0.1, 0.1)) and gain.p == pytest.approx(1 / 4001)
+    none = difference_of(one, generator.permuted(one, axis=1))
+    assert none.p is not None and none.p > 0.05 and none.low < 0 < none.high
+
+
+def test_an_estimate_is_written_with_what_it_has() -> None:
+    assert str(Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+    assert str(Estimate(0.5, 0.25, 0.75, 0.004)) == "0.500 [0.250, 0.750], p = 0.004"
+
+
+def test_measures_of_a_base_are_those_of_its_own_probabilities() -> None:
+    from llm_experts.training.loop.order import items_of, micro_batches
+    from llm_experts.training.loop.settings import Settings
+
+    base = make_tiny_base(layers=2)
+    lanes = SequenceLanes.fresh(base, "ia3", [None, None], [0, 1])
+    (batch,) = micro_batches([items_of(EXAMPLES, base, Settings(), "pair")], base.device)
+    whole = lanes.base_logprobs(batch).sum(-1)
+    told, order = whole[:4], batch.rows
+    rank = (told > whole[4:]).double()[order.argsort()].numpy()
+    assert preferred(lanes, EXAMPLES).tolist() == [rank.tolist()] * 2
+    tokens = batch.learnt[:4].sum(-1)
+    np.testing.assert_allclose(surprise(lanes, EXAMPLES)[0], (-told / tokens)[order.argsort()].numpy(), rtol=1e-5)
+
+
+def test_studies_are_listed_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "trainers" in STUDIES and "parts" not in STUDIES
+    main([])
+    assert listing() in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="There is no study 'nothing'"):
+        main(["nothing"])
