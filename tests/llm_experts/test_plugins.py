@@ -129,7 +129,8 @@ BIAS_SET = example("llm_experts/bias/spelling.py")
 def test_a_bias_set_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = plug_in(tmp_path, "llm_experts/bias/spelling.py", BIAS_SET)
     monkeypatch.setenv(PLUGINS, str(tmp_path))
-    assert list(items("llm_experts.bias", "BIAS_SET")) == ["bbq", "bold", "crows_pairs", "stereoset", "winobias", "spelling"]
+    own = ["bbq", "bold", "crows_pairs", "stereoset", "winobias"]
+    assert list(items("llm_experts.bias", "BIAS_SET")) == [*own, "spelling"]
     assert facts(file, "BIAS_SET") == {
         "label": "Spelling",
         "columns": {"share@1": ("British %", "50 ideal", "words whose British spelling is likelier", 1)},

@@ -99,7 +99,7 @@ def examine_experts(
             at = write_promise(held, held.models[1], places, asked.asking(material))
             console.print(f"promised: {at}", soft_wrap=True, markup=False, highlight=False)
     console.print(f"written: {folder}", soft_wrap=True, markup=False, highlight=False)
-    console.print(_next(experts, places, base_name, asked), soft_wrap=True, markup=False, highlight=False)
+    console.print(_next(experts, places, base_name), soft_wrap=True, markup=False, highlight=False)
 
 
 def examine(
@@ -185,17 +185,11 @@ def _folder_name(material: Material, asked: Asked) -> str:
     return f"{name}_{asked.part}_{material.sha256[:8]}"
 
 
-def _next(experts: Sequence[str], promised: Path | None, base: str, asked: Asked) -> str:
+def _next(experts: Sequence[str], promised: Path | None, base: str) -> str:
     if promised is not None:
         return f"Next: fairmoe package {shlex.quote(experts[0])} --name NAME --author YOU"
     if len(experts) == 1 and Path(experts[0]).is_dir():
-        on = "" if base == "nano" else f" --base {shlex.quote(base)}"
-        what = f"--family {asked.family}" if asked.family else f"--data {shlex.quote(str(asked.data))}"
-        more = f" --count {asked.count}" if asked.family else ""
-        return (
-            f"Next, to keep the scores with the expert (nothing is asked again):\n"
-            f"  fairmoe llm evaluate {shlex.quote(experts[0])} {what}{more}{on} --promise"
-        )
+        return "Next: the same command with --promise keeps the scores with the expert (nothing is asked again)."
     on = "" if base == "nano" else f" --base {shlex.quote(base)}"
     return f"Next: fairmoe llm check {shlex.join(experts)}{on}"
 

@@ -156,3 +156,33 @@ def test_the_harness_is_named_where_it_is_not_installed(place: Path) -> None:
         assert "Install it where fairmoe is: pip install lm_eval" in paragraph(done)
     else:
         pytest.skip("lm_eval is installed")
+
+
+def test_the_harness_asks_own_tasks(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Needs lm_eval, which no group of the project has."""
+    pytest.importorskip("lm_eval")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    lines = [{"q": f"Is number {k} good? Answer:", "choices": [" yes", " no"], "gold": k % 2} for k in range(40)]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "own.yaml").write_text(
+        f"""
+task: own_numbers
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {tmp_path / "items.jsonl"}}}}}
+output_type: multiple_choice
+test_split: test
+doc_to_text: "{{{{q}}}}"
+doc_to_choice: "{{{{choices}}}}"
+doc_to_target: gold
+target_delimiter: ""
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+"""
+    )
+    words = ["evaluate", str(place / "one"), "--base", str(place / "tiny"), "--lm-eval", "own_numbers"]
+    words += ["--lm-eval-tasks", str(tmp_path), "--output", str(tmp_path / "out")]
+    done = fairmoe(*words)
+    assert done.exit_code == 0, (done.output, done.exception)
+    (row,) = json.loads((tmp_path / "out" / "lm_eval.json").read_text())["rows"]
+    assert (row["metric"], row["n"]) == ("acc", 40) and row["low"] <= row["estimate"] <= row["high"]
+    few = paragraph(fairmoe(*words, "--count", "20"))
+    assert "own_numbers has 20 items, and an examination needs 30" in few
