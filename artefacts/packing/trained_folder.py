@@ -19,9 +19,13 @@ NOT_PARAMS = ("method", "seed", "epochs")
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether a folder is one that 'fairmoe llm train --data' or '--family' writes."""
-    there = (folder / ADAPTER / CONFIG).is_file() and (folder / DESCRIPTION).is_file()
-    return there and "family" not in facts_in(folder / DESCRIPTION)  # an expert on rows names its family
+    """Whether a folder is one that 'fairmoe llm train --data' or '--family' writes.
+
+    Experts on rows of tables have the same two parts, and say nothing of settings.
+    """
+    if not ((folder / ADAPTER / CONFIG).is_file() and (folder / DESCRIPTION).is_file()):
+        return False
+    return "settings" in facts_in(folder / DESCRIPTION)
 
 
 def trained_folder(folder: Path) -> Source:
@@ -56,7 +60,8 @@ def _facts(told: Facts, found: Facts) -> dict[str, Any]:
         f"{told['items']['train']} items.",
         "provenance": {
             "method": told["method"], "data_hash": told["data"]["train"], "seed": settings["seed"],
-            "epochs": float(settings["epochs"]), "learning_rate": settings["lr"], "template": settings["style"], "versions": dict(told["libraries"]),
+            "epochs": float(settings["epochs"]), "learning_rate": settings["lr"],
+            "template": settings["style"], "versions": dict(told["libraries"]),
             "params": {
                 **{name: value for name, value in settings.items() if name not in NOT_PARAMS and value is not None},
                 "validation": {"data_hash": told["data"]["validation"], "items": told["items"]["validation"],

@@ -27,7 +27,9 @@ from tasks.load import load_task
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.expert_fixtures import make_adapter
 
-COMMANDS = ("base", "adapters", "train", "validate", "evaluate", "bias", "check", "search")
+COMMANDS = (
+    "base", "adapters", "methods", "families", "train", "train-all", "validate", "evaluate", "bias", "check", "search",
+)  # fmt: skip
 
 
 def fairmoe(*arguments: str) -> Result:
