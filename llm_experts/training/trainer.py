@@ -415,9 +415,10 @@ class _Run:
         return gradient
 
     def _parts(self, given: TopInput, chunk: slice, fair: bool) -> list[Tensor]:
-        """Rows of a batch that go through a chunk of lanes together; all of them, where one lane's fit."""
+        """Rows of a batch that go through a chunk of lanes together; all of them on a small base, or where they fit."""
         texts, own = given.hidden.shape[:2]
-        fits = self.lanes.floats(texts, own, given.columns.shape[1]) <= self.floats
+        floats = self.lanes.floats(texts, own, given.columns.shape[1])
+        fits = not self.texts.cut.base.wide or floats <= self.floats
         tokens = PART_TOKENS.get(self.device.type, PART_TOKENS["cpu"])
         return rows_in_parts(given.lengths, tokens, fits or self.objective.differentiates(chunk, fair))
 
