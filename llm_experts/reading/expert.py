@@ -25,6 +25,7 @@ from llm_experts.bases.base import Base
 from llm_experts.bases.identify import base_key
 from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.verbaliser import AnswerMass
+from llm_experts.prompts.asking import PLAIN, Asking
 from llm_experts.prompts.prompts import Packed, pad
 from llm_experts.reading.calibration import calibrated, fit_calibration
 from llm_experts.reading.margin_memory import MarginMemory
@@ -142,6 +143,7 @@ class LLMExpert:
                 "adapter": self.kind,
                 "explainer": self.explainer,
                 "template": self.reader.template,
+                **asking_facts(self.reader.asking),
                 "start": self.reader.start,
                 "temperature": self.temperature,
                 "bias": self.bias,
@@ -149,6 +151,11 @@ class LLMExpert:
                 "origins": [origin.as_dict() for origin in self.origins],
             },
         )
+
+
+def asking_facts(asking: Asking) -> dict[str, Any]:
+    """What settings and an expert's files say of how rows are asked about; nothing of the plain way."""
+    return {} if asking == PLAIN else {"asking": asking.as_dict()}
 
 
 def base_facts(base: Base) -> dict[str, str]:
@@ -269,8 +276,10 @@ def load_llm_expert(folder: Path, base: Base, readers: Sequence[Reader] = ()) ->
         check_base(saved, base, folder / ADAPTER)
         adapter = Adapter(saved.config, saved.state)
     template, start = facts["template"], facts["start"]
-    same = (r for r in readers if r.base.hash == base.hash and (r.template, r.start) == (template, start))
-    reader = next(same, None) or Reader(base, template, start)
+    asking = Asking.from_dict(facts["asking"]) if "asking" in facts else PLAIN
+    way = (base.hash, template, start, asking)
+    same = (r for r in readers if (r.base.hash, r.template, r.start, r.asking) == way)
+    reader = next(same, None) or Reader(base, template, start, asking=asking)
     _say_precision(folder, facts["base"], base)
     origins = tuple(Origin.from_dict(found) for found in facts.get("origins", ()))
     return LLMExpert(facts["role"], reader, adapter, facts["temperature"], facts["bias"], origins)
@@ -317,6 +326,7 @@ def _problem(facts: Any) -> str:
         return f"temperature is {facts['temperature']}, it must be positive"
     try:
         _ = [Origin.from_dict(found) for found in facts.get("origins", ())]
+        _ = Asking.from_dict(facts["asking"]) if "asking" in facts else PLAIN
     except (TypeError, ValueError) as error:
         return str(error)
     return ""

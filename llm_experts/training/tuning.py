@@ -25,7 +25,7 @@ from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.identify import base_key
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.decoder.verbaliser import LOW_MASS
-from llm_experts.reading.expert import LLMExpert, base_facts
+from llm_experts.reading.expert import LLMExpert, asking_facts, base_facts
 from llm_experts.reading.origin import Origin
 from llm_experts.training.objectives import Options
 from llm_experts.training.objectives.answering import SHARE
@@ -64,6 +64,7 @@ class TunedAdapter(Tuned):
             "kind": self.kind,
             "base": base_facts(reader.base),
             "template": reader.template,
+            **asking_facts(reader.asking),
             "start": reader.start,
             "parameters": expert.parameter_count,
             "adapter_bytes": expert.adapter_bytes,
@@ -193,6 +194,7 @@ class _Adapters:
             "kind": self.kind,
             **base_key(reader.base),
             "template": reader.template,
+            **asking_facts(reader.asking),
             "start": reader.start,
             "adapter_options": repr(dict(self.adapter_options)),
             "budget": dataclasses.asdict(self.budget),

@@ -9,6 +9,8 @@ import typer
 
 from benchmarks.commands.llm.showing import pretraining
 
+PROMPTS = ("plain", "chat")
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.plan.suite import LLMSettings
     from llm_experts.bases.base import Base
     from llm_experts.decoder.program import Adapter
+    from llm_experts.prompts.asking import Asking
     from llm_experts.reading.expert import LLMExpert
     from tasks.task import TaskView
 
@@ -41,6 +44,16 @@ def base_named(name: str, revision: str | None) -> str:
     from llm_experts.bases.identify import with_revision
 
     return with_revision(name, revision)
+
+
+def asking_named(view: TaskView, prompt: str, shots: int, seed: int) -> Asking:
+    """How ``--prompt`` and ``--shots`` ask about rows; the examples are drawn from the training rows."""
+    from llm_experts.prompts.asking import Asking
+    from llm_experts.prompts.shots import draw_shots
+
+    if prompt not in PROMPTS:
+        raise typer.BadParameter(f"There is no prompt {prompt!r}; choose {' or '.join(PROMPTS)}.")
+    return Asking(prompt == "chat", draw_shots(view, shots, seed))
 
 
 def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from benchmarks.commands.llm.loading import base_named, load
+from benchmarks.commands.llm.loading import asking_named, base_named, load
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision, Seed, TaskName, command
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from benchmarks.commands.options import Split
@@ -24,6 +24,12 @@ def train(
     quantisation: Quantisation = "none",
     device: Device = "auto",
     template: Annotated[str, typer.Option(help="How rows are written: sentence, list or record.")] = "sentence",
+    prompt: Annotated[
+        str, typer.Option(help="plain, or chat: row and question as a user's turn in the base's chat template.")
+    ] = "plain",
+    shots: Annotated[
+        int, typer.Option(min=0, help="Answered training rows ahead of every row; the expert keeps them in clear text.")
+    ] = 0,
     start: Annotated[
         int | None, typer.Option(help="First layer that adapters change; default: the last of nano, 0 of others.")
     ] = None,
@@ -63,7 +69,7 @@ def train(
     loaded = load(base, dtype, quantisation, device, console)
     view = load_task(task, split=split, seed=seed).view()
     first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
-    texts = TaskTexts(view, Reader(loaded, template, first))
+    texts = TaskTexts(view, Reader(loaded, template, first, asking=asking_named(view, prompt, shots, seed)))
     folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
     tuned: dict[str, Any] = {}
