@@ -35,6 +35,9 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 FACTS = "fairmoe.json"
 FORMAT = 1
+SCOPE = "scope"
+"""Name of the fact that says what an adapter acts on, where that is not the whole text."""
+WHOLE = "full"
 LIBRARIES = ("peft", "safetensors", "torch", "transformers")
 
 
@@ -127,13 +130,19 @@ def check_finite(state: Mapping[str, Tensor], what: str) -> None:
         )
 
 
-def read_adapter(folder: Path) -> SavedAdapter:
+def read_adapter(folder: Path, scope: str = WHOLE) -> SavedAdapter:
     """Read and check an adapter's folder.
+
+    Parameters
+    ----------
+    folder : Path
+    scope : str
+        What the reader lets adapters act on; one that was trained to act on less is another model on whole texts.
 
     Raises
     ------
     AdapterError
-        If a file is missing, cut short or changed after it was written, if a weight is not finite, or if the weights
+        If it was trained under another scope, if a file is missing, cut short or changed after it was written, if a weight is not finite, or if the weights
         are a pickle, which could run any program when read.
     """
     _refuse_pickles(folder)
@@ -155,6 +164,13 @@ def read_adapter(folder: Path) -> SavedAdapter:
         raise AdapterError(
             f"{folder / FACTS} lacks or garbles {error}; it was changed. Save the adapter again."
         ) from error
+    trained = found.facts.get(SCOPE, WHOLE)
+    if trained != scope:
+        raise AdapterError(
+            f"The adapter in {folder} was trained with scope {trained}, and here it would act with scope {scope}: "
+            "that is another model than the one that was chosen and scored. Use it as a text expert of rows (fairmoe "
+            "predict, evaluate, mixtures of one scope), or train it again with --scope full for everything else."
+        )
     if changed:
         raise AdapterError(
             f"{folder}: {' and '.join(changed)} is not what was written (its sha256 differs); it was changed or cut "

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+WIDE = 256
+"""Hidden units of a wide base: what is read in portions there would cost a smaller one its numbers for nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Base:
@@ -78,6 +81,11 @@ class Base:
                 "Choose one of the Llama, Mistral or Qwen family."
             )
         return int(value)
+
+    @property
+    def wide(self) -> bool:
+        """Whether its products are large enough that sums in another order are worth the time they save."""
+        return self.hidden_size >= WIDE
 
     @property
     def device(self) -> torch.device:

@@ -18,9 +18,10 @@ from llm_experts.bases.base import Base
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.memory import out_of_memory
 from llm_experts.bases.sharing import shared_copy
-from llm_experts.decoder.layout import Answers, Layout, Pair
+from llm_experts.decoder.layout import Answers, Layout, Pair, Tails
+from llm_experts.decoder.products import frozen_products
 from llm_experts.decoder.shared_prefix import Branches
-from llm_experts.decoder.walk import as_blocked, fused, run_last_layer, run_layer, written_out
+from llm_experts.decoder.walk import Attend, as_blocked, fused, run_last_layer, run_layer, written_out
 
 PROBE_TOKENS = 24
 """Tokens of the first comparison with the library; longer texts are compared at their own length."""
@@ -67,23 +68,27 @@ class Top(nn.Module):
     def forward(
         self,
         hidden: Tensor,
-        at: Layout | Branches,
+        at: Layout | Branches | Tails,
         prefix: Tensor | None = None,
         past: Sequence[Pair] | None = None,
         remember: bool = False,
+        attend: Attend = written_out,
     ) -> Answers:
         """Answers of texts whose hidden states [n, T, d] enter the first of these layers.
 
         Parameters
         ----------
         hidden : [n, T, d]
-        at : Layout or Branches
-            Of branches: ``past`` is what their plain texts left, learnt keys and values included.
+        at : Layout, Branches or Tails
+            Of branches: ``past`` is what their plain texts left, learnt keys and values included. Of tails: what the
+            base has of the tokens before them.
         prefix : [layers, 2, kv_heads, p, head_dim], optional
             Learnt keys and values that every token of plain texts sees (prefix tuning); positions then start at p.
         past : sequence of Pair, optional
         remember : bool
             Also give keys and values of every layer.
+        attend : callable
+            :func:`llm_experts.decoder.walk.fused` where there are no lanes and no second derivatives.
         """
         layout, before = _parts(at, past, len(self.layers))
         rotary = self.rotary(hidden, layout.positions + (0 if prefix is None else prefix.shape[-2]))
@@ -92,7 +97,7 @@ class Top(nn.Module):
         if len(self.layers) > 1:
             allowed = at.allowed()
             for layer, earlier, own in zip(self.layers[:-1], before[:-1], learnt[:-1], strict=True):
-                hidden, pair = run_layer(layer, hidden, rotary, allowed, written_out, earlier, own)
+                hidden, pair = run_layer(layer, hidden, rotary, allowed, attend, earlier, own)
                 pairs += [pair] if remember else []
         seen = at.allowed_to_answers()
         last = run_last_layer(
@@ -104,7 +109,7 @@ class Top(nn.Module):
 
 
 def _parts(
-    at: Layout | Branches, past: Sequence[Pair] | None, layers: int
+    at: Layout | Branches | Tails, past: Sequence[Pair] | None, layers: int
 ) -> tuple[Layout, Sequence[Pair] | Sequence[None]]:
     """Where the tokens stand that are run, and for each layer what they may see of earlier ones."""
     if isinstance(at, Layout):
@@ -112,7 +117,7 @@ def _parts(
     return at.layout, [at.past(pair) for pair in past or ()]
 
 
-def longest_text(base: Base, at: Layout | Branches, virtual: int = 0) -> int:
+def longest_text(base: Base, at: Layout | Branches | Tails, virtual: int = 0) -> int:
     """Tokens of the longest text, an upper bound where that is enough to see that the base can read it.
 
     Raises
@@ -207,7 +212,8 @@ class CutBase:
             If a text is too long for the base, or the base computes something else on texts of this length.
         """
         self._compare(longest_text(self.base, at))
-        return self._lower(ids, at, past, remember)
+        with frozen_products(self.base):
+            return self._lower(ids, at, past, remember)
 
     def _lower(
         self,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from llm_experts.adapters.injection import start_state, trainable_names
 from llm_experts.adapters.kind import Gradients
@@ -22,6 +23,7 @@ from llm_experts.adapters.state import State, adapter_state, stack_states
 from llm_experts.decoder.cut import CutBase
 from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.decoder.program import Adapter, AttachedTop, config_key
+from llm_experts.decoder.walk import fused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,16 +144,26 @@ class AdapterLanes:
 
         Hidden states are those of all lanes, [n, T, d], or each lane's own, [k, n, T, d].
         """
-        part = self._parts[lanes.start]
+        part, past = self._parts[lanes.start], given.past or None
         state = part.split(theta, part.trained) | part.split(self._frozen[lanes], part.frozen)
         own = 0 if given.hidden.ndim == 4 else None
-        call: Any = torch.vmap(part.attached.answer, in_dims=(0, own, None))
-        found: Answers = call(state, given.hidden, given.layout)
+        if self.alone and own is None and len(theta) == 1:
+            lane = {key: value[0] for key, value in state.items()}
+            single = part.attached.answer(lane, given.hidden, given.layout, past=past, attend=fused)
+            found: Answers = tree_map(lambda answer: answer[None], single)
+            return found
+        call: Any = torch.vmap(part.attached.answer, in_dims=(0, own, None, None, None))
+        found = call(state, given.hidden, given.layout, None, past)
         return found
+
+    @property
+    def alone(self) -> bool:
+        """Whether lanes go one by one: in a deep top of a wide base they share nothing but memory."""
+        return self.cut.base.wide and self.cut.base.n_layers - self.cut.start > 1
 
     def chunks(self, floats: int, texts: int, tokens: int) -> list[slice]:
         """Runs of lanes of one configuration that hold at most ``floats`` activations for texts of a length."""
-        size = max(1, floats // self.floats(texts, tokens))
+        size = 1 if self.alone else max(1, floats // self.floats(texts, tokens))
         found, start = [], 0
         for _, run in groupby(self._parts, key=id):
             stop = start + len(list(run))
@@ -159,14 +171,14 @@ class AdapterLanes:
             start = stop
         return found
 
-    def floats(self, texts: int, tokens: int) -> int:
-        """Activations of one lane, roughly: what a backward pass keeps."""
+    def floats(self, texts: int, tokens: int, seen: int | None = None) -> int:
+        """Activations of one lane, roughly: what a backward pass keeps; each token sees ``seen``, or ``tokens``."""
         config = self.cut.base.model.config
         depth = config.num_hidden_layers - self.cut.start
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         keys, heads = config.num_key_value_heads * head, config.num_attention_heads
         last = 10 * keys + 8 * heads
-        whole = 14 * config.hidden_size + 6 * config.intermediate_size + 4 * heads * tokens
+        whole = 14 * config.hidden_size + 6 * config.intermediate_size + 4 * heads * (seen or tokens)
         return int(texts * tokens * (last + (depth - 1) * whole))
 
     def precondition(self, gradient: Tensor) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from llm_experts.prompts.prompts import Packed
+
+Scope = Literal["full", "suffix"]
+"""What adapters act on: whole texts, or the end behind the row, the question and its answers."""
 
 
 class Layout(NamedTuple):
@@ -54,6 +57,39 @@ class Layout(NamedTuple):
         """[n, 2, T] bool: what the answer token of each tail sees."""
         tails = torch.tensor([1, 2], dtype=self.segment.dtype, device=self.segment.device)
         return (self.segment[:, None] == 0) | (self.segment[:, None] == tails[None, :, None])
+
+
+class Tails(NamedTuple):
+    """Where the ends of texts stand whose beginnings were read by the base: keys and values of those are at hand.
+
+    Attributes
+    ----------
+    seen : [n, P] bool
+        Which of the earlier tokens a text has, each seen by all tokens of its end.
+    layout : Layout
+        Of the ends; answers count from their first token.
+    """
+
+    seen: Tensor
+    layout: Layout
+
+    @property
+    def reach(self) -> int:
+        """Earlier tokens, padding included."""
+        return self.seen.shape[1]
+
+    def past(self, pair: Pair) -> Pair:
+        """Keys and values of the earlier tokens: they are each text's own already."""
+        return pair
+
+    def allowed(self) -> Tensor:
+        """[n, 1, S, P + S] bool: what each token sees of the beginning and of the end."""
+        own = self.layout.allowed()
+        return torch.cat([self.seen[:, None, None].expand(-1, 1, own.shape[2], -1), own], -1)
+
+    def allowed_to_answers(self) -> Tensor:
+        """[n, 2, P + S] bool: what the answer tokens see."""
+        return torch.cat([self.seen[:, None].expand(-1, 2, -1), self.layout.allowed_to_answers()], -1)
 
 
 class Pair(NamedTuple):
@@ -106,11 +142,32 @@ class TopInput(NamedTuple):
     Attributes
     ----------
     hidden : [n, T, d]
-    layout : Layout
+    layout : Layout or Tails
     columns : [n, T] int16
-        Index of the view column that a token belongs to, -1 none.
+        Index of the view column that a token belongs to, -1 none; of tails [n, P + T], earlier tokens first.
+    past : tuple of Pair
+        Of tails: what the base itself found of the P earlier tokens, by layer.
     """
 
     hidden: Tensor
-    layout: Layout
+    layout: Layout | Tails
     columns: Tensor
+    past: tuple[Pair, ...] = ()
+
+    @property
+    def lengths(self) -> Tensor:
+        """[n] tokens of each text, or of its end, on the CPU."""
+        at = self.layout if isinstance(self.layout, Layout) else self.layout.layout
+        return at.answers[:, 1].cpu() + 1
+
+    def texts(self, index: Tensor) -> TopInput:
+        """Some of the texts, padded no more than they need behind their end."""
+        at = self.layout if isinstance(self.layout, Layout) else self.layout.layout
+        width, before = int(at.answers[index, 1].max()) + 1, self.columns.shape[1] - self.hidden.shape[1]
+        own = Layout(at.positions[index, :width], at.segment[index, :width], at.answers[index])
+        return TopInput(
+            self.hidden[index, :width],
+            own if isinstance(self.layout, Layout) else Tails(self.layout.seen[index], own),
+            self.columns[index, : before + width],
+            tuple(Pair(*(part[index] for part in pair)) for pair in self.past),
+        )

@@ -21,8 +21,10 @@ from llm_experts.adapters.state import parameter_names, stack_states
 from llm_experts.bases.base import Base
 from llm_experts.bases.error import BaseError
 from llm_experts.decoder.cut import Top, longest_text
-from llm_experts.decoder.layout import Answers, Layout, Pair
+from llm_experts.decoder.layout import Answers, Layout, Pair, Tails
+from llm_experts.decoder.products import frozen_products
 from llm_experts.decoder.shared_prefix import Branches
+from llm_experts.decoder.walk import Attend, fused, written_out
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -129,10 +131,11 @@ class AttachedTop:
         self,
         state: Mapping[str, Tensor],
         hidden: Tensor,
-        at: Layout | Branches,
+        at: Layout | Branches | Tails,
         words: Mapping[str, Tensor] | None = None,
         past: Sequence[Pair] | None = None,
         remember: bool = False,
+        attend: Attend = written_out,
     ) -> Answers:
         """Answers of one adapter; differentiable, and may be mapped over adapters (``vmap``).
 
@@ -142,7 +145,7 @@ class AttachedTop:
         ----------
         state : mapping
             Weights by PEFT's keys.
-        hidden, at, past, remember
+        hidden, at, past, remember, attend
             As :class:`llm_experts.decoder.cut.Top` takes them.
         words : mapping, optional
             ``head`` [V, d]: other words than no and yes.
@@ -159,7 +162,9 @@ class AttachedTop:
             else:
                 ahead = len(tokens)
                 hidden, at = torch.cat([tokens.expand(len(hidden), -1, -1), hidden], 1), at.shifted(ahead)
-        found: Answers = functional_call(self.top, {**replaced, **(words or {})}, (hidden, at, prefix, past, remember))
+        call = (hidden, at, prefix, past, remember, attend)
+        with frozen_products(self._base):
+            found: Answers = functional_call(self.top, {**replaced, **(words or {})}, call)
         return found._replace(attention=found.attention[:, ahead:])
 
     def _check_numbers(self, found: Answers) -> Answers:
@@ -185,7 +190,7 @@ class AttachedTop:
         self,
         lanes: Mapping[str, Tensor],
         hidden: Tensor,
-        at: Layout | Branches,
+        at: Layout | Branches | Tails,
         head: Tensor | None = None,
         past: Sequence[Pair] | None = None,
         remember: bool = False,
@@ -193,7 +198,7 @@ class AttachedTop:
         """Answers [K, n, ...] of every lane; ``head`` [V, d] asks for other words than no and yes.
 
         With ``remember`` the lanes' keys and values are in :attr:`Answers.pairs`: what branches of the texts take as
-        ``past``. A single lane goes without the machinery of many.
+        ``past``; that of tails is the base's, without lanes. A single lane goes without the machinery of many.
 
         Raises
         ------
@@ -202,14 +207,16 @@ class AttachedTop:
         """
         words = {} if head is None else {"head": head}
 
-        def one(lane: Mapping[str, Tensor], before: Sequence[Pair] | None) -> Answers:
-            return self.answer(lane, hidden, at, words, before, remember)
+        own = past is not None and not isinstance(at, Tails)
+
+        def one(lane: Mapping[str, Tensor], before: Sequence[Pair] | None, attend: Attend = written_out) -> Answers:
+            return self.answer(lane, hidden, at, words, before, remember, attend)
 
         if len(next(iter(lanes.values()), [None])) > 1:
-            call: Any = torch.vmap(one, in_dims=(0, None if past is None else 0))
+            call: Any = torch.vmap(one, in_dims=(0, 0 if own else None))
             together: Answers = call(dict(lanes), past)
             return self._check_numbers(together)
-        before = None if past is None else [Pair(*(part[0] for part in pair)) for pair in past]
-        found = one({key: value[0] for key, value in lanes.items()}, before)
+        before = [Pair(*(part[0] for part in pair)) for pair in past or ()] if own else past
+        found = one({key: value[0] for key, value in lanes.items()}, before, fused if self._base.wide else written_out)
         alone: Answers = tree_map(lambda part: part[None], found)
         return self._check_numbers(alone)

@@ -90,11 +90,15 @@ class Branches(NamedTuple):
         return torch.arange(self.reach, device=self.shared.device) < self.shared[:, None]
 
 
-def branch_off(plain: Packed, texts: Packed, source: Tensor) -> Branches:
-    """What is left of texts [m] behind the tokens that they share with the plain texts at ``source`` [m]."""
+def branch_off(plain: Packed, texts: Packed, source: Tensor, most: Tensor | None = None) -> Branches:
+    """What is left of texts [m] behind the tokens that they share with the plain texts at ``source`` [m].
+
+    ``most`` [m] bounds how many tokens may count as shared.
+    """
     width = min(plain.ids.shape[1], texts.ids.shape[1])
     same = (texts.ids[:, :width] == plain.ids[source, :width]) & (texts.segment[:, :width] == 0)
     shared = (same & (plain.segment[source, :width] == 0)).long().cumprod(1).sum(1)
+    shared = shared if most is None else torch.minimum(shared, most)
     rest = texts.lengths - shared
     index = shared[:, None] + torch.arange(int(rest.max()), device=rest.device)
     padding = index >= texts.lengths[:, None]

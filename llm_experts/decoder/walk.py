@@ -23,7 +23,7 @@ Attend = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
 
 class Asked(NamedTuple):
-    """Hidden states of the answer tokens [n, 2, d] after a layer, their attention [n, T], and what they may see."""
+    """Hidden states of the answer tokens [n, 2, d] after a layer, their attention [n, P + T], and what they may see."""
 
     hidden: Tensor
     attention: Tensor
@@ -99,7 +99,8 @@ def run_last_layer(
     mixed = values.reshape(len(q), q.shape[1], 2, -1).transpose(1, 2)
     after = own + layer.self_attn.o_proj(mixed.reshape(len(q), 2, -1))
     after = after + layer.mlp(layer.post_attention_layernorm(after))
-    return Asked(after, weights.mean((1, 2))[:, -hidden.shape[1] :], pair)
+    tokens = hidden.shape[1] + (0 if past is None else past.keys.shape[2])  # learnt ones are nobody's
+    return Asked(after, weights.mean((1, 2))[:, -tokens:], pair)
 
 
 def _grouped(q: Tensor, k: Tensor) -> Tensor:
@@ -108,7 +109,10 @@ def _grouped(q: Tensor, k: Tensor) -> Tensor:
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, blocked: Tensor, scale: float) -> Tensor:
-    """Attention in the library's kernel, for what needs no gradient; ``blocked`` is 0 or -inf (:func:`as_blocked`)."""
+    """Attention in the library's kernel, which has a first derivative and no lanes.
+
+    ``blocked`` is 0 or -inf (:func:`as_blocked`), or bool.
+    """
     if q.device.type != "cpu":  # the memory-saving kernels of a GPU want equal heads
         k, v = (part.repeat_interleave(q.shape[1] // part.shape[1], 1) for part in (k, v))
     return scaled_dot_product_attention(q, k, v, attn_mask=blocked, scale=scale, enable_gqa=k.shape[1] < q.shape[1])

@@ -148,9 +148,10 @@ class RowMixture:
         found = torch.empty(len(packed))
         with self._reading:
             top = self._top(answer_ids)
-            for batch, hidden, layout in self._reader.batches(packed):
+            for batch, given in self._reader.batches(packed):
                 with self._bank.gate(weights[batch]):
-                    found[batch] = top(hidden, layout).margin.float().cpu()
+                    margin = top(given.hidden, given.layout, past=given.past or None).margin
+                    found[batch] = margin.float().cpu()
         return found
 
     def _top(self, answer_ids: tuple[int, int]) -> Top:

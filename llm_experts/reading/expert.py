@@ -20,9 +20,10 @@ from torch import Tensor
 from experts.expert import Role
 from foundation.files import write_json
 from llm_experts.adapters.error import AdapterError
-from llm_experts.adapters.store import check_base, read_adapter, save_adapter
+from llm_experts.adapters.store import SCOPE, check_base, read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.bases.identify import base_key
+from llm_experts.decoder.entry import FULL, SUFFIX
 from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.verbaliser import AnswerMass
 from llm_experts.prompts.asking import PLAIN, Asking
@@ -132,7 +133,8 @@ class LLMExpert:
         """Write ``expert.json`` and, in PEFT's format, ``adapter/`` into an existing folder."""
         base = self.reader.base
         if self.adapter is not None:
-            save_adapter(folder / ADAPTER, base, self.adapter.config, self.adapter.state, {"role": self.role})
+            facts = {"role": self.role, **({} if self.reader.scope == FULL else {SCOPE: self.reader.scope})}
+            save_adapter(folder / ADAPTER, base, self.adapter.config, self.adapter.state, facts)
         write_json(
             folder / DESCRIPTION,
             {
@@ -145,6 +147,7 @@ class LLMExpert:
                 "template": self.reader.template,
                 **asking_facts(self.reader.asking),
                 "start": self.reader.start,
+                **({} if self.reader.scope == FULL else {SCOPE: self.reader.scope}),
                 "temperature": self.temperature,
                 "bias": self.bias,
                 "base": base_facts(base),
@@ -272,14 +275,13 @@ def load_llm_expert(folder: Path, base: Base, readers: Sequence[Reader] = ()) ->
         )
     adapter = None
     if facts["adapter"] != BASE_KIND:
-        saved = read_adapter(folder / ADAPTER)
+        saved = read_adapter(folder / ADAPTER, facts.get(SCOPE, FULL))
         check_base(saved, base, folder / ADAPTER)
         adapter = Adapter(saved.config, saved.state)
-    template, start = facts["template"], facts["start"]
     asking = Asking.from_dict(facts["asking"]) if "asking" in facts else PLAIN
-    way = (base.hash, template, start, asking)
-    same = (r for r in readers if (r.base.hash, r.template, r.start, r.asking) == way)
-    reader = next(same, None) or Reader(base, template, start, asking=asking)
+    way = facts["template"], facts["start"], facts.get(SCOPE, FULL), asking
+    same = (r for r in readers if r.base.hash == base.hash and (r.template, r.start, r.scope, r.asking) == way)
+    reader = next(same, None) or Reader(base, *way[:2], scope=way[2], asking=asking)
     _say_precision(folder, facts["base"], base)
     origins = tuple(Origin.from_dict(found) for found in facts.get("origins", ()))
     return LLMExpert(facts["role"], reader, adapter, facts["temperature"], facts["bias"], origins)
@@ -324,6 +326,8 @@ def _problem(facts: Any) -> str:
             return f"{name} is {facts.get(name)!r}"
     if not facts["temperature"] > 0:
         return f"temperature is {facts['temperature']}, it must be positive"
+    if facts.get(SCOPE, FULL) not in (FULL, SUFFIX):
+        return f"its scope is {facts[SCOPE]!r}"
     try:
         _ = [Origin.from_dict(found) for found in facts.get("origins", ())]
         _ = Asking.from_dict(facts["asking"]) if "asking" in facts else PLAIN

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from llm_experts.adapters.registry import kind_of
 from llm_experts.bases.base import Base
 from llm_experts.bases.memory import Halving
 from llm_experts.decoder.cut import CutBase
-from llm_experts.decoder.layout import Answers, Layout, Pair
+from llm_experts.decoder.entry import FULL, SUFFIX, Entry, check_scope, suffix_start
+from llm_experts.decoder.layout import Answers, Layout, Pair, Scope, TopInput
 from llm_experts.decoder.program import Adapter, AttachedTop, config_key
 from llm_experts.decoder.shared_prefix import Branches, branch_off
 from llm_experts.decoder.verbaliser import answer_mass
@@ -56,6 +58,13 @@ class Group(NamedTuple):
     places: list[int]
 
 
+class Opened(NamedTuple):
+    """Margins [K, n] of plain prompts, and keys and values of each group's top; of tails those of the base, once."""
+
+    margins: Tensor
+    pairs: Sequence[Sequence[Pair]]
+
+
 class Reader:
     """Texts of rows through one base, cut at one layer, for any number of adapters.
 
@@ -68,6 +77,9 @@ class Reader:
         First layer that adapters may change; negative counts from the end. Virtual tokens need 0.
     asking : Asking
         In a chat or plainly, and with which answered examples.
+    scope : {"full", "suffix"}
+        Whether adapters act on whole texts, or on the question and its answers alone
+        (:mod:`llm_experts.decoder.entry`).
     cache_bytes : int
         Hidden states that are kept; the least recently used go first.
 
@@ -84,10 +96,12 @@ class Reader:
         start: int = -1,
         *,
         asking: Asking = PLAIN,
+        scope: Scope = "full",
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.base, self.template, self.asking = base, template, asking
         self.cut = CutBase(base, start)
+        self.entry = Entry(self.cut, scope)
         self._prompts: dict[str, Prompts] = {}
         self._tops: dict[tuple[str, tuple[int, int]], AttachedTop] = {}
         self._cache = StateCache(cache_bytes)
@@ -97,6 +111,11 @@ class Reader:
     def start(self) -> int:
         """First layer of the top."""
         return self.cut.start
+
+    @property
+    def scope(self) -> Scope:
+        """What adapters act on."""
+        return self.entry.scope
 
     def prompts(self, view: TaskView) -> Prompts:
         """What writes and tokenises rows of a task.
@@ -190,15 +209,16 @@ class Reader:
         lead = self._common(packed)
         if lead >= LEAD_TOKENS:
             return self._behind_lead(groups, packed, lead, measure, head, most)
-        for texts, hidden, layout in self.batches(packed, most):
-            answers = [top.answers(lanes, hidden, layout, head) for top, lanes, _ in groups]
+        for texts, given in self.batches(packed, most):
+            past = given.past or None
+            answers = [top.answers(lanes, given.hidden, given.layout, head, past) for top, lanes, _ in groups]
             parts.append(_in_order(groups, [measure(answer).cpu() for answer in answers]))
             order.append(texts)
         return torch.cat(parts, 1)[:, torch.argsort(torch.cat(order))]
 
     def _common(self, packed: Packed) -> int:
         """How many tokens all prompts begin with, where examples or a chat stand ahead of the rows; else 0."""
-        if self.asking == PLAIN or len(packed) < 2:
+        if self.asking == PLAIN or self.scope != FULL or len(packed) < 2:
             return 0
         same = ((packed.ids == packed.ids[:1]) & (packed.segment == 0)).all(0)
         return int(same.long().cumprod(0).sum())
@@ -260,29 +280,54 @@ class Reader:
             layout = Layout.of(part, self.base.device)
             past: list[Pair] = []
             hidden = self.cut.lower(part.ids.to(self.base.device), layout, remember=past)
-            opened = [top.answers(lanes, hidden, layout, remember=True) for top, lanes, _ in groups]
-            found[0][:, rows] = _in_order(groups, [answers.margin.cpu() for answers in opened])
+            opened = self._opened(groups, part, hidden, layout)
+            found[0][:, rows] = opened.margins
             if len(mine):
-                branches = branch_off(part, texts.select(mine), source[mine] - rows[0])
-                found[1][:, mine] = self._of_branches(groups, branches, past, [answers.pairs for answers in opened])
+                asked, own = texts.select(mine).trimmed(), source[mine] - rows[0]
+                branches = branch_off(part, asked, own, None if self.scope != SUFFIX else suffix_start(asked))
+                found[1][:, mine] = self._of_branches(groups, branches, asked, past, opened.pairs)
         return found
 
+    def _opened(self, groups: Sequence[Group], plain: Packed, hidden: Tensor, layout: Layout) -> Opened:
+        """Margins of plain prompts, and what branches of them take as past in the top."""
+        if self.scope != SUFFIX:
+            answers = [top.answers(lanes, hidden, layout, remember=True) for top, lanes, _ in groups]
+            return Opened(_in_order(groups, [found.margin.cpu() for found in answers]), [a.pairs for a in answers])
+        pairs = self.entry.plain_pairs(hidden, layout)
+        given = self.entry.given(plain, self.entry.joined(plain, hidden, pairs))
+        return Opened(self._margins(groups, given), [pairs])
+
     def _of_branches(
-        self, groups: Sequence[Group], branches: Branches, past: Sequence[Pair], opened: Sequence[Sequence[Pair]]
+        self,
+        groups: Sequence[Group],
+        branches: Branches,
+        whole: Packed,
+        past: Sequence[Pair],
+        opened: Sequence[Sequence[Pair]],
     ) -> Tensor:
-        """[K, m] margins of branches of plain texts that have been read."""
+        """[K, m] margins of branches of plain texts that have been read; ``whole`` are the branches' texts."""
         found, order = [], []
         device = self.base.device
         for texts in branches.batches(self._halving.limit(BRANCH_TOKENS)):
             some = branches.select(texts).to(device)
             hidden = self.cut.lower(some.ids, some, past)
-            margins = [
-                top.answers(lanes, hidden, some, past=pairs).margin.cpu()
-                for (top, lanes, _), pairs in zip(groups, opened, strict=True)
-            ]
-            found.append(_in_order(groups, margins))
+            if self.scope == SUFFIX:
+                pairs = self.entry.plain_pairs(hidden, some, opened[0])
+                given = self.entry.branched(some, whole.select(texts).to(device), hidden, pairs)
+                found.append(self._margins(groups, given))
+            else:
+                margins = [
+                    top.answers(lanes, hidden, some, past=pairs).margin.cpu()
+                    for (top, lanes, _), pairs in zip(groups, opened, strict=True)
+                ]
+                found.append(_in_order(groups, margins))
             order.append(texts)
         return torch.cat(found, 1)[:, torch.argsort(torch.cat(order))]
+
+    def _margins(self, groups: Sequence[Group], given: TopInput) -> Tensor:
+        """[K, n] margins of all adapters."""
+        answers = [top.answers(lanes, given.hidden, given.layout, past=given.past) for top, lanes, _ in groups]
+        return _in_order(groups, [found.margin.cpu() for found in answers])
 
     def _rows_at_once(self, plain: Packed, lanes: int) -> int:
         """Plain prompts whose keys and values fit into the memory for them."""
@@ -292,16 +337,15 @@ class Reader:
         each = plain.ids.shape[1] * 2 * config.num_key_value_heads * head * layers
         return int(max(1, self._halving.limit(PAST_FLOATS) // each))
 
-    def batches(self, packed: Packed, most: int | None = None) -> Iterator[tuple[Tensor, Tensor, Layout]]:
-        """Positions of prompts of like length, their hidden states [n, T, d] that enter the top, and their layout.
+    def batches(self, packed: Packed, most: int | None = None) -> Iterator[tuple[Tensor, TopInput]]:
+        """Positions of prompts of like length, and what of them enters the top.
 
         ``most`` bounds the prompts of a batch beside its tokens.
         """
         for batch in packed_batches(packed, self._halving.limit(BATCH_TOKENS)):
             for texts in torch.split(batch, most or len(batch)):
                 part = packed.select(texts).trimmed()
-                layout = Layout.of(part, self.base.device)
-                yield texts, self._hidden(part, layout), layout
+                yield texts, self.entry.given(part, self._states(part))
 
     def forget(self) -> None:
         """Drop kept hidden states."""
@@ -315,6 +359,8 @@ class Reader:
         groups = []
         for key, places in members.items():
             config = _config(adapters[places[0]])
+            if config is not None:
+                check_scope(self.scope, kind_of(config))
             if (key, answer_ids) not in self._tops:
                 self._tops[key, answer_ids] = AttachedTop(self.base, self.start, answer_ids, config)
             top = self._tops[key, answer_ids]
@@ -323,14 +369,11 @@ class Reader:
                 groups.append(Group(top, top.lanes(states), some))
         return groups
 
-    def _hidden(self, packed: Packed, layout: Layout) -> Tensor:
-        """[n, T, d] hidden states that enter the top."""
-        if not self.start:
-            return self.cut.lower(packed.ids.to(self.base.device), layout)
-        return self._cache.states(packed, lambda some: self._lower(packed.select(some)))
-
-    def _lower(self, packed: Packed) -> Tensor:
-        return self.cut.lower(packed.ids.to(self.base.device), Layout.of(packed, self.base.device))
+    def _states(self, packed: Packed) -> Tensor:
+        """[n, T, width] states of prompts."""
+        if not self.entry.kept:
+            return self.entry.states(packed)
+        return self._cache.states(packed, lambda some: self.entry.states(packed.select(some)))
 
 
 def _different(packed: Packed) -> tuple[Packed, list[int]]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from llm_experts.decoder.cut import CutBase
-from llm_experts.decoder.layout import Layout, TopInput
+from llm_experts.decoder.entry import Entry
+from llm_experts.decoder.layout import TopInput
 from llm_experts.prompts.prompts import Packed, packed_batches, pad
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOWER_TOKENS = 1 << 14
-"""Padded tokens that go through the lower layers at once."""
+LOWER_TOKENS = {False: 1 << 14, True: 1 << 10}
+"""Padded tokens that go through the lower layers at once; of a wide base on a CPU (True) so few that no tensor is too
+large for the allocator to keep (32 MiB), as memory that comes anew from the system costs more than the products."""
 CACHE_BYTES = 1 << 30
 """Hidden states of a task's texts that are kept: what lies above is computed anew for every batch."""
 
@@ -31,14 +32,14 @@ class TextBlock:
 
     Parameters
     ----------
-    cut : CutBase
+    entry : Entry
     packed : Packed
     keep : bool
         Keep hidden states; else they are computed anew for every batch.
     """
 
-    def __init__(self, cut: CutBase, packed: Packed, keep: bool) -> None:
-        self._cut, self._packed = cut, packed.to(cut.base.device)
+    def __init__(self, entry: Entry, packed: Packed, keep: bool) -> None:
+        self._entry, self._packed = entry, packed.to(entry.cut.base.device)
         self.lengths = packed.lengths.cpu()
         self._hidden = self._all_hidden() if keep else None
 
@@ -49,12 +50,9 @@ class TextBlock:
     def take(self, index: Tensor) -> TopInput:
         """Texts at positions ``index`` [n]."""
         some = self._packed.select(index.to(self._packed.ids.device)).trimmed()
-        layout = Layout.of(some, some.ids.device)
         if self._hidden is None:
-            hidden = self._cut.lower(some.ids, layout)
-        else:
-            hidden = self._hidden[index.to(some.ids.device), : some.ids.shape[1]]
-        return TopInput(hidden, layout, some.columns)
+            return self._entry.opened(some)
+        return self._entry.given(some, self._hidden[index.to(some.ids.device), : some.ids.shape[1]])
 
     def select(self, index: Tensor) -> TextBlock:
         """Some of the texts as a block of their own."""
@@ -68,11 +66,11 @@ class TextBlock:
         return list(packed_batches(self._packed, tokens))
 
     def _all_hidden(self) -> Tensor:
-        self._hidden = None
-        shape = (*self._packed.ids.shape, self._cut.base.hidden_size)
-        found = torch.zeros(shape, dtype=self._cut.base.model.dtype, device=self._packed.ids.device)
-        for batch in self.batches(LOWER_TOKENS):
-            part = self.take(batch).hidden
+        base = self._entry.cut.base
+        shape = (*self._packed.ids.shape, self._entry.width)
+        found = torch.zeros(shape, dtype=base.model.dtype, device=self._packed.ids.device)
+        for batch in self.batches(LOWER_TOKENS[base.wide and base.device.type == "cpu"]):
+            part = self._entry.states(self._packed.select(batch).trimmed())
             found[batch, : part.shape[1]] = part
         return found
 
@@ -128,10 +126,11 @@ class TaskTexts:
         key = (what, rows.numpy().tobytes())
         if key not in self._blocks:
             packed, base = pack(), self.cut.base
-            size = packed.ids.numel() * base.hidden_size * base.model.dtype.itemsize
-            keep = self.cut.start > 0 and size <= self._left  # embeddings are looked up faster than kept
-            if self.cut.start > 0 and not keep:
+            entry = self.reader.entry
+            size = packed.ids.numel() * entry.width * base.model.dtype.itemsize
+            keep = entry.kept and size <= self._left
+            if entry.kept and not keep:
                 log.info("Hidden states of %d texts (%d MiB) do not fit in the cache.", len(packed), size >> 20)
             self._left -= size if keep else 0
-            self._blocks[key] = TextBlock(self.cut, packed, keep)
+            self._blocks[key] = TextBlock(entry, packed, keep)
         return self._blocks[key]

@@ -18,10 +18,13 @@ from experts.networks.running import LaneOutcomes, RunningLanes, check_lanes, ev
 from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from foundation.seeding import derive_seed, torch_generator
 from llm_experts.bases.memory import until_it_fits
+from llm_experts.adapters.registry import kind_named
+from llm_experts.decoder.entry import check_scope
 from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
 from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.decoder.program import Adapter
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
+from llm_experts.training.accumulation import PART_TOKENS, Accumulation, rows_in_parts
 from llm_experts.training.batches import TrainingTexts
 from llm_experts.training.objectives import LAMBDAS, Answering, Objective, Options, TextBatch
 from llm_experts.training.text_blocks import TaskTexts, TextBlock
@@ -33,8 +36,8 @@ from tasks.thinning import thinned, thinned_rows
 
 log = logging.getLogger(__name__)
 
-EVALUATION_TOKENS = 1 << 13
-"""Padded tokens of an evaluation batch."""
+EVALUATION_TOKENS = {False: 1 << 13, True: 1 << 10}
+"""Padded tokens of an evaluation batch; of a wide base on a CPU (True) as few as its allocator keeps."""
 MASS_ROWS = 128
 """Most evaluation rows on which the answer mass of lanes is measured."""
 
@@ -302,7 +305,8 @@ def block_measures(
 ) -> Tensor:
     """[K, n] float64, on the CPU: a measure [k, n] of the answers to the texts of a block."""
     found = torch.empty(len(lanes), len(block), dtype=torch.float64)
-    for batch in block.batches(EVALUATION_TOKENS):
+    base = lanes.cut.base
+    for batch in block.batches(EVALUATION_TOKENS[base.wide and base.device.type == "cpu"]):
         given = block.take(batch)
         for chunk in lanes.chunks(floats, *given.columns.shape):
             found[chunk, batch.cpu()] = measure(lanes.answers(theta[chunk], chunk, given)).double().cpu()
@@ -327,6 +331,7 @@ class _Run:
         rows: Tensor,
         studies: Sequence[int] | None,
     ) -> None:
+        check_scope(texts.reader.scope, kind_named(kind), options.attribution)
         self.texts, self.role, self.budget = texts, role, budget
         view, base = texts.view, texts.cut.base
         self.device = base.device
@@ -349,6 +354,7 @@ class _Run:
         self.batches = TrainingTexts(texts, budget.batch_rows, seed, moved=moved, weights=row_weights)
         if options.kl > 0:
             self.batches.base = self._base_margins()
+        self.accumulation = Accumulation(self.objective)
         self.checkpoints = Checkpoints(self.every.start, SCORES[role], floor)
         self.optimiser = LaneAdam(
             self.every.start.clone(),
@@ -364,9 +370,9 @@ class _Run:
         block, top = self.batches.block, self.texts.cut.top(self.texts.prompts.answer_ids)
         found = torch.empty(len(block), device=self.device)
         with torch.no_grad():
-            for batch in block.batches(EVALUATION_TOKENS):
+            for batch in block.batches(EVALUATION_TOKENS[False]):
                 given = block.take(batch)
-                found[batch] = top(given.hidden, given.layout).margin.float()
+                found[batch] = top(given.hidden, given.layout, past=given.past or None).margin.float()
         return found
 
     def step(self, step: int, last: int) -> int:  # noqa: ARG002 - the contract has it
@@ -383,16 +389,21 @@ class _Run:
     def _gradients(self, batch: TextBatch, step: int) -> Tensor:
         """[K, P] gradient of every lane's loss, a chunk of lanes at a time."""
         gradient = torch.empty_like(self.optimiser.theta)
+        fair = step > self.budget.warm_up
         for chunk in self.lanes.chunks(self.floats, *batch.given.columns.shape):
-            theta = self.optimiser.theta[chunk].clone().requires_grad_()
 
-            def run(given: TopInput, theta: Tensor = theta, chunk: slice = chunk) -> Answers:
+            def ask(theta: Tensor, given: TopInput, chunk: slice = chunk) -> Answers:
                 return self.lanes.answers(theta, chunk, given)
 
-            loss = self.objective.loss(run, batch, chunk, fair=step > self.budget.warm_up)
-            # lanes do not meet, so the gradient of the sum is each lane's own
-            (gradient[chunk],) = torch.autograd.grad(loss.sum(), theta)
+            parts = self._parts(batch.given, chunk, fair)
+            gradient[chunk] = self.accumulation.gradient(ask, self.optimiser.theta[chunk], batch, chunk, fair, parts)
         return gradient
+
+    def _parts(self, given: TopInput, chunk: slice, fair: bool) -> list[Tensor]:
+        """Rows of a batch that go through a chunk of lanes together; all of them, where one lane's fit."""
+        fits = self.lanes.floats(*given.hidden.shape[:2], given.columns.shape[1]) <= self.floats
+        tokens = PART_TOKENS.get(self.device.type, PART_TOKENS["cpu"])
+        return rows_in_parts(given.lengths, tokens, fits or self.objective.differentiates(chunk, fair))
 
     def _give_way(self) -> bool:
         """Fewer lanes at once or, where lanes go one by one already, half the rows."""

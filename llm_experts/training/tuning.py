@@ -23,7 +23,9 @@ from experts.tuning.tuned import Choice, Tuned, file_stem
 from foundation.seeding import derive_seed
 from llm_experts.adapters.registry import kind_named
 from llm_experts.bases.identify import base_key
+from llm_experts.decoder.entry import FULL
 from llm_experts.decoder.lanes import AdapterLanes
+from llm_experts.decoder.products import products_of
 from llm_experts.decoder.verbaliser import LOW_MASS
 from llm_experts.reading.expert import LLMExpert, asking_facts, base_facts
 from llm_experts.reading.origin import Origin
@@ -66,6 +68,8 @@ class TunedAdapter(Tuned):
             "template": reader.template,
             **asking_facts(reader.asking),
             "start": reader.start,
+            "scope": reader.scope,
+            "products": products_of(reader.base),
             "parameters": expert.parameter_count,
             "adapter_bytes": expert.adapter_bytes,
             "temperature": expert.temperature,
@@ -196,6 +200,7 @@ class _Adapters:
             "template": reader.template,
             **asking_facts(reader.asking),
             "start": reader.start,
+            **({} if reader.scope == FULL else {"scope": reader.scope}),
             "adapter_options": repr(dict(self.adapter_options)),
             "budget": dataclasses.asdict(self.budget),
             "options": dataclasses.asdict(self.options),

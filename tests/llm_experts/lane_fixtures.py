@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from llm_experts.decoder.layout import Scope
 from llm_experts.prompts.prompts import Packed
 from llm_experts.reading.reader import Reader
 from llm_experts.training.text_blocks import TaskTexts
@@ -72,8 +73,14 @@ class TokenReader(Reader):
 
 
 def make_texts(
-    rows: int = 160, start: int = -1, n_groups: int = 2, seed: int = 0, cache_bytes: int = 1 << 30
+    rows: int = 160,
+    start: int = -1,
+    n_groups: int = 2,
+    seed: int = 0,
+    cache_bytes: int = 1 << 30,
+    scope: Scope = "full",
+    hidden: int = 64,
 ) -> TaskTexts:
     view = build_view(rows, numeric=3, n_groups=n_groups, seed=seed)
     view = BinnedView(**{f.name: getattr(view, f.name) for f in dataclasses.fields(view)})
-    return TaskTexts(view, TokenReader(make_tiny_base(layers=2), start=start), cache_bytes)
+    return TaskTexts(view, TokenReader(make_tiny_base(layers=2, hidden=hidden), start=start, scope=scope), cache_bytes)

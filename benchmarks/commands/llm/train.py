@@ -33,6 +33,13 @@ def train(
     start: Annotated[
         int | None, typer.Option(help="First layer that adapters change; default: the last of nano, 0 of others.")
     ] = None,
+    scope: Annotated[
+        str,
+        typer.Option(
+            help="What adapters act on: full, the whole text, or suffix, the question and its answers alone: another "
+            "and far cheaper model on a large base."
+        ),
+    ] = "full",
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials.")] = 12,
     batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 6,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a trial; default: as in suites.")] = None,
@@ -53,6 +60,7 @@ def train(
     from foundation.folder_lock import folder_lock
     from llm_experts.adapters.registry import kind_named
     from llm_experts.bases.identify import base_key
+    from llm_experts.decoder.entry import check_scope, scope_named
     from llm_experts.reading.reader import Reader
     from llm_experts.training.text_blocks import TaskTexts
     from llm_experts.training.trainer import Budget
@@ -61,15 +69,18 @@ def train(
     from tasks.templates import format_of
 
     console = plain_console()
+    chosen_scope = scope_named(scope)
     everywhere = kind_named(kind).needs_full_model
     if role not in get_args(Role):
         raise typer.BadParameter(f"There is no role {role!r}; choose one of {', '.join(get_args(Role))}.")
+    check_scope(chosen_scope, kind_named(kind))
     format_of(template)
     base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     view = load_task(task, split=split, seed=seed).view()
     first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
-    texts = TaskTexts(view, Reader(loaded, template, first, asking=asking_named(view, prompt, shots, seed)))
+    asking = asking_named(view, prompt, shots, seed)
+    texts = TaskTexts(view, Reader(loaded, template, first, asking=asking, scope=chosen_scope))
     folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
     tuned: dict[str, Any] = {}

@@ -58,10 +58,18 @@ class Answering:
 
         Row ``weights`` [k, n] sum to 1; None: all are equal.
         """
-        masses = log_masses(answers, self.head)
-        by_row = masses.logsumexp(-1) - math.log(2)
+        by_row = self._by_row(answers)
         shares = by_row.new_tensor(1 / by_row.shape[1]) if weights is None else weights.to(by_row)
         return WEIGHT * (math.log(self.wanted) - (by_row + shares.log()).logsumexp(1)).clamp_min(0)
+
+    def mean_mass(self, answers: Answers, weights: Tensor | None = None) -> Tensor:
+        """[k] mean mass by row ``weights`` [k, n], or the part of it that the rows of a part add."""
+        by_row = self._by_row(answers).exp()
+        return by_row.mean(1) if weights is None else (by_row * weights.to(by_row)).sum(1)
+
+    def _by_row(self, answers: Answers) -> Tensor:
+        """[k, n] log of the mean mass over the orders of the options."""
+        return log_masses(answers, self.head).logsumexp(-1) - math.log(2)
 
     def mass(self, answers: Answers) -> Tensor:
         """[k, n] probability of the two answers, mean over the orders of the options."""

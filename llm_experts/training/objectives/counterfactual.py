@@ -23,4 +23,12 @@ def margin_divergence(a: Tensor, b: Tensor) -> Tensor:
     return jensen_shannon(*pairs)
 
 
-TERM = Term(name="lambda_cf", roles=("procedural", "combined"), bounds=(0.1, 30.0), order=2, needs_moved=True, add=add)
+TERM = Term(
+    name="lambda_cf",
+    roles=("procedural", "combined"),
+    bounds=(0.1, 30.0),
+    order=2,
+    needs_moved=True,
+    adds_up=True,
+    add=add,
+)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from experts.expert import Role
-from llm_experts.decoder.layout import TopInput
+from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.training.objectives.answering import Answering
 from llm_experts.training.objectives.registry import LAMBDAS, TERMS
-from llm_experts.training.objectives.term import Options, Run, Setting, Step
+from llm_experts.training.objectives.term import Options, Run, Setting, Step, Term
 from llm_experts.training.objectives.text_batch import TextBatch
 from llm_experts.training.objectives.utility import utility
 
@@ -68,17 +68,51 @@ class Objective:
 
     def loss(self, run: Run, batch: TextBatch, lanes: slice, fair: bool = True) -> Tensor:
         """[k] losses of a chunk of lanes; ``fair`` False leaves out all but utility (warm-up)."""
-        weighted = [(term, self._weight(term.name, lanes)) for term in self._terms] if fair else []
-        active = [(term, weight) for term, weight in weighted if weight is not None]
-        differentiates = any(term.differentiates(self._options) for term, _ in active)
-        given = _own_hidden(batch.given, lanes) if differentiates else batch.given
+        active = self._active(lanes, fair)
+        given = _own_hidden(batch.given, lanes) if self.differentiates(lanes, fair) else batch.given
         answers = run(given)
         loss = utility(answers.margin, batch, lanes, self._options)
         if self._answering is not None:
             loss = loss + self._answering.shortfall(answers, batch.of(batch.relative_weights, lanes))
+        return self._with_terms(loss, active, Step(answers, given, batch, lanes, run, self._options, None))
+
+    def loss_by_rows(self, run: Run, part: TextBatch, lanes: slice, fair: bool) -> tuple[Tensor, Tensor]:
+        """[k] what the rows of a part of a batch add to the losses, and to the mean mass of the answers.
+
+        For losses that add up (:meth:`adds_up`), where no answers lack mass (:meth:`lacks`).
+        """
+        answers = run(part.given)
+        loss = utility(answers.margin, part, lanes, self._options)
+        step = Step(answers, part.given, part, lanes, run, self._options, None)
+        with torch.no_grad():
+            mass = self.mass(answers, part, lanes)
+        return self._with_terms(loss, self._active(lanes, fair), step), mass
+
+    def mass(self, answers: Answers, batch: TextBatch, lanes: slice) -> Tensor:
+        """[k] mean mass of the answers, or a part's share of it; endless where nothing asks for it."""
+        if self._answering is None:
+            return torch.full_like(answers.margin[:, 0], torch.inf)
+        return self._answering.mean_mass(answers, batch.of(batch.relative_weights, lanes)).detach()
+
+    def lacks(self, mass: Tensor) -> bool:
+        """Whether a lane's mean mass [k] is so small that the loss pulls at it."""
+        return self._answering is not None and bool((mass < self._answering.wanted).any())
+
+    def adds_up(self, lanes: slice, fair: bool) -> bool:
+        """Whether the losses of a chunk of lanes are sums over rows, but for what keeps the answers' mass."""
+        return all(term.adds_up for term, _ in self._active(lanes, fair))
+
+    def differentiates(self, lanes: slice, fair: bool) -> bool:
+        """Whether a term of a chunk of lanes takes slopes of the answers: such a batch is one part."""
+        return any(term.differentiates(self._options) for term, _ in self._active(lanes, fair))
+
+    def _active(self, lanes: slice, fair: bool) -> list[tuple[Term, Tensor]]:
+        weighted = [(term, self._weight(term.name, lanes)) for term in self._terms] if fair else []
+        return [(term, weight) for term, weight in weighted if weight is not None]
+
+    def _with_terms(self, loss: Tensor, active: Sequence[tuple[Term, Tensor]], step: Step) -> Tensor:
         for term, weight in active:
-            step = Step(answers, given, batch, lanes, run, self._options, self._states.get(term.name))
-            loss = loss + term.add(step, weight)
+            loss = loss + term.add(step._replace(state=self._states.get(term.name)), weight)
         return loss
 
     def after_step(self) -> None:

@@ -142,6 +142,8 @@ class Term:
         ``state(setting)``: what it learns.
     needs_moved : bool
         Whether it compares rows with themselves in another group.
+    adds_up : bool
+        Whether it is a sum over rows by their weights, so that a batch may be taken in parts.
     differentiates : callable
         Whether it takes derivatives in the hidden states that enter the top, under some options.
     """
@@ -154,4 +156,5 @@ class Term:
     tuned: bool = True
     state: Callable[[Setting], State] | None = None
     needs_moved: bool = False
+    adds_up: bool = False
     differentiates: Callable[[Options], bool] = lambda _options: False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -27,6 +27,8 @@ class TextBatch:
         Weight of each row in each lane; None: all 1.
     base : [n] or None
         Margins of the base, for the reward's KL.
+    shares : [K, n] or None
+        Of a part of a batch: the weights that its rows have in the whole batch.
     """
 
     given: TopInput
@@ -37,6 +39,22 @@ class TextBatch:
     moved: TopInput | None = None
     weights: Tensor | None = None
     base: Tensor | None = None
+    shares: Tensor | None = None
+
+    def part(self, rows: Tensor, lanes: int) -> TextBatch:
+        """Some rows with the weights that they have in the whole batch, for the first so many lanes."""
+        weights, count = self.relative_weights, len(self)
+        shares = self.targets.new_full((lanes, count), 1 / count) if weights is None else weights
+        return replace(
+            self,
+            given=self.given.texts(rows),
+            moved=None if self.moved is None else self.moved.texts(rows),
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            weights=None if self.weights is None else self.weights[:, rows],
+            base=None if self.base is None else self.base[rows],
+            shares=shares[:, rows],
+        )
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -60,7 +78,7 @@ class TextBatch:
     @cached_property
     def relative_weights(self) -> Tensor | None:
         """[K, n] weights that sum to 1 in each lane; None: all 1/n."""
-        return relative_weights(self.weights)
+        return relative_weights(self.weights) if self.shares is None else self.shares
 
     @cached_property
     def group_targets(self) -> Tensor:
