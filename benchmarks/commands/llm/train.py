@@ -10,6 +10,7 @@ import typer
 from benchmarks.commands.llm.loading import asking_named, base_named, load
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision, Seed, TaskName, command
 from benchmarks.commands.llm.showing import print_facts, steps_shown
+from benchmarks.commands.llm.teacher import teacher_named
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
@@ -30,6 +31,12 @@ def train(
     shots: Annotated[
         int, typer.Option(min=0, help="Answered training rows ahead of every row; the expert keeps them in clear text.")
     ] = 0,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Learn from a table's model too: lightgbm, or a folder of a bench cell or of a saved bag."),
+    ] = None,
+    distil: Annotated[float, typer.Option(min=0, max=1, help="How much the teacher counts beside the labels.")] = 0.5,
+    temperature: Annotated[float, typer.Option(min=0.01, help="Above 1 the teacher's doubts count more.")] = 2.0,
     start: Annotated[
         int | None, typer.Option(help="First layer that adapters change; default: the last of nano, 0 of others.")
     ] = None,
@@ -81,6 +88,7 @@ def train(
     first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
     asking = asking_named(view, prompt, shots, seed)
     texts = TaskTexts(view, Reader(loaded, template, first, asking=asking, scope=chosen_scope))
+    taught = None if teacher is None else teacher_named(teacher, view, seed, distil, temperature)
     folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
     tuned: dict[str, Any] = {}
@@ -92,7 +100,7 @@ def train(
                     tuned[name] = tune(
                         texts, name, seed=seed, folder=folder, kind=kind, budget=budget, trials=trials, batch=batch,
                         utility_floor=None if name == "utility" else tuned["utility"],
-                        epsilon=None if name == "utility" else epsilon, progress=progress,
+                        epsilon=None if name == "utility" else epsilon, teacher=taught, progress=progress,
                     )  # fmt: skip
     except KeyboardInterrupt:
         console.print("\nInterrupted. Finished batches of trials are kept: run the same command again to go on.")
