@@ -142,8 +142,8 @@ def read_adapter(folder: Path, scope: str = WHOLE) -> SavedAdapter:
     Raises
     ------
     AdapterError
-        If it was trained under another scope, if a file is missing, cut short or changed after it was written, if a weight is not finite, or if the weights
-        are a pickle, which could run any program when read.
+        If it was trained under another scope, if a file is missing, cut short or changed after it was written, if a
+        weight is not finite, or if the weights are a pickle, which could run any program when read.
     """
     _refuse_pickles(folder)
     missing = [name for name in (FACTS, CONFIG, WEIGHTS) if not (folder / name).is_file()]

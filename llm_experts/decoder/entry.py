@@ -1,9 +1,9 @@
 """What enters the top for a text: one state per token, computed by the base alone and therefore kept and shared.
 
-Where adapters act on whole texts (*scope* ``full``) a token's state is its hidden state below the top. Where they act on
-the end of a text alone (``suffix``: the question and its answers) the tokens before it are what the base itself makes of
-them: their state is the keys and values that the base has of them in every layer of the top. An untrained adapter
-leaves either as the base is; trained ones are different models (activated LoRA: Greenewald et al., 2025).
+Where adapters act on whole texts (*scope* ``full``) a token's state is its hidden state below the top. Where they act
+on the end of a text alone (``suffix``: the question and its answers) the tokens before it are what the base itself
+makes of them: their state is the keys and values that the base has of them in every layer of the top. An untrained
+adapter leaves either as the base is; trained ones are different models (activated LoRA: Greenewald et al., 2025).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from llm_experts.adapters.error import AdapterError
 from llm_experts.bases.error import BaseError
-from llm_experts.decoder.layout import Layout, Pair, Scope, Tails, TopInput
+from llm_experts.decoder.layout import Answers, Layout, Pair, Scope, Tails, TopInput
 from llm_experts.decoder.products import frozen_products
 from llm_experts.decoder.walk import fused, take_tokens
 from llm_experts.prompts.prompts import Packed
@@ -74,7 +74,8 @@ class Entry:
     ) -> tuple[Pair, ...]:
         """Keys and values that the base itself has in the layers of the top."""
         with frozen_products(self.cut.base):
-            return self._plain_top(hidden, at, past=past, remember=True, attend=fused).pairs
+            found: Answers = self._plain_top(hidden, at, past=past, remember=True, attend=fused)
+        return found.pairs
 
     def joined(self, packed: Packed, hidden: Tensor, pairs: Sequence[Pair]) -> Tensor:
         """[n, T, width] states: keys and values of what comes before the ends, hidden states of these."""
@@ -98,6 +99,10 @@ class Entry:
         before = columns[:, :reach].masked_fill(~seen, -1)
         both = torch.cat([before, columns.new_full(hidden.shape[:2], -1)], 1)
         return TopInput(hidden, Tails(seen, own), both, self._pairs(states[:, :reach]))
+
+    def starts(self, packed: Packed) -> Tensor:
+        """[n] int64: first token that adapters act on."""
+        return suffix_start(packed) if self.scope == SUFFIX else torch.zeros_like(packed.lengths)
 
     def opened(self, packed: Packed) -> TopInput:
         """What enters the top for texts, computed anew."""
@@ -151,7 +156,8 @@ class Entry:
     def _pairs(self, states: Tensor) -> tuple[Pair, ...]:
         """Keys and values of each layer from states [n, P, width]."""
         heads, size = self._heads
-        whole = states[..., : self._pair_width * self._layers].unflatten(-1, (self._layers, 2, heads, size))
+        whole = states[..., : self._pair_width * self._layers]
+        whole = whole.view(*states.shape[:2], self._layers, 2, heads, size)
         return tuple(Pair(*whole[:, :, layer].permute(2, 0, 3, 1, 4)) for layer in range(self._layers))
 
 

@@ -153,8 +153,8 @@ class AdapterLanes:
             found: Answers = tree_map(lambda answer: answer[None], single)
             return found
         call: Any = torch.vmap(part.attached.answer, in_dims=(0, own, None, None, None))
-        found = call(state, given.hidden, given.layout, None, past)
-        return found
+        together: Answers = call(state, given.hidden, given.layout, None, past)
+        return together
 
     @property
     def alone(self) -> bool:

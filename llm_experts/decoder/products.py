@@ -122,7 +122,8 @@ def _maker() -> str:
 
 def _agrees() -> bool:
     """Whether oneDNN is there and multiplies as the library does."""
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not built or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return False
     generator = torch.Generator().manual_seed(0)
     x, weight = torch.randn(40, 96, generator=generator), torch.randn(72, 96, generator=generator)

@@ -154,6 +154,7 @@ class AttachedTop:
         if self._virtual:
             tokens = state[PROMPT_KEY].to(hidden.dtype)
             longest_text(self._base, at, len(tokens))
+            assert not isinstance(at, Tails)  # check_scope refuses virtual tokens there
             learnt = kind_of(self.config).keys_and_values
             if isinstance(at, Branches):
                 at = at.shifted(len(tokens))

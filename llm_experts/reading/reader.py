@@ -24,6 +24,7 @@ from llm_experts.decoder.verbaliser import answer_mass
 from llm_experts.prompts.asking import PLAIN, Asking
 from llm_experts.prompts.prompts import Packed, PromptError, Prompts, packed_batches
 from llm_experts.reading.state_cache import StateCache
+from llm_experts.reading.state_store import state_store
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -373,7 +374,14 @@ class Reader:
         """[n, T, width] states of prompts."""
         if not self.entry.kept:
             return self.entry.states(packed)
-        return self._cache.states(packed, lambda some: self.entry.states(packed.select(some)))
+        return self._cache.states(packed, lambda some: self.stored_states(packed.select(some)))
+
+    def stored_states(self, packed: Packed) -> Tensor:
+        """[n, T, width] states of prompts; of a wide base from disk, where an earlier process left them there."""
+        store = state_store() if self.base.wide else None
+        if store is None:
+            return self.entry.states(packed)
+        return store.states(self.entry, packed, lambda some: self.entry.states(packed.select(some)))
 
 
 def _different(packed: Packed) -> tuple[Packed, list[int]]:

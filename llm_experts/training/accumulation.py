@@ -1,10 +1,10 @@
 """Gradients of a step whose rows do not lie in memory at once.
 
-A batch's rows are run in parts. What a loss adds up row by row is added up part by part, with the weights that rows have
-in the whole batch. What it says about all rows at once (gaps between groups, profiles, an adversary) takes the answers'
-gradient instead: answers of all parts without a graph, the loss and its gradient at the answers, and a second pass
-that carries this gradient through each part (gradient caching: Gao et al., RepL4NLP 2021). Both are the whole batch's
-gradient, with sums in another order.
+A batch's rows are run in parts. What a loss adds up row by row is added up part by part, with the weights that rows
+have in the whole batch. What it says about all rows at once (gaps between groups, profiles, an adversary) takes the
+answers' gradient instead: answers of all parts without a graph, the loss and its gradient at the answers, and a second
+pass that carries this gradient through each part (gradient caching: Gao et al., RepL4NLP 2021). Both are the whole
+batch's gradient, with sums in another order.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class Accumulation:
         def run(given: TopInput) -> Answers:
             with torch.no_grad():
                 found = [ask(theta, given.texts(rows)) for rows in parts]
-            leaves = Answers(*(_gathered(field, parts).requires_grad_() for field in zip(*_fields(found), strict=True)))
+            logits, pooled, attention, final = (_gathered(field, parts) for field in zip(*_fields(found), strict=True))
+            leaves = Answers(logits, pooled, attention, final)
             asked.append((given, leaves))
             return leaves
 
@@ -121,11 +122,11 @@ def _fields(found: Sequence[Answers]) -> list[tuple[Tensor, ...]]:
 
 
 def _gathered(field: Sequence[Tensor], parts: Sequence[Tensor]) -> Tensor:
-    """[k, n, ...] what the parts say, in the order of the rows; attention is as wide as that of the widest part."""
+    """[k, n, ...] what the parts say, in the order of the rows, as leaves; attention as wide as that of the widest."""
     if field[0].ndim == 3:
         width = max(part.shape[2] for part in field)
         field = [torch.nn.functional.pad(part, (0, width - part.shape[2])) for part in field]
-    return torch.cat(list(field), 1)[:, torch.argsort(torch.cat(list(parts)))].detach()
+    return torch.cat(list(field), 1)[:, torch.argsort(torch.cat(list(parts)))].detach().requires_grad_()
 
 
 def _carried(ask: Ask, theta: Tensor, given: TopInput, rows: Tensor, slopes: Sequence[Tensor | None]) -> Tensor:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from llm_experts.decoder.entry import Entry
 from llm_experts.decoder.layout import TopInput
 from llm_experts.prompts.prompts import Packed, packed_batches, pad
 
 if TYPE_CHECKING:
+    from llm_experts.decoder.program import Adapter
     from llm_experts.reading.reader import Reader
     from tasks.task import TaskView
 
@@ -32,14 +32,16 @@ class TextBlock:
 
     Parameters
     ----------
-    entry : Entry
+    reader : Reader
+        Gives what enters the top.
     packed : Packed
     keep : bool
         Keep hidden states; else they are computed anew for every batch.
     """
 
-    def __init__(self, entry: Entry, packed: Packed, keep: bool) -> None:
-        self._entry, self._packed = entry, packed.to(entry.cut.base.device)
+    def __init__(self, reader: Reader, packed: Packed, keep: bool) -> None:
+        self._reader, self._entry = reader, reader.entry
+        self._packed = packed.to(reader.base.device)
         self.lengths = packed.lengths.cpu()
         self._hidden = self._all_hidden() if keep else None
 
@@ -70,7 +72,7 @@ class TextBlock:
         shape = (*self._packed.ids.shape, self._entry.width)
         found = torch.zeros(shape, dtype=base.model.dtype, device=self._packed.ids.device)
         for batch in self.batches(LOWER_TOKENS[base.wide and base.device.type == "cpu"]):
-            part = self._entry.states(self._packed.select(batch).trimmed())
+            part = self._reader.stored_states(self._packed.select(batch).trimmed())
             found[batch, : part.shape[1]] = part
         return found
 
@@ -111,9 +113,24 @@ class TaskTexts:
 
     def masked(self, rows: Tensor) -> TextBlock:
         """[r · c] texts of rows [r], each with one of the c columns unknown: those of the first row first."""
+        each, keep = self._masks(len(rows))
+        return self._block("masked", rows, lambda: self.prompts.pack(self.view, rows[each], keep))
+
+    def _masks(self, rows: int) -> tuple[Tensor, Tensor]:
+        """[r · c] positions of rows, and [r · c, c] what is kept of them: all but one column each."""
         count = len(self.view.columns)
-        keep = ~torch.eye(count, dtype=torch.bool).repeat(len(rows), 1)
-        return self._block("masked", rows, lambda: self.prompts.pack(self.view, rows.repeat_interleave(count), keep))
+        return torch.arange(rows).repeat_interleave(count), ~torch.eye(count, dtype=torch.bool).repeat(rows, 1)
+
+    @property
+    def branches(self) -> bool:
+        """Whether texts with a column unknown are read from that column on: worth it where reading is most of it."""
+        return self.cut.base.wide
+
+    def masked_margins(self, adapters: Sequence[Adapter], rows: Tensor) -> Tensor:
+        """[K, r · c] float64 margins of the texts of :meth:`masked`; what they share with the rows is read once."""
+        each, keep = self._masks(len(rows))
+        plain, texts = self.prompts.pack(self.view, rows), self.prompts.pack(self.view, rows[each], keep)
+        return self.reader.ask_branches(adapters, self.prompts.answer_ids, plain, texts, each)[1].double()
 
     def base_mass(self, rows: Tensor) -> float:
         """Mean probability that the base itself has on the two answers to rows [r]."""
@@ -132,5 +149,5 @@ class TaskTexts:
             if entry.kept and not keep:
                 log.info("Hidden states of %d texts (%d MiB) do not fit in the cache.", len(packed), size >> 20)
             self._left -= size if keep else 0
-            self._blocks[key] = TextBlock(entry, packed, keep)
+            self._blocks[key] = TextBlock(self.reader, packed, keep)
         return self._blocks[key]

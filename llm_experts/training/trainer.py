@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -111,6 +111,17 @@ class Budget:
     keep: float = 0.5
     explained_rows: int = 64
     final_rows: int = 128
+
+
+def with_reasons(budget: Budget, role: str, wide: bool, rows: int | None = None) -> Budget:
+    """The budget with reasons of so many rows at the end.
+
+    None: as the budget has it, and none on a wide base for roles that reasons do not choose, where they would take
+    longer than all training.
+    """
+    if rows is None:
+        rows = 0 if wide and role not in ("procedural", "combined") else budget.final_rows
+    return replace(budget, final_rows=rows)
 
 
 @dataclass(kw_only=True)
@@ -275,7 +286,11 @@ class _Evaluator:
         """
         picked = thinned(self._labels, self._groups, most, torch_generator(self._seed, "explained rows"))
         temperature, bias = fit_calibration(margins, self._labels)
-        masked = block_margins(lanes, theta, self._texts.masked(self._rows[picked]), self.floats)
+        if self._texts.branches:
+            adapters = [lanes.adapter(lane, theta[lane]) for lane in range(len(lanes))]
+            masked = self._texts.masked_margins(adapters, self._rows[picked])
+        else:
+            masked = block_margins(lanes, theta, self._texts.masked(self._rows[picked]), self.floats)
         without = calibrated(masked, temperature, bias).view(len(lanes), len(picked), -1)
         kept = calibrated(margins[:, picked], temperature, bias)
         attributions = kept[..., None] - without
@@ -405,7 +420,8 @@ class _Run:
 
     def _parts(self, given: TopInput, chunk: slice, fair: bool) -> list[Tensor]:
         """Rows of a batch that go through a chunk of lanes together; all of them, where one lane's fit."""
-        fits = self.lanes.floats(*given.hidden.shape[:2], given.columns.shape[1]) <= self.floats
+        texts, own = given.hidden.shape[:2]
+        fits = self.lanes.floats(texts, own, given.columns.shape[1]) <= self.floats
         tokens = PART_TOKENS.get(self.device.type, PART_TOKENS["cpu"])
         return rows_in_parts(given.lengths, tokens, fits or self.objective.differentiates(chunk, fair))
 

@@ -50,6 +50,14 @@ def train(
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials.")] = 12,
     batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 6,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a trial; default: as in suites.")] = None,
+    explained: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Validation rows whose reasons are measured at the end; default: 128, and none on a base of 256 units "
+            "or more for roles that are not chosen by reasons.",
+        ),
+    ] = None,
     epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
     split: Split = 0,
     seed: Seed = 0,
@@ -70,7 +78,7 @@ def train(
     from llm_experts.decoder.entry import check_scope, scope_named
     from llm_experts.reading.reader import Reader
     from llm_experts.training.text_blocks import TaskTexts
-    from llm_experts.training.trainer import Budget
+    from llm_experts.training.trainer import Budget, with_reasons
     from llm_experts.training.tuning import stem, tune
     from tasks.load import load_task
     from tasks.templates import format_of
@@ -91,14 +99,15 @@ def train(
     taught = None if teacher is None else teacher_named(teacher, view, seed, distil, temperature)
     folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
+    budgets = {name: with_reasons(budget, name, loaded.wide, explained) for name in dict.fromkeys(("utility", role))}
     tuned: dict[str, Any] = {}
     told = f"fairmoe llm train --task {task} --role {role}"
     try:
         with folder_lock(folder, told):
-            for name in dict.fromkeys(("utility", role)):
+            for name, spent in budgets.items():
                 with steps_shown(f"tune {name} {kind}", console) as progress:
                     tuned[name] = tune(
-                        texts, name, seed=seed, folder=folder, kind=kind, budget=budget, trials=trials, batch=batch,
+                        texts, name, seed=seed, folder=folder, kind=kind, budget=spent, trials=trials, batch=batch,
                         utility_floor=None if name == "utility" else tuned["utility"],
                         epsilon=None if name == "utility" else epsilon, teacher=taught, progress=progress,
                     )  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from experts.expert import Role
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.injection import inject, own_copy
 from llm_experts.adapters.state import set_adapter_state
@@ -82,16 +83,18 @@ def test_the_end_begins_behind_the_row() -> None:
     packed = reader.pack(SCM, ROWS)
     for row, start in enumerate(suffix_start(packed).tolist()):
         length = int(packed.lengths[row])
-        said = BASE.tokenizer.decode(packed.ids[row, start:length])
+        said = str(BASE.tokenizer.decode(packed.ids[row, start:length]))
         assert said.lstrip(". \n").startswith("Question:") and said.count("Answer:") == 2
 
 
 @pytest.mark.parametrize("role", ["utility", "combined"])
-def test_lanes_train_and_read_alike(role: str) -> None:
+def test_lanes_train_and_read_alike(role: Role) -> None:
     texts = make_texts(160, start=0, scope="suffix")
     budget = Budget(steps=6, eval_every=3, warm_up=2, batch_rows=24, rungs=(), explained_rows=8, final_rows=8)
-    lambdas = {} if role == "utility" else {"lambda_fair": 1.0, "lambda_cf": 1.0, "lambda_attention": 1.0}
-    result = train_lanes(texts, role, [LaneConfig(1e-2, 0.0, 4, lambdas, s) for s in (0, 1)], budget, seed=0)  # type: ignore[arg-type]
+    lambdas: dict[str, float] = (
+        {} if role == "utility" else {"lambda_fair": 1.0, "lambda_cf": 1.0, "lambda_attention": 1.0}
+    )
+    result = train_lanes(texts, role, [LaneConfig(1e-2, 0.0, 4, lambdas, s) for s in (0, 1)], budget, seed=0)
     assert result.state == ["completed"] * 2
     adapters = [result.adapter(lane) for lane in range(2)]
     read = texts.reader.margins(adapters, texts.view, texts.view.split.validation).double()
