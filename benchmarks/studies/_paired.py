@@ -52,12 +52,12 @@ class Said(NamedTuple):
     groups: Tensor
 
 
-def draws_of(splits: Sequence[Said], seed: int = 0) -> dict[str, Tensor]:
+def draws_of(splits: Sequence[Said], seed: int = 0, draws: int = DRAWS) -> dict[str, Tensor]:
     """[1 + B] AUC, accuracy and gap in selection rates (largest between two groups), means over the splits.
 
     The first is of the rows as they are.
     """
-    found = [_split_draws(split, seed, index) for index, split in enumerate(splits)]
+    found = [_split_draws(split, seed, index, draws) for index, split in enumerate(splits)]
     return {name: torch.stack([part[name] for part in found]).mean(0) for name in found[0]}
 
 
@@ -68,9 +68,9 @@ def interval(draws: Tensor) -> Interval:
     return Interval(float(draws[0]), low, high)
 
 
-def _split_draws(split: Said, seed: int, index: int) -> dict[str, Tensor]:
+def _split_draws(split: Said, seed: int, index: int, draws: int) -> dict[str, Tensor]:
     n = len(split.labels)
-    drawn = row_weights(n, DRAWS, numpy_generator(seed, "paired rows", index)).double()
+    drawn = row_weights(n, draws, numpy_generator(seed, "paired rows", index)).double()
     weights = torch.cat([torch.ones(1, n, dtype=torch.float64), drawn])
     yes = (split.margins > split.threshold).double()
     right = (yes == split.labels).double()

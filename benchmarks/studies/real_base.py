@@ -116,7 +116,7 @@ def main(argv: Sequence[str]) -> None:
         print(costs(options.base, options.tasks, options.methods, options.steps))
         return
     for number, (task, split, name) in enumerate(cells, 1):
-        way = replace(WAYS[name], steps=options.steps or WAYS[name].steps)
+        way = way_named(name, options.steps)
         place = cell_path(options.output, task, split, name)
         if not _is_there(place, way, options.base):
             began = time.process_time()
@@ -144,6 +144,12 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     if needs and not options.base and not options.table:
         parser.error(f"{needs[0]} needs a real base: give --base FOLDER, or --methods of others.")
     return options
+
+
+def way_named(name: str, steps: int | None) -> Way:
+    """A method, with other optimiser steps where it takes any."""
+    way = WAYS[name]
+    return replace(way, steps=steps or way.steps) if way.kind else replace(way, steps=0)
 
 
 def cell_path(output: Path, task: str, split: int, name: str) -> Path:
@@ -210,11 +216,17 @@ def _base(name: str) -> Base:
     return load_base(name)
 
 
-@lru_cache(maxsize=1)
 def _bag(view: TaskView) -> Any:
-    from benchmarks.methods.baselines._bagged import best_bag
+    return _fitted_bag(view.name, view.split.index)
 
-    return best_bag(view, 0)
+
+@lru_cache(maxsize=3)
+def _fitted_bag(task: str, split: int) -> Any:
+    """The bagged LightGBM of a task and split: rival and teacher."""
+    from benchmarks.methods.baselines._bagged import best_bag
+    from tasks.load import load_task
+
+    return best_bag(load_task(task, split=split).view(), 0)
 
 
 def reader_of(base: Base, view: TaskView, way: Way) -> Reader:
@@ -323,7 +335,7 @@ def costs(base: str, tasks: Sequence[str], names: Sequence[str], steps: int | No
 
     lines = [f"{'CPU min':>8}  {'tokens':>7}  task and method"]
     for name in names:
-        way = replace(WAYS[name], steps=steps or WAYS[name].steps)
+        way = way_named(name, steps)
         for task in tasks if way.base else ():
             view = load_task(task, split=0).view()
             found = cost(_base("nano" if way.base == "nano" else base), view, way)
