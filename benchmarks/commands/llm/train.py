@@ -123,6 +123,8 @@ def train(
     model = folder / f"{stem(view.name, kind, role)}_model"
     origin = {"suite": "llm train", "split": split, "seed": seed, "command": told, "params": dict(chosen.best_params)}
     save_model(chosen.expert, view, model, method=f"llm_{role}", origin=origin)
+    if shots:
+        console.print(f"The expert holds {shots} training rows in clear text, and so does every package of it.")
     console.print(f"With all that raw rows need: {model} (fairmoe predict, fairmoe package)", soft_wrap=True)
     following = command(
         "evaluate", model, "--promise", task=task, split=split, seed=seed, base=base, dtype=base_key(loaded)["dtype"],
