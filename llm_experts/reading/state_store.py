@@ -1,8 +1,8 @@
 """States of texts on disk: what the base alone makes of a text is computed once for all processes.
 
-A file per text, named by what determines its content: hash and precision of the base, the layer, the scope, which library
-multiplied, and the tokens with where they stand. Files are written whole or not at all, checked when they are read, and
-made anew where they are damaged; the least recently used go when the folder is full.
+A file per text, named by what determines its content: hash and precision of the base, the layer, the scope, which
+library multiplied, and the tokens with where they stand. Files are written whole or not at all, checked when they are
+read, and made anew where they are damaged; the least recently used go when the folder is full.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from llm_experts.adapters.error import AdapterError
 from llm_experts.prompts.asking import PLAIN, Asking
 from llm_experts.prompts.prompts import Packed
 from llm_experts.prompts.shots import draw_shots
-from llm_experts.reading.expert import LLMExpert, load_llm_expert, probe
+from llm_experts.reading.expert import LLMExpert, check_one_scope, load_llm_expert, probe
 from llm_experts.reading.reader import Reader
 from llm_experts.reading.template_spread import reworded_all
 from tests.llm_experts.expert_fixtures import BASE, ROWS, SCM, make_adapter
@@ -73,6 +73,14 @@ def test_an_expert_that_asks_plainly_says_nothing_new(tmp_path: Path) -> None:
     (tmp_path / "expert.json").write_text(facts.replace('"template"', '"asking": {"chat": 3}, "template"'))
     with pytest.raises(AdapterError, match="prompt is damaged"):
         load_llm_expert(tmp_path, BASE)
+
+
+def test_experts_that_ask_in_different_ways_are_not_mixed_inside_the_layers() -> None:
+    one = LLMExpert("utility", Reader(BASE, "record", asking=ASKING), make_adapter("lora"))
+    other = LLMExpert("result", Reader(BASE, "record"), make_adapter("lora", 1))
+    check_one_scope([one, one])
+    with pytest.raises(AdapterError, match="ask in different ways"):
+        check_one_scope([one, other])
 
 
 def test_reasons_and_moved_rows_behind_examples() -> None:
