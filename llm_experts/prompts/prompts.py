@@ -263,8 +263,13 @@ class Prompts:
         else:
             ends = ["", BETWEEN_SHOTS] * len(self.asking.shots)
             text = "".join(part + end for part, end in zip(said, ends, strict=True))
-            parts = [self._start(), content_ids(self._tokenizer, text) if text else []]
+            parts = [self._start(), self._before_a_word(text) if text else []]
         return np.array([token for part in parts for token in part], dtype=np.int64)
+
+    def _before_a_word(self, text: str) -> list[int]:
+        """Tokens of a text as it reads ahead of a word: line ends are cut as they are between examples."""
+        both, word = content_ids(self._tokenizer, text + ANCHOR), content_ids(self._tokenizer, ANCHOR)
+        return both[: -len(word)] if both[-len(word) :] == word else content_ids(self._tokenizer, text)
 
     def _shown(self) -> str:
         """The lead as text; what the tokenizer writes before every text is left out."""

@@ -81,7 +81,9 @@ def test_plain_examples_stand_ahead_of_the_row_with_their_answers(template: str)
     assert last == row and [part.rsplit(" ", 1)[1] for part in shown] == [("no", "yes")[s.answer] for s in SHOTS]
     assert ["yes or no. Answer:" in part for part in shown] == [True, False, True, False]
     assert BARE.tokenizer.decode(tokens_of(asked.pack(SCM, ROWS[:1]), 0, 0)) == text
-    assert asked.lead_tokens == len(BARE.tokenizer(text.removesuffix(last))["input_ids"])
+    whole = BARE.tokenizer(text)["input_ids"]
+    assert tokens_of(asked.pack(SCM, ROWS[:1]), 0, 0).tolist() == whole
+    assert BARE.tokenizer.decode(whole[: asked.lead_tokens]) == text.removesuffix(last)
 
 
 @settings(max_examples=10, deadline=None)
