@@ -22,6 +22,7 @@ from torch import Tensor
 
 from foundation.files import atomic_path
 from foundation.home import home
+from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import base_key
 from llm_experts.decoder.entry import Entry
 from llm_experts.decoder.products import products_of
@@ -46,7 +47,7 @@ def state_store() -> StateStore | None:
 
     Raises
     ------
-    ValueError
+    BaseError
         If the limit is no number of at least 0.
     """
     asked = os.environ.get(LIMIT, str(DEFAULT_GIB))
@@ -55,7 +56,7 @@ def state_store() -> StateStore | None:
     except ValueError:
         gib = -1.0
     if not 0 <= gib < float("inf"):
-        raise ValueError(f"{LIMIT}={asked} is no size: give the most GiB of states on disk, or 0 to keep none.")
+        raise BaseError(f"{LIMIT}={asked} is no size: give the most GiB of states on disk, or 0 to keep none.")
     return _store(home() / FOLDER, int(gib * (1 << 30))) if gib else None
 
 

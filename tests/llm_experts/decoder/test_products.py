@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from llm_experts.bases.error import BaseError
 from llm_experts.decoder import products
 from llm_experts.decoder.products import CHOICE, _FrozenProducts, frozen_products, products_here, products_of
 from tests.llm_experts.conftest import make_tiny_base
@@ -95,7 +96,7 @@ def test_the_environment_decides_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert products_here() == "library"
     products_here.cache_clear()
     monkeypatch.setenv(CHOICE, "fastest")
-    with pytest.raises(ValueError, match="FAIRMOE_PRODUCTS=fastest asks for matrix products that are not here"):
+    with pytest.raises(BaseError, match="FAIRMOE_PRODUCTS=fastest asks for matrix products that are not here"):
         products_here()
 
 
