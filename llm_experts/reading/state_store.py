@@ -153,7 +153,7 @@ def _read(path: Path, shape: tuple[int, int], dtype: torch.dtype) -> Tensor | No
     if not path.exists():
         return None
     try:
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             state: Tensor = file.get_tensor(NAME)
             written = (file.metadata() or {}).get(SUM)
         whole = state.shape == shape and state.dtype == dtype and written == _sum(path.name, state)

@@ -103,7 +103,7 @@ def test_lanes_train_and_read_alike(role: Role) -> None:
 
 def test_an_expert_remembers_its_scope(tmp_path: Path) -> None:
     adapter = make_adapter("lora")
-    suffix, full = (LLMExpert("utility", Reader(BASE, scope=s), adapter) for s in ("suffix", "full"))  # type: ignore[arg-type]
+    suffix, full = (LLMExpert("utility", Reader(BASE, scope=s), adapter) for s in ("suffix", "full"))
     suffix.save(tmp_path)
     again = load_llm_expert(tmp_path, BASE, [full.reader])
     assert again.reader is not full.reader and again.reader.scope == "suffix"
@@ -126,7 +126,7 @@ def test_a_mixture_of_one_scope_acts_where_its_members_do() -> None:
 def test_adapters_of_two_scopes_are_not_added() -> None:
     from tests.llm_experts.mixtures.test_row_mixture import everywhere
 
-    members = [LLMExpert("utility", Reader(BASE, scope=s), make_adapter("lora")) for s in ("full", "suffix")]  # type: ignore[arg-type]
+    members = [LLMExpert("utility", Reader(BASE, scope=s), make_adapter("lora")) for s in ("full", "suffix")]
     with pytest.raises(AdapterError, match="scopes full and suffix cannot be mixed inside the layers"):
         RowMixture(tuple(members), everywhere(0.5, 0.5))
     check_whole(members[0])

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from experts.expert import Role
+from llm_experts.decoder import lanes
 from llm_experts.decoder.layout import Scope
 from llm_experts.reading.state_store import LIMIT
-from llm_experts.training import trainer as module
+from llm_experts.training import accumulation
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, train_lanes, with_reasons
 from tests.llm_experts.lane_fixtures import make_texts
@@ -33,11 +34,11 @@ def test_parts_and_branches_are_whole_batches_and_texts(
     found = trained(role, scope, start)
     monkeypatch.setenv(LIMIT, "0")
     monkeypatch.setattr(TaskTexts, "branches", False)
-    monkeypatch.setitem(module.LANE_FLOATS, "cpu", 1 << 40)
+    monkeypatch.setitem(lanes.LANE_FLOATS, "cpu", 1 << 40)
     whole = trained(role, scope, start)
     monkeypatch.setattr(TaskTexts, "branches", True)
-    monkeypatch.setitem(module.LANE_FLOATS, "cpu", 1)
-    monkeypatch.setitem(module.PART_TOKENS, "cpu", 40)
+    monkeypatch.setitem(lanes.LANE_FLOATS, "cpu", 1)
+    monkeypatch.setitem(accumulation.PART_TOKENS, "cpu", 40)
     parts = trained(role, scope, start)
     for other in (whole, parts):
         torch.testing.assert_close(other.theta, found.theta, atol=1e-4, rtol=1e-3)
