@@ -13,6 +13,10 @@ QUESTION = "Question: {question} Options:"
 """What is asked of a row, up to the options; the same in both orders of the options."""
 OPTIONS = " {first} or {second}. Answer:"
 """The options in one order; an answer word follows behind a blank."""
+CHAT_OPTIONS = " {first} or {second}. Answer with one of the two words."
+"""The options in one order, at the end of a user's turn; an answer word is the assistant's turn."""
+BETWEEN_SHOTS = "\n\n"
+"""Between answered examples, and behind the last of them, where there are no turns."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -104,6 +105,22 @@ def column_phrases(view: Table, rows: Tensor, keep: Tensor | None = None, templa
         before, behind = style.around(view.card.text.subject, column.text)
         found.append(Phrases([before + value + behind for value in values], codes))
     return found
+
+
+def cells_of(view: Table, rows: Tensor) -> list[tuple[tuple[str, str], ...]]:
+    """What rows say, without the words of a template: (column, value) per column, for each row."""
+    said = [_values(view, view.frame[column.name].iloc[rows.numpy()], column.unit) for column in view.columns]
+    return [
+        tuple((column.text, texts[codes[i]]) for column, (texts, codes) in zip(view.columns, said, strict=True))
+        for i in range(len(rows))
+    ]
+
+
+def row_of(cells: Sequence[tuple[str, str]], subject: str, template: str = "sentence") -> str:
+    """The text that :func:`render` writes of a row, from its columns and values."""
+    style = format_of(template)
+    phrases = [value.join(style.around(subject, column)) for column, value in cells]
+    return style.between.join(phrases) + style.end
 
 
 def _values(view: Table, series: pd.Series, unit: str) -> tuple[list[str], np.ndarray]:

@@ -20,6 +20,7 @@ from llm_experts.adapters.svf import mixed_z
 from llm_experts.adapters.svf.multipliers import parameters_of
 from llm_experts.decoder.entry import FULL
 from llm_experts.decoder.program import Adapter
+from llm_experts.prompts.asking import PLAIN
 from llm_experts.reading.expert import LLMExpert, check_one_scope
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class SVFMixtures:
         reader = self.experts[0].reader
         found = hashlib.sha256(reader.base.hash.encode())
         found.update(b"" if reader.scope == FULL else reader.scope.encode())
+        found.update(b"" if reader.asking == PLAIN else repr(reader.asking).encode())
         for adapter in self._adapters:
             for key in sorted(adapter.state):
                 found.update(key.encode() + adapter.state[key].contiguous().cpu().numpy().tobytes())

@@ -44,18 +44,54 @@ def encode_chat(base: Base, messages: Sequence[Mapping[str, str]]) -> list[int]:
         return encode_prompt(base, plain_chat(turns))
     own = [turn["content"] for turn in turns]
     if not _names_special_tokens(base, own):
-        return [int(i) for i in _templated(base, turns, tokenize=True)]
+        return [int(i) for i in _templated(base.tokenizer, base.id, turns, tokenize=True)]
     mark = MARK
     while any(mark in content for content in own):
         mark += MARK
     marked = [{**turn, "content": f"{mark}{index}{mark}"} for index, turn in enumerate(turns)]
-    parts = str(_templated(base, marked, tokenize=False)).split(mark)
-    tokenizer: Any = base.tokenizer
+    parts = str(_templated(base.tokenizer, base.id, marked, tokenize=False)).split(mark)
     ids: list[int] = []
     for index, part in enumerate(parts):  # every second one is the number of a content
-        text, plain = (own[int(part)], True) if index % 2 else (part, False)
-        ids += tokenizer(text, add_special_tokens=False, split_special_tokens=plain)["input_ids"]
+        ids += content_ids(base.tokenizer, own[int(part)]) if index % 2 else template_ids(base.tokenizer, part)
     return [int(i) for i in ids]
+
+
+def around(tokenizer: Any, turns: int) -> list[str]:
+    """What stands before, between and behind the contents of a conversation that the assistant is to go on with.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerFast
+    turns : int
+        Odd: the user's first, then in turn; the last is the user's.
+
+    Returns
+    -------
+    list of turns + 1 str
+        In the base's template, or in the plain one where it has none.
+
+    Raises
+    ------
+    ChatError
+        If the template refuses such a conversation, or leaves out or repeats a content.
+    """
+    marked = [{"role": ROLES[1 + index % 2], "content": f"{MARK}{index}{MARK}"} for index in range(turns)]
+    plain = not getattr(tokenizer, "chat_template", None)
+    name = getattr(tokenizer, "name_or_path", "") or "the base"
+    parts = (plain_chat(marked) if plain else str(_templated(tokenizer, name, marked, tokenize=False))).split(MARK)
+    if parts[1::2] != [str(index) for index in range(turns)]:
+        raise ChatError(f"The chat template of {name} does not say every turn once; rows cannot be asked about in it.")
+    return parts[::2]
+
+
+def content_ids(tokenizer: Any, text: str) -> list[int]:
+    """Tokens of what somebody says, in which special tokens are plain text."""
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+
+def template_ids(tokenizer: Any, text: str) -> list[int]:
+    """Tokens of what a template says, special tokens included."""
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=False)["input_ids"])
 
 
 def encode_prompt(base: Base, text: str) -> list[int]:
@@ -102,17 +138,16 @@ def _names_special_tokens(base: Base, contents: Sequence[str]) -> bool:
     return any(token in content for token in tokenizer.all_special_tokens for content in contents)
 
 
-def _templated(base: Base, turns: Sequence[Mapping[str, str]], *, tokenize: bool) -> Any:
+def _templated(tokenizer: Any, name: str, turns: Sequence[Mapping[str, str]], *, tokenize: bool) -> Any:
     """The conversation in the base's form, as text or ids."""
     from jinja2 import TemplateError
 
-    tokenizer: Any = base.tokenizer
     try:
         return tokenizer.apply_chat_template(
             list(turns), add_generation_prompt=True, tokenize=tokenize, return_dict=False
         )
     except TemplateError as error:
-        raise ChatError(f"The chat template of {base.id} refuses these messages: {error}.") from error
+        raise ChatError(f"The chat template of {name} refuses these messages: {error}.") from error
 
 
 def _checked(index: int, message: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,8 @@ class Pieces:
     """A store of tokenised pieces, which go by numbers.
 
     A piece gets the tokens that it has behind a word: of " yes" that is the one token of the blank and the word, also
-    for tokenizers that put a mark before every text. The piece that a text begins with is tokenised alone.
+    for tokenizers that put a mark before every text. The piece that a text begins with is tokenised alone. A piece that
+    spells out one of the base's special tokens is read as plain text: a value cannot end a turn.
 
     Parameters
     ----------
@@ -105,6 +106,7 @@ class Pieces:
         encoded = self._tokenizer(
             [anchor + text for text in texts],
             add_special_tokens=False,
+            split_special_tokens=True,
             return_attention_mask=False,
             return_token_type_ids=False,
         )

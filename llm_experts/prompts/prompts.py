@@ -4,6 +4,9 @@ A prompt is the row's text, ``Question: … Options:`` and then, twice, the opti
 positive word in front (order A), then with the negative one (order B). Order B does not see order A and its positions
 start where order A's do, so both give exactly what two separate prompts would, for little more than one.
 
+Ahead of the row may stand answered examples, and all of it may be turns of a chat (:class:`Asking`): what every prompt
+begins with is its *lead*, and what stands behind the options belongs to the tail.
+
 Tokens are *defined* piece by piece: the beginning-of-text token if the tokenizer writes one, each column's phrase with
 what stands between it and the phrase before, the question, order A, order B. Each piece is tokenised as it reads behind
 a word. A byte-level tokenizer gives the same for the whole text, unless marks meet at the seam of two pieces (`);`); in
@@ -22,10 +25,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from llm_experts.prompts.asking import PLAIN, Asking
 from llm_experts.prompts.batches import length_batches
+from llm_experts.prompts.chat import ChatError, around, content_ids, template_ids
 from llm_experts.prompts.pieces import ANCHOR, Pieces, PromptError
-from tasks.templates import OPTIONS, QUESTION, format_of
-from tasks.text import column_phrases, render
+from tasks.templates import BETWEEN_SHOTS, CHAT_OPTIONS, OPTIONS, QUESTION, format_of
+from tasks.text import column_phrases, render, row_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -132,6 +137,13 @@ class Prompts:
     template : {"sentence", "list", "record"}
     context : int
         Most tokens of a prompt with one order.
+    asking : Asking
+        In a chat or plainly, and with which answered examples.
+
+    Attributes
+    ----------
+    lead_tokens : int
+        How many tokens all prompts begin with.
 
     Raises
     ------
@@ -142,22 +154,32 @@ class Prompts:
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, style: TextStyle, template: str = "sentence", *, context: int
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        style: TextStyle,
+        template: str = "sentence",
+        *,
+        context: int,
+        asking: Asking = PLAIN,
     ) -> None:
         if not style.question.strip():
             raise PromptError(
                 "The data card asks no question, so rows of it cannot be scored as text. Add to its [text] "
                 'a line such as question = "Will the applicant repay the loan?".'
             )
-        self.style, self.template, self.context = style, template, context
+        self.style, self.template, self.context, self.asking = style, template, context, asking
         self._tokenizer, self._format = tokenizer, format_of(template)
         self._pieces = Pieces(tokenizer)
+        self._question = self._format.end + self._format.ask + QUESTION.format(question=style.question.strip())
+        words, form = (style.positive, style.negative), CHAT_OPTIONS if asking.chat else OPTIONS
+        self._options = [form.format(first=first, second=second) for first, second in (words, words[::-1])]
+        self._before, self._behind = self._turns() if asking.chat else ([], "")
         self._lead = self._beginning()
-        question = self._format.end + self._format.ask + QUESTION.format(question=style.question.strip())
-        words = (style.positive, style.negative)
-        tails = [OPTIONS.format(first=first, second=second) for first, second in (words, words[::-1])]
-        self._fixed = [self._pieces.tokens(number) for number in self._pieces.number([question, *tails]).tolist()]
-        self._asked = [question.removeprefix(self._format.end) + tail for tail in tails]
+        self.lead_tokens = len(self._lead)
+        numbers = self._pieces.number([self._question, *self._options]).tolist()
+        question, *tails = (self._pieces.tokens(number) for number in numbers)
+        close = np.array(template_ids(tokenizer, self._behind) if asking.chat else [], dtype=np.int64)
+        self._fixed = [question, *(np.concatenate([tail, close]) for tail in tails)]
         self.answer_ids = self._answers()
 
     def pack(self, view: TaskView, rows: Tensor, keep: Tensor | None = None) -> Packed:
@@ -193,7 +215,9 @@ class Prompts:
 
     def text_of(self, view: TaskView, rows: Tensor, keep: Tensor | None = None, order: int = 0) -> list[str]:
         """Prompts of rows [r] as a person reads them, with the options in order A (0) or B (1)."""
-        return [written.text + self._asked[order] for written in render(view, rows, keep, self.template)]
+        asked = self._question.removeprefix(self._format.end) + self._options[order] + self._behind
+        lead = self._shown()
+        return [lead + written.text + asked for written in render(view, rows, keep, self.template)]
 
     def _spoken(self, view: TaskView, rows: Tensor, keep: Tensor | None) -> np.ndarray:
         """[r, columns] number of the phrase that a row says of each column."""
@@ -205,19 +229,69 @@ class Prompts:
             spoken.append(self._pieces.number(phrases, len(between), first=not index)[own])
         return np.stack(spoken, 1)
 
+    def _turns(self) -> tuple[list[str], str]:
+        """What the chat template says before each content, and behind the last."""
+        try:
+            *before, behind = around(self._tokenizer, 2 * len(self.asking.shots) + 1)
+        except ChatError as error:
+            raise PromptError(f"{error} Ask plainly (--prompt plain), or take a base for chats.") from error
+        return before, behind
+
+    def _said(self) -> list[str]:
+        """What is said ahead of the row: each example's row with the question, and its answer.
+
+        Examples take turns in the order of the options, so that the word that stands first is no hint.
+        """
+        said = []
+        for number, shot in enumerate(self.asking.shots):
+            row = row_of(shot.cells, self.style.subject, self.template).removesuffix(self._format.end)
+            said += [row + self._question + self._options[number % 2], self._word(shot.answer)]
+        return said
+
+    def _word(self, answer: int) -> str:
+        """An answer as it follows the options: behind a blank, unless a template has made room for it."""
+        word = self.style.positive if answer else self.style.negative
+        return word if self.asking.chat and self._behind[-1:] in ("", "\n", " ", ">") else f" {word}"
+
     def _beginning(self) -> np.ndarray:
+        """Tokens that every prompt begins with: of the tokenizer or the chat template, and of the examples."""
+        said = self._said()
+        if self.asking.chat:
+            parts = [template_ids(self._tokenizer, self._before[0])]
+            for text, before in zip(said, self._before[1:], strict=True):
+                parts += [content_ids(self._tokenizer, text), template_ids(self._tokenizer, before)]
+        else:
+            ends = ["", BETWEEN_SHOTS] * len(self.asking.shots)
+            text = "".join(part + end for part, end in zip(said, ends, strict=True))
+            parts = [self._start(), self._before_a_word(text) if text else []]
+        return np.array([token for part in parts for token in part], dtype=np.int64)
+
+    def _before_a_word(self, text: str) -> list[int]:
+        """Tokens of a text as it reads ahead of a word: line ends are cut as they are between examples."""
+        both, word = content_ids(self._tokenizer, text + ANCHOR), content_ids(self._tokenizer, ANCHOR)
+        return both[: -len(word)] if both[-len(word) :] == word else content_ids(self._tokenizer, text)
+
+    def _shown(self) -> str:
+        """The lead as text; what the tokenizer writes before every text is left out."""
+        said = self._said()
+        if self.asking.chat:
+            pairs = zip(said, self._before[1:], strict=True)
+            return self._before[0] + "".join(text + before for text, before in pairs)
+        return "".join(part + (BETWEEN_SHOTS if index % 2 else "") for index, part in enumerate(said))
+
+    def _start(self) -> list[int]:
         """Tokens that the tokenizer writes before every text."""
         plain = self._tokenizer(ANCHOR, add_special_tokens=False)["input_ids"]
         whole = self._tokenizer(ANCHOR)["input_ids"]
         start = next(i for i in range(len(whole)) if whole[i : i + len(plain)] == plain)
-        return np.array(whole[:start], dtype=np.int64)
+        return list(whole[:start])
 
     def _answers(self) -> tuple[int, int]:
         """Tokens of the words for no and yes."""
         words = (self.style.negative, self.style.positive)
         found = []
-        for word, number in zip(words, self._pieces.number([f" {word}" for word in words]).tolist(), strict=True):
-            ids = self._pieces.tokens(number).tolist()
+        for answer, word in enumerate(words):
+            ids = self._answer_tokens(self._word(answer))
             if len(ids) != 1:
                 tokens = ", ".join(repr(self._tokenizer.decode([token])) for token in ids)
                 raise PromptError(
@@ -233,6 +307,12 @@ class Prompts:
             )
         return found[0], found[1]
 
+    def _answer_tokens(self, text: str) -> list[int]:
+        """Tokens of an answer: behind a blank as behind a word, else as what begins a turn."""
+        if not text.startswith(" "):
+            return content_ids(self._tokenizer, text)
+        return list(self._pieces.tokens(int(self._pieces.number([text])[0])).tolist())
+
     def _check(self, lengths: np.ndarray, rows: Tensor) -> None:
         if lengths.max(initial=0) <= self.context:
             return
@@ -240,5 +320,9 @@ class Prompts:
         raise PromptError(
             f"Row {int(rows[longest])} is {int(lengths[longest])} tokens long as text (template {self.template}), the "
             f"base reads {self.context} at most; {int((lengths > self.context).sum())} of {len(lengths)} rows are too "
-            "long. Use fewer columns, the template record, shorter texts in the card, or a base with a longer context."
+            f"long{self._lead_words()}. "
+            "Use fewer columns, the template record, shorter texts in the card, or a base with a longer context."
         )
+
+    def _lead_words(self) -> str:
+        return f" (the {len(self.asking.shots)} examples take {self.lead_tokens} of them)" if self.asking.shots else ""

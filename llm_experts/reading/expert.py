@@ -26,6 +26,7 @@ from llm_experts.bases.identify import base_key
 from llm_experts.decoder.entry import FULL, SUFFIX
 from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.verbaliser import AnswerMass
+from llm_experts.prompts.asking import PLAIN, Asking
 from llm_experts.prompts.prompts import Packed, pad
 from llm_experts.reading.calibration import calibrated, fit_calibration
 from llm_experts.reading.margin_memory import MarginMemory
@@ -144,6 +145,7 @@ class LLMExpert:
                 "adapter": self.kind,
                 "explainer": self.explainer,
                 "template": self.reader.template,
+                **asking_facts(self.reader.asking),
                 "start": self.reader.start,
                 **({} if self.reader.scope == FULL else {SCOPE: self.reader.scope}),
                 "temperature": self.temperature,
@@ -152,6 +154,11 @@ class LLMExpert:
                 "origins": [origin.as_dict() for origin in self.origins],
             },
         )
+
+
+def asking_facts(asking: Asking) -> dict[str, Any]:
+    """What settings and an expert's files say of how rows are asked about; nothing of the plain way."""
+    return {} if asking == PLAIN else {"asking": asking.as_dict()}
 
 
 def check_whole(expert: LLMExpert) -> None:
@@ -164,7 +171,16 @@ def check_whole(expert: LLMExpert) -> None:
 
 
 def check_one_scope(experts: Sequence[LLMExpert]) -> None:
-    """Raise :class:`AdapterError` for experts whose adapters act on different parts of a text: they cannot be added."""
+    """Raise :class:`AdapterError` for experts whose adapters act on different parts of a text, or on different texts.
+
+    They cannot be added: a mixture inside the layers reads one text.
+    """
+    if len({expert.reader.asking for expert in experts}) > 1:
+        raise AdapterError(
+            "Experts that ask in different ways (chat or plain, other answered examples) cannot be mixed inside the "
+            "layers: they read different texts. Train all with the same --prompt, --shots and --seed, or mix their "
+            "answers with a gate."
+        )
     scopes = {expert.reader.scope for expert in experts}
     if len(scopes) > 1:
         raise AdapterError(
@@ -290,9 +306,10 @@ def load_llm_expert(folder: Path, base: Base, readers: Sequence[Reader] = ()) ->
         saved = read_adapter(folder / ADAPTER, facts.get(SCOPE, FULL))
         check_base(saved, base, folder / ADAPTER)
         adapter = Adapter(saved.config, saved.state)
-    way = facts["template"], facts["start"], facts.get(SCOPE, FULL)
-    same = (r for r in readers if r.base.hash == base.hash and (r.template, r.start, r.scope) == way)
-    reader = next(same, None) or Reader(base, *way[:2], scope=way[2])
+    asking = Asking.from_dict(facts["asking"]) if "asking" in facts else PLAIN
+    way = facts["template"], facts["start"], facts.get(SCOPE, FULL), asking
+    same = (r for r in readers if r.base.hash == base.hash and (r.template, r.start, r.scope, r.asking) == way)
+    reader = next(same, None) or Reader(base, *way[:2], scope=way[2], asking=asking)
     _say_precision(folder, facts["base"], base)
     origins = tuple(Origin.from_dict(found) for found in facts.get("origins", ()))
     return LLMExpert(facts["role"], reader, adapter, facts["temperature"], facts["bias"], origins)
@@ -341,6 +358,7 @@ def _problem(facts: Any) -> str:
         return f"its scope is {facts[SCOPE]!r}"
     try:
         _ = [Origin.from_dict(found) for found in facts.get("origins", ())]
+        _ = Asking.from_dict(facts["asking"]) if "asking" in facts else PLAIN
     except (TypeError, ValueError) as error:
         return str(error)
     return ""

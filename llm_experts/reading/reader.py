@@ -16,11 +16,12 @@ from llm_experts.adapters.registry import kind_of
 from llm_experts.bases.base import Base
 from llm_experts.bases.memory import Halving
 from llm_experts.decoder.cut import CutBase
-from llm_experts.decoder.entry import SUFFIX, Entry, check_scope, suffix_start
+from llm_experts.decoder.entry import FULL, SUFFIX, Entry, check_scope, suffix_start
 from llm_experts.decoder.layout import Answers, Layout, Pair, Scope, TopInput
 from llm_experts.decoder.program import Adapter, AttachedTop, config_key
 from llm_experts.decoder.shared_prefix import Branches, branch_off
 from llm_experts.decoder.verbaliser import answer_mass
+from llm_experts.prompts.asking import PLAIN, Asking
 from llm_experts.prompts.prompts import Packed, PromptError, Prompts, packed_batches
 from llm_experts.reading.state_cache import StateCache
 from llm_experts.reading.state_store import state_store
@@ -39,6 +40,9 @@ BRANCH_TOKENS = {"cpu": 1 << 11, "cuda": 1 << 15}
 """Tokens of a batch of branches: small enough for a CPU's caches."""
 PAST_FLOATS = {"cpu": 1 << 24, "cuda": 1 << 30}
 """Keys and values of plain texts that are held at once."""
+
+LEAD_TOKENS = 16
+"""Tokens that all prompts begin with from which it pays to run them once."""
 
 LOGIT_FLOATS = {"cpu": 1 << 25, "cuda": 1 << 29}
 """Logits of the whole vocabulary that are held at once."""
@@ -72,6 +76,8 @@ class Reader:
         One of ``tasks.templates.TEMPLATES``.
     start : int
         First layer that adapters may change; negative counts from the end. Virtual tokens need 0.
+    asking : Asking
+        In a chat or plainly, and with which answered examples.
     scope : {"full", "suffix"}
         Whether adapters act on whole texts, or on the question and its answers alone
         (:mod:`llm_experts.decoder.entry`).
@@ -90,10 +96,11 @@ class Reader:
         template: str = "sentence",
         start: int = -1,
         *,
+        asking: Asking = PLAIN,
         scope: Scope = "full",
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self.base, self.template = base, template
+        self.base, self.template, self.asking = base, template, asking
         self.cut = CutBase(base, start)
         self.entry = Entry(self.cut, scope)
         self._prompts: dict[str, Prompts] = {}
@@ -122,7 +129,9 @@ class Reader:
         style = view.card.text
         key = style.model_dump_json()
         if key not in self._prompts:
-            self._prompts[key] = Prompts(self.base.tokenizer, style, self.template, context=self.base.context)
+            self._prompts[key] = Prompts(
+                self.base.tokenizer, style, self.template, context=self.base.context, asking=self.asking
+            )
         return self._prompts[key]
 
     def margins(
@@ -198,11 +207,53 @@ class Reader:
         """[K, n, ...] a measure of the answers to prompts; ``floats`` is what the logits of one prompt take."""
         parts, order = [], []
         most = max(1, self._halving.limit(LOGIT_FLOATS) // floats) if floats else None
+        lead = self._common(packed)
+        if lead >= LEAD_TOKENS:
+            return self._behind_lead(groups, packed, lead, measure, head, most)
         for texts, given in self.batches(packed, most):
             past = given.past or None
             answers = [top.answers(lanes, given.hidden, given.layout, head, past) for top, lanes, _ in groups]
             parts.append(_in_order(groups, [measure(answer).cpu() for answer in answers]))
             order.append(texts)
+        return torch.cat(parts, 1)[:, torch.argsort(torch.cat(order))]
+
+    def _common(self, packed: Packed) -> int:
+        """How many tokens all prompts begin with, where examples or a chat stand ahead of the rows; else 0."""
+        if self.asking == PLAIN or self.scope != FULL or len(packed) < 2:
+            return 0
+        same = ((packed.ids == packed.ids[:1]) & (packed.segment == 0)).all(0)
+        return int(same.long().cumprod(0).sum())
+
+    def _behind_lead(
+        self,
+        groups: Sequence[Group],
+        packed: Packed,
+        lead: int,
+        measure: Measure,
+        head: Tensor | None,
+        most: int | None,
+    ) -> Tensor:
+        """[K, n, ...] a measure of the answers to prompts whose first ``lead`` tokens are run once for all of them."""
+        device, past = self.base.device, list[Pair]()
+        ids = packed.ids[:1, :lead].to(device)
+        ends = torch.full((1, 2), lead - 1, device=device)
+        layout = Layout(packed.positions[:1, :lead].to(device), packed.segment[:1, :lead].to(device), ends)
+        hidden = self.cut.lower(ids, layout, remember=past)
+        opened = [top.answers(lanes, hidden, layout, remember=True).pairs for top, lanes, _ in groups]
+        shared = torch.zeros(len(packed), dtype=torch.int64)
+        rest = Layout(packed.positions[:, lead:], packed.segment[:, lead:], packed.answers - lead)
+        branches = Branches(shared, shared + lead, lead, packed.ids[:, lead:], rest)
+        parts, order = [], []
+        for batch in branches.batches(self._halving.limit(BRANCH_TOKENS)):
+            for texts in torch.split(batch, most or len(batch)):
+                some = branches.select(texts).to(device)
+                states = self.cut.lower(some.ids, some, past)
+                answers = [
+                    top.answers(lanes, states, some, head, past=pairs)
+                    for (top, lanes, _), pairs in zip(groups, opened, strict=True)
+                ]
+                parts.append(_in_order(groups, [measure(answer).cpu() for answer in answers]))
+                order.append(texts)
         return torch.cat(parts, 1)[:, torch.argsort(torch.cat(order))]
 
     @torch.no_grad()

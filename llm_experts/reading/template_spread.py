@@ -91,7 +91,7 @@ def reworded_all(experts: Sequence[LLMExpert], template: str) -> list[LLMExpert]
     first = experts[0].reader
     if template == first.template:
         return list(experts)
-    reader = Reader(first.base, template, first.start, scope=first.scope)
+    reader = Reader(first.base, template, first.start, asking=first.asking, scope=first.scope)
     return [dataclasses.replace(expert, reader=reader, memory=MarginMemory()) for expert in experts]
 
 

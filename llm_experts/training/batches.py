@@ -7,7 +7,7 @@ from torch import Tensor
 
 from experts.networks.batches import RowStream, training_strata
 from foundation.seeding import torch_generator
-from llm_experts.training.objectives import TextBatch
+from llm_experts.training.objectives import Teacher, TextBatch
 from llm_experts.training.text_blocks import TaskTexts, TextBlock
 
 LEAST_BATCH = 8
@@ -27,6 +27,8 @@ class TrainingTexts:
         Also the texts of the same rows in another group, drawn once per row.
     weights : [K, n_train] or None
         Weight of each row in each lane's loss.
+    teacher : Teacher or None
+        Of the training rows.
 
     Attributes
     ----------
@@ -36,21 +38,31 @@ class TrainingTexts:
     Raises
     ------
     ValueError
-        If a training label is hidden, or the weights do not fit.
+        If a training label is hidden, or the weights or the teacher do not fit.
     """
 
     def __init__(
-        self, texts: TaskTexts, rows: int, seed: int, *, moved: bool = False, weights: Tensor | None = None
+        self,
+        texts: TaskTexts,
+        rows: int,
+        seed: int,
+        *,
+        moved: bool = False,
+        weights: Tensor | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         view = texts.view
         self.train = view.split.train
         self.rows = min(rows, len(self.train))
+        if teacher is not None and len(teacher) != len(self.train):
+            raise ValueError(f"The teacher speaks of {len(teacher)} rows; there are {len(self.train)} training rows.")
         self._labels, self._groups = view.labels[self.train], view.groups[self.train]
         strata = training_strata(view, weights)
         self._n_groups, self._n_columns = len(view.group_names), len(view.columns)
         self._device = texts.cut.base.device
         self.weights = None if weights is None else weights.to(self._device)
         self.base: Tensor | None = None
+        self.teacher = None if teacher is None else teacher.to(self._device)
         self.block = texts.rows(self.train)
         self.moved: TextBlock | None = None
         if moved:
@@ -78,6 +90,7 @@ class TrainingTexts:
             n_columns=self._n_columns,
             weights=None if self.weights is None else self.weights[:, places],
             base=None if self.base is None else self.base[places],
+            teacher=None if self.teacher is None else self.teacher.take(places.to(self._device)),
         )
 
     def halve(self) -> bool:

@@ -13,7 +13,7 @@ from experts.expert import Role
 from experts.tuning.folds import fold_of_rows
 from llm_experts.decoder.lanes import LANE_FLOATS
 from llm_experts.reading.calibration import calibrated
-from llm_experts.training.objectives import Options
+from llm_experts.training.objectives import Options, Teacher
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, block_margins, train_lanes
 
@@ -33,6 +33,8 @@ class Recipe(NamedTuple):
         Of its batches.
     options, adapter_options
         As :func:`llm_experts.training.trainer.train_lanes` takes them.
+    teacher : Teacher or None
+        Of the training rows.
     """
 
     role: Role
@@ -43,6 +45,7 @@ class Recipe(NamedTuple):
     seed: int
     options: Options
     adapter_options: Mapping[str, Any]
+    teacher: Teacher | None = None
 
 
 def out_of_fold_logits(
@@ -97,6 +100,7 @@ def _held_out(texts: TaskTexts, recipe: Recipe, fold: Tensor, seed: int) -> Tens
         kind=recipe.kind,
         options=recipe.options,
         adapter_options=recipe.adapter_options,
+        teacher=recipe.teacher,
         row_weights=weights,
         keep_last=True,
     )

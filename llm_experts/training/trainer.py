@@ -26,7 +26,7 @@ from llm_experts.decoder.program import Adapter
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
 from llm_experts.training.accumulation import PART_TOKENS, Accumulation, rows_in_parts
 from llm_experts.training.batches import TrainingTexts
-from llm_experts.training.objectives import LAMBDAS, Answering, Objective, Options, TextBatch
+from llm_experts.training.objectives import LAMBDAS, Answering, Objective, Options, Teacher, TextBatch
 from llm_experts.training.text_blocks import TaskTexts, TextBlock
 from metrics.composites import final
 from metrics.points import point_values, rarer_share
@@ -176,6 +176,7 @@ def train_lanes(
     adapter_options: Mapping[str, Any] | None = None,
     utility_floor: float | None = None,
     row_weights: Tensor | None = None,
+    teacher: Teacher | None = None,
     eval_rows: Tensor | None = None,
     keep_last: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -203,6 +204,8 @@ def train_lanes(
         utility@1 that a fair role's checkpoint must reach to be feasible.
     row_weights : [K, n_train] float, optional
         Weight of each training row in each lane's loss; 0 leaves the row out (out-of-fold lanes).
+    teacher : Teacher, optional
+        What the lanes learn of the training rows beside their labels.
     eval_rows : [r] int64, optional
         Rows that choose checkpoints; default: the validation rows.
     keep_last : bool
@@ -222,7 +225,7 @@ def train_lanes(
     in_order = [configs[lane] for lane in order]
     weights = None if row_weights is None else row_weights[order].to(torch.float32)
     in_studies = None if studies is None else [studies[lane] for lane in order]
-    shared = (options or Options(), adapter_options, utility_floor, weights, rows, in_studies)
+    shared = (options or Options(), adapter_options, utility_floor, weights, teacher, rows, in_studies)
     run = _Run(texts, role, in_order, budget, seed, kind, *shared)
     run_steps(run, budget, progress, last=run.keep if keep_last else None)
     return run.result(order)
@@ -343,6 +346,7 @@ class _Run:
         adapter_options: Mapping[str, Any] | None,
         floor: float | None,
         row_weights: Tensor | None,
+        teacher: Teacher | None,
         rows: Tensor,
         studies: Sequence[int] | None,
     ) -> None:
@@ -366,7 +370,7 @@ class _Run:
         answering = self.evaluator.answering
         self.objective = Objective(role, [c.lambdas for c in configs], options, *sizes, seeds, self.device, answering)
         moved = self.objective.needs_moved and view.flip is not None
-        self.batches = TrainingTexts(texts, budget.batch_rows, seed, moved=moved, weights=row_weights)
+        self.batches = TrainingTexts(texts, budget.batch_rows, seed, moved=moved, weights=row_weights, teacher=teacher)
         if options.kl > 0:
             self.batches.base = self._base_margins()
         self.accumulation = Accumulation(self.objective)

@@ -27,9 +27,9 @@ from llm_experts.decoder.entry import FULL
 from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.decoder.products import products_of
 from llm_experts.decoder.verbaliser import LOW_MASS
-from llm_experts.reading.expert import LLMExpert, base_facts
+from llm_experts.reading.expert import LLMExpert, asking_facts, base_facts
 from llm_experts.reading.origin import Origin
-from llm_experts.training.objectives import Options
+from llm_experts.training.objectives import Options, Teacher
 from llm_experts.training.objectives.answering import SHARE
 from llm_experts.training.out_of_fold import Recipe
 from llm_experts.training.search_space import describe, search_space
@@ -66,6 +66,7 @@ class TunedAdapter(Tuned):
             "kind": self.kind,
             "base": base_facts(reader.base),
             "template": reader.template,
+            **asking_facts(reader.asking),
             "start": reader.start,
             "scope": reader.scope,
             "products": products_of(reader.base),
@@ -77,6 +78,7 @@ class TunedAdapter(Tuned):
             "space": describe(self.kind, self.role, counterfactual=counterfactual, width=width),
             "budget": dataclasses.asdict(recipe.budget),
             "options": dataclasses.asdict(recipe.options),
+            **teacher_facts(recipe.teacher),
             "adapter_options": {key: repr(value) for key, value in recipe.adapter_options.items()},
         }
 
@@ -98,6 +100,7 @@ def tune_seeds(
     batch: int = 8,
     options: Options | None = None,
     adapter_options: Mapping[str, Any] | None = None,
+    teacher: Teacher | None = None,
     utility_floor: float | Tuned | None = None,
     epsilon: float | None = None,
     progress: Progress | None = None,
@@ -124,6 +127,8 @@ def tune_seeds(
         Variants of the objective.
     adapter_options : mapping, optional
         Of the adapter's configuration.
+    teacher : Teacher, optional
+        What the lanes learn of the training rows beside their labels; margins of a model that has not seen them.
     utility_floor, epsilon
         As :meth:`experts.tuning.study.Plan.of` takes them; fair roles need a floor. With the tuned utility expert of
         the same kind the first half of the first batch starts from it: first weights, learning rate, decay and rank
@@ -137,8 +142,9 @@ def tune_seeds(
         If the folder was made under other settings.
     """
     plan = Plan.of(texts.view, role, seeds, trials, batch, utility_floor, epsilon)
-    shared = (budget or Budget(), options or Options(), dict(adapter_options or {}), _anchor(utility_floor, kind))
-    return run_study(_Adapters(plan, texts, kind_named(kind).name, *shared), folder, progress)
+    shared = (budget or Budget(), options or Options(), dict(adapter_options or {}), teacher)
+    anchor = _anchor(utility_floor, kind)
+    return run_study(_Adapters(plan, texts, kind_named(kind).name, *shared, anchor), folder, progress)
 
 
 def _anchor(utility: float | Tuned | None, kind: str) -> LaneConfig | None:
@@ -156,6 +162,7 @@ class _Adapters:
     budget: Budget
     options: Options
     adapter_options: Mapping[str, Any]
+    teacher: Teacher | None
     anchor: LaneConfig | None
     notes: list[str] = field(default_factory=list)
 
@@ -197,11 +204,13 @@ class _Adapters:
             "kind": self.kind,
             **base_key(reader.base),
             "template": reader.template,
+            **asking_facts(reader.asking),
             "start": reader.start,
             **({} if reader.scope == FULL else {"scope": reader.scope}),
             "adapter_options": repr(dict(self.adapter_options)),
             "budget": dataclasses.asdict(self.budget),
             "options": dataclasses.asdict(self.options),
+            **teacher_facts(self.teacher),
             "kept answer mass": f"{SHARE:g} of the base's, at most {LOW_MASS:g}",
             "anchor": None if self.anchor is None else repr(self.anchor),
         }
@@ -218,6 +227,7 @@ class _Adapters:
             kind=self.kind,
             options=self.options,
             adapter_options=self.adapter_options,
+            teacher=self.teacher,
             utility_floor=plan.floor,
             progress=progress,
         )
@@ -231,7 +241,7 @@ class _Adapters:
 
     def tuned(self, choice: Choice, weights: Callable[[int], dict[str, Tensor]]) -> TunedAdapter:
         lane = self.lane(choice.seed, choice.best_trial, choice.best_params)
-        shared = (self.budget, self.train_seed, self.options, self.adapter_options)
+        shared = (self.budget, self.train_seed, self.options, self.adapter_options, self.teacher)
         return TunedAdapter(
             **vars(choice),
             expert=self._expert(lane, weights(choice.best_trial)),
@@ -247,6 +257,11 @@ class _Adapters:
         adapter = lanes.adapter(0, weights["theta"].to(texts.cut.base.device))
         calibration = (float(weights["temperature"]), float(weights["bias"]))
         return LLMExpert(self.plan.role, texts.reader, adapter, *calibration, (Origin.of_training(texts.view),))
+
+
+def teacher_facts(teacher: Teacher | None) -> dict[str, Any]:
+    """What settings and results say of a teacher; nothing where there is none."""
+    return {} if teacher is None else {"teacher": teacher.as_dict()}
 
 
 def owner(dataset: str, kind: str) -> str:

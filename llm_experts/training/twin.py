@@ -29,6 +29,7 @@ def train_fixed(texts: TaskTexts, recipe: Recipe, *, utility_floor: float | None
         kind=recipe.kind,
         options=recipe.options,
         adapter_options=recipe.adapter_options,
+        teacher=recipe.teacher,
         utility_floor=utility_floor,
     )
     if reason := result.failure(0):

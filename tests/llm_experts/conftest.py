@@ -16,7 +16,8 @@ WORDS = [
 ]
 
 
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
+def tiny_tokenizer(*more: str) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer for some sentences; ``more`` texts give it further words."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -26,7 +27,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
         special_tokens=["<pad>", "<bos>", "<eos>"],
         show_progress=False,
     )
-    tokenizer.train_from_iterator(WORDS * 4, trainer)
+    tokenizer.train_from_iterator([*WORDS, *more] * 4, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.commands.llm.examination import Asked, examine_experts, run_harness
-from benchmarks.commands.llm.loading import base_named, experts_of, load, seen_rows
+from benchmarks.commands.llm.loading import base_named, experts_of, load, rows_explained, seen_rows
 from benchmarks.commands.llm.options import (
     AnyExpert,
     BaseName,
@@ -71,6 +71,10 @@ def evaluate(
         typer.Option("--lm-eval", help="Tasks of lm-evaluation-harness instead, where it is installed (repeat it)."),
     ] = None,
     lm_eval_tasks: Annotated[Path | None, typer.Option(help="Folder of own tasks of lm-evaluation-harness.")] = None,
+    explained: Annotated[
+        int | None,
+        typer.Option(min=1, help="Test rows whose reasons are measured; default: all of them, 64 on a large base."),
+    ] = None,
     split: Split = 0,
     seed: Seed = 0,
     protocol: Protocol = "robust",
@@ -170,12 +174,16 @@ def _rows(
     loaded = load_task(task, split=split, seed=seed, protocol=protocol)
     rows = loaded.split.test
     note = seen_rows(expert, found, loaded.view(), rows, "test", allow=allow_seen)
-    with console.status(f"reading {len(rows)} test rows, each column left out once"):
-        evidence = collect_evidence(found, loaded.view(), rows)
+    few = rows_explained(loaded, rows, base_model, explained, seed)
+    shown = len(rows) if few is None else len(few)
+    with console.status(f"reading {len(rows)} test rows, {shown} of them with each column left out once"):
+        evidence = collect_evidence(found, loaded.view(), rows, few)
     scores = score(evidence, loaded.labels[rows], loaded.groups[rows], loaded.group_names, seed=seed)
     if promise:
         promise_of(loaded, evidence.probability, evidence=evidence, seed=seed).write(place)
     print_table({"task": loaded.name, "protocol": protocol, "split": split, "rows": len(rows)}, scores)
+    if few is not None:
+        console.print(f"reasons of {shown} of {len(rows)} test rows, drawn by label and group (--explained)")
     if note:
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     mass = found.answer_mass(loaded.view(), loaded.split.validation)

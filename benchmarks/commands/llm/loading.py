@@ -9,6 +9,10 @@ import typer
 
 from benchmarks.commands.llm.showing import pretraining
 
+PROMPTS = ("plain", "chat")
+WIDE_EXPLAINED = 64
+"""Rows whose reasons are measured on a large base unless more are asked for."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,8 +22,9 @@ if TYPE_CHECKING:
     from benchmarks.plan.suite import LLMSettings
     from llm_experts.bases.base import Base
     from llm_experts.decoder.program import Adapter
+    from llm_experts.prompts.asking import Asking
     from llm_experts.reading.expert import LLMExpert
-    from tasks.task import TaskView
+    from tasks.task import Task, TaskView
 
 
 def prepare_base(settings: LLMSettings, console: Console) -> None:
@@ -43,6 +48,16 @@ def base_named(name: str, revision: str | None) -> str:
     return with_revision(name, revision)
 
 
+def asking_named(view: TaskView, prompt: str, shots: int, seed: int) -> Asking:
+    """How ``--prompt`` and ``--shots`` ask about rows; the examples are drawn from the training rows."""
+    from llm_experts.prompts.asking import Asking
+    from llm_experts.prompts.shots import draw_shots
+
+    if prompt not in PROMPTS:
+        raise typer.BadParameter(f"There is no prompt {prompt!r}; choose {' or '.join(PROMPTS)}.")
+    return Asking(prompt == "chat", draw_shots(view, shots, seed))
+
+
 def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
     """Experts of folders; those that read alike share a reader."""
     from llm_experts.reading.expert import load_llm_expert
@@ -51,6 +66,20 @@ def experts_of(folders: Sequence[Path], base: Base) -> list[LLMExpert]:
     for folder in folders:
         found.append(load_llm_expert(folder, base, [expert.reader for expert in found]))
     return found
+
+
+def rows_explained(task: Task, rows: Tensor, base: Base, explained: int | None, seed: int) -> Tensor | None:
+    """Positions of the rows whose reasons are measured, in proportion by label and group; None: all.
+
+    A reason takes a reading for every column: on a large base some seconds a row.
+    """
+    from foundation.seeding import torch_generator
+    from tasks.thinning import thinned
+
+    most = explained or (WIDE_EXPLAINED if base.wide else len(rows))
+    if most >= len(rows):
+        return None
+    return thinned(task.labels[rows], task.groups[rows], most, torch_generator(seed, "explained rows"))
 
 
 def adapters_of(folders: Sequence[Path], base: Base) -> list[Adapter | None]:

@@ -8,9 +8,10 @@ from typing import Annotated, Any, get_args
 import typer
 
 from benchmarks.commands.llm import record_options as items
-from benchmarks.commands.llm.loading import base_named, load
+from benchmarks.commands.llm.loading import asking_named, base_named, load
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision, Seed, command
 from benchmarks.commands.llm.showing import print_facts, steps_shown
+from benchmarks.commands.llm.teacher import teacher_named
 from benchmarks.commands.options import Split
 from foundation.console import plain_console
 
@@ -30,6 +31,18 @@ def train(
     quantisation: Quantisation = "none",
     device: Device = "auto",
     template: Annotated[str, typer.Option(help="How rows are written: sentence, list or record.")] = "sentence",
+    prompt: Annotated[
+        str, typer.Option(help="plain, or chat: row and question as a user's turn in the base's chat template.")
+    ] = "plain",
+    shots: Annotated[
+        int, typer.Option(min=0, help="Answered training rows ahead of every row; the expert keeps them in clear text.")
+    ] = 0,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Learn from a table's model too: lightgbm, or a folder of a bench cell or of a saved bag."),
+    ] = None,
+    distil: Annotated[float, typer.Option(min=0, max=1, help="How much the teacher counts beside the labels.")] = 0.5,
+    temperature: Annotated[float, typer.Option(min=0.01, help="Above 1 the teacher's doubts count more.")] = 2.0,
     start: Annotated[
         int | None, typer.Option(help="First layer that adapters change; default: the last of nano, 0 of others.")
     ] = None,
@@ -128,7 +141,9 @@ def train(
     loaded = load(base, dtype, quantisation, device, console)
     view = load_task(task, split=split, seed=seed).view()
     first = 0 if everywhere else (-1 if base == "nano" else 0) if start is None else start
-    texts = TaskTexts(view, Reader(loaded, template, first, scope=chosen_scope))
+    asking = asking_named(view, prompt, shots, seed)
+    texts = TaskTexts(view, Reader(loaded, template, first, asking=asking, scope=chosen_scope))
+    taught = None if teacher is None else teacher_named(teacher, view, seed, distil, temperature)
     folder = output / f"{view.name.replace(':', '_').replace('@', '_')}_split{split}_seed{seed}"
     budget = Budget() if steps is None else Budget(steps=steps, warm_up=max(1, steps // 12))
     budgets = {name: with_reasons(budget, name, loaded.wide, explained) for name in dict.fromkeys(("utility", role))}
@@ -141,7 +156,7 @@ def train(
                     tuned[name] = tune(
                         texts, name, seed=seed, folder=folder, kind=kind, budget=spent, trials=trials, batch=batch,
                         utility_floor=None if name == "utility" else tuned["utility"],
-                        epsilon=None if name == "utility" else epsilon, progress=progress,
+                        epsilon=None if name == "utility" else epsilon, teacher=taught, progress=progress,
                     )  # fmt: skip
     except KeyboardInterrupt:
         console.print("\nInterrupted. Finished batches of trials are kept: run the same command again to go on.")
@@ -155,6 +170,8 @@ def train(
     model = folder / f"{stem(view.name, kind, role)}_model"
     origin = {"suite": "llm train", "split": split, "seed": seed, "command": told, "params": dict(chosen.best_params)}
     save_model(chosen.expert, view, model, method=f"llm_{role}", origin=origin)
+    if shots:
+        console.print(f"The expert holds {shots} training rows in clear text, and so does every package of it.")
     console.print(f"With all that raw rows need: {model} (fairmoe predict, fairmoe package)", soft_wrap=True)
     following = command(
         "evaluate", model, "--promise", task=task, split=split, seed=seed, base=base, dtype=base_key(loaded)["dtype"],

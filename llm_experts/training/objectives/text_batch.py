@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from llm_experts.decoder.layout import TopInput
+from llm_experts.training.objectives.teacher import Teacher
 from metrics.surrogates import group_targets, known_rates, rate_weights, relative_weights
 
 
@@ -27,6 +28,8 @@ class TextBatch:
         Weight of each row in each lane; None: all 1.
     base : [n] or None
         Margins of the base, for the reward's KL.
+    teacher : Teacher of n rows or None
+        What the loss also learns from.
     shares : [K, n] or None
         Of a part of a batch: the weights that its rows have in the whole batch.
     """
@@ -39,6 +42,7 @@ class TextBatch:
     moved: TopInput | None = None
     weights: Tensor | None = None
     base: Tensor | None = None
+    teacher: Teacher | None = None
     shares: Tensor | None = None
 
     def part(self, rows: Tensor, lanes: int) -> TextBatch:
@@ -53,6 +57,7 @@ class TextBatch:
             groups=self.groups[rows],
             weights=None if self.weights is None else self.weights[:, rows],
             base=None if self.base is None else self.base[rows],
+            teacher=None if self.teacher is None else self.teacher.take(rows),
             shares=shares[:, rows],
         )
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits
 
+from llm_experts.training.objectives.teacher import bernoulli_kl
 from llm_experts.training.objectives.term import Options
 from llm_experts.training.objectives.text_batch import TextBatch
 
 
 def utility(margins: Tensor, batch: TextBatch, lanes: slice, options: Options) -> Tensor:
-    """[k] cross-entropy or expected reward of a chunk of lanes with margins [k, n]."""
+    """[k] cross-entropy or expected reward of a chunk of lanes with margins [k, n], blended with a teacher."""
     if options.utility_loss == "reward":
         by_row = -expected_reward(margins, batch.targets)
         if options.kl > 0:
@@ -20,6 +21,8 @@ def utility(margins: Tensor, batch: TextBatch, lanes: slice, options: Options) -
     else:
         targets = batch.targets.expand_as(margins)
         by_row = binary_cross_entropy_with_logits(margins, targets, reduction="none")
+    if batch.teacher is not None:
+        by_row = batch.teacher.blended(by_row, margins)
     return batch.mean(by_row, lanes)
 
 
@@ -27,11 +30,3 @@ def expected_reward(margins: Tensor, targets: Tensor) -> Tensor:
     """[k, n] Σ_a p(a|x) r(a) with r = 1 for the right answer and -1 for the wrong one: 2 p(y|x) - 1, in [-1, 1]."""
     sign = 2 * targets - 1
     return 2 * torch.sigmoid(sign * margins) - 1
-
-
-def bernoulli_kl(margins: Tensor, base: Tensor) -> Tensor:
-    """[k, n] KL(p ‖ p_base) in nats between the answers' distributions, from margins [k, n] and [n]."""
-    p = torch.sigmoid(margins)
-    yes = logsigmoid(margins) - logsigmoid(base)
-    no = logsigmoid(-margins) - logsigmoid(-base)
-    return p * yes + (1 - p) * no

@@ -16,7 +16,8 @@ from llm_experts.training.batches import TrainingTexts
 from llm_experts.training.objectives import LAMBDAS, Objective, Options, TextBatch
 from llm_experts.training.objectives.attribution import by_column
 from llm_experts.training.objectives.counterfactual import margin_divergence
-from llm_experts.training.objectives.utility import bernoulli_kl, expected_reward
+from llm_experts.training.objectives.teacher import bernoulli_kl
+from llm_experts.training.objectives.utility import expected_reward
 from llm_experts.training.text_blocks import TaskTexts
 from metrics.points import point_values
 from metrics.procedural.attribution import att_jsd, profiles
