@@ -23,9 +23,9 @@ from benchmarks.studies.parts.statistics import Estimate, difference_of, mean_of
 from foundation.files import write_json, write_text
 
 if TYPE_CHECKING:
-    from llm_experts.bases.base import Base
     from torch import Tensor
 
+    from llm_experts.bases.base import Base
     from llm_experts.data.example import Example
     from llm_experts.families.family import Family, Part
     from llm_experts.training.loop.assignment import Fitted
