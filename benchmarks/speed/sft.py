@@ -9,9 +9,11 @@ times as fast where lower layers are computed once for all epochs.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +47,12 @@ def by_trl(base: Base, given: Assignment) -> None:
     """The same by TRL, its adapter written by PEFT."""
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
-    from trl import SFTConfig, SFTTrainer
 
     from llm_experts.adapters.injection import own_copy
     from llm_experts.adapters.kind import ALL_LINEAR
 
-    own = given.settings
+    trl: Any = importlib.import_module("trl")
+    own, rank = given.settings, given.settings.rank or 16
     items = items_of(given.train, base, own, "completion")
     order = Order(items, own)
     rows = [item.parts[0] for step in range(1, order.per_epoch + 1) for item in order.at(step)]
@@ -60,12 +62,12 @@ def by_trl(base: Base, given: Assignment) -> None:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = LoraConfig(
-            task_type="CAUSAL_LM", r=own.rank, lora_alpha=2 * (own.rank or 16), target_modules=list(ALL_LINEAR),
+            task_type="CAUSAL_LM", r=rank, lora_alpha=2 * rank, target_modules=list(ALL_LINEAR),
             layers_to_transform=layers,
         )  # fmt: skip
         model = get_peft_model(own_copy(base).model, config)
         tokenizer: Any = base.tokenizer
-        settings = SFTConfig(
+        settings = trl.SFTConfig(
             output_dir=folder, num_train_epochs=own.epochs, per_device_train_batch_size=own.batch_size,
             learning_rate=learning_rate(own.kind, base), lr_scheduler_type="cosine", warmup_steps=own.warm_up,
             max_grad_norm=own.clip, optim="adamw_torch", use_cpu=base.device.type == "cpu", report_to="none",
@@ -73,7 +75,7 @@ def by_trl(base: Base, given: Assignment) -> None:
             dataset_kwargs={"skip_prepare_dataset": True}, bf16=False, gradient_checkpointing=False,
             remove_unused_columns=False, eos_token=tokenizer.eos_token, pad_token=tokenizer.eos_token,
         )  # fmt: skip
-        trainer = SFTTrainer(model=model, args=settings, train_dataset=data, processing_class=tokenizer)
+        trainer = trl.SFTTrainer(model=model, args=settings, train_dataset=data, processing_class=tokenizer)
         trainer.train()
         model.save_pretrained(folder)
 
@@ -83,9 +85,7 @@ def measure(name: str, top: int, items: int, rounds: int) -> None:
     base = load_base(name, dtype="float32")
     for start, goal in ((0, EVERYWHERE), (base.n_layers - top, CACHED)):
         given = assignment(items, start)
-        found = interleaved(
-            lambda given=given: ours(base, given), lambda given=given: by_trl(base, given), rounds, warm_up=rounds > 1
-        )
+        found = interleaved(partial(ours, base, given), partial(by_trl, base, given), rounds, warm_up=rounds > 1)
         layers = f"layers {start} to {base.n_layers - 1} of {base.n_layers}"
         print(
             f"{Path(name).name}, LoRA on {layers}, {items} items, 3 epochs: {found.median_a:.2f} s against "

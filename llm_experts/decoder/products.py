@@ -22,6 +22,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from llm_experts.bases.base import Base
+from llm_experts.bases.error import BaseError
 
 CHOICE = "FAIRMOE_PRODUCTS"
 """Environment variable: ``library`` or ``onednn`` instead of what the processor says."""
@@ -46,7 +47,7 @@ def products_here() -> str:
 
     Raises
     ------
-    ValueError
+    BaseError
         If the environment asks for one that does not exist here.
     """
     asked = os.environ.get(CHOICE)
@@ -54,7 +55,7 @@ def products_here() -> str:
         suits = torch.backends.cpu.get_cpu_capability() == "AVX512" and _maker() != "GenuineIntel"
         return ONEDNN if suits and _agrees() else LIBRARY
     if asked not in (LIBRARY, ONEDNN) or (asked == ONEDNN and not _agrees()):
-        raise ValueError(
+        raise BaseError(
             f"{CHOICE}={asked} asks for matrix products that are not here: it is {LIBRARY} or, with a build of torch "
             f"that has oneDNN, {ONEDNN}. Unset it to let the processor decide."
         )
@@ -92,10 +93,10 @@ class _FrozenLinear(torch.autograd.Function):
         ctx.save_for_backward(inputs[1])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
         (weight,) = ctx.saved_tensors
-        return _product(upstream[0], weight.T), None
+        apply: Callable[..., Tensor] = _FrozenLinear.apply  # linear again, so that it has a derivative, too
+        return apply(upstream[0], weight.T), None
 
     @staticmethod
     def vmap(_info: Any, in_dims: tuple[int | None, int | None], x: Tensor, weight: Tensor) -> tuple[Tensor, int]:

@@ -9,7 +9,7 @@ from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.generated import Made, generated
 from llm_experts.families.shared.words import NAMES
 
-LABELS = ("good", "bad")
+LABELS = ("yes", "no")
 ASPECTS = (
     "soup", "room", "film", "book", "staff", "price", "view", "road", "song", "tea", "bed", "hall", "game", "light",
     "wine", "bread", "show", "plan", "shop", "talk",
@@ -27,7 +27,7 @@ def _draw(draw: Draw, difficulty: float) -> Made:
     clauses, labels = zip(*(_clause(draw, aspect, difficulty) for aspect in aspects), strict=True)
     text = " but ".join((", ".join(clauses[:-1]), clauses[-1])) if len(clauses) > 1 else clauses[0]
     name, asked = draw.pick(NAMES), draw.below(len(aspects))
-    said = f"{text}. Is the {aspects[asked]} good or bad?"
+    said = f"{text}. Is the {aspects[asked]} good, yes or no?"
     label = labels[asked]
     return Made(f"{name} says: {said} Answer:", label, said, {"label": label, "labels": list(LABELS)})
 
@@ -52,7 +52,7 @@ def _check(example: Example, answer: str) -> Verdict:
 FAMILY = Family(
     name="classification",
     label="Classification",
-    about="Is what a sentence says of one thing good or bad, denials and contrasts included?",
+    about="Does a sentence call one thing good? Denials and contrasts included; yes or no.",
     scores=("correct", "accuracy", "f1"),
     longest_answer=4,
     make=generated("classification", _draw),

@@ -12,7 +12,7 @@ from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.generated import Made, generated
 from llm_experts.families.shared.words import CITIES, COLOURS, JOBS, NAMES, PETS
 
-VALID, INVALID = "valid", "invalid"
+VALID, INVALID = "yes", "no"
 WORDS: dict[str, tuple[str, ...]] = {"name": NAMES, "city": CITIES, "job": JOBS, "pet": PETS, "colour": COLOURS}
 NUMBERS, SWITCHES, LISTS = ("age", "size", "cost", "days"), ("paid", "open", "new"), ("marks", "codes")
 READ, KEYS_RIGHT, VALUES_RIGHT = 0.2, 0.2, 0.4
@@ -30,7 +30,7 @@ def _draw(draw: Draw, difficulty: float) -> Made:
         text = _broken(draw, text) if broken else text
         label = INVALID if broken else VALID
         facts = {"kind": kind, "answer": label, "labels": [VALID, INVALID]}
-        return Made(f"JSON: {text} Is it valid or invalid? Answer:", label, f"check {text}", facts)
+        return Made(f"JSON: {text} Is it valid, yes or no? Answer:", label, f"check {text}", facts)
     if kind == "keys":
         return _made(kind, f"JSON: {text} All keys as a list? Answer:", list(document))
     path = _path(draw, document)

@@ -11,13 +11,15 @@ from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.generated import Made, generated
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+EASY_LETTERS = "abcdfglmnprstvwy"
+"""Letters of which nano knows each as a token of its own; the others come in at difficulty 0.3."""
 VOWELS = frozenset("aeiou")
 STEPS: dict[str, Callable[[str], str]] = {
     "copy": lambda text: text,
     "drop the first": lambda text: text[1:],
     "drop the last": lambda text: text[:-1],
-    "uppercase all": str.upper,
     "reverse": lambda text: text[::-1],
+    "uppercase all": str.upper,
     "last to front": lambda text: text[-1:] + text[:-1],
     "swap first and last": lambda text: text[-1:] + text[1:-1] + text[:1] if len(text) > 1 else text,
     "double each": lambda text: "".join(letter * 2 for letter in text),
@@ -27,14 +29,14 @@ STEPS: dict[str, Callable[[str], str]] = {
     "next letter": lambda text: "".join(LETTERS[(LETTERS.index(letter) + 1) % 26] for letter in text),
 }
 """Programs by name, the easier ones first; each takes lower-case letters."""
-EASY, WHOLE_WORDS, TWO_STEPS = 4, 0.6, 0.75
-"""Programs of difficulty 0; the difficulty from which letters stand together; and that of two steps."""
+EASY, HARD_LETTERS, WHOLE_WORDS, TWO_STEPS = 4, 0.3, 0.6, 0.75
+"""Programs of difficulty 0; the difficulties from which all letters occur, letters stand together, steps are two."""
 CLOSE = 0.5
 """Most reward of a wrong answer: for the share of its places that are right."""
 
 
 def _draw(draw: Draw, difficulty: float) -> Made:
-    text = "".join(draw.sample(LETTERS, 3 + int(5 * difficulty)))
+    text = "".join(draw.sample(EASY_LETTERS if difficulty < HARD_LETTERS else LETTERS, 3 + int(5 * difficulty)))
     known = list(STEPS)[: EASY + int((len(STEPS) - EASY) * min(1.0, difficulty / TWO_STEPS))]
     steps = [draw.pick(known)]
     if difficulty >= TWO_STEPS and draw.chance(0.6):

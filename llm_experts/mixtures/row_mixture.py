@@ -27,7 +27,7 @@ from llm_experts.decoder.cut import Top
 from llm_experts.mixtures.bank import AdapterBank
 from llm_experts.mixtures.routers import Router, load_router
 from llm_experts.reading.calibration import calibrated, fit_calibration
-from llm_experts.reading.expert import DESCRIPTION, LLMExpert
+from llm_experts.reading.expert import DESCRIPTION, LLMExpert, check_one_scope
 from llm_experts.reading.margin_memory import MarginMemory
 from metrics.explainers.occlusion import occlusion_columns
 
@@ -63,6 +63,9 @@ class RowMixture:
     family: str = "mixture"
     explainer: str = "occlusion"
     _reading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_one_scope(self.experts)
 
     @property
     def parameter_count(self) -> int:

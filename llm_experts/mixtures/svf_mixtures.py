@@ -18,8 +18,9 @@ from torch import Tensor
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.svf import mixed_z
 from llm_experts.adapters.svf.multipliers import parameters_of
+from llm_experts.decoder.entry import FULL
 from llm_experts.decoder.program import Adapter
-from llm_experts.reading.expert import LLMExpert
+from llm_experts.reading.expert import LLMExpert, check_one_scope
 
 if TYPE_CHECKING:
     from tasks.task import TaskView
@@ -83,6 +84,9 @@ class SVFMixtures:
     view: TaskView
     rows: Tensor
 
+    def __post_init__(self) -> None:
+        check_one_scope(self.experts)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Roles of the experts."""
@@ -91,7 +95,9 @@ class SVFMixtures:
     @cached_property
     def hash(self) -> str:
         """Identity of base, experts, task and rows."""
-        found = hashlib.sha256(self.experts[0].reader.base.hash.encode())
+        reader = self.experts[0].reader
+        found = hashlib.sha256(reader.base.hash.encode())
+        found.update(b"" if reader.scope == FULL else reader.scope.encode())
         for adapter in self._adapters:
             for key in sorted(adapter.state):
                 found.update(key.encode() + adapter.state[key].contiguous().cpu().numpy().tobytes())

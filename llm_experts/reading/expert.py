@@ -154,6 +154,25 @@ class LLMExpert:
         )
 
 
+def check_whole(expert: LLMExpert) -> None:
+    """Raise :class:`AdapterError` for an expert whose adapter must not act on whole texts of any kind."""
+    if expert.adapter is not None and expert.reader.scope != FULL:
+        raise AdapterError(
+            f"The {expert.role} expert's adapter was trained with scope {expert.reader.scope}: it acts on the question "
+            "behind a row, and other texts have no such end. Take an expert that was trained with --scope full."
+        )
+
+
+def check_one_scope(experts: Sequence[LLMExpert]) -> None:
+    """Raise :class:`AdapterError` for experts whose adapters act on different parts of a text: they cannot be added."""
+    scopes = {expert.reader.scope for expert in experts}
+    if len(scopes) > 1:
+        raise AdapterError(
+            f"Experts of scopes {' and '.join(sorted(scopes))} cannot be mixed inside the layers: their adapters act "
+            "on different parts of a text. Train all with the same --scope, or mix their answers with a gate."
+        )
+
+
 def base_facts(base: Base) -> dict[str, str]:
     """What an expert's files say of its base: id, hash and precision."""
     key = base_key(base)

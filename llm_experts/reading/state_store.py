@@ -1,8 +1,8 @@
 """States of texts on disk: what the base alone makes of a text is computed once for all processes.
 
-A file per text, named by what determines its content: hash and precision of the base, the layer, the scope, which library
-multiplied, and the tokens with where they stand. Files are written whole or not at all, checked when they are read, and
-made anew where they are damaged; the least recently used go when the folder is full.
+A file per text, named by what determines its content: hash and precision of the base, the layer, the scope, which
+library multiplied, and the tokens with where they stand. Files are written whole or not at all, checked when they are
+read, and made anew where they are damaged; the least recently used go when the folder is full.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from foundation.files import atomic_path
 from foundation.home import home
+from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import base_key
 from llm_experts.decoder.entry import Entry
 from llm_experts.decoder.products import products_of
@@ -46,7 +47,7 @@ def state_store() -> StateStore | None:
 
     Raises
     ------
-    ValueError
+    BaseError
         If the limit is no number of at least 0.
     """
     asked = os.environ.get(LIMIT, str(DEFAULT_GIB))
@@ -55,7 +56,7 @@ def state_store() -> StateStore | None:
     except ValueError:
         gib = -1.0
     if not 0 <= gib < float("inf"):
-        raise ValueError(f"{LIMIT}={asked} is no size: give the most GiB of states on disk, or 0 to keep none.")
+        raise BaseError(f"{LIMIT}={asked} is no size: give the most GiB of states on disk, or 0 to keep none.")
     return _store(home() / FOLDER, int(gib * (1 << 30))) if gib else None
 
 
@@ -152,7 +153,7 @@ def _read(path: Path, shape: tuple[int, int], dtype: torch.dtype) -> Tensor | No
     if not path.exists():
         return None
     try:
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             state: Tensor = file.get_tensor(NAME)
             written = (file.metadata() or {}).get(SUM)
         whole = state.shape == shape and state.dtype == dtype and written == _sum(path.name, state)

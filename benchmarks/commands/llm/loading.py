@@ -58,7 +58,7 @@ def adapters_of(folders: Sequence[Path], base: Base) -> list[Adapter | None]:
     from artefacts.packing.trained_folder import ADAPTER, is_trained
     from llm_experts.adapters.store import CONFIG, check_base, read_adapter
     from llm_experts.decoder.program import Adapter
-    from llm_experts.reading.expert import DESCRIPTION
+    from llm_experts.reading.expert import DESCRIPTION, check_whole
 
     found: list[Adapter | None] = []
     for folder in (folder / ADAPTER if is_trained(folder) else folder for folder in folders):
@@ -67,7 +67,9 @@ def adapters_of(folders: Sequence[Path], base: Base) -> list[Adapter | None]:
             check_base(saved, base, folder)
             found.append(Adapter(saved.config, saved.state))
         else:
-            found.append(experts_of([folder], base)[0].adapter)
+            expert = experts_of([folder], base)[0]
+            check_whole(expert)
+            found.append(expert.adapter)
     return found
 
 

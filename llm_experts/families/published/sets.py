@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from foundation.seeding import numpy_generator
+from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.data.splitting import split
 from llm_experts.families.family import Part
@@ -33,12 +34,12 @@ def drawn(
 
     def make(part: Part, count: int, seed: int = 0, difficulty: float | None = None) -> list[Example]:
         if difficulty is not None:
-            raise ValueError(f"The set {name} is as hard as it is published. Leave the difficulty out.")
+            raise DataError(f"The set {name} is as hard as it is published. Leave the difficulty out.")
         if count < 1:
-            raise ValueError(f"{count} items of {name} are none. Ask for at least one.")
+            raise DataError(f"{count} items of {name} are none. Ask for at least one.")
         own = parts().get(part, ())
         if not own:
-            raise ValueError(
+            raise DataError(
                 f"The set {name} has no items of the part {part}; it has {', '.join(parts())}. Learn from another "
                 "family, and examine on this one."
             )

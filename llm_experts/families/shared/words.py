@@ -1,26 +1,34 @@
-"""Words that generated items are made of, short ones, so that a prompt is few tokens."""
+"""Words that generated items are made of.
+
+They are short, and answers among them are made of tokens that nano met when it was pretrained: the others are one point
+in its head, so that no adapter below the head can tell them apart.
+"""
 
 from __future__ import annotations
 
 NAMES = (
-    "Ann", "Ben", "Cara", "Dan", "Eva", "Finn", "Gina", "Hugo", "Ida", "Jack", "Kim", "Leo", "Mia", "Noah", "Olga",
-    "Paul", "Rosa", "Sam", "Tom", "Uma", "Vera", "Will", "Yara", "Zoe", "Amir", "Bela", "Chen", "Dora", "Emil", "Fatma",
-    "Gus", "Hana", "Ines", "Jon", "Kofi", "Lena", "Max", "Nina", "Omar", "Pia", "Ravi", "Sara", "Tess", "Ugo", "Viola",
-    "Wes", "Xena", "Yan", "Zara", "Abel", "Bea", "Carl", "Dina", "Eli", "Fay", "Greg", "Hope", "Ivan", "June", "Karl",
+    "Ann", "Ben", "Finn", "Gina", "Amir", "Bela", "Gus", "Omar", "Sara", "Abel", "Bea", "Fay", "Greg", "Ada",
+    "Alan", "Amy", "Beth", "Bill", "Bob", "Boris", "Bram", "Burt", "Farid", "Fern", "Fred", "Gail", "Gary", "Gerd",
+    "Glen", "Gwen", "Olaf", "Ole", "Ora", "Otis", "Owen", "Pat", "Patti", "Pedro", "Per", "Pete", "Petra", "Sal",
+    "Sandra", "Seth", "Sid", "Sten",
 )  # fmt: skip
 THINGS = (
-    "apples", "books", "cards", "coins", "cups", "eggs", "keys", "nuts", "pens", "pins", "plums", "stamps", "shells",
-    "stones", "tickets", "toys", "balls", "beans", "buttons", "candles",
-    "cakes", "chairs", "dates", "figs", "flags", "hats", "jars", "kites", "lamps", "maps", "mugs", "pears", "rings",
-    "ropes", "seeds", "socks", "spoons", "tents", "tiles", "tins",
+    "books", "nuts", "pens", "pins", "balls", "beans", "mugs", "rings", "tents", "tiles", "tins", "bags", "bins",
+    "cans", "fans", "forks", "lids", "mats", "nets", "pans", "sets", "tags", "tyres", "vests", "wands",
 )  # fmt: skip
 CITIES = (
-    "Rome", "Oslo", "Paris", "Cairo", "Lima", "Delhi", "Tokyo", "Kyiv", "Quito", "Accra", "Bern", "Riga", "Dakar",
-    "Hanoi", "Seoul", "Tunis", "Porto", "Leeds", "Turin", "Perth",
+    "Oslo", "Paris", "Bern", "Perth", "Bergen", "Aden", "Brest", "Faro", "Graz", "Oran", "Pisa", "Surat",
 )  # fmt: skip
-COLOURS = ("red", "blue", "green", "black", "white", "pink", "grey", "brown", "gold", "tan")
-JOBS = ("cook", "nurse", "pilot", "clerk", "judge", "baker", "guard", "tailor", "farmer", "singer")
-PETS = ("cat", "dog", "bird", "fish", "horse", "goat", "duck", "frog", "hen", "bee")
+COLOURS = (
+    "red", "blue", "green", "black", "white", "pink", "grey", "brown", "tan", "beige", "amber", "lilac", "orange",
+    "teal",
+)  # fmt: skip
+JOBS = (
+    "nurse", "painter", "printer", "tutor", "carter", "vet", "banker",
+)  # fmt: skip
+PETS = (
+    "cat", "dog", "bird", "fish", "goat", "frog", "hen", "bee", "rat", "seal", "deer", "crab", "canary",
+)  # fmt: skip
 EVENTS = ("party", "test", "trip", "game", "visit", "show", "fair", "race", "talk", "meal", "dance", "class")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -70,11 +69,9 @@ class Examiner:
         logprob = self._logprob(lanes, theta)
         if self._assignment.judge is None:
             return Score(logprob, logprob)
-        judge, (answers,) = (
-            self._assignment.judge,
-            lanes.sample(theta, self._prompts, max_new_tokens=self._most, stop=self._stop),
-        )
-        scores = [judge(example, said.text) for example, said in zip(self._assignment.validation, answers, strict=True)]
+        (answers,) = lanes.sample(theta, self._prompts, max_new_tokens=self._most, stop=self._stop)
+        given = zip(self._assignment.validation, answers, strict=True)
+        scores = [self._assignment.judge(example, said.text) for example, said in given]
         return Score(math.fsum(scores) / len(scores), logprob)
 
     def _logprob(self, lanes: SequenceLanes, theta: Tensor) -> float:
@@ -92,8 +89,3 @@ def _longest(base: Base, assignment: Assignment) -> int:
     examples = [*assignment.train, *assignment.validation]
     longest = max(len(answer_ids(example, base, example.completion, style)) for example in examples)
     return max(8, longest * 5 // 4)
-
-
-def mean(values: Sequence[float]) -> float:
-    """Mean of some numbers; NaN of none."""
-    return math.fsum(values) / len(values) if values else math.nan

@@ -135,6 +135,8 @@ def test_a_setting_that_does_not_exist_is_named(tiny: str, option: str, value: s
         (("--template", "poem"), "poem"),
         (("--task", "scmm"), "scm"),
         (("--start", "9"), "9"),
+        (("--scope", "half"), "no scope 'half'"),
+        (("--scope", "suffix", "--kind", "prefix"), "need the whole text"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(
@@ -207,7 +209,7 @@ def test_the_hint_after_training_is_the_whole_command(tiny: str, tmp_path: Path)
     place = tmp_path / "my runs"
     done = fairmoe(
         "train", "--task", "scm@200", "--base", tiny, "--seed", "3", "--split", "1", "--trials", "1", "--steps", "2",
-        "--start", "-1", "--output", str(place),
+        "--start", "-1", "--scope", "suffix", "--output", str(place),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     words = shlex.split(done.output.rpartition("Next: ")[2])

@@ -21,7 +21,7 @@ from llm_experts.decoder.program import Adapter
 from llm_experts.mixtures.bank import AdapterBank
 from llm_experts.mixtures.row_mixture import RowMixture
 from llm_experts.prompts.prompts import pad
-from llm_experts.reading.expert import LLMExpert, load_llm_expert
+from llm_experts.reading.expert import LLMExpert, check_whole, load_llm_expert
 from llm_experts.reading.reader import Reader
 from llm_experts.training.trainer import Budget, LaneConfig, train_lanes
 from tests.llm_experts.conftest import make_tiny_base
@@ -103,7 +103,7 @@ def test_lanes_train_and_read_alike(role: Role) -> None:
 
 def test_an_expert_remembers_its_scope(tmp_path: Path) -> None:
     adapter = make_adapter("lora")
-    suffix, full = (LLMExpert("utility", Reader(BASE, scope=s), adapter) for s in ("suffix", "full"))  # type: ignore[arg-type]
+    suffix, full = (LLMExpert("utility", Reader(BASE, scope=s), adapter) for s in ("suffix", "full"))
     suffix.save(tmp_path)
     again = load_llm_expert(tmp_path, BASE, [full.reader])
     assert again.reader is not full.reader and again.reader.scope == "suffix"
@@ -121,6 +121,17 @@ def test_a_mixture_of_one_scope_acts_where_its_members_do() -> None:
     member = LLMExpert("utility", reader, make_adapter("lora"))
     mixture = RowMixture((LLMExpert("utility", reader), member), everywhere(0.0, 1.0))
     torch.testing.assert_close(mixture.margins(SCM, ROWS), member.margins(SCM, ROWS), atol=1e-5, rtol=1e-5)
+
+
+def test_adapters_of_two_scopes_are_not_added() -> None:
+    from tests.llm_experts.mixtures.test_row_mixture import everywhere
+
+    members = [LLMExpert("utility", Reader(BASE, scope=s), make_adapter("lora")) for s in ("full", "suffix")]
+    with pytest.raises(AdapterError, match="scopes full and suffix cannot be mixed inside the layers"):
+        RowMixture(tuple(members), everywhere(0.5, 0.5))
+    check_whole(members[0])
+    with pytest.raises(AdapterError, match="trained with scope suffix: it acts on the question"):
+        check_whole(members[1])
 
 
 @pytest.mark.parametrize("kind", ["soft_prompt", "prefix"])

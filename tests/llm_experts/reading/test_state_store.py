@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from foundation.home import home
+from llm_experts.bases.error import BaseError
 from llm_experts.decoder import products
 from llm_experts.decoder.layout import Scope
 from llm_experts.reading.reader import Reader
@@ -110,5 +111,5 @@ def test_the_limit_is_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state_store() is None
     for wrong in ("much", "-1", "nan", "inf"):
         monkeypatch.setenv(LIMIT, wrong)
-        with pytest.raises(ValueError, match=rf"{LIMIT}={wrong} is no size"):
+        with pytest.raises(BaseError, match=rf"{LIMIT}={wrong} is no size"):
             state_store()
