@@ -23,6 +23,8 @@ from benchmarks.studies.parts.statistics import Estimate, difference_of, mean_of
 from foundation.files import write_json, write_text
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from llm_experts.bases.base import Base
     from llm_experts.data.example import Example
     from llm_experts.families.family import Family, Part
@@ -173,7 +175,10 @@ def ewc(study: Study) -> list[Line]:
 
 
 def gradient(study: Study) -> list[Line]:
-    """Sampled gradients of the expected reward along the exact one, in units of its length: 1 in expectation."""
+    """Sampled gradients of the expected reward along the exact one, in units of its length: 1 in expectation.
+
+    Answers of one token, so that all of them can be listed: the reward is 1 where it is the label.
+    """
     import torch
 
     from llm_experts.training.loop.assignment import Assignment
@@ -183,30 +188,44 @@ def gradient(study: Study) -> list[Line]:
 
     family = family_of("classification")
     (expert, *_) = study.fit("ewc-first", study.items(family, "train", 400), family, 120, lr=RATE)
-    lanes = study.lanes([expert])
-    told = [replace(example, completion="") for example in study.items(family, "validation", 16)]
-    gradients: dict[str, list[torch.Tensor]] = {"exact": [], "rloo": []}
-    for name, draws in (("exact", 1), ("rloo", max(4, round(60 * study.scale)))):
-        options = {"estimate": name, "beta": 0.0, "samples": 4, "longest": family.longest_answer}
-        options = options if name == "rloo" else {"estimate": name, "beta": 0.0}
-        settings = Settings(method="rl", options=options, max_length=256)
-        method = method_named("rl").with_options(options)
-        method.start(Run(study.base, lanes, [Assignment("x", told, told, settings, _says)], settings, [study.folder]))
-        (batch,) = micro_batches([items_of(told, study.base, settings, "prompt")], lanes.base.device, tokens=1 << 20)
-        for _ in range(draws):
-            theta = lanes.start.clone().requires_grad_()
-            loss, figures = method.loss(lanes, theta, batch)
-            gradients[name].append(torch.autograd.grad(loss.sum(), theta)[0][0])
-            method.after_step(figures)
-    (exact,) = gradients["exact"]
-    along = np.array([[float(each @ exact / exact.square().sum()) for each in gradients["rloo"]]])
+    lanes, told = study.lanes([expert]), study.items(family, "validation", 16)
+    options = {"beta": 0.0, "samples": 4, "longest": 1}
+    settings = Settings(method="rl", options=options, max_length=256)
+    method = method_named("rl").with_options(options)
+    method.start(Run(study.base, lanes, [Assignment("x", told, told, settings, _says)], settings, [study.folder]))
+    (batch,) = micro_batches([items_of(told, study.base, settings, "prompt")], lanes.base.device, tokens=1 << 20)
+    exact, sampled = _exact_gradient(lanes, told), []
+    for _ in range(max(8, round(200 * study.scale))):
+        theta = lanes.start.clone().requires_grad_()
+        loss, figures = method.loss(lanes, theta, batch)
+        sampled.append(-torch.autograd.grad(loss.sum(), theta)[0][0])
+        method.after_step(figures)
+    along = np.array([[float(each @ exact / exact.square().sum()) for each in sampled]])
     other = torch.randn(exact.shape, generator=torch.Generator().manual_seed(0))
     other -= exact * (other @ exact) / exact.square().sum()
-    across = np.array([[float(each @ other / other.norm() / exact.norm()) for each in gradients["rloo"]]])
+    across = np.array([[float(each @ other / other.norm() / exact.norm()) for each in sampled]])
     return [
         Line("rl", f"sampled gradient along the exact one, {along.size} draws", mean_of(along)),
         Line("rl", "sampled gradient across it (a random direction)", mean_of(across)),
     ]
+
+
+def _exact_gradient(lanes: SequenceLanes, told: Sequence[Example]) -> Tensor:
+    """[P] gradient of the mean probability that the first token of an answer is the label."""
+    import torch
+
+    from llm_experts.data.encoding import prompt_ids
+    from llm_experts.training.loop.batch import Item, Row, collate
+
+    items = []
+    for row, example in enumerate(told):
+        ids = prompt_ids(example, lanes.base)
+        items.append(Item(row, (example,), (Row.of((*ids, 0), (False,) * len(ids) + (True,)),)))
+    theta = lanes.start.clone().requires_grad_()
+    chance = lanes.logits(theta, collate([items], theta.device))[0].softmax(-1)
+    words = [lanes.base.tokenizer.decode([token], skip_special_tokens=True) for token in range(chance.shape[-1])]
+    means = torch.tensor([[_says(example, word) for word in words] for example in told])
+    return torch.autograd.grad((chance * means).sum(-1).mean(), theta)[0][0]
 
 
 def _says(example: Example, answer: str) -> float:
