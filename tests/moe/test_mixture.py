@@ -13,7 +13,7 @@ from experts.expert import Expert
 from experts.networks.lanes import LaneParameters
 from experts.networks.mlp import MLPExpert
 from gates.dense import DenseGate, initial_tensors
-from gates.gate import ProjectedGate
+from gates.gate import GateState, ProjectedGate
 from gates.static_simplex import StaticSimplexGate
 from gates.topk import TopKGate
 from gates.uniform import UniformGate
@@ -41,11 +41,19 @@ def experts(view: TaskView) -> tuple[Expert, ...]:
     return expert(view, "utility", 1), expert(view, "result", 2, hidden=5), expert(view, "procedural", 3)
 
 
-def gates(view: TaskView) -> list[ProjectedGate]:
+def dense_gate(view: TaskView) -> DenseGate:
+    return DenseGate(**gate_tensors(view))
+
+
+def gate_tensors(view: TaskView) -> dict[str, Tensor]:
     g, d = torch.Generator().manual_seed(4), len(view.feature_names)
     tensors = initial_tensors(d, 3, 16, torch.full((3,), 1 / 3), g)
     tensors |= {"score_weight": torch.randn(16, 3, generator=g), "temperature": torch.tensor(1.0)}
-    tensors["visible"] = torch.ones(d)
+    return tensors | {"visible": torch.ones(d)}
+
+
+def gates(view: TaskView) -> list[ProjectedGate]:
+    tensors = gate_tensors(view)
     static = StaticSimplexGate(torch.tensor([0.5, 0.3, 0.2]))
     return [DenseGate(**tensors), TopKGate(**tensors, k=2), UniformGate(3), static]
 
@@ -174,6 +182,56 @@ def test_with_an_expert_explained_by_occlusion_the_mixture_is_too(view: TaskView
     torch.testing.assert_close(evidence.masked, torch.sigmoid(expected).float(), rtol=1e-5, atol=1e-5)
     nested = Mixture((mixture, expert(view, "utility", 5)), UniformGate(2))
     assert nested.explainer == "occlusion"
+
+
+def test_chained_reasons_pass_the_experts_own_on_with_their_share_of_the_margin(view: TaskView) -> None:
+    """Under constant weights dM/dz_k = w_k p_k (1 - p_k) / (p (1 - p)), and the gate has no reasons of its own."""
+    weights, rows = torch.tensor([0.5, 0.2, 0.3]), torch.arange(40)
+    mixture = Mixture(experts(view), StaticSimplexGate(weights), chained=True)
+    assert mixture.explainer == "chained"
+    single = torch.stack([torch.sigmoid(e.logits(view, rows)) for e in mixture.experts], 1)
+    mixed = single @ weights
+    factors = weights * single * (1 - single) / (mixed * (1 - mixed))[:, None]
+    own = torch.stack([e.attributions(view, rows) for e in mixture.experts], 1)
+    expected = (factors[:, :, None] * own).sum(1)
+    found = mixture.attributions(view, rows)
+    assert not found.requires_grad
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_chained_reasons_hold_the_gates_own(view: TaskView) -> None:
+    """The gate's part is gradient times input; a trained gate's differ from those of constant weights."""
+    gate, rows = dense_gate(view), torch.arange(40)
+    mixture = Mixture(experts(view), gate, chained=True)
+    state = mixture.state(view, rows)
+    features, logits = state.features.double().requires_grad_(), state.logits.double()
+    double = gate.to(torch.float64)
+
+    def margin(x: Tensor, z: Tensor) -> Tensor:
+        mixed = (double.weights(GateState(x, z)) * torch.sigmoid(z)).sum(-1)
+        return torch.logit(mixed)
+
+    (by_feature,) = torch.autograd.grad(margin(features, logits).sum(), features)
+    z = logits.clone().requires_grad_()
+    (by_logit,) = torch.autograd.grad(margin(features.detach(), z).sum(), z)
+    own = torch.stack([e.attributions(view, rows) for e in mixture.experts], 1).double()
+    expected = by_feature * features.detach() + torch.einsum("rm,rmc->rc", by_logit, own)
+    torch.testing.assert_close(mixture.attributions(view, rows).double(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_rows_are_explained_alike_however_many_at_once(view: TaskView, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixture, rows = Mixture(experts(view), gates(view)[0], steps=8), torch.arange(40)
+    whole = mixture.attributions(view, rows)
+    monkeypatch.setattr("moe.explain._CHUNK_FLOATS", 1)
+    torch.testing.assert_close(mixture.attributions(view, rows), whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("chained", [False, True])
+def test_how_it_is_explained_is_saved(view: TaskView, chained: bool, tmp_path: Path) -> None:
+    mixture = Mixture(experts(view), gates(view)[0], steps=7, explainer_seed=3, role="combined", chained=chained)
+    mixture.save(tmp_path)
+    found = load_mixture(tmp_path, MLPExpert.load)
+    assert (found.steps, found.explainer_seed, found.role, found.chained) == (7, 3, "combined", chained)
 
 
 def test_learnt_numbers_of_experts_that_count_them_are_counted(view: TaskView) -> None:
