@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from foundation.files import atomic_path, write_json, write_text
-from foundation.seeding import numpy_generator
+from foundation.seeding import numpy_generator, torch_generator
 from llm_experts.bases.nano.architecture import new_model
 from llm_experts.bases.nano.corpus import Encoder, Lesson, Part, Tokens, lessons
 from llm_experts.bases.nano.examination import examine
@@ -95,6 +95,7 @@ def pretrain(
         model = new_model(_config(settings, source.tokenizer), settings.seed, numbers_of(source.tokenizer))
         run = _Run(settings, model, source, work)
         run.go(start, progress)
+        spread_untold(model.lm_head.weight, run.told, settings.seed)
         model.train(False)
         marks = examine(model, source.encoder, subjects, settings.exam, settings.seed)
     finally:
@@ -203,6 +204,7 @@ class _Run:
         self._optimiser = Optimiser(self._parameters, settings.matrix_rate, settings.rate, slow)
         self._answers = torch.tensor(source.encoder.answer_ids)
         self._tables = rotary_tables(model.config)
+        self.told = torch.zeros(model.config.vocab_size, dtype=torch.bool)
         self.curve: list[Point] = []
         self.tokens = 0
         self.seconds = 0.0
@@ -226,6 +228,8 @@ class _Run:
         random = numpy_generator(self._settings.seed, "positions", chunk, index)
         batches = [sampled(collate(part), random) for part in parts]
         total = sum(float(batch.weights.sum()) for batch in batches)
+        for batch in batches:
+            self.told[batch.targets[batch.weights > 0]] = True
         found = list(pool.map(lambda batch: self._gradients(batch, total), batches))
         gradients = {
             name: torch.stack(each).sum(0) if len(each) > 1 else each[0]
@@ -257,7 +261,7 @@ class _Run:
         from safetensors.torch import save_file
 
         tensors = {f"weight.{name}": p.detach().contiguous() for name, p in self._parameters.items()}
-        tensors |= {f"state.{name}": t for name, t in self._optimiser.state.items()}
+        tensors |= {f"state.{name}": t for name, t in self._optimiser.state.items()} | {"told": self.told}
         notes = {"chunk": chunk, "tokens": self.tokens, "seconds": self.seconds, "curve": self.curve}
         with atomic_path(self._work / "checkpoint.safetensors") as path:
             save_file(tensors, path, metadata={"notes": json.dumps(notes)})
@@ -274,6 +278,7 @@ class _Run:
                 parameter.copy_(file.get_tensor(f"weight.{name}"))
             for name, tensor in self._optimiser.state.items():
                 tensor.copy_(file.get_tensor(f"state.{name}"))
+            self.told.copy_(file.get_tensor("told"))
             notes = json.loads(file.metadata()["notes"])
         self.tokens, self.seconds = notes["tokens"], notes["seconds"]
         self.curve = [Point(*point) for point in notes["curve"]]
@@ -288,6 +293,30 @@ class _Gradients(NamedTuple):
     positions: int
     answer_loss: float
     answers: int
+
+
+@torch.no_grad()
+def spread_untold(head: Tensor, told: Tensor, seed: int) -> None:
+    """Tell tokens apart that no text of the pretraining had to foretell, such as the end of a text; in place.
+
+    Their rows of the head were only ever pushed away from what was foretold, all by the same gradient: an adapter,
+    which leaves the head as it is, could never single one out (the likeliest that ``<|end|>`` could become was e⁻⁷).
+    What they have in common stays, so that they are as unlikely as before on rows; what they do not is drawn anew, as
+    large as in the rows of other tokens.
+
+    Parameters
+    ----------
+    head : [V, d] float32
+    told : [V] bool
+        Tokens that were foretold.
+    seed : int
+    """
+    if bool(told.all()):
+        return
+    known = head[told] if bool(told.any()) else head
+    size = (known - known.mean(0)).square().mean().sqrt()
+    noise = torch.randn(int((~told).sum()), head.shape[1], generator=torch_generator(seed, "nano", "untold"))
+    head[~told] = head[~told].mean(0) + size * noise
 
 
 def sampled(batch: Batch, random: np.random.Generator) -> Batch:
