@@ -60,7 +60,7 @@ def options_of(record: MethodRecord, given: Mapping[str, Any]) -> dict[str, Any]
             has = f"Its options are {', '.join(known)}" if known else "It has no options"
             raise ConfigError(f"The method {record.name} has no option {name[:80]!a}. {hint}{has}.")
     try:
-        found = TypeAdapter(record.options).validate_python(dict(given))
+        found: Any = TypeAdapter(record.options).validate_python(dict(given))
     except ValidationError as error:
         lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"An option of the method {record.name} cannot be used: {lines}.") from error
