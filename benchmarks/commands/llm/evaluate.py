@@ -118,7 +118,7 @@ def evaluate(
             raise typer.BadParameter(f"--task scores one expert on rows, {len(experts)} given; name one.")
         _check_promise(experts[0], promise=promise, allow_seen=allow_seen)
         loaded = load(base, dtype, quantisation, device, console)
-        return _rows(experts[0], loaded, task, split, seed, protocol, allow_seen, promise, console)
+        return _rows(experts[0], loaded, task, split, seed, protocol, allow_seen, explained, promise, console)
     if not experts and not lm_eval:
         raise typer.BadParameter(f"Name the experts: each {AnyExpert}.")
     loaded = load(base, dtype, quantisation, device, console)
@@ -157,6 +157,7 @@ def _rows(
     seed: int,
     protocol: Any,
     allow_seen: bool,
+    explained: int | None,
     promise: bool,
     console: Console,
 ) -> None:
@@ -174,7 +175,7 @@ def _rows(
     loaded = load_task(task, split=split, seed=seed, protocol=protocol)
     rows = loaded.split.test
     note = seen_rows(expert, found, loaded.view(), rows, "test", allow=allow_seen)
-    few = rows_explained(loaded, rows, base_model, explained, seed)
+    few = rows_explained(loaded, rows, base, explained, seed)
     shown = len(rows) if few is None else len(few)
     with console.status(f"reading {len(rows)} test rows, {shown} of them with each column left out once"):
         evidence = collect_evidence(found, loaded.view(), rows, few)

@@ -14,7 +14,7 @@ from llm_experts.bases.nano.architecture import new_model
 from llm_experts.bases.nano.corpus import Encoder, lessons
 from llm_experts.bases.nano.network import collate, rotary_tables, states_of
 from llm_experts.bases.nano.optimiser import orthogonalised
-from llm_experts.bases.nano.pretrain import Report, pretrain, sampled
+from llm_experts.bases.nano.pretrain import Report, pretrain, sampled, spread_untold
 from llm_experts.bases.nano.schema import bank
 from llm_experts.bases.nano.settings import Shape
 from tests.llm_experts.bases.nano.nano_fixtures import MINIATURE, SUBJECTS
@@ -149,3 +149,41 @@ def test_muon_steps_have_singular_values_near_one() -> None:
     values = torch.linalg.svdvals(orthogonalised(x))
     assert values.min() > 0.5
     assert values.max() < 1.4
+
+
+def test_tokens_that_were_never_foretold_can_be_told_apart() -> None:
+    """What they have in common stays; rows of tokens that were foretold do not move."""
+    random = torch.Generator().manual_seed(0)
+    common, told = torch.full((32,), 3.0), torch.arange(40) < 10
+    head = torch.where(told[:, None], torch.randn(40, 32, generator=random), common)
+    before = head.clone()
+    spread_untold(head, told, seed=0)
+    assert torch.equal(head[told], before[told])
+    spread = head[~told] - common
+    torch.testing.assert_close(spread.std(), before[told].std(), rtol=0.1, atol=0)
+    assert float(spread.mean().abs()) < 0.1
+    nearest = torch.cdist(head[~told], head[~told]).fill_diagonal_(torch.inf).min()
+    assert float(nearest) > 3
+
+
+def test_the_end_of_a_text_can_be_said(folder: Path) -> None:
+    """No lesson ends with it, so its row of the head is drawn: some state makes it the likeliest token."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    head = model.lm_head.weight.detach()
+    towards = head[tokenizer.eos_token_id] - head.mean(0)
+    assert int((head @ (20 * towards / towards.norm())).argmax()) == tokenizer.eos_token_id
+
+
+def test_what_was_foretold_is_known_after_an_interruption(tmp_path: Path, folder: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(report: Report) -> None:
+        if report.share > 0.6:
+            raise Stopped
+
+    (tmp_path / "work").mkdir()
+    with pytest.raises(Stopped):
+        pretrain(MINIATURE, tmp_path / "half", SUBJECTS, work=tmp_path / "work", progress=stop)
+    pretrain(MINIATURE, tmp_path / "whole", SUBJECTS, work=tmp_path / "work")
+    assert weights_of(tmp_path / "whole") == weights_of(folder)
