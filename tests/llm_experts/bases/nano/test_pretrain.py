@@ -172,18 +172,3 @@ def test_the_end_of_a_text_can_be_said(folder: Path) -> None:
     head = model.lm_head.weight.detach()
     towards = head[tokenizer.eos_token_id] - head.mean(0)
     assert int((head @ (20 * towards / towards.norm())).argmax()) == tokenizer.eos_token_id
-
-
-def test_what_was_foretold_is_known_after_an_interruption(tmp_path: Path, folder: Path) -> None:
-    class Stopped(Exception):
-        pass
-
-    def stop(report: Report) -> None:
-        if report.share > 0.6:
-            raise Stopped
-
-    (tmp_path / "work").mkdir()
-    with pytest.raises(Stopped):
-        pretrain(MINIATURE, tmp_path / "half", SUBJECTS, work=tmp_path / "work", progress=stop)
-    pretrain(MINIATURE, tmp_path / "whole", SUBJECTS, work=tmp_path / "work")
-    assert weights_of(tmp_path / "whole") == weights_of(folder)
