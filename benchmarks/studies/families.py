@@ -1,6 +1,6 @@
 """How well nano learns each family of tasks: answers before and after, by the family's checker, three seeds.
 
-    python -m benchmarks.studies families --families lookup strings --rates 2e-3 5e-3 1e-2
+    python -m benchmarks.studies families --families lookup strings --rates 2e-3 5e-3
 
 Per family one LoRA of rank 16 for each seed; each seed has training items, first weights and an order of its own. The
 first seed tries all rates, as lanes over the same items: validation items say which of them the others take, and which
@@ -17,17 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.studies.parts.choosing import best_of
+from benchmarks.studies.parts.measures import right
 from foundation.files import write_text
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
     from llm_experts.data.example import Example
     from llm_experts.families.family import Family
-    from llm_experts.training.loop.assignment import Assignment, Fitted
+    from llm_experts.training.loop.assignment import Assignment
 
 EASY = 0.0
 VALIDATION, EVALUATIONS = 60, 4
-RATES = (2e-3, 5e-3, 1e-2)
+RATES = (2e-3, 5e-3)
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,12 @@ HEADING = """| family | difficulty | items × steps | rate | nano [95 %] | after
 
 def study(base: Base, family: Family, plan: Plan, folder: Path) -> Learnt:
     """Choose a rate, train the seeds of one family and ask what they learnt."""
-    from benchmarks.studies.parts.measures import right
     from llm_experts.training.loop.fit import fit
     from llm_experts.training.loop.sequence_lanes import SequenceLanes
 
     start = time.process_time()
     tried = fit(base, _assignments(base, family, plan, 0, plan.rates), folder=folder)
-    best = max(range(len(tried)), key=lambda at: _validated(tried[at]))
+    best = best_of(tried)
     fitted = [tried[best]]
     for seed in range(1, plan.seeds):
         fitted += fit(base, _assignments(base, family, plan, seed, plan.rates[best : best + 1]), folder=folder)
@@ -137,12 +138,6 @@ def _assignments(
         )
         for rate in rates
     ]  # fmt: skip
-
-
-def _validated(fitted: Fitted) -> tuple[float, float]:
-    """The best checkpoint's share of right answers, and its log-probability where these are equal."""
-    (row, *_) = [row for row in fitted.history if row["step"] == fitted.best_step]
-    return fitted.score, row["logprob"]
 
 
 def _share(hits: float, items: int) -> str:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 SEEDS = (0, 1, 2)
 TESTED = 200
 """Items of an examination; they are asked once."""
-RATE = 5e-3
+RATE = 2e-3
+FIRST = 100
+"""Steps of the expert that several parts begin with."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def dpo(study: Study) -> list[Line]:
     family = family_of("classification")
     told = pairs(family, study.items(family, "train", 400))
     asked = pairs(family, study.items(family, "test", TESTED))
-    found = study.fit("dpo", told, family, 120, method="dpo", lr=RATE)
+    found = study.fit("dpo", told, family, 60, method="dpo", lr=RATE)
     before, after = preferred(study.bare(), asked), preferred(study.lanes(found), asked)
     return [
         Line("dpo", "preference accuracy, base", mean_of(before)),
@@ -157,7 +159,7 @@ def ewc(study: Study) -> list[Line]:
 
     old, new = family_of("classification"), family_of("lookup")
     first_items, second_items = study.items(old, "train", 400), study.items(new, "train", 400)
-    first = study.fit("ewc-first", first_items, old, 120, lr=RATE)
+    first = study.fit("ewc-first", first_items, old, FIRST, lr=RATE)
     for each in first:
         keep_fisher(each.folder, study.base, first_items[:128], Settings(max_length=256))
     plain = study.fit("ewc-plain", second_items, new, 80, first, lr=RATE)
@@ -187,7 +189,7 @@ def gradient(study: Study) -> list[Line]:
     from llm_experts.training.loop.settings import Settings
 
     family = family_of("classification")
-    (expert, *_) = study.fit("ewc-first", study.items(family, "train", 400), family, 120, lr=RATE)
+    (expert, *_) = study.fit("ewc-first", study.items(family, "train", 400), family, FIRST, lr=RATE)
     lanes, told = study.lanes([expert]), study.items(family, "validation", 16)
     options = {"beta": 0.0, "samples": 4, "longest": 1}
     settings = Settings(method="rl", options=options, max_length=256)
@@ -195,7 +197,7 @@ def gradient(study: Study) -> list[Line]:
     method.start(Run(study.base, lanes, [Assignment("x", told, told, settings, _says)], settings, [study.folder]))
     (batch,) = micro_batches([items_of(told, study.base, settings, "prompt")], lanes.base.device, tokens=1 << 20)
     exact, sampled = _exact_gradient(lanes, told), []
-    for _ in range(max(8, round(200 * study.scale))):
+    for _ in range(max(8, round(100 * study.scale))):
         theta = lanes.start.clone().requires_grad_()
         loss, figures = method.loss(lanes, theta, batch)
         sampled.append(-torch.autograd.grad(loss.sum(), theta)[0][0])
@@ -234,23 +236,31 @@ def _says(example: Example, answer: str) -> float:
 
 
 def rl(study: Study) -> list[Line]:
-    """Few written answers and many prompts with a checker: fine-tuning alone, then rewards from it."""
+    """Few written answers and many prompts with a checker: fine-tuning alone, as long again, or rewards after it."""
     family = family_of("classification")
     few, many = study.items(family, "train", 32), study.items(family, "train", 600, seed=1)
     unlabelled = [replace(example, completion="") for example in many]
     asked = study.items(family, "test", TESTED)
     sft = study.fit("rl-sft", few, family, 60, judged=True, lr=RATE)
+    more = study.fit("rl-more", few, family, 80, sft, judged=True, lr=RATE)
     options = {
         "exact": {"estimate": "exact", "beta": 0.02, "closed": True},
         "sampled": {"samples": 4, "beta": 0.02, "longest": family.longest_answer},
     }
-    values = {"fine-tuning on 32 answers": right(study.lanes(sft), family, asked)}
+    values = {
+        "the base": right(study.bare(), family, asked),
+        "fine-tuning on 32 answers": right(study.lanes(sft), family, asked),
+        "fine-tuning as long again": right(study.lanes(more), family, asked),
+    }
     for name, own in options.items():
-        found = study.fit(f"rl-{name}", unlabelled, family, 80, sft, judged=True, lr=RATE / 2, method="rl", options=own)
+        found = study.fit(f"rl-{name}", unlabelled, family, 80, sft, judged=True, lr=RATE, method="rl", options=own)
         values[f"then rewards, {name}"] = right(study.lanes(found), family, asked)
     lines = [Line("rl", f"right answers, {name}", mean_of(value)) for name, value in values.items()]
-    before = values.pop("fine-tuning on 32 answers")
-    return lines + [Line("rl", f"gain: {name}", difference_of(value, before)) for name, value in values.items()]
+    control = values["fine-tuning as long again"]
+    gains = {name: value for name, value in values.items() if "rewards" in name}
+    return lines + [
+        Line("rl", f"{name}, less fine-tuning as long", difference_of(value, control)) for name, value in gains.items()
+    ]
 
 
 def distil(study: Study) -> list[Line]:
@@ -263,7 +273,7 @@ def distil(study: Study) -> list[Line]:
     family = family_of("classification")
     many, few = study.items(family, "train", 400), study.items(family, "train", 48, seed=1)
     asked = study.items(family, "test", TESTED)
-    (teacher, *_) = study.fit("ewc-first", many, family, 120, lr=RATE)
+    (teacher, *_) = study.fit("ewc-first", many, family, FIRST, lr=RATE)
     options = DistilOptions(teacher=study.base.id, adapter=str(teacher.folder), weight=0.9)
     given = {"teacher": options.teacher, "adapter": options.adapter, "weight": options.weight}
     alone = study.fit("distil-alone", few, family, 60, rank=2, lr=RATE)

@@ -21,6 +21,7 @@ from llm_experts.data.fingerprint import hash_examples
 from llm_experts.decoder.program import Adapter
 from llm_experts.training.loop.assignment import Assignment, Fitted
 from llm_experts.training.loop.earlier import earlier_hash
+from llm_experts.training.loop.method import method_named
 
 ADAPTER, FACTS, HISTORY, LOG, CHECKPOINT = "adapter", "expert.json", "history.csv", "training.log", "checkpoint"
 FORMAT = 1
@@ -34,6 +35,7 @@ def key_of(base: Base, assignment: Assignment) -> str:
 
 
 def _made_with(base: Base, assignment: Assignment) -> dict[str, Any]:
+    method = method_named(assignment.settings.method)
     return {
         "base": base_facts(base),
         "settings": assignment.settings.as_json(),
@@ -41,6 +43,7 @@ def _made_with(base: Base, assignment: Assignment) -> dict[str, Any]:
         "judged": assignment.judge is not None,
         "longest_answer": assignment.longest_answer,
         "after": None if assignment.after is None else earlier_hash(assignment.after),
+        "sources": dict(method.sources(method.options_of(assignment.settings.options))),
     }
 
 
