@@ -134,7 +134,6 @@ def _assignments(
                 evaluate_every=max(1, plan.steps // EVALUATIONS), patience=EVALUATIONS,
             ),
             judge,
-            family.longest_answer,
         )
         for rate in rates
     ]  # fmt: skip

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,7 @@ def dpo(study: Study) -> list[Line]:
 
 
 def ewc(study: Study) -> list[Line]:
-    """Surprise at both tasks' answers after a sequence of two, with plain fine-tuning and with consolidation."""
+    """Both tasks after a sequence of two, with plain fine-tuning and with consolidation: right answers and surprise."""
     from llm_experts.training.loop.settings import Settings
     from llm_experts.training.methods.fisher import keep_fisher
 
@@ -164,15 +165,15 @@ def ewc(study: Study) -> list[Line]:
         keep_fisher(each.folder, study.base, first_items[:128], Settings(max_length=256))
     plain = study.fit("ewc-plain", second_items, new, 80, first, lr=RATE)
     held = study.fit("ewc-held", second_items, new, 80, first, lr=RATE, method="ewc", options={"strength": 1e4})
-    asked = {"old task": study.items(old, "test", TESTED), "new task": study.items(new, "test", TESTED)}
+    lanes = {"the first expert": study.lanes(first), "plain": study.lanes(plain), "ewc": study.lanes(held)}
     lines = []
-    for what, examples in asked.items():
-        values = {
-            name: surprise(study.lanes(experts), examples)
-            for name, experts in {"the first expert": first, "plain": plain, "ewc": held}.items()
-        }
-        lines += [Line("ewc", f"surprise at the {what}, {name}", mean_of(value)) for name, value in values.items()]
-        lines.append(Line("ewc", f"{what}: ewc less plain", difference_of(values["ewc"], values["plain"])))
+    for what, family in (("old task", old), ("new task", new)):
+        asked = study.items(family, "test", TESTED)
+        for measure, of in (("right answers", partial(right, family=family)), ("surprise", surprise)):
+            values = {name: of(each, examples=asked) for name, each in lanes.items()}
+            lines += [Line("ewc", f"{measure}, {what}, {name}", mean_of(value)) for name, value in values.items()]
+            less = difference_of(values["ewc"], values["plain"])
+            lines.append(Line("ewc", f"{measure}, {what}: ewc less plain", less))
     return lines
 
 
@@ -237,30 +238,34 @@ def _says(example: Example, answer: str) -> float:
 
 def rl(study: Study) -> list[Line]:
     """Few written answers and many prompts with a checker: fine-tuning alone, as long again, or rewards after it."""
+    return _rewarded(study, "exact", {"estimate": "exact", "beta": 0.02})
+
+
+def rloo(study: Study) -> list[Line]:
+    """The same from answers that are generated."""
+    longest = family_of("classification").longest_answer
+    return _rewarded(study, "sampled", {"samples": 4, "beta": 0.02, "longest": longest})
+
+
+def _rewarded(study: Study, name: str, options: Mapping[str, Any]) -> list[Line]:
     family = family_of("classification")
     few, many = study.items(family, "train", 32), study.items(family, "train", 600, seed=1)
     unlabelled = [replace(example, completion="") for example in many]
     asked = study.items(family, "test", TESTED)
-    sft = study.fit("rl-sft", few, family, 60, judged=True, lr=RATE)
-    more = study.fit("rl-more", few, family, 80, sft, judged=True, lr=RATE)
-    options = {
-        "exact": {"estimate": "exact", "beta": 0.02, "closed": True},
-        "sampled": {"samples": 4, "beta": 0.02, "longest": family.longest_answer},
-    }
+    sft = study.fit("rl-sft", few, family, 40, judged=True, lr=RATE)
+    more = study.fit("rl-more", few, family, 60, sft, judged=True, lr=RATE)
+    found = study.fit(
+        f"rl-{name}", unlabelled, family, 60, sft, judged=True, lr=RATE, method="rl", options=dict(options)
+    )  # fmt: skip
     values = {
         "the base": right(study.bare(), family, asked),
         "fine-tuning on 32 answers": right(study.lanes(sft), family, asked),
         "fine-tuning as long again": right(study.lanes(more), family, asked),
+        f"then rewards, {name}": right(study.lanes(found), family, asked),
     }
-    for name, own in options.items():
-        found = study.fit(f"rl-{name}", unlabelled, family, 80, sft, judged=True, lr=RATE, method="rl", options=own)
-        values[f"then rewards, {name}"] = right(study.lanes(found), family, asked)
-    lines = [Line("rl", f"right answers, {name}", mean_of(value)) for name, value in values.items()]
-    control = values["fine-tuning as long again"]
-    gains = {name: value for name, value in values.items() if "rewards" in name}
-    return lines + [
-        Line("rl", f"{name}, less fine-tuning as long", difference_of(value, control)) for name, value in gains.items()
-    ]
+    lines = [Line("rl", f"right answers, {measure}", mean_of(value)) for measure, value in values.items()]
+    *_, control, rewarded = values.values()
+    return [*lines, Line("rl", f"rewards, {name}, less fine-tuning as long", difference_of(rewarded, control))]
 
 
 def distil(study: Study) -> list[Line]:
@@ -289,7 +294,7 @@ def distil(study: Study) -> list[Line]:
 
 
 PARTS: Mapping[str, Callable[[Study], list[Line]]] = {
-    "dpo": dpo, "ewc": ewc, "gradient": gradient, "rl": rl, "distil": distil,
+    "dpo": dpo, "ewc": ewc, "gradient": gradient, "rl": rl, "rloo": rloo, "distil": distil,
 }  # fmt: skip
 HEADING = """| trainer | measure | mean [95 %] over items and seeds, p of the paired test |
 |---|---|---|"""
