@@ -1,6 +1,7 @@
 """How often a level can be kept: simulated shares against exact ones."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from scipy import stats
 
 from foundation.seeding import named_generator
+from metrics.spec import MIN_GROUP_ROWS
 from reports.levels.ceiling import Part, ceiling, parts_of
 
 
@@ -46,6 +48,77 @@ def test_rates_that_only_true_positives_can_move_have_half_their_gap(selection_r
     found = part(400, 200, selection_rate=selection_rate, tpr=tpr)
     parity, opportunity = (found.gaps(gap, 0.0, named_generator("same"), 500) for gap in ("dp@1", "eopp@1"))
     assert parity == pytest.approx(opportunity / 2) and parity.max() > 0
+
+
+def test_groups_differ_in_the_same_direction_in_both_rates():
+    """Of a group with fewer selected, fewer positives are found too: .25 and .4 of them all, where false alarms end."""
+    found = part(200_000, 200_000, selection_rate=0.3, tpr=0.6).gaps("dp@1", 0.2, named_generator("far"), 50)
+    assert found == pytest.approx(0.15, abs=0.01)
+
+
+def test_rates_end_at_one():
+    found = part(200_000, 200_000, selection_rate=0.6, tpr=0.95).gaps("eopp@1", 0.2, named_generator("end"), 50)
+    assert found == pytest.approx(0.15, abs=0.01)
+
+
+def test_a_single_negative_is_selected_as_often_as_it_must():
+    """One of eleven rows is selected and no positive: it is the negative, in each group and draw."""
+    count, positives = np.array([11.0, 11.0]), np.array([10.0, 10.0])
+    assert Part(count, positives, 1 / 11, 0.0).gaps("dp@1", 0.0, named_generator("one"), 500).max() == 0
+
+
+@pytest.mark.parametrize("gap", ["dp@1", "eopp@1"])
+def test_groups_of_the_smallest_size_count_and_smaller_ones_do_not(gap):
+    def with_group(rows):
+        count = np.array([rows if gap == "dp@1" else 100.0, 400.0])
+        return Part(count, np.array([rows if gap == "eopp@1" else 0.0, 200.0]), 0.3, 0.5)
+
+    assert not np.isnan(with_group(MIN_GROUP_ROWS).gaps(gap, 0.0, named_generator("small"), 20)).any()
+    assert np.isnan(with_group(MIN_GROUP_ROWS - 1).gaps(gap, 0.0, named_generator("small"), 20)).all()
+
+
+def test_a_gap_that_is_the_limit_keeps_it():
+    assert ceiling(part(100, 100, tpr=1.0), "eopp@1", 0.0, "same").zero == 1.0
+
+
+RATES = {"count": (150, 110), "positives": (90, 66), "selection_rate": (0.6, 0.5), "tpr": (0.8, 0.75)}
+
+
+def group_table(part="test", shift=0.0, other=()):
+    """Two methods on two groups; the second selects .1 more."""
+    return pd.DataFrame(
+        [
+            {"task": "t", "split": 0, "part": part, "method": method, "group": group, "statistic": name,
+             "estimate": values[place] + shift + 0.1 * (method == "b" and name == "selection_rate")}
+            for method in ("a", "b")
+            for name, values in (*RATES.items(), *other)
+            for place, group in enumerate(("f", "m"))
+        ]
+    )  # fmt: skip
+
+
+def one_part(groups):
+    return parts_of(groups, [SimpleNamespace(name="t", where={"task": "t"})])["t", 0]
+
+
+def test_rates_are_means_over_methods_of_rates_over_all_groups():
+    found = one_part(group_table())
+    assert found.count.tolist() == [150, 110] and found.positives.tolist() == [90, 66]
+    assert found.selection_rate == pytest.approx((150 * 0.6 + 110 * 0.5) / 260 + 0.05)
+    assert found.tpr == pytest.approx((90 * 0.8 + 66 * 0.75) / 156)
+
+
+def test_neither_validation_rows_nor_other_statistics_are_read():
+    own = one_part(group_table())
+    more = pd.concat([group_table(other=(("fpr", (0.1, 0.2)),)), group_table("validation", shift=0.2)])
+    found = one_part(more)
+    assert (found.selection_rate, found.tpr, *found.count) == (own.selection_rate, own.tpr, *own.count)
+
+
+def test_a_group_without_a_rate_does_not_count_in_its_mean():
+    groups = group_table()
+    groups.loc[(groups["statistic"] == "tpr") & (groups["group"] == "m"), "estimate"] = np.nan
+    assert one_part(groups).tpr == pytest.approx(0.8)
 
 
 def test_larger_test_parts_can_be_told_more_of():
