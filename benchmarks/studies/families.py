@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.studies.parts.measures import right
+from benchmarks.studies.parts.statistics import share
 from foundation.files import write_text
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
-    from llm_experts.data.example import Example
     from llm_experts.families.family import Family
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
 
 EASY = 0.0
 VALIDATION = 60
@@ -73,8 +73,8 @@ class Learnt:
             self.family,
             f"{plan.difficulty:g}",
             f"{plan.count} × {plan.steps}",
-            _share(self.before, self.items),
-            _share(sum(self.after) / len(self.after), self.items),
+            share(self.before, self.items),
+            share(sum(self.after) / len(self.after), self.items),
             f"{min(shares):.2f} … {max(shares):.2f}",
             f"{self.seconds:.0f}",
         )
@@ -110,28 +110,8 @@ def study(base: Base, family: Family, plan: Plan, folder: Path) -> Learnt:
     asked = family.make("test", plan.items, 0, plan.difficulty)
     lanes = SequenceLanes.of(base, [each.adapter for each in fitted])
     bare = SequenceLanes.fresh(base, "lora", [1], [0])
-    after = _right(base, lanes, family, asked)
-    (before,) = _right(base, bare, family, asked)
-    return Learnt(family.name, len(asked), before, tuple(after), time.process_time() - start)
-
-
-def _right(base: Base, lanes: SequenceLanes, family: Family, asked: Sequence[Example]) -> list[int]:
-    """Right answers of every lane, each answer the most likely tokens."""
-    from llm_experts.data.encoding import prompt_ids
-
-    prompts = [prompt_ids(example, base) for example in asked]
-    answers = lanes.sample(lanes.start, prompts, max_new_tokens=family.longest_answer)
-    return [
-        sum(family.check(example, answer.text).correct for example, answer in zip(asked, of_lane, strict=True))
-        for of_lane in answers
-    ]
-
-
-def _share(hits: float, items: int) -> str:
-    from metrics.proportions import wilson
-
-    low, high = wilson(hits, items)
-    return f"{hits / items:.2f} [{low:.2f}, {high:.2f}]"
+    hits = [int(lane.sum()) for each in (bare, lanes) for lane in right(each, family, asked)]
+    return Learnt(family.name, len(asked), hits[0], tuple(hits[1:]), time.process_time() - start)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.studies.parts.measures import right
+from benchmarks.studies.parts.statistics import share
+
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
     from llm_experts.data.example import Example
-    from llm_experts.families.family import Family
     from llm_experts.training.loop.assignment import Assignment, Fitted
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
 
 COLUMNS = ("kind", "parameters", "fewer than LoRA's", "kB", "right answers", "over seeds", "seconds")
 HEADING = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
@@ -71,27 +72,6 @@ def assignments(base: Base, kind: str, plan: Plan) -> list[Assignment]:
     ]  # fmt: skip
 
 
-def right_answers(base: Base, lanes: SequenceLanes, family: Family, asked: Sequence[Example]) -> list[list[bool]]:
-    """Whether each of the most likely answers is right, by lane and item."""
-    from llm_experts.data.encoding import prompt_ids, stops_of
-
-    stop = tuple(sorted({mark for example in asked for mark in stops_of(example, base)}))
-    prompts = [prompt_ids(example, base) for example in asked]
-    answers = lanes.sample(lanes.start, prompts, max_new_tokens=family.longest_answer, stop=stop)
-    return [
-        [family.check(example, answer.text).correct for example, answer in zip(asked, own, strict=True)]
-        for own in answers
-    ]
-
-
-def share(hits: float, items: int) -> str:
-    """A share with Wilson's interval over items."""
-    from metrics.proportions import wilson
-
-    low, high = wilson(hits, items)
-    return f"{hits / items:.2f} [{low:.2f}, {high:.2f}]"
-
-
 def row(base: Base, fitted: Sequence[Fitted], plan: Plan, reference: int) -> str:
     """A kind's row of the Markdown table."""
     from llm_experts.families.registry import family_named
@@ -100,7 +80,7 @@ def row(base: Base, fitted: Sequence[Fitted], plan: Plan, reference: int) -> str
     family = family_named(plan.family)
     asked = family.make("test", plan.items, 0, plan.difficulty)
     lanes = SequenceLanes.of(base, [each.adapter for each in fitted])
-    hits = [sum(own) for own in right_answers(base, lanes, family, asked)]
+    hits = [int(lane.sum()) for lane in right(lanes, family, asked)]
     first = fitted[0]
     cells = (
         first.adapter.kind,
@@ -144,7 +124,7 @@ def main(argv: Sequence[str]) -> None:
     family = family_named(plan.family)
     untrained = SequenceLanes.fresh(base, REFERENCE, [16], [0])
     asked = family.make("test", plan.items, 0, plan.difficulty)
-    before = sum(right_answers(base, untrained, family, asked)[0])
+    before = float(right(untrained, family, asked)[0].sum())
     print(f"{plan.family}, {plan.count} items, {plan.steps} steps; {base.id} itself: {share(before, plan.items)}\n")
     print(HEADING)
     with ExitStack() as stack:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 def right(lanes: SequenceLanes, family: Family, examples: Sequence[Example]) -> Values:
     """[K, n] 1 where the most likely answer of a lane is right, by the family's checker."""
-    from llm_experts.data.encoding import prompt_ids
+    from llm_experts.data.encoding import prompt_ids, stops_of
 
     prompts = [prompt_ids(example, lanes.base) for example in examples]
-    answers = lanes.sample(lanes.start, prompts, max_new_tokens=family.longest_answer)
+    stop = tuple(sorted({mark for example in examples for mark in stops_of(example, lanes.base)}))
+    answers = lanes.sample(lanes.start, prompts, max_new_tokens=family.longest_answer, stop=stop)
     return np.array(
         [
             [family.check(example, said.text).correct for example, said in zip(examples, lane, strict=True)]
