@@ -298,7 +298,9 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def _is_stop(error: Exception) -> bool:
-    return type(error).__name__ == "TrainingStopped"
+    from llm_experts.training.loop.group import TrainingStopped
+
+    return isinstance(error, TrainingStopped)
 
 
 def _check_names(configs: Sequence[Config]) -> None:

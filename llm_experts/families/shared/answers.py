@@ -68,14 +68,15 @@ def number_in(answer: str) -> Fraction | None:
 def label_in(answer: str, labels: Iterable[str]) -> str | None:
     """The one of the labels that an answer states: the one it begins with, else the only one of its first line.
 
-    A label that is denied ("not valid") is none.
+    Of two labels that it begins with the longer one counts ("not guilty" before "not"). A label that is denied ("not
+    valid") is none.
     """
-    line = first_line(answer).lower()
+    line = " ".join(first_line(answer).lower().split())
     found = {label: re.search(rf"(?<!\w){re.escape(label.lower())}(?!\w)", line) for label in labels}
     places = {label: match for label, match in found.items() if match}
-    for label, match in places.items():
-        if match.start() == 0:
-            return label
+    first = [label for label, match in places.items() if match.start() == 0]
+    if first:
+        return max(first, key=len)
     if len(places) != 1:
         return None
     ((label, match),) = places.items()
@@ -120,11 +121,25 @@ def json_in(answer: str) -> Any:
     return value
 
 
+def whole_json(text: str) -> Any:
+    """The one JSON value that a whole text is.
+
+    Raises
+    ------
+    ValueError
+        If it is none by RFC 8259: NaN and Infinity are none, and neither is a name that comes twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def is_json(text: str) -> bool:
     """Whether a whole text is one JSON value."""
     try:
-        json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
-    except (ValueError, RecursionError):
+        whole_json(text)
+    except ValueError:
         return False
     return True
 

@@ -51,6 +51,11 @@ def test_label(answer: str, label: str | None) -> None:
     assert label_in(answer, ("valid", "invalid")) == label
 
 
+def test_of_two_labels_that_an_answer_begins_with_the_longer_one_counts() -> None:
+    for labels in (("not", "not guilty"), ("not guilty", "not")):
+        assert label_in("Not  guilty, I think", labels) == "not guilty" and label_in("not", labels) == "not"
+
+
 def test_says_needs_the_whole_word() -> None:
     assert says("Rome, of course", "Rome") and says("'rome'", "Rome") and says("Rome.\nOslo", "Rome")
     assert not says("Romes", "Rome") and not says("It is Rome", "Rome") and not says("", "Rome")
