@@ -56,6 +56,7 @@ def material_of(config: Config) -> Material:
         If a file is damaged, lacks what the method needs, repeats itself or shares prompts with the validation items.
     """
     from llm_experts.data.fingerprint import hash_examples
+    from llm_experts.families.registry import common_family
     from llm_experts.training.loop.presets import advice
 
     family = _family(config.family or config.judge)
@@ -63,7 +64,7 @@ def material_of(config: Config) -> Material:
     notes = _notes(train, validation)
     if config.complexity and (told := advice(len(train), config.complexity)):
         notes.append(told)
-    if family is None and (family := _named_by([*train, *validation])) is not None:
+    if family is None and (family := common_family([*train, *validation])) is not None:
         notes.append(f"Answers are judged by the checker of the family {family.name}, which the items name.")
     judge = None if family is None else family.reward_of
     _check_judge(config, judge is not None, validation)
@@ -81,14 +82,6 @@ def _family(name: str | None) -> Family | None:
         return family_named(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-def _named_by(examples: Sequence[Example]) -> Family | None:
-    """The family that all items say they are of, as those of 'fairmoe llm dataset generate' do."""
-    from llm_experts.families.registry import FAMILIES
-
-    names = {str(example.facts.get("family")) for example in examples}
-    return FAMILIES.get(names.pop()) if len(names) == 1 else None
 
 
 def _of_family(config: Config, family: Family) -> tuple[Sequence[Example], Sequence[Example]]:

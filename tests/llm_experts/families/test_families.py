@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_experts.data.example import Example
 from llm_experts.data.fingerprint import hash_examples
 from llm_experts.evaluation.registry import score_named
 from llm_experts.families.family import Family, Part
-from llm_experts.families.registry import FAMILIES, family_named, family_of
+from llm_experts.families.registry import FAMILIES, common_family, family_named, family_of
 from llm_experts.families.shared.generated import Made, generated, part_of
 from llm_experts.families.wrong import with_rejected, wrong_answer
 
@@ -164,3 +165,17 @@ def test_an_item_without_a_completion_has_no_wrong_answer() -> None:
     example = dataclasses.replace(FAMILIES["arithmetic"].make("train", 1, 0, 0.0)[0], completion="")
     with pytest.raises(ValueError, match="has no completion"):
         wrong_answer(FAMILIES["arithmetic"], example)
+
+
+@pytest.mark.parametrize(
+    ("named", "common"),
+    [
+        (["sql", "sql"], "sql"), (["sql", "dates"], None), (["sql", None], None), ([None, None], None),
+        (["Smith", "Smith"], None), ([["a"], ["a"]], None), (["rows:compas:race"] * 2, "rows:compas:race"),
+    ],
+)  # fmt: skip
+def test_the_family_that_all_items_name(named: list[object], common: str | None) -> None:
+    """A fact of that name that means something else, such as a person's, is no family, and no error."""
+    items = [Example(str(n), "?", "!", facts={} if name is None else {"family": name}) for n, name in enumerate(named)]
+    found = common_family(items)
+    assert (None if found is None else found.name) == common
