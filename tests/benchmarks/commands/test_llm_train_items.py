@@ -158,7 +158,10 @@ def test_a_template_that_refuses_the_conversation(tmp_path: Path) -> None:
 
 def test_from_data_to_a_package(tiny: Path, train: Callable[..., Result], tmp_path: Path) -> None:
     data = written(tmp_path / "sums.jsonl", sums(40))
-    done = train("--data", data, "--kind", "svf", "--seeds", "0 1", "--set", "learning_rate=0.01")
+    done = train(
+        "--data", data, "--kind", "svf", "--seeds", "0 1", "--set", "learning_rate=0.01", "--set", "save_steps=5"
+    )
+    assert "note: save_steps is not needed" in done.output
     assert done.exit_code == 0, (done.output, done.exception)
     assert "sums-sft-svf-s0" in done.output and "4 validation items choose the checkpoint" in done.output
     folder = tmp_path / "out" / "sums-sft-svf-s1"
