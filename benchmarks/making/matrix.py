@@ -31,14 +31,14 @@ def _kinds() -> Iterator[str]:
     from llm_experts.adapters.registry import KINDS
     from llm_experts.training.loop.combinations import Combination, refusal
 
-    yield "| kind | `start` above 0 | packing | 8-bit optimiser | 8-bit optimiser with weight decay | dropout |"
+    yield "| kind | `start` above 0 | packing | 8-bit optimiser | weight decay by TRL | dropout |"
     yield "|---|---|---|---|---|---|"
     for kind in KINDS:
         cells = [
             refusal(Combination(kind=kind, start=1)),
             refusal(Combination(kind=kind, packing=True)),
             refusal(Combination(kind=kind, optimiser="adamw_8bit")),
-            refusal(Combination(kind=kind, optimiser="adamw_8bit", weight_decay=0.01)),
+            refusal(Combination(kind=kind, engine="trl", weight_decay=0.01)),
             refusal(Combination(kind=kind, adapter_options={"dropout": 0.1})),
         ]
         yield f"| {kind} | {' | '.join(map(_word, cells))} |"

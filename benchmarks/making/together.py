@@ -157,6 +157,7 @@ def changes(folder: Path, assignment: Assignment, base: Base) -> list[str]:
     """What differs between the expert in a folder and the one that is asked for; empty if there is none, or nothing."""
     from llm_experts.data.fingerprint import hash_examples
     from llm_experts.training.loop.earlier import earlier_hash
+    from llm_experts.training.loop.writing import base_facts
 
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
@@ -170,8 +171,18 @@ def changes(folder: Path, assignment: Assignment, base: Base) -> list[str]:
     found = _differences(facts["settings"], now)
     earlier = None if assignment.after is None else earlier_hash(assignment.after)
     found += _differences(
-        {"quantisation": facts["base"]["quantisation"], "checker": facts["judged"], "after": facts.get("after")},
-        {"quantisation": base.quantisation, "checker": assignment.judge is not None, "after": earlier},
+        {
+            "dtype": facts["base"].get("dtype"),
+            "quantisation": facts["base"]["quantisation"],
+            "checker": facts["judged"],
+            "after": facts.get("after"),
+        },
+        {
+            "dtype": base_facts(base)["dtype"],
+            "quantisation": base.quantisation,
+            "checker": assignment.judge is not None,
+            "after": earlier,
+        },
     )
     if facts["base"]["hash"] != base.hash:
         found.append(f"base {facts['base']['id']} with hash {facts['base']['hash'][:12]}, now {base.hash[:12]}")

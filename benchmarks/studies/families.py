@@ -1,9 +1,10 @@
 """How well nano learns each family of tasks: answers before and after, by the family's checker, three seeds.
 
-    python -m benchmarks.studies families --families lookup strings
+    python -m benchmarks.studies families --families lookup strings --rates 2e-3 5e-3
 
-Per family one LoRA of rank 16 for each seed, all trained together as lanes; each seed has training items, first weights
-and an order of its own. Test items are asked once, at the end.
+Per family one LoRA of rank 16 for each seed; each seed has training items, first weights and an order of its own. The
+first seed tries all rates, as lanes over the same items: validation items say which of them the others take, and which
+checkpoint of each is kept. Test items are asked once, at the end.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.studies.parts.choosing import best_of
 from benchmarks.studies.parts.measures import right
 from benchmarks.studies.parts.statistics import share
 from foundation.files import write_text
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
+    from llm_experts.data.example import Example
     from llm_experts.families.family import Family
+    from llm_experts.training.loop.assignment import Assignment
 
 EASY = 0.0
-VALIDATION = 60
+VALIDATION, EVALUATIONS = 60, 4
+RATES = (2e-3, 5e-3)
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,8 @@ class Plan:
         Training items of each seed.
     steps, batch_size : int
         Optimiser steps, and items of a step.
-    rate : float or None
-        Peak learning rate; None: that of the kind.
+    rates : tuple of float
+        Peak learning rates to choose from.
     items : int
         Test items.
     seeds : int
@@ -51,7 +56,7 @@ class Plan:
     count: int
     steps: int
     batch_size: int
-    rate: float | None
+    rates: tuple[float, ...]
     items: int
     seeds: int
 
@@ -62,6 +67,7 @@ class Learnt:
 
     family: str
     items: int
+    rate: float
     before: int
     after: tuple[int, ...]
     seconds: float
@@ -73,6 +79,7 @@ class Learnt:
             self.family,
             f"{plan.difficulty:g}",
             f"{plan.count} × {plan.steps}",
+            f"{self.rate:g}",
             share(self.before, self.items),
             share(sum(self.after) / len(self.after), self.items),
             f"{min(shares):.2f} … {max(shares):.2f}",
@@ -81,37 +88,56 @@ class Learnt:
         return f"| {' | '.join(cells)} |"
 
 
-HEADING = """| family | difficulty | items × steps | nano [95 %] | after [95 %] | seeds | CPU s |
-|---|---|---|---|---|---|---|"""
+HEADING = """| family | difficulty | items × steps | rate | nano [95 %] | after [95 %] | seeds | CPU s |
+|---|---|---|---|---|---|---|---|"""
 
 
 def study(base: Base, family: Family, plan: Plan, folder: Path) -> Learnt:
-    """Train the seeds of one family and ask what they learnt."""
-    from llm_experts.training.loop.assignment import Assignment
+    """Choose a rate, train the seeds of one family and ask what they learnt."""
     from llm_experts.training.loop.fit import fit
     from llm_experts.training.loop.sequence_lanes import SequenceLanes
-    from llm_experts.training.loop.settings import Settings
 
     start = time.process_time()
+    tried = fit(base, _assignments(base, family, plan, 0, plan.rates), folder=folder)
+    best = best_of(tried)
+    fitted = [tried[best]]
+    for seed in range(1, plan.seeds):
+        fitted += fit(base, _assignments(base, family, plan, seed, plan.rates[best : best + 1]), folder=folder)
+    asked = family.make("test", plan.items, 0, plan.difficulty)
+    after = right(SequenceLanes.of(base, [each.adapter for each in fitted]), family, asked)
+    before = right(SequenceLanes.fresh(base, "lora", [1], [0]), family, asked)
+    return Learnt(
+        family.name, len(asked), plan.rates[best], int(before.sum()), tuple(int(hits) for hits in after.sum(1)),
+        time.process_time() - start,
+    )  # fmt: skip
+
+
+def _assignments(
+    base: Base, family: Family, plan: Plan, seed: int, rates: Sequence[float]
+) -> list[Assignment]:  # fmt: skip
+    """One expert of a seed for each rate."""
+    from llm_experts.training.loop.assignment import Assignment
+    from llm_experts.training.loop.settings import Settings
+
+    train = family.make("train", plan.count, seed, plan.difficulty)
     held = family.make("validation", VALIDATION, 0, plan.difficulty)
-    assignments = [
+
+    def judge(example: Example, answer: str) -> float:
+        return float(family.check(example, answer).correct)
+
+    return [
         Assignment(
-            f"{family.name.replace(':', '-')}-{seed}",
-            family.make("train", plan.count, seed, plan.difficulty),
+            f"{family.name.replace(':', '-')}-{seed}-{rate:g}",
+            train,
             held,
             Settings(
-                steps=plan.steps, batch_size=plan.batch_size, lr=plan.rate, seed=seed, max_length=base.context,
-                evaluate_every=max(1, plan.steps // 4),
+                steps=plan.steps, batch_size=plan.batch_size, lr=rate, seed=seed, max_length=base.context,
+                evaluate_every=max(1, plan.steps // EVALUATIONS), patience=EVALUATIONS,
             ),
+            judge,
         )
-        for seed in range(plan.seeds)
+        for rate in rates
     ]  # fmt: skip
-    fitted = fit(base, assignments, folder=folder)
-    asked = family.make("test", plan.items, 0, plan.difficulty)
-    lanes = SequenceLanes.of(base, [each.adapter for each in fitted])
-    bare = SequenceLanes.fresh(base, "lora", [1], [0])
-    hits = [int(lane.sum()) for each in (bare, lanes) for lane in right(each, family, asked)]
-    return Learnt(family.name, len(asked), hits[0], tuple(hits[1:]), time.process_time() - start)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -128,7 +154,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=None)
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=RATES, metavar="RATE", help="peak learning rates to try"
+    )
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--base", default="nano")
@@ -137,7 +165,7 @@ def main(argv: Sequence[str]) -> None:
     torch.set_num_threads(1)
     base = load_base(given.base)
     plan = Plan(
-        given.difficulty, given.count, given.steps, given.batch_size, given.rate, given.items, given.seeds
+        given.difficulty, given.count, given.steps, given.batch_size, tuple(given.rates), given.items, given.seeds
     )  # fmt: skip
     rows = []
     print(HEADING)

@@ -3,8 +3,9 @@
     python -m benchmarks.studies kinds --folder /tmp/kinds
     python -m benchmarks.studies kinds --family lookup --kinds lora svf --seeds 3
 
-The seeds of a kind train together as lanes; each has items, first weights and an order of its own. Validation items
-choose the checkpoint, test items are asked once, at the end. What ``--folder`` holds already is not trained again.
+Each seed has items, first weights and an order of its own. The first one tries several rates around the kind's own, as
+lanes over the same items: validation items say which of them the others take, and which checkpoint of each is kept.
+Test items are asked once, at the end. What ``--folder`` holds already is not trained again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.studies.parts.choosing import best_of
 from benchmarks.studies.parts.measures import right
 from benchmarks.studies.parts.statistics import share
 
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from llm_experts.data.example import Example
     from llm_experts.training.loop.assignment import Assignment, Fitted
 
-COLUMNS = ("kind", "parameters", "fewer than LoRA's", "kB", "right answers", "over seeds", "seconds")
+COLUMNS = ("kind", "rate", "parameters", "fewer than LoRA's", "kB", "right answers", "over seeds", "seconds")
 HEADING = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 VALIDATION = 60
+FACTORS = (0.3, 1.0, 3.0)
+"""On the learning rate of a kind: tried by the first seed."""
 REFERENCE = "lora"
 """At rank 16: what the number of parameters is compared with."""
 
@@ -44,13 +48,28 @@ class Plan:
     seeds: int
 
 
-def assignments(base: Base, kind: str, plan: Plan) -> list[Assignment]:
-    """The experts of a kind, one per seed; matrices have rank 16, prompts 16 tokens, SVF all singular values."""
+def trained(base: Base, kind: str, plan: Plan, folder: Path) -> tuple[float, list[Fitted]]:
+    """A kind's rate, and an expert of each seed."""
+    from llm_experts.training.loop.fit import fit
+    from llm_experts.training.loop.presets import learning_rate
+
+    rates = [factor * learning_rate(kind, base) for factor in FACTORS]
+    tried = fit(base, assignments(base, kind, plan, 0, rates), folder=folder)
+    best = best_of(tried)
+    found = [tried[best]]
+    for seed in range(1, plan.seeds):
+        found += fit(base, assignments(base, kind, plan, seed, rates[best : best + 1]), folder=folder)
+    return rates[best], found
+
+
+def assignments(base: Base, kind: str, plan: Plan, seed: int, rates: Sequence[float]) -> list[Assignment]:
+    """Experts of a seed, one per rate; matrices have rank 16, prompts 16 tokens, SVF all singular values."""
     from llm_experts.families.registry import family_named
     from llm_experts.training.loop.assignment import Assignment
     from llm_experts.training.loop.settings import Settings
 
     family = family_named(plan.family)
+    train = family.make("train", plan.count, seed, plan.difficulty)
     held = family.make("validation", VALIDATION, 0, plan.difficulty)
 
     def judge(example: Example, answer: str) -> float:
@@ -58,21 +77,21 @@ def assignments(base: Base, kind: str, plan: Plan) -> list[Assignment]:
 
     return [
         Assignment(
-            f"{kind}-{seed}",
-            family.make("train", plan.count, seed, plan.difficulty),
+            f"{kind}-{seed}-{rate:.2g}",
+            train,
             held,
             Settings(
-                kind=kind, rank=None if kind in ("svf", "ia3") else 16, steps=plan.steps, seed=seed,
+                kind=kind, rank=None if kind in ("svf", "ia3") else 16, steps=plan.steps, seed=seed, lr=rate,
                 max_length=min(512, base.context - 16), evaluate_every=max(1, plan.steps // 5), patience=5,
             ),
             judge,
             family.longest_answer,
         )
-        for seed in range(plan.seeds)
+        for rate in rates
     ]  # fmt: skip
 
 
-def row(base: Base, fitted: Sequence[Fitted], plan: Plan, reference: int) -> str:
+def row(base: Base, rate: float, fitted: Sequence[Fitted], plan: Plan, reference: int) -> str:
     """A kind's row of the Markdown table."""
     from llm_experts.families.registry import family_named
     from llm_experts.training.loop.sequence_lanes import SequenceLanes
@@ -80,10 +99,11 @@ def row(base: Base, fitted: Sequence[Fitted], plan: Plan, reference: int) -> str
     family = family_named(plan.family)
     asked = family.make("test", plan.items, 0, plan.difficulty)
     lanes = SequenceLanes.of(base, [each.adapter for each in fitted])
-    hits = [int(lane.sum()) for lane in right(lanes, family, asked)]
+    hits = [int(own) for own in right(lanes, family, asked).sum(1)]
     first = fitted[0]
     cells = (
         first.adapter.kind,
+        f"{rate:.2g}",
         f"{first.parameters:,}",
         f"{reference / first.parameters:.1f} ×",
         f"{first.adapter.bytes / 1000:.1f}",
@@ -101,7 +121,6 @@ def main(argv: Sequence[str]) -> None:
     from llm_experts.adapters.registry import KINDS
     from llm_experts.bases.load import load_base
     from llm_experts.families.registry import family_named
-    from llm_experts.training.loop.fit import fit
     from llm_experts.training.loop.sequence_lanes import SequenceLanes
 
     parser = argparse.ArgumentParser(
@@ -124,14 +143,13 @@ def main(argv: Sequence[str]) -> None:
     family = family_named(plan.family)
     untrained = SequenceLanes.fresh(base, REFERENCE, [16], [0])
     asked = family.make("test", plan.items, 0, plan.difficulty)
-    before = float(right(untrained, family, asked)[0].sum())
+    before = right(untrained, family, asked).sum()
     print(f"{plan.family}, {plan.count} items, {plan.steps} steps; {base.id} itself: {share(before, plan.items)}\n")
     print(HEADING)
     with ExitStack() as stack:
         folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for kind in given.kinds:
-            fitted = fit(base, assignments(base, kind, plan), folder=folder)
-            print(row(base, fitted, plan, untrained.parameter_count), flush=True)
+            print(row(base, *trained(base, kind, plan, folder), plan, untrained.parameter_count), flush=True)
 
 
 if __name__ == "__main__":

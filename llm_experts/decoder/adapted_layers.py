@@ -220,7 +220,7 @@ def _check(config: Any, start: int) -> None:
     if getattr(config, "lora_dropout", 0):
         raise AdapterError(
             "lora_dropout is not applied here: lanes and cached layers need the same numbers in every pass. Leave it "
-            "out (early stopping guards against learning by heart), or train with --engine trl."
+            "out; early stopping guards against learning by heart."
         )
 
 

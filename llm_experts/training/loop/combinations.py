@@ -91,10 +91,10 @@ def _without_library(given: Combination) -> str:
 
 
 def _decay(given: Combination) -> str:
-    if given.optimiser in EIGHT_BITS and given.weight_decay and given.kind not in DECAYS_TO_THE_BASE:
+    if given.engine == "trl" and given.weight_decay and given.kind not in DECAYS_TO_THE_BASE:
         return (
-            f"weight_decay of {given.optimiser} draws weights to 0, which is not the base for {given.kind} adapters. "
-            "Use the optimiser adamw, which draws them to the base, or weight_decay 0."
+            f"weight_decay of TRL draws weights to 0, which is not the base for {given.kind} adapters. Set "
+            "weight_decay to 0, or leave engine out: the project's own draws them to the base."
         )
     return ""
 

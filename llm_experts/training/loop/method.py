@@ -100,6 +100,9 @@ class MethodRecord:
         A dataclass whose docstring says what each option is.
     make : callable
         ``make(options) -> Method``.
+    sources : callable
+        ``sources(options)``: sha256 of what options name and do not hold, such as a teacher's weights. An expert is
+        made anew when one of them changes.
     """
 
     name: str
@@ -108,6 +111,7 @@ class MethodRecord:
     needs: Need
     options: type
     make: Callable[[Any], Method]
+    sources: Callable[[Any], Mapping[str, str]] = lambda _: {}
 
     def with_options(self, given: Mapping[str, Any]) -> Method:
         """The trainer with options.
@@ -117,13 +121,17 @@ class MethodRecord:
         SettingsError
             If it has no such option, or refuses a value.
         """
+        return self.make(self.options_of(given))
+
+    def options_of(self, given: Mapping[str, Any]) -> Any:
+        """Options as the method has them; errors as of :meth:`with_options`."""
         known = [field.name for field in fields(self.options)]
         odd = sorted(given.keys() - set(known))
         if odd:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise SettingsError(f"The method {self.name} has no option {odd[0]!r}; {has}.")
         try:
-            return self.make(self.options(**given))
+            return self.options(**given)
         except TypeError as error:
             raise SettingsError(f"The options of the method {self.name} do not fit: {error}.") from error
 

@@ -72,7 +72,7 @@ class LaneAdamW:
 
 
 class LaneEightBit:
-    """AdamW of bitsandbytes with moments of 8 bits (Dettmers et al., 2022), one per lane.
+    """AdamW of bitsandbytes with moments of 8 bits (Dettmers et al., 2022), one per lane; it decays towards ``anchor``.
 
     Blocks of 2,048 numbers share a scale, and a lane's blocks are its own: lanes together do what each would alone.
     Weights of fewer than 4,096 numbers keep moments of 32 bits, as bitsandbytes has it.
@@ -83,7 +83,7 @@ class LaneEightBit:
         If bitsandbytes is not installed or has no such optimiser here.
     """
 
-    def __init__(self, theta: Tensor, lr: Tensor, decay: Tensor, *, paged: bool) -> None:
+    def __init__(self, theta: Tensor, anchor: Tensor, lr: Tensor, decay: Tensor, *, paged: bool) -> None:
         try:
             optim: Any = importlib.import_module("bitsandbytes.optim")
             make = optim.PagedAdamW8bit if paged else optim.AdamW8bit
@@ -92,17 +92,20 @@ class LaneEightBit:
                 f"The 8-bit optimisers need bitsandbytes, which does not load here ({error}). Install the extra "
                 "fairmoe[quant], or train with the optimiser adamw."
             ) from error
-        self.theta, self._lr = theta, lr
+        self.theta, self._anchor, self._lr, self._decay = theta, anchor, lr, decay
         self._weights = [nn.Parameter(row.clone()) for row in theta]
         self._each: list[Any] = [
-            make([weight], lr=float(rate), weight_decay=float(part), betas=(0.9, 0.999), eps=1e-8)
-            for weight, rate, part in zip(self._weights, lr, decay, strict=True)
+            make([weight], lr=float(rate), weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8)  # which would draw to 0
+            for weight, rate in zip(self._weights, lr, strict=True)
         ]
 
     def step(self, gradient: Tensor, factors: Tensor) -> None:
-        """One step of every lane."""
+        """One step of every lane; the decay comes first."""
+        rates = self._lr * factors
         for lane, (weight, optimiser) in enumerate(zip(self._weights, self._each, strict=True)):
-            optimiser.param_groups[0]["lr"] = float(self._lr[lane] * factors[lane])
+            optimiser.param_groups[0]["lr"] = float(rates[lane])
+            if self._decay[lane] > 0:
+                weight.data.sub_((weight.data - self._anchor[lane]) * (rates[lane] * self._decay[lane]))
             weight.grad = gradient[lane].clone()
             optimiser.step()
             weight.grad = None
@@ -111,7 +114,8 @@ class LaneEightBit:
     def select(self, lanes: Tensor) -> None:
         """Go on with some lanes only."""
         chosen = lanes.tolist()
-        self.theta, self._lr = self.theta[lanes].clone(), self._lr[lanes]
+        self.theta, self._anchor = self.theta[lanes].clone(), self._anchor[lanes]
+        self._lr, self._decay = self._lr[lanes], self._decay[lanes]
         self._weights, self._each = ([x[lane] for lane in chosen] for x in (self._weights, self._each))
 
     def state(self) -> dict[str, Tensor]:
@@ -137,7 +141,7 @@ def optimiser_of(settings: Sequence[Settings], rates: Sequence[float], start: Te
     name = settings[0].optimiser
     if name == "adamw":
         return LaneAdamW(start.clone(), anchor, lr, decay)
-    return LaneEightBit(start.clone(), lr, decay, paged=name.startswith("paged"))
+    return LaneEightBit(start.clone(), anchor, lr, decay, paged=name.startswith("paged"))
 
 
 def rate_factor(settings: Settings, step: int, steps: int) -> float:

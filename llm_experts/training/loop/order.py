@@ -15,8 +15,10 @@ from llm_experts.data.example import Example
 from llm_experts.data.packing import pack
 from llm_experts.training.loop.batch import Batch, Item, Row, collate
 from llm_experts.training.loop.method import Need
-from llm_experts.training.loop.settings import Settings
+from llm_experts.training.loop.settings import Settings, SettingsError
 
+PACKED = ("completion", "text")
+"""What of items can share a row with that of others."""
 MICRO_TOKENS = {"cpu": 1 << 11, "cuda": 1 << 16}
 """Padded tokens of a micro-batch, all lanes together: what a step holds in memory goes with it, its result does not."""
 
@@ -28,9 +30,15 @@ def items_of(examples: Sequence[Example], base: Base, settings: Settings, need: 
     ------
     DataError
         If an item does not fit, or lacks what the method needs.
+    SettingsError
+        If rows are to be packed of which the method needs each alone.
     """
+    if settings.packing and need not in PACKED:
+        raise SettingsError(
+            f"packing puts several answers into one row, and {settings.method} needs each alone; leave packing out."
+        )
     found = [Item(row, (example,), _parts(example, base, settings, need)) for row, example in enumerate(examples)]
-    if not settings.packing or need not in ("completion", "text"):
+    if not settings.packing:
         return found
     length = min(settings.max_length, base.context)
     packs = pack([_Encoded(item.parts[0]) for item in found], length)  # type: ignore[misc]

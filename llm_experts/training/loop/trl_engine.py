@@ -84,6 +84,11 @@ def _fit(trl: Any, base: Base, assignment: Assignment, folder: Path) -> Fitted:
     items = items_of(assignment.train, base, own, need)
     order, examiner = Order(items, own), Examiner(base, assignment, need)
     lanes = SequenceLanes.fresh(base, own.kind, [own.rank], [own.seed], own.start, own.adapter_options)
+    if own.weight_decay and bool(lanes.anchor.any()):
+        raise SettingsError(
+            f"weight_decay of TRL draws weights to 0, which is not the base for {own.kind} adapters. Set weight_decay "
+            "to 0, or leave the engine out."
+        )
     before = examiner.score(lanes, lanes.start)
     note(folder, f"begins with TRL {trl.__version__}: {order.steps} steps; score {before.value:.6g}")
     model = inject(own_copy(base).model, lanes.layers.config, None)

@@ -8,6 +8,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from llm_experts.data.fingerprint import hash_examples
 from llm_experts.decoder.program import Adapter
 from llm_experts.training.loop.assignment import Assignment, Fitted
 from llm_experts.training.loop.earlier import earlier_hash
+from llm_experts.training.loop.method import method_named
 
 ADAPTER, FACTS, HISTORY, LOG, CHECKPOINT = "adapter", "expert.json", "history.csv", "training.log", "checkpoint"
 FORMAT = 1
@@ -33,13 +35,27 @@ def key_of(base: Base, assignment: Assignment) -> str:
 
 
 def _made_with(base: Base, assignment: Assignment) -> dict[str, Any]:
+    method = method_named(assignment.settings.method)
     return {
-        "base": {"id": base.id, "hash": base.hash, "quantisation": base.quantisation},
+        "base": base_facts(base),
         "settings": assignment.settings.as_json(),
         "data": {"train": hash_examples(assignment.train), "validation": hash_examples(assignment.validation)},
         "judged": assignment.judge is not None,
         "longest_answer": assignment.longest_answer,
         "after": None if assignment.after is None else earlier_hash(assignment.after),
+        "sources": dict(method.sources(method.options_of(assignment.settings.options))),
+    }
+
+
+def base_facts(base: Base) -> dict[str, Any]:
+    """What decides a base's numbers: the hash is of its files, which are read in one dtype or another."""
+    scaling = base.rope_scaling
+    return {
+        "id": base.id,
+        "hash": base.hash,
+        "dtype": str(base.model.dtype).removeprefix("torch."),
+        "quantisation": base.quantisation,
+        "rope_scaling": None if scaling is None else asdict(scaling),
     }
 
 

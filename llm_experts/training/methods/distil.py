@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
+from foundation.hashing import hash_file
+from llm_experts.adapters.store import WEIGHTS
+from llm_experts.bases.identify import NANO
+from llm_experts.bases.load import base_hash
 from llm_experts.training.loop.batch import Batch
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.distillation import token_divergence
-from llm_experts.training.methods.teacher import Teacher
+from llm_experts.training.methods.teacher import Teacher, adapter_folder
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,16 @@ class Distil(Method):
         return loss, {"divergence": divergence.detach(), "surprise": surprise.detach()}
 
 
+def sources(options: DistilOptions) -> dict[str, str]:
+    """sha256 of a teacher that lies here, and of its adapter; what is missing is said when it is loaded."""
+    found, teacher = {}, Path(options.teacher).expanduser()
+    if options.teacher == NANO or teacher.exists():
+        found["teacher"] = base_hash(options.teacher)
+    if options.adapter and (path := adapter_folder(options.adapter) / WEIGHTS).is_file():
+        found["adapter"] = hash_file(path)
+    return found
+
+
 METHOD = MethodRecord(
     name="distil",
     label="distillation",
@@ -85,6 +100,7 @@ METHOD = MethodRecord(
     needs="completion",
     options=DistilOptions,
     make=Distil,
+    sources=sources,
 )
 
 __all__ = ["METHOD", "Distil", "DistilOptions"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from foundation.hashing import hash_file
 from llm_experts.data.reading import read_examples
 from llm_experts.training.loop.batch import Batch
 from llm_experts.training.loop.earlier import earlier_hash
@@ -130,6 +131,12 @@ class EWC(Method):
         self._anchor, self._fisher = state["anchor"], state["fisher"]
 
 
+def sources(options: EWCOptions) -> dict[str, str]:
+    """sha256 of the earlier task's items."""
+    path = Path(options.data).expanduser()
+    return {"data": hash_file(path)} if options.data and path.is_file() else {}
+
+
 METHOD = MethodRecord(
     name="ewc",
     label="elastic weight consolidation",
@@ -137,4 +144,5 @@ METHOD = MethodRecord(
     needs="completion",
     options=EWCOptions,
     make=EWC,
+    sources=sources,
 )

@@ -59,8 +59,9 @@ class RLOptions:
     answers : tuple of str
         Answers of all items instead (exact).
     closed : bool
-        Whether only listed answers are weighed against each other (exact), as of an expert that is asked for nothing
-        else; otherwise all other texts together are one more answer, with reward 0.
+        Whether only listed answers are weighed against each other (exact), as of an expert whose answers are scored and
+        never generated: other texts may then become likelier than all of them. Otherwise all other texts together are
+        one more answer, with reward 0.
     """
 
     estimate: Literal["rloo", "exact"] = "rloo"

@@ -22,6 +22,12 @@ BYTES = 1 << 30
 """Logits that are kept: a token's are as many floats as the vocabulary has words (nano 7 KB, SmolLM2 192 KB)."""
 
 
+def adapter_folder(given: str) -> Path:
+    """Folder of an adapter, or that of the one in an expert's folder."""
+    folder = Path(given).expanduser()
+    return folder / "adapter" if (folder / "adapter").is_dir() else folder
+
+
 class Teacher:
     """Logits of a base, with or without an adapter, exact and kept for the next epoch as far as there is room.
 
@@ -53,8 +59,7 @@ class Teacher:
         base = load_base(id)
         if not adapter:
             return cls(base, None, memory)
-        folder = Path(adapter).expanduser()
-        folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
+        folder = adapter_folder(adapter)
         saved = read_adapter(folder)
         check_base(saved, base, folder)
         return cls(base, Adapter(saved.config, saved.state), memory)

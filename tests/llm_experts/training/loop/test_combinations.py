@@ -123,7 +123,7 @@ def test_what_is_refused_would_not_have_worked(given: Combination, error: type[E
     [
         (Combination(method="dpo", packing=True), "learns from pairs of answers; leave packing out"),
         (Combination(method="rl", packing=True), "learns from answers that it draws itself"),
-        (Combination(kind="ia3", optimiser="adamw_8bit", weight_decay=0.1), "not the base for ia3 adapters"),
+        (Combination(kind="ia3", engine="trl", weight_decay=0.1), "not the base for ia3 adapters"),
         (Combination(dtype="float16", device="auto", has_gpu=False), "float16 is not supported on a CPU"),
     ],
 )

@@ -13,6 +13,7 @@ from llm_experts.training.loop import group as group_module
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
 from llm_experts.training.loop.fit import fit, groups
 from llm_experts.training.loop.group import TrainingStopped
+from llm_experts.training.loop.optimiser import optimiser_of
 from llm_experts.training.loop.settings import SettingsError
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.loop.fixtures import assignment, examples, settings
@@ -84,6 +85,35 @@ def test_micro_batches_and_packing_change_nothing(base: Base, tmp_path: Path) ->
         assert one.score == pytest.approx(two.score, abs=1e-4)
         for key, value in one.adapter.state.items():
             assert torch.allclose(two.adapter.state[key], value, atol=2e-4), key
+
+
+def test_another_dtype_is_another_expert(tmp_path: Path) -> None:
+    base = make_tiny_base()
+    fit(base, [assignment()], folder=tmp_path)
+    base.model.to(torch.bfloat16)  # of the same files, which is what the hash is of
+    steps: list[Progress] = []
+    fit(base, [assignment()], folder=tmp_path, progress=steps.append)
+    assert len(steps) == 4
+    assert json.loads((tmp_path / "odd" / "expert.json").read_text())["base"]["dtype"] == "bfloat16"
+
+
+def test_packing_of_what_cannot_share_a_row_is_refused(base: Base, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="dpo needs each alone; leave packing out"):
+        fit(base, [assignment(method="dpo", packing=True)], folder=tmp_path)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "adamw_8bit"])
+def test_decay_draws_to_the_base(optimiser: str) -> None:
+    """Without a gradient a step goes lr · decay of the way to the anchor, whatever the optimiser's moments are."""
+    own = [settings(optimiser=optimiser, weight_decay=decay) for decay in (0.0, 0.5)]
+    start, anchor = torch.full((2, 8), 3.0), torch.ones(2, 8)
+    made = optimiser_of(own, [0.1, 0.1], start, anchor)
+    made.step(torch.zeros(2, 8), torch.tensor([1.0, 1.0]))
+    assert torch.equal(made.theta[0], start[0])
+    assert torch.allclose(made.theta[1], torch.full((8,), 3.0 - 0.1 * 0.5 * 2.0))
+    made.select(torch.tensor([1]))
+    made.step(torch.zeros(1, 8), torch.tensor([2.0]))
+    assert torch.allclose(made.theta[0], torch.full((8,), 2.9 - 0.2 * 0.5 * 1.9))
 
 
 @pytest.mark.parametrize("kind", ["lora_fa", "svf", "ia3", "prefix"])

@@ -79,6 +79,8 @@ def test_what_trl_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     base = make_tiny_base()
     with pytest.raises(SettingsError, match="does not have packing here"):
         fit_by_trl(base, [assignment(packing=True)], folder=tmp_path)
+    with pytest.raises(SettingsError, match="not the base for ia3"):
+        fit_by_trl(base, [assignment(kind="ia3", weight_decay=0.1)], folder=tmp_path)
     load = importlib.import_module
 
     def without(name: str, *rest: Any) -> Any:

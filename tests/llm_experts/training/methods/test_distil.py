@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from llm_experts.bases.base import Base
+from llm_experts.bases.load import load_base
+from llm_experts.training.loop.assignment import Progress
 from llm_experts.training.loop.batch import collate
+from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.order import items_of
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
@@ -17,6 +21,7 @@ from llm_experts.training.losses.distillation import token_divergence
 from llm_experts.training.methods.distil import Distil, DistilOptions
 from llm_experts.training.methods.teacher import Teacher
 from tests.llm_experts.conftest import make_tiny_base
+from tests.llm_experts.training.loop.fixtures import assignment
 from tests.llm_experts.training.methods.method_fixtures import EXAMPLES, run_of, settings_of
 
 
@@ -92,3 +97,27 @@ def test_another_vocabulary_is_refused() -> None:
 def test_options_out_of_bounds_are_refused(options: dict[str, float], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         DistilOptions(**options)  # type: ignore[arg-type]
+
+
+def test_another_teacher_under_the_same_name_makes_another_expert(tmp_path: Path) -> None:
+    """What options name is part of what an expert was made of, not only its name."""
+    made, place, steps = make_tiny_base(layers=1), tmp_path / "teacher", list[Progress]()
+    for part in (made.model, made.tokenizer):
+        part.save_pretrained(place)
+    base = load_base(str(place))
+    (taught,) = fit(base, [assignment("taught", steps=1)], folder=tmp_path)
+    options = {"teacher": str(place), "adapter": str(taught.folder)}
+
+    def learn() -> int:
+        steps.clear()
+        fit(
+            base,
+            [assignment("pupil", steps=1, method="distil", options=options)],
+            folder=tmp_path,
+            progress=steps.append,
+        )
+        return len(steps)
+
+    assert [learn(), learn()] == [1, 0]
+    fit(base, [assignment("taught", steps=2)], folder=tmp_path)
+    assert [learn(), learn()] == [1, 0]
