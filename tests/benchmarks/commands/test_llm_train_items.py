@@ -13,9 +13,14 @@ from typer.testing import CliRunner, Result
 
 from artefacts.format.archive import open_package
 from benchmarks.cli import app
+from benchmarks.making.config import Config
+from benchmarks.making.material import material_of
+from benchmarks.making.together import Ready, validation_items
 from benchmarks.saving.trained import read_made
 from llm_experts.adapters.store import load_adapter
 from llm_experts.bases.load import load_base
+from llm_experts.data.reading import write_examples
+from llm_experts.families.registry import FAMILIES, family_named
 from tests.benchmarks.commands.test_llm import paragraph, saved_base
 
 Line = dict[str, Any]
@@ -232,3 +237,32 @@ def test_methods_lists_every_trainer_and_its_options() -> None:
     done = fairmoe("methods")
     assert done.exit_code == 0 and "sft: supervised fine-tuning" in done.output
     assert "There is no method 'spt'. Did you mean 'sft'?" in paragraph(fairmoe("methods", "spt"))
+
+
+# -- what to run next ------------------------------------------------------------------------------
+
+
+def items_of(config: Config) -> str:
+    return validation_items(Ready(config, material_of(config)))
+
+
+def test_the_next_command_asks_items_like_those_that_chose(tmp_path: Path) -> None:
+    """Those of the same family and difficulty, of the family that items name, or of the validation file."""
+    easy = FAMILIES["classification"].make("train", 40, 0, 0.0)
+    write_examples(tmp_path / "easy.jsonl", easy)
+    own = written(tmp_path / "own.jsonl", sums(40))
+    held = written(tmp_path / "held out.jsonl", sums(30, 100))
+    assert items_of(Config(family="dates", count=30, difficulty=0.0)) == "--family dates --difficulty 0"
+    assert items_of(Config(family="dates", count=30)) == "--family dates"
+    assert items_of(Config(data=tmp_path / "easy.jsonl")) == "--family classification"
+    assert items_of(Config(data=own, judge="arithmetic")) == "--family arithmetic"
+    assert items_of(Config(data=own, validation=held)) == f"--data '{held}'"
+    assert items_of(Config(data=own)) == ""
+
+
+@pytest.mark.data
+def test_items_of_another_task_s_rows_are_judged_by_its_checker(tmp_path: Path) -> None:
+    """Their name is not in the list of families: every task has one."""
+    write_examples(tmp_path / "d.jsonl", family_named("rows:compas:race").make("train", 40, 0, None))
+    material = material_of(Config(data=tmp_path / "d.jsonl"))
+    assert material.family == "rows:compas:race" and material.judge is not None
