@@ -35,6 +35,8 @@ class Material:
         Of all items, in order.
     notes : tuple of str
         What is to be said about them.
+    family : str or None
+        Whose checker judges, as ``--family`` takes it.
     """
 
     train: tuple[Example, ...]
@@ -43,6 +45,7 @@ class Material:
     longest_answer: int | None
     sha256: str
     notes: tuple[str, ...] = field(default=())
+    family: str | None = None
 
 
 def material_of(config: Config) -> Material:
@@ -70,7 +73,8 @@ def material_of(config: Config) -> Material:
     _check_judge(config, judge is not None, validation)
     digest = hash_examples([*train, *validation])
     longest = None if family is None else family.longest_answer
-    return Material(tuple(train), tuple(validation), judge, longest, digest, tuple(notes))
+    named = None if family is None else config.family or config.judge or family.name
+    return Material(tuple(train), tuple(validation), judge, longest, digest, tuple(notes), named)
 
 
 def _family(name: str | None) -> Family | None:

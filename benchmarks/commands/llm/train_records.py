@@ -49,7 +49,7 @@ def train_records(given: Mapping[str, Any], output: Path) -> None:
         return
     with progress_shown(console) as progress, stopping(console) as stop:
         outcomes = make(configs, output, load=loading(console), progress=progress, stop=stop, one_must=True)
-    print_outcomes(outcomes, console, configs[0].family or configs[0].judge)
+    print_outcomes(outcomes, console)
     tracked(output, console)
 
 
@@ -159,7 +159,7 @@ def _words(now: Progress) -> str:
     return ", ".join(shown) + left
 
 
-def print_outcomes(outcomes: Sequence[Outcome], console: Console, family: str | None = None) -> None:
+def print_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
     """A table of experts, what was noticed, where they are, and what to run next."""
     from rich.table import Table
 
@@ -177,7 +177,7 @@ def print_outcomes(outcomes: Sequence[Outcome], console: Console, family: str | 
     if good:
         folder = shlex.quote(str(good[0].folder))
         console.print(f"written: {', '.join(str(one.folder) for one in good)}", soft_wrap=True)
-        items = f"--family {shlex.quote(family)}" if family else "--data VALIDATION.jsonl"
+        items = good[0].items or "--data VALIDATION.jsonl"
         console.print(f"Next: fairmoe llm validate {folder} {items}", soft_wrap=True)
         console.print(f"  and then: fairmoe package {folder} (one file for others)", soft_wrap=True)
 

@@ -50,10 +50,28 @@ def test_generated_file_is_the_same_twice_and_reads_back(tmp_path: Path) -> None
 def test_pairs_hold_a_wrong_answer(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     done = generate(path, "--family", "json_task", "--count", "40", "--pairs", "--part", "validation")
-    assert done.exit_code == 0 and "rejected:" in done.output and "--method dpo" in done.output
+    assert done.exit_code == 0 and "rejected:" in done.output
     for example in read_examples(path, need="pair"):
         assert example.rejected is not None
         assert not FAMILIES["json_task"].check(example, example.rejected).correct
+
+
+@pytest.mark.parametrize(
+    ("part", "words", "following"),
+    [
+        ("train", (), "fairmoe llm train --data {} --method sft"),
+        ("train", ("--pairs",), "fairmoe llm train --data {} --method dpo"),
+        ("validation", (), "fairmoe llm validate EXPERT --data {}"),
+        ("test", ("--pairs",), "fairmoe llm evaluate EXPERT --data {}"),
+    ],
+)
+def test_items_that_examine_are_not_offered_for_training(
+    part: str, words: tuple[str, ...], following: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "items.jsonl"
+    done = generate(path, "--family", "dates", "--count", "3", "--part", part, *words)
+    assert f"\n  {following.format(path)}\n" in done.output
+    assert done.output.count("fairmoe llm ") == 2  # what is in the file, and this
 
 
 def test_bad_options_are_explained(tmp_path: Path) -> None:
