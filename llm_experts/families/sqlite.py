@@ -11,7 +11,7 @@ from typing import Any
 STEPS = 2_000_000
 """Steps of SQLite's machine that a query may take; steps are the same on every machine, seconds are not."""
 MOST_ROWS, MOST_BYTES, LONGEST = 10_000, 8 << 20, 10_000
-"""Rows and bytes of a result, and bytes of a value: what is done with a long value is one step, however long it takes."""
+"""Rows and bytes of a result, and bytes of a value: what is done with a long value is one step, however long."""
 CHANGING = frozenset(
     ("random", "randomblob", "current_date", "current_time", "current_timestamp", "load_extension", "fts3_tokenizer")
 )
