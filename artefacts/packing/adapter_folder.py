@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from artefacts.format.error import PackageError
-from artefacts.packing.adapters import CONFIG, FACTS, WEIGHTS, adapters_of, base_of
+from artefacts.packing.adapters import CONFIG, FACTS, WEIGHTS, adapters_of, base_of, scope_of
 from artefacts.packing.fairness import examination_of
 from artefacts.packing.reading import facts_in, optional
 from artefacts.packing.source import Source
@@ -45,7 +45,18 @@ def adapter_folder(folder: Path, base_hash: str = "", base_name: str = "") -> So
         raise PackageError("link-symbolic", f"{folder} holds the link {links[0]!a}; copy what it leads to.")
     facts = _facts(folder, base_hash, base_name) | _measured(folder)
     texts = {} if FACTS in files else {FACTS: _told_of(folder, facts)}
-    return Source(files, facts, texts=texts)
+    return Source(files, facts, texts=texts, warnings=_warnings(scope_of(optional(folder / FACTS))))
+
+
+def _warnings(scope: str) -> tuple[str, ...]:
+    """What an adapter without its model is good for, where it acts on a part of a text only."""
+    if not scope:
+        return ()
+    return (
+        f"The adapter was trained with scope {scope}: it acts on the question behind a row, so that chat, banks, "
+        "'llm check' and other programs have no use for it alone. Pack the saved model (..._model), which "
+        "fairmoe predict reads.",
+    )
 
 
 def _measured(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from artefacts.packing.reading import Facts, experts_in, facts_in, optional, ten
 from foundation.hashing import hash_file
 
 CONFIG, WEIGHTS, FACTS = "adapter_config.json", "adapter_model.safetensors", "fairmoe.json"
+SCOPE = "scope"
+"""What part of a text an adapter acts on, in its ``fairmoe.json`` where that is not the whole."""
 PICKLED = "adapter_model.bin"
 METHODS = {
     "LORA": "lora", "IA3": "ia3", "PROMPT_TUNING": "soft_prompt", "PREFIX_TUNING": "prefix", "SVF": "svf",
@@ -48,6 +50,12 @@ def base_of(folder: Path) -> dict[str, Any] | None:
     if len(hashes) > 1:
         raise PackageError("wrong-base", f"{folder} stands on {len(hashes)} bases; all adapters of a package have one.")
     return _base(told[0]) if told else None
+
+
+def scope_of(facts: Facts) -> str:
+    """What an adapter acts on, by its ``fairmoe.json``: "" whole texts, or the part that it was trained for."""
+    told = facts.get("facts")
+    return str(told.get(SCOPE) or "") if isinstance(told, dict) else ""
 
 
 def _base(told: Facts) -> dict[str, Any]:

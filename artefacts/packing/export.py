@@ -8,9 +8,11 @@ from typing import Literal, get_args
 
 from artefacts.format.error import PackageError
 from artefacts.format.files import TENSORS
+from artefacts.format.limits import LIMITS
 from artefacts.format.manifest import Manifest
+from artefacts.format.strict_json import read_json
 from artefacts.format.writing import whole
-from artefacts.packing.adapters import CONFIG, FACTS
+from artefacts.packing.adapters import CONFIG, FACTS, scope_of
 
 Form = Literal["model", "peft", "safetensors"]
 FORMS: tuple[str, ...] = get_args(Form)
@@ -38,13 +40,16 @@ def export(manifest: Manifest, read: Callable[[str], bytes], form: str, folder: 
     Raises
     ------
     PackageError
-        ``exists``: the folder does; ``form``: the package has nothing of that form, or there is no such form.
+        ``exists``: the folder does; ``form``: the package has nothing of that form, there is no such form, or PEFT
+        would make another model of it (``--scope suffix``).
     """
     names = _chosen(manifest, form)
     if not names:
         raise PackageError(
             "form", f"{manifest.name} {manifest.version} ({manifest.kind}) holds nothing that can be written as {form}."
         )
+    if form == "peft":
+        _check_whole(manifest, read)
     if folder.exists() or folder.is_symlink():
         raise PackageError("exists", f"{folder} exists already; give a folder that does not.")
     rights = {README: CARD, LICENSE: LICENSE}
@@ -66,6 +71,20 @@ def _chosen(manifest: Manifest, form: str) -> Mapping[str, str]:
     if form == "peft":
         return _adapters(manifest)
     raise PackageError("form", f"There is no form {form[:40]!a}; there is {', '.join(FORMS)}.")
+
+
+def _check_whole(manifest: Manifest, read: Callable[[str], bytes]) -> None:
+    """Raise :class:`PackageError` for adapters that other programs would let act on more than they were trained for."""
+    facts = (str(PurePosixPath(adapter.path).parent / FACTS) for adapter in manifest.adapters)
+    for name in (name for name in facts if name in manifest.files):
+        told = read_json(read(name), name, LIMITS.json)
+        if scope := scope_of(told if isinstance(told, dict) else {}):
+            raise PackageError(
+                "form",
+                f"{manifest.name} {manifest.version}: the adapter of {name} was trained with scope {scope} and acts on "
+                "the question behind a row. PEFT would let it act on the whole text, which is another model than the "
+                "one that was measured. Export it as model, or train it with --scope full.",
+            )
 
 
 def _adapters(manifest: Manifest) -> dict[str, str]:

@@ -11,7 +11,7 @@ from artefacts.packing.fairness import bias_of, fairness_of
 from artefacts.packing.inputs import inputs_of
 from artefacts.packing.kinds import check_kinds, kind_of
 from artefacts.packing.provenance import provenance_of
-from artefacts.packing.reading import Facts, facts_in, optional
+from artefacts.packing.reading import Facts, experts_in, facts_in, optional
 from artefacts.packing.source import Source, below
 from artefacts.packing.told import name_of
 
@@ -40,7 +40,25 @@ def model_folder(folder: Path) -> Source:
             "model again.",
         ) from error
     rights = (f"It was trained on: {data['title']}", f"Licence of the data: {data['licence']}", data["citation"])
-    return Source(_files(folder), facts, rights)
+    return Source(_files(folder), facts, rights, warnings=_warnings(folder / EXPERT))
+
+
+def _warnings(expert: Path) -> tuple[str, ...]:
+    """Rows of people that anybody who has the package can read."""
+    shots = sum(_shots(facts) for _, facts in experts_in(expert))
+    if not shots:
+        return ()
+    return (
+        f"{shots} rows of the training data are in the package in clear text, with their answers: the expert shows "
+        "them in every prompt (--shots). Whoever has the package can read them; train without --shots where the rows "
+        "are not yours to publish.",
+    )
+
+
+def _shots(facts: Facts) -> int:
+    asking = facts.get("asking")
+    shots = asking.get("shots") if isinstance(asking, dict) else None
+    return len(shots) if isinstance(shots, list) else 0
 
 
 def _facts(folder: Path, model: Facts, encoder: Facts, data: Facts, promise: Facts, bias: Facts) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Packed:
         sha256 of the canonical manifest, and of the file.
     new : bool
         False: the file was there with this content, and was left as it is, signatures and all.
+    warnings : tuple of str
+        What whoever packed it must know before others have it.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class Packed:
     content: str
     digest: str
     new: bool
+    warnings: tuple[str, ...] = ()
 
 
 def package(folder: Path, target: Path | None = None, told: Told | None = None) -> Packed:
@@ -84,7 +87,7 @@ def package(folder: Path, target: Path | None = None, told: Told | None = None) 
                 with whole(target) as temporary:
                     shutil.copyfile(made, temporary)
         with open_package(target) as found:
-            return Packed(target, found.manifest, found.content, found.digest, new)
+            return Packed(target, found.manifest, found.content, found.digest, new, source.warnings)
 
 
 def _source(folder: Path, told: Told) -> Source:

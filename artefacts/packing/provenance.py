@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from artefacts.packing.adapters import FACTS
+from artefacts.packing.adapters import FACTS, SCOPE, scope_of
 from artefacts.packing.reading import Facts, experts_in, facts_in
 
 
@@ -22,7 +22,7 @@ def provenance_of(folder: Path, model: Facts, card: Facts, promise: Facts) -> di
         ``promise.json``; empty where there is none.
     """
     origin, facts = model.get("origin", {}), promise.get("facts", {})
-    split, params = origin.get("split", facts.get("split")), origin.get("params") or {}
+    split, params = origin.get("split", facts.get("split")), {**(origin.get("params") or {}), **_scope(folder)}
     versions = [facts_in(path).get("libraries", {}) for path in sorted(folder.rglob(FACTS))] + [
         model.get("versions", {})
     ]
@@ -34,6 +34,12 @@ def provenance_of(folder: Path, model: Facts, card: Facts, promise: Facts) -> di
         "learning_rate": params.get("lr"), "template": _template(folder),
         "versions": {name: told for found in versions for name, told in found.items()},
     }  # fmt: skip
+
+
+def _scope(folder: Path) -> dict[str, str]:
+    """What part of a text the adapters act on, where that is not the whole."""
+    found = sorted({scope for path in folder.rglob(FACTS) if (scope := scope_of(facts_in(path)))})
+    return {SCOPE: ", ".join(found)} if found else {}
 
 
 def _template(folder: Path) -> str | None:

@@ -22,12 +22,15 @@ class Source:
         Paragraphs for ``LICENSE``: whose data it was made from, and their licence.
     texts : mapping of str
         Files that the folder lacks: name in the package to what it holds.
+    warnings : tuple of str
+        What whoever packs it must know before others have it.
     """
 
     files: Mapping[str, Path]
     facts: Mapping[str, Any]
     rights: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def below(folder: Path) -> list[Path]:

@@ -32,7 +32,9 @@ def check_gguf(path: Path, quantisation: str) -> None:
             "would round them a second time. Leave it out, or take the model's own weights (safetensors)."
         )
     if find_spec("gguf") is None:
-        raise BaseError(f"To read {path} the package gguf is needed: pip install gguf.")
+        raise BaseError(
+            f"To read {path} the package gguf is needed: pip install --group gguf -c constraints.txt, or pip install gguf."
+        )
 
 
 def gguf_options(path: Path) -> dict[str, Any]:

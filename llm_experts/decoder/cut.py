@@ -3,13 +3,14 @@
 Experts change the layers from ``start`` on, *the top*. What lies below is the same for every expert, lane and trial:
 its output for a text is computed once (:meth:`CutBase.lower`). In the last layer only the answer tokens ask. Both
 are exact, and :class:`CutBase` compares itself with the library's own
-forward pass before it is used, and again before it reads longer texts than it was compared on.
+forward pass before it is used, and again before it reads longer texts than that model was compared on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ PROBE_TOKENS = 24
 PARTS = ("embed_tokens", "layers", "norm", "rotary_emb")
 """What a plain decoder is made of."""
 FAMILIES = "choose a base of the Llama, Mistral or Qwen family"
+_COMPARED: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], dict[int, int]]] = WeakKeyDictionary()
+"""What was compared in this process; a model whose weights, hooks or modules changed is compared again."""
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 """Largest difference from the library's forward pass, relative to the largest logit."""
 
@@ -179,7 +182,7 @@ class CutBase:
         if not 0 <= self.start < base.n_layers:
             raise BaseError(f"{base.id} has {base.n_layers} layers; adapters cannot start at layer {start}.")
         self._decoder = decoder_of(base)
-        self._compared = 0
+        self._lengths = _lengths_of(base)
         self._compare(PROBE_TOKENS)
 
     def top(self, answer_ids: tuple[int, int]) -> Top:
@@ -238,9 +241,12 @@ class CutBase:
         return hidden
 
     def _compare(self, tokens: int) -> None:
-        """Compare with the library's own forward pass on texts of at least so many tokens, once for each length."""
+        """Compare with the library's own forward pass on texts of at least so many tokens.
+
+        Once for each length and model in memory, whoever asks: it takes three passes of the whole base.
+        """
         context = self.base.context
-        if min(tokens, context) <= self._compared:
+        if min(tokens, context) <= self._lengths.get(self.start, 0):
             return
         length = min(1 << (tokens - 1).bit_length(), context)  # powers of two: few comparisons, whatever is read
         difference, limit = self._difference(length)
@@ -249,7 +255,7 @@ class CutBase:
                 f"{self.base.id} ({self.base.architecture}) computes something that a plain decoder does not (logits "
                 f"of a text of {length} tokens differ by {difference:.2g} of their size); {FAMILIES}."
             )
-        self._compared = length
+        self._lengths[self.start] = length
 
     @torch.no_grad()
     def _difference(self, length: int) -> tuple[float, float]:
@@ -280,6 +286,16 @@ class CutBase:
         positions = torch.arange(length + 1, device=device)[None].clone()
         positions[:, -1] -= 1
         return ids, Layout(positions, segment, torch.tensor([[length - 1, length]], device=device))
+
+
+def _lengths_of(base: Base) -> dict[int, int]:
+    """Longest text on which a base, as it is now, was found to be the library's, by first layer of the top."""
+    numbers, modules = [*base.model.parameters(), *base.model.buffers()], list(base.model.modules())
+    changes = sum(0 if each.is_inference() else each._version for each in numbers)
+    hooks = [hook for each in modules for hook in (*each._forward_hooks, *each._forward_pre_hooks)]
+    replaced = [id(each) for each in modules if "forward" in vars(each)]
+    now = (changes, *map(id, numbers), *hooks, *replaced)
+    return _COMPARED.setdefault(base.model, {}).setdefault(now, {})
 
 
 def _check_numbers(base: Base, logits: Tensor) -> None:

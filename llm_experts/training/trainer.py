@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -259,18 +259,29 @@ class _Evaluator:
         self._texts, self._rows, self.floats = texts, rows, floats
         self._labels, self._groups, self._n_groups = view.labels[rows], view.groups[rows], len(view.group_names)
         self._seed = seed
-        self._mass_rows = mass_rows(view, rows, seed)
-        self.answering = answering_on(texts, self._mass_rows)
+        weighed = mass_rows(view, rows, seed)
+        self._weighed = torch.isin(rows, weighed)
+        self.answering = answering_on(texts, weighed)
 
     def margins(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
         """[K, r] margins of the evaluation rows, float64."""
         return block_margins(lanes, theta, self._texts.rows(self._rows), self.floats)
 
     @torch.no_grad()
-    def masses(self, lanes: AdapterLanes, theta: Tensor) -> Tensor:
-        """[K] float64 mean answer mass on the rows in which every (label, group) cell stands in proportion."""
-        found = block_measures(lanes, theta, self._texts.rows(self._mass_rows), self.floats, self.answering.mass)
-        return found.mean(1)
+    def measured(self, lanes: AdapterLanes, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`margins`, and in the same pass the mean answer mass [K] float64.
+
+        The mass is that of rows in which every (label, group) cell stands in proportion.
+        """
+        block = self._texts.rows(self._rows)
+        margins, masses = (torch.zeros(len(lanes), len(block), dtype=torch.float64) for _ in range(2))
+        for chunk, batch, answers in block_answers(lanes, theta, block, self.floats):
+            margins[chunk, batch] = answers.margin.double().cpu()
+            places = torch.nonzero(self._weighed[batch])[:, 0]
+            if len(places):
+                some = answers._replace(logits=answers.logits[:, places], final=answers.final[:, places])
+                masses[chunk, batch[places]] = self.answering.mass(some).double().cpu()
+        return margins, masses[:, self._weighed].mean(1)
 
     def outcomes(self, margins: Tensor) -> dict[str, Tensor]:
         """Metric id to [K] values of calibrated probabilities."""
@@ -323,12 +334,41 @@ def block_measures(
 ) -> Tensor:
     """[K, n] float64, on the CPU: a measure [k, n] of the answers to the texts of a block."""
     found = torch.empty(len(lanes), len(block), dtype=torch.float64)
+    for chunk, batch, answers in block_answers(lanes, theta, block, floats):
+        found[chunk, batch] = measure(answers).double().cpu()
+    return found
+
+
+def block_answers(
+    lanes: AdapterLanes, theta: Tensor, block: TextBlock, floats: int
+) -> Iterator[tuple[slice, Tensor, Answers]]:
+    """Some lanes, places [n] of some texts on the CPU and those lanes' answers to them, until all were asked."""
     base = lanes.cut.base
     for batch in block.batches(EVALUATION_TOKENS[base.wide and base.device.type == "cpu"]):
         given = block.take(batch)
         for chunk in lanes.chunks(floats, *given.columns.shape):
-            found[chunk, batch.cpu()] = measure(lanes.answers(theta[chunk], chunk, given)).double().cpu()
-    return found
+            yield chunk, batch.cpu(), lanes.answers(theta[chunk], chunk, given)
+
+
+class _Kept:
+    """What lanes said at their chosen checkpoints, so that nothing is asked again at the end.
+
+    Attributes
+    ----------
+    margins : [K, r] float64
+    mass : [K] float64
+    known : [K] bool
+        Lanes that have a checkpoint.
+    """
+
+    def __init__(self, lanes: int, rows: int) -> None:
+        self.margins = torch.zeros(lanes, rows, dtype=torch.float64)
+        self.mass = torch.zeros(lanes, dtype=torch.float64)
+        self.known = torch.zeros(lanes, dtype=torch.bool)
+
+    def take(self, lanes: Tensor, margins: Tensor, mass: Tensor) -> None:
+        """Of lanes [k], margins [k, r] and mass [k]."""
+        self.margins[lanes], self.mass[lanes], self.known[lanes] = margins, mass, True
 
 
 class _Run:
@@ -382,6 +422,7 @@ class _Run:
         )
         self.decay = torch.tensor([config.weight_decay for config in configs], device=self.device)[:, None]
         self.running = RunningLanes(self.checkpoints, budget, budget.warm_up, studies)
+        self.kept = _Kept(len(self.every), len(rows))
         self.notes: list[str] = []
 
     def _base_margins(self) -> Tensor:
@@ -455,18 +496,20 @@ class _Run:
     def evaluate(self, step: int) -> None:
         """Score the running lanes, keep better checkpoints, and let failed, patient-less and pruned lanes go."""
         theta = self.optimiser.theta
-        margins = self.evaluator.margins(self.lanes, theta)
+        counts = self.role == "utility" or step > self.budget.warm_up
+        margins, mass = self._asked(counts)
         values = self.evaluator.outcomes(margins)
         broken = ~(margins.isfinite().all(1) & theta.isfinite().all(1).cpu())
-        counts = self.role == "utility" or step > self.budget.warm_up
         if self.role in ("procedural", "combined") and counts:
             values |= self.evaluator.reasons(self.lanes, theta, margins, self.budget.explained_rows)
         if self.role == "combined" and counts:
             values[FINAL] = final(values["utility@1"], values["fair_res@1"], values["fair_proc@1"])
         self.running.record(step, values)
         if counts:
-            answers = self.evaluator.masses(self.lanes, theta) >= self.evaluator.answering.least
-            self.checkpoints.offer(self.running.alive, theta, values, step, allowed=answers)
+            allowed = mass >= self.evaluator.answering.least
+            self.checkpoints.offer(self.running.alive, theta, values, step, allowed=allowed)
+            chosen = self.checkpoints.step[self.running.alive] == step
+            self.kept.take(self.running.alive[chosen], margins[chosen], mass[chosen])
         lanes = self.running.judge(step, broken)
         if lanes is not None:
             self._select(lanes)
@@ -474,11 +517,19 @@ class _Run:
     def keep(self, step: int) -> None:
         """Take the weights as they are, whatever they score."""
         theta = self.optimiser.theta
-        margins = self.evaluator.margins(self.lanes, theta)
+        margins, mass = self.evaluator.measured(self.lanes, theta)
         values = self.evaluator.outcomes(margins)
         self.running.record(step, values)
         self.checkpoints.take(self.running.alive, theta, values, step)
+        self.kept.take(self.running.alive, margins, mass)
         self.running.fail(~(margins.isfinite().all(1) & theta.isfinite().all(1).cpu()))
+
+    def _asked(self, counts: bool) -> tuple[Tensor, Tensor]:
+        """Margins of the running lanes, and their mass where it decides about a checkpoint (else undefined)."""
+        theta = self.optimiser.theta
+        if counts:
+            return self.evaluator.measured(self.lanes, theta)
+        return self.evaluator.margins(self.lanes, theta), torch.full((len(theta),), torch.nan, dtype=torch.float64)
 
     def _select(self, lanes: Tensor) -> None:
         self.lanes = self.lanes.select(lanes)
@@ -488,8 +539,11 @@ class _Run:
 
     def result(self, order: Sequence[int]) -> LaneResult:
         """Every lane at its chosen checkpoint, in the order of the caller; a failed lane has no metrics."""
-        best = self.checkpoints
-        margins = self.evaluator.margins(self.every, best.theta)
+        best, kept = self.checkpoints, self.kept
+        rest = torch.nonzero(~kept.known)[:, 0]
+        if len(rest):
+            kept.take(rest, *self.evaluator.measured(self.every.select(rest), best.theta[rest]))
+        margins = kept.margins
         outcomes = self.running.outcomes(self._final_values(margins), SCORES[self.role], order)
         place = torch.argsort(torch.tensor(order))
         return LaneResult(
@@ -498,7 +552,7 @@ class _Run:
             theta=best.theta[place],
             calibration=Calibration(*(part[place] for part in self.evaluator.calibration(margins))),
             margins=margins[place],
-            mass=self.evaluator.masses(self.every, best.theta)[place],
+            mass=kept.mass[place],
             least_mass=self.evaluator.answering.least,
             notes=self.notes,
         )

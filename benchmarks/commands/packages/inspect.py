@@ -69,6 +69,8 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
         told = ", ".join(column.name for column in manifest.inputs.columns)
         yield "columns", told or "none named"
         yield "needs group", "yes, of every row" if manifest.inputs.needs_group else "no"
+    if scope := manifest.provenance.params.get("scope"):
+        yield "scope", f"{scope}: adapters act on the question behind a row alone"
     made = manifest.provenance.model_dump(exclude_defaults=True)
     for name in ("task", "method", "variant", "split", "seed", "command"):
         if name in made:

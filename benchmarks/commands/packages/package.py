@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from foundation.console import plain_console
+from foundation.console import plain_console, styled
 
 
 def package(
@@ -83,6 +83,8 @@ def package(
     word = "packed" if made.new else "was packed before, the same:"
     console.print(f"{word} {manifest.name} {manifest.version} ({manifest.kind}), {size:,} bytes")
     console.print(f"sha256 {made.digest}")
+    for warning in made.warnings:
+        console.print(styled("NOTE", "bold yellow", f" {warning}"))
     if manifest.fairness is None:
         console.print(_nothing_measured(folder))
     console.print(f"It lies in {made.path}. Next: fairmoe sign {made.path} --key KEY (fairmoe keygen makes a key)")

@@ -20,14 +20,19 @@ from artefacts.packing.told import Told
 from benchmarks.cli import app
 from benchmarks.models import ModelError, load_expert, load_model, save_model
 from benchmarks.models.merging import merge, write_lora
+from benchmarks.models.text_experts import given_adapters
 from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.injection import FOREIGN, own_copy
 from llm_experts.adapters.registry import ADAPTERS, kind_of
 from llm_experts.adapters.soft_prompt import KEY
 from llm_experts.adapters.store import load_adapter, read_adapter, save_adapter
 from llm_experts.bases.base import Base
+from llm_experts.mixtures.bank import AdapterBank
+from llm_experts.prompts.asking import Asking
+from llm_experts.prompts.shots import draw_shots
 from llm_experts.reading.expert import LLMExpert
 from llm_experts.reading.reader import Reader
+from llm_experts.runtime.prepared import Source
 from tasks.task import TaskView
 from tests.benchmarks.models.conftest import assert_same
 from tests.benchmarks.models.test_texts import FEW, base, mixtures, people  # noqa: F401
@@ -52,6 +57,55 @@ def test_text_experts_come_back(kind: str, base: Base, people: People, tmp_path:
     wanted = load_model(tmp_path / "model").predict_proba(raw.iloc[:FEW], unknown="missing")
     found = load_expert(made.path, allow_untrusted=True)
     assert_same(found.predict_proba(raw.iloc[:FEW], unknown="missing"), wanted)
+
+
+def test_an_expert_that_acts_on_the_question_alone_stays_one(
+    base: Base,  # noqa: F811
+    people: People,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Scope suffix: the package predicts rows as the model does, and nothing else takes its adapter."""
+    view, raw = people
+    expert = LLMExpert("utility", Reader(base, scope="suffix"), make_adapter("lora", 0, base=base), temperature=1.5)
+    save_model(expert, view, tmp_path / "model", method="llm_utility", origin={"params": {"lr": 0.25}})
+    made = package(tmp_path / "model", tmp_path / "a.expert", Told(name="end"))
+    assert made.manifest.provenance.params == {"lr": 0.25, "scope": "suffix"} and made.warnings == ()
+    wanted = torch.sigmoid(expert.logits(view, torch.arange(FEW)).double()).numpy()
+    found = load_expert(made.path, allow_untrusted=True).predict_proba(raw.iloc[:FEW], unknown="missing")[:, 1]
+    assert_same(found, wanted)
+    shown = CliRunner().invoke(app, ["inspect", str(made.path)])
+    assert "scope        suffix: adapters act on the question" in shown.output
+    with open_package(made.path) as opened:
+        with pytest.raises(PackageError, match=r"trained with scope suffix.*another model.*\[form\]"):
+            export(opened.manifest, opened.read, "peft", tmp_path / "peft")
+        with pytest.raises(PackageError, match=r"trained with scope suffix"):
+            merge(opened.manifest, opened.read, tmp_path / "merged")
+    assert not (tmp_path / "peft").exists() and not (tmp_path / "merged").exists()
+    alone = package(tmp_path / "model" / "expert" / "adapter", tmp_path / "b.expert", Told(name="alone"))
+    assert [warning.partition(":")[0] for warning in alone.warnings] == ["The adapter was trained with scope suffix"]
+    for path in (made.path, alone.path):
+        with given_adapters([str(path)], allow_untrusted=True) as given:
+            with pytest.raises(AdapterError, match=r"scope suffix.*fairmoe\s+predict"):
+                Source.named(given[0].place.folder, 0, "").read(base)
+            with pytest.raises(AdapterError, match=r"scope suffix"):
+                AdapterBank.from_adapters(base, [given[0].place.folder])
+        said = CliRunner().invoke(app, ["llm", "check", str(path), "--base", base.id, "--allow-untrusted"])
+        assert said.exit_code == 1 and "scope suffix" in str(said.exception)
+
+
+def test_rows_that_a_prompt_shows_are_told_before_others_have_them(
+    base: Base,  # noqa: F811
+    people: People,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    view, _ = people
+    asking = Asking(shots=draw_shots(view, 3, 0))
+    expert = LLMExpert("utility", Reader(base, asking=asking), make_adapter("lora", 0, base=base))
+    save_model(expert, view, tmp_path / "model", method="llm_utility", origin={})
+    target = ["--output", str(tmp_path / "a.expert")]
+    said = CliRunner().invoke(app, ["package", str(tmp_path / "model"), "--name", "shots", *target])
+    assert said.exit_code == 0, said.output
+    assert "NOTE 3 rows of the training data are in the package in clear text" in said.output
 
 
 def test_mixtures_of_text_experts_come_back(base: Base, people: People, tmp_path: Path) -> None:  # noqa: F811

@@ -109,3 +109,25 @@ def test_an_architecture_that_computes_something_else_is_refused():
     base.model.model.layers[1].register_forward_hook(lambda module, args, out: out * 2)
     with pytest.raises(BaseError, match="a plain decoder does not"):
         CutBase(base)
+
+
+def test_a_base_is_compared_once_for_a_length_whoever_asks():
+    """Three passes of the whole base: not again for the next reader or expert, but again once a weight changed."""
+    base, passes = make_tiny_base(), []
+    forward = type(base.model).forward
+
+    class Counted(type(base.model)):
+        def forward(self, *args, **kwargs):
+            passes.append(kwargs["input_ids"].shape[1])
+            return forward(self, *args, **kwargs)
+
+    base.model.__class__ = Counted
+    for _ in range(2):
+        CutBase(base, 1).compare(60)
+    assert passes == [32, 32, 64, 64]
+    CutBase(base, 2)
+    assert len(passes) == 6  # another cut is another pass
+    with torch.no_grad():
+        base.model.model.layers[0].mlp.down_proj.weight[0, 0] += 1
+    CutBase(base, 1)
+    assert len(passes) == 8

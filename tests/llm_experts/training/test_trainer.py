@@ -71,6 +71,25 @@ def test_metrics_are_those_of_calibrated_probabilities(texts: TaskTexts) -> None
         assert result.metrics[lane]["utility@1"] == pytest.approx(float(values["utility@1"][lane]), abs=1e-6)
 
 
+def test_a_checkpoint_asks_every_row_once_and_the_end_asks_none_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Margins and answer mass come from one pass, and chosen checkpoints are remembered."""
+    texts, asked, answers = make_texts(160), [], AdapterLanes.answers
+
+    def counted(self: AdapterLanes, theta: Tensor, lanes: slice, given: TopInput) -> Answers:
+        if not torch.is_grad_enabled():
+            asked.append(len(theta) * len(given.hidden))
+        return answers(self, theta, lanes, given)
+
+    monkeypatch.setattr(AdapterLanes, "answers", counted)
+    budget = dataclasses.replace(SHORT, final_rows=0)
+    result = train_lanes(texts, "utility", configs(), budget, seed=0)
+    rows = len(texts.view.split.validation)
+    assert sum(asked) == 2 * rows * budget.steps // budget.eval_every
+    masses = texts.reader.answer_mass([result.adapter(0), result.adapter(1)], texts.view, texts.view.split.validation)
+    assert rows <= module.MASS_ROWS
+    torch.testing.assert_close(result.mass, masses.double().mean(1), atol=1e-6, rtol=1e-5)
+
+
 def test_reasons_are_occlusions(texts: TaskTexts) -> None:
     """fair_proc@1 of the procedural role against an expert that is asked column by column."""
     view, rows = texts.view, texts.view.split.validation

@@ -14,13 +14,13 @@ from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget, LaneConfig, LaneResult, train_lanes, with_reasons
 from tests.llm_experts.lane_fixtures import make_texts
 
-SHORT = Budget(steps=3, eval_every=3, warm_up=1, batch_rows=16, rungs=(), explained_rows=8, final_rows=8)
+SHORT = Budget(steps=2, eval_every=2, warm_up=1, batch_rows=12, rungs=(), explained_rows=4, final_rows=4)
 LAMBDAS = {"lambda_fair": 1.0, "lambda_cf": 1.0, "lambda_attention": 1.0, "lambda_adv": 0.1}
 
 
 def trained(role: Role, scope: Scope, start: int) -> LaneResult:
     lambdas = {} if role == "utility" else LAMBDAS
-    texts = make_texts(80, start=start, scope=scope, hidden=256)
+    texts = make_texts(48, start=start, scope=scope, hidden=256)
     assert texts.cut.base.wide
     return train_lanes(texts, role, [LaneConfig(1e-3, 0.0, 4, lambdas)], SHORT, seed=0)
 
