@@ -33,7 +33,8 @@ def check_gguf(path: Path, quantisation: str) -> None:
         )
     if find_spec("gguf") is None:
         raise BaseError(
-            f"To read {path} the package gguf is needed: pip install --group gguf -c constraints.txt, or pip install gguf."
+            f"To read {path} the package gguf is needed: pip install gguf, or pip install --group gguf where "
+            "pyproject.toml lies."
         )
 
 
