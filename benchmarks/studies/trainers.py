@@ -226,8 +226,8 @@ def _exact_gradient(lanes: SequenceLanes, told: Sequence[Example]) -> Tensor:
         items.append(Item(row, (example,), (Row.of((*ids, 0), (False,) * len(ids) + (True,)),)))
     theta = lanes.start.clone().requires_grad_()
     chance = lanes.logits(theta, collate([items], theta.device))[0].softmax(-1)
-    words = [str(lanes.base.tokenizer.decode([token], skip_special_tokens=True)) for token in range(chance.shape[-1])]
-    means = torch.tensor([[_says(example, word) for word in words] for example in told])
+    words = [lanes.base.tokenizer.decode([token], skip_special_tokens=True) for token in range(chance.shape[-1])]
+    means = torch.tensor([[_says(example, str(word)) for word in words] for example in told])
     return torch.autograd.grad((chance * means).sum(-1).mean(), theta)[0][0]
 
 
