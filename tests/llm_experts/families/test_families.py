@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_experts.data.error import DataError
 from llm_experts.data.fingerprint import hash_examples
 from llm_experts.evaluation.registry import score_named
 from llm_experts.families.family import Family, Part
@@ -191,3 +192,13 @@ def test_an_item_without_a_completion_has_no_wrong_answer() -> None:
     example = dataclasses.replace(FAMILIES["arithmetic"].make("train", 1, 0, 0.0)[0], completion="")
     with pytest.raises(ValueError, match="has no completion"):
         wrong_answer(FAMILIES["arithmetic"], example)
+
+
+@family
+def test_an_item_of_others_without_facts_is_refused_by_name(family: Family) -> None:
+    """Known before: a KeyError, after the base was loaded."""
+    for facts in ({}, {"family": family.name}):
+        other = dataclasses.replace(family.make("train", 1, 0, None)[0], facts=facts)
+        for judge in (family.check, family.reward_of):
+            with pytest.raises(DataError, match=rf"family {family.name}: its facts lack '"):
+                judge(other, "yes")
