@@ -70,6 +70,8 @@ def material_of(config: Config) -> Material:
     if family is None and (family := common_family([*train, *validation])) is not None:
         notes.append(f"Answers are judged by the checker of the family {family.name}, which the items name.")
     judge = None if family is None else family.reward_of
+    if judge is not None and validation:
+        judge(validation[0], "")  # facts that are missing are told of before a base is loaded
     _check_judge(config, judge is not None, validation)
     digest = hash_examples([*train, *validation])
     longest = None if family is None else family.longest_answer

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.data.fingerprint import hash_examples
 from llm_experts.evaluation.registry import score_named
@@ -206,3 +207,13 @@ def test_the_family_that_all_items_name(named: list[object], common: str | None)
     items = [Example(str(n), "?", "!", facts={} if name is None else {"family": name}) for n, name in enumerate(named)]
     found = common_family(items)
     assert (None if found is None else found.name) == common
+
+
+@family
+def test_an_item_of_others_without_facts_is_refused_by_name(family: Family) -> None:
+    """Known before: a KeyError, after the base was loaded."""
+    for facts in ({}, {"family": family.name}):
+        other = dataclasses.replace(family.make("train", 1, 0, None)[0], facts=facts)
+        for judge in (family.check, family.reward_of):
+            with pytest.raises(DataError, match=rf"family {family.name}: its facts lack '"):
+                judge(other, "yes")
