@@ -32,7 +32,9 @@ def answered(pairs: Sequence[tuple[str, str]]) -> list[Answered]:
 
 
 def each(score: Score, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    return score.of([Example(str(k), "?", right) for k, (right, _) in enumerate(pairs)], [s for _, s in pairs]).tolist()
+    asked = [Example(str(k), "?", right) for k, (right, _) in enumerate(pairs)]
+    found: list[float] = score.of(asked, [said for _, said in pairs]).tolist()
+    return found
 
 
 def test_every_file_is_a_score_of_its_name() -> None:
