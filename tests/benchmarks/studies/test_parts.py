@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,9 +55,14 @@ def test_an_answer_ends_where_the_form_of_conversation_does(monkeypatch: pytest.
     base = make_tiny_base(layers=2)
     lanes, family = SequenceLanes.fresh(base, "ia3", [None], [0]), FAMILIES["lookup"]
     asked = [replace(e, prompt=(Message("user", str(e.prompt)),)) for e in family.make("test", 2, 0, 0.0)]
-    stops = []
+    stops: list[Any] = []
     sample = lanes.sample
-    monkeypatch.setattr(lanes, "sample", lambda *given, **named: stops.append(named["stop"]) or sample(*given, **named))
+
+    def noted(*given: Any, **named: Any) -> Any:
+        stops.append(named["stop"])
+        return sample(*given, **named)
+
+    monkeypatch.setattr(lanes, "sample", noted)
     assert right(lanes, family, asked).shape == (1, 2)
     assert stops == [(PLAIN_STOP,)]
 

@@ -11,7 +11,6 @@ import pytest
 from llm_experts.adapters.store import read_adapter
 from llm_experts.data.encoding import Style, answer_ids, prompt_ids
 from llm_experts.data.example import Example
-from llm_experts.training.loop import trl_engine
 from llm_experts.training.loop.optimiser import rate_factor
 from llm_experts.training.loop.order import Order, items_of
 from llm_experts.training.loop.settings import SettingsError
@@ -88,6 +87,6 @@ def test_what_trl_cannot_do_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             raise builtins.ImportError("No module named 'trl'")
         return load(name, *rest)
 
-    monkeypatch.setattr(trl_engine.importlib, "import_module", without)
+    monkeypatch.setattr(importlib, "import_module", without)
     with pytest.raises(SettingsError, match="which is not installed"):
         fit_by_trl(base, [assignment()], folder=tmp_path)
