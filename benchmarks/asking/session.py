@@ -163,11 +163,22 @@ def hints(engine: ExpertEngine) -> list[str]:
     return told
 
 
-def cut(answer: Answer, sampling: Sampling) -> str | None:
-    """Why an answer ends in the middle of a sentence; None if it ended by itself."""
+def cut(answer: Answer, sampling: Sampling, left_open: Collection[str] = ()) -> str | None:
+    """Why an answer ends in the middle of a sentence; None if it ended by itself.
+
+    Parameters
+    ----------
+    answer : Answer
+    sampling : Sampling
+        As asked for.
+    left_open : collection of str
+        Settings that packages of the experts decide; their limit may be below that of ``sampling``.
+    """
     if answer.finish != "length":
         return None
     length = answer.usage.completion_tokens
+    if length < sampling.max_new_tokens and answer.experts and "max_new_tokens" in left_open:
+        return f"(cut after {length} tokens: its package's limit, or the base's context; --max-tokens)"
     if length < sampling.max_new_tokens:
         return f"(cut after {length} tokens: the base's context is full)"
     return f"(cut after {length} tokens: --max-tokens)"

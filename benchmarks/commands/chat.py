@@ -180,7 +180,7 @@ def _stream(ticket: Ticket, kept: list[str] | None = None) -> None:
 def _explain(session: Session, answer: Answer, notes: Console) -> None:
     from benchmarks.asking.session import cut, facts
 
-    if (ended := cut(answer, session.sampling)) is not None:
+    if (ended := cut(answer, session.sampling, session.left_open)) is not None:
         notes.print(ended)
     if session.debug:
         for line in facts(answer):

@@ -75,19 +75,12 @@ def of_file(path: Path, part: str, scores: Sequence[str] = (), family: str | Non
         If there is no such family or score.
     """
     from llm_experts.data.reading import read_examples
-    from llm_experts.families.registry import family_named
+    from llm_experts.families.registry import common_family, family_named
 
     examples = tuple(read_examples(path, need="prompt"))
-    return _material(path.name, part, examples, _common(examples) if family is None else family_named(family), scores)
-
-
-def _common(examples: Sequence[Example]) -> Family | None:
-    """The family that all items say they are of."""
-    from llm_experts.families.registry import family_named
-
-    names = {example.facts.get("family") for example in examples}
-    name = names.pop() if len(names) == 1 else None
-    return None if name is None else family_named(str(name))
+    return _material(
+        path.name, part, examples, common_family(examples) if family is None else family_named(family), scores
+    )
 
 
 def _material(

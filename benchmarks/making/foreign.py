@@ -175,7 +175,7 @@ FOREIGN: dict[str, Rule] = {
     "dataloader_num_workers": _unneeded("examples are tokenised once, before the first step"),
     "group_by_length": _unneeded("packing does more for that"),
     "remove_unused_columns": _unneeded("unknown fields of examples do no harm"),
-    "overwrite_output_dir": _unneeded("an expert with other settings or data is refused, never overwritten"),
+    "overwrite_output_dir": _unneeded("one of other settings or data is moved aside, never overwritten"),
     "output_dir": _unneeded("the folder is given with --output"),
     "deepspeed": _refused("adapters fit on one device; use engine = \"trl\" with accelerate for several"),
     "fsdp": _refused("adapters fit on one device; use engine = \"trl\" with accelerate for several"),
@@ -216,7 +216,7 @@ FOREIGN: dict[str, Rule] = {
     "base_model": _same("base"), "model": _same("base"), "model_name": _same("base"),
     "model_name_or_path": _same("base"), "pretrained_model_name_or_path": _same("base"),
     "trust_remote_code": _only((False,), "models that bring their own code are not loaded"),
-    "gguf_file": _refused("name the file as the base where fairmoe reads it (docs/text_experts.md)"),
+    "gguf_file": _refused("the file itself is the base; write base = \"FILE.gguf\""),
     # data
     "dataset": _same("data"), "dataset_path": _same("data"), "train_file": _same("data"), "data_path": _same("data"),
     "validation_file": _same("validation"), "eval_file": _same("validation"), "validation_path": _same("validation"),

@@ -35,6 +35,8 @@ class Material:
         Of all items, in order.
     notes : tuple of str
         What is to be said about them.
+    family : str or None
+        Whose checker judges, as ``--family`` takes it.
     """
 
     train: tuple[Example, ...]
@@ -43,6 +45,7 @@ class Material:
     longest_answer: int | None
     sha256: str
     notes: tuple[str, ...] = field(default=())
+    family: str | None = None
 
 
 def material_of(config: Config) -> Material:
@@ -56,6 +59,7 @@ def material_of(config: Config) -> Material:
         If a file is damaged, lacks what the method needs, repeats itself or shares prompts with the validation items.
     """
     from llm_experts.data.fingerprint import hash_examples
+    from llm_experts.families.registry import common_family
     from llm_experts.training.loop.presets import advice
 
     family = _family(config.family or config.judge)
@@ -63,13 +67,16 @@ def material_of(config: Config) -> Material:
     notes = _notes(train, validation)
     if config.complexity and (told := advice(len(train), config.complexity)):
         notes.append(told)
-    if family is None and (family := _named_by([*train, *validation])) is not None:
+    if family is None and (family := common_family([*train, *validation])) is not None:
         notes.append(f"Answers are judged by the checker of the family {family.name}, which the items name.")
     judge = None if family is None else family.reward_of
+    if judge is not None and validation:
+        judge(validation[0], "")  # facts that are missing are told of before a base is loaded
     _check_judge(config, judge is not None, validation)
     digest = hash_examples([*train, *validation])
     longest = None if family is None else family.longest_answer
-    return Material(tuple(train), tuple(validation), judge, longest, digest, tuple(notes))
+    named = None if family is None else config.family or config.judge or family.name
+    return Material(tuple(train), tuple(validation), judge, longest, digest, tuple(notes), named)
 
 
 def _family(name: str | None) -> Family | None:
@@ -81,14 +88,6 @@ def _family(name: str | None) -> Family | None:
         return family_named(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-def _named_by(examples: Sequence[Example]) -> Family | None:
-    """The family that all items say they are of, as those of 'fairmoe llm dataset generate' do."""
-    from llm_experts.families.registry import FAMILIES
-
-    names = {str(example.facts.get("family")) for example in examples}
-    return FAMILIES.get(names.pop()) if len(names) == 1 else None
 
 
 def _of_family(config: Config, family: Family) -> tuple[Sequence[Example], Sequence[Example]]:

@@ -85,7 +85,8 @@ def shown(settings: Any) -> str:
     plain = Settings().as_json()
     named = ("rank", "start", "lr", "batch_size", "max_length")
     keep = {name: value for name, value in facts.items() if name in named or value != plain[name]}
-    return ", ".join(f"{name} {value}" for name, value in keep.items() if name not in ("method", "kind"))
+    told = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in keep.items()}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if name not in ("method", "kind"))
 
 
 def cost_of(base: Base, members: Sequence[Assignment]) -> Cost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,6 +55,8 @@ class Outcome:
     score, seconds : float, optional
     best_step, parameters : int, optional
     notes : tuple of str
+    items : str
+        Options of ``fairmoe llm validate`` that name validation items of its kind; empty where none are known.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Outcome:
     parameters: int | None = None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    items: str = ""
 
 
 def make(
@@ -254,7 +258,7 @@ def _fitted(members: Sequence[Ready], base: Base, way: _Way) -> list[Outcome]:
     return [
         _outcome(
             fitted, fitted.name in way.there and fitted.name not in notes,
-            (*member.material.notes, *notes.get(fitted.name, ())),
+            (*member.material.notes, *notes.get(fitted.name, ())), validation_items(member),
         )
         for member, fitted in zip(members, found, strict=True)
     ]  # fmt: skip
@@ -274,10 +278,19 @@ def _engine(config: Config) -> Callable[..., list[Fitted]]:
     return lambda base, given, *, folder, progress, stop: fit_by_trl(base, given, folder=folder)  # noqa: ARG005
 
 
-def _outcome(fitted: Fitted, was_there: bool, notes: tuple[str, ...]) -> Outcome:
+def validation_items(given: Ready) -> str:
+    """Options that name items like those that chose the checkpoint: of its family, else of its validation file."""
+    family, config = given.material.family, given.config
+    if family is not None:
+        level = "" if config.family is None or config.difficulty is None else f" --difficulty {config.difficulty:g}"
+        return f"--family {shlex.quote(family)}{level}"
+    return "" if config.validation is None else f"--data {shlex.quote(str(config.validation))}"
+
+
+def _outcome(fitted: Fitted, was_there: bool, notes: tuple[str, ...], items: str) -> Outcome:
     return Outcome(
         fitted.name, "was finished" if was_there else "trained", fitted.stopped, fitted.folder, fitted.score,
-        fitted.best_step, fitted.parameters, fitted.seconds, (*notes, *fitted.notes),
+        fitted.best_step, fitted.parameters, fitted.seconds, (*notes, *fitted.notes), items,
     )  # fmt: skip
 
 
@@ -309,7 +322,9 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def _is_stop(error: Exception) -> bool:
-    return type(error).__name__ == "TrainingStopped"
+    from llm_experts.training.loop.group import TrainingStopped
+
+    return isinstance(error, TrainingStopped)
 
 
 def _check_names(configs: Sequence[Config]) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.studies.parts.choosing import best_of
 from benchmarks.studies.parts.measures import right
+from benchmarks.studies.parts.statistics import share
 from foundation.files import write_text
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class Learnt:
             f"{plan.difficulty:g}",
             f"{plan.count} × {plan.steps}",
             f"{self.rate:g}",
-            _share(self.before, self.items),
-            _share(sum(self.after) / len(self.after), self.items),
+            share(self.before, self.items),
+            share(sum(self.after) / len(self.after), self.items),
             f"{min(shares):.2f} … {max(shares):.2f}",
             f"{self.seconds:.0f}",
         )
@@ -137,13 +138,6 @@ def _assignments(
         )
         for rate in rates
     ]  # fmt: skip
-
-
-def _share(hits: float, items: int) -> str:
-    from metrics.proportions import wilson
-
-    low, high = wilson(hits, items)
-    return f"{hits / items:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def main(argv: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.studies.parts.choosing import best_of
 from benchmarks.studies.parts.measures import right
+from benchmarks.studies.parts.statistics import share
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
@@ -88,14 +89,6 @@ def assignments(base: Base, kind: str, plan: Plan, seed: int, rates: Sequence[fl
         )
         for rate in rates
     ]  # fmt: skip
-
-
-def share(hits: float, items: int) -> str:
-    """A share with Wilson's interval over items."""
-    from metrics.proportions import wilson
-
-    low, high = wilson(hits, items)
-    return f"{hits / items:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def row(base: Base, rate: float, fitted: Sequence[Fitted], plan: Plan, reference: int) -> str:

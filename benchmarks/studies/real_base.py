@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmarks.studies._paired import Said, best_threshold, draws_of, interval
+from benchmarks.studies.parts.paired import Said, best_threshold, draws_of, interval
 from foundation.files import write_json
 
 if TYPE_CHECKING:

@@ -4,13 +4,12 @@
     python -m benchmarks.studies real_sft --base FOLDER --families strings dates --count 400 --start -8
 
 LoRA of rank 16 in the last layers; what lies below is computed once per text. The same test items are asked before and
-after; the interval of the gain is that of the paired difference. A run that was interrupted goes on where it was.
+after; the interval of the gain is Newcombe's for paired proportions. A run that was interrupted goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import tempfile
 import time
@@ -19,22 +18,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.studies.kinds import right_answers, share
+from benchmarks.studies.parts.measures import right
+from benchmarks.studies.parts.statistics import gain, share
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
 
 HEADING = "| family | before | after | gain | steps, best | seconds |\n|---|---|---|---|---|---|"
 VALIDATION = 30
-
-
-def gain(before: Sequence[bool], after: Sequence[bool]) -> str:
-    """Mean paired difference and its 95 % interval (normal)."""
-    each = [int(b) - int(a) for a, b in zip(before, after, strict=True)]
-    mean = sum(each) / len(each)
-    spread = math.sqrt(sum((x - mean) ** 2 for x in each) / max(1, len(each) - 1))
-    half = 1.96 * spread / math.sqrt(len(each))
-    return f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
 
 
 def study(base: Base, name: str, given: argparse.Namespace, folder: Path) -> str:
@@ -54,10 +45,10 @@ def study(base: Base, name: str, given: argparse.Namespace, folder: Path) -> str
     )
     asked = family.make("test", given.items, 0, given.difficulty)
     bare = SequenceLanes.fresh(base, "lora", [16], [0], given.start)
-    (before,) = right_answers(base, bare, family, asked)
-    (after,) = right_answers(base, SequenceLanes.of(base, [fitted.adapter], given.start), family, asked)
+    (before,) = right(bare, family, asked)
+    (after,) = right(SequenceLanes.of(base, [fitted.adapter], given.start), family, asked)
     cells = (
-        name, share(sum(before), given.items), share(sum(after), given.items), gain(before, after),
+        name, share(before.sum(), len(asked)), share(after.sum(), len(asked)), gain(before, after),
         f"{fitted.steps}, {fitted.best_step}", f"{time.process_time() - begin:.0f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"

@@ -38,6 +38,10 @@ class LaneAdam:
         self._square = torch.zeros_like(theta)
         self.steps = 0
 
+    def set_rates(self, lr: Tensor) -> None:
+        """Other learning rates [K] from the next step on."""
+        self._lr = lr[:, None]
+
     def step(self, gradient: Tensor, factor: float = 1.0) -> None:
         """One step along a gradient [K, P], which is overwritten; ``factor`` on all learning rates (a schedule)."""
         self.steps += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ Need = Literal["completion", "pair", "prompt", "text"]
 """What a trainer or an examination takes from an item: an answer, a pair of answers, a prompt alone, or any text."""
 LONGEST = 16 << 20
 """Most bytes of a line."""
+MOST_EMPTY = 1_000_000
+"""Most empty lines of a file: a packed one of a few kilobytes may hold billions."""
 
 
 def read_examples(path: Path, *, need: Need) -> list[Example]:
@@ -117,7 +120,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Number and bytes of every line that is not empty."""
     try:
         with cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb") as stream:
-            number = 0
+            number = empty = 0
             while line := stream.readline(LONGEST + 1):
                 number += 1
                 if len(line) > LONGEST:
@@ -128,6 +131,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     line = _without_mark(path, line)
                 if line.strip():
                     yield number, line
+                elif (empty := empty + 1) > MOST_EMPTY:
+                    _refuse(path, number, f"the file has more than {MOST_EMPTY:,} empty lines", "Take them out")
     except FileNotFoundError as error:
         raise DataError(f"There is no file {path}. Name a file of JSON lines (.jsonl or .jsonl.gz).") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -158,6 +163,8 @@ def _object(path: Path, number: int, line: bytes) -> Record:
         _refuse(path, number, f"column {error.colno} is not valid JSON ({error.msg})", hint)
     except _NotFinite as error:
         _refuse(path, number, f"{error} is not a JSON number", "Write a finite number, null or a text")
+    except _Twice as error:
+        _refuse(path, number, f"the field {error} stands there twice", "Keep one of them")
     except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
         _refuse(path, number, f"the JSON cannot be read ({error})", "Write a plain object, as in the other lines")
     if not isinstance(value, dict):
@@ -176,11 +183,30 @@ class _NotFinite(ValueError):
     """NaN or an infinity, which JSON does not have."""
 
 
+class _Twice(ValueError):
+    """A name that an object has twice: one of the values would be lost without a word."""
+
+
 def _not_finite(word: str) -> NoReturn:
     raise _NotFinite(word)
 
 
-_DECODER: Any = json.JSONDecoder(parse_constant=cast(Callable[[str], Any], _not_finite))
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _not_finite(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(repr(next(name for name in names if names.count(name) > 1)))
+    return found
+
+
+_DECODER: Any = json.JSONDecoder(
+    parse_constant=cast(Callable[[str], Any], _not_finite), parse_float=_finite, object_pairs_hook=_once
+)
 
 
 def _refuse(path: Path, number: int, what: str, remedy: str) -> NoReturn:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Sequence
 
 from llm_experts.evaluation.score import Answered
 from llm_experts.evaluation.texts import normalised
+from llm_experts.families.shared.answers import label_in as stated_label
 
 
 def labels_of(items: Sequence[Answered]) -> tuple[str, ...]:
@@ -16,15 +17,16 @@ def labels_of(items: Sequence[Answered]) -> tuple[str, ...]:
 
 
 def label_in(answer: str, labels: Sequence[str]) -> str | None:
-    """The label that an answer is, or begins with as a whole word; None if it names none.
+    """The label that an answer is, or states as families' checkers read it; None if it states none.
 
-    Of two labels that it begins with the longer one counts ("not guilty" before "not").
+    Parameters
+    ----------
+    answer : str
+    labels : sequence of str
+        Normalised.
     """
     text = normalised(answer)
-    if text in labels:
-        return text
-    found = [label for label in labels if re.match(rf"{re.escape(label)}(?!\w)", text)]
-    return max(found, key=len, default=None)
+    return text if text in labels else stated_label(unicodedata.normalize("NFKC", answer), labels)
 
 
 def needs_label(item: Answered) -> str:

@@ -51,10 +51,9 @@ def _said(draw: Draw, sign: str, other: int, things: str) -> str:
 
 
 def _check(example: Example, answer: str) -> Verdict:
-    said = number_in(answer)
+    said, wanted = number_in(answer), example.facts["answer"]
     if said is None:
         return Verdict(False, "there is no number")
-    wanted = example.facts["answer"]
     return Verdict(True) if said == wanted else Verdict(False, f"{said} is not {wanted}")
 
 

@@ -7,7 +7,16 @@ from typing import Any
 
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family, Verdict
-from llm_experts.families.shared.answers import NOTHING, first_line, json_in, label_in, same_json, says
+from llm_experts.families.shared.answers import (
+    NOTHING,
+    first_line,
+    json_in,
+    label_in,
+    number_in,
+    same_json,
+    says,
+    states,
+)
 from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.generated import Made, generated
 from llm_experts.families.shared.words import CITIES, COLOURS, JOBS, NAMES, PETS
@@ -113,14 +122,26 @@ def _check(example: Example, answer: str) -> Verdict:
     if kind == "check":
         said = label_in(answer, (VALID, INVALID))
         return Verdict(said == wanted, "" if said == wanted else f"{said or 'no label'} is not {wanted}")
-    if kind == "extract" and isinstance(wanted, str) and says(answer, wanted):
-        return Verdict(True)
-    value = json_in(answer)
+    value = _extracted(example, answer) if kind == "extract" else json_in(answer)
     if kind == "keys":
         value, wanted = _sorted(value), _sorted(wanted)
     if value is NOTHING:
         return Verdict(False, "there is no JSON" if first_line(answer) else "there is no answer")
     return Verdict(True) if same_json(value, wanted) else Verdict(False, "another value")
+
+
+def _extracted(example: Example, answer: str) -> Any:
+    """The value that an answer states: as JSON, or in a sentence ("It is 12.")."""
+    wanted, among = example.facts["answer"], example.facts.get("among", ())
+    if isinstance(wanted, str) and (says(answer, wanted) or states(answer, wanted, among)):
+        return wanted
+    value = json_in(answer)
+    if value is not NOTHING or not isinstance(wanted, int | float):
+        return value
+    if isinstance(wanted, bool):
+        return {"true": True, "false": False}.get(label_in(answer, ("true", "false")) or "", NOTHING)
+    number = number_in(answer)
+    return NOTHING if number is None else float(number)
 
 
 def _sorted(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family, Verdict
-from llm_experts.families.shared.answers import number_in, says
+from llm_experts.families.shared.answers import number_in, says, states
 from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.generated import Made, generated
 from llm_experts.families.shared.words import CITIES, COLOURS, JOBS, NAMES, PETS
@@ -47,7 +47,10 @@ def _asked(draw: Draw, names: list[str], cells: dict[str, list[str]], difficulty
 
 def _check(example: Example, answer: str) -> Verdict:
     wanted = str(example.facts["answer"])
-    right = number_in(answer) == int(wanted) if wanted.isdigit() else says(answer, wanted)
+    if wanted.isdigit():
+        right = number_in(answer) == int(wanted)
+    else:
+        right = says(answer, wanted) or states(answer, wanted, example.facts.get("among", ()))
     return Verdict(True) if right else Verdict(False, f"it does not say {wanted}")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family, Verdict
-from llm_experts.families.shared.answers import FENCE
+from llm_experts.families.published.made_rows import judged
+from llm_experts.families.shared.answers import query_in
 from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.generated import Made, generated
 from llm_experts.families.shared.words import CITIES, COLOURS, JOBS, NAMES, PETS
@@ -19,11 +20,9 @@ WORDS: dict[str, Sequence[str]] = {"city": CITIES, "job": JOBS, "pet": PETS, "co
 NUMBERS = ("age", "cost", "size", "score", "weight", "rooms")
 ROWS, KINDS = 9, 3
 """Rows of a table, and how many different words a column of words has in it."""
-OTHER_LINE = re.compile(
-    r"\r?\n(?![ \t]+\S|[(),]|"
-    r"(?:from|where|join|inner|left|cross|on|and|or|group|order|having|limit|union|select|as)\b)",
-    re.IGNORECASE,
-)
+CREATED = re.compile(r"CREATE TABLE (\w+) \((.*)\)")
+KEYS = ("id", "owner")
+"""Columns that share their values: whose a thing is."""
 RUNS = 0.2
 """Reward of a query that runs and gives another result."""
 
@@ -170,19 +169,6 @@ def _word(draw: Draw, table: Table) -> tuple[str, str]:
     return column, draw.pick(table.cells[column])
 
 
-def query_in(answer: str) -> str:
-    """The first statement of an answer, from ``SELECT`` or ``WITH`` on.
-
-    It ends with a semicolon, an empty line, a fence, or a line that does not go on with SQL.
-    """
-    fence = FENCE.search(answer)
-    text = fence.group(1) if fence else answer
-    words = text.lower()
-    start = min((at for at in (words.find("select"), words.find("with ")) if at >= 0), default=0)
-    text = text[start:].split(";")[0]
-    return OTHER_LINE.split(text.strip())[0].strip()
-
-
 def results(example: Example, answer: str) -> tuple[Result, Result]:
     """What the query of an answer gives, and what it should."""
     facts = example.facts
@@ -190,19 +176,45 @@ def results(example: Example, answer: str) -> tuple[Result, Result]:
     return mine, run_sql(facts["schema"], facts["rows"], facts["query"])
 
 
-def _check(example: Example, answer: str) -> Verdict:
+def _judged(example: Example, answer: str) -> tuple[bool, str]:
+    """Whether the query of an answer runs, and what is wrong with it; "" if nothing.
+
+    Its result is compared on the item's own rows and on others that are drawn around the constants of the right query:
+    on one database alone a half of all queries with a bound that is off by one give the same, and so does a guess.
+    """
+    facts = example.facts
     mine, wanted = results(example, answer)
     if not mine.ok:
-        return Verdict(False, f"the query does not run: {mine.reason}")
-    same = same_rows(mine, wanted, ordered=example.facts["ordered"])
-    return Verdict(True) if same else Verdict(False, "the query gives another result")
+        return False, f"the query does not run: {mine.reason}"
+    if not same_rows(mine, wanted, ordered=facts["ordered"]):
+        return True, "the query gives another result"
+    if not judged({**facts, "tables": _columns(facts["schema"])}, answer).correct:
+        return True, "the query gives the same on these rows and something else on others"
+    return True, ""
+
+
+def _columns(schema: Sequence[str]) -> dict[str, list[list[Any]]]:
+    """Columns of every table as :func:`~llm_experts.families.published.made_rows.judged` needs them."""
+    tables: dict[str, list[list[Any]]] = {}
+    for table, columns in (CREATED.fullmatch(text).groups() for text in schema):  # type: ignore[union-attr]
+        kinds = [column.split() for column in columns.split(", ")]
+        tables[table] = [
+            [name, "number" if kind == "INTEGER" else "text", "id" if name in KEYS else "", name in ("id", "name")]
+            for name, kind in kinds
+        ]
+    return tables
+
+
+def _check(example: Example, answer: str) -> Verdict:
+    _, reason = _judged(example, answer)
+    return Verdict(not reason, reason)
 
 
 def _reward(example: Example, answer: str) -> float:
-    mine, wanted = results(example, answer)
-    if not mine.ok:
+    runs, reason = _judged(example, answer)
+    if not runs:
         return 0.0
-    return 1.0 if same_rows(mine, wanted, ordered=example.facts["ordered"]) else RUNS
+    return RUNS if reason else 1.0
 
 
 FAMILY = Family(

@@ -10,7 +10,12 @@ from typing import Any
 
 STEPS = 2_000_000
 """Steps of SQLite's machine that a query may take; steps are the same on every machine, seconds are not."""
-MOST_ROWS, LONGEST = 10_000, 1_000_000
+MOST_ROWS, MOST_BYTES, LONGEST = 10_000, 8 << 20, 10_000
+"""Rows and bytes of a result, and bytes of a value: what is done with a long value is one step, however long."""
+CHANGING = frozenset(
+    ("random", "randomblob", "current_date", "current_time", "current_timestamp", "load_extension", "fts3_tokenizer")
+)
+"""Functions that are denied: of chance, so that a query is right or wrong and not now and then, and of the machine."""
 ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: LONGEST,
@@ -47,8 +52,9 @@ def run_sql(
 ) -> Result:
     """Run one query over tables made for it in memory.
 
-    It may read and nothing else (no write, no ATTACH, no PRAGMA, no extension), takes at most ``steps`` steps and
-    gives at most 10,000 rows; no text makes it raise.
+    It may read and nothing else (no write, no ATTACH, no PRAGMA, no extension), gives the same every time (nothing is
+    drawn by chance), makes no value of more than 10,000 bytes, takes at most ``steps`` steps and
+    gives at most 10,000 rows and 8 MiB; no text makes it raise.
 
     Parameters
     ----------
@@ -72,12 +78,10 @@ def run_sql(
             cursor = database.execute(query)
             if cursor.description is None:
                 return Result(reason="it is no query")
-            found = cursor.fetchmany(MOST_ROWS + 1)
+            found = _fetched(cursor)
         except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError, MemoryError) as error:
             return Result(reason=_reason(error))
-    if len(found) > MOST_ROWS:
-        return Result(reason=f"more than {MOST_ROWS} rows")
-    return Result(tuple(found))
+    return found
 
 
 def same_rows(left: Result, right: Result, *, ordered: bool = False) -> bool:
@@ -94,8 +98,27 @@ def same_rows(left: Result, right: Result, *, ordered: bool = False) -> bool:
 def _restrict(database: sqlite3.Connection, steps: int) -> None:
     for limit, value in LIMITS.items():
         database.setlimit(limit, value)
-    database.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY)
+    database.set_authorizer(_authorised)
     database.set_progress_handler(lambda: 1, steps)
+
+
+def _authorised(action: int, _first: str | None, second: str | None, *_: str | None) -> int:
+    denied = action not in ALLOWED or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in CHANGING)
+    return sqlite3.SQLITE_DENY if denied else sqlite3.SQLITE_OK
+
+
+def _fetched(cursor: sqlite3.Cursor) -> Result:
+    """The rows of a query, none if they are too many; never more of them in memory than may be."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    for row in cursor:
+        rows.append(row)
+        size += sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row)
+        if len(rows) > MOST_ROWS:
+            return Result(reason=f"more than {MOST_ROWS} rows")
+        if size > MOST_BYTES:
+            return Result(reason=f"more than {MOST_BYTES >> 20} MiB")
+    return Result(tuple(rows))
 
 
 def _plain(value: Any) -> Any:

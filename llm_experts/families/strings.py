@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family, Verdict
-from llm_experts.families.shared.answers import AROUND, SAID, unfenced
+from llm_experts.families.shared.answers import first_line
 from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.generated import Made, generated
 
@@ -54,10 +54,7 @@ def _draw(draw: Draw, difficulty: float) -> Made:
 
 def _said(answer: str) -> str:
     """The letters of the first line, one blank at most between two, without quotes or marks around them."""
-    lines = [line for line in unfenced(answer).splitlines() if line.strip()]
-    line = lines[0] if lines else ""
-    lead = SAID.match(line.strip())
-    return " ".join((line.strip()[lead.end() :] if lead else line).strip(AROUND).split())
+    return " ".join(first_line(answer).split())
 
 
 def _check(example: Example, answer: str) -> Verdict:

@@ -187,3 +187,47 @@ def test_a_family_of_language_tasks_is_one_file(tmp_path: Path) -> None:
     )
     assert found["prompts"] == 250 and found["right"] and not found["wrong"] and found["of"] == "roman"
     assert set(found["known"]) <= {"14"}
+
+
+TRAINER = """
+    from dataclasses import dataclass
+    from llm_experts.training.loop.method import MethodRecord
+    from llm_experts.training.methods.sft import SFT
+
+
+    @dataclass(frozen=True)
+    class Options:
+        factor: float = 1.0
+
+
+    class Weighted(SFT):
+        def __init__(self, options):
+            self._factor = options.factor
+
+        def loss(self, lanes, theta, batch):
+            loss, _ = super().loss(lanes, theta, batch)
+            return self._factor * loss, {"unweighted": loss.detach()}
+
+
+    METHOD = MethodRecord(
+        name="weighted", label="weighted answers", about="the loss times a factor", needs="completion", options=Options,
+        make=Weighted,
+    )
+"""
+
+
+def test_a_trainer_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from llm_experts.training.loop.fit import fit
+    from llm_experts.training.loop.method import method_named
+    from llm_experts.training.loop.settings import SettingsError
+    from tests.llm_experts.conftest import make_tiny_base
+    from tests.llm_experts.training.loop.fixtures import assignment
+
+    plug_in(tmp_path / "mine", "llm_experts/training/methods/weighted.py", TRAINER)
+    monkeypatch.setenv(PLUGINS, str(tmp_path / "mine"))
+    given = assignment(method="weighted", options={"factor": 0.5}, steps=2)
+    (found,) = fit(make_tiny_base(layers=2), [given], folder=tmp_path)
+    row = found.history[-1]
+    assert row["loss"] == pytest.approx(row["unweighted"] / 2) and row["loss"] > 0
+    with pytest.raises(SettingsError, match="The method weighted has no option 'facto'; it has factor"):
+        method_named("weighted").with_options({"facto": 1})

@@ -29,9 +29,13 @@ def methods(
             console.print(f"  --option {option.name}={option.default}")
             console.print(textwrap.indent(textwrap.fill(option.about, width - 6), "      "), soft_wrap=True)
         console.print()
-    console.print(f"Next: fairmoe llm train --data items.jsonl --method {found[0].name} --dry-run", soft_wrap=True)
+    record = trainer("sft" if name is None else name)
+    items = "--family arithmetic" if record.needs == "prompt" else "--data items.jsonl"
+    console.print(f"Next: fairmoe llm train {items} --method {record.name}{MORE.get(record.name, '')} --dry-run")
 
 
+MORE = {"distil": " --option teacher=FOLDER", "ewc": " --after EXPERT"}
+"""What a method cannot do without."""
 NEEDS = {
     "completion": '{"prompt": "1 + 1 =", "completion": "2"}',
     "pair": '{"prompt": "1 + 1 =", "chosen": "2", "rejected": "3"}',

@@ -39,8 +39,9 @@ def train_records(given: Mapping[str, Any], output: Path) -> None:
     from benchmarks.making.together import make
 
     console = plain_console(highlight=False)
-    found = asked(given.get("config"), _said(given))
-    notes_shown(found.notes, console)
+    said, notes = _said(given)
+    found = asked(given.get("config"), said)
+    notes_shown([*found.notes, *notes], console)
     configs = found.config.each()
     if given.get("dry_run"):
         for line in plan_of(configs, output, loading(console)):
@@ -48,7 +49,7 @@ def train_records(given: Mapping[str, Any], output: Path) -> None:
         return
     with progress_shown(console) as progress, stopping(console) as stop:
         outcomes = make(configs, output, load=loading(console), progress=progress, stop=stop, one_must=True)
-    print_outcomes(outcomes, console, configs[0].family or configs[0].judge)
+    print_outcomes(outcomes, console)
     tracked(output, console)
 
 
@@ -94,8 +95,8 @@ def tracked(output: Path, console: Console) -> None:
         console.print(f"note: {wrong}", soft_wrap=True)
 
 
-def _said(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a command in the names of a configuration."""
+def _said(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Settings of a command in the names of a configuration, and notes on those of ``--set`` that change nothing."""
     from benchmarks.making.error import ConfigError
     from benchmarks.making.foreign import translated
     from benchmarks.making.methods import split_options
@@ -105,12 +106,12 @@ def _said(given: Mapping[str, Any]) -> dict[str, Any]:
         said["seeds"] = _seeds(str(said["seeds"]))
     if given.get("option"):
         said["options"] = split_options(given["option"])
-    more, _ = translated(split_options(given.get("set_") or []))
+    more, notes = translated(split_options(given.get("set_") or []))
     for name, value in more.items():
         if name in said and not isinstance(value, dict):
             raise ConfigError(f"--set {name} and --{name.replace('_', '-')} say the same; keep one.")
         said[name] = said[name] | value if isinstance(value, dict) and isinstance(said.get(name), dict) else value
-    return said
+    return said, notes
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -154,11 +155,11 @@ def _words(now: Progress) -> str:
     shown = [f"loss {told['loss']:.3f}" for told in now.figures.values() if "loss" in told][:1]
     scores = [told["score"] for told in now.figures.values() if "score" in told]
     if scores:
-        shown.append(f"best score {max(scores):.3f}")
+        shown.append(f"last score {max(scores):.3f}" if len(scores) == 1 else f"best last score {max(scores):.3f}")
     return ", ".join(shown) + left
 
 
-def print_outcomes(outcomes: Sequence[Outcome], console: Console, family: str | None = None) -> None:
+def print_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
     """A table of experts, what was noticed, where they are, and what to run next."""
     from rich.table import Table
 
@@ -176,7 +177,7 @@ def print_outcomes(outcomes: Sequence[Outcome], console: Console, family: str | 
     if good:
         folder = shlex.quote(str(good[0].folder))
         console.print(f"written: {', '.join(str(one.folder) for one in good)}", soft_wrap=True)
-        items = f"--family {shlex.quote(family)}" if family else "--data VALIDATION.jsonl"
+        items = good[0].items or "--data VALIDATION.jsonl"
         console.print(f"Next: fairmoe llm validate {folder} {items}", soft_wrap=True)
         console.print(f"  and then: fairmoe package {folder} (one file for others)", soft_wrap=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,8 +86,18 @@ def package(
     for warning in made.warnings:
         console.print(styled("NOTE", "bold yellow", f" {warning}"))
     if manifest.fairness is None:
-        console.print("It says nothing of its fairness: the folder has no promise.json (docs/saved_models.md).")
+        console.print(_nothing_measured(folder))
     console.print(f"It lies in {made.path}. Next: fairmoe sign {made.path} --key KEY (fairmoe keygen makes a key)")
+
+
+def _nothing_measured(folder: Path) -> str:
+    """What is missing where a package holds no scores, and what brings them in."""
+    from benchmarks.saving.trained import FACTS
+
+    if (folder / FACTS).is_file():
+        measure = f"fairmoe llm evaluate {shlex.quote(str(folder))} --family NAME --promise"
+        return f"It holds no scores: {measure} asks test items, and keeps what came of it for the next package."
+    return "It says nothing of its fairness: the folder has no promise.json (docs/saved_models.md)."
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Means over items and seeds, with intervals and paired tests that know of both."""
+"""Shares of items, and means over items and seeds with intervals and paired tests that know of both."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.seeding import named_generator
+from llm_experts.evaluation.compare import newcombe
+from metrics.proportions import wilson
 
 DRAWS = 4000
 Values = NDArray[np.float64]
@@ -31,6 +33,20 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         said = f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
         return said if self.p is None else f"{said}, p = {self.p:.2g}"
+
+
+def share(hits: float, items: int) -> str:
+    """A share of items with Wilson's interval, as ``0.50 [0.40, 0.60]``."""
+    low, high = wilson(hits, items)
+    return f"{hits / items:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def gain(before: Values, after: Values) -> str:
+    """What the share of right answers to the same items [n] gained, with Newcombe's interval for paired proportions."""
+    was, is_ = before > 0.5, after > 0.5
+    both, lost, won = (int(x.sum()) for x in (was & is_, was & ~is_, is_ & ~was))
+    low, high = newcombe(both, won, lost, len(was) - both - won - lost)
+    return f"{(won - lost) / len(was):+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def mean_of(values: Values) -> Estimate:

@@ -18,7 +18,7 @@ def columns(items: Sequence[Answered]) -> Array:
 SCORE = Score(
     id="accuracy",
     label="accuracy",
-    about="share of answers that begin with the right label of the set; an answer that names none is wrong",
+    about="share of answers that state the right label of the set; an answer that states none is wrong",
     range=(0, 1),
     better="higher",
     needs="answer",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from llm_experts.evaluation.needs import needs_json
 from llm_experts.evaluation.score import Answered, Array, Score, per_item
-from llm_experts.evaluation.texts import json_in, same_json
+from llm_experts.evaluation.texts import json_in
+from llm_experts.families.shared.answers import same_json
 
 
 def columns(items: Sequence[Answered]) -> Array:

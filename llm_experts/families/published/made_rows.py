@@ -20,8 +20,8 @@ import numpy as np
 from foundation.seeding import numpy_generator
 from llm_experts.data.error import DataError
 from llm_experts.families.family import Verdict
+from llm_experts.families.shared.answers import query_in
 from llm_experts.families.shared.words import CITIES, COLOURS, JOBS, NAMES
-from llm_experts.families.sql import query_in
 from llm_experts.families.sqlite import Result, run_sql, same_rows
 
 DATABASES, TRIES = 8, 24

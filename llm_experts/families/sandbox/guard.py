@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # Landlock: the same numbers on every architecture
@@ -19,7 +20,7 @@ EXECUTE, WRITE, READ, LIST, REMOVE, MAKE = 1, 2, 4, 8, 1 << 5, 1 << 8  # LANDLOC
 TRUNCATE = 1 << 14
 RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}  # later versions: all of version 5
 NETWORK, OTHERS = 3, 3  # bind and connect; abstract sockets and signals of processes outside
-FILE_BYTES = 8 << 20
+FILE_BYTES, MOST_OPEN = 8 << 20, 24
 LONGEST_REASON = 300
 
 
@@ -42,7 +43,7 @@ def limit(settings: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_OPEN, MOST_OPEN))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -104,9 +105,11 @@ def watch(folder: str) -> None:
 
 
 def perform(code: str) -> dict[str, Any]:
-    """Run a program to its end; whether it came there, and why not."""
+    """Run a program to its end, as a main module of its own; whether it came there, and why not."""
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    sys.argv[:] = ["answer.py"]
     try:
-        exec(compile(code, "answer.py", "exec"), {"__name__": "__main__"})
+        exec(compile(code, "answer.py", "exec"), module.__dict__)
         sys.stdout.flush()
     except SystemExit:
         return {"ok": False, "reason": "the program ended itself before its end"}
@@ -121,10 +124,10 @@ def told(error: BaseException) -> str:
     """An error in one line; the text of a foreign error may fail itself."""
     name = type(error).__name__
     try:
-        text = " ".join(str(error).split())[:LONGEST_REASON]
+        text = " ".join(str(error).split())
     except BaseException:  # noqa: BLE001
         text = ""
-    return f"{name}: {text}" if text else name
+    return (f"{name}: {text}" if text else name)[:LONGEST_REASON]
 
 
 def _allow(libc: Any, rules: int, folder: str, access: int) -> None:
@@ -166,10 +169,11 @@ def main() -> None:
     except OSError as error:
         os.write(status, json.dumps({"broken": told(error)}).encode())
         os._exit(1)
-    os.write(status, b"\n")  # ready: what takes time from here on is the program
-    found = perform(settings["code"])
-    os.write(status, json.dumps(found).encode())
-    os._exit(0)
+    write, end, dumps = os.write, os._exit, json.dumps  # a program may put others in their place
+    write(status, b"\n")  # ready: what takes time from here on is the program
+    found = perform(settings.pop("code"))
+    write(status, dumps({**found, "mark": settings["mark"]}).encode())
+    end(0)
 
 
 if __name__ == "__main__":

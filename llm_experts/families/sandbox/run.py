@@ -9,7 +9,9 @@ What contains it (Linux on x86-64 or ARM64, no privileges needed):
 - A new session with an environment of its own, ended as a group.
 
 What it does not hide: that a file of a known name exists (``stat``), the time, the processor's model, the user's
-number. It is one process: an answer that sets out to deceive the tests that run in the same process can do so.
+number. An outcome carries a mark that the program is not given, so that one which writes to every file or puts other
+functions in the place of the library's forges none. It is one process all the same: an answer that sets out to deceive
+(reads the guard's own variables, gives objects that equal everything) can do so.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import json
 import math
 import os
 import platform
+import secrets
 import selectors
 import shutil
 import signal
@@ -141,7 +144,10 @@ class _Run:
             os.close(told)
         self._told = status
         steps = program(platform.machine(), self._process.pid).hex() if contained else None
-        self._settings = {"code": code, "seconds": seconds, "memory_mb": memory_mb, "filter": steps}
+        self._mark = secrets.token_hex()
+        self._settings = {
+            "code": code, "seconds": seconds, "memory_mb": memory_mb, "filter": steps, "mark": self._mark,
+        }  # fmt: skip
 
     def outcome(self) -> Outcome:
         """Feed the program, watch it, end it."""
@@ -225,7 +231,7 @@ class _Run:
                     f"The sandbox cannot be set up on this machine: {told['broken']}. A container may forbid it: allow "
                     f"Landlock and seccomp there, or, where nothing can be lost, set {WEAK}=1."
                 )
-            ok, why = told["ok"] is True, str(told["reason"])
+            ok, why = told["ok"] is True and told["mark"] == self._mark, str(told["reason"])
         except (ValueError, KeyError, TypeError):  # nothing, or not what the guard writes
             return Outcome(False, output, self._how_it_died())
         if why == "memory":

@@ -15,11 +15,32 @@ from typing import Any
 
 from llm_experts.families.shared.words import MONTHS
 
-FENCE = re.compile(r"```[A-Za-z0-9_+-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
+FENCE = re.compile(
+    r"```(?:[A-Za-z0-9_+-]*[ \t]*\n|(?:json|sqlite|sql|python3?|py|text)\b[ \t]*)?(.*?)(?:```|\Z)", re.S | re.I
+)
+"""A Markdown fence; a word behind its first marks is a language if it has the line for itself, or is a known one."""
 MARK = re.compile(r"####|\\boxed\{")
-SAID = re.compile(r"\banswer(?:\s+is\b)?\s*[:=]?", re.I)
-NUMBER = re.compile(r"(?<![\w.])[-−]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,18})(?:\.[0-9]{1,18})?(?![0-9])")
-OPERATOR = re.compile(r"\s*[-+*/×÷=−]")
+SAID = re.compile(
+    r"[\W_]*(?:(?:so|thus|therefore|hence|and|here|is|the|my|your|final|correct|right)\b[\W_]+){0,5}"
+    r"answer\b[*_]*(?:\s+(?:is|would be)\b)?[\s:=*_]*",
+    re.I,
+)
+"""What leads to an answer at the beginning of a line, such as ``So the answer is:``."""
+SAID_WITHIN = re.compile(r"\banswer\b[*_]*(?:\s+is\b|\s*[:=])[\s:=*_]*", re.I)
+NUMBER = re.compile(
+    r"(?<![\w.])[-−]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,18})(?:\.[0-9]{1,18})?"
+    r"(?![0-9]|\.[0-9]|[eE][-+]?[0-9]|\s?%)"
+)
+OPERATOR = re.compile(r"\s*[-+*/×÷=−–]")
+SENTENCE = re.compile(r"[.,;:!?](?=\s|\Z)|[(\n]")
+QUERY = r"(?:select\b|with\s+(?:recursive\s+)?\w+\s*(?:\([^()]*\)\s*)?as\s+(?:(?:not\s+)?materialized\s*)?\()"
+QUERY_LINE = re.compile(rf"^[ \t>*`\"]*(?={QUERY})", re.I | re.M)
+QUERY_WITHIN = re.compile(rf"\b(?={QUERY})", re.I)
+OTHER_LINE = re.compile(
+    r"\r?\n(?![ \t]+\S|[(),]|"
+    r"(?:from|where|join|inner|left|cross|on|and|or|group|order|having|limit|union|select|as)\b)",
+    re.IGNORECASE,
+)
 ISO = re.compile(r"(?<![0-9])([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?![0-9])")
 DAY_FIRST = re.compile(r"(?<![0-9])([0-9]{1,2})(?:st|nd|rd|th)?\s+([A-Za-z]{3,9})\.?,?\s+([0-9]{4})(?![0-9])")
 MONTH_FIRST = re.compile(r"([A-Za-z]{3,9})\.?\s+([0-9]{1,2})(?:st|nd|rd|th)?,?\s+([0-9]{4})(?![0-9])")
@@ -35,47 +56,55 @@ def unfenced(answer: str) -> str:
 
 
 def first_line(answer: str) -> str:
-    """The first line that says something, without a leading ``Answer:``, and without what only surrounds a value."""
-    lines = (line.strip() for line in unfenced(answer).splitlines())
-    line = next((line for line in lines if line), "")
-    lead = SAID.match(line)
-    return (line[lead.end() :] if lead else line).strip(AROUND)
+    """The first line that says something, without what leads to an answer and what only surrounds a value.
+
+    A line such as ``Sure! Here is the answer:`` says nothing if another one follows.
+    """
+    lines = [line.strip() for line in unfenced(answer).splitlines() if line.strip()]
+    while len(lines) > 1 and (lines[0].rstrip("*_").endswith(":") or _led(lines[0]) == ""):
+        del lines[0]
+    return _led(lines[0]) if lines else ""
 
 
 def number_in(answer: str) -> Fraction | None:
     """The number that an answer states.
 
-    It is the one behind ``####`` or in a box; else the one that the answer begins with, if no sum follows it; else the
-    one behind "answer"; else the last one of the first line that has any.
+    It is the one behind ``####`` or in a box; else the one that the answer begins with; else the one behind "answer
+    is" or "answer:"; else the last one of the first line that has any. Of a sum that is worked out it is the result.
     """
     text = unfenced(answer).lstrip(AROUND + "$")
     mark = MARK.search(text)
     if mark:
         return _value(NUMBER.search(text, mark.end()))
-    start = NUMBER.match(text)
-    if start and not OPERATOR.match(text, start.end()):
-        return _value(start)
-    said = SAID.search(text)
+    if NUMBER.match(text):
+        return _worked_out(text)
+    said = SAID_WITHIN.search(text) or SAID.match(text)
     if said:
-        return _value(NUMBER.search(text, said.end()))
+        found = NUMBER.search(text, said.end())
+        return _worked_out(text[found.start() :]) if found else None
     for line in text.splitlines():
-        found = list(NUMBER.finditer(line))
-        if found:
-            return _value(found[-1])
+        numbers = list(NUMBER.finditer(line))
+        if numbers:
+            return _value(numbers[-1])
     return None
 
 
 def label_in(answer: str, labels: Iterable[str]) -> str | None:
     """The one of the labels that an answer states: the one it begins with, else the only one of its first line.
 
-    A label that is denied ("not valid") is none.
+    Of two that it begins with it is the longer one. A label that is denied ("not valid") is none, and neither is one
+    of a list of them ("yes or no", which only repeats the question).
     """
-    line = first_line(answer).lower()
+    line = " ".join(first_line(answer).lower().split())
     found = {label: re.search(rf"(?<!\w){re.escape(label.lower())}(?!\w)", line) for label in labels}
     places = {label: match for label, match in found.items() if match}
-    for label, match in places.items():
-        if match.start() == 0:
-            return label
+    first = max((label for label, match in places.items() if match.start() == 0), key=len, default=None)
+    if first is not None:
+        others = "|".join(re.escape(label.lower()) for label in found if label != first)
+        listed = others and re.match(
+            rf"\s*(?:[,/|]|\bor\b|\band\b)\s*(?:{others})\s*(?:[,/|]|or\b|and\b|\W*\Z)", line[len(first) :]
+        )
+        return None if listed else first
     if len(places) != 1:
         return None
     ((label, match),) = places.items()
@@ -89,19 +118,27 @@ def says(answer: str, word: str) -> bool:
     return line.startswith(word) and not re.match(r"[\w-]|\.[0-9]|,[0-9]", line[len(word) :])
 
 
+def states(answer: str, word: str, among: Iterable[str]) -> bool:
+    """Whether the first line of an answer names this word, and none of those that it could be confused with."""
+    others = [other for other in among if other != word]
+    return bool(others) and label_in(answer, [word, *others]) == word
+
+
 def date_in(answer: str) -> date | None:
-    """The first date that an answer states, as 2024-03-01, 1 March 2024 or March 1, 2024."""
-    text = unfenced(answer)
-    for line in text.splitlines():
+    """The date that an answer states, as 2024-03-01, 1 March 2024 or March 1, 2024.
+
+    It is the one that the answer begins with, else the last one of the first line that has any.
+    """
+    for line in (first_line(answer), *unfenced(answer).splitlines()):
         dated = [
             *((m.start(), m.group(1), m.group(2), m.group(3)) for m in ISO.finditer(line)),
             *((m.start(), m.group(3), _month(m.group(2)), m.group(1)) for m in DAY_FIRST.finditer(line)),
             *((m.start(), m.group(3), _month(m.group(1)), m.group(2)) for m in MONTH_FIRST.finditer(line)),
         ]
-        for _, year, month, day in sorted(dated):
-            found = _date(int(year), int(month), int(day))
-            if found is not None:
-                return found
+        named = [(at, _date(int(year), int(month), int(day))) for at, year, month, day in sorted(dated)]
+        real = [(at, found) for at, found in named if found is not None]
+        if real:
+            return real[0 if real[0][0] == 0 else -1][1]
     return None
 
 
@@ -111,6 +148,7 @@ def json_in(answer: str) -> Any:
     Names that come twice, NaN and infinite numbers are no JSON here.
     """
     text = unfenced(answer)
+    text = text.strip("*`_ ") if text[:1] in ("*", "`", "_") else text
     lead = SAID.match(text)
     text = text[lead.end() :].lstrip() if lead else text
     value = _decoded(text)
@@ -120,11 +158,25 @@ def json_in(answer: str) -> Any:
     return value
 
 
+def whole_json(text: str) -> Any:
+    """The one JSON value that a whole text is.
+
+    Raises
+    ------
+    ValueError
+        If it is none by RFC 8259: NaN and Infinity are none, and neither is a name that comes twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def is_json(text: str) -> bool:
     """Whether a whole text is one JSON value."""
     try:
-        json.loads(text, object_pairs_hook=_once, parse_constant=_refused)
-    except (ValueError, RecursionError):
+        whole_json(text)
+    except ValueError:
         return False
     return True
 
@@ -146,7 +198,41 @@ def _decoded(text: str) -> Any:
         value, end = decoder.raw_decode(text)
     except (ValueError, RecursionError):
         return NOTHING
-    return NOTHING if re.match(r"\w", text[end:]) and re.match(r"\w", text[end - 1 :]) else value
+    if re.match(r"\w", text[end - 1 :]) and re.match(r"\w|[.,/][0-9]|\s?%", text[end:]):
+        return NOTHING  # a part of a longer word or number
+    return value
+
+
+def query_in(answer: str) -> str:
+    """The first statement of an answer, from a ``SELECT`` or ``WITH`` on, that of a line's beginning before others.
+
+    It ends with a semicolon, an empty line, a fence, or a line that does not go on with SQL.
+    """
+    fence = FENCE.search(answer)
+    text = fence.group(1) if fence else answer
+    begins = QUERY_LINE.search(text) or QUERY_WITHIN.search(text)
+    at = begins.end() if begins else 0
+    around = re.search(r"(\*\*|[`\"])\Z", text[:at])
+    text = OTHER_LINE.split(text[at:].split(";")[0].strip())[0]
+    return (text.split(around[1])[0] if around else text).strip().rstrip(". ")
+
+
+def _led(line: str) -> str:
+    lead = SAID.match(line)
+    return (line[lead.end() :] if lead else line).strip(AROUND)
+
+
+def _worked_out(text: str) -> Fraction | None:
+    """The number that a text begins with; of a sum its result."""
+    line = text.splitlines()[0]
+    said = line[: end.start()] if (end := SENTENCE.search(line)) else line
+    equals = said.rpartition("=")
+    if equals[1] and (result := NUMBER.search(equals[2])):
+        return _value(result)
+    first = NUMBER.match(text)
+    if first and OPERATOR.match(text, first.end()):
+        return _value(list(NUMBER.finditer(line))[-1])
+    return _value(first)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

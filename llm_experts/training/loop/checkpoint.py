@@ -59,6 +59,8 @@ def load(folder: Path, key: str) -> tuple[int, dict[str, Tensor], dict[str, Any]
         except ValueError:  # not written by this module, which writes files whole
             continue
         weights = folder / f"tensors-{step}.safetensors"
+        if not isinstance(written, dict):
+            continue
         if written.get("key") == key and weights.is_file() and hash_file(weights) == written.get("sha256"):
             return step, dict(load_file(weights)), written["facts"]
     return None

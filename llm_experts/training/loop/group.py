@@ -76,11 +76,15 @@ class _Lane:
         note(self.folder, f"step {step} of {self.order.steps}: {told}")
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint keeps; numbers as text, which keeps every bit and what is undefined."""
+        """What a checkpoint keeps; numbers as text, which keeps every bit and what is undefined.
+
+        Figures are pairs of name and value, not objects: a file of JSON has its names sorted, and their order is that
+        of the columns of the history.
+        """
         return {
             "best": [repr(value) for value in self.best],
-            "history": [{name: repr(value) for name, value in row.items()} for row in self.history],
-            "sums": {name: repr(value) for name, value in self.sums.items()},
+            "history": [[[name, repr(value)] for name, value in row.items()] for row in self.history],
+            "sums": [[name, repr(value)] for name, value in self.sums.items()],
             **{name: getattr(self, name) for name in ("best_step", "steps", "waited", "stopped", "summed")},
         }
 
@@ -88,10 +92,9 @@ class _Lane:
         """Go on from :meth:`facts`."""
         self.best = Score(*(float(value) for value in facts["best"]))
         self.history = [
-            {name: int(value) if name == "step" else float(value) for name, value in row.items()}
-            for row in facts["history"]
+            {name: int(value) if name == "step" else float(value) for name, value in row} for row in facts["history"]
         ]
-        self.sums = {name: float(value) for name, value in facts["sums"].items()}
+        self.sums = {name: float(value) for name, value in facts["sums"]}
         for name in ("best_step", "steps", "waited", "stopped", "summed"):
             setattr(self, name, facts[name])
 

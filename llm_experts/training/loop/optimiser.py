@@ -50,7 +50,7 @@ class LaneAdamW:
         rate = self._lr * factors[:, None]
         if bool((self._decay > 0).any()):
             self.theta.sub_((self.theta - self._anchor) * (rate * self._decay))
-        self._adam._lr = rate
+        self._adam.set_rates(rate[:, 0])
         self._adam.step(gradient)
 
     def select(self, lanes: Tensor) -> None:

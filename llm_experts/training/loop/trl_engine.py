@@ -11,7 +11,7 @@ import importlib
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from foundation.folder_lock import folder_lock
 from llm_experts.adapters.injection import inject, own_copy
 from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.bases.base import Base
-from llm_experts.data.example import Example
 from llm_experts.decoder.program import Adapter
 from llm_experts.training.loop.assignment import Assignment, Fitted
 from llm_experts.training.loop.batch import Item
 from llm_experts.training.loop.judging import Examiner
+from llm_experts.training.loop.method import method_named
 from llm_experts.training.loop.order import Order, items_of
 from llm_experts.training.loop.presets import learning_rate
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
@@ -32,7 +32,8 @@ from llm_experts.training.loop.writing import note, read_expert, write_expert
 
 METHODS = ("sft", "dpo")
 """Methods that TRL has a trainer for and that learn from given answers."""
-DPO_BETA = 0.1
+SCHEDULES = {"constant": "constant_with_warmup"}
+"""Where TRL's word is another: its ``constant`` has no warm-up."""
 
 
 def fit_by_trl(base: Base, assignments: Sequence[Assignment], *, folder: Path) -> list[Fitted]:
@@ -124,7 +125,7 @@ def _trainer(
         "per_device_train_batch_size": max(1, own.batch_size // own.accumulation),
         "gradient_accumulation_steps": own.accumulation,
         "learning_rate": own.lr or learning_rate(own.kind, base),
-        "lr_scheduler_type": own.schedule,
+        "lr_scheduler_type": SCHEDULES.get(own.schedule, own.schedule),
         "warmup_steps": own.warm_up,
         "max_grad_norm": own.clip,
         "weight_decay": own.weight_decay,
@@ -148,18 +149,29 @@ def _trainer(
             eos_token=tokenizer.eos_token, dataset_kwargs={"skip_prepare_dataset": True},
         )  # fmt: skip
         return trl.SFTTrainer(model=model, args=config, train_dataset=data, processing_class=tokenizer)
-    pairs = Dataset.from_list([_pair(example) for example in assignment.train])
-    config = trl.DPOConfig(**shared, beta=float(own.options.get("beta", DPO_BETA)), max_length=own.max_length)
-    return trl.DPOTrainer(model=model, args=config, train_dataset=pairs, processing_class=tokenizer)
+    pairs = Dataset.from_list([_pair(item) for item in items])
+    config = trl.DPOConfig(**shared, **_preferences(own.options), max_length=None)
+    return _with_tokens(trl.DPOTrainer)(model=model, args=config, train_dataset=pairs, processing_class=tokenizer)
 
 
-def _pair(example: Example) -> dict[str, Any]:
-    """As TRL takes pairs: texts, or turns of a conversation."""
-    if isinstance(example.prompt, str):
-        return {"prompt": example.prompt, "chosen": f" {example.completion}", "rejected": f" {example.rejected}"}
-    turns = [turn.as_mapping() for turn in example.prompt]
-    return {
-        "prompt": turns,
-        "chosen": [{"role": "assistant", "content": example.completion}],
-        "rejected": [{"role": "assistant", "content": str(example.rejected)}],
-    }
+def _preferences(given: Mapping[str, Any]) -> dict[str, float]:
+    """Our options of ``dpo`` in TRL's words."""
+    options = method_named("dpo").options(**given)
+    if options.normalised:
+        raise SettingsError(
+            "The engine trl compares whole answers, not tokens of them (normalised); leave one of the two out."
+        )
+    return {"beta": options.beta, "label_smoothing": options.smoothing}
+
+
+def _with_tokens(trainer: Any) -> Any:
+    """TRL's trainer of pairs that takes tokens as they are: it would write prompts in another form than ours."""
+    return type(trainer.__name__, (trainer,), {"_prepare_dataset": lambda _self, dataset, *_given: dataset})
+
+
+def _pair(item: Item) -> dict[str, list[int]]:
+    """Tokens of a pair as TRL takes them, which are ours; of two cut prompts the shorter one stands before both."""
+    begins = [row.learnt.index(True) for row in item.parts]
+    chosen, rejected = (list(row.ids[begin:]) for row, begin in zip(item.parts, begins, strict=True))
+    shorter = item.parts[begins.index(min(begins))]
+    return {"prompt_ids": list(shorter.ids[: min(begins)]), "chosen_ids": chosen, "rejected_ids": rejected}

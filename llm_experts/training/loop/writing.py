@@ -15,6 +15,7 @@ from typing import Any
 
 from foundation.files import write_json, write_text
 from foundation.hashing import hash_file, hash_json
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.store import LIBRARIES, read_adapter, save_adapter
 from llm_experts.bases.base import Base
 from llm_experts.data.fingerprint import hash_examples
@@ -132,12 +133,12 @@ def read_expert(folder: Path, base: Base, assignment: Assignment) -> Fitted | No
     Raises
     ------
     AdapterError
-        If its adapter was changed or damaged.
+        If its adapter or its facts were changed or damaged.
     """
     path = folder / FACTS
     if not path.is_file():
         return None
-    written = json.loads(path.read_text(encoding="utf-8"))
+    written = _facts_in(path)
     if written.get("key") != key_of(base, assignment):
         return None
     saved = read_adapter(folder / ADAPTER)
@@ -155,6 +156,19 @@ def read_expert(folder: Path, base: Base, assignment: Assignment) -> Fitted | No
         float(written["seconds"]),
         tuple(written["notes"]),
     )
+
+
+def _facts_in(path: Path) -> dict[str, Any]:
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        written = None
+    if not isinstance(written, dict):
+        raise AdapterError(
+            f"{path} is damaged: it holds no facts of an expert. Remove the folder {path.parent} to train it anew, or "
+            "copy the file there again."
+        )
+    return written
 
 
 def _json(value: float) -> float | None:

@@ -15,9 +15,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.asking.results import Results
-from benchmarks.asking.session import experts_named, printable, shown
+from benchmarks.asking.session import cut, experts_named, printable, shown
 from benchmarks.cli import app
 from benchmarks.models import load_expert
+from llm_experts.runtime.sampling import Sampling
+from serving.answer import Answer, Usage
 from serving.error import ServingError
 from tests.benchmarks.models.engine_fixtures import Shop
 
@@ -59,6 +61,22 @@ def test_one_shot_prints_the_answer_alone_and_debug_says_why_elsewhere(shop: Sho
     base = chat(shop, "--prompt", "Read this contract.", "--experts", "base")
     assert base.stderr == "(cut after 6 tokens: --max-tokens)\n"
     assert base.stdout != plain.stdout
+
+
+@pytest.mark.parametrize(
+    ("experts", "left_open", "why"),
+    [
+        ((("moods", 1.0),), {"max_new_tokens"}, "its package's limit, or the base's context; --max-tokens"),
+        ((("moods", 1.0),), {"stop"}, "the base's context is full"),
+        ((), {"max_new_tokens"}, "the base's context is full"),
+    ],
+)
+def test_an_answer_that_a_package_cuts_is_not_put_down_to_the_context(
+    experts: tuple[tuple[str, float], ...], left_open: set[str], why: str
+) -> None:
+    """A package of an expert with short answers says how long they may be, where nobody asked for more."""
+    answer = Answer("1", "No, the phone", None, experts, "", finish="length", usage=Usage(20, 4))
+    assert cut(answer, Sampling(max_new_tokens=512), left_open) == f"(cut after 4 tokens: {why})"
 
 
 def test_a_saved_router_chooses_for_chat_and_infer(shop: Shop, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from benchmarks.cli import app
+from benchmarks.commands.llm.dataset.opened import opened
 from benchmarks.run.failure import explain
+from llm_experts.data.error import DataError
 from llm_experts.data.reading import read_examples
 from llm_experts.families.registry import FAMILIES
 from tests.benchmarks.commands.test_llm import saved_base
@@ -50,10 +52,28 @@ def test_generated_file_is_the_same_twice_and_reads_back(tmp_path: Path) -> None
 def test_pairs_hold_a_wrong_answer(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     done = generate(path, "--family", "json_task", "--count", "40", "--pairs", "--part", "validation")
-    assert done.exit_code == 0 and "rejected:" in done.output and "--method dpo" in done.output
+    assert done.exit_code == 0 and "rejected:" in done.output
     for example in read_examples(path, need="pair"):
         assert example.rejected is not None
         assert not FAMILIES["json_task"].check(example, example.rejected).correct
+
+
+@pytest.mark.parametrize(
+    ("part", "words", "following"),
+    [
+        ("train", (), "fairmoe llm train --data {} --method sft"),
+        ("train", ("--pairs",), "fairmoe llm train --data {} --method dpo"),
+        ("validation", (), "fairmoe llm validate EXPERT --data {}"),
+        ("test", ("--pairs",), "fairmoe llm evaluate EXPERT --data {}"),
+    ],
+)
+def test_items_that_examine_are_not_offered_for_training(
+    part: str, words: tuple[str, ...], following: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "items.jsonl"
+    done = generate(path, "--family", "dates", "--count", "3", "--part", part, *words)
+    assert f"\n  {following.format(path)}\n" in done.output
+    assert done.output.count("fairmoe llm ") == 2  # what is in the file, and this
 
 
 def test_bad_options_are_explained(tmp_path: Path) -> None:
@@ -122,3 +142,26 @@ def test_a_malformed_line_is_named(tmp_path: Path, base: str) -> None:
     done = llm("dataset", "validate", str(path), "--base", base)
     assert isinstance(done.exception, ValueError)
     assert f"{path}, line 2" in (explain(done.exception) or "")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"prompt": "a", "completion": "b"}, {"prompt": "c", "answer": 3}),
+        ({"instruction": "a", "output": "b"}, {"instruction": "c"}),
+        (
+            {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+            {"messages": [{"role": "user", "content": "c"}]},
+        ),
+    ],
+)
+def test_an_answer_that_is_missing_further_down_is_a_fault(
+    first: dict[str, object], second: dict[str, object], tmp_path: Path
+) -> None:
+    """What training would refuse is not 'nothing wrong'; a file of prompts alone is for rl."""
+    path = tmp_path / "d.jsonl"
+    path.write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    with pytest.raises(DataError, match="line 2"):
+        opened(path)
+    path.write_text(f"{json.dumps(second)}\n")
+    assert not opened(path)[0].completion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,9 +14,15 @@ from typer.testing import CliRunner, Result
 
 from artefacts.format.archive import open_package
 from benchmarks.cli import app
+from benchmarks.making.config import Config
+from benchmarks.making.material import material_of
+from benchmarks.making.together import Ready, validation_items
 from benchmarks.saving.trained import read_made
 from llm_experts.adapters.store import load_adapter
 from llm_experts.bases.load import load_base
+from llm_experts.data.reading import write_examples
+from llm_experts.families.registry import FAMILIES, family_named
+from llm_experts.training.methods.registry import METHODS
 from tests.benchmarks.commands.test_llm import paragraph, saved_base
 
 Line = dict[str, Any]
@@ -158,7 +165,10 @@ def test_a_template_that_refuses_the_conversation(tmp_path: Path) -> None:
 
 def test_from_data_to_a_package(tiny: Path, train: Callable[..., Result], tmp_path: Path) -> None:
     data = written(tmp_path / "sums.jsonl", sums(40))
-    done = train("--data", data, "--kind", "svf", "--seeds", "0 1", "--set", "learning_rate=0.01")
+    done = train(
+        "--data", data, "--kind", "svf", "--seeds", "0 1", "--set", "learning_rate=0.01", "--set", "save_steps=5"
+    )
+    assert "note: save_steps is not needed" in done.output
     assert done.exit_code == 0, (done.output, done.exception)
     assert "sums-sft-svf-s0" in done.output and "4 validation items choose the checkpoint" in done.output
     folder = tmp_path / "out" / "sums-sft-svf-s1"
@@ -167,6 +177,7 @@ def test_from_data_to_a_package(tiny: Path, train: Callable[..., Result], tmp_pa
     load_adapter(load_base(str(tiny)), folder / "adapter")
     packed = CliRunner().invoke(app, ["package", str(folder), "--output", str(tmp_path / "e.expert")])
     assert packed.exit_code == 0, packed.exception
+    assert f"It holds no scores: fairmoe llm evaluate {folder} --family NAME --promise" in packed.output
     with open_package(tmp_path / "e.expert") as found:
         told = found.manifest.provenance
         assert (told.method, told.seed, told.learning_rate) == ("sft", 1, 0.01)
@@ -195,6 +206,7 @@ def test_a_dry_run_trains_nothing(train: Callable[..., Result], tmp_path: Path) 
     done = train("--data", written(tmp_path / "d.jsonl", sums(40)), "--kind", "ia3", "--seeds", "0,1", "--dry-run")
     assert done.exit_code == 0, (done.output, done.exception)
     assert "parameters train; 2 steps" in done.output and "GiB" in done.output
+    assert re.search(r" lr 0\.\d{1,6},", done.output)
     assert "d-sft-ia3-s0, d-sft-ia3-s1" in done.output and not (tmp_path / "out").exists()
 
 
@@ -228,7 +240,50 @@ def test_a_folder_of_configurations(tiny: Path, tmp_path: Path) -> None:
     assert "no setting 'lerning'" in paragraph(fairmoe("train-all", tmp_path, "--fail-fast", *out))
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_the_next_command_of_a_method_lacks_nothing_that_it_needs(name: str, tmp_path: Path) -> None:
+    """As printed, with real files for the words in capitals, it is not refused before a base is looked for."""
+    pairs = [{**line, "rejected": " 0"} for line in sums(40, 1)] if name == "dpo" else sums(40)
+    written(tmp_path / "items.jsonl", [{"chosen": line.pop("completion"), **line} if name == "dpo" else line
+                                       for line in pairs])  # fmt: skip
+    command = fairmoe("methods", name).output.rpartition("Next: fairmoe llm ")[2].strip()
+    for word in ("items.jsonl", "FOLDER", "EXPERT"):
+        command = command.replace(word, str(tmp_path / word))
+    done = fairmoe(*command.split(), "--base", "./no/base", "--output", tmp_path / "out")
+    assert "There is no base" in paragraph(done) or "./no/base" in paragraph(done)
+
+
 def test_methods_lists_every_trainer_and_its_options() -> None:
     done = fairmoe("methods")
     assert done.exit_code == 0 and "sft: supervised fine-tuning" in done.output
+    assert done.output.endswith("Next: fairmoe llm train --data items.jsonl --method sft --dry-run\n")
     assert "There is no method 'spt'. Did you mean 'sft'?" in paragraph(fairmoe("methods", "spt"))
+
+
+# -- what to run next ------------------------------------------------------------------------------
+
+
+def items_of(config: Config) -> str:
+    return validation_items(Ready(config, material_of(config)))
+
+
+def test_the_next_command_asks_items_like_those_that_chose(tmp_path: Path) -> None:
+    """Those of the same family and difficulty, of the family that items name, or of the validation file."""
+    easy = FAMILIES["classification"].make("train", 40, 0, 0.0)
+    write_examples(tmp_path / "easy.jsonl", easy)
+    own = written(tmp_path / "own.jsonl", sums(40))
+    held = written(tmp_path / "held out.jsonl", sums(30, 100))
+    assert items_of(Config(family="dates", count=30, difficulty=0.0)) == "--family dates --difficulty 0"
+    assert items_of(Config(family="dates", count=30)) == "--family dates"
+    assert items_of(Config(data=tmp_path / "easy.jsonl")) == "--family classification"
+    assert items_of(Config(data=own, judge="arithmetic")) == "--family arithmetic"
+    assert items_of(Config(data=own, validation=held)) == f"--data '{held}'"
+    assert items_of(Config(data=own)) == ""
+
+
+@pytest.mark.data
+def test_items_of_another_task_s_rows_are_judged_by_its_checker(tmp_path: Path) -> None:
+    """Their name is not in the list of families: every task has one."""
+    write_examples(tmp_path / "d.jsonl", family_named("rows:compas:race").make("train", 40, 0, None))
+    material = material_of(Config(data=tmp_path / "d.jsonl"))
+    assert material.family == "rows:compas:race" and material.judge is not None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from benchmarks.studies.__main__ import STUDIES, listing, main
-from benchmarks.studies.parts.measures import preferred, surprise
-from benchmarks.studies.parts.statistics import Estimate, difference_of, mean_of
+from benchmarks.studies.parts.measures import preferred, right, surprise
+from benchmarks.studies.parts.statistics import Estimate, difference_of, gain, mean_of, share
+from llm_experts.data.example import Message
+from llm_experts.families.registry import FAMILIES
+from llm_experts.prompts.chat import PLAIN_STOP
 from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.methods.method_fixtures import EXAMPLES
@@ -36,6 +42,29 @@ def test_a_paired_difference_is_surer_than_its_parts() -> None:
 def test_an_estimate_is_written_with_what_it_has() -> None:
     assert str(Estimate(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
     assert str(Estimate(0.5, 0.25, 0.75, 0.004)) == "0.500 [0.250, 0.750], p = 0.004"
+
+
+def test_a_share_and_a_gain_are_sure_of_nothing_where_all_items_agree() -> None:
+    """Wilson of 50 in 100: .404 to .596. 60 of 60 items gained: the interval still has a width."""
+    assert share(50, 100) == "0.50 [0.40, 0.60]"
+    assert gain(np.zeros(60), np.ones(60)) == "+1.00 [+0.91, +1.00]"
+    assert gain(np.zeros(60), np.zeros(60)) == "+0.00 [-0.06, +0.06]"
+
+
+def test_an_answer_ends_where_the_form_of_conversation_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = make_tiny_base(layers=2)
+    lanes, family = SequenceLanes.fresh(base, "ia3", [None], [0]), FAMILIES["lookup"]
+    asked = [replace(e, prompt=(Message("user", str(e.prompt)),)) for e in family.make("test", 2, 0, 0.0)]
+    stops: list[Any] = []
+    sample = lanes.sample
+
+    def noted(*given: Any, **named: Any) -> Any:
+        stops.append(named["stop"])
+        return sample(*given, **named)
+
+    monkeypatch.setattr(lanes, "sample", noted)
+    assert right(lanes, family, asked).shape == (1, 2)
+    assert stops == [(PLAIN_STOP,)]
 
 
 def test_measures_of_a_base_are_those_of_its_own_probabilities() -> None:

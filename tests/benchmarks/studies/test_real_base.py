@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.studies import real_base
-from benchmarks.studies._paired import Interval, Said, best_threshold, draws_of, interval
+from benchmarks.studies.parts.paired import Interval, Said, best_threshold, draws_of, interval
 from benchmarks.studies.real_base import WAYS, main
 from metrics.auc import auc
 from tests.llm_experts.conftest import make_tiny_base

@@ -78,6 +78,9 @@ FAULTS: list[tuple[str, Need, str, str]] = [
     ('{"prompt": "a\\u0000", "completion": "c"}', "completion", "prompt holds a NUL character", "Take it out"),
     ('{"prompt": "a\\ud800", "completion": "c"}', "completion", "half of a character ('\\ud800'", "UTF-8"),
     ('{"prompt": "p", "completion": "c", "facts": {"x": NaN}}', "completion", "NaN is not a JSON number", "finite"),
+    ('{"prompt": "p", "completion": "c", "facts": {"x": 1e400}}', "completion", "1e400 is not a JSON number", "finite"),
+    ('{"prompt": "p", "prompt": "q", "completion": "c"}', "completion", "'prompt' stands there twice", "Keep one"),
+    ('{"prompt": "p", "completion": "c", "facts": {"x": {"y": 1, "y": 2}}}', "completion", "'y' stands", "Keep one"),
     ('{"prompt": "p", "completion": "c", "facts": []}', "completion", "facts is a list, not an object", "leave it"),
     ('{"prompt": "p", "completion": "c", "id": true}', "completion", "id is neither a text nor", "leave it out"),
     ('{"prompt": "p", "completion": "c", "id": [1]}', "completion", "id is neither a text nor", "leave it out"),
@@ -216,3 +219,11 @@ def test_every_line_is_one_object_of_its_keys(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     write_examples(path, [Example("a", "p", "c")])
     assert json.loads(path.read_text()) == {"id": "a", "prompt": "p", "completion": "c"}
+
+
+def test_a_small_packed_file_of_nothing_but_line_ends_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jsonl.gz"
+    with gzip.open(path, "wb") as out:
+        out.write(b"\n" * 1_000_001)
+    with pytest.raises(DataError, match=r"line 1000001: the file has more than 1,000,000 empty lines\. Take them out"):
+        read_examples(path, need="completion")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -19,8 +20,10 @@ from llm_experts.evaluation.error import EvaluationError
 from llm_experts.evaluation.registry import SCORES, score_named
 from llm_experts.evaluation.score import Answered, Score
 from llm_experts.evaluation.scores.pass_at_k import pass_at_k
-from llm_experts.evaluation.texts import json_in, normalised, same_json
+from llm_experts.evaluation.texts import json_in, normalised
 from llm_experts.families.family import Verdict
+from llm_experts.families.registry import FAMILIES
+from llm_experts.families.shared.answers import same_json
 
 
 def answered(pairs: Sequence[tuple[str, str]]) -> list[Answered]:
@@ -29,7 +32,9 @@ def answered(pairs: Sequence[tuple[str, str]]) -> list[Answered]:
 
 
 def each(score: Score, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    return score.of([Example(str(k), "?", right) for k, (right, _) in enumerate(pairs)], [s for _, s in pairs]).tolist()
+    asked = [Example(str(k), "?", right) for k, (right, _) in enumerate(pairs)]
+    found: list[float] = score.of(asked, [said for _, said in pairs]).tolist()
+    return found
 
 
 def test_every_file_is_a_score_of_its_name() -> None:
@@ -95,6 +100,16 @@ def test_pass_at_k_counts_the_checkers_verdicts() -> None:
 def test_an_answer_names_the_longest_label_that_it_begins_with() -> None:
     pairs = [("not guilty", "Not guilty, I think"), ("guilty", "guilty."), ("not guilty", "guilt"), ("guilty", "not")]
     assert each(SCORES["accuracy"], pairs) == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "answer", ["The answer is yes.", "It is yes", "It is not yes", "yes or no", "It is yes or no", "ＹＥＳ"]
+)
+def test_accuracy_reads_an_answer_as_the_checker_of_its_family_does(answer: str) -> None:
+    example = Example("0", "?", "yes", facts={"labels": ["yes", "no"], "label": "yes"})
+    folded = unicodedata.normalize("NFKC", answer)
+    checked = FAMILIES["classification"].check(example, folded).correct
+    assert SCORES["accuracy"].value([Answered(example, (answer,))]) == checked
 
 
 @settings(max_examples=30, deadline=None)

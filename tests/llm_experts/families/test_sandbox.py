@@ -244,3 +244,45 @@ def test_a_guard_that_cannot_shut_the_doors_runs_nothing() -> None:
 def test_this_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "sparc64")
     assert "sparc64" in missing()
+
+
+FORGED = [
+    """import os, sys
+for number in range(3, 24):
+    try:
+        os.write(number, b'{"ok": true, "reason": ""}')
+    except OSError:
+        pass
+os._exit(0)""",
+    """import json
+json.dumps = lambda *a, **k: '{"ok": true, "reason": "", "mark": ""}'
+assert False""",
+    """import sys
+main = sys.modules["__main__"]
+main.told = main.perform = main.json = None
+print('{"ok": true, "reason": ""}')
+assert False""",
+    """import builtins, os
+builtins.AssertionError = builtins.BaseException = KeyError
+os.write = os._exit = lambda *a: 0
+assert False""",
+]
+
+
+@contained
+@pytest.mark.parametrize("code", FORGED)
+def test_an_outcome_is_not_forged_by_what_a_program_writes_or_replaces(code: str) -> None:
+    outcome = run_python(code)
+    assert not outcome.ok and outcome.reason
+
+
+@contained
+def test_a_program_is_the_main_module_and_sees_no_arguments() -> None:
+    outcome = run_python("import sys\nx = 3\nprint(sys.argv, sys.modules['__main__'].x)\nsys.modules['__main__'].x")
+    assert (outcome.ok, outcome.output) == (True, "['answer.py'] 3\n"), outcome
+
+
+@contained
+def test_a_long_name_of_an_error_is_cut() -> None:
+    outcome = run_python("class E(Exception): pass\nE.__name__ = 'x' * 100_000\nraise E")
+    assert outcome.reason == "x" * 300

@@ -24,7 +24,9 @@ def test_a_query_gives_its_rows() -> None:
         "DELETE FROM pets", "INSERT INTO pets VALUES ('A', 1)", "DROP TABLE pets", "CREATE TABLE x (y)",
         "PRAGMA table_info(pets)", "ATTACH 'x.db' AS other", "VACUUM INTO 'x.db'", "SELECT load_extension('x')",
         "SELECT 1; SELECT 2", "", "-- nothing", "SELECT", "SELECT nothing FROM pets", "SELECT zeroblob(99999999)",
-        "BEGIN", "\x00", "\ud800", "SELECT readfile('/etc/passwd')",
+        "SELECT abs(random()) % 5", "SELECT name FROM pets ORDER BY RANDOM()", "SELECT hex(randomblob(4))",
+        "SELECT CURRENT_TIMESTAMP", "SELECT hex(zeroblob(9000))", "SELECT * FROM pragma_database_list",
+        "SELECT fts3_tokenizer('simple')", "BEGIN", "\x00", "\ud800", "SELECT readfile('/etc/passwd')",
     ],
 )  # fmt: skip
 def test_what_is_no_reading_query_has_a_reason(query: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +41,14 @@ def test_an_endless_query_is_stopped() -> None:
     assert run_sql(SCHEMA, ROWS, endless, steps=100_000).reason == "it takes too long"
     many = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 20000) SELECT x FROM n"
     assert run_sql(SCHEMA, ROWS, many).reason == "more than 10000 rows"
+
+
+def test_a_result_takes_little_memory() -> None:
+    """Known before: 10,000 rows of a megabyte each were kept, all of them."""
+    numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 9000)"
+    assert run_sql(SCHEMA, ROWS, f"{numbers} SELECT zeroblob(9000) FROM n").reason == "more than 8 MiB"
+    wide = ", ".join(["zeroblob(9000)"] * 1000)
+    assert run_sql(SCHEMA, ROWS, f"{numbers} SELECT {wide} FROM n").reason == "more than 8 MiB"
 
 
 def test_results_are_multisets_unless_order_was_asked_for() -> None:

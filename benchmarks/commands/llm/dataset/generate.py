@@ -64,7 +64,7 @@ def generate(
     _show(made[0], console.width)
     where_said = shlex.quote(str(where))
     typer.echo(f"{where}: {len(made):,} items of {family}, part {part}, seed {seed}.")
-    typer.echo(f"Next: fairmoe llm dataset stats {where_said}, or\n  {_next(where_said, pairs)}")
+    typer.echo(f"Next: fairmoe llm dataset stats {where_said}, or\n  {_next(where_said, part, pairs)}")
 
 
 def _part(part: str) -> Part:
@@ -93,5 +93,9 @@ def _show(example: Example, width: int) -> None:
             typer.echo(f"  {name + ':':<12}{clipped(str(value), width - 14)}")
 
 
-def _next(where: str, pairs: bool) -> str:
+def _next(where: str, part: str, pairs: bool) -> str:
+    """What the part is for: items that examine are not learnt."""
+    if part != "train":
+        verb = "validate" if part == "validation" else "evaluate"
+        return f"fairmoe llm {verb} EXPERT --data {where}"
     return f"fairmoe llm train --data {where} --method {'dpo' if pairs else 'sft'}"

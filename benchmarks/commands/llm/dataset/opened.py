@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llm_experts.data.encoding import Style
     from llm_experts.data.example import Example
@@ -25,7 +25,7 @@ class Lengths(NamedTuple):
 
 
 def opened(path: Path, need: str = "auto") -> list[Example]:
-    """The items of a file; ``auto`` takes pairs as pairs, bare texts as texts and all others as prompts.
+    """The items of a file; ``auto`` asks of every line what the first one has: a pair, a text, an answer, a prompt.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def opened(path: Path, need: str = "auto") -> list[Example]:
     from llm_experts.data.reading import read_examples
 
     if need == "auto":
-        need = {"pair": "pair", "text": "text"}.get(_format(path), "prompt")
+        need = _need(path)
     return read_examples(path, need=cast("Need", need))
 
 
@@ -72,8 +72,8 @@ def lengths(examples: Sequence[Example], base: str, style: str) -> Lengths:
     )
 
 
-def _format(path: Path) -> str:
-    """Format of the first line that says something; "" where it cannot be told, which the reading then explains."""
+def _need(path: Path) -> str:
+    """What the first line that says something has; "prompt" where it cannot be told: the reading then explains."""
     from llm_experts.data.records import format_of
 
     try:
@@ -81,5 +81,17 @@ def _format(path: Path) -> str:
             line = next((line for line in stream if line.strip()), b"")
         record = json.loads(line)
     except (OSError, EOFError, ValueError, RecursionError):
-        return ""
-    return format_of(record) if isinstance(record, dict) else ""
+        return "prompt"
+    if not isinstance(record, dict):
+        return "prompt"
+    told = {"pair": "pair", "text": "text"}.get(format_of(record))
+    return told or ("completion" if _answered(record) else "prompt")
+
+
+def _answered(record: Mapping[str, Any]) -> bool:
+    """Whether a line has an answer, in any of the formats."""
+    turns = record.get("messages")
+    last = turns[-1] if isinstance(turns, list) and turns else None
+    return bool(
+        record.get("completion") or record.get("output") or (isinstance(last, dict) and last.get("role") == "assistant")
+    )

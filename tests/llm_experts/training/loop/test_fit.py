@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from foundation.folder_lock import FolderLockError, folder_lock
+from llm_experts.adapters.error import AdapterError
 from llm_experts.adapters.store import read_adapter
 from llm_experts.bases.base import Base
 from llm_experts.training.loop import group as group_module
@@ -148,6 +149,8 @@ def test_a_kill_changes_nothing(base: Base, tmp_path: Path, monkeypatch: pytest.
     for one, two in zip(whole, fit(base, given, folder=tmp_path / "killed"), strict=True):
         assert same(one, two) and one.history == two.history
         assert (one.best_step, one.score) == (two.best_step, two.score)
+        for file in ("history.csv", "adapter/adapter_model.safetensors", "adapter/fairmoe.json"):
+            assert (one.folder / file).read_bytes() == (two.folder / file).read_bytes(), file
     assert not (tmp_path / "killed" / "a" / "checkpoint").exists()
 
 
@@ -161,6 +164,27 @@ def test_a_kill_within_a_checkpoint(base: Base, tmp_path: Path, monkeypatch: pyt
     (found,) = fit(base, [assignment()], folder=tmp_path / "killed")
     assert same(whole, found)
     assert "goes on from the checkpoint of step 1" in (tmp_path / "killed" / "odd" / "training.log").read_text()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"key": 1}', "\\xff"])
+def test_a_checkpoint_that_was_damaged_is_not_read(base: Base, tmp_path: Path, text: str) -> None:
+    place = tmp_path / "odd" / "checkpoint"
+    place.mkdir(parents=True)
+    (place / "step-1.json").write_bytes(text.encode().decode("unicode_escape").encode("latin-1"))
+    (found,) = fit(base, [assignment()], folder=tmp_path)
+    assert found.steps == 4 and not place.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}"])
+def test_facts_that_were_damaged_are_told_of(base: Base, tmp_path: Path, text: str) -> None:
+    fit(base, [assignment()], folder=tmp_path)
+    path = tmp_path / "odd" / "expert.json"
+    path.write_text(text)
+    if text == "{}":  # of no run that is known: made anew
+        assert fit(base, [assignment()], folder=tmp_path)[0].steps == 4
+        return
+    with pytest.raises(AdapterError, match=r"expert.json.*damaged.*Remove"):
+        fit(base, [assignment()], folder=tmp_path)
 
 
 def test_a_kill_between_the_experts_of_a_run(base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
