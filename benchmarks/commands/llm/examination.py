@@ -118,9 +118,10 @@ def examine(
     from benchmarks.examining.writing import KEPT, write
     from llm_experts.bases.identify import base_key
 
-    how, folder = asked.asking(material), output or FOLDER / _folder_name(material, asked)
+    how = asked.asking(material)
+    keep, folder = places_of(output, _folder_name(material, asked), candidates[0].name)
     with _progress(console) as progress:
-        held = hold(found.on, candidates, material, how, learnt=learnt, keep=folder / KEPT, progress=progress)
+        held = hold(found.on, candidates, material, how, learnt=learnt, keep=keep / KEPT, progress=progress)
     facts = {
         "base": {"id": base.id, **base_key(base)},
         "experts": {c.name: dict(c.composition.parts) for c in candidates},
@@ -178,6 +179,21 @@ def _promised(experts: Sequence[str], found: Opened, weights: dict[str, float], 
             "an installed expert, a .expert file or a composition."
         )
     return next(iter(found.folders.values()))
+
+
+def places_of(output: Path | None, items: str, examined: str) -> tuple[Path, Path]:
+    """Where answers are kept and where results lie: of the same items all experts share the former, never the latter.
+
+    Parameters
+    ----------
+    output : Path, optional
+        For both, if it is given.
+    items, examined : str
+        Folder name of the items; name of the expert or composition.
+    """
+    if output is not None:
+        return output, output
+    return FOLDER / items, FOLDER / items / (re.sub(r"[^\w.+-]+", "_", examined)[:100].strip(".") or "expert")
 
 
 def _folder_name(material: Material, asked: Asked) -> str:

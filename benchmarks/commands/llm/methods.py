@@ -31,7 +31,8 @@ def methods(
         console.print()
     record = trainer("sft" if name is None else name)
     items = "--family arithmetic" if record.needs == "prompt" else "--data items.jsonl"
-    console.print(f"Next: fairmoe llm train {items} --method {record.name}{MORE.get(record.name, '')} --dry-run")
+    needed = MORE.get(record.name, "")
+    console.print(f"Next: fairmoe llm train {items} --method {record.name}{needed} --dry-run", soft_wrap=True)
 
 
 MORE = {"distil": " --option teacher=FOLDER", "ewc": " --after EXPERT"}

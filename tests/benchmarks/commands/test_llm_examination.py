@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from artefacts.format.archive import open_package
 from artefacts.packing.pack import package
 from benchmarks.cli import app
+from benchmarks.commands.llm.examination import places_of
 from benchmarks.examining.opening import weights_of
 from benchmarks.run.failure import explain
 from llm_experts.adapters.store import WEIGHTS, save_adapter
@@ -186,3 +187,12 @@ metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
     assert (row["metric"], row["n"]) == ("acc", 40) and row["low"] <= row["estimate"] <= row["high"]
     few = paragraph(fairmoe(*words, "--count", "20"))
     assert "own_numbers has 20 items, and an examination needs 30" in few
+
+
+def test_results_of_two_experts_on_the_same_items_are_both_kept() -> None:
+    """The base's answers are shared, so that it is asked once; scores of one must not replace those of another."""
+    keep, one = places_of(None, "moods_test_1", "one")
+    again, two = places_of(None, "moods_test_1", "0.5 one + ../two")
+    assert keep == again == one.parent == two.parent and one != two
+    assert two.name == "0.5_one_+_.._two" and places_of(None, "m", "..")[1].name == "expert"
+    assert places_of(Path("out"), "m", "one") == (Path("out"), Path("out"))
