@@ -64,8 +64,8 @@ def explain(error: Exception) -> str | None:
         return _paragraph(str(error))
     if _is_full(error):
         return _paragraph(
-            f"There is no space left on the disk ({error}). Free some, or give another folder, and run the same command "
-            "again: what was finished is kept."
+            f"There is no space left on the disk ({error}). Free some, or give another folder, and run the same "
+            "command again: what was finished is kept."
         )
     return None
 
