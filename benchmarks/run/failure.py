@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 
 from foundation.escaping import printable
@@ -60,7 +62,18 @@ def explain(error: Exception) -> str | None:
     """The paragraph for a known error, None for one that deserves its traceback."""
     if any(cls.__name__ in KNOWN for cls in type(error).__mro__):
         return _paragraph(str(error))
+    if _is_full(error):
+        return _paragraph(
+            f"There is no space left on the disk ({error}). Free some, or give another folder, and run the same "
+            "command again: what was finished is kept."
+        )
     return None
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether a disk or a quota is full, also where a library in another language says so by its text alone."""
+    code = error.errno if isinstance(error, OSError) else None
+    return code in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
 
 
 def _paragraph(text: str) -> str:

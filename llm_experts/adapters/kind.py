@@ -128,7 +128,15 @@ class AdapterKind:
                 f"An adapter of kind {self.name} is made of virtual tokens, which every layer sees; it cannot be "
                 f"restricted to layers {sorted(layers)}. Leave layers out, or choose a kind that changes weights."
             )
-        config: Any = self.make(rank, None if layers is None else sorted(set(layers)), model, **options)
+        try:
+            config: Any = self.make(rank, None if layers is None else sorted(set(layers)), model, **options)
+        except TypeError as error:
+            if not options:
+                raise
+            said = ", ".join(f"{name} = {value!r}" for name, value in options.items())
+            raise AdapterError(
+                f"The adapter kind {self.name} cannot be made with {said} ({error}). Correct the options."
+            ) from error
         config.fairmoe_kind = self.name  # an attribute, not a field: PEFT's file format stays PEFT's
         return config  # type: ignore[no-any-return]
 

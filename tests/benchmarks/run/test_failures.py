@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,3 +162,17 @@ def test_beside_a_task_that_works_broken_data_are_told_once_on_the_page(tmp_path
     for page in ("leaderboard.md", "leaderboard.html"):
         text = (tmp_path / "out" / page).read_text()
         assert text[: text.index("What the mixture achieves")].count("fired") == 1
+
+
+def test_a_full_disk_is_told_of_in_a_paragraph(tmp_path: Path) -> None:
+    """Also by libraries in other languages, whose error is of a class of their own."""
+    import errno
+
+    class SafetensorError(Exception):
+        pass
+
+    foreign = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    for error in (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path)), foreign):
+        text = explain(error)
+        assert text and "no space left on the disk" in text and "same command again" in text
+    assert explain(OSError(errno.EIO, "Input/output error")) is None
