@@ -14,7 +14,7 @@ from benchmarks.making.together import assignment_of, ready
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
     from llm_experts.training.loop.assignment import Assignment
-    from llm_experts.training.loop.batch import Item
+    from llm_experts.training.sequences.batch import Item
 
 TRIED_TOKENS = 512
 """Tokens of the pass that times are estimated from."""
@@ -93,7 +93,7 @@ def cost_of(base: Base, members: Sequence[Assignment]) -> Cost:
     """What experts that train together would take; a pass over some tokens is timed."""
     from llm_experts.training.loop.method import method_named
     from llm_experts.training.loop.order import Order, items_of
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+    from llm_experts.training.sequences.lanes import SequenceLanes
 
     settings = members[0].settings
     needs = method_named(settings.method).needs

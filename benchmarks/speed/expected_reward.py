@@ -23,10 +23,10 @@ from llm_experts.bases.load import load_base
 from llm_experts.data.example import Example
 from llm_experts.families.registry import family_named
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
-from llm_experts.training.loop.batch import Batch
 from llm_experts.training.loop.fit import fit
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import Settings
+from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 FAMILY = "classification"
 SAMPLES = 4

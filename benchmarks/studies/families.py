@@ -95,7 +95,7 @@ HEADING = """| family | difficulty | items × steps | rate | nano [95 %] | after
 def study(base: Base, family: Family, plan: Plan, folder: Path) -> Learnt:
     """Choose a rate, train the seeds of one family and ask what they learnt."""
     from llm_experts.training.loop.fit import fit
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+    from llm_experts.training.sequences.lanes import SequenceLanes
 
     start = time.process_time()
     tried = fit(base, _assignments(base, family, plan, 0, plan.rates), folder=folder)

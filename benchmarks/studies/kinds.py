@@ -94,7 +94,7 @@ def assignments(base: Base, kind: str, plan: Plan, seed: int, rates: Sequence[fl
 def row(base: Base, rate: float, fitted: Sequence[Fitted], plan: Plan, reference: int) -> str:
     """A kind's row of the Markdown table."""
     from llm_experts.families.registry import family_named
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+    from llm_experts.training.sequences.lanes import SequenceLanes
 
     family = family_named(plan.family)
     asked = family.make("test", plan.items, 0, plan.difficulty)
@@ -121,7 +121,7 @@ def main(argv: Sequence[str]) -> None:
     from llm_experts.adapters.registry import KINDS
     from llm_experts.bases.load import load_base
     from llm_experts.families.registry import family_named
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+    from llm_experts.training.sequences.lanes import SequenceLanes
 
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.studies kinds", description=__doc__,

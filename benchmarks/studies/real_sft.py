@@ -34,7 +34,7 @@ def study(base: Base, name: str, given: argparse.Namespace, folder: Path) -> str
     from llm_experts.training.loop.assignment import Assignment
     from llm_experts.training.loop.fit import fit
     from llm_experts.training.loop.presets import settings_for
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+    from llm_experts.training.sequences.lanes import SequenceLanes
 
     family, begin = family_named(name), time.process_time()
     settings = settings_for(base, "lora", given.count, rank=16, start=given.start, epochs=given.epochs, patience=5)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from llm_experts.data.example import Example
     from llm_experts.families.family import Family, Part
     from llm_experts.training.loop.assignment import Fitted
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+    from llm_experts.training.sequences.lanes import SequenceLanes
 
 SEEDS = (0, 1, 2)
 TESTED = 200
@@ -111,13 +111,13 @@ class Study:
 
     def lanes(self, fitted: Sequence[Fitted]) -> SequenceLanes:
         """Finished experts as lanes."""
-        from llm_experts.training.loop.sequence_lanes import SequenceLanes
+        from llm_experts.training.sequences.lanes import SequenceLanes
 
         return SequenceLanes.of(self.base, [each.adapter for each in fitted])
 
     def bare(self) -> SequenceLanes:
         """The base as lanes that change nothing."""
-        from llm_experts.training.loop.sequence_lanes import SequenceLanes
+        from llm_experts.training.sequences.lanes import SequenceLanes
 
         return SequenceLanes.fresh(self.base, "ia3", [None] * len(SEEDS), SEEDS)
 
@@ -218,7 +218,7 @@ def _exact_gradient(lanes: SequenceLanes, told: Sequence[Example]) -> Tensor:
     import torch
 
     from llm_experts.data.encoding import prompt_ids
-    from llm_experts.training.loop.batch import Item, Row, collate
+    from llm_experts.training.sequences.batch import Item, Row, collate
 
     items = []
     for row, example in enumerate(told):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llm_experts.data.example import Example
     from llm_experts.families.family import Family
     from llm_experts.training.loop.method import Need
-    from llm_experts.training.loop.sequence_lanes import SequenceLanes
+    from llm_experts.training.sequences.lanes import SequenceLanes
 
 
 def right(lanes: SequenceLanes, family: Family, examples: Sequence[Example]) -> Values:

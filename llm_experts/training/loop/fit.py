@@ -15,9 +15,9 @@ from llm_experts.training.loop import checkpoint
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
 from llm_experts.training.loop.earlier import earlier_key
 from llm_experts.training.loop.group import Group, group_key
-from llm_experts.training.loop.lower import LowerLayers
 from llm_experts.training.loop.settings import OWN, Settings, SettingsError
 from llm_experts.training.loop.writing import CHECKPOINT, note, read_expert, write_expert
+from llm_experts.training.sequences.lower import LowerLayers
 
 TOGETHER = 16
 """Most lanes of a group: what they share is saved already, and memory goes with their number."""

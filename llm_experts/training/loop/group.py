@@ -19,16 +19,16 @@ from llm_experts.bases.base import Base
 from llm_experts.bases.memory import until_it_fits
 from llm_experts.training.loop import checkpoint
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
-from llm_experts.training.loop.batch import Item
 from llm_experts.training.loop.earlier import earlier_adapter
 from llm_experts.training.loop.judging import NEVER, Examiner, Score
-from llm_experts.training.loop.lower import LowerLayers
 from llm_experts.training.loop.method import Run, method_named
 from llm_experts.training.loop.optimiser import optimiser_of, rate_factor
 from llm_experts.training.loop.order import MICRO_TOKENS, Order, items_of, micro_batches
 from llm_experts.training.loop.presets import learning_rate
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.writing import CHECKPOINT, key_of, note
+from llm_experts.training.sequences.batch import Item
+from llm_experts.training.sequences.lanes import SequenceLanes
+from llm_experts.training.sequences.lower import LowerLayers
 
 log = logging.getLogger(__name__)
 

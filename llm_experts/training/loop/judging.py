@@ -13,7 +13,7 @@ from llm_experts.data.encoding import answer_ids, prompt_ids, stops_of
 from llm_experts.training.loop.assignment import Assignment
 from llm_experts.training.loop.method import Need
 from llm_experts.training.loop.order import items_of, micro_batches
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 
 class Score(NamedTuple):

@@ -12,9 +12,9 @@ from torch import Tensor
 from foundation.discovery import items, load
 from llm_experts.bases.base import Base
 from llm_experts.training.loop.assignment import Assignment
-from llm_experts.training.loop.batch import Batch
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import Settings, SettingsError
+from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 Need = Literal["completion", "pair", "prompt", "text"]
 """What an item must have: an answer, two of them, a prompt alone, or a text of which everything is learnt."""

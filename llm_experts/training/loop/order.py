@@ -13,9 +13,9 @@ from llm_experts.data.encoding import encode, prompt_ids
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.data.packing import pack
-from llm_experts.training.loop.batch import Batch, Item, Row, collate
 from llm_experts.training.loop.method import Need
 from llm_experts.training.loop.settings import Settings, SettingsError
+from llm_experts.training.sequences.batch import Batch, Item, Row, collate
 
 PACKED = ("completion", "text")
 """What of items can share a row with that of others."""

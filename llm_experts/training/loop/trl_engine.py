@@ -21,14 +21,14 @@ from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.bases.base import Base
 from llm_experts.decoder.program import Adapter
 from llm_experts.training.loop.assignment import Assignment, Fitted
-from llm_experts.training.loop.batch import Item
 from llm_experts.training.loop.judging import Examiner
 from llm_experts.training.loop.method import method_named
 from llm_experts.training.loop.order import Order, items_of
 from llm_experts.training.loop.presets import learning_rate
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.loop.writing import note, read_expert, write_expert
+from llm_experts.training.sequences.batch import Item
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 METHODS = ("sft", "dpo")
 """Methods that TRL has a trainer for and that learn from given answers."""

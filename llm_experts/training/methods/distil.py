@@ -12,12 +12,12 @@ from foundation.hashing import hash_file
 from llm_experts.adapters.store import WEIGHTS
 from llm_experts.bases.identify import NANO
 from llm_experts.bases.load import base_hash
-from llm_experts.training.loop.batch import Batch
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.distillation import token_divergence
 from llm_experts.training.methods.teacher import Teacher, adapter_folder
+from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 
 @dataclass(frozen=True)

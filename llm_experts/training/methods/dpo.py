@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from llm_experts.data.example import Example
-from llm_experts.training.loop.batch import Batch, Item
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
 from llm_experts.training.loop.order import items_of, micro_batches
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.preference import preference_figures, preference_loss
 from llm_experts.training.methods.reference import Reference, share
+from llm_experts.training.sequences.batch import Batch, Item
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 
 @dataclass(frozen=True)

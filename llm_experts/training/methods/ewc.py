@@ -11,10 +11,8 @@ from torch import Tensor
 
 from foundation.hashing import hash_file
 from llm_experts.data.reading import read_examples
-from llm_experts.training.loop.batch import Batch
 from llm_experts.training.loop.earlier import earlier_hash
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.consolidation import holding_penalty
 from llm_experts.training.methods.fisher import (
@@ -27,6 +25,8 @@ from llm_experts.training.methods.fisher import (
     read_fisher,
     write_fisher,
 )
+from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from llm_experts.bases.base import Base
 from llm_experts.data.encoding import stops_of
 from llm_experts.data.example import Example
 from llm_experts.decoder.program import Adapter
-from llm_experts.training.loop.batch import Item, Row, collate
 from llm_experts.training.loop.earlier import earlier_adapter, earlier_hash
-from llm_experts.training.loop.lower import LowerLayers
 from llm_experts.training.loop.order import items_of
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import Settings, SettingsError
 from llm_experts.training.losses.consolidation import consolidated
+from llm_experts.training.sequences.batch import Item, Row, collate
+from llm_experts.training.sequences.lanes import SequenceLanes
+from llm_experts.training.sequences.lower import LowerLayers
 
 FILE = "fisher.safetensors"
 """In an expert's folder."""

@@ -11,8 +11,8 @@ from llm_experts.bases.base import Base
 from llm_experts.data.encoding import encode
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
-from llm_experts.training.loop.batch import Item, Row
 from llm_experts.training.loop.settings import Settings
+from llm_experts.training.sequences.batch import Item, Row
 
 
 @dataclass(frozen=True)

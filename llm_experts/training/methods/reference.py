@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from llm_experts.training.loop.batch import Batch
 from llm_experts.training.loop.method import Run
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 
 class Reference:

@@ -18,14 +18,14 @@ from llm_experts.data.encoding import stops_of
 from llm_experts.data.example import Example
 from llm_experts.families.registry import family_named
 from llm_experts.training.loop.assignment import Judge
-from llm_experts.training.loop.batch import Batch, Item, Row, collate
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.policy import LEAST, answer_events, expected_reward, sampled_reward
 from llm_experts.training.methods.drift import Bounds, Drift
 from llm_experts.training.methods.listed import AnswerList, Listed
 from llm_experts.training.methods.reference import Reference, share
+from llm_experts.training.sequences.batch import Batch, Item, Row, collate
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from llm_experts.training.loop.batch import Batch
 from llm_experts.training.loop.method import Method, MethodRecord, Need
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from llm_experts.adapters.store import check_base, read_adapter
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
 from llm_experts.decoder.program import Adapter
-from llm_experts.training.loop.batch import Batch
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
+from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 BYTES = 1 << 30
 """Logits that are kept: a token's are as many floats as the vocabulary has words (nano 7 KB, SmolLM2 192 KB)."""

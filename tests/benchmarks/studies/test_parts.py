@@ -14,7 +14,7 @@ from benchmarks.studies.parts.statistics import Estimate, difference_of, gain, m
 from llm_experts.data.example import Message
 from llm_experts.families.registry import FAMILIES
 from llm_experts.prompts.chat import PLAIN_STOP
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.methods.method_fixtures import EXAMPLES
 

@@ -12,7 +12,7 @@ from llm_experts.adapters.state import adapter_state, set_adapter_state
 from llm_experts.bases.base import Base
 from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.order import Order, items_of
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.loop.fixtures import assignment
 

@@ -21,9 +21,9 @@ from llm_experts.data.reading import write_examples
 from llm_experts.training.loop.assignment import Assignment, Fitted
 from llm_experts.training.loop.combinations import Combination, refusal
 from llm_experts.training.loop.fit import fit
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import Settings
 from llm_experts.training.methods.registry import METHODS
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 
 DTYPES, QUANTISATIONS = ("float32", "bfloat16"), ("none", "nf4", "int8")

@@ -10,9 +10,9 @@ from llm_experts.adapters.state import set_adapter_state
 from llm_experts.bases.load import load_base
 from llm_experts.data.encoding import prompt_ids
 from llm_experts.data.example import Example
-from llm_experts.training.loop.batch import collate
 from llm_experts.training.loop.order import items_of
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from llm_experts.training.sequences.batch import collate
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.training.loop.fixtures import settings
 
 

@@ -12,8 +12,8 @@ from llm_experts.data.example import Example
 from llm_experts.training.loop.assignment import Assignment
 from llm_experts.training.loop.method import Method, Run, method_named
 from llm_experts.training.loop.order import items_of, micro_batches
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import Settings
+from llm_experts.training.sequences.lanes import SequenceLanes
 
 LABELS = ("yes", "no")
 FACTS = {"labels": list(LABELS)}

@@ -12,14 +12,14 @@ from torch.nn.functional import cross_entropy
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
 from llm_experts.training.loop.assignment import Progress
-from llm_experts.training.loop.batch import collate
 from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.order import items_of
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.distillation import token_divergence
 from llm_experts.training.methods.distil import Distil, DistilOptions
 from llm_experts.training.methods.teacher import Teacher
+from llm_experts.training.sequences.batch import collate
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.loop.fixtures import assignment
 from tests.llm_experts.training.methods.method_fixtures import EXAMPLES, run_of, settings_of

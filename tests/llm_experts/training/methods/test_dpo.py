@@ -84,7 +84,7 @@ def test_the_loss_is_trls(tmp_path: Path) -> None:
 
     from llm_experts.adapters.injection import inject, own_copy
     from llm_experts.adapters.state import set_adapter_state
-    from llm_experts.training.loop.batch import Item, Row, collate
+    from llm_experts.training.sequences.batch import Item, Row, collate
 
     base = make_tiny_base()
     method, run = run_of(base, settings_of("dpo", {"beta": 0.2}), seeds=(0,))

@@ -13,13 +13,13 @@ from llm_experts.bases.base import Base
 from llm_experts.data.reading import write_examples
 from llm_experts.decoder.program import Adapter
 from llm_experts.training.loop.assignment import Assignment, Fitted
-from llm_experts.training.loop.batch import collate
 from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.order import items_of
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import Settings, SettingsError
 from llm_experts.training.methods.ewc import EWCOptions
 from llm_experts.training.methods.fisher import FILE, HELD, fisher_of, flat, keep_fisher, read_fisher, write_fisher
+from llm_experts.training.sequences.batch import collate
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.methods.method_fixtures import EXAMPLES, settings_of
 

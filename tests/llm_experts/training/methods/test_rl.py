@@ -11,13 +11,13 @@ import torch
 
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
-from llm_experts.training.loop.batch import collate
 from llm_experts.training.loop.order import items_of
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.policy import leave_one_out
 from llm_experts.training.methods.drift import Bounds, Drift
 from llm_experts.training.methods.rl import RLOptions, make
+from llm_experts.training.sequences.batch import collate
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.methods.method_fixtures import EXAMPLES, batches_of, run_of, settings_of
 

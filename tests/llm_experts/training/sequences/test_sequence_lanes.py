@@ -10,9 +10,9 @@ from llm_experts.adapters.injection import inject, own_copy
 from llm_experts.adapters.registry import KINDS, kind_named
 from llm_experts.adapters.state import set_adapter_state
 from llm_experts.bases.base import Base
-from llm_experts.training.loop.batch import Batch, Item, Row, collate
-from llm_experts.training.loop.lower import LowerLayers
-from llm_experts.training.loop.sequence_lanes import SequenceLanes
+from llm_experts.training.sequences.batch import Batch, Item, Row, collate
+from llm_experts.training.sequences.lanes import SequenceLanes
+from llm_experts.training.sequences.lower import LowerLayers
 from tests.llm_experts.conftest import make_tiny_base
 
 CPU = torch.device("cpu")

@@ -24,8 +24,8 @@ from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.sampling import Sampled, Sampler
 from llm_experts.decoder.token_head import word_logprobs
 from llm_experts.decoder.walk import as_blocked
-from llm_experts.training.loop.batch import Batch
-from llm_experts.training.loop.lower import LowerLayers, seen
+from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.lower import LowerLayers, seen
 
 
 class Asked(NamedTuple):
