@@ -272,11 +272,12 @@ def test_the_next_command_asks_items_like_those_that_chose(tmp_path: Path) -> No
     easy = FAMILIES["classification"].make("train", 40, 0, 0.0)
     write_examples(tmp_path / "easy.jsonl", easy)
     own = written(tmp_path / "own.jsonl", sums(40))
+    write_examples(tmp_path / "sums.jsonl", FAMILIES["arithmetic"].make("train", 40, 0, 0.0))
     held = written(tmp_path / "held out.jsonl", sums(30, 100))
     assert items_of(Config(family="dates", count=30, difficulty=0.0)) == "--family dates --difficulty 0"
     assert items_of(Config(family="dates", count=30)) == "--family dates"
     assert items_of(Config(data=tmp_path / "easy.jsonl")) == "--family classification"
-    assert items_of(Config(data=own, judge="arithmetic")) == "--family arithmetic"
+    assert items_of(Config(data=tmp_path / "sums.jsonl", judge="arithmetic")) == "--family arithmetic"
     assert items_of(Config(data=own, validation=held)) == f"--data '{held}'"
     assert items_of(Config(data=own)) == ""
 
