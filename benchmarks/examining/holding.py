@@ -93,13 +93,18 @@ def hold(
     Raises
     ------
     EvaluationError
-        If there are fewer than 30 items.
+        If there are fewer than 30 items, or a candidate has the base's name.
     """
     from llm_experts.evaluation.candidate import Candidate
     from llm_experts.evaluation.compare import compare_all
+    from llm_experts.evaluation.error import EvaluationError
     from llm_experts.evaluation.examination import check_enough
 
     check_enough(len(material.examples), material.name)
+    if any(candidate.name == BASE for candidate in candidates):
+        raise EvaluationError(
+            f"An expert cannot be called {BASE!r} in an examination: that is the base beside it. Rename its folder."
+        )
     models = [
         _examined(on, candidate, material, asking, () if candidate.name == BASE else learnt, keep, progress)
         for candidate in (Candidate(BASE), *candidates)

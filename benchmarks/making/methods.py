@@ -62,7 +62,7 @@ def options_of(record: MethodRecord, given: Mapping[str, Any]) -> dict[str, Any]
     try:
         found: Any = TypeAdapter(record.options).validate_python(dict(given))
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        lines = "; ".join(": ".join((*map(str, e["loc"]), e["msg"])) for e in error.errors())
         raise ConfigError(f"An option of the method {record.name} cannot be used: {lines}.") from error
     except ValueError as error:
         raise ConfigError(f"An option of the method {record.name} cannot be used: {error}.") from error

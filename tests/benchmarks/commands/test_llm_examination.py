@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(place: Path, *words: str, output: str = "out") -> list[str]:
     shared = ["--base", str(place / "tiny"), "--max-new-tokens", "3", "--output", str(place / output)]
     return [*words, "--data", str(place / "test.jsonl"), *shared]
+
+
+def test_an_expert_is_not_taken_for_the_base_that_stands_beside_it(place: Path) -> None:
+    shutil.copytree(place / "one", place / "base")
+    done = fairmoe(*asked(place, "evaluate", str(place / "base"), output="same"))
+    assert isinstance(done.exception, EvaluationError)
+    assert "An expert cannot be called 'base'" in str(done.exception) and "Rename its folder" in str(done.exception)
 
 
 def test_a_composition_stands_beside_its_base_and_each_of_its_experts(place: Path) -> None:
