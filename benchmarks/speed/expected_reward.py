@@ -87,7 +87,7 @@ def learn(
     family = family_named(FAMILY)
     every = max(1, steps // 16)
     settings = Settings(
-        method="rl", lr=2.5e-3, steps=steps, evaluate_every=every, patience=99, max_length=128, seed=seed,
+        method="rl", lr=2e-3, steps=steps, evaluate_every=every, patience=99, max_length=128, seed=seed,
         options={"beta": 0.02, **options},
     )  # fmt: skip
     counted: dict[int, int] = {0: 0}
@@ -126,8 +126,11 @@ def main() -> None:
         held_out = list(family.make("validation", 100, 0, 0.0))
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            start = Settings(steps=24, lr=2e-3, max_length=128, seed=seed, evaluate_every=24)
-            (first,) = fit(base, [Assignment("first", list(few), held_out, start)], folder=folder)
+            start = Settings(steps=40, lr=2e-3, max_length=128, seed=seed, evaluate_every=10)
+            written = Assignment(
+                "first", list(few), held_out, start, family.reward_of, family.longest_answer
+            )  # fmt: skip
+            (first,) = fit(base, [written], folder=folder)
             exact, spent = learn(base, first, told, held_out, {"estimate": "exact"}, given.steps, folder, seed)
             rloo = {"estimate": "rloo", "samples": SAMPLES, "longest": family.longest_answer}
             sampled, longer = learn(base, first, told, held_out, rloo, given.steps, folder, seed)
