@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
+from llm_experts.data.example import Message
 from llm_experts.runtime.sampling import Sampling
 from serving.answer import Answer
 from serving.catalogue import Catalogue, Entry, ExpertInfo, Kind
 from serving.error import ServingError
-from serving.request import AUTO, DECODING, TEXT, Experts, Message, Request
+from serving.request import AUTO, DECODING, TEXT, Experts, Request
 from serving.row_model import OpenRows, RowModel
 from serving.ticket import Ticket
 from serving.work.choice import Choice, Names, named

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from llm_experts.data.example import Message
 from llm_experts.runtime.sampling import Sampling
 from serving.error import ServingError
 
@@ -22,24 +23,6 @@ ROLES = ("system", "user", "assistant", "tool")
 DECODING = frozenset({"temperature", "top_p", "top_k", "max_new_tokens", "stop"})
 """Settings of a request's sampling that packages of experts give defaults of."""
 Experts = Mapping[str, float] | Literal["auto"] | None
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a conversation.
-
-    Attributes
-    ----------
-    role : {"system", "user", "assistant", "tool"}
-    content : str
-    """
-
-    role: str
-    content: str
-
-    def as_mapping(self) -> dict[str, str]:
-        """As chat templates read it."""
-        return {"role": self.role, "content": self.content}
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.asking.session import experts_named
+from llm_experts.data.example import Message
 from serving.error import ServingError
-from serving.request import Experts, Message
+from serving.request import Experts
 
 PROMPT, MESSAGES, EXPERTS = "prompt", "messages", "experts"
 LINES = (".jsonl", ".ndjson")

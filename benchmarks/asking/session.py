@@ -9,10 +9,11 @@ from unicodedata import category
 
 from foundation.escaping import printable as escaped
 from llm_experts.bases.identify import NANO
+from llm_experts.data.example import Message
 from llm_experts.runtime.sampling import Sampling
 from serving.error import ServingError
 from serving.naming import experts_of
-from serving.request import AUTO, Experts, Message, Request
+from serving.request import AUTO, Experts, Request
 
 if TYPE_CHECKING:
     from serving.answer import Answer

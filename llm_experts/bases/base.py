@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.scaling import RopeScaling
@@ -64,6 +64,14 @@ class Base:
         if self.rope_scaling is not None and self.rope_scaling.kind == "dynamic":
             longest = int(longest * self.rope_scaling.factor)  # the configuration keeps what frequencies start from
         return longest if window is None else min(longest, window)
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end a text, by the tokenizer and by the model's settings."""
+        settings: tuple[Any, ...] = (getattr(self.model, "generation_config", None), self.model.config)
+        found: list[Any] = [self.tokenizer.eos_token_id, *(getattr(own, "eos_token_id", None) for own in settings)]
+        lists = (entry if isinstance(entry, list) else [entry] for entry in found if entry is not None)
+        return frozenset(int(token) for tokens in lists for token in tokens)
 
     @property
     def window(self) -> int | None:

@@ -6,7 +6,7 @@ learnt and what is judged are the same tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -196,6 +196,11 @@ def stops_of(example: Example, base: Base, style: Style = "auto") -> tuple[str, 
     return ("\n### ",) if how == "instruct" else ()
 
 
+def all_stops(examples: Iterable[Example], base: Base, style: Style = "auto") -> tuple[str, ...]:
+    """Texts that end a generated answer to any of the items, each once, sorted."""
+    return tuple(sorted({mark for example in examples for mark in stops_of(example, base, style)}))
+
+
 def style_of(example: Example, base: Base, style: Style) -> Style:
     """The style that ``auto`` means for an item.
 
@@ -237,14 +242,6 @@ def prompt_text(example: Example, style: Style) -> str:
     return f"{system}### Instruction:\n{asked}\n\n### Response:\n"
 
 
-def ends(base: Base) -> frozenset[int]:
-    """Tokens that end a generated text."""
-    settings: tuple[Any, ...] = (base.model.generation_config, base.model.config)
-    found: list[Any] = [base.tokenizer.eos_token_id, *(getattr(entry, "eos_token_id", None) for entry in settings)]
-    lists = ([entry] if isinstance(entry, int) else entry for entry in found if entry is not None)
-    return frozenset(int(i) for entry in lists for i in entry)
-
-
 def _conversation(example: Example) -> tuple[Message, ...]:
     return (Message("user", example.prompt),) if isinstance(example.prompt, str) else example.prompt
 
@@ -268,7 +265,7 @@ def _tail(base: Base) -> list[int]:
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
     written = str(tokenizer.apply_chat_template(messages, tokenize=False))
     ids = tokenizer(written.rpartition(MARK)[2], add_special_tokens=False)["input_ids"]
-    last = ends(base)
+    last = base.end_tokens
     found: list[int] = []
     for i in ids:
         found.append(int(i))

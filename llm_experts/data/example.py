@@ -14,7 +14,7 @@ class Message:
     Attributes
     ----------
     role : str
-        ``system``, ``user`` or ``assistant``.
+        ``system``, ``user`` or ``assistant``; a request to the engine may also have ``tool``.
     content : str
     """
 

@@ -15,6 +15,7 @@ from llm_experts.bases.base import Base
 from llm_experts.decoder.adapted_layers import AdaptedLayers, Attend, masked
 from llm_experts.decoder.cut import decoder_of
 from llm_experts.decoder.walk import as_blocked
+from llm_experts.prompts.batches import length_batches
 
 LOOK_BACK = 16
 """Tokens whose text is searched for a stop: a stop string of more is found a few tokens late, and cut all the same."""
@@ -63,7 +64,7 @@ class Sampler:
         self._below = AdaptedLayers(base, 0, None, stop=start)
         self._decoder = decoder_of(base)
         self._lanes = len(seeds)
-        self._ends = end_tokens(base)
+        self._ends = base.end_tokens
         words: Any = base.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._head = words.weight
 
@@ -91,13 +92,9 @@ class Sampler:
 
     def _runs(self, lengths: Sequence[int]) -> list[list[int]]:
         """Prompts that are answered together, longest first, in runs of at most so many tokens of all lanes."""
-        limit, runs = TOKENS.get(self._base.device.type, TOKENS["cpu"]) // self._lanes, list[list[int]]()
-        for at in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-            if runs and (len(runs[-1]) + 1) * lengths[runs[-1][0]] <= limit:
-                runs[-1].append(at)
-            else:
-                runs.append([at])
-        return runs
+        limit = TOKENS.get(self._base.device.type, TOKENS["cpu"]) // self._lanes
+        order = sorted(range(len(lengths)), key=lambda at: -lengths[at])
+        return [order[run] for run in length_batches([lengths[at] for at in order], limit)]
 
     def _generate(
         self, rows: list[list[Sequence[int]]], most: int, temperature: float, stop: tuple[str, ...], drawn: Tensor
@@ -220,15 +217,6 @@ class _Kept:
             return inner(layer, q, keys, values, scale)
 
         return attend
-
-
-def end_tokens(base: Base) -> frozenset[int]:
-    """Tokens that end a text, by the tokenizer and by the model's settings."""
-    model: Any = base.model
-    settings = getattr(model, "generation_config", None)
-    found = [base.tokenizer.eos_token_id, getattr(settings, "eos_token_id", None), model.config.eos_token_id]
-    flat = [token for entry in found for token in (entry if isinstance(entry, list) else [entry])]
-    return frozenset(int(token) for token in flat if token is not None)
 
 
 def _taken(numbers: Tensor, places: Sequence[int]) -> Tensor:

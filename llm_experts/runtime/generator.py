@@ -79,7 +79,7 @@ class Generator:
         self.resident, self.base = resident, resident.base
         self.max_rows, self.chunk = max_rows, chunk
         self.max_tokens = max(self.base.context, 512 * max_rows) if max_tokens is None else max_tokens
-        self._ends, self._words = _ends(self.base.model, self.base.tokenizer), _words(self.base.model)
+        self._ends, self._words = self.base.end_tokens, _words(self.base.model)
         self._key_values, self._prefixes = KeyValues(self.base), PrefixCache(prefix_cache_mb * 2**20)
         self._forward = Forward(resident, self._key_values)
         self._root = "|".join(base_key(self.base).values())
@@ -357,14 +357,6 @@ class Generator:
     def _raw_text(self, tokens: Sequence[int]) -> str:
         tokenizer: Any = self.base.tokenizer
         return str(tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
-
-
-def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end a text, by the tokenizer and by the model's settings."""
-    settings = getattr(model, "generation_config", None)
-    found = [tokenizer.eos_token_id, getattr(settings, "eos_token_id", None), model.config.eos_token_id]
-    flat = [token for entry in found for token in (entry if isinstance(entry, list) else [entry])]
-    return frozenset(int(token) for token in flat if token is not None)
 
 
 def _words(model: Any) -> int:

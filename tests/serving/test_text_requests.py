@@ -15,6 +15,7 @@ import pytest
 from artefacts.format.manifest import Decoding
 from llm_experts.adapters.store import read_adapter, save_adapter
 from llm_experts.bases.base import Base
+from llm_experts.data.example import Message
 from llm_experts.runtime.composition import Composition
 from llm_experts.runtime.generator import Generation, Generator, encode_prompt
 from llm_experts.runtime.resident import ResidentBase
@@ -23,7 +24,7 @@ from serving.answer import Answer
 from serving.catalogue import Entry
 from serving.engine import EngineSettings, ExpertEngine
 from serving.error import ServingError
-from serving.request import DECODING, Message, Request
+from serving.request import DECODING, Request
 from serving.router import ExpertProfile, Router
 from serving.work.choice import Choice
 from serving.work.settings import settings_of

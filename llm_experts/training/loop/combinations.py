@@ -84,8 +84,8 @@ def _without_library(given: Combination) -> str:
     what += [given.optimiser] if given.optimiser in EIGHT_BITS else []
     if what and find_spec("bitsandbytes") is None:
         return (
-            f"{' and '.join(what)} need bitsandbytes, which is not installed: pip install 'fairmoe[quant]', or "
-            "leave them out."
+            f"{' and '.join(what)} need bitsandbytes, which is not installed: pip install bitsandbytes, or leave "
+            "them out."
         )
     return ""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from llm_experts.bases.base import Base
-from llm_experts.data.encoding import answer_ids, prompt_ids, stops_of
+from llm_experts.data.encoding import all_stops, answer_ids, prompt_ids
 from llm_experts.training.loop.assignment import Assignment
 from llm_experts.training.loop.method import Need
 from llm_experts.training.loop.order import items_of, micro_batches
@@ -60,7 +60,7 @@ class Examiner:
         self._prompts: list[list[int]] = []
         if assignment.judge is not None:
             self._prompts = [prompt_ids(example, base, settings.style) for example in examples]
-            self._stop = tuple(sorted({mark for e in examples for mark in stops_of(e, base, settings.style)}))
+            self._stop = all_stops(examples, base, settings.style)
             self._most = assignment.longest_answer or _longest(base, assignment)
 
     @torch.no_grad()

@@ -89,8 +89,8 @@ class LaneEightBit:
             make = optim.PagedAdamW8bit if paged else optim.AdamW8bit
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
             raise SettingsError(
-                f"The 8-bit optimisers need bitsandbytes, which does not load here ({error}). Install the extra "
-                "fairmoe[quant], or train with the optimiser adamw."
+                f"The 8-bit optimisers need bitsandbytes, which does not load here ({error}). Install it, or "
+                "train with the optimiser adamw."
             ) from error
         self.theta, self._anchor, self._lr, self._decay = theta, anchor, lr, decay
         self._weights = [nn.Parameter(row.clone()) for row in theta]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from foundation.files import atomic_path
 from llm_experts.bases.base import Base
-from llm_experts.data.encoding import stops_of
+from llm_experts.data.encoding import all_stops
 from llm_experts.data.example import Example
 from llm_experts.decoder.program import Adapter
 from llm_experts.training.loop.earlier import earlier_adapter, earlier_hash
@@ -104,7 +104,7 @@ def fisher_of(
 
 def _drawn(lanes: SequenceLanes, examples: Sequence[Example], settings: Settings, longest: int) -> list[Item]:
     prompts = items_of(examples, lanes.base, settings, "prompt")
-    stop = tuple(sorted({mark for e in examples for mark in stops_of(e, lanes.base, settings.style)}))
+    stop = all_stops(examples, lanes.base, settings.style)
     rows = [item.parts[0].ids for item in prompts]
     (said,) = lanes.sample(lanes.start, rows, max_new_tokens=longest, temperature=1.0, seed=settings.seed, stop=stop)
     return [

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from foundation.seeding import derive_seed
-from llm_experts.data.encoding import stops_of
+from llm_experts.data.encoding import all_stops
 from llm_experts.data.example import Example
 from llm_experts.families.registry import family_named
 from llm_experts.training.loop.assignment import Judge
@@ -208,9 +208,7 @@ class Sampled(RL):
         k, width = self._options.samples, batch.rows.shape[-1]
         asked = [list(items) for items in batch.items] * (len(lanes) if len(batch.items) == 1 else 1)
         prompts = [[item.parts[0].ids for item in items for _ in range(k)] for items in asked]
-        stop = tuple(
-            sorted({s for item in batch.items[0] for s in stops_of(item.examples[0], self._base, self._style)})
-        )
+        stop = all_stops((item.examples[0] for item in batch.items[0]), self._base, self._style)
         answers = lanes.sample(
             theta.detach(),
             prompts,

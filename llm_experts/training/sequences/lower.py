@@ -9,6 +9,7 @@ from llm_experts.bases.base import Base
 from llm_experts.decoder.adapted_layers import AdaptedLayers, Attend, causal, masked
 from llm_experts.decoder.cut import CutBase, decoder_of
 from llm_experts.decoder.walk import as_blocked
+from llm_experts.prompts.batches import length_batches
 
 CACHE_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
 """Hidden states that are kept; texts beyond it are computed anew each time."""
@@ -75,21 +76,13 @@ class LowerLayers:
         """States [length, d] of some rows, in passes of rows of like length."""
         self.computed += len(rows)
         found: dict[int, Tensor] = {}
-        for some in self._passes(sorted(rows, key=lambda at: -lengths[at]), lengths):
+        order = sorted(rows, key=lambda at: -lengths[at])
+        for run in length_batches([lengths[at] for at in order], self._tokens):
+            some = order[run]
             width, at = lengths[some[0]], torch.tensor(some, device=ids.device)
             states = self._walk(ids[at, :width], positions[at, :width], segments[at, :width])
             found |= {row: states[place, : lengths[row]].clone() for place, row in enumerate(some)}
         return [found[row] for row in rows]
-
-    def _passes(self, rows: list[int], lengths: list[int]) -> list[list[int]]:
-        """Rows, longest first, in runs of at most so many padded tokens."""
-        runs: list[list[int]] = []
-        for row in rows:
-            if runs and (len(runs[-1]) + 1) * lengths[runs[-1][0]] <= self._tokens:
-                runs[-1].append(row)
-            else:
-                runs.append([row])
-        return runs
 
     def _walk(self, ids: Tensor, positions: Tensor, segments: Tensor) -> Tensor:
         hidden = self._decoder.embed_tokens(ids)

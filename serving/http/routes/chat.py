@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from llm_experts.data.example import Message
 from serving.http.answers import chat_logprobs
 from serving.http.generating import choices_of, left_open, respond, sampling, seeded
 from serving.http.served import client, served
 from serving.http.wire import ChatRequest
 from serving.naming import experts_of
-from serving.request import Message
 from serving.request import Request as Asked
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from llm_experts.data.encoding import (
     answer_ids,
     encode,
     encode_set,
-    ends,
     prompt_ids,
     stops_of,
 )
@@ -105,13 +104,13 @@ def test_a_template_without_an_end_gets_the_end_of_a_text(tiny_base: Base) -> No
     tiny_base.tokenizer.chat_template = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}[a]"
     item = encode(Example("a", "Is it?", "no"), tiny_base, max_length=200)
     assert learnt_text(tiny_base, item).endswith("<eos>")
-    assert item.ids[-1] in ends(tiny_base)
+    assert item.ids[-1] in tiny_base.end_tokens
 
 
 def test_special_tokens_in_an_answer_are_plain_text(chat_base: Base) -> None:
     item = encode(Example("a", "Is it?", "no<eos>yes"), chat_base, max_length=200)
     assert learnt_text(chat_base, item) == "no<eos>yes<eos>"
-    assert sum(i in ends(chat_base) for i, flag in zip(item.ids, item.learnt, strict=True) if flag) == 1
+    assert sum(i in chat_base.end_tokens for i, flag in zip(item.ids, item.learnt, strict=True) if flag) == 1
 
 
 def test_headings_of_an_instruction(tiny_base: Base) -> None:
