@@ -9,19 +9,15 @@ fast in one order.
 
 from __future__ import annotations
 
-import argparse
-import os
-import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.speed.sft import assignment
-from benchmarks.speed.timing import interleaved, machine_load
+from benchmarks.speed.sft import assignment, ours
+from benchmarks.speed.timing import base_arguments, interleaved, machine_load
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
 from llm_experts.training.loop.assignment import Assignment
-from llm_experts.training.loop.fit import fit
 
 EXPERTS, GOAL = 4, 2.0
 
@@ -37,16 +33,10 @@ def experts(items: int, start: int, one_order: bool) -> list[Assignment]:
     ]
 
 
-def together(base: Base, given: list[Assignment]) -> None:
-    """All at once."""
-    with tempfile.TemporaryDirectory() as folder:
-        fit(base, given, folder=Path(folder))
-
-
 def one_by_one(base: Base, given: list[Assignment]) -> None:
     """Each alone."""
     for each in given:
-        together(base, [each])
+        ours(base, each)
 
 
 def measure(name: str, start: int, items: int, rounds: int) -> None:
@@ -55,9 +45,7 @@ def measure(name: str, start: int, items: int, rounds: int) -> None:
     first = start % base.n_layers
     for one_order in (True, False):
         given = experts(items, first, one_order)
-        found = interleaved(
-            partial(together, base, given), partial(one_by_one, base, given), rounds, warm_up=rounds > 1
-        )
+        found = interleaved(partial(ours, base, *given), partial(one_by_one, base, given), rounds, warm_up=rounds > 1)
         goal = f"goal {GOAL:g}" if one_order else "no goal"
         print(
             f"{Path(name).name}, {EXPERTS} experts on layers {first} to {base.n_layers - 1}, {items} items in "
@@ -69,11 +57,7 @@ def measure(name: str, start: int, items: int, rounds: int) -> None:
 
 def main() -> None:
     """Measure nano, and a published model where there is one."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", default=os.environ.get("FAIRMOE_REAL_BASE"), help="folder of a published model")
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds per side (default 3; 1 has no warm-up)")
-    parser.add_argument("--items", type=int, default=32, help="items that a published model learns (default 32)")
-    arguments = parser.parse_args()
+    arguments = base_arguments(__doc__)
     print(machine_load())
     measure("nano", 0, 64, arguments.rounds)
     measure("nano", -1, 64, arguments.rounds)

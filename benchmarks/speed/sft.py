@@ -8,16 +8,14 @@ times as fast where lower layers are computed once for all epochs.
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import os
 import tempfile
 import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.timing import interleaved, machine_load
+from benchmarks.speed.timing import base_arguments, interleaved, machine_load
 from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
 from llm_experts.families.registry import family_named
@@ -37,10 +35,10 @@ def assignment(items: int, start: int, name: str = "expert", **changed: Any) -> 
     return Assignment(name, family.make("train", items, 0, None), family.make("validation", 2, 0, None), settings)
 
 
-def ours(base: Base, given: Assignment) -> None:
-    """Train and write an expert."""
+def ours(base: Base, *given: Assignment) -> None:
+    """Train experts together and write them."""
     with tempfile.TemporaryDirectory() as folder:
-        fit(base, [given], folder=Path(folder))
+        fit(base, given, folder=Path(folder))
 
 
 def by_trl(base: Base, given: Assignment) -> None:
@@ -96,11 +94,7 @@ def measure(name: str, top: int, items: int, rounds: int) -> None:
 
 def main() -> None:
     """Measure nano, and a published model where there is one."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", default=os.environ.get("FAIRMOE_REAL_BASE"), help="folder of a published model")
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds per side (default 3; 1 has no warm-up)")
-    parser.add_argument("--items", type=int, default=32, help="items that a published model learns (default 32)")
-    arguments = parser.parse_args()
+    arguments = base_arguments(__doc__)
     print(machine_load())
     measure("nano", 1, 96, arguments.rounds)
     if arguments.base:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import statistics
@@ -61,6 +62,15 @@ def interleaved(a: Callable[[], object], b: Callable[[], object], rounds: int = 
     return Ratio(
         statistics.median(first), statistics.median(second), statistics.median(b / max(a, 1e-9) for a, b in pairs)
     )
+
+
+def base_arguments(description: str | None) -> argparse.Namespace:
+    """What benchmarks of language experts are asked: ``base``, a published model or None, ``rounds`` and ``items``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--base", default=os.environ.get("FAIRMOE_REAL_BASE"), help="folder of a published model")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds per side (default 3; 1 has no warm-up)")
+    parser.add_argument("--items", type=int, default=32, help="items that a published model learns (default 32)")
+    return parser.parse_args()
 
 
 class Process(NamedTuple):

@@ -14,17 +14,17 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.studies.parts.choosing import best_of
-from benchmarks.studies.parts.measures import right
+from benchmarks.studies.parts.choosing import at_best_rate
+from benchmarks.studies.parts.measures import correctness, right
 from benchmarks.studies.parts.statistics import share
 from foundation.files import write_text
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
-    from llm_experts.data.example import Example
     from llm_experts.families.family import Family
     from llm_experts.training.loop.assignment import Assignment
 
@@ -94,20 +94,15 @@ HEADING = """| family | difficulty | items × steps | rate | nano [95 %] | after
 
 def study(base: Base, family: Family, plan: Plan, folder: Path) -> Learnt:
     """Choose a rate, train the seeds of one family and ask what they learnt."""
-    from llm_experts.training.loop.fit import fit
     from llm_experts.training.sequences.lanes import SequenceLanes
 
     start = time.process_time()
-    tried = fit(base, _assignments(base, family, plan, 0, plan.rates), folder=folder)
-    best = best_of(tried)
-    fitted = [tried[best]]
-    for seed in range(1, plan.seeds):
-        fitted += fit(base, _assignments(base, family, plan, seed, plan.rates[best : best + 1]), folder=folder)
+    rate, fitted = at_best_rate(base, plan.rates, plan.seeds, partial(_assignments, base, family, plan), folder)
     asked = family.make("test", plan.items, 0, plan.difficulty)
     after = right(SequenceLanes.of(base, [each.adapter for each in fitted]), family, asked)
     before = right(SequenceLanes.fresh(base, "lora", [1], [0]), family, asked)
     return Learnt(
-        family.name, len(asked), plan.rates[best], int(before.sum()), tuple(int(hits) for hits in after.sum(1)),
+        family.name, len(asked), rate, int(before.sum()), tuple(int(hits) for hits in after.sum(1)),
         time.process_time() - start,
     )  # fmt: skip
 
@@ -122,9 +117,6 @@ def _assignments(
     train = family.make("train", plan.count, seed, plan.difficulty)
     held = family.make("validation", VALIDATION, 0, plan.difficulty)
 
-    def judge(example: Example, answer: str) -> float:
-        return float(family.check(example, answer).correct)
-
     return [
         Assignment(
             f"{family.name.replace(':', '-')}-{seed}-{rate:g}",
@@ -134,7 +126,7 @@ def _assignments(
                 steps=plan.steps, batch_size=plan.batch_size, lr=rate, seed=seed, max_length=base.context,
                 evaluate_every=max(1, plan.steps // EVALUATIONS), patience=EVALUATIONS,
             ),
-            judge,
+            correctness(family),
         )
         for rate in rates
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Every kind of adapter, fine-tuned on one family: right answers, parameters, bytes and time.
 
-    python -m benchmarks.studies kinds --folder /tmp/kinds
+    python -m benchmarks.studies kinds --folder results/kinds
     python -m benchmarks.studies kinds --family lookup --kinds lora svf --seeds 3
 
 Each seed has items, first weights and an order of its own. The first one tries several rates around the kind's own, as
@@ -15,16 +15,16 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.studies.parts.choosing import best_of
-from benchmarks.studies.parts.measures import right
+from benchmarks.studies.parts.choosing import at_best_rate
+from benchmarks.studies.parts.measures import correctness, right
 from benchmarks.studies.parts.statistics import share
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
-    from llm_experts.data.example import Example
     from llm_experts.training.loop.assignment import Assignment, Fitted
 
 COLUMNS = ("kind", "rate", "parameters", "fewer than LoRA's", "kB", "right answers", "over seeds", "seconds")
@@ -50,16 +50,10 @@ class Plan:
 
 def trained(base: Base, kind: str, plan: Plan, folder: Path) -> tuple[float, list[Fitted]]:
     """A kind's rate, and an expert of each seed."""
-    from llm_experts.training.loop.fit import fit
     from llm_experts.training.loop.presets import learning_rate
 
     rates = [factor * learning_rate(kind, base) for factor in FACTORS]
-    tried = fit(base, assignments(base, kind, plan, 0, rates), folder=folder)
-    best = best_of(tried)
-    found = [tried[best]]
-    for seed in range(1, plan.seeds):
-        found += fit(base, assignments(base, kind, plan, seed, rates[best : best + 1]), folder=folder)
-    return rates[best], found
+    return at_best_rate(base, rates, plan.seeds, partial(assignments, base, kind, plan), folder)
 
 
 def assignments(base: Base, kind: str, plan: Plan, seed: int, rates: Sequence[float]) -> list[Assignment]:
@@ -72,9 +66,6 @@ def assignments(base: Base, kind: str, plan: Plan, seed: int, rates: Sequence[fl
     train = family.make("train", plan.count, seed, plan.difficulty)
     held = family.make("validation", VALIDATION, 0, plan.difficulty)
 
-    def judge(example: Example, answer: str) -> float:
-        return float(family.check(example, answer).correct)
-
     return [
         Assignment(
             f"{kind}-{seed}-{rate:.2g}",
@@ -84,7 +75,7 @@ def assignments(base: Base, kind: str, plan: Plan, seed: int, rates: Sequence[fl
                 kind=kind, rank=None if kind in ("svf", "ia3") else 16, steps=plan.steps, seed=seed, lr=rate,
                 max_length=min(512, base.context - 16), evaluate_every=max(1, plan.steps // 5), patience=5,
             ),
-            judge,
+            correctness(family),
             family.longest_answer,
         )
         for rate in rates

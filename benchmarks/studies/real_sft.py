@@ -1,6 +1,6 @@
 """A published base before and after fine-tuning on families of tasks, with intervals.
 
-    python -m benchmarks.studies real_sft --base FOLDER --folder /tmp/real_sft
+    python -m benchmarks.studies real_sft --base FOLDER --folder results/real_sft
     python -m benchmarks.studies real_sft --base FOLDER --families strings dates --count 400 --start -8
 
 LoRA of rank 16 in the last layers; what lies below is computed once per text. The same test items are asked before and

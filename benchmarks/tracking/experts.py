@@ -39,6 +39,7 @@ from benchmarks.tracking.mlflow_store import (
     TrackingError,
     open_tracker,
     quiet,
+    reason_of,
     receipt_of,
     tracking_uri,
 )
@@ -100,9 +101,9 @@ def send_all_experts(tracker: Tracker, places: Sequence[Path]) -> None:
             send_expert(tracker, place)
             done += 1
     except Exception as error:  # drivers and servers raise what they like
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrackingError(
-            f"The tracking store {tracker.uri} failed ({reason}); {len(places) - done} experts are not sent. {ADVICE}"
+            f"The tracking store {tracker.uri} failed ({reason_of(error)}); {len(places) - done} experts are not "
+            f"sent. {ADVICE}"
         ) from error
 
 

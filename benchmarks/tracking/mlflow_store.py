@@ -241,7 +241,7 @@ def open_tracker(advice: str = SEND_LATER, experiment: str = EXPERIMENT) -> Trac
     try:
         return _open(uri, experiment)
     except Exception as error:  # drivers, migrations, servers and file systems raise what they like
-        raise TrackingError(f"The tracking store {uri} does not answer ({_reason(error)}). {advice}") from error
+        raise TrackingError(f"The tracking store {uri} does not answer ({reason_of(error)}). {advice}") from error
 
 
 def _open(uri: str, experiment: str) -> Tracker:
@@ -307,7 +307,7 @@ def _create_experiment(client: MlflowClient, uri: str, name: str) -> str:
         return str(found.experiment_id)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The innermost cause in one line: the outer ones repeat addresses and retries."""
     text = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     return text.rsplit(": ", 1)[-1].strip("()'\" ") if "Max retries exceeded" in text else text
@@ -339,7 +339,7 @@ def send_all(tracker: Tracker, folders: Iterable[Path], sent: Callable[[], objec
             sent()
     except Exception as error:
         raise TrackingError(
-            f"The tracking store {tracker.uri} failed ({_reason(error)}); {len(left)} cells are not sent. They "
+            f"The tracking store {tracker.uri} failed ({reason_of(error)}); {len(left)} cells are not sent. They "
             "are safe in the output folder: send them with 'fairmoe track sync FOLDER'."
         ) from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from llm_experts.training.sequences.lanes import SequenceLanes
 
 
+def correctness(family: Family) -> Callable[[Example, str], float]:
+    """Judge of answers by the family's checker alone, without partial credit: 1 where right, else 0."""
+    return lambda example, answer: float(family.check(example, answer).correct)
+
+
 def right(lanes: SequenceLanes, family: Family, examples: Sequence[Example]) -> Values:
     """[K, n] 1 where the most likely answer of a lane is right, by the family's checker."""
-    from llm_experts.data.encoding import prompt_ids, stops_of
+    from llm_experts.data.encoding import all_stops, prompt_ids
 
     prompts = [prompt_ids(example, lanes.base) for example in examples]
-    stop = tuple(sorted({mark for example in examples for mark in stops_of(example, lanes.base)}))
+    stop = all_stops(examples, lanes.base)
     answers = lanes.sample(lanes.start, prompts, max_new_tokens=family.longest_answer, stop=stop)
     return np.array(
         [
