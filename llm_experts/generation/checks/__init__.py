@@ -1,0 +1,1 @@
+"""What is checked of items: one file each."""
