@@ -256,7 +256,7 @@ def _told(
         constraints=tuple(map(str, inner.constraints)),
         limits=limits,
         bounds={name: list(pair) for name, pair in dict(inner.bounds).items()},  # type: ignore[arg-type]
-        candidates=[_candidate(one) for one in found.candidates],
+        candidates=_candidates(found.candidates),
         curve=[
             {"round": g.round, "generation": g.generation, "hypervolume": g.hypervolume, "evaluations": g.evaluations}
             for g in found.curve
@@ -270,6 +270,16 @@ def _told(
         surrogate_evaluations=found.surrogate_evaluations,
         seconds=seconds,
     )
+
+
+def _candidates(every: Sequence[Candidate]) -> list[Mapping[str, Any]]:
+    """Each mixture once: anchors of the design and references may be the same."""
+    kept: dict[tuple[float, ...], Candidate] = {}
+    for one in every:
+        weights = tuple(one.alphas.values())
+        if weights not in kept or (one.on_front and not kept[weights].on_front):
+            kept[weights] = one
+    return [_candidate(one) for one in kept.values()]
 
 
 def _candidate(one: Candidate) -> dict[str, Any]:
