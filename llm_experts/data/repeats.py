@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from datasketch import MinHash, MinHashLSH
 
@@ -91,7 +91,7 @@ class Repeats:
         known = _known(example)
         if known.row or not known.words:
             return ""
-        for number in sorted(self._bands.query(self._signature(known.words))):
+        for number in sorted(cast("list[int]", self._bands.query(self._signature(known.words)))):
             if self._close(known, self._known[number]):
                 return self._known[number].id
         return ""
