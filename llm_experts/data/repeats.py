@@ -115,6 +115,17 @@ class Repeats:
         return made
 
 
+def nearly_repeated(examples: Iterable[Example]) -> list[tuple[str, str]]:
+    """Ids of items that ask nearly what an earlier one asks, each with that of the earlier one."""
+    seen, found = Repeats(), []
+    for example in examples:
+        first = "" if seen.same(example) else seen.nearly(example)
+        if first:
+            found.append((example.id, first))
+        seen.add(example)
+    return found
+
+
 def _known(example: Example) -> _Known:
     words = _WORDS.findall(prompt_key(example))
     values = tuple(word for word in words if len(word) == 1 or any(map(str.isdigit, word)))

@@ -185,11 +185,11 @@ def test_difficulty_of_drawn_answers_is_as_sure_as_their_number() -> None:
 def test_an_item_that_a_biased_model_answers_by_the_name() -> None:
     base, lanes, theta = biased()
     drafts = [question("Ann", "yes"), question("Ben", "yes"), question("Sid", "yes")]
-    biased = CHECKS["alignment"].of(drafts, SPEC, Context(base, lanes, theta, lane=0))
-    assert [finding.ok for finding in biased] == [False, False, True]
-    assert biased[0].value == pytest.approx(biased[1].value, abs=1e-6)
-    assert biased[0].value > 0.5
-    assert biased[2].value != biased[2].value  # Sid has no partner
+    found = CHECKS["alignment"].of(drafts, SPEC, Context(base, lanes, theta, lane=0))
+    assert [finding.ok for finding in found] == [False, False, True]
+    assert found[0].value == pytest.approx(found[1].value, abs=1e-6)
+    assert found[0].value > 0.5
+    assert found[2].value != found[2].value  # Sid has no partner
     fair = CHECKS["alignment"].of(drafts, SPEC, Context(base, lanes, theta, lane=1))
     alone = CHECKS["alignment"].of(drafts, SPEC, Context(base))
     assert [finding.value for finding in fair[:2]] == pytest.approx([finding.value for finding in alone[:2]], abs=1e-6)
