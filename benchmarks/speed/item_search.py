@@ -1,8 +1,8 @@
 """Mixture search on items with listed answers beside one pass of the model per mixture.
 
-Run with ``python -m benchmarks.speed.item_search`` (``--base``: another base than nano). One thread. Side a is a whole search on 8 domains: anchors, surrogate, 5,000 evaluations by NSGA-II, true evaluation of its
-fronts in three rounds. Side b is what it replaces: each of 5,000 mixtures by a pass of its own over the same items, of
-which a few are timed.
+Run with ``python -m benchmarks.speed.item_search`` (``--base``: another base than nano). One thread. Side a is a whole
+search on 8 domains: anchors, surrogate, 5,000 evaluations by NSGA-II, true evaluation of its fronts in three rounds.
+Side b is what it replaces: each of 5,000 mixtures by a pass of its own over the same items, of which a few are timed.
 Goal: 50 times faster. Experts are LoRA adapters with random weights, as what they have learnt costs nothing.
 """
 
