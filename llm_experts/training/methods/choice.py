@@ -74,6 +74,8 @@ class Choice(Method):
         self._reference.start(run)
         self._lists = AnswerList(run.base, run.settings, (), self._options.labels)
         self.beta = torch.full((len(run.lanes),), self._options.beta, device=run.base.device)
+        every = (self._listed(example) for given in run.assignments for example in given.train)
+        self._reference.prepare(run, (item.parts[0] for listed in every for item in listed.items))
 
     def loss(self, lanes: SequenceLanes, theta: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """[K] share of the mean over items; figures: p (``chosen``), divergence in nats an answer, β."""

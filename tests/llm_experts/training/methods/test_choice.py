@@ -28,7 +28,7 @@ ITEMS = [
 def test_the_loss_is_what_is_climbed_less_what_leaving_costs(worth: str) -> None:
     base, beta, weight = make_tiny_base(), 0.3, 0.5
     settings = settings_of("choice", {"worth": worth, "beta": beta, "answer": weight})
-    method, run = run_of(base, settings)
+    method, run = run_of(base, settings, examples=ITEMS)
     theta = run.lanes.start + 0.05
     loss, figures = method.loss(run.lanes, theta, collate([items_of(ITEMS, base, settings, "prompt")], base.device))
     gains, costs, chosen = [], [], []
@@ -53,7 +53,7 @@ def test_both_gains_have_one_direction_and_log_learns_most_where_the_base_is_wro
     base, found = make_tiny_base(), {}
     for worth in ("log", "sign"):
         settings = settings_of("choice", {"worth": worth, "beta": 0.0})
-        method, run = run_of(base, settings)
+        method, run = run_of(base, settings, examples=ITEMS)
         theta = (run.lanes.start + 0.05).requires_grad_()
         batch = collate([items_of(ITEMS[:1], base, settings, "prompt")], base.device)
         loss, figures = method.loss(run.lanes, theta, batch)
@@ -76,7 +76,7 @@ def test_answers_of_unlike_number_do_not_compete_with_nothing() -> None:
 
 def test_lanes_with_items_of_their_own_are_what_each_is_alone() -> None:
     base, settings = make_tiny_base(), settings_of("choice", {"answer": 1.0})
-    method, run = run_of(base, settings)
+    method, run = run_of(base, settings, examples=ITEMS)
     theta = run.lanes.start + 0.05
     both = items_of(ITEMS, base, settings, "prompt")
     own, _ = method.loss(run.lanes, theta, collate([both[:1], both], base.device))
@@ -87,7 +87,7 @@ def test_lanes_with_items_of_their_own_are_what_each_is_alone() -> None:
 
 def test_beta_follows_those_who_watch_and_has_a_floor() -> None:
     base, settings = make_tiny_base(), settings_of("choice", {"beta": 0.1})
-    method, _ = run_of(base, settings, seeds=(0, 1, 2))
+    method, _ = run_of(base, settings, seeds=(0, 1, 2), examples=ITEMS)
     assert isinstance(method, Choice)
     method.after_look({0: 1.5, 2: 1 / 1.5})
     torch.testing.assert_close(method.beta, torch.tensor([0.15, 0.1, 0.1 / 1.5]))
@@ -101,13 +101,25 @@ def test_beta_follows_those_who_watch_and_has_a_floor() -> None:
     torch.testing.assert_close(method.beta, torch.tensor([0.15, 0.01]))
 
 
-def test_items_that_do_not_list_their_answer_are_named() -> None:
+def test_items_that_do_not_list_their_answer_are_named_before_training() -> None:
     base, settings = make_tiny_base(), settings_of("choice")
-    method, run = run_of(base, settings)
     for facts, told in (({}, "does not list its answers"), ({"listed": ["no", "unknown"]}, "its completion 'yes'")):
-        items = items_of([Example("x", "Answer:", "yes", facts=facts)], base, settings, "prompt")
         with pytest.raises(DataError, match=f"'x'.*{told}"):
-            method.loss(run.lanes, run.lanes.start, collate([items], base.device))
+            run_of(base, settings, examples=[Example("x", "Answer:", "yes", facts=facts)])
+
+
+def test_the_reference_is_the_same_whatever_was_read_before() -> None:
+    """As after a kill: what a step computes does not depend on the steps that this process has made."""
+    base, settings, found = make_tiny_base(), settings_of("choice", {"beta": 1.0}), []
+    many = [Example(f"n{at}", f"Is {at} odd? Answer:", "no", facts=ITEMS[1].facts) for at in range(12)]
+    items = items_of(many, base, settings, "prompt")
+    for before in ([], [[item] for item in items], [items[:5], items[5:]]):
+        method, run = run_of(base, settings, examples=many)
+        theta = run.lanes.start + 0.05
+        for batch in before:
+            method.loss(run.lanes, theta, collate([batch], base.device))
+        found.append(method.loss(run.lanes, theta, collate([items[2:9]], base.device))[0])
+    assert all(torch.equal(one, found[0]) for one in found)
 
 
 @pytest.mark.parametrize("options", [{"worth": "square"}, {"answer": -1.0}, {"beta": -0.1}])
