@@ -34,7 +34,7 @@ while not ended:
     if not child:
         run(Path(sys.argv[2]))
         os._exit(0)
-    if killed < 4:
+    if killed < 3:
         time.sleep(draw.uniform(0.02, 0.5) * taken)
         os.kill(child, signal.SIGKILL)
     ended = os.waitpid(child, 0)[1] == 0

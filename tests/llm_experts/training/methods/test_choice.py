@@ -9,6 +9,7 @@ import torch
 
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
+from llm_experts.families.registry import family_named
 from llm_experts.training.loop.order import items_of
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.policy import answer_events, expected_reward
@@ -106,6 +107,18 @@ def test_items_that_do_not_list_their_answer_are_named_before_training() -> None
     for facts, told in (({}, "does not list its answers"), ({"listed": ["no", "unknown"]}, "its completion 'yes'")):
         with pytest.raises(DataError, match=f"'x'.*{told}"):
             run_of(base, settings, examples=[Example("x", "Answer:", "yes", facts=facts)])
+
+
+def test_items_without_a_list_have_their_labels_or_what_their_family_refutes() -> None:
+    base, settings = make_tiny_base(), settings_of("choice")
+    labelled = Example("x", "Answer:", "yes", facts={"labels": ["no", "yes"]})
+    (sum_of,) = family_named("arithmetic").make("train", 1, 0, 0.0)
+    method, _ = run_of(base, settings, examples=[labelled, sum_of])
+    assert isinstance(method, Choice)
+    assert method._listed(labelled).texts == ("no", "yes")
+    texts = method._listed(sum_of).texts
+    assert texts[0] == sum_of.completion and len(texts) == 4
+    assert method._listed(sum_of) is method._listed(sum_of), "made once"
 
 
 def test_the_reference_is_the_same_whatever_was_read_before() -> None:
