@@ -16,6 +16,7 @@ from llm_experts.training.losses.policy import answer_events, expected_reward
 from llm_experts.training.methods.choice import Choice, ChoiceOptions
 from llm_experts.training.methods.listed import Listed, by_answer
 from llm_experts.training.sequences.batch import collate
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.methods.method_fixtures import run_of, settings_of
 
@@ -121,18 +122,25 @@ def test_items_without_a_list_have_their_labels_or_what_their_family_refutes() -
     assert method._listed(sum_of) is method._listed(sum_of), "made once"
 
 
-def test_the_reference_is_the_same_whatever_was_read_before() -> None:
-    """As after a kill: what a step computes does not depend on the steps that this process has made."""
-    base, settings, found = make_tiny_base(), settings_of("choice", {"beta": 1.0}), []
-    many = [Example(f"n{at}", f"Is {at} odd? Answer:", "no", facts=ITEMS[1].facts) for at in range(12)]
-    items = items_of(many, base, settings, "prompt")
-    for before in ([], [[item] for item in items], [items[:5], items[5:]]):
-        method, run = run_of(base, settings, examples=many)
-        theta = run.lanes.start + 0.05
-        for batch in before:
-            method.loss(run.lanes, theta, collate([batch], base.device))
-        found.append(method.loss(run.lanes, theta, collate([items[2:9]], base.device))[0])
-    assert all(torch.equal(one, found[0]) for one in found)
+@pytest.mark.parametrize(
+    ("method_name", "options"), [("choice", {}), ("rl", {"estimate": "exact", "labels": "listed"}), ("dpo", {})]
+)
+def test_the_reference_is_read_before_training(
+    monkeypatch: pytest.MonkeyPatch, method_name: str, options: dict[str, str]
+) -> None:
+    """Its last bits go with the texts of its batch: kept from a step, they would differ after a kill and resume."""
+    base, settings = make_tiny_base(), settings_of(method_name, options)
+    pairs = [dataclasses.replace(item, rejected="unknown") for item in ITEMS]
+    method, run = run_of(base, settings, examples=pairs)
+
+    def read_again(*_given: object) -> None:
+        raise AssertionError("the base was read in a step")
+
+    monkeypatch.setattr(SequenceLanes, "_final_of_base", read_again)
+    for part in (pairs[:1], pairs):
+        items = items_of(part, base, settings, method.needs)
+        loss, _ = method.loss(run.lanes, run.lanes.start + 0.05, collate([items], base.device))
+        assert bool(loss.isfinite().all())
 
 
 @pytest.mark.parametrize("options", [{"worth": "square"}, {"answer": -1.0}, {"beta": -0.1}])
