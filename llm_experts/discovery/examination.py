@@ -112,7 +112,8 @@ class Examination:
         Whether it is a member of the front that passed.
     statement : str
     paired : list of mapping
-        The winner less every rival: ``label``, ``rival``, ``difference``, ``low``, ``high``, ``p``, ``p_holm``.
+        The winner less every rival: ``label``, ``rival``, ``difference``, ``low``, ``high``, ``p``, ``p_holm``, and
+        ``keeps``: whether the rival keeps the constraints (one that does not is shown, but is no reason to reject).
     domains, elsewhere : list of mapping
         See :func:`llm_experts.discovery.paired.domain_table`, :func:`llm_experts.discovery.paired.elsewhere`.
     seconds : float
@@ -250,7 +251,7 @@ def examine(
     differences = adjusted([entered.between(winner, rival) for rival in rivals])
     paired = [
         {"label": winner, "rival": rival, "difference": d.estimate, "low": d.low, "high": d.high, "p": d.p,
-         "p_holm": d.p_holm}
+         "p_holm": d.p_holm, "keeps": not entered.contenders[labels.index(rival)].objections}
         for rival, d in zip(rivals, differences, strict=True)
     ]  # fmt: skip
     return Examination(
