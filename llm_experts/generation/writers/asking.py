@@ -19,7 +19,14 @@ SYSTEM = (
     "You write items that a language model learns from. Answer with one JSON object and nothing else: no text before "
     "or behind it, no code fence."
 )
-KINDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "an object"}
+KINDS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,8 +113,6 @@ class Endpoint:
 
         draw, why = Draw(derive_seed(seed, "wait", self.settings.address)), ""
         for attempt in range(self.settings.tries):
-            if attempt:
-                self._sleep(wait)
             try:
                 return self._reply(self._client.chat.completions.create(**body))
             except openai.APIStatusError as error:
@@ -128,7 +126,8 @@ class Endpoint:
                 self.lost += 1
             if asked is not None and asked > LONGEST_ASKED:
                 raise self._error(f"asks to wait {asked:.0f} seconds ({why})", "Run the same command again after that.")
-            wait = max(_backed_off(attempt, draw), asked or 0.0)
+            if attempt + 1 < self.settings.tries:
+                self._sleep(max(_backed_off(attempt, draw), asked or 0.0))
         raise self._error(
             f"did not answer in {self.settings.tries} tries; the last time: {why}",
             "What was made is kept: run the same command again to go on.",
@@ -192,7 +191,8 @@ def _client(settings: Settings) -> openai.OpenAI:
 
 def _backed_off(attempt: int, draw: Draw) -> float:
     """Seconds that double with every try, half of them drawn, so that many clients do not come back at once."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * (0.5 + 0.5 * draw.share())
+    longest: float = min(LONGEST_WAIT, FIRST_WAIT * 2.0**attempt)
+    return longest * (0.5 + 0.5 * draw.share())
 
 
 def _asked_wait(headers: Mapping[str, str], now: float) -> float | None:

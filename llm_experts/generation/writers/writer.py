@@ -97,8 +97,7 @@ class Writer:
                 return
             first = number * self._items
             self.spent += block.dollars if at == first else 0.0
-            for draft in block.drafts[at - first : end - first]:
-                yield draft
+            yield from block.drafts[at - first : end - first]
             at = first + self._items
 
     def _block(self, spec: DataSpec, topic: Topic, seed: int, number: int) -> Block | None:
