@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from foundation.seeding import derive_seed
@@ -121,7 +122,12 @@ class Endpoint:
             except openai.APITimeoutError:
                 why, asked = f"no answer within {self.settings.timeout:g} seconds", None
                 self.lost += 1
-            except (openai.APIConnectionError, _UnreadableError) as error:
+            except (
+                openai.APIConnectionError,
+                openai.APIResponseValidationError,
+                JSONDecodeError,
+                _UnreadableError,
+            ) as error:
                 why, asked = f"the answer did not arrive ({_cause(error)})", None
                 self.lost += 1
             if asked is not None and asked > LONGEST_ASKED:
@@ -163,7 +169,7 @@ class Endpoint:
 
 
 class _UnreadableError(Exception):
-    """A body that is no chat completion, as a cut one."""
+    """A body that is JSON and no chat completion."""
 
 
 def same_model(asked: str, answered: str) -> bool:
