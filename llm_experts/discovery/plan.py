@@ -137,7 +137,7 @@ def plan_experts(
     evidence: EvidenceKind = "gradients",
     seed: int = 0,
     adapter: str = "lora",
-    rank: int | None = 4,
+    rank: int | None = None,
     start: int = 0,
     probe_steps: int = 0,
     advisor: Advisor | None = None,
@@ -159,7 +159,8 @@ def plan_experts(
     seed : int
         That of the report's items; also of halves and first weights.
     adapter, rank, start
-        Of the experts that are to be made: whose gradients are taken, and what a probe trains.
+        Of the experts that are to be made: whose gradients are taken, and what a probe trains. Rank None is the kind's
+        own: 4 of LoRA, all singular values of SVF.
     probe_steps : int
         Optimiser steps of the probe of learnability; 0: none.
     advisor : callable, optional
@@ -167,7 +168,7 @@ def plan_experts(
     follow_advice : bool
         Whether its grouping is taken where it can be read, and ``experts`` is not given or agrees.
     progress : callable, optional
-        ``progress(done, total, domain)`` of the evidence.
+        ``progress(done, total, what)`` of the probe's steps (``probe``) and of the evidence (its domains).
 
     Raises
     ------
@@ -184,8 +185,9 @@ def plan_experts(
     probes: tuple[Probe, ...] = ()
     if probe_steps and kept:
         probes = probe_domains(
-            base, kept, steps=probe_steps, items=items, seed=seed, kind=adapter, rank=rank, start=start
-        )
+            base, kept, steps=probe_steps, items=items, seed=seed, kind=adapter, rank=rank, start=start,
+            progress=None if progress is None else lambda told: progress(told.step, told.steps, "probe"),
+        )  # fmt: skip
         left += [LeftOut(probe.domain, _useless(probe)) for probe in probes if not probe.helps]
         kept = _without(kept, left)
     _check(len(kept), experts, left)
