@@ -28,8 +28,8 @@ from llm_experts.training.sequences.lanes import SequenceLanes
 FAMILIES = ("arithmetic", "classification", "dates", "json_task", "lookup", "sql", "strings", "rows")
 SPREAD = 0.02
 SETTINGS = SearchSettings(
-    objectives=(Objective("p_right"), Objective("lowest")), bounds=(-1.0, 1.0), calibrate=False, refuse_constant=False, stop_gain=None,
-    spread_anchors=12, candidates=10,
+    objectives=(Objective("p_right"), Objective("lowest")), bounds=(-1.0, 1.0), calibrate=False,
+    refuse_constant=False, stop_gain=None, spread_anchors=12, candidates=10,
 )  # fmt: skip
 
 
