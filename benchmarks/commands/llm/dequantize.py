@@ -82,7 +82,7 @@ def dequantize(
         _write(plain, output, _origin(base, loaded, found), base, loaded, console)
     if requantize is not None:
         _rounded(loaded, plain, requantize, expert, family or FAMILIES, count, told, codes, seed, console)
-    following = command("base", base=output or codes or base)
+    following = command("base", base=str(output or codes or base))
     console.print(f"Next: {following}", soft_wrap=True, highlight=False, markup=False)
 
 
