@@ -63,7 +63,7 @@ def dequantize(
 
     Examples: fairmoe llm dequantize model.gguf --output plain --check · fairmoe llm dequantize nano --quantisation
     nf4 --output plain --check --reference nano · fairmoe llm dequantize plain --requantize ternary --expert
-    results/experts/sums
+    results/experts/sums-sft-svf
     """
     console = plain_console()
     _check_options(output, check, reference, requantize, expert, codes)
@@ -157,7 +157,7 @@ def _print(title: str, found: Agreement, console: Console) -> None:
 
 
 def _words(value: Estimate) -> str:
-    return f"{value.estimate:.3g} [{value.low:.3g}, {value.high:.3g}]"
+    return f"{value.estimate:.4g} [{value.low:.4g}, {value.high:.4g}]"
 
 
 def _origin(name: str, loaded: Base, found: dict[str, Agreement]) -> dict[str, Any]:
