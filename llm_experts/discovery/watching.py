@@ -173,9 +173,14 @@ def neutral_items(base: Base, every: Sequence[Scenario], most: int = NEUTRAL) ->
     most : int
     """
     prompts = [ids for ids in dict.fromkeys(tuple(prompt_ids(one.example, base, "auto")) for one in every) if ids[1:]]
-    count = min(most, len(prompts))
-    chosen = [prompts[place * len(prompts) // count] for place in range(count)]
+    chosen = evenly(prompts, most)
     return tuple(Item(row, (), (Row.of(ids, (False, *[True] * (len(ids) - 1))),)) for row, ids in enumerate(chosen))
+
+
+def evenly(given: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of a sequence, evenly spread over it, in its order."""
+    count = min(most, len(given))
+    return [given[place * len(given) // count] for place in range(count)]
 
 
 def _accuracy(margins: Tensor) -> dict[str, float]:

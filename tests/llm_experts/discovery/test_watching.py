@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from llm_experts.discovery.watching import Bounds, Watching, neutral_items
+from llm_experts.discovery.watching import Bounds, Watching, evenly, neutral_items
 from llm_experts.generation.alignment import alignment_of
 from llm_experts.training.sequences.choices import Choices, own_logprobs
 from llm_experts.training.sequences.lanes import SequenceLanes
@@ -54,6 +54,10 @@ def batches(items: Any) -> list[Any]:
     from llm_experts.training.sequences.batch import collate
 
     return [collate([[item]], torch.device("cpu")) for item in items]
+
+
+def test_evenly_is_spread_over_the_whole() -> None:
+    assert evenly(range(10), 4) == [0, 2, 5, 7] and evenly("abc", 5) == ["a", "b", "c"] and evenly([], 3) == []
 
 
 def test_lanes_read_choices_of_their_own_in_one_pass() -> None:
