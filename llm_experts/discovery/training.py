@@ -30,7 +30,8 @@ ROUNDS = ("first", "again")
 """Folders of the first training and of that of experts which had to begin again."""
 LEAST_HOLD = 0.1
 """Weight of the divergence with which training begins again at least, where it was 0 or next to it."""
-BELOW = "below the floor"
+LEFT = ("below the floor", "above the bound")
+"""Words of the reasons for which an expert begins again."""
 
 
 class Planned(Protocol):
@@ -88,7 +89,7 @@ class TrainingSettings:
     batch_size : int
     look_every : int or None
         Steps between two looks; None: an epoch.
-    floor, caution, slack, target_drift, patience
+    floor, caution, slack, target_drift, most_drift, patience
         As of :class:`~llm_experts.discovery.watching.Bounds`.
     probes : int
         Scenarios at most that alignment is measured on, evenly taken from those that name a person or a group; every
@@ -117,7 +118,8 @@ class TrainingSettings:
     floor: float = 0.60
     caution: float = 0.65
     slack: float = 0.05
-    target_drift: float = 0.10
+    target_drift: float = 1.0
+    most_drift: float = 4.0
     patience: int = 3
     probes: int = 96
     beta: float = 0.02
@@ -137,7 +139,7 @@ class TrainingSettings:
 
     def bounds(self, target: float) -> Bounds:
         """What an expert with this target is held to."""
-        return Bounds(target, self.floor, self.caution, self.slack, self.target_drift, self.patience)
+        return Bounds(target, self.floor, self.caution, self.slack, self.target_drift, self.most_drift, self.patience)
 
     def of_loop(self, base: Base, restarts: int) -> Settings:
         """Settings of the training loop, for the first training (0) or the one that begins again (1)."""
@@ -330,7 +332,7 @@ def train_experts(
 ) -> list[TrainedExpert]:
     """Train experts as lanes of one run, and those once more that leave their bounds.
 
-    An expert whose alignment falls below the floor ends there; the others go on. All that ended so begin again
+    An expert whose alignment falls below the floor, or whose drift rises above the bound, ends there; the others go on. All that ended so begin again
     together, held closer to the base. What leaves its bounds twice is given up: its best sound checkpoint of either
     training is kept, which may be the base itself. Everything is on disk after every look, and a killed run goes on
     with the same result.
@@ -384,7 +386,7 @@ def train_experts(
         return {fitted.name: fitted for fitted in found}
 
     first = trained([own.name for own in planned], 0)
-    left = [name for name, fitted in first.items() if BELOW in fitted.stopped]
+    left = [name for name, fitted in first.items() if _has_left(fitted)]
     again = trained(left, 1) if left else {}
     return [_expert(own, settings, first[own.name], again.get(own.name)) for own in planned]
 
@@ -400,8 +402,12 @@ def _ready(example: Example, settings: TrainingSettings) -> Example:
     return example if family is None else with_rejected(family, example, settings.seed)
 
 
+def _has_left(fitted: Fitted) -> bool:
+    return any(words in fitted.stopped for words in LEFT)
+
+
 def _expert(planned: Planned, settings: TrainingSettings, first: Fitted, again: Fitted | None) -> TrainedExpert:
-    twice = again is not None and BELOW in again.stopped
+    twice = again is not None and _has_left(again)
     better = first if again is None or first.score > again.score else again
     curve = [EpochFigures.of_row(row) for row in better.history]
     best = next(row for row in curve if row.step == better.best_step)

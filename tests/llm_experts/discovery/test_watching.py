@@ -88,6 +88,12 @@ def test_what_falls_below_the_floor_ends_and_is_not_kept() -> None:
     assert watch().verdict(unknown) == (True, "", 1.0)
 
 
+def test_an_expert_that_drifts_far_ends_however_aligned_it_is() -> None:
+    verdict = watch(most=4.0).verdict([row(0.5), row(0.9, alignment=1.0, drift=13.9)])
+    assert not verdict.sound and verdict.stop == "the drift is 13.9 nats a token, above the bound of 4"
+    assert not watch().verdict([row(0.5), row(0.9, drift=math.nan)]).sound, "an unknown drift is no small one"
+
+
 def test_training_ends_once_the_target_is_surely_reached_and_nothing_better_comes() -> None:
     """48 of 50 are 0.865 to 0.989 at 95 %: surely above 0.8, not above 0.9."""
     rows = [row(0.5), row(0.96), row(0.94), row(0.94)]
