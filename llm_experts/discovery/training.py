@@ -332,7 +332,8 @@ def train_experts(
 ) -> list[TrainedExpert]:
     """Train experts as lanes of one run, and those once more that leave their bounds.
 
-    An expert whose alignment falls below the floor, or whose drift rises above the bound, ends there; the others go on. All that ended so begin again
+    An expert whose alignment falls below the floor, or whose drift rises above the bound, ends there; the others go
+    on. All that ended so begin again
     together, held closer to the base. What leaves its bounds twice is given up: its best sound checkpoint of either
     training is kept, which may be the base itself. Everything is on disk after every look, and a killed run goes on
     with the same result.

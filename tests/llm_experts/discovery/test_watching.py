@@ -23,7 +23,7 @@ def row(accuracy: float, alignment: float = 0.9, drift: float = 0.08, n: int = 5
 def watch(**given: Any) -> Watching:
     base = make_tiny_base(layers=1)
     seen = expert_items().watching
-    return Watching.of(base, seen, seen, neutral_items(base, seen), Bounds(**{"target": 0.8, **given}))
+    return Watching.of(base, seen, seen, neutral_items(base, seen), Bounds(**{"target": 0.8, "drift": 0.1, **given}))
 
 
 def test_figures_are_those_of_every_lane_alone() -> None:
