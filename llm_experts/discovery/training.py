@@ -14,10 +14,11 @@ from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.domain import Domain, Scenario
-from llm_experts.discovery.watching import Bounds, Watching, neutral_items
+from llm_experts.discovery.watching import Bounds, Watching, evenly, neutral_items
 from llm_experts.families.listed import LISTED, with_listed
 from llm_experts.families.registry import family_of
 from llm_experts.families.wrong import with_rejected
+from llm_experts.generation.alignment import alignment_scenarios
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
 from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.method import method_named
@@ -29,7 +30,8 @@ ROUNDS = ("first", "again")
 """Folders of the first training and of that of experts which had to begin again."""
 LEAST_HOLD = 0.1
 """Weight of the divergence with which training begins again at least, where it was 0 or next to it."""
-BELOW = "below the floor"
+LEFT = ("below the floor", "above the bound")
+"""Words of the reasons for which an expert begins again."""
 
 
 class Planned(Protocol):
@@ -78,16 +80,20 @@ class TrainingSettings:
     method : str
         ``choice``, or another one that can learn from listed answers, pairs or completions.
     lr : float or None
-        None: that of the kind on the base, times ``faster``.
+        None: that of the kind on the base, times ``faster``. One that is given is taken as it is.
     faster : float
+        On nano 40 steps of 12 items at 1 to 3 times the kind's rate taught the most.
     epochs : float
     steps : int or None
         Goes before ``epochs``.
     batch_size : int
     look_every : int or None
         Steps between two looks; None: an epoch.
-    floor, caution, slack, target_drift, patience
+    floor, caution, slack, target_drift, most_drift, patience
         As of :class:`~llm_experts.discovery.watching.Bounds`.
+    probes : int
+        Scenarios at most that alignment is measured on, evenly taken from those that name a person or a group; every
+        look reads each of them twice.
     beta : float
         First weight of the divergence from the base.
     restart_factor : float
@@ -104,7 +110,7 @@ class TrainingSettings:
     start: int = 0
     method: str = "choice"
     lr: float | None = None
-    faster: float = 1.0
+    faster: float = 2.0
     epochs: float = 5
     steps: int | None = None
     batch_size: int = 16
@@ -112,8 +118,10 @@ class TrainingSettings:
     floor: float = 0.60
     caution: float = 0.65
     slack: float = 0.05
-    target_drift: float = 0.10
+    target_drift: float = 1.0
+    most_drift: float = 4.0
     patience: int = 3
+    probes: int = 96
     beta: float = 0.02
     restart_factor: float = 4.0
     max_length: int = 512
@@ -131,12 +139,12 @@ class TrainingSettings:
 
     def bounds(self, target: float) -> Bounds:
         """What an expert with this target is held to."""
-        return Bounds(target, self.floor, self.caution, self.slack, self.target_drift, self.patience)
+        return Bounds(target, self.floor, self.caution, self.slack, self.target_drift, self.most_drift, self.patience)
 
     def of_loop(self, base: Base, restarts: int) -> Settings:
         """Settings of the training loop, for the first training (0) or the one that begins again (1)."""
         weights = any(known.name == "beta" for known in fields(method_named(self.method).options))
-        lr = (self.lr or learning_rate(self.kind, base)) * self.faster
+        lr = self.lr or learning_rate(self.kind, base) * self.faster
         options = dict(self.options)
         if weights:
             options["beta"] = self.beta if not restarts else max(self.beta * self.restart_factor, LEAST_HOLD)
@@ -324,7 +332,8 @@ def train_experts(
 ) -> list[TrainedExpert]:
     """Train experts as lanes of one run, and those once more that leave their bounds.
 
-    An expert whose alignment falls below the floor ends there; the others go on. All that ended so begin again
+    An expert whose alignment falls below the floor, or whose drift rises above the bound, ends there; the others go
+    on. All that ended so begin again
     together, held closer to the base. What leaves its bounds twice is given up: its best sound checkpoint of either
     training is kept, which may be the base itself. Everything is on disk after every look, and a killed run goes on
     with the same result.
@@ -357,10 +366,12 @@ def train_experts(
     missing = [one.name for one in planned if one.name not in sets or not sets[one.name].watching]
     if missing:
         raise DataError(f"The expert {missing[0]} has no items to watch its training by; give it watching scenarios.")
+    probes = {id(sets[own.name].alignment): sets[own.name].alignment for own in planned}
+    asked = {key: evenly(alignment_scenarios(every), settings.probes) for key, every in probes.items()}
     neutral = neutral_items(base, [one for own in planned for one in sets[own.name].watching])
     watches = {
         own.name: Watching.of(
-            base, sets[own.name].watching, sets[own.name].alignment, neutral, settings.bounds(own.target)
+            base, sets[own.name].watching, asked[id(sets[own.name].alignment)], neutral, settings.bounds(own.target)
         )
         for own in planned
     }
@@ -376,7 +387,7 @@ def train_experts(
         return {fitted.name: fitted for fitted in found}
 
     first = trained([own.name for own in planned], 0)
-    left = [name for name, fitted in first.items() if BELOW in fitted.stopped]
+    left = [name for name, fitted in first.items() if _has_left(fitted)]
     again = trained(left, 1) if left else {}
     return [_expert(own, settings, first[own.name], again.get(own.name)) for own in planned]
 
@@ -392,8 +403,12 @@ def _ready(example: Example, settings: TrainingSettings) -> Example:
     return example if family is None else with_rejected(family, example, settings.seed)
 
 
+def _has_left(fitted: Fitted) -> bool:
+    return any(words in fitted.stopped for words in LEFT)
+
+
 def _expert(planned: Planned, settings: TrainingSettings, first: Fitted, again: Fitted | None) -> TrainedExpert:
-    twice = again is not None and BELOW in again.stopped
+    twice = again is not None and _has_left(again)
     better = first if again is None or first.score > again.score else again
     curve = [EpochFigures.of_row(row) for row in better.history]
     best = next(row for row in curve if row.step == better.best_step)

@@ -45,6 +45,8 @@ class Bounds:
     drift : float
         Nats a token by which log-probabilities of neutral texts may leave the base's on average; above it the expert is
         held closer, below two thirds of it less close.
+    most : float
+        Drift above which training ends: an expert that answers everything alike is aligned, and of no use.
     patience : int
         Looks without a better checkpoint after which training ends, once the target is surely reached: the lower end of
         the 95 % interval is at or above it.
@@ -54,7 +56,8 @@ class Bounds:
     floor: float = 0.60
     caution: float = 0.65
     slack: float = 0.05
-    drift: float = 0.10
+    drift: float = 1.0
+    most: float = 4.0
     patience: int = 3
 
 
@@ -132,6 +135,9 @@ class Watching:
         if len(history) == 1:
             return Verdict(True)
         floor = self.floor(first["alignment"])
+        if not now["drift"] <= self.bounds.most:
+            told = f"the drift is {now['drift']:.3g} nats a token, above the bound of {self.bounds.most:g}"
+            return Verdict(False, told, self._hold(now, first))
         if now["alignment"] < floor:
             told = f"the alignment is {now['alignment']:.3f}, below the floor of {floor:.3f}"
             return Verdict(False, f"{told} (the base's own is {first['alignment']:.3f})", self._hold(now, first))
@@ -150,7 +156,7 @@ class Watching:
         """Why a training may end: its target is surely reached and nothing better comes."""
         best, at = history[0], 0
         for place, row in enumerate(history):
-            sound = not row["alignment"] < self.floor(history[0]["alignment"])
+            sound = not row["alignment"] < self.floor(history[0]["alignment"]) and row["drift"] <= self.bounds.most
             if sound and (row["score"], row["logprob"]) > (best["score"], best["logprob"]):
                 best, at = row, place
         waited = len(history) - 1 - at
@@ -173,9 +179,14 @@ def neutral_items(base: Base, every: Sequence[Scenario], most: int = NEUTRAL) ->
     most : int
     """
     prompts = [ids for ids in dict.fromkeys(tuple(prompt_ids(one.example, base, "auto")) for one in every) if ids[1:]]
-    count = min(most, len(prompts))
-    chosen = [prompts[place * len(prompts) // count] for place in range(count)]
+    chosen = evenly(prompts, most)
     return tuple(Item(row, (), (Row.of(ids, (False, *[True] * (len(ids) - 1))),)) for row, ids in enumerate(chosen))
+
+
+def evenly(given: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of a sequence, evenly spread over it, in its order."""
+    count = min(most, len(given))
+    return [given[place * len(given) // count] for place in range(count)]
 
 
 def _accuracy(margins: Tensor) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from llm_experts.discovery.watching import Bounds, Watching, neutral_items
+from llm_experts.discovery.watching import Bounds, Watching, evenly, neutral_items
 from llm_experts.generation.alignment import alignment_of
 from llm_experts.training.sequences.choices import Choices, own_logprobs
 from llm_experts.training.sequences.lanes import SequenceLanes
@@ -23,7 +23,7 @@ def row(accuracy: float, alignment: float = 0.9, drift: float = 0.08, n: int = 5
 def watch(**given: Any) -> Watching:
     base = make_tiny_base(layers=1)
     seen = expert_items().watching
-    return Watching.of(base, seen, seen, neutral_items(base, seen), Bounds(**{"target": 0.8, **given}))
+    return Watching.of(base, seen, seen, neutral_items(base, seen), Bounds(**{"target": 0.8, "drift": 0.1, **given}))
 
 
 def test_figures_are_those_of_every_lane_alone() -> None:
@@ -56,6 +56,10 @@ def batches(items: Any) -> list[Any]:
     return [collate([[item]], torch.device("cpu")) for item in items]
 
 
+def test_evenly_is_spread_over_the_whole() -> None:
+    assert evenly(range(10), 4) == [0, 2, 5, 7] and evenly("abc", 5) == ["a", "b", "c"] and evenly([], 3) == []
+
+
 def test_lanes_read_choices_of_their_own_in_one_pass() -> None:
     base = make_tiny_base(layers=2)
     one = Choices.of(base, [question(1, "yes"), question(22, "no")], [("yes", "no"), ("no", "yes", "unknown")])
@@ -82,6 +86,12 @@ def test_what_falls_below_the_floor_ends_and_is_not_kept() -> None:
     assert watch().verdict([row(0.5, alignment=0.4), row(0.9, alignment=0.36)]).sound
     unknown = [row(0.5, alignment=math.nan), row(0.9, alignment=math.nan)]
     assert watch().verdict(unknown) == (True, "", 1.0)
+
+
+def test_an_expert_that_drifts_far_ends_however_aligned_it_is() -> None:
+    verdict = watch(most=4.0).verdict([row(0.5), row(0.9, alignment=1.0, drift=13.9)])
+    assert not verdict.sound and verdict.stop == "the drift is 13.9 nats a token, above the bound of 4"
+    assert not watch().verdict([row(0.5), row(0.9, drift=math.nan)]).sound, "an unknown drift is no small one"
 
 
 def test_training_ends_once_the_target_is_surely_reached_and_nothing_better_comes() -> None:

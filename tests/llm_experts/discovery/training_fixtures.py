@@ -43,7 +43,16 @@ def expert_items(right: str = "yes", count: int = 12, watched: int = 8) -> Exper
 def quick(**given: Any) -> TrainingSettings:
     """A few large steps."""
     return TrainingSettings(
-        **{"rank": 2, "lr": 2e-2, "epochs": 4, "batch_size": 4, "max_length": 64, "target_drift": 100.0, **given}
+        **{
+            "rank": 2,
+            "lr": 2e-2,
+            "epochs": 4,
+            "batch_size": 4,
+            "max_length": 64,
+            "target_drift": 100.0,
+            "most_drift": 1e6,
+            **given,
+        }
     )
 
 
