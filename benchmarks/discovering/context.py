@@ -71,6 +71,17 @@ class Context:
 
         return domains_named(*self.settings.domains) if self.settings.domains else DEFAULT_DOMAINS
 
+    def told(self, done: int, total: int, *_: object) -> None:
+        """So much of the step is done; a place between units of work, where a budget may end it.
+
+        Raises
+        ------
+        BudgetEndedError
+            If the time is over.
+        """
+        self.progress(done, total)
+        self.deadline.check()
+
     def domain(self, name: str) -> Domain:
         """The domain of a name."""
         return next(domain for domain in self.domains if domain.name == name)

@@ -17,6 +17,7 @@ from foundation.numbers import finite
 
 if TYPE_CHECKING:
     from artefacts.packing.pack import Packed
+    from artefacts.trust.keys import PrivateKey
     from llm_experts.bases.base import Base
     from llm_experts.decoder.program import Adapter
 
@@ -37,17 +38,16 @@ class Named:
 
     name: str = ""
     author: str = "unnamed"
-    key: Path | None = None
+    key: PrivateKey | None = None
 
 
-def hand_on(found: Discovered, base: Base, named: Named) -> Packed:
+def hand_on(found: Discovered, named: Named) -> Packed:
     """Write the mixture's folder and pack it; the same discovery gives the same bytes, wherever and whenever.
 
     Parameters
     ----------
     found : Discovered
         With all steps done.
-    base : Base
     named : Named
 
     Raises
@@ -58,6 +58,7 @@ def hand_on(found: Discovered, base: Base, named: Named) -> Packed:
     from artefacts.packing.pack import package
     from artefacts.packing.told import Told
 
+    base = found.on_demand.base
     write_folder(found, base, found.folder / FOLDER)
     told = json.loads((found.folder / FOLDER / MIXTURE).read_text(encoding="utf-8"))
     target = found.folder / f"{named.name or f'discovered-{_word(base.id)}'}-{VERSION}.expert"
@@ -68,7 +69,9 @@ def hand_on(found: Discovered, base: Base, named: Named) -> Packed:
              further={"capabilities": _capabilities(found)}),
     )  # fmt: skip
     if named.key is not None:
-        _sign(packed.path, named.key)
+        from artefacts.trust.signature import sign
+
+        sign(packed.path, named.key)
     return packed
 
 
@@ -220,9 +223,3 @@ def _word(text: str) -> str:
 
     return name_of(Path(text).name)
 
-
-def _sign(path: Path, key: Path) -> None:
-    from artefacts.trust.keys import load
-    from artefacts.trust.signature import sign
-
-    sign(path, load(key))

@@ -99,11 +99,13 @@ class Discovered:
     settings : DiscoverySettings
         With the sizes that were planned.
     results : mapping of step name to result
+    on_demand : BaseOnDemand
     """
 
     folder: Path
     settings: DiscoverySettings
     results: Mapping[str, Mapping[str, Any]]
+    on_demand: BaseOnDemand
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -150,7 +152,7 @@ class _Run:
             self.watcher.begin(step, number, len(self.steps))
             self.results[step.name] = self._step(step, inputs)
             self._write(inputs)
-        return Discovered(self.asked.folder, self.settings, self.results)
+        return Discovered(self.asked.folder, self.settings, self.results, self.on_demand)
 
     def _step(self, step: Step, inputs: Mapping[str, str]) -> Mapping[str, Any]:
         folder = StepFolder(self.asked.folder / step.name)
@@ -200,7 +202,7 @@ class _Run:
                 "step": step.name,
                 "settings": {name: settings[name] for name in step.settings},
                 "seed": self.settings.seed,
-                "base": dict(self.asked.identity),
+                "base": {name: value for name, value in self.asked.identity.items() if name != "id"},
                 "files": {name: self.asked.files[name] for name in step.settings if name in self.asked.files},
                 "before": [[result["inputs_hash"], result_hash(result)] for result in before],
             }

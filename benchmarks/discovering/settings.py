@@ -33,7 +33,7 @@ class DiscoverySettings(BaseModel):
 
     experts: int | None = Field(None, ge=1, le=10, description="how many experts; None: by measurement")
     evidence: Literal["gradients", "errors", "random"] = "gradients"
-    evidence_items: int = Field(64, ge=2, description="items of each domain that evidence is taken from")
+    probe_steps: int = Field(0, ge=0, description="steps of the probe that finds domains which no data helps; 0: none")
 
     provider: str = Field("template", description="template, model or openai")
     provider_options: dict[str, str | int | float | bool] = Field(default_factory=dict)
@@ -64,7 +64,7 @@ class DiscoverySettings(BaseModel):
 
 QUICK: dict[str, Any] = {
     "domains": ("arithmetic", "arithmetic@0.5", "classification", "dates", "json_task", "lookup", "sql", "strings"),
-    "items": 40, "evidence_items": 24, "count": 80, "steps": 60, "watching": 20, "generations": 20, "population": 24,
+    "items": 40, "count": 80, "steps": 60, "watching": 20, "generations": 20, "population": 24,
     "search_items": 20, "scenarios": 16, "preserve_items": 24,
 }  # fmt: skip
 """Sizes with which a discovery on nano takes two or three minutes; its intervals are wide."""

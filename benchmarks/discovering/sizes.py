@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.discovering.settings import DiscoverySettings
 
 LEAST = {
-    "items": 20, "evidence_items": 12, "count": 40, "steps": 20, "watching": 10, "generations": 10,
+    "items": 20, "count": 40, "steps": 20, "watching": 10, "generations": 10,
     "search_items": 10, "scenarios": 10, "preserve_items": 10,
 }  # fmt: skip
 """Sizes that a budget may lower, and how far."""
@@ -83,7 +83,7 @@ def estimated(settings: DiscoverySettings, domains: int, rates: Rates) -> dict[s
     checks = 0.0 if settings.checks == ("none",) else READ_TWICE
     return {
         "1_capability": rates.item * domains * settings.items * READ_TWICE,
-        "2_plan": rates.item * domains * settings.evidence_items * 4,
+        "2_plan": rates.item * domains * settings.items * 3,
         "3_data": rates.item * experts * settings.count * checks / 0.75,
         "4_training": experts * steps_of(settings) * rates.step,
         "5_search": rates.item * domains * settings.search_items * (anchors + 20),

@@ -13,13 +13,9 @@ def _do(context: Context) -> Result:
     from llm_experts.discovery.capability import measure_capability
 
     settings = context.settings
-
-    def progress(done: int, total: int, _domain: str) -> None:
-        context.progress(done, total)
-        context.deadline.check()
-
     report = measure_capability(
-        context.base, context.domains, items=settings.items, how=settings.how, seed=settings.seed, progress=progress
+        context.base, context.domains, items=settings.items, how=settings.how, seed=settings.seed,
+        progress=context.told,
     )
     return report.as_dict()
 

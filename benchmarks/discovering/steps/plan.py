@@ -17,7 +17,8 @@ def _do(context: Context) -> Result:
     report = CapabilityReport.from_dict(context.results["1_capability"])
     plan = plan_experts(
         context.base, report, context.domains, experts=settings.experts, evidence=settings.evidence,
-        items=settings.evidence_items, seed=settings.seed,
+        seed=settings.seed, adapter=settings.kind, start=settings.start, probe_steps=settings.probe_steps,
+        progress=context.told,
     )  # fmt: skip
     return plan.as_dict()
 
@@ -27,4 +28,7 @@ def _words(result: Mapping[str, Any]) -> str:
     return f"{result['chosen']} experts: {experts}"
 
 
-STEP = Step(name="2_plan", label="plan", settings=("experts", "evidence", "evidence_items"), do=_do, words=_words)
+STEP = Step(
+    name="2_plan", label="plan", settings=("experts", "evidence", "probe_steps", "kind", "start"),
+    do=_do, words=_words,
+)  # fmt: skip
