@@ -13,8 +13,8 @@ from foundation.console import plain_console
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmarks.discovering.run import Asked, Discovered
     from artefacts.trust.keys import PrivateKey
+    from benchmarks.discovering.run import Asked, Discovered
     from benchmarks.discovering.settings import DiscoverySettings
 
 
@@ -29,7 +29,7 @@ def discover(
     items: Annotated[int | None, typer.Option(help="Items of each domain in the capability report.")] = None,
     how: Annotated[str | None, typer.Option(help="choice (among listed answers) or generate.")] = None,
     experts: Annotated[int | None, typer.Option(help="How many; default: by measurement.")] = None,
-    evidence: Annotated[str | None, typer.Option(help="What domains are grouped by: gradients, errors, random.")] = None,
+    evidence: Annotated[str | None, typer.Option(help="What groups domains: gradients, errors or random.")] = None,
     provider: Annotated[str | None, typer.Option(help="Who makes the items: template, model or openai.")] = None,
     checks: Annotated[list[str] | None, typer.Option(help="Of items: all, none, or names (repeatable).")] = None,
     count: Annotated[int | None, typer.Option(help="Accepted items for each expert.")] = None,
@@ -58,9 +58,7 @@ def discover(
     name: Annotated[str | None, typer.Option(help="Of the package: a-z, 0-9 and hyphens.")] = None,
     author: Annotated[str | None, typer.Option(help="Of the package.", envvar="FAIRMOE_AUTHOR")] = None,
     sign: Annotated[Path | None, typer.Option(help="Private key (fairmoe keygen) that signs the package.")] = None,
-    begin: Annotated[
-        str, typer.Option("--from", help="Do all again from this step on: its number or name.")
-    ] = "",
+    begin: Annotated[str, typer.Option("--from", help="Do all again from this step on: its number or name.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long it takes.")] = False,
 ) -> None:
     """Measure what a base can do, decide which experts it needs, make their data, train, mix and examine them.
@@ -96,9 +94,7 @@ def discover(
     _tell(found, package, console)
 
 
-def _asked(
-    settings: DiscoverySettings, output: Path, minutes: float | None, begin: str, console: Console
-) -> Asked:
+def _asked(settings: DiscoverySettings, output: Path, minutes: float | None, begin: str, console: Console) -> Asked:
     """The discovery, with what decides its numbers; the base itself is loaded when a step needs it."""
     from benchmarks.commands.llm.loading import base_named, load
     from benchmarks.discovering.gates import read_gates
@@ -151,9 +147,7 @@ def _discovered(asked: Asked, console: Console) -> Discovered:
         raise
 
 
-def _handed_on(
-    found: Discovered, settings: DiscoverySettings, key: PrivateKey | None, console: Console
-) -> Path | None:
+def _handed_on(found: Discovered, settings: DiscoverySettings, key: PrivateKey | None, console: Console) -> Path | None:
     from benchmarks.discovering.package import Named, hand_on
 
     if not found.results["4_training"]["experts"]:

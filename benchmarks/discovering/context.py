@@ -56,7 +56,7 @@ class Context:
     on_demand: BaseOnDemand
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     deadline: Deadline = field(default_factory=Deadline)
-    progress: Progress = lambda done, total: None
+    progress: Progress = lambda *_: None
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -1,4 +1,4 @@
-"""What a discovery hands on: a folder of the mixture's adapter, its experts and their weights, and the package of it."""
+"""What a discovery hands on: a folder of the mixture's adapter, its experts and their weights; and its package."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from artefacts.packing.mixture_folder import EXPERTS, MIXTURE, PARTS, README
 from benchmarks.discovering.run import Discovered
+from benchmarks.discovering.winner import weights_of, winner_of
 from foundation.escaping import one_line
 from foundation.files import atomic_path, write_json, write_text
 from foundation.numbers import finite
@@ -109,19 +110,6 @@ def experts_of(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> dict[s
     return found
 
 
-def winner_of(results: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The contender that the examination names as winner; the base where it accepts none."""
-    examined = results["6_examination"]
-    found: Mapping[str, Any] = next(one for one in examined["contenders"] if one["label"] == examined["winner"])
-    return found
-
-
-def weights_of(results: Mapping[str, Mapping[str, Any]]) -> list[float]:
-    """Weights of the winner, in the order of the trained experts; zeros where it is the base."""
-    alphas = winner_of(results).get("alphas") or {}
-    return [float(alphas.get(expert["name"], 0.0)) for expert in results["4_training"]["experts"]]
-
-
 def mixture_facts(
     found: Discovered, base: Base, experts: Mapping[str, Adapter], weights: Sequence[float]
 ) -> dict[str, Any]:
@@ -169,8 +157,11 @@ def base_bytes(base: Base) -> int:
 
 def card(found: Discovered, told: Mapping[str, Any]) -> str:
     """The card of a mixture: what it is of, what it was measured to do, and what not."""
-    rows = [f"| {one_line(row['domain'])} | {one_line(row['expert'])} | {_shown(row['base'])} | {_shown(row['winner'])} "
-            f"| {_shown(row['winner_gain'])} |" for row in found.results["6_examination"]["domains"]]  # fmt: skip
+    rows = [
+        f"| {one_line(row['domain'])} | {one_line(str(row['expert']))} | {_shown(row['base'])} "
+        f"| {_shown(row['winner'])} | {_shown(row['winner_gain'])} |"
+        for row in found.results["6_examination"]["domains"]
+    ]
     weights = ", ".join(f"{name} {weight:.3g}" for name, weight in
                         zip(told["experts"], told["optimal_mixture"], strict=True))  # fmt: skip
     verdict = (
@@ -222,4 +213,3 @@ def _word(text: str) -> str:
     from artefacts.packing.told import name_of
 
     return name_of(Path(text).name)
-

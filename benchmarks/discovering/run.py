@@ -163,7 +163,7 @@ class _Run:
         if folder.begin(inputs[step.name]):
             self.watcher.note(f"{step.label} is done again: what it is made of has changed.")
         self._write(inputs, running=step.name)
-        context = self._context(step, folder.path)
+        context = self._context(folder.path)
         with self._ended_by_budget(step):
             self.deadline.check()
             start = time.perf_counter()
@@ -175,7 +175,7 @@ class _Run:
         self.watcher.end(step, done, was_there=False)
         return done
 
-    def _context(self, step: Step, folder: Path) -> Context:
+    def _context(self, folder: Path) -> Context:
         return Context(
             root=self.asked.folder, folder=folder, settings=self.settings, on_demand=self.on_demand,
             results=dict(self.results), deadline=self.deadline, progress=self.watcher.progress,

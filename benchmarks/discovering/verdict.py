@@ -1,4 +1,4 @@
-"""What a discovery came to, in sentences: whether experts and mixture are better than the base, by how much, how surely."""
+"""What a discovery came to, in sentences: are experts and mixture better than the base, by how much, how surely?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Results = Mapping[str, Mapping[str, Any]]
 
 
 def verdict(results: Results) -> list[str]:
-    """A line each for the experts, the winner against its rivals, what it cost elsewhere, what stayed, and the gates."""
+    """A line each for experts, the winner against its rivals, what it cost elsewhere, what stayed, and the gates."""
     examined = results["6_examination"]
     return [
         *(_of_expert(row) for row in examined["domains"] if row.get("expert")),

@@ -14,7 +14,11 @@ def _do(context: Context) -> Result:
 
     settings = context.settings
     report = measure_capability(
-        context.base, context.domains, items=settings.items, how=settings.how, seed=settings.seed,
+        context.base,
+        context.domains,
+        items=settings.items,
+        how=settings.how,
+        seed=settings.seed,
         progress=context.told,
     )
     return report.as_dict()

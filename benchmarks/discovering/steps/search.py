@@ -40,9 +40,9 @@ def _advisor(context: Context) -> Callable[[str], str] | None:
         return None
     from benchmarks.run.stages.text import device_of
     from llm_experts.bases.load import load_base
-    from llm_experts.search.advisor import GenerateAdvisor
+    from llm_experts.search.advisor import LanguageAdvisor
 
-    return GenerateAdvisor(load_base(context.settings.advise, device=device_of(context.settings.device)))
+    return LanguageAdvisor(load_base(context.settings.advise, device=device_of(context.settings.device)))
 
 
 def _words(result: Mapping[str, Any]) -> str:

@@ -117,7 +117,10 @@ TABLE = '[[gate]]\nid = "a"\nlabel = "b"\nstage = "c"\nvalue = "1_capability.x"\
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (TABLE.replace("bound", "bounds"), "gate 1 (a): the field bound is missing; there is no field 'bounds' (did you"),
+        (
+            TABLE.replace("bound", "bounds"),
+            "the field bound is missing; there is no field 'bounds' (did you",
+        ),
         (TABLE.replace('">="', '"=>"'), "gate 1 (a): relation: "),
         (TABLE + TABLE, "2 gates with the id 'a'"),
         (TABLE.replace("bound = 1", "bound = [1, 2]"), "the relation within has two bounds"),
