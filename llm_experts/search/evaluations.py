@@ -10,8 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from foundation.files import atomic_path
-from llm_experts.search.measures import Outputs
-from llm_experts.search.mixture import MixtureModel, MovableMixture, TimedMixture
+from llm_experts.search.mixture import MixtureModel, MovableMixture, Outputs, TimedMixture
 from llm_experts.search.settings import SearchError
 
 
