@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def _words() -> dict[str, Any]:
         "measured": reading.measured,
         "value": format.value_text,
         "signed": format.signed,
-        "points": format.points_text,
+        "points": partial(format.points_text, digits=1),
         "count": format.count_text,
         "seconds": format.seconds_text,
         "interval": format.interval_text,

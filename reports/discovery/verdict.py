@@ -71,7 +71,7 @@ def _outcome(found: Discovery) -> tuple[str, bool]:
         return "Nothing beat the base: it stays as it is.", False
     label, kind = text(won, "label"), text(won, "kind")
     one = _paired(found, label, "base")
-    what = {"single": f"The single expert {label}", "uniform": "The uniform mixture"}.get(kind, f"The mixture {label}")
+    what = {"single": f"The single expert {label}", "uniform": "The uniform mixture"}.get(kind, f"The candidate {label}")
     if not one.known:
         return f"{what} is accepted.", True
     return f"{what} is accepted: {_amount(found, one)} {_manner(one)} the base.", one.sure > 0
@@ -89,8 +89,12 @@ def _paired(found: Discovery, label: str, kind: str) -> Measured:
 
 def _amount(found: Discovery, one: Measured) -> str:
     """``+20.9 points of accuracy [17.0, 25.0]``."""
-    span = f" [{points_text(one.low)}, {points_text(one.high)}]" if not math.isnan(one.low + one.high) else ""
-    return f"{points_text(one.estimate)} points of {measure_words(main_measure(found)) or 'accuracy'}{span}"
+    span = f" [{_points(one.low)}, {_points(one.high)}]" if not math.isnan(one.low + one.high) else ""
+    return f"{_points(one.estimate)} points of {measure_words(main_measure(found)) or 'accuracy'}{span}"
+
+
+def _points(value: float) -> str:
+    return points_text(value, 1)
 
 
 def _manner(one: Measured) -> str:
@@ -111,7 +115,7 @@ def _rivals(found: Discovery) -> list[str]:
         if text(row, "label") == text(won, "label") and kinds.get(text(row, "rival")) in ("single", "uniform")
     ]
     words = {1: "surely better than", 0: "not separable from", -1: "surely worse than"}
-    groups = {sure: [f"{n} ({points_text(one.estimate)})" for n, one in told if one.sure == sure] for sure in words}
+    groups = {sure: [f"{n} ({_points(one.estimate)})" for n, one in told if one.sure == sure] for sure in words}
     parts = [f"{words[sure]} {', '.join(names)}" for sure, names in groups.items() if names]
     return [f"Against other ways to use the experts, in points: {'; '.join(parts)}."] if parts else []
 
@@ -134,12 +138,12 @@ def _costs(found: Discovery) -> list[str]:
     told = [(domain, one) for domain, one in told if one.known]
     if not told:
         return []
-    paid = [f"{domain} ({points_text(one.estimate)})" for domain, one in told if one.sure < 0]
+    paid = [f"{domain} ({_points(one.estimate)})" for domain, one in told if one.sure < 0]
     if paid:
         return [f"The winner pays for it in {', '.join(paid)}: points lost to the base, surely."]
     domain, worst = min(told, key=lambda pair: pair[1].estimate)
     return [
-        f"No domain surely loses by the winner; the lowest change is {domain}, {points_text(worst.estimate)} points "
+        f"No domain surely loses by the winner; the lowest change is {domain}, {_points(worst.estimate)} points "
         f"{interval_text(100 * worst.low, 100 * worst.high, 1)}."
     ]
 
@@ -176,7 +180,7 @@ def _sure(found: Discovery) -> list[str]:
         half = (one.high - one.low) / 2
         told.append(f"A difference to the base below about {100 * half:.1f} points could not have been told from none.")
     if not math.isnan(one.p):
-        told.append(f"A difference as large as this between equals: p = {p_text(one.p)}.")
+        told.append(f"A difference as large as this between equals: p {p_text(one.p)}.")
     tried = [row for row in rows(step, "contenders") if text(row, "kind") == "mixture"]
     if len(tried) > 1:
         told.append(f"{len(tried)} mixtures of the front were examined, in their order.")
@@ -191,5 +195,5 @@ def _sure(found: Discovery) -> list[str]:
 
 
 def p_text(p: float) -> str:
-    """``0.03``; ``below 0.001``."""
-    return "below 0.001" if p < 0.001 else value_text(p, 3)
+    """``= 0.030``; ``below 0.001``."""
+    return "below 0.001" if p < 0.001 else f"= {value_text(p, 3)}"

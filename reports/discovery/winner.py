@@ -22,6 +22,12 @@ def weights_of(row: Node) -> dict[str, float]:
     return {name: weight for name, weight in pairs.items() if not math.isnan(weight)}
 
 
+def same_weights(one: Node, other: Node) -> bool:
+    """Whether two mixtures have the same weights, as far as files have digits."""
+    mine, others = weights_of(one), weights_of(other)
+    return mine.keys() == others.keys() and all(abs(mine[name] - others[name]) < 1e-6 for name in mine)
+
+
 def main_measure(found: Discovery) -> str:
     """The first objective of the search, else accuracy, else what every contender has first."""
     values = [dict(items(row, "values")) for row in rows(found.step("examination"), "contenders")]

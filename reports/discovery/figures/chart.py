@@ -33,7 +33,7 @@ class Panel:
 
     def grid(self, below: str, beside: str = "", about: tuple[int, int] = (5, 5)) -> Markup:
         """Frame, grid, ticks and titles."""
-        ticks = self.y.ticks(about[1])
+        ticks = next((t for more in (1, 2, 4) if len(t := self.y.ticks(about[1] * more)) > 1), self.y.ticks(about[1]))
         parts = [svg.horizontal_axis(self.x, self.y.start, self.y.end, below, about=about[0])]
         parts += [svg.line(self.x.start, self.y(t), self.x.end, self.y(t), "grid") for t in ticks]
         parts += [svg.text(self.x.start - 5, self.y(t) + 4, svg.tick_label(t, ticks), "tick", "end") for t in ticks]

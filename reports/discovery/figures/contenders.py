@@ -10,7 +10,7 @@ from reports.discovery.reading import Discovery, Node, measured, rows, text, tex
 from reports.discovery.winner import main_measure
 from reports.figures import svg
 from reports.format import interval_text, value_text
-from reports.names import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION
+from reports.names import BLUE, GREEN, GREY, INK, ORANGE
 
 LEFT, RIGHT, TOP, ROW = 176.0, 560.0, 12.0, 22.0
 KINDS = {
@@ -46,7 +46,7 @@ def _row(axis: svg.Axis, row: Node, measure: str, y: float, winner: str) -> Mark
     if won:
         parts.append(svg.element("circle", cx=axis(one.estimate), cy=y, r=9, class_="ring"))
     word = "winner" if won else "refused" if refused else text(row, "kind")
-    paint = VERMILLION if refused and not won else None
-    parts += [row_name(name, LEFT - 8, y + 4), svg.text(RIGHT + 12, y + 4, word, "head" if won else "tick", fill=paint)]
+    look = "head" if won else "tick warned" if refused else "tick"
+    parts += [row_name(name, LEFT - 8, y + 4), svg.text(RIGHT + 12, y + 4, word, look)]
     said = f"{name}: {value_text(one.estimate)} {interval_text(one.low, one.high)}"
     return svg.group(parts, f"{said} {'; '.join(refused)}".strip())

@@ -68,8 +68,8 @@ def _row(row: Node, checks: Sequence[str], y: float, taken: svg.Axis, first: flo
     colour = BLUE if share >= WANTED else VERMILLION
     inside = share > 0.3
     shown = svg.text(
-        end - 5 if inside else end + 5, middle + 4, value_text(share, 2), "head", "end" if inside else None,
-        "#fff" if inside else None,
+        end - 5 if inside else end + 5, middle + 4, value_text(share, 2), "head on-dark" if inside else "head",
+        "end" if inside else None,
     )  # fmt: skip
     bar = svg.group([svg.rect(LEFT, y + 4, end - LEFT, ROW - 8, fill=colour), shown], said)
     cells = [_cell(number(row, "checks", c, "share"), first + CHECK * k, y, c) for k, c in enumerate(checks)]

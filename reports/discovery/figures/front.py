@@ -11,7 +11,7 @@ from markupsafe import Markup
 from reports.discovery.figures.chart import Panel, around
 from reports.discovery.goals import Goal, constraints, objectives
 from reports.discovery.reading import Discovery, Node, items, number, rows, text
-from reports.discovery.winner import weights_of, winner_row
+from reports.discovery.winner import same_weights, winner_row
 from reports.figures import svg
 from reports.format import value_text
 from reports.names import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION
@@ -83,7 +83,12 @@ def _limit(panel: Panel, limit: Goal, axes: _Axes) -> Markup:
 
 
 def _line(panel: Panel, best: Sequence[Node], axes: _Axes) -> Markup:
-    points = sorted(_at(row, axes) for row in best)
+    """Through those of the front that nothing beats on the two axes that are drawn; a search may have had more."""
+    across, up = (-1.0 if goal.relation == "minimise" else 1.0 for goal in (axes.across, axes.up))
+    points: list[tuple[float, float]] = []
+    for x, y in sorted((_at(row, axes) for row in best), key=lambda p: (-across * p[0], -up * p[1])):
+        if not points or up * y > up * points[-1][1]:
+            points.append((x, y))
     return panel.curve(points, INK, stroke_dasharray="5 4", stroke_width="1.3") if len(points) > 1 else Markup("")
 
 
@@ -115,10 +120,8 @@ def _winner(panel: Panel, found: Discovery, told: Sequence[Node], axes: _Axes) -
     won = winner_row(found)
     if won is None:
         return Markup("")
-    weights = weights_of(won)
     for row in told:
-        mine = weights_of(row)
-        if mine.keys() == weights.keys() and all(abs(mine[n] - weights[n]) < 1e-6 for n in mine):
+        if same_weights(row, won):
             x, y = (axis(value) for axis, value in zip((panel.x, panel.y), _at(row, axes), strict=True))
             ring = svg.element("circle", cx=x, cy=y, r=9.5, class_="ring")
             return svg.group([ring, svg.mark("diamond", x, y, 5, BLUE)], f"{text(won, 'label')}: the winner")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from reports.discovery.figures.chart import row_name
-from reports.discovery.figures.similarity import shade
+from reports.discovery.figures.similarity import ink_on, shade
 from reports.discovery.reading import Discovery, Measured, measured, rows, text
 from reports.discovery.winner import winner_row
 from reports.figures import svg
@@ -81,8 +81,7 @@ def _cell(one: Measured | None, x: float, y: float, strongest: float, who: str) 
     parts = [svg.rect(x, y, WIDTH - 2, ROW - 2, fill=shade(one.estimate, strongest * 1.25))]
     if sure:
         parts.append(svg.rect(x + 1, y + 1, WIDTH - 4, ROW - 4, fill="none", stroke=INK, stroke_width="1.6"))
-    ink = "#fff" if abs(one.estimate) > 0.75 * strongest else INK
-    shown = points_text(one.estimate)[:-1] if abs(one.estimate) < 1 else points_text(one.estimate)
-    parts.append(svg.text(x + WIDTH / 2 - 1, y + ROW / 2 + 3, shown, "head cell" if sure else "cell", "middle", fill=ink))
+    ink = ink_on(shade(one.estimate, strongest * 1.25))
+    parts.append(svg.text(x + WIDTH / 2 - 1, y + ROW / 2 + 3, points_text(one.estimate, 1), f"{ink} bold" if sure else ink, "middle"))
     span = interval_text(one.low, one.high) or "no interval: a difference of two shares"
     return svg.group(parts, f"{who}: {points_text(one.estimate)} points {span}")

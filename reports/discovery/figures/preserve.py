@@ -40,7 +40,7 @@ def _of_margin(row: Node, key: str) -> float:
 def _margin(x: float, bottom: float) -> Markup:
     d = f"M{svg.number(x)} {svg.number(TOP)}V{svg.number(bottom)}"
     path = svg.element("path", d=d, stroke=VERMILLION, stroke_width="1.6", stroke_dasharray="5 3")
-    return path + svg.text(x, 18, "margin", "tick", "middle", VERMILLION)
+    return path + svg.text(x, 18, "margin", "tick warned", "middle")
 
 
 def _row(axis: svg.Axis, row: Node, y: float) -> Markup:
@@ -51,7 +51,7 @@ def _row(axis: svg.Axis, row: Node, y: float) -> Markup:
     parts.append(svg.whisker(axis, _of_margin(row, "low"), _of_margin(row, "high"), y, colour, width="1.8"))
     parts.append(svg.mark(shape, axis(_of_margin(row, "difference")), y, 4.8, colour))
     word = {True: "kept", False: "not shown to be kept"}.get(kept if isinstance(kept, bool) else None, "")  # type: ignore[arg-type]
-    parts.append(svg.text(RIGHT + 8, y + 4, word, "tick", fill=VERMILLION if kept is False else None))
+    parts.append(svg.text(RIGHT + 8, y + 4, word, "tick warned" if kept is False else "tick"))
     span = interval_text(number(row, "low"), number(row, "high"))
     said = f"{signed(number(row, 'difference'))} {span}, margin {value_text(number(row, 'margin'))}"
     return svg.group(parts, f"{text(row, 'name')}: {said}")

@@ -60,7 +60,7 @@ def _clusters(found: Discovery, names: Sequence[str]) -> list[list[int]]:
 
 def _row(names: Sequence[str], table: list[list[float]], order: Sequence[int], k: int, cell: float) -> Markup:
     y, mine = TOP + cell * k, order[k]
-    turn = f"translate({svg.number(LEFT + cell * (k + 0.5) + 4)} {svg.number(TOP - 8)}) rotate(-45)"
+    turn = f"translate({svg.number(LEFT + cell * (k + 0.5) - 1)} {svg.number(TOP - 8)}) rotate(-45)"
     head = svg.element("text", svg.shortened(names[mine], 18), transform=turn, class_="row")
     parts = [row_name(names[mine], LEFT - 8, y + cell / 2 + 4, 20), svg.group([head], names[mine])]
     for j, other in enumerate(order):
@@ -71,9 +71,8 @@ def _row(names: Sequence[str], table: list[list[float]], order: Sequence[int], k
 def _cell(value: float, x: float, y: float, cell: float, who: str, size: int) -> Markup:
     parts = [svg.rect(x, y, cell - 1, cell - 1, fill=shade(value))]
     if size <= NUMBERED and not math.isnan(value):
-        ink = "#fff" if abs(value) > 0.6 else INK
         shown = value_text(value, 2).replace("0.", ".", 1)
-        parts.append(svg.text(x + cell / 2 - 0.5, y + cell / 2 + 3.5, shown, "tick cell", "middle", fill=ink))
+        parts.append(svg.text(x + cell / 2 - 0.5, y + cell / 2 + 3.5, shown, ink_on(shade(value)), "middle"))
     return svg.group(parts, f"{who}: {value_text(value)}")
 
 
@@ -84,6 +83,14 @@ def shade(value: float, strongest: float = 1.0) -> str:
     share = min(abs(value) / strongest, 1.0)
     red, green, blue = (round(255 + (end - 255) * share) for end in (COOL if value >= 0 else WARM))
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def ink_on(paper: str) -> str:
+    """Classes of a cell's number that is read on a colour: white where that is dark (relative luminance of sRGB)."""
+    channels = [int(paper[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "cell on-dark" if luminance < 0.18 else "cell"
 
 
 def _frames(sizes: Sequence[int], cell: float) -> list[Markup]:

@@ -98,5 +98,5 @@ def _kept(panel: Panel, row: Node, points: Sequence[tuple[float, float]]) -> Mar
 
 
 def _stopped(row: Node, y: float) -> Markup:
-    sign = svg.text(LEFT - 44, y + HEIGHT / 2 + 15, "stopped", "tick", "end", VERMILLION)
+    sign = svg.text(LEFT - 44, y + HEIGHT / 2 + 15, "stopped", "tick warned", "end")
     return svg.group([sign], text(row, "stopped"))
