@@ -32,6 +32,9 @@ def discover(
     evidence: Annotated[str | None, typer.Option(help="What groups domains: gradients, errors or random.")] = None,
     provider: Annotated[str | None, typer.Option(help="Who makes the items: template, model or openai.")] = None,
     checks: Annotated[list[str] | None, typer.Option(help="Of items: all, none, or names (repeatable).")] = None,
+    difficulty: Annotated[
+        str | None, typer.Option(help="judge (refuse items too easy or too hard for the base) or report.")
+    ] = None,
     count: Annotated[int | None, typer.Option(help="Accepted items for each expert.")] = None,
     budget: Annotated[float | None, typer.Option(help="US dollars that the provider may cost.")] = None,
     kind: Annotated[str | None, typer.Option(help="Kind of adapter: lora or svf.")] = None,
@@ -74,7 +77,7 @@ def discover(
     from benchmarks.discovering.settings import settings_of
 
     given = {
-        "base": base, "items": items, "how": how, "experts": experts, "evidence": evidence, "provider": provider,
+        "base": base, "items": items, "how": how, "experts": experts, "evidence": evidence, "provider": provider, "difficulty": difficulty,
         "count": count, "dollars": budget, "kind": kind, "rank": rank, "start": start, "steps": steps,
         "generations": generations, "population": population, "guidance": guidance, "advise": advise,
         "scenarios": scenarios, "seed": seed, "revision": revision, "dtype": dtype, "quantisation": quantisation,

@@ -93,7 +93,10 @@ def _rows(stage: str, *rows: tuple[str, str, Better, str], series: bool = False)
 def _measured(id: str, unit: str, better: Better, about: str, p: bool = False) -> list[tuple[str, str, Better, str]]:
     """An estimate, the ends of its 95 % interval and, for differences, its p."""
     rows: list[tuple[str, str, Better, str]] = [(f"{id}/estimate", unit, better, about)]
-    rows += [(f"{id}/{end}", unit, better, f"… {word} end of the 95 % interval") for end, word in (("low", "lower"), ("high", "upper"))]
+    rows += [
+        (f"{id}/{end}", unit, better, f"… {word} end of the 95 % interval")
+        for end, word in (("low", "lower"), ("high", "upper"))
+    ]
     return [*rows, (f"{id}/p", SHARE, "", "… p of no difference")] if p else rows
 
 
@@ -323,5 +326,9 @@ def full_names(parts: dict[str, Iterable[str]]) -> list[str]:
     found = [metric.id for metric in METRICS.values()]
     for part, values in parts.items():
         slugs = list(values)
-        found = [made for id in found for made in ([id.replace(f"{{{part}}}", v) for v in slugs] if f"{{{part}}}" in id else [id])]
+        found = [
+            made
+            for id in found
+            for made in ([id.replace(f"{{{part}}}", v) for v in slugs] if f"{{{part}}}" in id else [id])
+        ]
     return found

@@ -38,6 +38,9 @@ class DiscoverySettings(BaseModel):
     provider: str = Field("template", description="template, model or openai")
     provider_options: dict[str, str | int | float | bool] = Field(default_factory=dict)
     checks: Words = Field(("all",), description="names of checks, or all, or none")
+    difficulty: Literal["judge", "report"] = Field(
+        "judge", description="whether items that are too easy or too hard for the base are refused, or only told"
+    )
     count: int = Field(300, ge=2, description="accepted items for each expert")
     dollars: float | None = Field(None, gt=0, description="US dollars that a provider may cost")
 

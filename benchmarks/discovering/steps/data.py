@@ -38,6 +38,7 @@ def _of_expert(
     protected: Mapping[str, Sequence[Example]],
 ) -> dict[str, Any]:  # fmt: skip
     from llm_experts.generation.budget import Budget
+    from llm_experts.generation.context import CheckOptions
     from llm_experts.generation.context import Context as Checking
     from llm_experts.generation.produce import produce
 
@@ -45,7 +46,10 @@ def _of_expert(
     experts = len(context.results["2_plan"]["experts"])
     folder = context.folder / expert["name"]
     needs_model = any(check.needs_model for check in checks)
-    checking = Checking(context.base if needs_model else None, protected=protected, seed=settings.seed)
+    checking = Checking(
+        context.base if needs_model else None, protected=protected, seed=settings.seed,
+        options=CheckOptions(difficulty=settings.difficulty),
+    )  # fmt: skip
     dollars = None if settings.dollars is None else settings.dollars / experts
     made = produce(
         spec_of(context, expert), provider, checking, checks=checks, folder=folder, seed=settings.seed,
@@ -109,6 +113,6 @@ def _words(result: Mapping[str, Any]) -> str:
 STEP = Step(
     name="3_data", label="data", do=_do, words=_words,
     settings=(
-        "provider", "provider_options", "checks", "count", "dollars", "items", "watching", "search_items", "scenarios",
+        "provider", "provider_options", "checks", "difficulty", "count", "dollars", "items", "watching", "search_items", "scenarios",
     ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.discovering.context import Context
 from benchmarks.discovering.step import Result, Step
-from benchmarks.discovering.steps.search import trained_experts
+from benchmarks.discovering.steps.training import trained_experts
 
 
 def _do(context: Context) -> Result:

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.discovering.context import Context
 from benchmarks.discovering.step import Result, Step
-
-if TYPE_CHECKING:
-    from llm_experts.discovery.training import TrainedExpert
-
-
-def trained_experts(context: Context) -> list[TrainedExpert]:
-    """The experts of the step before, read from its folder and checked."""
-    from llm_experts.discovery.training import TrainedExpert
-
-    return [TrainedExpert.from_dict(row) for row in context.results["4_training"]["experts"]]
+from benchmarks.discovering.steps.training import trained_experts
 
 
 def _do(context: Context) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,14 @@ from benchmarks.discovering.context import Context
 from benchmarks.discovering.error import BudgetEndedError
 from benchmarks.discovering.sizes import steps_of
 from benchmarks.discovering.step import Result, Step
+from benchmarks.discovering.steps.data import ITEMS
 from foundation.hashing import hash_file
 
 if TYPE_CHECKING:
-    from llm_experts.discovery.training import ExpertSet, TrainingSettings
+    from llm_experts.data.example import Example
+    from llm_experts.discovery.training import ExpertSet, TrainedExpert, TrainingSettings
 
-WEIGHTS = "adapter_model.safetensors"
+ADAPTER, WEIGHTS = "adapter", "adapter_model.safetensors"
 
 
 def _do(context: Context) -> Result:
@@ -28,7 +30,7 @@ def _do(context: Context) -> Result:
     try:
         trained = train_experts(
             context.base, plan.experts, sets, settings_of(context), folder=context.folder,
-            progress=context.progress, stop=context.deadline.over,
+            progress=lambda now: context.progress(now.step, now.steps), stop=context.deadline.over,
         )  # fmt: skip
     except TrainingStopped:
         context.deadline.check()
@@ -36,29 +38,41 @@ def _do(context: Context) -> Result:
     return {"experts": [_row(one, context.folder) for one in trained]}
 
 
-def _row(expert: Any, folder: Path) -> dict[str, Any]:
-    """An expert with the place of its adapter in the step's folder, and the hash of its weights."""
-    place = expert.folder / "adapter"
-    told: dict[str, Any] = expert.as_dict()
-    return {
-        **{key: value for key, value in told.items() if key not in ("folder", "seconds")},
-        "adapter": place.relative_to(folder).as_posix(), "sha256": hash_file(place / WEIGHTS),
-    }  # fmt: skip
+def _row(expert: TrainedExpert, folder: Path) -> dict[str, Any]:
+    """An expert with the hash of its weights, so that later steps depend on these very ones."""
+    place = folder / expert.as_dict()["folder"] / ADAPTER
+    return {**expert.as_dict(), "adapter": place.relative_to(folder).as_posix(), "sha256": hash_file(place / WEIGHTS)}
 
 
-def _set(context: Context, name: str, domains: tuple[str, ...]) -> ExpertSet:
+def trained_experts(context: Context) -> list[TrainedExpert]:
+    """The experts, read from this step's folder and checked."""
+    from llm_experts.discovery.training import TrainedExpert
+
+    root = context.root / STEP.name
+    rows = context.results[STEP.name]["experts"]
+    return [TrainedExpert.from_dict({k: row[k] for k in row if k not in ("adapter", "sha256")}, root) for row in rows]
+
+
+def _set(context: Context, name: str, domains: Sequence[str]) -> ExpertSet:
     """What an expert learns from, and what it is looked at with."""
     from llm_experts.data.reading import read_examples
     from llm_experts.discovery.domain import scenarios
-    from llm_experts.discovery.training import ExpertSet
+    from llm_experts.discovery.training import expert_set
 
     settings, asked = context.settings, [context.domain(one) for one in domains]
-    watching = scenarios(asked, "watching", settings.watching, settings.seed)
+    made = next(row for row in context.results["3_data"]["experts"] if row["name"] == name)
+    items = read_examples(context.root / "3_data" / name / ITEMS, need="completion")
     everywhere = scenarios(context.domains, "watching", settings.watching, settings.seed)
-    return ExpertSet(
-        train=list(read_examples(context.root / "3_data" / name / "train.jsonl")), watching=watching,
-        alignment=everywhere,
-    )  # fmt: skip
+    return expert_set(asked, by_topic(items, made["topics"]), everywhere, everywhere, settings.seed)
+
+
+def by_topic(items: Sequence[Example], topics: Sequence[Mapping[str, Any]]) -> dict[str, list[Example]]:
+    """Items of a set that holds topic after topic, by the topic's name."""
+    found, start = {}, 0
+    for topic in topics:
+        end = start + topic["accepted"] + topic["filled"]
+        found[topic["name"]], start = list(items[start:end]), end
+    return found
 
 
 def settings_of(context: Context) -> TrainingSettings:
@@ -73,9 +87,8 @@ def settings_of(context: Context) -> TrainingSettings:
 
 def _words(result: Mapping[str, Any]) -> str:
     rows = result["experts"]
-    there = sum(row["reached"] is not None and row["reached"] >= row["target"] for row in rows)
-    told = ", ".join(f"{row['name']} {row['reached']:.2f}" for row in rows if row["reached"] is not None)
-    return f"{there} of {len(rows)} experts reach their target: {told}"
+    told = ", ".join(f"{row['name']} {row['accuracy']:.2f}" for row in rows)
+    return f"{sum(row['reached'] for row in rows)} of {len(rows)} experts reach their target: {told}"
 
 
 STEP = Step(
