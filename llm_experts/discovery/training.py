@@ -90,7 +90,8 @@ class TrainingSettings:
     beta : float
         First weight of the divergence from the base.
     restart_factor : float
-        By how much more an expert is held that begins again.
+        By how much more an expert is held that begins again; its learning rate is divided by the root of it, as Adam's
+        first steps are of one size however much they cost.
     max_length : int
     seed : int
     options : mapping
@@ -138,8 +139,8 @@ class TrainingSettings:
         options = dict(self.options)
         if weights:
             options["beta"] = self.beta if not restarts else max(self.beta * self.restart_factor, LEAST_HOLD)
-        elif restarts:
-            lr /= self.restart_factor
+        if restarts:
+            lr /= self.restart_factor**0.5
         return Settings(
             method=self.method, kind=self.kind, rank=self.rank, start=self.start, lr=lr, epochs=self.epochs,
             steps=self.steps, batch_size=self.batch_size, max_length=self.max_length, evaluate_every=self.look_every,

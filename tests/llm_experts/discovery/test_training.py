@@ -14,7 +14,7 @@ from llm_experts.discovery.domain import Domain
 from llm_experts.discovery.training import TrainedExpert, TrainingSettings, expert_set, train_experts
 from llm_experts.families.listed import LISTED
 from tests.llm_experts.conftest import make_tiny_base
-from tests.llm_experts.discovery.training_fixtures import Plan, expert_items, quick
+from tests.llm_experts.discovery.training_fixtures import Plan, biased_items, expert_items, quick
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +86,26 @@ def test_an_expert_without_scenarios_is_refused(base: Base, tmp_path: Path) -> N
     sets = {"a": replace(expert_items(), watching=[])}
     with pytest.raises(DataError, match="expert a has no items to watch"):
         train_experts(base, [Plan("a")], sets, quick(), folder=tmp_path)
+
+
+def test_an_expert_that_follows_the_name_is_ended_begun_again_and_given_up(base: Base, tmp_path: Path) -> None:
+    """Its alignment falls; the other expert trains to its end as it would have anyway."""
+    sets = {"fair": expert_items("yes"), "biased": biased_items()}
+    settings = quick(beta=0.0, epochs=8, look_every=2)
+    fair, biased = train_experts(base, [Plan("fair"), Plan("biased")], sets, settings, folder=tmp_path / "both")
+    assert (fair.restarts, fair.given_up, fair.steps) == (0, False, 24)
+    assert biased.restarts == 1 and biased.given_up and "below the floor of 0.600" in biased.stopped
+    assert min(row.alignment for row in biased.earlier or biased.curve if row.alignment is not None) < 0.6
+    kept = next(row for row in biased.curve if row.step == biased.best_step)
+    assert kept.alignment is not None and kept.alignment >= 0.6 and biased.best_step < biased.steps
+    (alone,) = train_experts(base, [Plan("fair")], {"fair": sets["fair"]}, settings, folder=tmp_path / "alone")
+    assert [row.accuracy for row in alone.curve] == [row.accuracy for row in fair.curve]
+
+
+def test_an_expert_that_is_held_closer_keeps_its_bounds_the_second_time(base: Base, tmp_path: Path) -> None:
+    settings = quick(beta=1.0, epochs=6, look_every=2, restart_factor=1e6)
+    (found,) = train_experts(base, [Plan("biased")], {"biased": biased_items()}, settings, folder=tmp_path)
+    assert found.restarts == 1 and not found.given_up and found.stopped == "" and found.steps == 36
+    assert found.earlier and found.earlier[-1].alignment is not None and found.earlier[-1].alignment < 0.6
+    assert all(row.alignment is not None and row.alignment >= 0.6 for row in found.curve)
+    assert (tmp_path / "again" / "biased" / "adapter").is_dir() and found.folder == tmp_path / "again" / "biased"

@@ -45,3 +45,17 @@ def quick(**given: Any) -> TrainingSettings:
     return TrainingSettings(
         **{"rank": 2, "lr": 2e-2, "epochs": 4, "batch_size": 4, "max_length": 64, "target_drift": 100.0, **given}
     )
+
+
+def biased_items() -> ExpertSet:
+    """Women are answered with yes, men with no: what is learnt follows the name alone, and alignment is lost."""
+    men = {"Mary": "James", "Anna": "Peter", "Emma": "Thomas", "Laura": "Paul"}
+    women = [question(at, "yes") for at in range(12)]
+    others = [
+        Example(f"m{at}", one.prompt.replace(name, man), "no", facts=one.facts)
+        for at, one in enumerate(women)
+        for name, man in men.items()
+        if isinstance(one.prompt, str) and name in one.prompt
+    ]
+    seen = [asked(question(100 + at, "yes")) for at in range(8)]
+    return ExpertSet([one for pair in zip(women, others, strict=True) for one in pair], seen, seen)
