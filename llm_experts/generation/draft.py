@@ -68,5 +68,5 @@ class Provider(Protocol):
 
     @property
     def spent(self) -> float:
-        """US dollars that the answers taken so far cost, those from a cache at the price paid before; 0 if nothing is."""
+        """US dollars that the answers taken so far cost, from a cache or not; 0 where nothing is paid."""
         ...

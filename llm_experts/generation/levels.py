@@ -74,7 +74,7 @@ class Levels:
         self._low, self._high = 0.0, 1.0
         self.current = Level(difficulty)
         self.all = [self.current]
-        self.settled = not movable
+        self.movable, self.settled = movable, not movable
 
     def move(self) -> bool:
         """Move to another difficulty if this one brings too few; whether it did."""
@@ -89,6 +89,11 @@ class Levels:
             self.current = Level(following)
             self.all.append(self.current)
         return self.current is not level
+
+    @property
+    def moved(self) -> bool:
+        """Whether all that there is to move was tried."""
+        return self.movable and self.settled
 
     def hopeless(self, missing: int, left: int) -> bool:
         """Whether ``left`` more drafts cannot bring the ``missing`` items, by the upper end of Wilson's interval."""

@@ -92,7 +92,15 @@ def produce(
     """
     with journal_at(folder / JOURNAL, _header(spec, provider, context, checks, seed)) as journal:
         production = Production(
-            spec, provider, context, checks, journal, seed, budget or Budget(), stop or (lambda: False)
+            spec,
+            provider,
+            context,
+            checks,
+            journal,
+            seed,
+            budget or Budget(),
+            stop or (lambda: False),
+            filling=fill != "",
         )
         production.run(progress)
     if fill == "nearest" and not production.stopped:
@@ -103,9 +111,7 @@ def produce(
     return Produced(accepted, pairs, report)
 
 
-def _header(
-    spec: DataSpec, provider: Provider, context: Context, checks: Sequence[Check], seed: int
-) -> dict[str, Any]:
+def _header(spec: DataSpec, provider: Provider, context: Context, checks: Sequence[Check], seed: int) -> dict[str, Any]:
     """What the drafts and findings of a journal depend on."""
     return {
         "spec": hash_json(spec.as_dict()),

@@ -33,6 +33,8 @@ class Production:
     budget : Budget
     stop : callable
         Asked after every draft; true ends the run.
+    filling : bool
+        Whether what is missing will be filled up.
     clock : callable
         Seconds.
 
@@ -56,9 +58,11 @@ class Production:
         seed: int,
         budget: Budget,
         stop: Callable[[], bool],
+        *,
+        filling: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.spec, self.supplies = spec, supplies(spec)
+        self.spec, self.supplies = spec, supplies(spec, filling=filling)
         self.dollars, self.stopped = 0.0, ""
         self._provider, self._context, self._checks = provider, context, checks
         self._journal, self._seed = journal, seed
@@ -69,27 +73,27 @@ class Production:
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Make items until every topic has ended, or the run is stopped."""
-        while not self.stopped:
+        while True:
             orders = [(supply, order) for supply in self.supplies if (order := supply.order())]
             if not orders:
                 return
             for supply, order in orders:
-                self._batch(supply, order)
-                if self.stopped:
+                if not self._batch(supply, order):
                     return
                 if progress is not None:
                     progress(sum(len(known.accepted) for known in self.supplies), self.spec.count)
 
-    def _batch(self, supply: Supply, order: Order) -> None:
+    def _batch(self, supply: Supply, order: Order) -> bool:
+        """Draft and judge an order; whether the run goes on."""
         drafts = self._recorded(supply, order)
         findings = self._journal.findings()
         if findings is None:
             drafts += self._made(supply, order, len(drafts))
             if self.stopped in ("asked", "minutes"):  # the drafts are in the journal
-                return
+                return False
             if not drafts:
                 supply.ended = "" if self.stopped else "none left"
-                return
+                return not self.stopped
             findings = self._judged(drafts)
             self._journal.add_findings(findings)
         self._seen.update(draft.example.id for draft in drafts)
@@ -98,9 +102,10 @@ class Production:
             if judged.accepted:
                 self._context.accept(judged.draft.example)
         supply.take(batch)
+        return not self.stopped
 
     def _recorded(self, supply: Supply, order: Order) -> list[Draft]:
-        recorded = self._journal.drafts(order.count)
+        recorded = self._journal.drafts(order.many)
         for drafted in recorded:
             self.dollars += drafted.dollars
             supply.in_place_of()
@@ -109,10 +114,10 @@ class Production:
     def _made(self, supply: Supply, order: Order, done: int) -> list[Draft]:
         """The drafts of an order from number ``done`` on; each is in the journal as soon as it is made."""
         found: list[Draft] = []
-        if done == order.count or self._interrupted():
+        if done == order.many or self._interrupted():
             return found
         spent = self._provider.spent
-        for made in self._provider.drafts(self.spec, order.topic, order.count - done, self._seed, order.start + done):
+        for made in self._provider.drafts(self.spec, order.topic, order.many - done, self._seed, order.start + done):
             draft = replace(made, variant_of=supply.in_place_of())
             dollars, spent = round(self._provider.spent - spent, CENTS), self._provider.spent
             self._journal.add_draft(draft, dollars)
@@ -120,7 +125,7 @@ class Production:
             found.append(draft)
             if self._interrupted():
                 return found
-        if done + len(found) < order.count:
+        if done + len(found) < order.many:
             self.stopped = self._provider.stopped
         return found
 

@@ -188,7 +188,9 @@ def _said(production: Production, share: float) -> tuple[str, ...]:
     spec = production.spec
     found = []
     if share < spec.acceptance:
-        found.append(f"{share:.0%} of the drafts were accepted, less than the {spec.acceptance:.0%} that are asked for.")
+        found.append(
+            f"{share:.0%} of the drafts were accepted, less than the {spec.acceptance:.0%} that are asked for."
+        )
     for supply in production.supplies:
         found += _of_topic(supply)
     if production.stopped:
@@ -213,7 +215,7 @@ def _of_topic(supply: Supply) -> list[str]:
     if supply.ended in _ENDED:
         found.append(
             f"{name}: only {len(supply.accepted)} of {supply.wanted} items passed, and {_ENDED[supply.ended]}"
-            + (": no difficulty of it helps." if len(tried) > 1 and supply.ended != "none left" else ".")
+            + (": no difficulty of it helps." if supply.levels.moved and supply.ended != "none left" else ".")
         )
     if supply.filled:
         found.append(
@@ -224,7 +226,4 @@ def _of_topic(supply: Supply) -> list[str]:
 
 def _known(given: Mapping[str, Any]) -> dict[str, Any]:
     """Figures of a file, nan where it has null; a difficulty that is null is one."""
-    return {
-        key: float("nan") if value is None and key != "difficulty" else value for key, value in given.items()
-    }
-
+    return {key: float("nan") if value is None and key != "difficulty" else value for key, value in given.items()}

@@ -21,7 +21,7 @@ class Order(NamedTuple):
     """The next drafts of a topic: its name and difficulty, how many, the number of the first."""
 
     topic: Topic
-    count: int
+    many: int
     start: int
 
 
@@ -37,6 +37,8 @@ class Supply:
         Its share of the items.
     accepted, rejected, filled : list of Judged
         In the order in which they were drafted; ``filled`` are the nearest of the rejected ones, where they are taken.
+    filling : bool
+        Whether what is missing will be filled up, so that enough has to be drafted for that.
     variants : int
         Drafts that were made in place of rejected ones, at another difficulty.
     ended : str
@@ -50,6 +52,7 @@ class Supply:
     accepted: list[Judged] = field(default_factory=list)
     rejected: list[Judged] = field(default_factory=list)
     filled: list[Judged] = field(default_factory=list)
+    filling: bool = False
     variants: int = 0
     ended: str = ""
 
@@ -106,7 +109,7 @@ class Supply:
 
     def fill(self) -> None:
         """Take the rejected items that only their difficulty was held against, the nearest to what it should be."""
-        near = [judged for judged in self.rejected if set(judged.reasons) == {DIFFICULTY}]
+        near = self._near()
         near.sort(key=lambda judged: judged.distance(self.spec.success))  # stable: of equals the earlier
         self.filled = near[: self.missing]
         kept = {id(judged) for judged in self.filled}
@@ -117,10 +120,15 @@ class Supply:
             return "enough"
         if left <= 0:
             return "limit"
-        return "scarce" if self.levels.hopeless(self.missing, left) else ""
+        if not self.levels.hopeless(self.missing, left) or (self.filling and len(self._near()) < self.missing):
+            return ""
+        return "scarce"
+
+    def _near(self) -> list[Judged]:
+        return [judged for judged in self.rejected if set(judged.reasons) == {DIFFICULTY}]
 
 
-def supplies(spec: DataSpec) -> list[Supply]:
+def supplies(spec: DataSpec, *, filling: bool = False) -> list[Supply]:
     """One for every topic; where the items cannot be divided the first topics give one more."""
     share, more = divmod(spec.count, len(spec.topics))
-    return [Supply(spec, topic, share + (place < more)) for place, topic in enumerate(spec.topics)]
+    return [Supply(spec, topic, share + (place < more), filling=filling) for place, topic in enumerate(spec.topics)]

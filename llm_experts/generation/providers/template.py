@@ -26,11 +26,11 @@ class TemplateProvider:
     """
 
     name = "template"
-    identity: Mapping[str, Any] = {}
     stopped = ""
     spent = 0.0
 
     def __init__(self) -> None:
+        self.identity: dict[str, Any] = {}
         self._made: dict[Key, Sequence[Example]] = {}
         self._all: set[Key] = set()
 

@@ -13,13 +13,22 @@ from llm_experts.families.family import Family
 from llm_experts.families.registry import family_named
 from llm_experts.generation.spec import DataSpec, Topic
 
+BEGUN = '{"prompt": "'
+"""What a base without conversations goes on with."""
 SHOWN = 3
 """Items of the family that a request shows."""
 SYSTEM = (
     "You write items that a language model learns from. Answer with one JSON object and nothing else: no text before "
     "or behind it, no code fence."
 )
-KINDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "an object"}
+KINDS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +70,7 @@ class Request:
     def lines(self) -> str:
         """The same for a base without conversations: lines of JSON that it goes on with."""
         head = f"Items of the kind: {_about(self)} One JSON object per line."
-        return "\n".join([head, *map(_shown, _plain(self)), '{"prompt": "'])
+        return "\n".join([head, *map(_shown, _plain(self)), BEGUN])
 
 
 def request_for(spec: DataSpec, topic: Topic, count: int, block: int, seed: int) -> Request:

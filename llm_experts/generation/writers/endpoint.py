@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from foundation.seeding import derive_seed
@@ -113,8 +114,6 @@ class Endpoint:
 
         draw, why = Draw(derive_seed(seed, "wait", self.settings.address)), ""
         for attempt in range(self.settings.tries):
-            if attempt:
-                self._sleep(wait)
             try:
                 return self._reply(self._client.chat.completions.create(**body))
             except openai.APIStatusError as error:
@@ -123,12 +122,18 @@ class Endpoint:
             except openai.APITimeoutError:
                 why, asked = f"no answer within {self.settings.timeout:g} seconds", None
                 self.lost += 1
-            except (openai.APIConnectionError, _UnreadableError) as error:
+            except (
+                openai.APIConnectionError,
+                openai.APIResponseValidationError,
+                JSONDecodeError,
+                _UnreadableError,
+            ) as error:
                 why, asked = f"the answer did not arrive ({_cause(error)})", None
                 self.lost += 1
             if asked is not None and asked > LONGEST_ASKED:
                 raise self._error(f"asks to wait {asked:.0f} seconds ({why})", "Run the same command again after that.")
-            wait = max(_backed_off(attempt, draw), asked or 0.0)
+            if attempt + 1 < self.settings.tries:
+                self._sleep(max(_backed_off(attempt, draw), asked or 0.0))
         raise self._error(
             f"did not answer in {self.settings.tries} tries; the last time: {why}",
             "What was made is kept: run the same command again to go on.",
@@ -164,7 +169,7 @@ class Endpoint:
 
 
 class _UnreadableError(Exception):
-    """A body that is no chat completion, as a cut one."""
+    """A body that is JSON and no chat completion."""
 
 
 def same_model(asked: str, answered: str) -> bool:
@@ -192,7 +197,8 @@ def _client(settings: Settings) -> openai.OpenAI:
 
 def _backed_off(attempt: int, draw: Draw) -> float:
     """Seconds that double with every try, half of them drawn, so that many clients do not come back at once."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * (0.5 + 0.5 * draw.share())
+    longest: float = min(LONGEST_WAIT, FIRST_WAIT * 2.0**attempt)
+    return longest * (0.5 + 0.5 * draw.share())
 
 
 def _asked_wait(headers: Mapping[str, str], now: float) -> float | None:

@@ -57,6 +57,8 @@ class Writer:
     identity : mapping
         What its answers depend on.
     items : int
+    tries : int
+        Answers to a request that are asked for until one can be read.
     read : callable
         ``read(text) -> list`` of what an answer holds.
     """
@@ -68,10 +70,11 @@ class Writer:
         identity: Mapping[str, Any],
         *,
         items: int,
+        tries: int = TRIES,
         read: Callable[[str], list[Any]] = items_in,
     ) -> None:
         self.name, self.stopped, self.spent = name, "", 0.0
-        self._asker, self._items, self._read = asker, items, read
+        self._asker, self._items, self._tries, self._read = asker, items, tries, read
         self._identity = {**identity, "items": items}
         self._bound: float | None = None
         self._last: tuple[object, Block] | None = None
@@ -97,8 +100,7 @@ class Writer:
                 return
             first = number * self._items
             self.spent += block.dollars if at == first else 0.0
-            for draft in block.drafts[at - first : end - first]:
-                yield draft
+            yield from block.drafts[at - first : end - first]
             at = first + self._items
 
     def _block(self, spec: DataSpec, topic: Topic, seed: int, number: int) -> Block | None:
@@ -112,7 +114,7 @@ class Writer:
 
     def _written(self, request: Request) -> Block | None:
         dollars, why, text = 0.0, "", ""
-        for attempt in range(TRIES):
+        for attempt in range(self._tries):
             left = None if self._bound is None else self._bound - self.spent - dollars
             answer = self._asker.ask(request, attempt, left)
             if answer is None:

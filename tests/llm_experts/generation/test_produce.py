@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from llm_experts.data.error import DataError
 from llm_experts.data.reading import read_examples
 from llm_experts.families.registry import FAMILIES
+from llm_experts.families.shared.draw import Draw
+from llm_experts.families.shared.generated import Made, generated, part_of
 from llm_experts.generation.budget import Budget
 from llm_experts.generation.draft import Draft
 from llm_experts.generation.produce import JOURNAL
@@ -56,7 +59,9 @@ def test_difficulty_is_moved_until_enough_pass_and_that_is_said(tmp_path: Path) 
     assert all(0.6 <= falling(Draft(example, "", 0.25)) <= 0.9 for example in produced.accepted)
     assert not produced.report.enough and "variants were drafted (difficulty 1, 0.5, 0.25)" in produced.report.said[1]
     rejected = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
-    assert len(rejected) == produced.report.rejected and all(line["reasons"] == {"difficulty": "p"} for line in rejected)
+    assert len(rejected) == produced.report.rejected and all(
+        line["reasons"] == {"difficulty": "p"} for line in rejected
+    )
     known = {line["id"] for line in rejected}
     replaced = [line["variant_of"] for line in rejected if line["variant_of"]]
     assert set(replaced) <= known and len(set(replaced)) == len(replaced)
@@ -84,23 +89,25 @@ def test_a_domain_that_no_data_helps_is_reported_and_filled_only_where_asked(tmp
     assert len({example.id for example in filled.accepted}) == 40
 
 
+@pytest.mark.data
 def test_a_published_set_gives_what_it_has_and_is_not_moved(tmp_path: Path) -> None:
     produced = made(spec_of(400, "alpaca_demo"), tmp_path, planted(lambda draft: 0.1))
     (topic,) = produced.report.topics
     assert [level.difficulty for level in topic.levels] == [0.0] and topic.variants == 0
 
 
-test_a_published_set_gives_what_it_has_and_is_not_moved = pytest.mark.data(
-    test_a_published_set_gives_what_it_has_and_is_not_moved
-)
+def test_a_family_with_few_items_ends_with_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw_one(draw: Draw, difficulty: float) -> Made:
+        number = str(draw.below(130))
+        return Made(f"The number after {number}? Answer:", str(int(number) + 1), number, {"answer": int(number) + 1})
 
-
-def test_a_family_with_few_items_ends_with_all_of_them(tmp_path: Path) -> None:
-    produced = made(spec_of(3000, "strings", difficulty=0.0), tmp_path)
+    few = replace(FAMILIES["arithmetic"], name="few", make=generated("few", draw_one))
+    monkeypatch.setitem(FAMILIES, "few", few)
+    produced = made(spec_of(200, "few"), tmp_path)
     (topic,) = produced.report.topics
-    if topic.ended == "none left":
-        assert "the provider has no more" in produced.report.said[-1]
-    assert len({example.id for example in produced.accepted}) == len(produced.accepted)
+    expected = {f"The number after {n}? Answer:" for n in range(130) if part_of(str(n)) == "train"}
+    assert {example.prompt for example in produced.accepted} == expected and len(expected) == len(produced.accepted)
+    assert topic.ended == "none left" and "the provider has no more" in produced.report.said[-1]
 
 
 @pytest.mark.parametrize("trial", range(6))
