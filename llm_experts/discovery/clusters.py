@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import cut_tree, linkage
-from scipy.spatial.distance import squareform
 
 from foundation.seeding import derive_seed
 from llm_experts.discovery.evidence import Array, Evidence
@@ -28,6 +26,8 @@ DRAWS = 50
 SHUFFLES = 39
 """Reference evidences without structure: the smallest p-value is 1 / 40."""
 SURE = 0.05
+ALIKE = 0.05
+"""Stabilities that differ by less are taken as equal."""
 Labels = NDArray[np.int64]
 
 
@@ -84,23 +84,44 @@ class Clustering:
 
 
 def partitions(similarity: Array, sizes: Sequence[int]) -> Labels:
-    """[sizes, D] clusters of average linkage on 1 - similarity, for each number; numbered in the order of domains.
+    """[..., sizes, D] clusters of average linkage on 1 - similarity [..., D, D], numbered in the order of domains.
+
+    For many matrices at once; of one it is SciPy's ``linkage(..., "average")``, cut at each number.
 
     Parameters
     ----------
-    similarity : [D, D]
+    similarity : [..., D, D]
     sizes : sequence of int
         From 1 to D.
     """
-    distance = 1 - (similarity + similarity.T) / 2
-    np.fill_diagonal(distance, 0)
-    tree = linkage(squareform(np.clip(distance, 0, None), checks=False), "average")
-    return np.stack([_numbered(column) for column in cut_tree(tree, list(sizes)).T])
+    many = similarity.shape[-1]
+    distance = 1 - (similarity + similarity.swapaxes(-1, -2)).reshape(-1, many, many) / 2
+    distance[:, range(many), range(many)] = np.inf
+    labels = np.tile(np.arange(many), (len(distance), 1))
+    found = {many: labels.copy()}
+    for clusters in range(many - 1, min(sizes) - 1, -1):
+        _merge(distance, labels)
+        found[clusters] = labels.copy()
+    numbered = np.stack([_numbered(found[size]) for size in sizes], 1)
+    return numbered.reshape(*similarity.shape[:-2], len(sizes), many)
 
 
-def _numbered(labels: NDArray[Any]) -> Labels:
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return first.argsort().argsort()[inverse].astype(np.int64)
+def _merge(distance: Array, labels: Labels) -> None:
+    """Unite the two nearest clusters of each matrix [s, D, D], in place; a cluster is known by its first domain."""
+    rows, many = np.arange(len(distance)), distance.shape[-1]
+    first, second = np.sort(np.stack(np.divmod(distance.reshape(len(distance), -1).argmin(1), many)), 0)
+    sizes = [(labels == one[:, None]).sum(1)[:, None] for one in (first, second)]
+    mean = (sizes[0] * distance[rows, first] + sizes[1] * distance[rows, second]) / (sizes[0] + sizes[1])
+    mean[rows, first] = np.inf
+    distance[rows, first], distance[rows, :, first] = mean, mean
+    distance[rows, second], distance[rows, :, second] = np.inf, np.inf
+    np.copyto(labels, first[:, None], where=labels == second[:, None])
+
+
+def _numbered(labels: Labels) -> Labels:
+    """[s, D] first domains of clusters as numbers from 0."""
+    leads = labels == np.arange(labels.shape[-1])
+    return np.take_along_axis(leads.cumsum(-1) - 1, labels, -1)
 
 
 def rand_index(one: Labels, other: Labels) -> Array:
@@ -118,8 +139,8 @@ def rand_index(one: Labels, other: Labels) -> Array:
 
 def halved(evidence: Evidence, sizes: Sequence[int], draws: int, seed: int) -> Array:
     """[draws, sizes] adjusted Rand index between the partitions of random halves of the items."""
-    pairs = zip(*evidence.halves(draws, seed), strict=True)
-    return np.stack([rand_index(partitions(one, sizes), partitions(other, sizes)) for one, other in pairs])
+    one, other = evidence.halves(draws, seed)
+    return rand_index(partitions(one, sizes), partitions(other, sizes))
 
 
 def cluster(
@@ -127,12 +148,12 @@ def cluster(
 ) -> Clustering:
     """Choose a number of experts, and which domains each has.
 
-    The number is the one whose stability is best at the lower end of one standard error (:attr:`Stability.spread`), and
-    of equal ones the largest: more experts are more special, as long as the items bear the division out. The lower end
-    is taken as the index of fine partitions hangs on one or two pairs and is all or nothing. Numbers from 3 to 10 and
-    below that of the domains are asked about: one expert for each domain is the same partition whatever the items say.
-    If the best stability is not surely above that of evidence without structure (p > .05), the number is the smallest
-    one, and the reason says so.
+    Numbers from 3 to 10 and below that of the domains are asked about: one expert for each domain is the same partition
+    whatever the items say. A number's stability counts less one standard error (:attr:`Stability.spread`), as that of
+    fine partitions hangs on one or two pairs and is all or nothing. Of the numbers that are within .05 of the best by
+    it, the one with the largest silhouette is taken: a group that can be divided into stable parts, but into parts that
+    are hardly apart, stays whole. If the best stability is not surely above that of evidence without structure
+    (p > .05), or no number's 95 % interval is above 0, the number is the smallest one, and the reason says so.
 
     Parameters
     ----------
@@ -169,16 +190,20 @@ def cluster(
 
 
 def _choose(rows: Sequence[Stability], p: float) -> tuple[int, str]:
-    if p > SURE:
+    sound = [row for row in rows if row.low > 0]
+    if p > SURE or not sound:
         best = max(rows, key=lambda row: (row.stability, row.experts))
         return FEWEST, (
-            f"no structure found: the best agreement between halves of the items, {best.stability:.2f} for "
-            f"{best.experts} experts, is no larger than chance gives (p = {p:.3f}); the smallest number is taken."
+            f"no structure found: the best agreement between halves of the items, {best.stability:.2f} "
+            f"({best.low:.2f} to {best.high:.2f}) for {best.experts} experts, is not surely more than chance gives "
+            f"(p = {p:.3f}); the smallest number is taken."
         )
-    chosen = max(rows, key=lambda row: (round(row.stability - row.spread, 9), row.experts))
+    bound = max(row.stability - row.spread for row in sound) - ALIKE
+    chosen = max((row for row in sound if row.stability - row.spread >= bound), key=lambda row: row.silhouette)
     return chosen.experts, (
-        f"{chosen.experts} experts: halves of the items agree on this division best ({chosen.stability:.2f}, less one "
-        f"standard error of {chosen.spread:.2f}), and on no larger number as well; p = {p:.3f} for no structure."
+        f"{chosen.experts} experts: halves of the items agree on this division ({chosen.stability:.2f}, "
+        f"{chosen.low:.2f} to {chosen.high:.2f}) as well as on any, and of those as stable its groups are furthest "
+        f"apart (silhouette {chosen.silhouette:.2f}); p = {p:.3f} for no structure."
     )
 
 

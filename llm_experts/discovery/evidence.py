@@ -66,9 +66,9 @@ class Evidence:
         """
         many, blocks = self.gram.shape[:2]
         given = np.full((many, blocks), 1 / blocks) if weights is None else weights
-        spread = given[..., None] * np.eye(many)[:, None]  # [..., D, b, D]: a domain's weights at its own blocks
-        columns = spread.reshape(*given.shape[:-2], many * blocks, many)
-        products = columns.swapaxes(-1, -2) @ self.gram.reshape(many * blocks, -1) @ columns
+        sets = given.reshape(-1, many, blocks)
+        rows = np.stack([sets[:, i] @ self.gram[i].reshape(blocks, -1) for i in range(many)], 1)  # [s, D, D·b]
+        products = (rows.reshape(-1, many, many, blocks) * sets[:, None]).sum(-1).reshape(*given.shape[:-1], many)
         norms = np.sqrt(np.clip(np.diagonal(products, axis1=-2, axis2=-1), 0, None))
         scale = norms[..., :, None] * norms[..., None, :]
         cosines = np.where(scale > 0, products / np.where(scale > 0, scale, 1), 0.0)

@@ -119,7 +119,7 @@ def ask_opinions(
 
 def share_in(text: str) -> float | None:
     """The share that an answer states by a number from 0 to 100; None where there is none."""
-    number = number_in(text)
+    number = number_in(text.replace("%", " "))
     return None if number is None or not 0 <= number <= 100 else float(number / 100)
 
 

@@ -285,10 +285,17 @@ def _expert(
     group: tuple[str, ...], rows: Mapping[str, DomainCapability], probes: Mapping[str, Probe], evidence: Evidence
 ) -> PlannedExpert:
     targets = [target_of(rows[name], probes.get(name)) for name in group]
-    shares = ", ".join(f"{name} {rows[name].share:.2f}" for name in group)
+    shares = ", ".join(_known(rows[name], probes.get(name)) for name in group)
     return PlannedExpert(
         expert_name(group), group, math.fsum(targets) / len(targets), f"measured {shares}; {_alike(group, evidence)}"
     )
+
+
+def _known(row: DomainCapability, probe: Probe | None) -> str:
+    said = f"{row.domain} {row.share:.2f} ({row.low:.2f} to {row.high:.2f})"
+    if probe is None:
+        return said
+    return f"{said}, of which a probe changed {probe.gain:+.2f} ({probe.low:+.2f} to {probe.high:+.2f})"
 
 
 def _alike(group: Sequence[str], evidence: Evidence) -> str:
