@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from datasketch import MinHash, MinHashLSH
 
@@ -91,7 +91,7 @@ class Repeats:
         known = _known(example)
         if known.row or not known.words:
             return ""
-        for number in sorted(self._bands.query(self._signature(known.words))):
+        for number in sorted(cast("list[int]", self._bands.query(self._signature(known.words)))):
             if self._close(known, self._known[number]):
                 return self._known[number].id
         return ""
@@ -113,6 +113,17 @@ class Repeats:
         made = self._first.copy()
         made.update_batch([f"{word}\x1f{nth}".encode() for word, times in words.items() for nth in range(times)])
         return made
+
+
+def nearly_repeated(examples: Iterable[Example]) -> list[tuple[str, str]]:
+    """Ids of items that ask nearly what an earlier one asks, each with that of the earlier one."""
+    seen, found = Repeats(), []
+    for example in examples:
+        first = "" if seen.same(example) else seen.nearly(example)
+        if first:
+            found.append((example.id, first))
+        seen.add(example)
+    return found
 
 
 def _known(example: Example) -> _Known:

@@ -30,6 +30,13 @@ def _do(context: Context) -> Result:
     for number, expert in enumerate(planned):
         context.told(number * context.settings.count, len(planned) * context.settings.count)
         rows.append(_of_expert(context, expert, number, provider, checks, protected))
+    few = [row["name"] for row in rows if not row["enough"]]
+    if few:
+        context.notes.append(
+            f"Fewer drafts were accepted than asked for, for {len(few)} of {len(rows)} experts; "
+            f"{sum(row['variants'] for row in rows):,} variants were drafted, and {sum(row['filled'] for row in rows):,} "
+            f"items fill up that are too easy or too hard. {context.folder}/NAME/report.json says more."
+        )
     return {"experts": rows}
 
 
@@ -64,7 +71,6 @@ def _of_expert(
             f"{folder / 'rejected.jsonl'} says why drafts were refused; choose other domains, checks or another "
             "provider."
         )
-    context.notes.extend(f"{expert['name']}: {said}" for said in made.report.said)
     seconds = time.perf_counter() - start
     return {
         **made.report.as_dict(), "name": expert["name"], "sha256": hash_file(folder / ITEMS),
@@ -113,6 +119,7 @@ def _words(result: Mapping[str, Any]) -> str:
 STEP = Step(
     name="3_data", label="data", do=_do, words=_words,
     settings=(
-        "provider", "provider_options", "checks", "difficulty", "count", "dollars", "items", "watching", "search_items", "scenarios",
+        "provider", "provider_options", "checks", "difficulty", "count", "dollars", "items", "watching", "search_items",
+        "scenarios",
     ),
 )  # fmt: skip

@@ -17,6 +17,7 @@ def _do(context: Context) -> Result:
     found = examine_mixtures(
         context.base, trained_experts(context), context.domains,
         MixtureSearch.from_dict(context.results["5_search"]), scenarios=context.settings.scenarios,
+        owners={one["name"]: one["domains"] for one in context.results["2_plan"]["experts"]},
         seed=context.settings.seed, progress=context.told,
     )  # fmt: skip
     return found.as_dict()
