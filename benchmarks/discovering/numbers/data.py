@@ -26,7 +26,9 @@ def data(found: Discovery, parts: Parts) -> Iterator[Point]:
     yield from point("data/dollars", total(number(row, "dollars") for row in experts))
     yield from point("data/seconds", number(step, "seconds"))
     for name, check in parts.checks.items():
-        yield from point("data/check/{check}/failed", total(number(r, "checks", name, "failed") for r in experts), check=check)
+        yield from point(
+            "data/check/{check}/failed", total(number(r, "checks", name, "failed") for r in experts), check=check
+        )
     yield from _topics(experts, parts)
     for row in experts:
         yield from _expert(row, parts, parts.experts.get(text(row, "name"), ""))
