@@ -25,8 +25,8 @@ search brings new ones, so that runs can be laid beside each other. What a run h
 """
 PARTS = {
     "domain": "the name of a domain, such as `arithmetic`; other signs than letters, digits, `_` and `-` become `-`",
-    "expert": "a slot, `expert_01` to `expert_10` in the order of the plan; the run's tag of that name says which expert "
-    "has it. A child run has the same names without this part",
+    "expert": "a slot, `expert_01` to `expert_10` in the order of the plan; the run's tag of that name says which "
+    "expert has it. A child run has the same names without this part",
     "number": "a number of experts that was weighed: `n03` to `n10`",
     "check": "a check of drafts: `difficulty`, `answer`, `clarity`, `alignment`, `contamination`, or one of your own",
     "measure": "a measure of mixtures, such as `accuracy`, `lowest`, `alignment`, `zone`, `p_right`, `latency_ms`",
