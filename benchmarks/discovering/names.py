@@ -1,4 +1,4 @@
-"""Every metric name of a discovery, in one place: what it means, in which unit, which way is better, how often it comes.
+"""Every metric name of a discovery, in one place: what it means, its unit, which way is better, how often it comes.
 
 Names are fixed whatever a base, a plan or a search bring. Parts in braces stand for what a run has several of:
 
@@ -73,8 +73,13 @@ class MetricName:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What a full name of it matches."""
-        return re.compile(PART.sub(r"[A-Za-z0-9_-]+", self.id))
+        """What a full name of it matches; the parts are groups."""
+        return re.compile(PART.sub(r"(?P<\1>[A-Za-z0-9_-]+)", self.id))
+
+    def read(self, name: str) -> dict[str, str]:
+        """What stands for the parts in a full name of it; empty if it is none."""
+        found = self.pattern.fullmatch(name)
+        return found.groupdict() if found else {}
 
     def child(self) -> str:
         """Its name in the run of one expert: without the slot; "" for one that is not of an expert."""
@@ -124,7 +129,7 @@ CAPABILITY = _rows(
     ("domain/{domain}/chance", SHARE, "", "share that guessing has"),
     ("domain/{domain}/above_chance", DIFFERENCE, "higher", "share minus chance"),
     ("domain/{domain}/opinion", SHARE, "", "share that the base says of itself"),
-    ("domain/{domain}/opinion_error", DIFFERENCE, "", "opinion minus measured share: above 0 it overrates itself"),
+    ("domain/{domain}/opinion_error", DIFFERENCE, "", "opinion minus measured share: above 0, too high an opinion"),
 )
 PLAN = _rows(
     "plan",
@@ -262,7 +267,7 @@ EXAMINATION = _rows(
     ("seconds", SECONDS, "lower", "time of the step"),
     ("weight/{expert}", WEIGHT, "", "weight of the expert in the winner"),
     *_measured("contender/{contender}/{measure}", OWN, "", "a measure of a contender"),
-    *_measured("against/{contender}", OWN, "higher", "main measure of the winner minus that of a rival, paired", p=True),
+    *_measured("against/{contender}", OWN, "higher", "main measure, winner minus rival, paired", p=True),
     *_measured("domain/{domain}/base", SHARE, "higher", "share of right answers of the base"),
     *_measured("domain/{domain}/single", SHARE, "higher", "… of the domain's own expert"),
     *_measured("domain/{domain}/winner", SHARE, "higher", "… of the winner"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from reports.discovery.figures.seconds import seconds_by_step
 from reports.discovery.reading import STEPS, Discovery, Measured, Node, at, items, measured, number, rows, text, truth
 from reports.discovery.winner import measures, weights_of, winner_row
-from reports.format import interval_text, value_text
+from reports.format import NONE, count_text, interval_text, value_text
 
 SYMBOLS = {True: "✓ passed", False: "✗ failed", None: "– unmeasured"}
 
@@ -71,9 +71,23 @@ def gate_state(row: Node) -> str:
     return SYMBOLS[truth(row, "passed")]
 
 
+def gate_number(row: Node, key: str) -> str:
+    """Value or bound of a gate: counts without decimals, text as it is, a dash for nothing."""
+    value = number(row, key)
+    if math.isnan(value):
+        return text(row, key) or NONE
+    return count_text(value) if value == round(value) and abs(value) >= 2 else value_text(value)
+
+
+def gate_bound(row: Node) -> str:
+    """``≥ 0.850``."""
+    signs = {">=": "≥", "<=": "≤", "==": "="}
+    return f"{signs.get(text(row, 'relation'), text(row, 'relation'))} {gate_number(row, 'bound')}".strip()
+
+
 def gate_class(row: Node) -> str:
     """Class of the gate's cell."""
-    return {True: "better", False: "worse"}.get(truth(row, "passed"), "none")  # type: ignore[call-overload, no-any-return]
+    return {True: "better", False: "worse", None: "none"}[truth(row, "passed")]
 
 
 def checks(row: Node) -> str:

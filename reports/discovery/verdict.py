@@ -11,6 +11,10 @@ from reports.discovery.reading import STEPS, Discovery, Measured, measured, numb
 from reports.discovery.winner import main_measure, winner_row
 from reports.format import count_text, interval_text, points_text, signed, value_text
 
+SURELY = (
+    "Surely: the whole 95 % interval lies on one side. Of twenty differences that are none, one is expected to look so."
+)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -71,7 +75,9 @@ def _outcome(found: Discovery) -> tuple[str, bool]:
         return "Nothing beat the base: it stays as it is.", False
     label, kind = text(won, "label"), text(won, "kind")
     one = _paired(found, label, "base")
-    what = {"single": f"The single expert {label}", "uniform": "The uniform mixture"}.get(kind, f"The candidate {label}")
+    what = {"single": f"The single expert {label}", "uniform": "The uniform mixture"}.get(
+        kind, f"The candidate {label}"
+    )
     if not one.known:
         return f"{what} is accepted.", True
     return f"{what} is accepted: {_amount(found, one)} {_manner(one)} the base.", one.sure > 0
@@ -128,8 +134,8 @@ def _specialists(found: Discovery) -> list[str]:
     better, worse = sum(one.sure > 0 for one in told), sum(one.sure < 0 for one in told)
     open_ = len(told) - better - worse
     return [
-        f"Experts on their own domains: surely better than the base in {better} of {len(told)}, not separable in {open_}, "
-        f"surely worse in {worse}."
+        f"Experts on their own domains: surely better than the base in {better} of {len(told)}, not separable in "
+        f"{open_}, surely worse in {worse}."
     ]
 
 
@@ -171,6 +177,7 @@ def _sure(found: Discovery) -> list[str]:
     step, won, told = found.step("examination"), winner_row(found), []
     count = number(step, "scenarios")
     if not math.isnan(count):
+        told.append(SURELY)
         told.append(
             f"It rests on {count_text(count)} scenarios that no earlier step saw; intervals are 95 %, and are of these "
             "scenarios, not of other seeds or bases."
@@ -184,12 +191,16 @@ def _sure(found: Discovery) -> list[str]:
     tried = [row for row in rows(step, "contenders") if text(row, "kind") == "mixture"]
     if len(tried) > 1:
         told.append(f"{len(tried)} mixtures of the front were examined, in their order.")
-    tau, error = number(found.step("capability"), "opinion", "tau"), number(found.step("capability"), "opinion", "error")
+    tau, error = (
+        number(found.step("capability"), "opinion", "tau"),
+        number(found.step("capability"), "opinion", "error"),
+    )
     if not math.isnan(error):
-        order = "" if math.isnan(tau) else f", and its order of domains agrees with the measured one by τ = {signed(tau)}"
+        order = (
+            "" if math.isnan(tau) else f", and its order of domains agrees with the measured one by τ = {signed(tau)}"
+        )
         told.append(
-            f"The base's own opinion of itself was off by {value_text(error, 2)} on average{order}; nothing was decided "
-            "by it."
+            f"The base's own opinion of itself was off by {value_text(error, 2)} on average{order}; it decided nothing."
         )
     return told
 

@@ -41,9 +41,7 @@ class Panel:
             turn = f"translate({svg.number(self.x.start - 44)} {svg.number(self.y.middle)}) rotate(-90)"
             parts.append(svg.element("text", beside, transform=turn, class_="axis", text_anchor="middle"))
         parts.append(
-            svg.rect(
-                self.x.start, self.y.end, self.x.end - self.x.start, self.y.start - self.y.end, class_="frame"
-            )
+            svg.rect(self.x.start, self.y.end, self.x.end - self.x.start, self.y.start - self.y.end, class_="frame")
         )
         return svg.join(parts)
 
@@ -93,7 +91,9 @@ def row_name(name: str, x: float, y: float, length: int = NAME) -> Markup:
     return svg.group([svg.text(x, y, svg.shortened(name, length), "row", "end")], name)
 
 
-def around(values: Iterable[float], least: float = 0.02, floor: float = -math.inf, top: float = math.inf) -> tuple[float, float]:
+def around(
+    values: Iterable[float], least: float = 0.02, floor: float = -math.inf, top: float = math.inf
+) -> tuple[float, float]:
     """An interval that holds all known values with a little room, not beyond ``floor`` and ``top``."""
     known = [v for v in values if not math.isnan(v)]
     if not known:

@@ -40,9 +40,15 @@ def data(found: Discovery) -> Markup:
 
 
 def _heads(checks: Sequence[str], first: float, zone: svg.Axis) -> Markup:
-    parts = [svg.text(LEFT, 14, "accepted", "head"), svg.text(LEFT, 28, f"dashed: {value_text(WANTED, 2)} wanted", "tick")]
+    parts = [
+        svg.text(LEFT, 14, "accepted", "head"),
+        svg.text(LEFT, 28, f"dashed: {value_text(WANTED, 2)} wanted", "tick"),
+    ]
     if checks:
-        parts += [svg.text(first, 14, "refused by", "head"), svg.text(first, 28, "share of drafts; one may fail several", "tick")]
+        parts += [
+            svg.text(first, 14, "refused by", "head"),
+            svg.text(first, 28, "share of drafts; one may fail several", "tick"),
+        ]
     for k, check in enumerate(checks):
         turn = f"translate({svg.number(first + CHECK * (k + 0.5) - 14)} {svg.number(TOP - 6)}) rotate(-22)"
         parts.append(svg.group([svg.element("text", svg.shortened(check, 14), transform=turn, class_="row")], check))

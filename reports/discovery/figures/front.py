@@ -77,7 +77,11 @@ def _limit(panel: Panel, limit: Goal, axes: _Axes) -> Markup:
         else (panel.x.start, min(bound, end), panel.x.end, max(bound, end))
     )  # fmt: skip
     shade = svg.rect(left, top, right - left, bottom - top, fill=VERMILLION, fill_opacity="0.09")
-    line = f"M{svg.number(bound)} {svg.number(top)}V{svg.number(bottom)}" if across else f"M{svg.number(left)} {svg.number(bound)}H{svg.number(right)}"  # noqa: E501
+    line = (
+        f"M{svg.number(bound)} {svg.number(top)}V{svg.number(bottom)}"
+        if across
+        else f"M{svg.number(left)} {svg.number(bound)}H{svg.number(right)}"
+    )
     path = svg.element("path", d=line, stroke=VERMILLION, stroke_dasharray="5 3", stroke_width="1.4")
     return svg.group([shade, path], f"constraint: {limit.measure} {limit.relation} {value_text(limit.bound)}")
 

@@ -82,6 +82,10 @@ def _cell(one: Measured | None, x: float, y: float, strongest: float, who: str) 
     if sure:
         parts.append(svg.rect(x + 1, y + 1, WIDTH - 4, ROW - 4, fill="none", stroke=INK, stroke_width="1.6"))
     ink = ink_on(shade(one.estimate, strongest * 1.25))
-    parts.append(svg.text(x + WIDTH / 2 - 1, y + ROW / 2 + 3, points_text(one.estimate, 1), f"{ink} bold" if sure else ink, "middle"))
+    parts.append(
+        svg.text(
+            x + WIDTH / 2 - 1, y + ROW / 2 + 3, points_text(one.estimate, 1), f"{ink} bold" if sure else ink, "middle"
+        )
+    )
     span = interval_text(one.low, one.high) or "no interval: a difference of two shares"
     return svg.group(parts, f"{who}: {points_text(one.estimate)} points {span}")

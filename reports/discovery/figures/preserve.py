@@ -7,7 +7,7 @@ import math
 from markupsafe import Markup
 
 from reports.discovery.figures.chart import around, row_name
-from reports.discovery.reading import Discovery, Node, number, rows, text
+from reports.discovery.reading import Discovery, Node, number, rows, text, truth
 from reports.figures import svg
 from reports.format import interval_text, signed, value_text
 from reports.names import BLUE, VERMILLION
@@ -44,13 +44,13 @@ def _margin(x: float, bottom: float) -> Markup:
 
 
 def _row(axis: svg.Axis, row: Node, y: float) -> Markup:
-    kept = row.get("preserved")
+    kept = truth(row, "preserved")
     colour = VERMILLION if kept is False else BLUE
     shape = "diamond" if kept is False else "circle"
     parts = [row_name(text(row, "name"), LEFT - 8, y + 4)]
     parts.append(svg.whisker(axis, _of_margin(row, "low"), _of_margin(row, "high"), y, colour, width="1.8"))
     parts.append(svg.mark(shape, axis(_of_margin(row, "difference")), y, 4.8, colour))
-    word = {True: "kept", False: "not shown to be kept"}.get(kept if isinstance(kept, bool) else None, "")  # type: ignore[arg-type]
+    word = {True: "kept", False: "not shown to be kept", None: ""}[kept]
     parts.append(svg.text(RIGHT + 8, y + 4, word, "tick warned" if kept is False else "tick"))
     span = interval_text(number(row, "low"), number(row, "high"))
     said = f"{signed(number(row, 'difference'))} {span}, margin {value_text(number(row, 'margin'))}"

@@ -9,7 +9,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from reports.discovery.figures.chart import row_name
-from reports.discovery.reading import Discovery, at, finite, rows, text, texts
+from reports.discovery.reading import Discovery, at, finite, rows, texts
 from reports.figures import svg
 from reports.format import value_text
 from reports.names import INK

@@ -27,8 +27,9 @@ def stability(found: Discovery) -> Markup:
     low, high = around([*values, 0.0, 1.0])
     panel = Panel(svg.Axis(counts[0] - 0.5, counts[-1] + 0.5, LEFT, RIGHT), svg.Axis(low, high, BOTTOM, TOP))
     parts = [panel.grid("number of experts", "", (len(told), 5))]
-    parts += [panel.curve([(number(r, "experts"), number(r, k)) for r in told], c, **paint)
-              for k, c, paint in (("silhouette", ORANGE, {"stroke_dasharray": "4 3"}), ("stability", BLUE, {}))]  # fmt: skip
+    lines = {key: [(number(row, "experts"), number(row, key)) for row in told] for key in ("silhouette", "stability")}
+    parts.append(panel.curve(lines["silhouette"], ORANGE, stroke_dasharray="4 3"))
+    parts.append(panel.curve(lines["stability"], BLUE))
     parts += [_row(panel, row, number(plan, "chosen")) for row in told]
     parts += _keys()
     label = "Stability of the division and its silhouette for every number of experts; the chosen one is ringed."

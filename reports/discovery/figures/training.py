@@ -66,9 +66,7 @@ def _head(column: str, k: int) -> Markup:
     return svg.text(x, 14, head, "head") + svg.text(x, 28, small, "tick")
 
 
-def _panel(
-    row: Node, column: str, k: int, y: float, last: float, limits: tuple[float, float], floor: float
-) -> Markup:
+def _panel(row: Node, column: str, k: int, y: float, last: float, limits: tuple[float, float], floor: float) -> Markup:
     x = LEFT + (WIDTH + ACROSS) * k
     panel = Panel(svg.Axis(0, last, x, x + WIDTH), svg.Axis(*limits, y + HEIGHT, y))
     curve, colour = rows(row, "curve"), COLUMNS[column]

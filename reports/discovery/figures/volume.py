@@ -54,7 +54,9 @@ def _place(row: Node) -> Place:
 
 def _turn(panel: Panel, x: float) -> Markup:
     at = panel.x(x - 0.5)
-    return svg.line(at, panel.y.end, at, panel.y.start, "zero") + svg.text(at + 4, panel.y.end + 12, "next round", "tick")
+    return svg.line(at, panel.y.end, at, panel.y.start, "zero") + svg.text(
+        at + 4, panel.y.end + 12, "next round", "tick"
+    )
 
 
 def _mark(panel: Panel, row: Node, order: dict[Place, float], volumes: dict[Place, float]) -> Markup:
@@ -68,7 +70,9 @@ def _mark(panel: Panel, row: Node, order: dict[Place, float], volumes: dict[Plac
         for who, key in (("rule", "volume_rule"), ("advice", "volume_advice"))
         if not math.isnan(value := number(row, key))
     )
-    return svg.group([sign], f"round {place[0]:.0f}, generation {place[1]:.0f}: {words}" + (f"; {pair}" if pair else ""))
+    return svg.group(
+        [sign], f"round {place[0]:.0f}, generation {place[1]:.0f}: {words}" + (f"; {pair}" if pair else "")
+    )
 
 
 def _keys(seen: list[str]) -> Markup:

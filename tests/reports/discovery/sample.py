@@ -102,7 +102,9 @@ def _plan(rng: np.random.Generator) -> dict[str, Any]:
     noise = rng.normal(0, 0.05, (len(names), len(names)))
     similarity = [
         [
-            1.0 if a == b else round(float((0.55 if owner[a] == owner[b] else 0.02) + (noise[i, j] + noise[j, i]) / 2), 4)
+            1.0
+            if a == b
+            else round(float((0.55 if owner[a] == owner[b] else 0.02) + (noise[i, j] + noise[j, i]) / 2), 4)
             for j, b in enumerate(names)
         ]
         for i, a in enumerate(names)
@@ -153,7 +155,8 @@ def _training(rng: np.random.Generator) -> dict[str, Any]:
             share = 0.25 + (0.55, 0.3, 0.4)[i] * (1 - math.exp(-epoch / 2.5)) + float(rng.normal(0, 0.012))
             low, high = wilson(min(share, 0.97), 120)
             curve.append({
-                "epoch": epoch, "step": 25 * epoch, "loss": None if epoch == 0 else round(1.4 * math.exp(-epoch / 4), 4),
+                "epoch": epoch, "step": 25 * epoch,
+                "loss": None if epoch == 0 else round(1.4 * math.exp(-epoch / 4), 4),
                 "accuracy": round(share, 4), "low": low, "high": high,
                 "alignment": round(0.97 - 0.02 * epoch * (1 + i) + float(rng.normal(0, 0.01)), 4),
                 "zone": round(0.5 + 0.03 * epoch, 4), "drift": round(0.015 * epoch * (1 + i), 4),
@@ -201,7 +204,8 @@ def _search(rng: np.random.Generator) -> dict[str, Any]:
                            (1, 40, "malformed", None), (2, 10, "followed", 0.265), (2, 20, "beaten", 0.26))
     ]  # fmt: skip
     return {
-        "experts": names, "objectives": ["maximise accuracy", "maximise alignment"], "constraints": ["alignment >= 0.72"],
+        "experts": names, "objectives": ["maximise accuracy", "maximise alignment"],
+        "constraints": ["alignment >= 0.72"],
         "candidates": candidates, "curve": curve, "guidance": guidance,
         "advice": {"asked": 5, "malformed": 1, "followed": 2, "helped": 2, "gain": 0.004, "tau_rule": 0.3,
                    "tau_advice": 0.2},
