@@ -44,7 +44,7 @@ def dequantised(base: Base) -> Base:
     _settle(model)
     dtype = str(base.model.dtype).removeprefix("torch.")
     made = hashlib.sha256(f"dequantised:{base.hash}:{base.quantisation}:{dtype}".encode()).hexdigest()
-    return replace(base, model=model.eval().requires_grad_(False), hash=made, quantisation="none")
+    return replace(base, model=model, hash=made, quantisation="none")
 
 
 def plain_linear(module: QuantisedLinear) -> nn.Linear:

@@ -69,9 +69,9 @@ def linear_names(model: PreTrainedModel) -> list[str]:
 
 
 def _four_bit(linear: nn.Linear) -> FourBitLinear:
-    from bitsandbytes.nn import Params4bit
+    import bitsandbytes.nn as library
 
-    make: Any = Params4bit
+    make: Any = vars(library)["Params4bit"]
     codes = make(linear.weight.detach().clone(), requires_grad=False, quant_type="nf4", compress_statistics=True)
     return FourBitLinear(codes.to(linear.weight.device), linear.bias, linear.weight.dtype)
 

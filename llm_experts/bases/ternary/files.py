@@ -70,7 +70,8 @@ def write_ternary(base: Base, folder: Path) -> None:
 @cache
 def register() -> None:
     """Tell transformers how the own format is read; it then fills codes and scales as it fills all else."""
-    from transformers.quantizers import HfQuantizer, register_quantization_config, register_quantizer
+    from transformers.quantizers.auto import register_quantization_config, register_quantizer
+    from transformers.quantizers.base import HfQuantizer
     from transformers.utils.quantization_config import QuantizationConfigMixin
 
     @register_quantization_config(METHOD)

@@ -46,9 +46,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("group", "dtype"), [(None, "float32"), (24, "float32"), (None, "bfloat16")])
-def test_a_folder_gives_back_codes_scales_and_logits(
-    group: int | None, dtype: str, plain: Path, tmp_path: Path
-) -> None:
+def test_a_folder_gives_back_what_was_written(group: int | None, dtype: str, plain: Path, tmp_path: Path) -> None:
     base = quantised(load_base(str(plain), dtype=dtype), "ternary", group=group)
     write_ternary(base, tmp_path / "made")
     found = load_base(str(tmp_path / "made"), dtype=dtype)
