@@ -15,11 +15,11 @@ from llm_experts.generation.budget import Budget
 from llm_experts.generation.checks.check import Check
 from llm_experts.generation.context import Context
 from llm_experts.generation.draft import Provider
-from llm_experts.generation.journal import journal_at
-from llm_experts.generation.production import Production
-from llm_experts.generation.report import Fill, ProducedReport, report_of
+from llm_experts.generation.production.journal import journal_at
+from llm_experts.generation.production.report import Fill, ProducedReport, report_of
+from llm_experts.generation.production.run import Production
+from llm_experts.generation.production.writing import write_set
 from llm_experts.generation.spec import DataSpec
-from llm_experts.generation.writing import write_set
 
 JOURNAL = "journal.jsonl"
 
@@ -59,8 +59,8 @@ def produce(
 
     Drafts come in batches, topic after topic in turn, and what passes every check is taken until there are enough.
     Where fewer than ``spec.acceptance`` of a topic's drafts pass, its difficulty is moved
-    (:class:`~llm_experts.generation.levels.Levels`) and variants are drafted; where none helps, at most eight drafts
-    are made for each item that is wanted, and the report says what is missing.
+    (:class:`~llm_experts.generation.production.levels.Levels`) and variants are drafted; where none helps, at most
+    eight drafts are made for each item that is wanted, and the report says what is missing.
 
     A run that was killed or stopped goes on where it was when it is called again with the same arguments, and ends
     with the same bytes as one that was not; only the minutes of a budget make a set depend on the machine.

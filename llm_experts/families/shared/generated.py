@@ -7,8 +7,9 @@ the words that only dress it (whose apples they are), so that no part's question
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, NamedTuple, get_args
 
 from foundation.seeding import derive_seed
@@ -46,9 +47,7 @@ def part_of(content: str) -> Part:
     return SHARES[blake2b(content.encode(), digest_size=1).digest()[0] % len(SHARES)]
 
 
-def generated(
-    name: str, draw_item: Callable[[Draw, float], Made]
-) -> Callable[[Part, int, int, float | None], list[Example]]:
+class Generated:
     """A family's ``make``: see :class:`~llm_experts.families.family.Family`.
 
     Parameters
@@ -59,35 +58,56 @@ def generated(
         ``draw_item(draw, difficulty) -> Made``, with the difficulty in [0, 1].
     """
 
-    def make(part: Part, count: int, seed: int = 0, difficulty: float | None = None) -> list[Example]:
+    def __init__(self, name: str, draw_item: Callable[[Draw, float], Made]) -> None:
+        self._name, self._draw_item = name, draw_item
+
+    def __call__(self, part: Part, count: int, seed: int = 0, difficulty: float | None = None) -> list[Example]:
+        """The first ``count`` items.
+
+        Raises
+        ------
+        DataError
+            If there are not so many.
+        """
         _check(part, count, difficulty)
-        draw = Draw(derive_seed(seed, "family", name, part, repr(None if difficulty is None else float(difficulty))))
-        examples: list[Example] = []
+        examples = list(islice(self.walk(part, seed, difficulty), count))
+        if len(examples) < count:
+            raise DataError(
+                f"The family {self._name} has no {count} different items of the part {part} at difficulty "
+                f"{difficulty}: after {len(examples)} no new one was found. Ask for fewer, or for another difficulty."
+            )
+        return examples
+
+    def walk(self, part: Part, seed: int = 0, difficulty: float | None = None) -> Iterator[Example]:
+        """The items one after the other; they end where nothing new comes in :data:`PATIENCE` draws."""
+        _check(part, 0, difficulty)
+        draw = Draw(
+            derive_seed(seed, "family", self._name, part, repr(None if difficulty is None else float(difficulty)))
+        )
         seen: set[str] = set()
         idle = 0
-        while len(examples) < count:
-            made = draw_item(draw, draw.share() if difficulty is None else difficulty)
+        while idle <= PATIENCE:
+            made = self._draw_item(draw, draw.share() if difficulty is None else difficulty)
             if part_of(made.content) != part or made.prompt in seen:
                 idle += 1
-                if idle > PATIENCE:
-                    raise DataError(
-                        f"The family {name} has no {count} different items of the part {part} at difficulty "
-                        f"{difficulty}: after {len(examples)} no new one was found. Ask for fewer, or for another "
-                        "difficulty."
-                    )
                 continue
             idle = 0
             seen.add(made.prompt)
-            examples.append(_example(name, made))
-        return examples
+            yield _example(self._name, made)
 
-    return make
+
+generated = Generated
+"""As families write it: ``make=generated("dates", _draw)``."""
 
 
 def _example(name: str, made: Made) -> Example:
     """Named by what it says: the same item has the same id in every set."""
-    digest = blake2b(made.prompt.encode(), digest_size=8).hexdigest()
-    return Example(f"{name}-{digest}", made.prompt, made.completion, facts={"family": name, **made.facts})
+    return Example(item_id(name, made.prompt), made.prompt, made.completion, facts={"family": name, **made.facts})
+
+
+def item_id(family: str, prompt: str) -> str:
+    """The id of an item of a family: of what it says."""
+    return f"{family}-{blake2b(prompt.encode(), digest_size=8).hexdigest()}"
 
 
 def _check(part: str, count: int, difficulty: float | None) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example, Message
 from llm_experts.families.family import Family
 from llm_experts.families.registry import family_named
+from llm_experts.families.shared.generated import Generated
 from llm_experts.generation.draft import Draft
 from llm_experts.generation.providers.provider import ProviderKind
 from llm_experts.generation.spec import DataSpec, Topic
@@ -20,10 +22,7 @@ MOST = 16
 
 
 class TemplateProvider:
-    """Items of the part ``train`` of each topic's family.
-
-    Items that were made once are kept, because a family makes its first n items again for every n.
-    """
+    """Items of the part ``train`` of each topic's family; what was made once is kept."""
 
     name = "template"
     stopped = ""
@@ -31,8 +30,8 @@ class TemplateProvider:
 
     def __init__(self) -> None:
         self.identity: dict[str, Any] = {}
-        self._made: dict[Key, Sequence[Example]] = {}
-        self._all: set[Key] = set()
+        self._made: dict[Key, list[Example]] = {}
+        self._more: dict[Key, Iterator[Example]] = {}
 
     def allow(self, dollars: float | None) -> None:
         """Nothing is paid."""
@@ -41,38 +40,20 @@ class TemplateProvider:
         """Items number ``start`` to ``start + count - 1`` of the family at the topic's difficulty."""
         family = family_named(topic.family)
         key = (topic.family, seed, None if family.published else topic.difficulty)
-        self._fill(family, key, start + count, MOST * spec.count)
-        for example in self._made.get(key, ())[start : start + count]:
+        if key not in self._made:
+            self._made[key], self._more[key] = [], _walk(family, key, MOST * spec.count)
+        made = self._made[key]
+        made += islice(self._more[key], max(0, start + count - len(made)))
+        for example in made[start : start + count]:
             yield Draft(_in_format(example, spec), topic.name, key[2])
 
-    def _fill(self, family: Family, key: Key, count: int, most: int) -> None:
-        """Have the first ``count`` items, or all where there are fewer; of a published set ``most``."""
-        known = len(self._made.get(key, ()))
-        if known >= count or key in self._all:
-            return
-        if family.published:  # at once: of some, the first of more are not the first of fewer
-            self._made[key] = family.make("train", most, key[1], None)
-            self._all.add(key)
-            return
-        try:
-            self._made[key] = family.make("train", max(count, 2 * known), key[1], key[2])
-        except DataError:
-            self._made[key] = _as_many_as_there_are(family, key, known, count)
-            if len(self._made[key]) < count:
-                self._all.add(key)
 
-
-def _as_many_as_there_are(family: Family, key: Key, known: int, count: int) -> Sequence[Example]:
-    """The most items that a family makes, at most ``count``, found by bisection from those ``known``."""
-    low, high = known, count + 1
-    found: Sequence[Example] = family.make("train", known, key[1], key[2])
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            found, low = family.make("train", middle, key[1], key[2]), middle
-        except DataError:
-            high = middle
-    return found
+def _walk(family: Family, key: Key, most: int) -> Iterator[Example]:
+    """A family's items one after the other; ``most`` of a published set, whose first depend on how many are asked."""
+    _, seed, difficulty = key
+    if isinstance(family.make, Generated):
+        return family.make.walk("train", seed, difficulty)
+    return iter(family.make("train", most, seed, difficulty))
 
 
 def _in_format(example: Example, spec: DataSpec) -> Example:

@@ -12,6 +12,7 @@ from llm_experts.data.error import DataError
 from llm_experts.data.example import Example, Message
 from llm_experts.data.records import Fault, example_of
 from llm_experts.families.shared.answers import whole_json
+from llm_experts.families.shared.generated import item_id
 from llm_experts.generation.draft import Draft
 from llm_experts.generation.writers.asking import Request, facts_of
 
@@ -76,7 +77,8 @@ def _example(request: Request, item: Any) -> Example:
         raise Fault("prompt is no text that says something", "")
     if any(item["prompt"].strip() == shown.prompt for shown in request.shown):
         raise Fault("it repeats an example", "")
-    example = example_of({**item, "id": _name(request, item["prompt"])}, "prompt", "completion", "")
+    example = example_of(item, "prompt", "completion", "item")
+    example = replace(example, id=item_id(request.family.name, item["prompt"]))
     if request.with_facts:
         example = _judged(request, example)
     return _in_format(request, example)
@@ -108,11 +110,6 @@ def _in_format(request: Request, example: Example) -> Example:
     if request.spec.format == "chat":
         return replace(example, prompt=(Message("user", str(example.prompt)),))
     return example
-
-
-def _name(request: Request, prompt: str) -> str:
-    """The same item has the same id in every set."""
-    return f"{request.family.name}-{blake2b(prompt.encode(errors='replace'), digest_size=8).hexdigest()}"
 
 
 def _listed(names: Any) -> str:

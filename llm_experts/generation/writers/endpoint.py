@@ -122,12 +122,7 @@ class Endpoint:
             except openai.APITimeoutError:
                 why, asked = f"no answer within {self.settings.timeout:g} seconds", None
                 self.lost += 1
-            except (
-                openai.APIConnectionError,
-                openai.APIResponseValidationError,
-                JSONDecodeError,
-                _UnreadableError,
-            ) as error:
+            except (openai.APIConnectionError, openai.APIResponseValidationError, *UNREADABLE) as error:
                 why, asked = f"the answer did not arrive ({_cause(error)})", None
                 self.lost += 1
             if asked is not None and asked > LONGEST_ASKED:
@@ -170,6 +165,9 @@ class Endpoint:
 
 class _UnreadableError(Exception):
     """A body that is JSON and no chat completion."""
+
+
+UNREADABLE = (JSONDecodeError, _UnreadableError)
 
 
 def same_model(asked: str, answered: str) -> bool:

@@ -8,7 +8,7 @@ from llm_experts.data.encoding import Encoded
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example, Message
 from llm_experts.data.fingerprint import hash_examples
-from llm_experts.data.overlap import overlap, repeated, repeated_ids
+from llm_experts.data.overlap import Learnt, overlap, repeated, repeated_ids
 from llm_experts.data.packing import pack
 from llm_experts.data.splitting import split
 
@@ -122,3 +122,12 @@ def test_a_hash_tells_sets_apart_and_ignores_the_order_of_keys() -> None:
         one + one,
     ]
     assert len({hash_examples(given) for given in [one, *others]}) == 6
+
+
+def test_a_learnt_set_is_asked_again_and_again() -> None:
+    words = " ".join(f"w{number}" for number in range(20))
+    known = Learnt([Example("a", words, "b")], n=13)
+    assert known.has_prompt(Example("c", words.upper())) and not known.has_prompt(Example("c", words + " more"))
+    # 22 words with "more" and the answer: 10 13-grams, of which the 8 within the first 20 words are known
+    assert known.share(Example("c", words + " more", "c")) == pytest.approx(8 / 10)
+    assert known.share(Example("c", "!")) == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from llm_experts.generation.levels import LEAST, Levels
+from llm_experts.generation.production.levels import LEAST, Levels
 from tests.llm_experts.generation.production_fixtures import spec_of
 
 SPEC = spec_of(10, "arithmetic")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from llm_experts.bases.base import Base
-from llm_experts.bases.load import load_base
 from llm_experts.data.error import DataError
 from llm_experts.generation.checks.registry import checks_named
 from llm_experts.generation.context import Context
@@ -22,18 +21,18 @@ CHECKS = checks_named(("answer", "clarity"))
 
 
 def test_a_random_base_writes_nothing_and_the_report_says_so(tiny_base: Base, tmp_path: Path) -> None:
-    spec = spec_of(2, "arithmetic")
+    spec = spec_of(1, "arithmetic")
     reports = []
     for name in ("a", "b"):
-        provider = provider_named("model", {"base": tiny_base, "longest": 12})
+        provider = provider_named("model", {"base": tiny_base, "longest": 6})
         folder = tmp_path / name
         reports.append(produce(spec, provider, Context(), checks=CHECKS, folder=folder, seed=0).report)
     assert reports[0] == reports[1]
-    assert (reports[0].drafts, reports[0].accepted, reports[0].items) == (16, 0, 0)
-    assert reports[0].checks == {"form": {"failed": 16, "share": 1.0}}
-    assert "0% of the drafts were accepted" in reports[0].said[0] and "only 0 of 2 items passed" in reports[0].said[1]
+    assert (reports[0].drafts, reports[0].accepted, reports[0].items) == (8, 0, 0)
+    assert reports[0].checks == {"form": {"failed": 8, "share": 1.0}}
+    assert "0% of the drafts were accepted" in reports[0].said[0] and "only 0 of 1 items passed" in reports[0].said[1]
     lines = (tmp_path / "a" / "rejected.jsonl").read_text().splitlines()
-    assert len({json.loads(line)["prompt"] for line in lines}) > 8  # each is another answer
+    assert len({json.loads(line)["prompt"] for line in lines}) > 4  # each is another answer
 
 
 def test_requests_that_do_not_fit_and_wrong_options_are_explained(tiny_base: Base, tmp_path: Path) -> None:
@@ -55,8 +54,10 @@ def test_items_of_small_models_are_read_out_of_their_answers() -> None:
 
 @pytest.mark.real_base
 @pytest.mark.slow
-def test_a_real_base_writes_what_can_be_read_in_part(real_base_folder: Path, tmp_path: Path) -> None:
-    provider = provider_named("model", {"base": load_base(str(real_base_folder)), "longest": 64, "temperature": 0.3})
-    report = produce(spec_of(1, "arithmetic"), provider, Context(), checks=CHECKS, folder=tmp_path, seed=0).report
-    assert 1 <= report.drafts <= 8 and report.accepted + report.rejected == report.drafts
-    print(report.as_dict())
+def test_what_a_real_base_writes_is_an_item_or_has_a_reason(real_base_folder: Path) -> None:
+    provider = provider_named("model", {"base": str(real_base_folder), "longest": 48, "temperature": 0.3})
+    spec = spec_of(2, "arithmetic")
+    drafts = list(provider.drafts(spec, spec.topics[0], 2, 0, 0))
+    assert len(drafts) == 2 and len({draft.example.id for draft in drafts}) == 2
+    for draft in drafts:
+        assert bool(draft.fault) != (draft.example.facts.get("family") == "arithmetic")

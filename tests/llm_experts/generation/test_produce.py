@@ -17,7 +17,7 @@ from llm_experts.families.shared.generated import Made, generated, part_of
 from llm_experts.generation.budget import Budget
 from llm_experts.generation.draft import Draft
 from llm_experts.generation.produce import JOURNAL
-from llm_experts.generation.report import ProducedReport
+from llm_experts.generation.production.report import ProducedReport
 from tests.llm_experts.generation.production_fixtures import contents, made, planted, spec_of
 
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from foundation.numbers import finite
-from llm_experts.generation.production import CENTS, Production
-from llm_experts.generation.supply import Supply
+from llm_experts.generation.production.run import CENTS, Production
+from llm_experts.generation.production.supply import Supply
 from llm_experts.generation.zone import Zone, zone_of
 from metrics.proportions import wilson
 
@@ -45,7 +45,7 @@ class TopicReport:
     wanted, drafts, accepted, filled, variants : int
         ``filled`` items were taken though their difficulty was held against them.
     ended : str
-        As in :class:`~llm_experts.generation.supply.Supply`.
+        As in :class:`~llm_experts.generation.production.supply.Supply`.
     levels : tuple of Tried
         In the order in which they were tried.
     """

@@ -10,12 +10,12 @@ from typing import Any
 from foundation.files import write_json, write_text
 from llm_experts.data.example import Example
 from llm_experts.data.reading import as_record, write_examples
-from llm_experts.generation.judged import Judged
 from llm_experts.generation.pairs import pairs_of
-from llm_experts.generation.report import ProducedReport
+from llm_experts.generation.production.judged import Judged
+from llm_experts.generation.production.report import ProducedReport
+from llm_experts.generation.production.supply import Supply
 from llm_experts.generation.sample import sample_page
 from llm_experts.generation.spec import DataSpec
-from llm_experts.generation.supply import Supply
 
 TRAIN, PAIRS, REJECTED, SAMPLE, REPORT = "train.jsonl", "pairs.jsonl", "rejected.jsonl", "sample.md", "report.json"
 

@@ -11,10 +11,10 @@ from llm_experts.generation.checks.check import Check, Finding, Findings
 from llm_experts.generation.context import Context
 from llm_experts.generation.draft import Draft, Provider
 from llm_experts.generation.examined import examine
-from llm_experts.generation.journal import Journal
-from llm_experts.generation.judged import Judged
+from llm_experts.generation.production.journal import Journal
+from llm_experts.generation.production.judged import Judged
+from llm_experts.generation.production.supply import Order, Supply, supplies
 from llm_experts.generation.spec import DataSpec
-from llm_experts.generation.supply import Order, Supply, supplies
 
 FORM, REPEATED = "form", "repeated"
 """What is always checked: that a draft could be read, and that it did not come before."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from llm_experts.families.registry import family_named
-from llm_experts.generation.judged import DIFFICULTY, Judged
-from llm_experts.generation.levels import Levels
+from llm_experts.generation.production.judged import DIFFICULTY, Judged
+from llm_experts.generation.production.levels import Levels
 from llm_experts.generation.spec import DataSpec, Topic
 
 BATCH = 64
