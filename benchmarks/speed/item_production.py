@@ -1,7 +1,7 @@
 """Items made by a spec and checked without a model: how many are accepted a minute.
 
-Run with ``python -m benchmarks.speed.item_production``. All generated families in equal shares, every check that asks no model,
-files written. One thread, CPU time, sides interleaved. Goal: at least 2,000 accepted items a minute. The other side
+Run with ``python -m benchmarks.speed.item_production``. All generated families in equal shares, every check that asks
+no model, files written. One thread, CPU time, sides interleaved. Goal: at least 2,000 accepted items a minute. The other side
 makes and checks the same items in batches of one; both sets are compared item by item.
 """
 
@@ -60,7 +60,7 @@ def _checked(draft: Draft, spec: DataSpec, context: Context) -> list[Example]:
 def main() -> None:
     """Print accepted items a minute of both sides, their ratio and how many items are the same."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=700, help="items of a round (default 700)")
+    parser.add_argument("--items", type=int, default=350, help="items of a round (default 350)")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds per side (default 3)")
     arguments = parser.parse_args()
     spec = spec_of(arguments.items)
@@ -69,8 +69,8 @@ def main() -> None:
     names = {example.id for example in theirs}
     print(
         f"{len(FAMILIES)} families, {', '.join(check.name for check in OWN)}: {len(ours)} accepted, "
-        f"{60 * len(ours) / found.median_a:,.0f} a CPU minute (goal {GOAL:,}), files written; one by one, without files: "
-        f"{60 * len(theirs) / found.median_b:,.0f}; ratio {found.ratio:.2f}; items that both accept: "
+        f"{60 * len(ours) / found.median_a:,.0f} a CPU minute (goal {GOAL:,}), files written; one by one, "
+        f"without files: {60 * len(theirs) / found.median_b:,.0f}; ratio {found.ratio:.2f}; items that both accept: "
         f"{sum(example.id in names for example in ours)} of {len(ours)}"
     )
 

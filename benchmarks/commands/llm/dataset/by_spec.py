@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,11 +152,10 @@ def _items(path: Path) -> Any:
     return read_examples(path, need="prompt")
 
 
-def _facts(report: ProducedReport) -> Mapping[str, Any]:
+def _facts(report: ProducedReport) -> dict[str, Any]:
     zone = report.zone
-    mean = (
-        "not measured" if zone.mean is None else f"{zone.mean:.3f}, {'inside' if zone.inside else 'outside'} the zone"
-    )
+    where = "inside" if zone.inside else "outside"
+    mean = "not measured" if zone.mean is None else f"{zone.mean:.3f}, {where} the zone"
     low, high = report.acceptance_low, report.acceptance_high
     return {
         "items": f"{report.items:,} of {report.wanted:,}",
