@@ -1,8 +1,8 @@
 """Items made by a spec and checked without a model: how many are accepted a minute.
 
 Run with ``python -m benchmarks.speed.item_production``. All generated families in equal shares, every check that asks
-no model, files written. One thread, CPU time, sides interleaved. Goal: at least 2,000 accepted items a minute. The other side
-makes and checks the same items in batches of one; both sets are compared item by item.
+no model, files written. One thread, CPU time, sides interleaved. Goal: at least 2,000 accepted items a minute. The
+other side makes and checks the same items in batches of one; both sets are compared item by item.
 """
 
 from __future__ import annotations
