@@ -8,7 +8,7 @@ are nearly the same question where besides
 - their answers are equal,
 - every word of the one, as often as it stands there, is in the other, whatever the order; the other may have a few
   more, none of which is a number, a single letter or a denial,
-- numbers and single letters stand in the same order.
+- numbers and single letters stand in the same order, and a value in brackets (JSON, code) has as many of each mark.
 
 Another case, other punctuation and spaces, sentences in another order and a polite word more are thus repetitions;
 another name, number or word is another question.
@@ -27,6 +27,8 @@ from llm_experts.data.example import Example
 from llm_experts.data.splitting import prompt_key
 
 _WORDS = re.compile(r"\w+", re.UNICODE)
+_BRACKETED = re.compile(r"[{\[].*[}\]\"']", re.DOTALL)
+_MARKS = re.compile(r"[^\w\s]")
 DENIALS = frozenset(["not", "no", "never", "none", "nor", "neither", "without", "except", "nothing", "nobody", "t"])
 SEED = 1
 
@@ -37,6 +39,7 @@ class _Known(NamedTuple):
     id: str
     words: Counter[str]
     values: tuple[str, ...]
+    marks: Counter[str]
     answer: str
     row: str
 
@@ -101,7 +104,7 @@ class Repeats:
         return _jaccard(_known(one).words, _known(other).words)
 
     def _close(self, one: _Known, other: _Known) -> bool:
-        if one.answer != other.answer or one.values != other.values:
+        if (one.answer, one.values, one.marks) != (other.answer, other.values, other.marks):
             return False
         more, fewer = one.words - other.words, other.words - one.words
         added = more or fewer
@@ -127,9 +130,12 @@ def nearly_repeated(examples: Iterable[Example]) -> list[tuple[str, str]]:
 
 
 def _known(example: Example) -> _Known:
-    words = _WORDS.findall(prompt_key(example))
+    asked = prompt_key(example)
+    words, inner = _WORDS.findall(asked), _BRACKETED.search(asked)
     values = tuple(word for word in words if len(word) == 1 or any(map(str.isdigit, word)))
-    return _Known(example.id, Counter(words), values, " ".join(example.completion.casefold().split()), _row(example))
+    marks = Counter(_MARKS.findall(inner[0]) if inner else ())
+    answer = " ".join(example.completion.casefold().split())
+    return _Known(example.id, Counter(words), values, marks, answer, _row(example))
 
 
 def _row(example: Example) -> str:

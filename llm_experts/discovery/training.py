@@ -17,6 +17,7 @@ from llm_experts.discovery.domain import Domain, Scenario
 from llm_experts.discovery.watching import Bounds, Watching, neutral_items
 from llm_experts.families.listed import LISTED, with_listed
 from llm_experts.families.registry import family_of
+from llm_experts.families.wrong import with_rejected
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
 from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.method import method_named
@@ -381,21 +382,14 @@ def train_experts(
 
 
 def _ready(example: Example, settings: TrainingSettings) -> Example:
-    """The item with what the method learns from: listed answers, or one that is rejected."""
-    family, needs = family_of(example), method_named(settings.method).needs
-    if settings.method == "choice" and LISTED not in example.facts and family is not None:
-        return with_listed(family, example, seed=settings.seed)
-    if needs == "pair" and example.rejected is None and (wrong := _wrong(example, settings.seed)):
-        return replace(example, rejected=wrong)
-    return example
-
-
-def _wrong(example: Example, seed: int) -> str | None:
+    """The item with an answer that is rejected, where the method learns from pairs."""
+    if method_named(settings.method).needs != "pair" or example.rejected is not None:
+        return example
     listed = [str(answer) for answer in example.facts.get(LISTED, ()) if answer != example.completion]
     family = family_of(example)
-    if listed or family is None:
-        return listed[0] if listed else None
-    return str(with_listed(family, example, seed=seed, most=2).facts[LISTED][1])
+    if listed:
+        return replace(example, rejected=listed[0])
+    return example if family is None else with_rejected(family, example, settings.seed)
 
 
 def _expert(planned: Planned, settings: TrainingSettings, first: Fitted, again: Fitted | None) -> TrainedExpert:

@@ -172,12 +172,10 @@ def neutral_items(base: Base, every: Sequence[Scenario], most: int = NEUTRAL) ->
         Of all experts of a run, so that what one does to the others' questions counts too.
     most : int
     """
-    step = max(1, len(every) // most)
-    prompts = dict.fromkeys(tuple(prompt_ids(one.example, base, "auto")) for one in every[::step])
-    return tuple(
-        Item(row, (), (Row.of(ids, (False, *[True] * (len(ids) - 1))),))
-        for row, ids in enumerate([ids for ids in prompts if len(ids) > 1][:most])
-    )
+    prompts = [ids for ids in dict.fromkeys(tuple(prompt_ids(one.example, base, "auto")) for one in every) if ids[1:]]
+    count = min(most, len(prompts))
+    chosen = [prompts[place * len(prompts) // count] for place in range(count)]
+    return tuple(Item(row, (), (Row.of(ids, (False, *[True] * (len(ids) - 1))),)) for row, ids in enumerate(chosen))
 
 
 def _accuracy(margins: Tensor) -> dict[str, float]:

@@ -22,6 +22,9 @@ EIGHT_BITS = ("adamw_8bit", "paged_adamw_8bit")
 DECAYS_TO_THE_BASE = ("lora", "rslora", "lora_fa", "svf")
 """Kinds that leave the base as it is where their trained weights are 0."""
 
+LEARNS = {"dpo": "pairs of answers", "rl": "answers that it draws itself"}
+"""What methods that cannot share rows learn from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Combination:
@@ -113,7 +116,7 @@ def _packing(given: Combination) -> str:
     if given.packing and needs not in ("completion", "text"):
         return (
             f"packing puts several answers into one row, and {given.method} learns from "
-            f"{'pairs of answers' if needs == 'pair' else 'answers that it draws itself'}; leave packing out."
+            f"{LEARNS.get(given.method, 'several answers of an item')}; leave packing out."
         )
     return ""
 

@@ -9,7 +9,7 @@ What leaving the base costs is β KL(π ‖ π₀) over the listed answers and, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor
 
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
+from llm_experts.families.listed import LISTED, with_listed
+from llm_experts.families.registry import family_of
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.policy import answer_events, expected_reward
@@ -39,14 +41,11 @@ class ChoiceOptions:
     beta : float
         Weight of the divergence from the base, at least 0. Who watches the training may ask for more or less; it
         never falls below a tenth of this.
-    labels : str
-        Where in an item's facts its answers are listed, the completion among them.
     """
 
     worth: Literal["log", "sign"] = "log"
     answer: float = 0.0
     beta: float = 0.02
-    labels: str = "listed"
 
     def __post_init__(self) -> None:
         bounds = {
@@ -60,20 +59,23 @@ class ChoiceOptions:
 
 
 class Choice(Method):
-    """Loss of items with listed answers; β of every lane follows what is seen of it."""
+    """Loss of items with listed answers (``facts["listed"]``, the labels, or made by their family)."""
 
     needs: Need = "prompt"
 
     def __init__(self, options: ChoiceOptions) -> None:
         self._options = options
         self._reference = Reference()
+        self._made: dict[int, Example] = {}
         self.beta = torch.zeros(0)
 
     def start(self, run: Run) -> None:
         """Take the reference, and prepare the lists."""
         self._reference.start(run)
-        self._lists = AnswerList(run.base, run.settings, (), self._options.labels)
+        self._lists = AnswerList(run.base, run.settings, (), LISTED)
         self.beta = torch.full((len(run.lanes),), self._options.beta, device=run.base.device)
+        every = (self._listed(example) for given in run.assignments for example in given.train)
+        self._reference.prepare(run, (item.parts[0] for listed in every for item in listed.items))
 
     def loss(self, lanes: SequenceLanes, theta: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """[K] share of the mean over items; figures: p (``chosen``), divergence in nats an answer, β."""
@@ -95,13 +97,26 @@ class Choice(Method):
         return share(-(gain + held), batch), {name: share(value.detach(), batch) for name, value in figures.items()}
 
     def _listed(self, example: Example) -> Listed:
-        found = self._lists.of(example, 0, _worth)
+        found = self._lists.of(self._with_list(example), 0, _worth)
         if example.completion not in found.texts:
             raise DataError(
                 f"Item {example.id!r} does not list its completion {example.completion!r} among the answers in "
-                f"facts[{self._options.labels!r}], so nothing says which of them is right."
+                f"facts[{LISTED!r}], so nothing says which of them is right."
             )
         return found
+
+    def _with_list(self, example: Example) -> Example:
+        """The item with its list, made once: that of its facts, its labels, or what its family refutes."""
+        if LISTED in example.facts:
+            return example
+        if id(example) not in self._made:
+            family, labels = family_of(example), example.facts.get("labels")
+            if family is not None:
+                self._made[id(example)] = with_listed(family, example)
+            else:
+                facts = example.facts if labels is None else {**example.facts, LISTED: labels}
+                self._made[id(example)] = replace(example, facts=facts)
+        return self._made[id(example)]
 
     def after_look(self, hold: Mapping[int, float]) -> None:
         """Multiply β of lanes."""

@@ -56,6 +56,8 @@ class DPO(Method):
         """Take the reference, and the pairs that choose checkpoints."""
         self._reference.start(run)
         self._held_out = [_pairs(given.validation, run) for given in run.assignments]
+        pairs = [*self._held_out, *(_pairs(given.train, run) for given in run.assignments)]
+        self._reference.prepare(run, (row for some in pairs for pair in some for row in pair.parts))
 
     def loss(self, lanes: SequenceLanes, theta: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """[K] share of the mean over pairs; figures: preference accuracy, margin and implicit rewards."""

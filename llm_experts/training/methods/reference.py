@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from llm_experts.training.loop.method import Run
-from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.loop.order import micro_batches
+from llm_experts.training.sequences.batch import Batch, Item, Row
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 
@@ -24,6 +27,17 @@ class Reference:
         """Take the first weights of lanes that go on from earlier experts; of fresh ones the base is the reference."""
         self._whole = None if run.assignments[0].after is None else run.lanes.start.detach().clone()
         self._theta = self._whole
+
+    def prepare(self, run: Run, texts: Iterable[Row]) -> None:
+        """Read the texts that training will ask for, in one fixed order.
+
+        The last bits of a text's log-probability depend on the texts it is read with. Were it kept from the step that
+        first needs it, a run that goes on after a kill would keep another one.
+        """
+        if self._theta is None:
+            rows = [Item(at, (), (row,)) for at, row in enumerate(dict.fromkeys(texts))]
+            for batch in micro_batches([rows], run.base.device) if rows else ():
+                run.lanes.base_logprobs(batch)
 
     @torch.no_grad()
     def logprobs(self, lanes: SequenceLanes, batch: Batch, lane: int | None = None) -> Tensor:

@@ -242,6 +242,8 @@ class Exact(RL):
         """Also prepare the lists."""
         super().start(run)
         self._lists = AnswerList(run.base, run.settings, self._options.answers, self._options.labels)
+        every = (self._listed(one, lane) for lane, given in enumerate(run.assignments) for one in given.train)
+        self._reference.prepare(run, (item.parts[0] for listed in every for item in listed.items))
 
     def loss(self, lanes: SequenceLanes, theta: Tensor, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """[K] share of -J."""

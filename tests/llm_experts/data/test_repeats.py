@@ -53,6 +53,21 @@ def test_what_makes_it_another_question(prompt: str, answer: str, repeats: bool)
     assert bool(seen.same(other) or seen.nearly(other)) == repeats
 
 
+@pytest.mark.parametrize(
+    ("prompt", "repeats"),
+    [
+        ('JSON: {"new": false, "paid": true,}. Is it valid?', True),
+        ('JSON: {"paid": true, "new": false,} Is it valid', True),  # keys in another order
+        ("JSON: {'new': false, 'paid': true} Is it valid?", False),
+        ('JSON: {"new": false "paid": true,} Is it valid?', False),
+        ('JSON: {"new": false, "paid": true, Is it valid?', False),
+    ],
+)
+def test_marks_within_brackets_count(prompt: str, repeats: bool) -> None:
+    seen = Repeats([Example("first", 'JSON: {"new": false, "paid": true,} Is it valid?', "no")])
+    assert bool(seen.nearly(Example("other", prompt, "no"))) == repeats
+
+
 def test_two_people_of_whom_the_same_is_known_are_two() -> None:
     one = Example("rows-1", "age = 30. Answer:", "yes", facts={"family": "rows", "row": 1})
     seen = Repeats([one])

@@ -42,13 +42,14 @@ def run_of(
     seeds: Sequence[int] = (0, 1),
     after: Path | None = None,
     folder: Path = Path(),
+    examples: Sequence[Example] = EXAMPLES,
 ) -> tuple[Method, Run]:
     """A method that has started for fresh lanes, as the loop would start it."""
     lanes = SequenceLanes.fresh(
         base, settings.kind, [settings.rank] * len(seeds), list(seeds), settings.start, settings.adapter_options
     )
     given = [
-        Assignment(f"e{seed}", EXAMPLES, EXAMPLES, replace(settings, seed=seed), likes_yes, after=after)
+        Assignment(f"e{seed}", examples, examples, replace(settings, seed=seed), likes_yes, after=after)
         for seed in seeds
     ]
     run = Run(base, lanes, given, settings, [folder / own.name for own in given])

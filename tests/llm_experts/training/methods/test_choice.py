@@ -9,12 +9,14 @@ import torch
 
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
+from llm_experts.families.registry import family_named
 from llm_experts.training.loop.order import items_of
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.policy import answer_events, expected_reward
 from llm_experts.training.methods.choice import Choice, ChoiceOptions
 from llm_experts.training.methods.listed import Listed, by_answer
 from llm_experts.training.sequences.batch import collate
+from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.methods.method_fixtures import run_of, settings_of
 
@@ -28,7 +30,7 @@ ITEMS = [
 def test_the_loss_is_what_is_climbed_less_what_leaving_costs(worth: str) -> None:
     base, beta, weight = make_tiny_base(), 0.3, 0.5
     settings = settings_of("choice", {"worth": worth, "beta": beta, "answer": weight})
-    method, run = run_of(base, settings)
+    method, run = run_of(base, settings, examples=ITEMS)
     theta = run.lanes.start + 0.05
     loss, figures = method.loss(run.lanes, theta, collate([items_of(ITEMS, base, settings, "prompt")], base.device))
     gains, costs, chosen = [], [], []
@@ -53,7 +55,7 @@ def test_both_gains_have_one_direction_and_log_learns_most_where_the_base_is_wro
     base, found = make_tiny_base(), {}
     for worth in ("log", "sign"):
         settings = settings_of("choice", {"worth": worth, "beta": 0.0})
-        method, run = run_of(base, settings)
+        method, run = run_of(base, settings, examples=ITEMS)
         theta = (run.lanes.start + 0.05).requires_grad_()
         batch = collate([items_of(ITEMS[:1], base, settings, "prompt")], base.device)
         loss, figures = method.loss(run.lanes, theta, batch)
@@ -76,7 +78,7 @@ def test_answers_of_unlike_number_do_not_compete_with_nothing() -> None:
 
 def test_lanes_with_items_of_their_own_are_what_each_is_alone() -> None:
     base, settings = make_tiny_base(), settings_of("choice", {"answer": 1.0})
-    method, run = run_of(base, settings)
+    method, run = run_of(base, settings, examples=ITEMS)
     theta = run.lanes.start + 0.05
     both = items_of(ITEMS, base, settings, "prompt")
     own, _ = method.loss(run.lanes, theta, collate([both[:1], both], base.device))
@@ -87,7 +89,7 @@ def test_lanes_with_items_of_their_own_are_what_each_is_alone() -> None:
 
 def test_beta_follows_those_who_watch_and_has_a_floor() -> None:
     base, settings = make_tiny_base(), settings_of("choice", {"beta": 0.1})
-    method, _ = run_of(base, settings, seeds=(0, 1, 2))
+    method, _ = run_of(base, settings, seeds=(0, 1, 2), examples=ITEMS)
     assert isinstance(method, Choice)
     method.after_look({0: 1.5, 2: 1 / 1.5})
     torch.testing.assert_close(method.beta, torch.tensor([0.15, 0.1, 0.1 / 1.5]))
@@ -101,13 +103,44 @@ def test_beta_follows_those_who_watch_and_has_a_floor() -> None:
     torch.testing.assert_close(method.beta, torch.tensor([0.15, 0.01]))
 
 
-def test_items_that_do_not_list_their_answer_are_named() -> None:
+def test_items_that_do_not_list_their_answer_are_named_before_training() -> None:
     base, settings = make_tiny_base(), settings_of("choice")
-    method, run = run_of(base, settings)
     for facts, told in (({}, "does not list its answers"), ({"listed": ["no", "unknown"]}, "its completion 'yes'")):
-        items = items_of([Example("x", "Answer:", "yes", facts=facts)], base, settings, "prompt")
         with pytest.raises(DataError, match=f"'x'.*{told}"):
-            method.loss(run.lanes, run.lanes.start, collate([items], base.device))
+            run_of(base, settings, examples=[Example("x", "Answer:", "yes", facts=facts)])
+
+
+def test_items_without_a_list_have_their_labels_or_what_their_family_refutes() -> None:
+    base, settings = make_tiny_base(), settings_of("choice")
+    labelled = Example("x", "Answer:", "yes", facts={"labels": ["no", "yes"]})
+    (sum_of,) = family_named("arithmetic").make("train", 1, 0, 0.0)
+    method, _ = run_of(base, settings, examples=[labelled, sum_of])
+    assert isinstance(method, Choice)
+    assert method._listed(labelled).texts == ("no", "yes")
+    texts = method._listed(sum_of).texts
+    assert texts[0] == sum_of.completion and len(texts) == 4
+    assert method._listed(sum_of) is method._listed(sum_of), "made once"
+
+
+@pytest.mark.parametrize(
+    ("method_name", "options"), [("choice", {}), ("rl", {"estimate": "exact", "labels": "listed"}), ("dpo", {})]
+)
+def test_the_reference_is_read_before_training(
+    monkeypatch: pytest.MonkeyPatch, method_name: str, options: dict[str, str]
+) -> None:
+    """Its last bits go with the texts of its batch: kept from a step, they would differ after a kill and resume."""
+    base, settings = make_tiny_base(), settings_of(method_name, options)
+    pairs = [dataclasses.replace(item, rejected="unknown") for item in ITEMS]
+    method, run = run_of(base, settings, examples=pairs)
+
+    def read_again(*_given: object) -> None:
+        raise AssertionError("the base was read in a step")
+
+    monkeypatch.setattr(SequenceLanes, "_final_of_base", read_again)
+    for part in (pairs[:1], pairs):
+        items = items_of(part, base, settings, method.needs)
+        loss, _ = method.loss(run.lanes, run.lanes.start + 0.05, collate([items], base.device))
+        assert bool(loss.isfinite().all())
 
 
 @pytest.mark.parametrize("options", [{"worth": "square"}, {"answer": -1.0}, {"beta": -0.1}])
