@@ -58,7 +58,11 @@ def make_by_spec(asked: Asked) -> None:
         console.print(sentence, highlight=False)
     train = shlex.quote(str(folder / "train.jsonl"))
     typer.echo(f"{folder}: {len(produced.accepted):,} items, {len(produced.pairs):,} pairs, sample.md to read.")
-    if produced.report.stopped:
+    if not produced.accepted and not produced.report.stopped:
+        typer.echo(
+            f"Next: see why in {folder / 'rejected.jsonl'}, then another provider, difficulty or --fill nearest."
+        )
+    elif produced.report.stopped:
         typer.echo("Next: the same command again, which goes on where this one ended.")
     else:
         typer.echo(f"Next: fairmoe llm dataset validate {train}, or\n  fairmoe llm train --data {train} --method sft")
