@@ -62,6 +62,7 @@ def discover(
     author: Annotated[str | None, typer.Option(help="Of the package.", envvar="FAIRMOE_AUTHOR")] = None,
     sign: Annotated[Path | None, typer.Option(help="Private key (fairmoe keygen) that signs the package.")] = None,
     begin: Annotated[str, typer.Option("--from", help="Do all again from this step on: its number or name.")] = "",
+    track: Annotated[bool, typer.Option("--track/--no-track", help="Send the figures to MLflow.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long it takes.")] = False,
 ) -> None:
     """Measure what a base can do, decide which experts it needs, make their data, train, mix and examine them.
@@ -77,7 +78,8 @@ def discover(
     from benchmarks.discovering.settings import settings_of
 
     given = {
-        "base": base, "items": items, "how": how, "experts": experts, "evidence": evidence, "provider": provider, "difficulty": difficulty,
+        "base": base, "items": items, "how": how, "experts": experts, "evidence": evidence, "provider": provider,
+        "difficulty": difficulty,
         "count": count, "dollars": budget, "kind": kind, "rank": rank, "start": start, "steps": steps,
         "generations": generations, "population": population, "guidance": guidance, "advise": advise,
         "scenarios": scenarios, "seed": seed, "revision": revision, "dtype": dtype, "quantisation": quantisation,
@@ -94,7 +96,9 @@ def discover(
     key = None if sign is None else _key(sign)
     found = _discovered(asked, console)
     package = _handed_on(found, settings, key, console)
+    page = _published(found.folder, track, console)
     _tell(found, package, console)
+    console.print(f"Page: {page}", soft_wrap=True)
 
 
 def _asked(settings: DiscoverySettings, output: Path, minutes: float | None, begin: str, console: Console) -> Asked:
@@ -157,6 +161,16 @@ def _handed_on(found: Discovered, settings: DiscoverySettings, key: PrivateKey |
         console.print("There is no package: no expert was trained.")
         return None
     return hand_on(found, Named(settings.name, settings.author, key)).path
+
+
+def _published(folder: Path, track: bool, console: Console) -> Path:
+    """The page, and the figures in MLflow; a store that cannot be reached loses nothing."""
+    from benchmarks.discovering.tracking import send_discovery
+    from reports.discovery.page import write_page
+
+    if track and (fault := send_discovery(folder)):
+        console.print(f"MLflow has it not yet: {fault} The same command sends it.", soft_wrap=True, markup=False)
+    return write_page(folder)
 
 
 def _tell(found: Discovered, package: Path | None, console: Console) -> None:

@@ -24,6 +24,7 @@ from foundation.seeding import torch_generator
 from llm_experts.bases.nano.architecture import new_model
 from llm_experts.bases.nano.settings import Shape
 from llm_experts.search import MixtureModel, SearchResult, SearchRows, SearchSettings, search_mixtures
+from llm_experts.search.books.book import Book
 
 TASK = "adult:sex@2048"
 ROWS, TOKENS, EXPERTS, VOCABULARY = 512, 120, 3, 6000
@@ -31,6 +32,8 @@ EVALUATIONS = 5000
 CHUNK = 64
 SPREAD = 0.15
 LAMBDAS: dict[str, dict[str, float]] = {"utility": {}, "result": {"lambda_fair": 3.0}, "procedural": {"lambda_cf": 5.0}}
+SETTINGS = SearchSettings(refuse_constant=False, stop_gain=None)
+"""A constant costs as much as any, and the search goes to its end."""
 
 Pass = Callable[[Tensor], Tensor]
 """Margins [n] of one mixture [K]."""
@@ -125,23 +128,29 @@ def labelled(model: MixtureModel, seed: int = 0) -> SearchRows:
     return SearchRows(labels, groups, ("a", "b"))
 
 
-def compare(model: MixtureModel, rows: SearchRows, passes: Mapping[str, Pass], count: int = 3) -> SearchResult:
+def compare(
+    model: MixtureModel,
+    rows: SearchRows | Book,
+    passes: Mapping[str, Pass],
+    count: int = 3,
+    settings: SearchSettings = SETTINGS,
+) -> SearchResult:
     """Print what a search costs against one pass per mixture, and how far its surrogate was off.
 
     Parameters
     ----------
-    model, rows : MixtureModel, SearchRows
+    model, rows : MixtureModel, SearchRows or Book
     passes : mapping of name -> Pass
         Ways to evaluate one mixture by a pass of its own.
     count : int
         Timed passes of each.
+    settings : SearchSettings
     """
     generator = torch_generator(0, "passes")
     mixtures = torch.rand(count + 1, len(model.names), generator=generator, dtype=torch.float64)
     own = model.margins(mixtures[:1])[0]
     apart = {name: float((run(mixtures[0]) - own).abs().max()) for name, run in passes.items()}  # and a warm-up
     each = {name: sorted(seconds(_call(run, m)) for m in mixtures[1:])[count // 2] for name, run in passes.items()}
-    settings = SearchSettings(refuse_constant=False, stop_gain=None)  # a constant costs as much as any
     start, clock = time.process_time(), time.perf_counter()
     result = search_mixtures(model, rows, settings)
     spent, clock = time.process_time() - start, time.perf_counter() - clock

@@ -124,7 +124,7 @@ def gather(
     items: int = 100,
     seed: int = 0,
     adapter: str = "lora",
-    rank: int | None = 4,
+    rank: int | None = None,
     start: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evidence:

@@ -112,7 +112,8 @@ class Examination:
         Whether it is a member of the front that passed.
     statement : str
     paired : list of mapping
-        The winner less every rival: ``label``, ``rival``, ``difference``, ``low``, ``high``, ``p``, ``p_holm``.
+        The winner less every rival: ``label``, ``rival``, ``difference``, ``low``, ``high``, ``p``, ``p_holm``, and
+        ``keeps``: whether the rival keeps the constraints (one that does not is shown, but is no reason to reject).
     domains, elsewhere : list of mapping
         See :func:`llm_experts.discovery.paired.domain_table`, :func:`llm_experts.discovery.paired.elsewhere`.
     seconds : float
@@ -125,9 +126,9 @@ class Examination:
     winner: str
     accepted: bool
     statement: str
-    paired: list[Mapping[str, Any]]
-    domains: list[Mapping[str, Any]]
-    elsewhere: list[Mapping[str, Any]]
+    paired: Sequence[Mapping[str, Any]]
+    domains: Sequence[Mapping[str, Any]]
+    elsewhere: Sequence[Mapping[str, Any]]
     seconds: float
 
     def contender(self, label: str) -> Contender:
@@ -250,7 +251,7 @@ def examine(
     differences = adjusted([entered.between(winner, rival) for rival in rivals])
     paired = [
         {"label": winner, "rival": rival, "difference": d.estimate, "low": d.low, "high": d.high, "p": d.p,
-         "p_holm": d.p_holm}
+         "p_holm": d.p_holm, "keeps": not entered.contenders[labels.index(rival)].objections}
         for rival, d in zip(rivals, differences, strict=True)
     ]  # fmt: skip
     return Examination(
@@ -262,8 +263,8 @@ def examine(
         accepted=accepted,
         statement=statement,
         paired=paired,
-        domains=list(domain_table(entered.answers, book.domains, labels, owners, winner, BASE)),
-        elsewhere=list(elsewhere(entered.answers, book.domains, labels, owners, BASE)),
+        domains=domain_table(entered.answers, book.domains, labels, owners, winner, BASE),
+        elsewhere=elsewhere(entered.answers, book.domains, labels, owners, BASE),
         seconds=0.0,
     )
 
@@ -354,13 +355,16 @@ class _Entered:
         better = [rival for rival in others if self.between(rival, BASE, alpha).low > 0]
         tried = len(dict.fromkeys(self.order))
         none = f"None of the {tried} members of the front that were tried passed the examination; "
+        if not tried:
+            none = "The front has no member but the base; "
         if not better:
             return BASE, False, none + "no single expert, nor the uniform mixture, surely beats the base, which stays."
         best = max(better, key=lambda rival: float(self.answers.right[self._at(rival)].double().mean()))
-        return best, False, none + (
+        told = (
             f"{best} is returned instead: of {len(better)} that keep the constraints and surely beat the base it has "
             "most right (its figure is that of the best of several, and so a little too high)."
         )
+        return best, False, none + told
 
     def _at(self, label: str) -> int:
         return next(place for place, one in enumerate(self.contenders) if one.label == label)

@@ -113,12 +113,12 @@ class MixtureSearch:
     constraints: tuple[str, ...]
     limits: Limits
     bounds: Mapping[str, Sequence[float]]
-    candidates: list[Mapping[str, Any]]
-    curve: list[Mapping[str, Any]]
-    guidance: list[Mapping[str, Any]]
+    candidates: Sequence[Mapping[str, Any]]
+    curve: Sequence[Mapping[str, Any]]
+    guidance: Sequence[Mapping[str, Any]]
     advice: Mapping[str, Any]
-    rounds: list[Mapping[str, Any]]
-    domains: list[Mapping[str, Any]]
+    rounds: Sequence[Mapping[str, Any]]
+    domains: Sequence[Mapping[str, Any]]
     items: int
     passes: int
     surrogate_evaluations: int
@@ -179,7 +179,9 @@ def search_mixture(
         If there is no expert, or an expert breaks every mixture.
     """
     chosen, start = settings or MixingSettings(), time.perf_counter()
-    model, book = mixtures_on(base, experts, scenarios(domains, "search", chosen.items, chosen.seed), style=chosen.style)
+    model, book = mixtures_on(
+        base, experts, scenarios(domains, "search", chosen.items, chosen.seed), style=chosen.style
+    )
     moved = bool(book.swappable.any())
     alone = TrueEvaluations(model, moved=moved, latency=True, folder=folder, batch=BATCH)
     bounds = _bounds(alone, book, chosen)

@@ -137,7 +137,7 @@ def plan_experts(
     evidence: EvidenceKind = "gradients",
     seed: int = 0,
     adapter: str = "lora",
-    rank: int | None = 4,
+    rank: int | None = None,
     start: int = 0,
     probe_steps: int = 0,
     advisor: Advisor | None = None,
@@ -159,7 +159,8 @@ def plan_experts(
     seed : int
         That of the report's items; also of halves and first weights.
     adapter, rank, start
-        Of the experts that are to be made: whose gradients are taken, and what a probe trains.
+        Of the experts that are to be made: whose gradients are taken, and what a probe trains. Rank None is the kind's
+        own: 4 of LoRA, all singular values of SVF.
     probe_steps : int
         Optimiser steps of the probe of learnability; 0: none.
     advisor : callable, optional

@@ -18,13 +18,14 @@ from torch import Tensor
 from foundation.numbers import finite
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import Style, all_stops, prompt_ids
-from llm_experts.data.error import DataError
 from llm_experts.decoder.program import Adapter
-from llm_experts.discovery.domain import Domain, Scenario, scenarios
+from llm_experts.discovery.domain import Scenario
+from llm_experts.discovery.domains import domains_named
 from llm_experts.discovery.material import choices_of
 from llm_experts.discovery.preserving import persona, tools
 from llm_experts.discovery.preserving.neutral import NEUTRAL
 from llm_experts.evaluation.compare import newcombe
+from llm_experts.families.listed import listed_answers
 from llm_experts.mixtures.item_mixtures import lowest_layer
 from llm_experts.prompts.batches import length_batches
 from llm_experts.prompts.chat import encode_prompt
@@ -39,12 +40,12 @@ BUILT_IN = (tools.NAME, FORMAT, persona.NAME, PERPLEXITY)
 """What is looked at unless tasks are named."""
 MARGIN = 0.10
 """Share of right answers, or natural units of log-probability per token, that may be lost."""
-SKIPPED = 1000
+SKIPPED = 200
 """Items of the examination's part ahead of those that are asked for here, so that none is the same."""
 LONGEST_CALL = 48
 """Tokens of a generated call at most."""
-MOST_GENERATED = 24
-"""Generated calls at most: they take longer than choices."""
+MOST_GENERATED = 60
+"""Generated calls at most: they take longer than choices. Fewer than 40 show nothing of a base that makes none."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def check_preserved(
     ----------
     preserve : sequence of str, optional
         Of ``tools``, ``tools_format``, ``persona``, ``perplexity`` (by default all of these), and families such as
-        ``sql`` or ``sql@0.5``.
+        ``sql``, ``sql@0.5`` or ``rows:adult:sex@1500``.
     items : int
         Of each task; generated calls and neutral texts are fewer.
     margin : float
@@ -166,17 +167,9 @@ def _asked(base: Base, name: str, items: int, skip: int, seed: int) -> list[Scen
         return tools.tool_scenarios(items, seed)
     if name == persona.NAME:
         return persona.persona_scenarios(base, items, seed)
-    family, _, told = name.partition("@")
-    try:
-        difficulty = float(told or 0)
-    except ValueError:
-        difficulty = math.nan
-    if not 0 <= difficulty <= 1:
-        raise DataError(
-            f"{name!r} is no task to preserve: {told!r} is no difficulty from 0 to 1. Name {', '.join(BUILT_IN)}, or a "
-            "family such as sql or sql@0.5."
-        )
-    return scenarios([Domain(name, family, difficulty)], "scenarios", skip + items, seed)[skip:]
+    (domain,) = domains_named(name)
+    left = domain.items("scenarios", skip + items, seed)[skip:]
+    return [Scenario(name, example, listed_answers(domain.judge, example, seed=seed)) for example in left]
 
 
 def _shares(name: str, kind: str, before: Tensor, after: Tensor, margin: float) -> Preserved:
@@ -203,7 +196,7 @@ def _format(both: _Both, items: int, margin: float, seed: int) -> Preserved:
 
 
 def _perplexity(both: _Both, margin: float, seed: int) -> Preserved:
-    texts = [_text(both.base, row, sentence) for row, sentence in enumerate(NEUTRAL)]
+    texts = [text_item(both.base, row, sentence) for row, sentence in enumerate(NEUTRAL)]
     counts = torch.tensor([float(text.learnt) for text in texts], dtype=torch.float64)
     before, after = _logprobs(both, texts, None), _logprobs(both, texts, both.lanes.start)
     weights = stratified_weights(torch.zeros(len(texts), dtype=torch.int64), DRAWS, seed)
@@ -215,7 +208,7 @@ def _perplexity(both: _Both, margin: float, seed: int) -> Preserved:
     return Preserved(PERPLEXITY, PERPLEXITY, len(texts), *means, difference, low, high, margin, low > -margin)
 
 
-def _text(base: Base, row: int, sentence: str) -> Item:
+def text_item(base: Base, row: int, sentence: str) -> Item:
     """A text of which every token but the first is weighed."""
     ids = encode_prompt(base, sentence)
     return Item(row, (), (Row.of(ids, (False, *[True] * (len(ids) - 1))),))

@@ -76,7 +76,7 @@ def probe_domains(
     items: int = 100,
     seed: int = 0,
     kind: str = "lora",
-    rank: int | None = 4,
+    rank: int | None = None,
     start: int = 0,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Probe, ...]:

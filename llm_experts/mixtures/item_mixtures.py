@@ -173,7 +173,7 @@ class ItemMixtures:
     def _weights(self) -> int:
         """Weights of the matrices of the layers and of the head."""
         layers = sum(w.numel() for w in decoder_of(self.base).layers.parameters() if w.ndim == 2)
-        return layers + self._room.head.numel()
+        return int(layers + self._room.head.numel())
 
     @cached_property
     def _room(self) -> SequenceLanes:

@@ -33,7 +33,7 @@ def gradient_vectors(
     block: int,
     seed: int = 0,
     kind: str = "lora",
-    rank: int | None = 4,
+    rank: int | None = None,
     start: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> NDArray[np.float32]:

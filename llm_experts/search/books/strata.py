@@ -19,7 +19,7 @@ def stratified_weights(strata: Tensor, draws: int, seed: int) -> Tensor:
     """[B, n] float64, how often each item of strata [n] is drawn; within a stratum they add up to its size."""
     generator = numpy_generator(seed, "stratified bootstrap")
     weights = torch.zeros(draws, len(strata), dtype=torch.float64)
-    for stratum in strata.unique().tolist():
+    for stratum in sorted(set(strata.tolist())):
         places = torch.nonzero(strata == stratum)[:, 0]
         size = len(places)
         weights[:, places] = torch.from_numpy(generator.multinomial(size, np.full(size, 1 / size), size=draws)).double()

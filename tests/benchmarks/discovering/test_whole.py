@@ -1,4 +1,4 @@
-"""A discovery from nothing to its package on a tiny base: twice the same, killed in every step, changed, ended early."""
+"""A discovery from nothing to its package on a tiny base: twice the same, killed in every step, changed, ended."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from tests.llm_experts.conftest import make_tiny_base
 
 SIZES: dict[str, Any] = {
     "domains": ("arithmetic", "dates", "json_task", "strings"), "experts": 3, "items": 24, "count": 12, "steps": 4,
-    "watching": 6, "checks": ("clarity", "contamination"), "generations": 6, "population": 8, "search_items": 6, "scenarios": 25,
+    "watching": 6, "checks": ("clarity", "contamination"), "generations": 6, "population": 8, "search_items": 6,
+    "scenarios": 25,
     "preserve": ("none",), "rank": 2,
 }  # fmt: skip
 

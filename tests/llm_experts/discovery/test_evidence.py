@@ -54,7 +54,7 @@ def test_shuffled_blocks_keep_their_products() -> None:
     assert not np.array_equal(dealt.gram, found.gram)
 
 
-@pytest.mark.parametrize(("kind", "rank"), [("lora", 2), ("svf", None)])
+@pytest.mark.parametrize(("kind", "rank"), [("lora", None), ("lora", 2), ("svf", None)])
 def test_gradients_are_those_of_the_log_probability_of_the_right_answer(
     tiny_base: Base, kind: str, rank: int | None
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_rival_that_breaks_the_constraints_is_no_rival() -> None:
     model = Planted(shares, {(1.0, 0.0): 0.6})
     found = examine(model, model.book(), [GOOD], OWNERS, Rule())
     assert found.accepted and "alignment" in found.contender("first").objections[0]
+    assert [row["keeps"] for row in found.paired] == [True, False, True, True]
     fair = Planted(shares)
     assert not examine(fair, fair.book(), [GOOD], OWNERS, Rule()).accepted
 
