@@ -54,6 +54,9 @@ def gains_of(found: Discovery) -> Gains:
     for row in [*singles, *(row for row in every if text(row, "kind") in ("mixture", "uniform"))]:
         if row is not won or text(row, "kind") == "single":
             told[text(row, "label")] = _differences(row, base, found.domains)
+    for row in rows(step, "elsewhere"):
+        if (one := measured(row)).known and text(row, "expert"):
+            told.setdefault(text(row, "expert"), {})[text(row, "domain")] = one
     for row in rows(step, "domains"):
         if (one := measured(row, "gain")).known and text(row, "expert"):
             told.setdefault(text(row, "expert"), {})[text(row, "domain")] = one

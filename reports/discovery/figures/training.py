@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from reports.discovery.figures.chart import Panel, around, row_name
-from reports.discovery.reading import Discovery, Node, number, rows, text
+from reports.discovery.reading import Discovery, Node, number, rows, text, truth
 from reports.figures import svg
 from reports.format import value_text
 from reports.names import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
@@ -96,5 +96,7 @@ def _kept(panel: Panel, row: Node, points: Sequence[tuple[float, float]]) -> Mar
 
 
 def _stopped(row: Node, y: float) -> Markup:
-    sign = svg.text(LEFT - 44, y + HEIGHT / 2 + 15, "stopped", "tick warned", "end")
+    given_up = truth(row, "given_up") is True
+    word, look = ("given up", "tick warned") if given_up else ("ended early", "tick")
+    sign = svg.text(LEFT - 44, y + HEIGHT / 2 + 15, word, look, "end")
     return svg.group([sign], text(row, "stopped"))
