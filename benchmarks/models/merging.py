@@ -33,40 +33,20 @@ def merge(manifest: Manifest, read: Callable[[str], bytes], folder: Path, base: 
     Raises
     ------
     ModelError
-        If the package has not one adapter, its kind does not change weights, or the folder exists.
+        If the package has not one adapter, or the folder exists.
     AdapterError, BaseError
-        If the base is another one, or cannot be read.
+        If its kind does not change weights, or the base is another one, keeps codes, or cannot be read.
     """
+    from llm_experts.adapters.composition import melt
     from llm_experts.adapters.store import load_adapter
 
     _check_new(folder)
     loaded = _base(manifest, base)
     with _unpacked(manifest, read) as place:
-        model: Any = load_adapter(loaded, place)
-    if not hasattr(model.base_model, "merge_and_unload"):
-        raise ModelError(
-            f"An adapter of the kind {manifest.adapters[0].type} adds words or states, not weights, so it cannot "
-            "become one with its base; export it as peft."
-        )
-    _untie(model)
-    merged = model.merge_and_unload()
+        merged: Any = melt(load_adapter(loaded, place))
     with atomic_path(folder) as temporary:
         merged.save_pretrained(temporary, safe_serialization=True)
         loaded.tokenizer.save_pretrained(temporary)
-
-
-def _untie(model: Any) -> None:
-    """Give the head weights of its own where an adapter changes it, or the embedding, and both share theirs.
-
-    A change that is melted into shared weights would change both.
-    """
-    inner = model.get_base_model()
-    ends = inner.get_input_embeddings(), inner.get_output_embeddings()
-    embedding, head = (end.get_base_layer() if hasattr(end, "get_base_layer") else end for end in ends)
-    if (embedding, head) == ends or head is None or embedding.weight is not head.weight:
-        return
-    head.weight = type(head.weight)(head.weight.detach().clone(), requires_grad=False)
-    inner.config.tie_word_embeddings = False
 
 
 def write_lora(manifest: Manifest, read: Callable[[str], bytes], folder: Path, base: str | None = None) -> int:

@@ -20,15 +20,15 @@ PREFIX = "base_model.model."
 """What PEFT writes before the name that a matrix has in the base."""
 
 
-def adapter_deltas(config: PeftConfig, state: Mapping[str, Tensor], layers: nn.ModuleList) -> dict[Place, Delta]:
+def adapter_deltas(config: PeftConfig, state: Mapping[str, Tensor], layers: nn.ModuleList | None) -> dict[Place, Delta]:
     """What an adapter adds, by place.
 
     Parameters
     ----------
     config, state
         An adapter of a kind that changes weights, as it was saved; matrices may have ranks and alphas of their own.
-    layers : nn.ModuleList
-        The decoder layers of its base: DoRA and SVF need their weights, dequantised if need be.
+    layers : nn.ModuleList or None
+        The decoder layers of its base: DoRA and SVF need their weights, dequantised if need be; others go without.
 
     Raises
     ------
@@ -52,10 +52,14 @@ def adapter_deltas(config: PeftConfig, state: Mapping[str, Tensor], layers: nn.M
         parts.setdefault(place, {})[part], keys[place] = value, key
     if getattr(config, "rank_pattern", None) or getattr(config, "alpha_pattern", None):
         return {
-            place: _one_scaling(kind.delta(part, _config_at(config, keys[place]), matrix(layers, place)))
+            place: _one_scaling(kind.delta(part, _config_at(config, keys[place]), _module(layers, place)))
             for place, part in parts.items()
         }
-    return {place: kind.delta(part, config, matrix(layers, place)) for place, part in parts.items()}
+    return {place: kind.delta(part, config, _module(layers, place)) for place, part in parts.items()}
+
+
+def _module(layers: nn.ModuleList | None, place: Place) -> nn.Module:
+    return nn.Identity() if layers is None else matrix(layers, place)
 
 
 def _config_at(config: Any, key: str) -> PeftConfig:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,11 @@ from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, is_ggu
 from llm_experts.bases.nano import ensure_nano
 from llm_experts.bases.pickles import pickles_in
 from llm_experts.bases.quantised import make_differentiable
+from llm_experts.bases.quantising import quantise_layers
+from llm_experts.bases.quiet import quiet
 from llm_experts.bases.rope import rescaled
 from llm_experts.bases.scaling import RopeScaling
+from llm_experts.bases.ternary.files import register, settle_ternary, stored_quantisation
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from llm_experts.bases.nano.pretrain import Report
 
-QUANTISATIONS = ("none", "nf4", "int8")
+QUANTISATIONS = ("none", "nf4", "int8", "ternary")
 ATTENTIONS = ("sdpa", "eager")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.tiktoken")
 
@@ -51,8 +54,9 @@ def load_base(
         the network; the id may name a revision (``owner/model@v2``).
     dtype : {"auto", "float32", "bfloat16", "float16"}
         Of weights and computation; auto: float32 on a CPU, bfloat16 on a GPU.
-    quantisation : {"none", "nf4", "int8"}
-        How the weights of the layers are kept (bitsandbytes, on CPU and GPU).
+    quantisation : {"none", "nf4", "int8", "ternary"}
+        How the weights of the layers are kept: by bitsandbytes, on CPU and GPU, or as three values (BitNet b1.58's
+        rounding of trained weights, :mod:`llm_experts.bases.ternary`).
     device : str
         As torch writes it: cpu, cuda, cuda:1.
     attention : {"sdpa", "eager"}
@@ -70,7 +74,9 @@ def load_base(
     -------
     Base
         In evaluation mode; its hash covers the files of configuration, tokenizer and weights. That of a GGUF file is
-        the file's sha256; its quantised weights are unpacked to ``dtype``, as adapters need them.
+        the file's sha256; its quantised weights are unpacked to ``dtype``, as adapters need them. A folder whose
+        weights are ternary (:mod:`llm_experts.bases.ternary.files`) keeps its codes; its ``quantisation`` is "none",
+        as nothing was rounded here.
 
     Raises
     ------
@@ -89,6 +95,7 @@ def load_base(
     else:
         folder = ensure_nano(cache, progress) if id == NANO else _folder(id, revision)
         _check_files(id, folder)
+        _check_stored(id, folder, quantisation)
         _check_numbers(id, folder)
         model = _load_model(id, folder, chosen, quantisation, device, attention)
         base = Base(id, model, _load_tokenizer(id, folder), hash_of(folder), quantisation)
@@ -180,6 +187,22 @@ def _check_files(id: str, folder: Path) -> None:
     raise BaseError(f"{folder} has no weights (*.safetensors); copy the whole model, or fetch it again.")
 
 
+def _check_stored(id: str, folder: Path, quantisation: str) -> None:
+    """Ternary weights are not rounded a second time; transformers learns how they are read."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # transformers has the better words for it
+    if not isinstance(config, dict) or not stored_quantisation(config):
+        return
+    if quantisation != "none":
+        raise BaseError(
+            f"The weights of {id} are ternary already; --quantisation {quantisation} would round them a second time. "
+            "Leave it out, or write them in float32 first: fairmoe llm dequantize."
+        )
+    register()
+
+
 def _check_numbers(id: str, folder: Path) -> None:
     """Every weight must be a number, in the files: what quantisation makes of others does not show it."""
     import torch
@@ -230,10 +253,11 @@ def _load_model(
         place, options = folder.parent, options | gguf_options(folder)
     else:
         options["use_safetensors"] = True
-    if quantisation != "none":
+    by_library = quantisation in ("nf4", "int8")
+    if by_library:
         options |= {"quantization_config": _quantised(quantisation, dtype), "device_map": {"": device}}
     try:
-        with _quiet():
+        with quiet():
             loader: Any = AutoModelForCausalLM
             model, info = loader.from_pretrained(
                 place,
@@ -254,7 +278,10 @@ def _load_model(
             f"{id} lacks {len(lacking)} of its weights (the first is {lacking[0]}), which would be random; copy the "
             "whole model, or fetch it again."
         )
-    if quantisation == "none":
+    settle_ternary(id, model, dtype)
+    if quantisation == "ternary":
+        quantise_layers(model, quantisation)
+    if not by_library:
         model = model.to(device)
     make_differentiable(model, dtype)
     loaded: PreTrainedModel = model.eval().requires_grad_(False)
@@ -288,18 +315,3 @@ def _load_tokenizer(id: str, folder: Path) -> PreTrainedTokenizerFast:
             f"into {folder}."
         ) from error
     return tokenizer
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's progress bars."""
-    from transformers.utils import logging as library_logging
-
-    logging: Any = library_logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

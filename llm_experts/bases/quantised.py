@@ -9,6 +9,7 @@ stand for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -78,6 +79,26 @@ class FourBitLinear(QuantisedLinear):
 
         found: Tensor = dequantize_4bit(self.codes.data, cast(Any, self.codes).quant_state)
         return found.to(self.dtype)
+
+
+def quantised_modules(model: nn.Module) -> Iterator[tuple[str, QuantisedLinear]]:
+    """Modules that keep codes, by their names."""
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, QuantisedLinear))
+
+
+def holds_codes(model: nn.Module) -> bool:
+    """Whether weights of a model are kept as codes."""
+    return next(quantised_modules(model), None) is not None
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Bytes that the weights of a model take, codes and scales as they are kept; shared ones once."""
+    held = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    for _, module in quantised_modules(model):
+        state = getattr(getattr(module, "codes", None), "quant_state", None)
+        for own in (state, getattr(state, "state2", None)):
+            held |= {id(value): value for value in vars(own).values() if isinstance(value, Tensor)} if own else {}
+    return sum(tensor.numel() * tensor.element_size() for tensor in held.values())
 
 
 class _Product(torch.autograd.Function):

@@ -51,6 +51,33 @@ class Overlap:
         )
 
 
+class Learnt:
+    """A set that others are compared with: its prompts and its n-grams of words.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    n : int
+        Words of an n-gram.
+    """
+
+    def __init__(self, examples: Iterable[Example], *, n: int = 13) -> None:
+        self.n = n
+        self._grams: set[tuple[str, ...]] = set()
+        self._prompts: set[str] = set()
+        for example in examples:
+            self._grams.update(_grams(example, n))
+            self._prompts.add(prompt_key(example))
+
+    def has_prompt(self, example: Example) -> bool:
+        """Whether an item with the same prompt is in the set."""
+        return prompt_key(example) in self._prompts
+
+    def share(self, example: Example) -> float:
+        """Share of the item's n-grams that occur in the set."""
+        return _share(_grams(example, self.n), self._grams)
+
+
 def overlap(learnt: Sequence[Example], examined: Sequence[Example], *, n: int = 13, threshold: float = 0.8) -> Overlap:
     """How much of an examination was learnt: equal prompts, and n-grams of words (n = 13: Brown et al. 2020).
 
@@ -58,15 +85,12 @@ def overlap(learnt: Sequence[Example], examined: Sequence[Example], *, n: int = 
     words is compared as a whole. Generated families repeat the sentences of their templates, so a high share of
     n-grams says little there; equal prompts do.
     """
-    known: set[tuple[str, ...]] = set()
-    for example in learnt:
-        known.update(_grams(example, n))
-    prompts = {prompt_key(example) for example in learnt}
-    shares = tuple(_share(_grams(example, n), known) for example in examined)
+    known = Learnt(learnt, n=n)
+    shares = tuple(known.share(example) for example in examined)
     return Overlap(
         n,
         len(examined),
-        tuple(example.id for example in examined if prompt_key(example) in prompts),
+        tuple(example.id for example in examined if known.has_prompt(example)),
         shares,
         tuple(example.id for example, share in zip(examined, shares, strict=True) if share >= threshold),
         threshold,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.families.family import Family
 from llm_experts.families.wrong import wrong_answer
+
+LISTED = "listed"
+"""Fact that holds an item's listed answers."""
 
 
 def listed_answers(family: Family, example: Example, *, seed: int = 0, most: int = 4) -> tuple[str, ...]:
@@ -41,3 +46,9 @@ def listed_answers(family: Family, example: Example, *, seed: int = 0, most: int
         if len(found) == most - 1:
             break
     return (example.completion, *found)
+
+
+def with_listed(family: Family, example: Example, *, seed: int = 0, most: int = 4) -> Example:
+    """The item with its :func:`listed_answers` among its facts (``listed``), for methods that learn to choose."""
+    answers = list(listed_answers(family, example, seed=seed, most=most))
+    return replace(example, facts={**example.facts, LISTED: answers})

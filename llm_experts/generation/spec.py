@@ -9,6 +9,8 @@ from typing import Any, Literal
 from llm_experts.data.error import DataError
 
 Format = Literal["completion", "chat"]
+ACCEPTANCE = 0.75
+"""Share of the drafts that should be accepted where a spec says nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class DataSpec:
     count: int
     success: tuple[float, float] = (0.60, 0.90)
     zone: tuple[float, float] = (0.70, 0.80)
-    acceptance: float = 0.75
+    acceptance: float = ACCEPTANCE
     format: Format = "completion"
     requirements: tuple[str, ...] = ()
 

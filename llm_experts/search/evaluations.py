@@ -10,8 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from foundation.files import atomic_path
-from llm_experts.search.measures import Outputs
-from llm_experts.search.mixture import MixtureModel, MovableMixture, TimedMixture
+from llm_experts.search.mixture import MixtureModel, MovableMixture, Outputs, TimedMixture
 from llm_experts.search.settings import SearchError
 
 
@@ -39,11 +38,14 @@ class TrueEvaluations:
         self.model, self.moved, self.latency, self.folder, self.batch = model, moved, latency, folder, batch
         self.passes = 0
         """Mixtures that went through the model in this process."""
+        self.asked: set[tuple[float, ...]] = set()
+        """Weights that were asked for, from the model or from the folder."""
         self._known: dict[str, dict[str, Tensor]] = {}
 
     def __call__(self, alphas: Tensor) -> Outputs:
         """Outputs of mixtures [P, K] float64; new ones go through the model."""
         keys = [self._key(alpha) for alpha in alphas]
+        self.asked |= {tuple(alpha.tolist()) for alpha in alphas}
         missing = [i for i, key in enumerate(keys) if key not in self._known and not self._load(key)]
         missing = list({keys[i]: i for i in reversed(missing)}.values())[::-1]
         for start in range(0, len(missing), self.batch):

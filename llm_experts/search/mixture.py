@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from llm_experts.search.settings import SearchError
+
+
+class Outputs(NamedTuple):
+    """What P mixtures do on the rows: ``margins`` [P, n], ``moved`` [P, n, g] or None, ``latency`` [P] or None."""
+
+    margins: Tensor
+    moved: Tensor | None = None
+    latency: Tensor | None = None
 
 
 class MixtureModel(Protocol):
@@ -70,20 +77,3 @@ class SearchRows:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-
-def check_capabilities(model: MixtureModel, metrics: Sequence[str], flips: Sequence[str], latency: str) -> None:
-    """Refuse measures that the model cannot give.
-
-    Raises
-    ------
-    SearchError
-    """
-    wanted = [m for m in metrics if m in flips]
-    if wanted and not isinstance(model, MovableMixture):
-        raise SearchError(
-            f"{', '.join(wanted)} needs rows moved to the other groups, and this mixture has none (its experts do not "
-            "see the sensitive column). Leave the measure out, or keep the sensitive column in the texts."
-        )
-    if latency in metrics and not isinstance(model, TimedMixture):
-        raise SearchError(f"{latency} needs a mixture with a cost model, and this one has none. Leave the measure out.")

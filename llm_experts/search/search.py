@@ -16,26 +16,27 @@ import torch
 from torch import Tensor
 
 from llm_experts.reading.calibration import Calibration
+from llm_experts.search.books.book import Book
 from llm_experts.search.box import Box, box_of
 from llm_experts.search.evaluations import TrueEvaluations
 from llm_experts.search.guidance import Advisor, GuidanceLog
 from llm_experts.search.hypervolume import reference_point
-from llm_experts.search.measures import NOT_CONSTANT, Measures, Outputs, calibration_of, constraint_names, measure
-from llm_experts.search.mixture import MixtureModel, SearchRows, check_capabilities
+from llm_experts.search.measures import NOT_CONSTANT, Measures, book_of, constraint_names, measure
+from llm_experts.search.mixture import MixtureModel, Outputs, SearchRows
 from llm_experts.search.pareto import front
 from llm_experts.search.result import Candidate, RoundReport, SearchResult
 from llm_experts.search.rounds import Generation, Progress, Round, State, budgets, judged, worth_verifying
-from llm_experts.search.settings import FLIP_METRICS, LATENCY, SearchError, SearchSettings
+from llm_experts.search.settings import LATENCY, SearchError, SearchSettings
 from llm_experts.search.surrogate import Error, Surrogate, compare, cross_validate, design, distinct, fit, spread, terms
 from llm_experts.search.validation import Contender, HeldOut, Rejection, Winner, choose, ordered
 
 
 def search_mixtures(
     model: MixtureModel,
-    rows: SearchRows,
+    rows: SearchRows | Book,
     settings: SearchSettings | None = None,
     *,
-    held_out: tuple[MixtureModel, SearchRows] | None = None,
+    held_out: tuple[MixtureModel, SearchRows | Book] | None = None,
     folder: Path | None = None,
     advisor: Advisor | None = None,
     progress: Progress | None = None,
@@ -45,10 +46,11 @@ def search_mixtures(
 
     Parameters
     ----------
-    model, rows : MixtureModel, SearchRows
-        Mixtures on the search rows (a part of the validation rows, never test rows), and these rows' labels and groups.
+    model, rows : MixtureModel, SearchRows or Book
+        Mixtures on the search rows (a part of the validation rows, never test rows), and these rows' labels and groups;
+        or on items, and their book of measures (:class:`llm_experts.search.books.item_book.ItemBook`).
     settings : SearchSettings
-    held_out : (MixtureModel, SearchRows) or None
+    held_out : (MixtureModel, SearchRows or Book) or None
         The same experts on other validation rows: they accept or reject the winner.
     folder : Path or None
         True evaluations are kept here. What runs on the surrogate takes seconds and is deterministic, so a search that
@@ -71,7 +73,7 @@ def search_mixtures(
         where no mixture satisfies the constraints.
     """
     settings = SearchSettings() if settings is None else settings
-    searching = _Search(model, rows, settings, folder, advisor, progress, batch)
+    searching = _Search(model, book_of(rows), settings, folder, advisor, progress, batch)
     searching.anchor()
     for number in range(1, settings.rounds + 1):
         if searching.generations >= settings.generations or not searching.round(number):
@@ -103,7 +105,7 @@ class _Search:
     """State of one search."""
 
     model: MixtureModel
-    rows: SearchRows
+    book: Book
     settings: SearchSettings
     folder: Path | None
     advisor: Advisor | None
@@ -122,14 +124,9 @@ class _Search:
         self.names = tuple(self.model.names)
         if not self.names:
             raise SearchError("There is no expert to mix; a search needs at least one.")
-        check_capabilities(self.model, self.settings.metrics, FLIP_METRICS, LATENCY)
+        self.book.check(self.model, self.settings)
         self.box = box_of(self.settings, self.names)
-        if self.settings.calibrate and len(set(self.rows.labels.tolist())) < 2:
-            raise SearchError(
-                f"All {len(self.rows)} search rows have one label, so that no mixture can be calibrated. Give rows "
-                "of both classes."
-            )
-        self.moved = any(m in FLIP_METRICS for m in self.settings.metrics)
+        self.moved = self.book.needs_moved(self.settings.metrics)
         self.true = self._evaluations(self.model)
 
     def _evaluations(self, model: MixtureModel) -> TrueEvaluations:
@@ -167,17 +164,15 @@ class _Search:
     def _check_estimable(self, measured: Measures) -> None:
         for metric, values in measured.values.items():
             if bool(torch.isnan(values).any()):
-                sizes = torch.bincount(self.rows.groups, minlength=len(self.rows.group_names)).tolist()
-                listed = ", ".join(f"{n} {s}" for n, s in zip(self.rows.group_names, sizes, strict=True))
                 raise SearchError(
-                    f"{metric} cannot be estimated on the {len(self.rows)} search rows (rows per group: {listed}; "
-                    f"{int(self.rows.labels.sum())} have label 1). Give more rows, or leave the measure out."
+                    f"{metric} cannot be estimated on the {self.book.sizes()}. Give more rows, or leave the measure "
+                    "out."
                 )
 
     def measure(self, alphas: Tensor, outputs: Tensor) -> Measures:
         """Measures of mixtures [P, K] from flat outputs [P, o]."""
-        split = unflat(outputs, len(self.rows), self.moved)
-        return measure(split._replace(latency=self.true.latency_of(alphas)), self.rows, self.settings)
+        split = unflat(outputs, len(self.book), self.moved)
+        return measure(split._replace(latency=self.true.latency_of(alphas)), self.book, self.settings)
 
     def round(self, number: int) -> bool:
         """Fit, search, evaluate the front truly; False if the front held nothing new."""
@@ -244,7 +239,7 @@ class _Search:
         self.known.add(alphas, outputs, "front", number, rows)
         return {id: compare(guessed[id], true[id]) for id in true}
 
-    def finish(self, held_out: tuple[MixtureModel, SearchRows] | None) -> SearchResult:
+    def finish(self, held_out: tuple[MixtureModel, SearchRows | Book] | None) -> SearchResult:
         """The true front, the winner, the report."""
         measured = self.measure(self.known.alphas, self.known.outputs)
         feasible = measured.feasible
@@ -274,7 +269,7 @@ class _Search:
         )
 
     def _choose(
-        self, measured: Measures, on_front: Tensor, held_out: tuple[MixtureModel, SearchRows] | None
+        self, measured: Measures, on_front: Tensor, held_out: tuple[MixtureModel, SearchRows | Book] | None
     ) -> tuple[Winner, list[Rejection]]:
         members = torch.nonzero(on_front)[:, 0]
         members = members[ordered(measured.losses[members], self.settings.order)]
@@ -285,12 +280,12 @@ class _Search:
         best = torch.argsort(found.losses[:, 0], stable=True)
         best = best[torch.argsort(found.violation[best], stable=True)]
         others = self._contenders(singles[best], outputs[best], found, best)
-        unseen = None if held_out is None else HeldOut(self._evaluations(held_out[0]), held_out[1])
+        unseen = None if held_out is None else HeldOut(self._evaluations(held_out[0]), book_of(held_out[1]))
         return choose(contenders, others, unseen, self.settings, self.names)
 
     def _contenders(self, alphas: Tensor, outputs: Tensor, measured: Measures, places: Tensor) -> list[Contender]:
         """Mixtures [F, K] that may win, with their own calibration; ``places`` [F] is where ``measured`` has them."""
-        found = calibration_of(outputs[:, : len(self.rows)], self.rows, self.settings)
+        found = self.book.calibration(outputs[:, : len(self.book)], self.settings)
         return [
             self._contender(alphas[i], values_at(measured, place), Calibration(*(part[i : i + 1] for part in found)))
             for i, place in enumerate(places.tolist())

@@ -7,15 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from metrics.points import POINT_METRICS
+from llm_experts.search.facts import BY_DOMAIN, FLIP_METRICS, ITEM_MEASURES, LATENCY, SEARCHABLE, Facts, facts_of
 from metrics.registry import spec
-
-FLIP_METRICS = ("cfr@1", "cfr_soft@1")
-"""Counterfactual gaps: need the rows moved to every group."""
-LATENCY = "latency_ms"
-"""Milliseconds per batch of rows, from the mixture model's own cost model; the only measure that is no fixed metric."""
-SEARCHABLE = (*POINT_METRICS, *FLIP_METRICS, LATENCY)
-"""What can be an objective or a constraint: all that follows from margins, moved margins and the weights."""
 
 Relation = Literal["<=", ">="]
 Order = Literal["first_objective", "compromise"]
@@ -26,13 +19,17 @@ class SearchError(ValueError):
     """A mixture search that cannot be done or has no answer; the text says what to change."""
 
 
-def _check_metric(metric: str) -> None:
-    if metric in SEARCHABLE:
-        return
+def _facts(metric: str) -> Facts:
+    found = facts_of(metric)
+    if found is not None:
+        return found
     try:
         known = spec(metric).id
     except KeyError as error:
-        raise SearchError(f"A mixture search got an unknown metric: {error.args[0]}, or {LATENCY}.") from None
+        raise SearchError(
+            f"A mixture search got an unknown metric: {error.args[0]}, or {LATENCY}; on items with listed answers "
+            f"{', '.join(ITEM_MEASURES)} and {BY_DOMAIN}<domain>."
+        ) from None
     raise SearchError(
         f"The metric {known} cannot guide a mixture search: it needs explanations of every mixture, not only its "
         f"predictions. Choose among {', '.join(SEARCHABLE)}, and look at {known} of the winner afterwards."
@@ -46,22 +43,21 @@ class Objective:
     Attributes
     ----------
     metric : str
-        One of ``SEARCHABLE``.
+        Of rows one of ``SEARCHABLE``, of items one of ``ITEM_MEASURES`` or the accuracy of a domain.
     maximise : bool or None
-        None: the direction of the metric registry (latency: minimise).
+        None: the direction that the measure has (:func:`llm_experts.search.facts.facts_of`).
     """
 
     metric: str
     maximise: bool | None = None
 
     def __post_init__(self) -> None:
-        _check_metric(self.metric)
+        _facts(self.metric)
 
     @property
     def sign(self) -> float:
         """Factor that makes smaller values better."""
-        higher = self.metric != LATENCY and spec(self.metric).direction == "higher"
-        return -1.0 if (higher if self.maximise is None else self.maximise) else 1.0
+        return -1.0 if (_facts(self.metric).higher if self.maximise is None else self.maximise) else 1.0
 
     def __str__(self) -> str:
         return f"{'maximise' if self.sign < 0 else 'minimise'} {self.metric}"
@@ -76,7 +72,7 @@ class Constraint:
     bound: float
 
     def __post_init__(self) -> None:
-        _check_metric(self.metric)
+        _facts(self.metric)
         if self.relation not in ("<=", ">=") or not math.isfinite(self.bound):
             raise SearchError(
                 f"The constraint {self.metric} {self.relation} {self.bound} is not one: write it as a metric, <= or "
@@ -206,10 +202,25 @@ def _check_constraints(constraints: tuple[Constraint, ...]) -> None:
     for metric in {c.metric for c in constraints}:
         ceilings = [c.bound for c in constraints if c.metric == metric and c.relation == "<="]
         floors = [c.bound for c in constraints if c.metric == metric and c.relation == ">="]
-        low, high = (-math.inf, math.inf) if metric == LATENCY else spec(metric).range
+        _, low, high = _facts(metric)
         lowest, highest = max([low, *floors]), min([high, *ceilings])
         if lowest > highest:
             stated = " and ".join(str(c) for c in constraints if c.metric == metric)
             raise SearchError(
                 f"No mixture can satisfy {stated}: {metric} lies between {low:g} and {high:g}. Correct the bound."
             )
+
+
+__all__ = [
+    "BY_DOMAIN",
+    "FLIP_METRICS",
+    "ITEM_MEASURES",
+    "LATENCY",
+    "SEARCHABLE",
+    "Confidence",
+    "Constraint",
+    "Objective",
+    "Order",
+    "SearchError",
+    "SearchSettings",
+]

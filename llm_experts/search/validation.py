@@ -13,16 +13,12 @@ import torch
 from torch import Tensor
 
 from llm_experts.reading.calibration import Calibration
+from llm_experts.search.books.book import Book
+from llm_experts.search.books.row_book import DEGENERATE
 from llm_experts.search.evaluations import TrueEvaluations
 from llm_experts.search.measures import TOLERANCE, put_right
-from llm_experts.search.mixture import SearchRows
-from llm_experts.search.settings import LATENCY, Constraint, Order, SearchSettings
-from metrics.evidence import Evidence
-from metrics.score import score
+from llm_experts.search.settings import Constraint, Order, SearchSettings
 from metrics.value import Value
-
-DRAWS = 400
-"""Bootstrap samples of rows; metrics of counts have 10,000 resampled tables in any case."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class HeldOut:
     """The held-out rows and how mixtures are run on them."""
 
     evaluations: TrueEvaluations
-    rows: SearchRows
+    book: Book
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,7 @@ def choose(
         reasons = objections(values, settings) or outdone(contender, values, references, on_rows, settings)
         if not reasons:
             text = f"{contender.label} kept its constraints and was not outdone by a single expert on "
-            text += f"{len(held_out.rows)} held-out rows"
+            text += f"{len(held_out.book)} held-out rows"
             text += f", after {len(rejections)} candidates that did not." if rejections else "."
             return contender.wins(names, text, values, tried, on_rows, accepted=True), rejections
         rejections.append(Rejection(contender.weights(names), reasons, values))
@@ -174,27 +170,7 @@ def _fallback(
 def held_out_values(contender: Contender, held_out: HeldOut, settings: SearchSettings) -> dict[str, Value]:
     """Measures of one mixture on the held-out rows, with their intervals."""
     outputs = put_right(held_out.evaluations(contender.alphas[None]), contender.calibration)
-    rows = held_out.rows
-    probability = torch.sigmoid(outputs.margins[0])
-    moved = None if outputs.moved is None else torch.sigmoid(outputs.moved[0])
-    scores = score(
-        Evidence(probability, counterfactual=moved),
-        rows.labels,
-        rows.groups,
-        rows.group_names,
-        seed=settings.seed,
-        draws=DRAWS,
-        permutations=1,
-    )
-    values = {id: scores.values[id] for id in settings.metrics if id != LATENCY}
-    if outputs.latency is not None:
-        values[LATENCY] = Value(float(outputs.latency[0]))
-    if scores.degenerate:
-        values[DEGENERATE] = Value(1.0, status="degenerate", reason="its prediction is (nearly) constant")
-    return values
-
-
-DEGENERATE = "degenerate"
+    return held_out.book.intervals(outputs, settings)
 
 
 def objections(values: dict[str, Value], settings: SearchSettings) -> list[str]:

@@ -12,6 +12,7 @@ from benchmarks.commands.llm import (
     base,
     bias,
     check,
+    dequantize,
     evaluate,
     families,
     methods,
@@ -28,6 +29,7 @@ app = typer.Typer(
     "train, validate, evaluate (docs/making_experts.md).",
 )
 app.command("base")(base.base)
+app.command("dequantize")(dequantize.dequantize)
 app.command("adapters")(adapters.adapters)
 app.command("methods")(methods.methods)
 app.command("families")(families.families)

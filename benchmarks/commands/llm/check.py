@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.commands.llm.loading import base_named, load
+from benchmarks.commands.llm.loading import base_named, load, texts_of
 from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision
 from foundation.console import plain_console, styled
 
@@ -57,7 +57,7 @@ def check(
     from llm_experts.runtime.compatibility import TEXTS, check_set
 
     console = plain_console()
-    tried = TEXTS if texts is None else _texts(texts)
+    tried = TEXTS if texts is None else texts_of(texts)
     base = base_named(base, revision)
     loaded = load(base, dtype, quantisation, device, console)
     with given_adapters(experts, allow_untrusted=allow_untrusted) as given:
@@ -73,17 +73,6 @@ def check(
             console.print(_next(experts, list(found.effects), base), soft_wrap=True, highlight=False)
     if found.problems or found.whole_undefined or refused:
         raise typer.Exit(1)
-
-
-def _texts(path: Path) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} cannot be read as text: {error}. Give a UTF-8 file.") from None
-    found = tuple(line for line in lines if line.strip())
-    if not found:
-        raise typer.BadParameter(f"{path} holds no text; write one a line.")
-    return found
 
 
 def _resident(base: Base, given: Sequence[GivenAdapter], foreign: bool) -> ResidentBase:

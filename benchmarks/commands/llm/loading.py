@@ -143,3 +143,15 @@ def names_of(which: Sequence[str | Path]) -> list[str]:
     found = [Path(one).resolve() for one in which]
     short = [path.name for path in found]
     return [n if short.count(n) == 1 else f"{p.parent.name}/{n}" for n, p in zip(short, found, strict=True)]
+
+
+def texts_of(path: Path) -> tuple[str, ...]:
+    """Texts of a file, one a line; :class:`typer.BadParameter` says why there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} cannot be read as text: {error}. Give a UTF-8 file.") from None
+    found = tuple(line for line in lines if line.strip())
+    if not found:
+        raise typer.BadParameter(f"{path} holds no text; write one a line.")
+    return found

@@ -17,7 +17,7 @@ Revision = Annotated[
     str | None, typer.Option(help="Commit, tag or branch of a Hugging Face id; as --base ID@REVISION says it.")
 ]
 Dtype = Annotated[str, typer.Option(help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16 or float16.")]
-Quantisation = Annotated[str, typer.Option(help="none, nf4 or int8 (bitsandbytes, on CPU and GPU).")]
+Quantisation = Annotated[str, typer.Option(help="none, nf4 or int8 (bitsandbytes, on CPU and GPU), or ternary.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Seed of split, trials and weights.")]
 TaskName = Annotated[str, typer.Option(help="Task, such as german or adult:sex@1000 (at most 1000 rows), or a card.")]

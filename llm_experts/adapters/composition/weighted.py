@@ -89,7 +89,9 @@ def weighted_adapter(
         raise AdapterError(f"An adapter cannot have rank {target}; ranks start at 1.")
     if "dora" in kinds:
         return _recompressed_dense(deltas, weights, target, layers)
-    factors = {place: _stacked(deltas, weights, place) for place in sorted({p for found in deltas for p in found})}
+    factors = {
+        place: stacked_factors(deltas, weights, place) for place in sorted({p for found in deltas for p in found})
+    }
     return exact_lora(factors) if kind == "exact" else _recompressed(factors, target)
 
 
@@ -139,7 +141,9 @@ def _gains(
     return WeightedAdapter(copy.deepcopy(config), state, dict.fromkeys(deltas[0], 0.0))
 
 
-def _stacked(deltas: Sequence[Mapping[Place, Delta]], weights: Sequence[float], place: Place) -> tuple[Tensor, Tensor]:
+def stacked_factors(
+    deltas: Sequence[Mapping[Place, Delta]], weights: Sequence[float], place: Place
+) -> tuple[Tensor, Tensor]:
     """Factors [R, in] and [out, R] of the sum, scalings and weights in the second."""
     a, b = [], []
     for weight, found in zip(weights, deltas, strict=True):

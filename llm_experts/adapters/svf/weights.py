@@ -10,9 +10,10 @@ from torch.nn.functional import pad
 from transformers.pytorch_utils import Conv1D
 
 from llm_experts.adapters.error import AdapterError
+from llm_experts.bases.error import BaseError
 from llm_experts.bases.quantised import QuantisedLinear
+from llm_experts.bases.ternary.files import bitnet_weight, is_bitnet
 
-TERNARY_PER_BYTE = 4
 CPU_TILE = 32
 """Output rows whose 4-bit codes bitsandbytes interleaves for the CPU."""
 
@@ -28,7 +29,7 @@ def dense_weight(module: nn.Module) -> Tensor:
     AdapterError
         If the module is not linear, or its weight cannot be dequantised.
     """
-    if type(module).__module__ == "transformers.integrations.bitnet":
+    if is_bitnet(module):
         return _ternary_weight(module)
     if isinstance(module, Conv1D):
         return module.weight.detach().T
@@ -143,18 +144,13 @@ def _block_scales(state: Any) -> Tensor:
 
 
 def _ternary_weight(module: Any) -> Tensor:
-    """Weight s · {−1, 0, 1} of the two BitNet modules of transformers (Ma et al., arXiv 2402.17764)."""
-    if module.rms_norm is not None:
-        raise AdapterError(
-            "A BitNet module that normalises its own input is not linear in it; leave it out of target_modules."
-        )
-    if module.weight.dtype == torch.uint8:  # packed: four rows in a byte, and the scale is 1 / s
-        rows = [(module.weight >> 2 * i) & 3 for i in range(TERNARY_PER_BYTE)]
-        return cast(Tensor, (torch.cat(rows).to(module.weight_scale.dtype) - 1) / module.weight_scale)
-    if module.online_quant:
-        scale = module.weight.float().abs().mean().clamp_min(1e-5)
-        return cast(Tensor, ((module.weight.float() / scale).round().clamp(-1, 1) * scale).to(module.weight.dtype))
-    return cast(Tensor, module.weight * module.weight_scale).detach()
+    """Weight s · {−1, 0, 1} of the two BitNet modules of transformers."""
+    try:
+        found = bitnet_weight(module)
+    except BaseError as error:
+        raise AdapterError(f"{error} Leave it out of target_modules.") from error
+    plain = module.weight_scale if module.weight.dtype == torch.uint8 else module.weight
+    return found.dequantised().to(plain.dtype)
 
 
 def linear_of(weight: Tensor, bias: Tensor | None) -> nn.Linear:

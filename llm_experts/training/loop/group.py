@@ -18,9 +18,9 @@ from foundation.hashing import hash_json
 from llm_experts.bases.base import Base
 from llm_experts.bases.memory import until_it_fits
 from llm_experts.training.loop import checkpoint
-from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
+from llm_experts.training.loop.assignment import NEVER, Assignment, Fitted, Progress, Score, Verdict
 from llm_experts.training.loop.earlier import earlier_adapter
-from llm_experts.training.loop.judging import NEVER, Examiner, Score
+from llm_experts.training.loop.judging import Examiner
 from llm_experts.training.loop.method import Run, method_named
 from llm_experts.training.loop.optimiser import optimiser_of, rate_factor
 from llm_experts.training.loop.order import MICRO_TOKENS, Order, items_of, micro_batches
@@ -52,7 +52,7 @@ class _Lane:
         self.assignment, self.folder = assignment, folder
         self.settings = assignment.settings
         self.order = Order(items, self.settings)
-        self.examiner = Examiner(base, assignment, need)
+        self.examiner = None if assignment.watch else Examiner(base, assignment, need)
         self.best, self.best_step, self.steps, self.waited = NEVER, 0, 0, 0
         self.stopped = ""
         self.history: list[dict[str, Any]] = []
@@ -65,11 +65,11 @@ class _Lane:
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
-    def record(self, step: int, score: Score) -> None:
-        """A row of the history."""
+    def record(self, step: int, score: Score, seen: Mapping[str, float]) -> None:
+        """A row of the history; ``seen`` is what the expert's watch measured."""
         means = {name: value / self.summed for name, value in self.sums.items()}
         epoch = step / self.order.per_epoch
-        row = {"step": step, "epoch": epoch, "score": score.value, "logprob": score.logprob, **means}
+        row = {"step": step, "epoch": epoch, "score": score.value, "logprob": score.logprob, **seen, **means}
         self.history.append(row)
         self.sums, self.summed = {}, 0
         told = ", ".join(f"{name} {value:.6g}" for name, value in row.items() if name != "step")
@@ -253,18 +253,41 @@ class Group:
     @torch.no_grad()
     def _examine(self, places: Sequence[int]) -> None:
         """Score some of the running lanes and keep better checkpoints."""
+        seen = self._look([at for at in places if self.every[self.running[at]].assignment.watch])
+        hold: dict[int, float] = {}
         for at in places:
             index = self.running[at]
-            lane, theta = self.every[index], self.optimiser.theta[at : at + 1]
-            alone = self.whole.select(torch.tensor([index]))
-            told = self.method.examine(index, alone, theta) if lane.assignment.judge is None else None
-            found = lane.examiner.score(alone, theta) if told is None else Score(*told)
-            lane.record(self.step, found)
-            if found.better_than(lane.best):
+            lane, theta, told = self.every[index], self.optimiser.theta[at : at + 1], seen.get(at, {})
+            found = Score(told.pop("score"), told.pop("logprob")) if told else self._score(index, theta)
+            lane.record(self.step, found, told)
+            verdict = Verdict(True) if lane.assignment.watch is None else lane.assignment.watch.verdict(lane.history)
+            if verdict.stop and not lane.stopped:
+                lane.stopped = f"Stopped at step {self.step}: {verdict.stop}."
+            hold[at] = verdict.hold
+            if verdict.sound and found.better_than(lane.best):
                 lane.best, lane.best_step, lane.waited = found, self.step, 0
                 self.best[index] = theta[0]
             elif self.step:
                 lane.waited += 1
+        self.method.after_look(hold)
+
+    def _score(self, index: int, theta: Tensor) -> Score:
+        """Of a lane with weights [1, P], by its judge or its method."""
+        lane, alone = self.every[index], self.whole.select(torch.tensor([index]))
+        told = self.method.examine(index, alone, theta) if lane.assignment.judge is None else None
+        if told is not None:
+            return Score(*told)
+        assert lane.examiner is not None, "a watched lane is not scored"
+        return lane.examiner.score(alone, theta)
+
+    def _look(self, places: Sequence[int]) -> dict[int, dict[str, float]]:
+        """What the watches of some of the running lanes measure, all in one pass."""
+        if not places:
+            return {}
+        indices = [self.running[at] for at in places]
+        watches: list[Any] = [self.every[index].assignment.watch for index in indices]
+        told = watches[0].look(watches, self.whole.select(torch.tensor(indices)), self.optimiser.theta[list(places)])
+        return dict(zip(places, told, strict=True))
 
     def _keep(self, places: Sequence[int]) -> None:
         """Go on with some of the running lanes."""

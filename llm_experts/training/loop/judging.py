@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import all_stops, answer_ids, prompt_ids
-from llm_experts.training.loop.assignment import Assignment
+from llm_experts.training.loop.assignment import Assignment, Score
 from llm_experts.training.loop.method import Need
 from llm_experts.training.loop.order import items_of, micro_batches
 from llm_experts.training.sequences.lanes import SequenceLanes
-
-
-class Score(NamedTuple):
-    """A checkpoint's score; a better one is larger.
-
-    Attributes
-    ----------
-    value : float
-        Mean of the judge's scores, or mean log-probability of a completion's token.
-    logprob : float
-        The latter, which decides where judges see no difference; NaN where items have no completion.
-    """
-
-    value: float
-    logprob: float
-
-    def better_than(self, other: Score) -> bool:
-        """Whether it is better; nothing is better than a score that is undefined but a defined one."""
-        if math.isnan(self.value) or self.value != other.value:
-            return self.value > other.value or (math.isnan(other.value) and not math.isnan(self.value))
-        return self.logprob > other.logprob
-
-
-NEVER = Score(-math.inf, -math.inf)
 
 
 class Examiner:

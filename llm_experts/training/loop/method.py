@@ -64,6 +64,9 @@ class Method:
     def after_step(self, figures: Mapping[str, Tensor]) -> None:
         """Learn from a step's figures, by running lane."""
 
+    def after_look(self, hold: Mapping[int, float]) -> None:
+        """Hold running lanes at their base by so much more (above 1) or less, as those who watch them ask."""
+
     def stopped(self) -> Mapping[int, str]:
         """Running lanes that should end after the last step, and why."""
         return {}

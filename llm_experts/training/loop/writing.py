@@ -45,6 +45,7 @@ def _made_with(base: Base, assignment: Assignment) -> dict[str, Any]:
         "longest_answer": assignment.longest_answer,
         "after": None if assignment.after is None else earlier_hash(assignment.after),
         "sources": dict(method.sources(method.options_of(assignment.settings.options))),
+        **({} if assignment.watch is None else {"watch": assignment.watch.key}),
     }
 
 

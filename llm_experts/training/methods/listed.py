@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import encode
@@ -13,6 +14,9 @@ from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.training.loop.settings import Settings
 from llm_experts.training.sequences.batch import Item, Row
+
+FAR = -1e9
+"""Log-probability of an answer that a shorter list does not have: none that is there is as unlikely, however long."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +84,17 @@ class AnswerList:
         if not bool(rewards.isfinite().all()):
             raise DataError(f"Item {example.id!r}: the reward of an answer is not a finite number.")
         return Listed(texts, items, tuple(rewards.tolist()))
+
+
+def by_answer(values: Tensor, listed: Sequence[Sequence[Listed]], filler: float = FAR) -> Tensor:
+    """[K, n, a] of values [K, m] or [m] of all listed answers, item after item; ``filler`` where there is none."""
+    counts = [[len(entry.texts) for entry in lane] for lane in listed]
+    most, n = max(max(lane, default=0) for lane in counts), max(len(lane) for lane in counts)
+    place = torch.full((len(listed), n, most), values.shape[-1])
+    for lane, lengths in enumerate(counts):
+        start = 0
+        for at, length in enumerate(lengths):
+            place[lane, at, :length] = torch.arange(start, start + length)
+            start += length
+    whole = torch.nn.functional.pad(values.expand(len(listed), values.shape[-1]), (0, 1), value=filler)
+    return whole.gather(-1, place.flatten(1).to(values.device)).view(place.shape)

@@ -20,9 +20,9 @@ from llm_experts.families.registry import family_named
 from llm_experts.training.loop.assignment import Judge
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
 from llm_experts.training.loop.settings import SettingsError
-from llm_experts.training.losses.policy import LEAST, answer_events, expected_reward, sampled_reward
+from llm_experts.training.losses.policy import answer_events, expected_reward, sampled_reward
 from llm_experts.training.methods.drift import Bounds, Drift
-from llm_experts.training.methods.listed import AnswerList, Listed
+from llm_experts.training.methods.listed import AnswerList, Listed, by_answer
 from llm_experts.training.methods.reference import Reference, share
 from llm_experts.training.sequences.batch import Batch, Item, Row, collate
 from llm_experts.training.sequences.lanes import SequenceLanes
@@ -251,9 +251,9 @@ class Exact(RL):
         ]
         rows = [[item for entry in lane for item in entry.items] for lane in listed]
         texts = collate(rows[:1] if batch.shared else rows, theta.device)
-        logprobs = _by_answer(lanes.token_logprobs(theta, texts).sum(-1), listed)
-        reference = _by_answer(self._reference.logprobs(lanes, texts).sum(-1), listed)
-        rewards = _by_answer(_rewards(listed, theta.device), listed, filler=0.0)
+        logprobs = by_answer(lanes.token_logprobs(theta, texts).sum(-1), listed)
+        reference = by_answer(self._reference.logprobs(lanes, texts).sum(-1), listed)
+        rewards = by_answer(_rewards(listed, theta.device), listed, filler=0.0)
         if not self._options.closed:
             logprobs, reference = answer_events(logprobs), answer_events(reference)
             rewards = torch.cat([rewards, torch.zeros_like(rewards[..., :1])], -1)
@@ -275,21 +275,6 @@ def _rewards(listed: Sequence[Sequence[Listed]], device: torch.device) -> Tensor
     """[K, m] of all listed answers, one after another, filled up with 0."""
     rows = [torch.tensor([reward for entry in lane for reward in entry.rewards]) for lane in listed]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device)
-
-
-def _by_answer(values: Tensor, listed: Sequence[Sequence[Listed]], filler: float | None = None) -> Tensor:
-    """[K, n, a] of values [K, m] or [m] of all listed answers; what is missing has next to no probability."""
-    empty = torch.log(torch.tensor(LEAST)).item() if filler is None else filler
-    counts = [[len(entry.texts) for entry in lane] for lane in listed]
-    most, n = max(max(lane, default=0) for lane in counts), max(len(lane) for lane in counts)
-    place = torch.full((len(listed), n, most), values.shape[-1])
-    for lane, lengths in enumerate(counts):
-        start = 0
-        for at, length in enumerate(lengths):
-            place[lane, at, :length] = torch.arange(start, start + length)
-            start += length
-    whole = torch.nn.functional.pad(values.expand(len(listed), values.shape[-1]), (0, 1), value=empty)
-    return whole.gather(-1, place.flatten(1).to(values.device)).view(place.shape)
 
 
 def make(options: RLOptions) -> RL:

@@ -103,6 +103,38 @@ class Choices:
         return found[:, self.places]
 
 
+@torch.no_grad()
+def own_logprobs(each: Sequence[Choices], lanes: SequenceLanes, theta: Tensor) -> list[Tensor]:
+    """Of every lane's own choices the log-probabilities [n, a] float64, all lanes in one pass.
+
+    The longest texts of all lanes are read together, then the next ones, whatever items they belong to.
+
+    Parameters
+    ----------
+    each : sequence of Choices
+        By lane.
+    lanes : SequenceLanes
+    theta : [K, P]
+    """
+    if all(own is each[0] for own in each):
+        return list(each[0].logprobs(lanes, theta))
+    orders = [sorted(range(len(own.texts)), key=lambda at, own=own: (own.texts[at].length, at)) for own in each]  # type: ignore[misc]
+    most = max(map(len, orders))
+    orders = [[-1] * (most - len(order)) + order for order in orders]
+    widths = [
+        max(own.texts[at].length for own, at in zip(each, row, strict=True) if at >= 0)
+        for row in zip(*orders, strict=True)
+    ]
+    found = [torch.full((len(own.texts) + 1,), -torch.inf, dtype=torch.float64) for own in each]
+    for part in length_batches(widths, max(1, BATCH_TOKENS // len(each))):
+        rows = [[at for at in order[part] if at >= 0] for order in orders]
+        batch = collate([[own.texts[at] for at in row] for own, row in zip(each, rows, strict=True)], lanes.base.device)
+        told = lanes.token_logprobs(theta, batch).sum(-1).double().cpu()
+        for own, row, values in zip(found, rows, told, strict=True):
+            own[row] = values[: len(row)]
+    return [own[choices.places] for own, choices in zip(found, each, strict=True)]
+
+
 def margins_of(logprobs: Tensor) -> Tensor:
     """[..., n] log-odds of the first of answers [..., n, a] against the others."""
     return logprobs[..., 0] - logprobs[..., 1:].logsumexp(-1)

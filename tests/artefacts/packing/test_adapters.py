@@ -215,7 +215,7 @@ def test_words_and_states_do_not_become_weights(kind: str, base: Base, tmp_path:
     adapter = make_adapter(kind, 0, base=base)
     save_adapter(tmp_path / "a", base, adapter.config, adapter.state)
     with open_package(package(tmp_path / "a", tmp_path / "a.expert").path) as opened:
-        with pytest.raises(ModelError, match="adds words or states"):
+        with pytest.raises(AdapterError, match="adds words or states"):
             merge(opened.manifest, opened.read, tmp_path / "new")
         with pytest.raises(AdapterError, match="virtual tokens"):
             write_lora(opened.manifest, opened.read, tmp_path / "new")

@@ -165,3 +165,67 @@ def test_an_answer_that_is_missing_further_down_is_a_fault(
         opened(path)
     path.write_text(f"{json.dumps(second)}\n")
     assert not opened(path)[0].completion
+
+
+def planted(path: Path) -> list[str]:
+    """Twenty items of lookup with a wrong answer, a re-worded question and an unknown family; their ids."""
+    made = FAMILIES["lookup"].make("train", 20, 0, 0.0)
+    lines = [{"id": one.id, "prompt": one.prompt, "completion": one.completion, "facts": one.facts} for one in made]
+    lines[3]["completion"] = "zebra"
+    lines[4]["facts"] = {**made[4].facts, "family": "riddles"}
+    lines.append({**lines[7], "id": "reworded", "prompt": f"Please: {made[7].prompt}"})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return [one.id for one in made]
+
+
+def test_an_unknown_family_is_told_and_judges_nothing(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "a.jsonl"
+    ids = planted(path)
+    done = llm("dataset", "validate", str(path), "--base", base)
+    assert done.exit_code == 1
+    assert "1 items say that they are of the family 'riddles', which is not there" in " ".join(done.output.split())
+    assert "1 faults in 21 items" in done.output and f"{ids[3]}: lookup refutes its answer" in done.output
+
+
+def test_checks_of_a_file(tmp_path: Path, base: str) -> None:
+    path, test = tmp_path / "a.jsonl", tmp_path / "test.jsonl"
+    ids = planted(path)
+    generate(test, "--family", "lookup", "--count", "2", "--seed", "5", "--part", "test", "--difficulty", "0")
+    with path.open("a") as out:
+        leaked = json.loads(test.read_text().splitlines()[0])
+        out.write(json.dumps({**leaked, "id": "leaked", "prompt": leaked["prompt"].upper()}) + "\n")
+    words = (
+        "--checks",
+        "contamination, answer,clarity",
+        "--base",
+        base,
+        "--against",
+        str(test),
+        "--against",
+        str(path),
+    )
+    one = llm("dataset", "validate", str(path), *words[:-2])
+    assert one.exit_code == 0, one.output
+    told = [
+        [cell.strip() for cell in line.split("│")[1:-1]] for line in one.output.splitlines() if line.count("│") == 6
+    ]
+    assert [row[:3] for row in told] == [["answer", "22", "2"], ["clarity", "20", "1"], ["contamination", "19", "1"]]
+    assert told[0][3:] == ["9.1%", "2.5% to 27.8%"]  # Wilson
+    assert "answer: " + ids[4] + ": no family can verify its answer" in one.output
+    assert f"clarity: reworded: nearly the same question as {ids[7]}" in one.output
+    assert f"  {ids[7]}: name" in one.output and "  reworded: Please: name" in one.output
+    assert "contamination: leaked: test.jsonl has its question" in one.output
+    assert "Accepted: 18 of 22 (81.8%," in one.output
+    assert max(map(len, one.output.replace(str(path), "").splitlines())) <= 80
+    every = llm("dataset", "validate", str(path), *words)
+    assert every.exit_code == 1 and "too few items are accepted" in every.output  # the file against itself
+
+
+def test_difficulty_of_a_file_is_told(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "a.jsonl"
+    generate(path, "--family", "classification", "--count", "20", "--difficulty", "0")
+    done = llm("dataset", "stats", str(path), "--base", base, "--checks", "difficulty")
+    assert done.exit_code == 0, done.output
+    assert "nearly repeated" in done.output and "│ difficulty │    20 │" in done.output
+    wrong = llm("dataset", "stats", str(path), "--base", base, "--checks", "taste")
+    assert "There is no check 'taste'" in (explain(wrong.exception) or "")  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -45,8 +46,9 @@ def doubts(examples: Sequence[Example]) -> list[str]:
     from llm_experts.families.registry import family_of
 
     found = []
+    unknown = _unknown(examples)
     for example in examples:
-        family = family_of(example)
+        family = None if str(example.facts.get("family")) in unknown else family_of(example)
         if family is None or not example.completion:
             continue
         verdict = family.check(example, example.completion)
@@ -57,6 +59,28 @@ def doubts(examples: Sequence[Example]) -> list[str]:
     for ids in repeated(examples):
         others = f" and {len(ids) - 2} more" if len(ids) > 2 else ""
         found.append(f"{ids[0]}: the same prompt and answer as {ids[1]}{others}")
+    return found
+
+
+def unknown_families(examples: Sequence[Example]) -> list[str]:
+    """One sentence for each family that items name and that is not there: nothing judges their answers."""
+    return [
+        f"{count:,} items say that they are of the family {name!r}, which is not there; no checker judges their answers"
+        for name, count in _unknown(examples).items()
+    ]
+
+
+def _unknown(examples: Sequence[Example]) -> dict[str, int]:
+    """Items by the name of a family that is not there."""
+    from llm_experts.data.error import DataError
+    from llm_experts.families.registry import family_named
+
+    found = {}
+    for name, count in Counter(str(one.facts["family"]) for one in examples if "family" in one.facts).items():
+        try:
+            family_named(name)
+        except DataError:
+            found[name] = count
     return found
 
 

@@ -1,0 +1,1 @@
+"""What domains are compared by: a vector for each block of their items."""

@@ -1,0 +1,1 @@
+"""Small built-in sets of what must stay: calls of tools, personas, neutral texts."""
