@@ -21,7 +21,7 @@ from reports.discovery.reading import (
     texts,
     truth,
 )
-from reports.discovery.winner import measures, weights_of, winner_row
+from reports.discovery.winner import accepted, measures, weights_of, winner_row
 from reports.format import NONE, count_text, interval_text, value_text
 
 SYMBOLS = {True: "✓ passed", False: "✗ failed", None: "– unmeasured"}
@@ -91,14 +91,29 @@ def gate_number(row: Node, key: str) -> str:
         return " … ".join(gate_number({key: one}, key) for one in several[:2]) or NONE
     value = number(row, key)
     if math.isnan(value):
-        return text(row, key) or NONE
-    return count_text(value) if value == round(value) and abs(value) >= 2 else value_text(value)
+        return {True: "yes", False: "no", None: text(row, key) or NONE}[truth(row, key)]
+    return count_text(value) if value == round(value) else value_text(value)
 
 
 def gate_bound(row: Node) -> str:
     """``≥ 0.850``."""
-    signs = {">=": "≥", "<=": "≤", "==": "="}
-    return f"{signs.get(text(row, 'relation'), text(row, 'relation'))} {gate_number(row, 'bound')}".strip()
+    return signs(f"{text(row, 'relation')} {gate_number(row, 'bound')}".strip())
+
+
+def signs(words: str) -> str:
+    """Words with relations as people write them."""
+    return words.replace(">=", "≥").replace("<=", "≤").replace("==", "=")
+
+
+def objections(found: Discovery) -> list[tuple[str, list[str]]]:
+    """Contenders with objections, and these."""
+    every = rows(found.step("examination"), "contenders")
+    return [(text(row, "label"), [signs(one) for one in own]) for row in every if (own := texts(row, "objections"))]
+
+
+def winner_word(found: Discovery) -> str:
+    """What the contender is that the examination names: the winner, or what stays where it accepts none."""
+    return "winner" if accepted(found) else "stays"
 
 
 def gate_class(row: Node) -> str:

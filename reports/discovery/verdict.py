@@ -19,7 +19,7 @@ from reports.discovery.reading import (
     texts,
     truth,
 )
-from reports.discovery.winner import main_measure, winner_row
+from reports.discovery.winner import changes_something, main_measure, winner_row
 from reports.format import count_text, interval_text, points_text, signed, value_text
 
 SURELY = (
@@ -137,7 +137,8 @@ def _rivals(found: Discovery) -> list[str]:
     words = {1: "surely better than", 0: "not separable from", -1: "surely worse than"}
     groups = {sure: [f"{n} ({_points(one.estimate)})" for n, one in told if one.sure == sure] for sure in words}
     parts = [f"{words[sure]} {', '.join(names)}" for sure, names in groups.items() if names]
-    return [f"Against other ways to use the experts, in points: {'; '.join(parts)}."] if parts else []
+    who = "Against other ways to use the experts" if changes_something(found) else "What stays, against the experts"
+    return [f"{who}, in points: {'; '.join(parts)}."] if parts else []
 
 
 def _specialists(found: Discovery) -> list[str]:
@@ -164,7 +165,7 @@ def _adjusted(told: Sequence[Measured]) -> str:
 def _costs(found: Discovery) -> list[str]:
     told = [(text(row, "domain"), measured(row, "winner_gain")) for row in rows(found.step("examination"), "domains")]
     told = [(domain, one) for domain, one in told if one.known]
-    if not told:
+    if not told or not changes_something(found):
         return []
     paid = [f"{domain} ({_points(one.estimate)})" for domain, one in told if one.sure < 0]
     if paid:
@@ -210,9 +211,9 @@ def _sure(found: Discovery) -> list[str]:
         told.append(f"A difference to the base below about {100 * half:.1f} points could not have been told from none.")
     if not math.isnan(one.p):
         told.append(f"A difference as large as this between equals: p {p_text(one.p)}.")
-    tried = [row for row in rows(step, "contenders") if text(row, "kind") == "mixture"]
+    tried = [row for row in rows(step, "contenders") if truth(row, "tried") is True]
     if len(tried) > 1:
-        told.append(f"{len(tried)} mixtures of the front were examined, in their order.")
+        told.append(f"{len(tried)} members of the front were tried, in their order.")
     tau, error = (
         number(found.step("capability"), "opinion", "tau"),
         number(found.step("capability"), "opinion", "error"),

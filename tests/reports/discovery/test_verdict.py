@@ -82,3 +82,16 @@ def test_before_the_examination_there_is_no_verdict(results: dict[str, Any]) -> 
 
 def test_p_has_no_more_digits_than_it_deserves() -> None:
     assert [p_text(p) for p in (0.0002, 0.04, 0.5)] == ["below 0.001", "= 0.040", "= 0.500"]
+
+
+def test_a_base_that_stays_is_not_told_as_a_winner(results: dict[str, Any]) -> None:
+    results["examination"] |= {"winner": "base", "accepted": False}
+    results["examination"]["paired"] = [
+        {"label": "base", "rival": "formats", "difference": 0.04, "low": 0.01, "high": 0.08, "p": 0.1}
+    ]
+    told = verdict(of(results))
+    assert told.headline.startswith("No mixture was accepted: the base stays.")
+    assert any("What stays, against the experts, in points: surely better than formats" in s for s in told.sentences)
+    assert not any("winner" in sentence for sentence in told.sentences)
+    results["examination"]["winner"] = "tables"
+    assert verdict(of(results)).headline.startswith("No mixture was accepted: what is left is tables.")
