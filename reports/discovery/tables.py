@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 
+from foundation.numbers import finite
 from reports.discovery.figures.seconds import seconds_by_step
 from reports.discovery.reading import (
     STEPS,
@@ -156,7 +157,7 @@ def last_of(row: Node) -> Measured:
 
 def settings(found: Discovery) -> str:
     """Settings as indented JSON."""
-    return json.dumps(at(found.top, "settings"), indent=2, sort_keys=True, ensure_ascii=False)
+    return json.dumps(finite(at(found.top, "settings")), indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def bounds(row: Node, who: str) -> str:

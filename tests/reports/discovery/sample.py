@@ -244,7 +244,8 @@ def _examination(rng: np.random.Generator) -> dict[str, Any]:
             for d in DOMAINS
         }
         contenders.append({"label": label, "kind": kind, "alphas": alphas, "values": values,
-                           "objections": list(objections), "tried": kind == "mixture", "accepted": label == "mixture 1"})  # fmt: skip
+                           "objections": list(objections), "tried": kind == "mixture",
+                           "accepted": label == "mixture 1"})  # fmt: skip
     paired = [
         {"label": "mixture 1", "rival": rival, "difference": difference, "low": difference - 0.04,
          "high": difference + 0.04, "p": 0.001 if difference > 0.05 else 0.4, "p_holm": 0.005}
