@@ -78,6 +78,8 @@ class Asked:
         What decides the base's numbers: id, hash, dtype, quantisation, device.
     files : mapping of str to str
         Hashes of files that settings name.
+    clock : callable
+        Seconds by which the budget counts.
     """
 
     settings: DiscoverySettings
@@ -87,6 +89,7 @@ class Asked:
     load: Callable[[], Base]
     identity: Mapping[str, Any]
     files: Mapping[str, str] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class _Run:
     def __init__(self, asked: Asked, watcher: Watcher, steps: Sequence[Step]) -> None:
         self.asked, self.watcher, self.steps = asked, watcher, steps
         self.on_demand = BaseOnDemand(asked.load)
-        self.deadline = Deadline(None if asked.minutes is None else 60 * asked.minutes)
+        self.deadline = Deadline(None if asked.minutes is None else 60 * asked.minutes, asked.clock)
         self.record = read_record(asked.folder)
         self.results: dict[str, Mapping[str, Any]] = {}
         self._redo()

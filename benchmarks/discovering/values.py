@@ -1,8 +1,9 @@
 """A value in results by its path, as gates name it.
 
 ``4_training.experts.*.reached`` names one value for every expert. A part of a path is a key, ``*`` (every item of a
-list or mapping), ``#`` (how many items a list, a mapping or a text has), or ``name[key=value]``: the items of the list
-``name`` whose ``key`` has that value, where ``value`` may be ``{path}`` of another value.
+list or mapping), ``#`` (how many items a list, a mapping or a text has), a place in a list (``-1`` is the last), or
+``name[key=value]``: the items of the list ``name`` whose ``key`` has that value, where ``value`` may be ``{path}`` of
+another value.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 EVERY, LENGTH = "*", "#"
 CHOICE = re.compile(r"(?P<name>[^\[\]]+)\[(?P<key>[^=\]]+)=(?P<value>[^\]]*)\]")
+PLACE = re.compile(r"-?\d+")
 PART = re.compile(r"\.(?![^\[]*\])")
 
 
@@ -41,6 +43,8 @@ def _step(found: Any, part: str, results: Mapping[str, Any]) -> Iterator[Any]:
         yield from found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else [None]
     elif part == LENGTH:
         yield len(found) if isinstance(found, (Mapping, list, str)) else None
+    elif isinstance(found, list) and PLACE.fullmatch(part):
+        yield found[int(part)] if -len(found) <= int(part) < len(found) else None
     elif chosen := CHOICE.fullmatch(part):
         yield from _chosen(found, chosen, results)
     else:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foundation.seeding import numpy_generator
 from llm_experts.bases.base import Base
+from llm_experts.data.error import DataError
 from llm_experts.discovery.domain import Domain
 from llm_experts.discovery.evidences.drawn import drawn_vectors
 from llm_experts.discovery.evidences.errors import error_vectors
@@ -146,12 +147,15 @@ def gather(
     Raises
     ------
     DataError
-        If a domain has not so many items.
+        If a domain has not so many items, or they are too few for two blocks.
     ValueError
-        If there are fewer items than for two blocks, or no such kind.
+        If there is no such kind.
     """
     if items < 2 * BLOCK:
-        raise ValueError(f"evidence needs {2 * BLOCK} items of each domain at least, not {items}")
+        raise DataError(
+            f"{items} items of each domain are too few to say how alike domains are: give {2 * BLOCK} at least, and "
+            "better 100 (--items)."
+        )
     if kind == "gradients":
         vectors = gradient_vectors(
             base, domains, items=items, block=BLOCK, seed=seed, kind=adapter, rank=rank, start=start, progress=progress

@@ -8,6 +8,7 @@ read, is the odds of the two words as answers.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,11 +27,11 @@ from llm_experts.training.sequences.lanes import SequenceLanes
 
 NEW_TOKENS = 12
 """Longest answer to the question for a number."""
-SHOWN = "Here is a question of the kind {label}: {about}\n\n{prompt}\n\n"
-NUMBER = (
-    SHOWN + "How many of 100 such questions would you answer correctly? Answer with a number from 0 to 100. Answer:"
-)
-ABLE = SHOWN + "Can you answer such questions correctly? Answer with yes or no. Answer:"
+SHOWN = "Here is a question of the kind {label} ({about}), not to be answered now:\n\n<<<\n{prompt}\n>>>\n\n"
+NUMBER = SHOWN + "How many of 100 such questions would you answer correctly? Say one number and nothing else. Number:"
+ABLE = SHOWN + "Can you answer such questions correctly? Say yes or no. Answer:"
+NO_STATEMENT = re.compile(r"from 0 to(?: 100)?|^\s*\d+[.)]\s", re.M)
+"""Numbers that state nothing: the range that was asked for, and marks of a list."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def ask_opinions(
 
 def share_in(text: str) -> float | None:
     """The share that an answer states by a number from 0 to 100; None where there is none."""
-    number = number_in(text.replace("%", " "))
+    number = number_in(NO_STATEMENT.sub("", text).replace("%", " "))
     return None if number is None or not 0 <= number <= 100 else float(number / 100)
 
 

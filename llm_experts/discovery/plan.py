@@ -167,7 +167,7 @@ def plan_experts(
     follow_advice : bool
         Whether its grouping is taken where it can be read, and ``experts`` is not given or agrees.
     progress : callable, optional
-        ``progress(done, total, domain)`` of the evidence.
+        ``progress(done, total, what)`` of the probe's steps (``probe``) and of the evidence (its domains).
 
     Raises
     ------
@@ -184,8 +184,9 @@ def plan_experts(
     probes: tuple[Probe, ...] = ()
     if probe_steps and kept:
         probes = probe_domains(
-            base, kept, steps=probe_steps, items=items, seed=seed, kind=adapter, rank=rank, start=start
-        )
+            base, kept, steps=probe_steps, items=items, seed=seed, kind=adapter, rank=rank, start=start,
+            progress=None if progress is None else lambda told: progress(told.step, told.steps, "probe"),
+        )  # fmt: skip
         left += [LeftOut(probe.domain, _useless(probe)) for probe in probes if not probe.helps]
         kept = _without(kept, left)
     _check(len(kept), experts, left)

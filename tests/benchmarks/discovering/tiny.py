@@ -1,4 +1,4 @@
-"""A discovery of tiny sizes on a tiny random base, as a module that another process can run: ``... FOLDER [SECONDS]``."""
+"""A discovery of tiny sizes on a tiny random base, as a module that another process can run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from benchmarks.discovering.settings import DiscoverySettings
 from tests.llm_experts.conftest import make_tiny_base
 
 SIZES: dict[str, Any] = {
-    "domains": ("arithmetic", "dates", "json_task", "strings"), "experts": 3, "items": 24, "count": 12, "steps": 4, "watching": 6,
-    "checks": ("clarity", "contamination"), "generations": 6, "population": 8, "search_items": 6, "scenarios": 25,
+    "domains": ("arithmetic", "dates", "json_task", "strings"), "experts": 3, "items": 24, "count": 12, "steps": 4,
+    "watching": 6, "checks": ("clarity", "contamination"), "generations": 6, "population": 8, "search_items": 6, "scenarios": 25,
     "preserve": ("none",), "rank": 2,
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from llm_experts.bases.base import Base
+from llm_experts.data.error import DataError
 from llm_experts.discovery.domain import scenarios
 from llm_experts.discovery.domains import domains_named
 from llm_experts.discovery.evidence import Evidence, gather
@@ -97,7 +98,7 @@ def test_the_same_seed_gives_the_same_evidence(tiny_base: Base, kind: str) -> No
 
 
 def test_too_few_items_are_refused(tiny_base: Base) -> None:
-    with pytest.raises(ValueError, match="10 items"):
+    with pytest.raises(DataError, match=r"9 items.*give 10"):
         gather(tiny_base, DOMAINS, items=9)
     with pytest.raises(ValueError, match="no evidence 'tea leaves'"):
         gather(tiny_base, DOMAINS, "tea leaves")  # type: ignore[arg-type]

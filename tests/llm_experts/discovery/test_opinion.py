@@ -8,7 +8,8 @@ from llm_experts.discovery.opinion import Opinion, OpinionScore, score_opinions,
 @pytest.mark.parametrize(
     ("text", "share"),
     [(" 85", 0.85), ("85 of 100", 0.85), ("About 40%.", 0.4), ("100", 1.0), ("0", 0.0), ("250", None), ("-3", None),
-     ("yes", None), ("", None)],
+     ("yes", None), ("", None), ("a number from 0 to 100 is", None), ("from 0 to 100: 70", 0.7),
+     ("1. Yes.\n2. No.", None)],
 )  # fmt: skip
 def test_numbers_are_read(text: str, share: float | None) -> None:
     assert share_in(text) == share
