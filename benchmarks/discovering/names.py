@@ -102,7 +102,12 @@ def _measured(id: str, unit: str, better: Better, about: str, p: bool = False) -
         (f"{id}/{end}", unit, better, f"… {word} end of the 95 % interval")
         for end, word in (("low", "lower"), ("high", "upper"))
     ]
-    return [*rows, (f"{id}/p", SHARE, "", "… p of no difference")] if p else rows
+    if p:
+        rows += [
+            (f"{id}/p", SHARE, "", "… p of no difference"),
+            (f"{id}/p_holm", SHARE, "", "… after Holm's adjustment"),
+        ]
+    return rows
 
 
 CAPABILITY = _rows(
@@ -119,6 +124,9 @@ CAPABILITY = _rows(
     ("opinion/brier", SHARE, "lower", "Brier score of its opinions"),
     ("opinion/error", SHARE, "lower", "mean distance of opinion and measured share"),
     ("opinion/tau", CORRELATION, "higher", "Kendall's τ of its order of domains with the measured one"),
+    ("opinion/yes_brier", SHARE, "lower", "Brier score of its probabilities of saying yes, it can"),
+    ("opinion/yes_error", SHARE, "lower", "mean distance of that probability and measured share"),
+    ("opinion/yes_tau", CORRELATION, "higher", "Kendall's τ of its order of domains by that with the measured one"),
     ("seconds", SECONDS, "lower", "time of the step"),
     ("domain/{domain}/n", COUNT, "higher", "items of the domain"),
     ("domain/{domain}/right", COUNT, "higher", "right answers"),
@@ -126,9 +134,11 @@ CAPABILITY = _rows(
     ("domain/{domain}/low", SHARE, "higher", "… lower end of Wilson's 95 % interval"),
     ("domain/{domain}/high", SHARE, "higher", "… upper end"),
     ("domain/{domain}/p_mean", SHARE, "higher", "mean probability of the right one among the listed answers"),
+    ("domain/{domain}/brier", SHARE, "lower", "mean squared distance of that probability from right or wrong"),
     ("domain/{domain}/chance", SHARE, "", "share that guessing has"),
     ("domain/{domain}/above_chance", DIFFERENCE, "higher", "share minus chance"),
     ("domain/{domain}/opinion", SHARE, "", "share that the base says of itself"),
+    ("domain/{domain}/opinion_yes", SHARE, "", "probability that it says yes when asked whether it can"),
     ("domain/{domain}/opinion_error", DIFFERENCE, "", "opinion minus measured share: above 0, too high an opinion"),
 )
 PLAN = _rows(
@@ -138,9 +148,11 @@ PLAN = _rows(
     ("left_out", COUNT, "", "domains that are left out, with a reason"),
     ("stability", DIFFERENCE, "higher", "stability of the division that was chosen (adjusted Rand index)"),
     ("silhouette", DIFFERENCE, "higher", "its silhouette"),
+    ("p", SHARE, "", "p of the division if domains had no structure"),
     ("similarity_within", DIFFERENCE, "higher", "mean similarity of two domains of one expert"),
     ("similarity_between", DIFFERENCE, "", "mean similarity of two domains of different experts"),
     ("seconds", SECONDS, "lower", "time of the step"),
+    ("domain/{domain}/reliability", DIFFERENCE, "higher", "agreement of two halves of a domain's items on it"),
     ("number/{number}/stability", DIFFERENCE, "higher", "stability of the division into so many experts"),
     ("number/{number}/low", DIFFERENCE, "higher", "… lower end of its 95 % interval"),
     ("number/{number}/high", DIFFERENCE, "higher", "… upper end"),
@@ -153,6 +165,7 @@ DATA = _rows(
     ("drafts", COUNT, "", "drafts that were made"),
     ("accepted", COUNT, "higher", "drafts that every check accepted"),
     ("acceptance", SHARE, "higher", "accepted share of all drafts"),
+    ("filled", COUNT, "lower", "items that fill up a set although a check refused them, the nearest there were"),
     ("in_zone", COUNT, "higher", "experts whose set lies in the learning zone"),
     ("dollars", DOLLARS, "lower", "what the provider cost"),
     ("seconds", SECONDS, "lower", "time of the step"),
@@ -165,6 +178,9 @@ DATA = _rows(
     ("{expert}/accepted", COUNT, "higher", "… accepted"),
     ("{expert}/rejected", COUNT, "lower", "… refused"),
     ("{expert}/acceptance", SHARE, "higher", "… accepted share"),
+    ("{expert}/acceptance_low", SHARE, "higher", "… lower end of Wilson's 95 % interval"),
+    ("{expert}/acceptance_high", SHARE, "higher", "… upper end"),
+    ("{expert}/filled", COUNT, "lower", "items that fill up its set although a check refused them"),
     ("{expert}/variants", COUNT, "", "times that the difficulty was moved because too few were accepted"),
     ("{expert}/zone_mean", SHARE, "", "mean success of the accepted items; wanted: .70 to .80"),
     ("{expert}/zone_low", SHARE, "", "… lower end, as the result file has it"),
@@ -180,7 +196,8 @@ TRAINING = _rows(
     "training",
     ("experts", COUNT, "", "experts that were trained"),
     ("reached", COUNT, "higher", "experts that reached their target"),
-    ("stopped", COUNT, "lower", "experts that a rule stopped"),
+    ("stopped", COUNT, "", "experts that a rule ended before the last step"),
+    ("given_up", COUNT, "lower", "experts that lost their alignment again after a restart"),
     ("restarts", COUNT, "lower", "restarts of all experts"),
     ("parameters", COUNT, "lower", "numbers that trained, over all experts"),
     ("accuracy_mean", SHARE, "higher", "mean accuracy of the kept checkpoints on the items that are watched"),
@@ -192,7 +209,8 @@ TRAINING = _rows(
     ("{expert}/best_step", COUNT, "", "step of the checkpoint that was kept"),
     ("{expert}/steps", COUNT, "", "steps that it trained"),
     ("{expert}/restarts", COUNT, "lower", "times that it began again"),
-    ("{expert}/stopped", FLAG, "lower", "whether a rule stopped it"),
+    ("{expert}/stopped", FLAG, "", "whether a rule ended it before the last step"),
+    ("{expert}/given_up", FLAG, "lower", "whether it lost its alignment again after a restart"),
     ("{expert}/parameters", COUNT, "lower", "numbers that trained"),
     ("{expert}/kept_accuracy", SHARE, "higher", "accuracy of the kept checkpoint on the items that are watched"),
     ("{expert}/kept_low", SHARE, "higher", "… lower end of its 95 % interval"),
@@ -266,6 +284,9 @@ EXAMINATION = _rows(
     ("winner_worse", COUNT, "lower", "… lies below: what the mixture costs elsewhere"),
     ("seconds", SECONDS, "lower", "time of the step"),
     ("weight/{expert}", WEIGHT, "", "weight of the expert in the winner"),
+    ("elsewhere/{expert}/mean", DIFFERENCE, "higher", "mean gain of the expert alone over domains not its own"),
+    ("elsewhere/{expert}/lowest", DIFFERENCE, "higher", "… its lowest one: what it costs elsewhere"),
+    ("elsewhere/{expert}/worse", COUNT, "lower", "… domains where its whole interval lies below the base"),
     *_measured("contender/{contender}/{measure}", OWN, "", "a measure of a contender"),
     *_measured("against/{contender}", OWN, "higher", "main measure, winner minus rival, paired", p=True),
     *_measured("domain/{domain}/base", SHARE, "higher", "share of right answers of the base"),

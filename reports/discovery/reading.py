@@ -71,6 +71,7 @@ class Measured:
     low: float = math.nan
     high: float = math.nan
     p: float = math.nan
+    p_holm: float = math.nan
 
     @property
     def known(self) -> bool:
@@ -171,11 +172,16 @@ def items(node: object, *path: str) -> Iterator[tuple[str, Any]]:
 
 
 def measured(node: object, *path: str) -> Measured:
-    """``{estimate, low, high, p}``, or a bare number."""
+    """``{estimate, low, high, p, p_holm}``, or a bare number."""
     found = at(node, *path)
     if not isinstance(found, Mapping):
         return Measured(finite(found))
-    return Measured(*(number(found, key) for key in ("estimate", "low", "high", "p")))
+    return Measured(*(number(found, key) for key in ("estimate", "low", "high", "p", "p_holm")))
+
+
+def paired_difference(row: Node) -> Measured:
+    """A row of paired differences, whose estimate is called ``difference``."""
+    return Measured(*(number(row, key) for key in ("difference", "low", "high", "p", "p_holm")))
 
 
 def _is_list(found: object) -> bool:

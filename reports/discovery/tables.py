@@ -6,9 +6,23 @@ import json
 import math
 from dataclasses import dataclass
 
+from foundation.numbers import finite
 from reports.discovery.figures.seconds import seconds_by_step
-from reports.discovery.reading import STEPS, Discovery, Measured, Node, at, items, measured, number, rows, text, truth
-from reports.discovery.winner import measures, weights_of, winner_row
+from reports.discovery.reading import (
+    STEPS,
+    Discovery,
+    Measured,
+    Node,
+    at,
+    items,
+    measured,
+    number,
+    rows,
+    text,
+    texts,
+    truth,
+)
+from reports.discovery.winner import accepted, measures, weights_of, winner_row
 from reports.format import NONE, count_text, interval_text, value_text
 
 SYMBOLS = {True: "✓ passed", False: "✗ failed", None: "– unmeasured"}
@@ -73,16 +87,34 @@ def gate_state(row: Node) -> str:
 
 def gate_number(row: Node, key: str) -> str:
     """Value or bound of a gate: counts without decimals, text as it is, a dash for nothing."""
+    several = at(row, key)
+    if isinstance(several, list):
+        return " … ".join(gate_number({key: one}, key) for one in several[:2]) or NONE
     value = number(row, key)
     if math.isnan(value):
-        return text(row, key) or NONE
-    return count_text(value) if value == round(value) and abs(value) >= 2 else value_text(value)
+        return {True: "yes", False: "no", None: text(row, key) or NONE}[truth(row, key)]
+    return count_text(value) if value == round(value) else value_text(value)
 
 
 def gate_bound(row: Node) -> str:
     """``≥ 0.850``."""
-    signs = {">=": "≥", "<=": "≤", "==": "="}
-    return f"{signs.get(text(row, 'relation'), text(row, 'relation'))} {gate_number(row, 'bound')}".strip()
+    return signs(f"{text(row, 'relation')} {gate_number(row, 'bound')}".strip())
+
+
+def signs(words: str) -> str:
+    """Words with relations as people write them."""
+    return words.replace(">=", "≥").replace("<=", "≤").replace("==", "=")
+
+
+def objections(found: Discovery) -> list[tuple[str, list[str]]]:
+    """Contenders with objections, and these."""
+    every = rows(found.step("examination"), "contenders")
+    return [(text(row, "label"), [signs(one) for one in own]) for row in every if (own := texts(row, "objections"))]
+
+
+def winner_word(found: Discovery) -> str:
+    """What the contender is that the examination names: the winner, or what stays where it accepts none."""
+    return "winner" if accepted(found) else "stays"
 
 
 def gate_class(row: Node) -> str:
@@ -96,13 +128,28 @@ def checks(row: Node) -> str:
     return ", ".join(f"{name} {failed:.0f}" for name, failed in told if failed > 0)
 
 
+def acceptance(row: Node) -> str:
+    """Accepted share of the drafts, with its interval where the file has one."""
+    ends = (number(row, f"acceptance_{end}") for end in ("low", "high"))
+    return estimate(Measured(number(row, "acceptance"), *ends))
+
+
+def said(found: Discovery) -> list[tuple[str, str]]:
+    """What the makers of the data say that a reader has to know: expert and sentence."""
+    every = rows(found.step("data"), "experts")
+    return [(text(row, "name"), sentence) for row in every for sentence in texts(row, "said")]
+
+
 def zone(row: Node) -> str:
     """Mean success of the accepted items, with its range."""
     return estimate(Measured(*(number(row, "zone", key) for key in ("mean", "low", "high"))))
 
 
 def last_of(row: Node) -> Measured:
-    """Accuracy at the checkpoint that was kept; the last one where none is named."""
+    """Accuracy of the checkpoint that was kept: as the expert's row has it, else that of the curve at its step."""
+    own = Measured(*(number(row, key) for key in ("accuracy", "low", "high")))
+    if own.known:
+        return own
     curve = [p for p in rows(row, "curve") if not math.isnan(number(p, "accuracy"))]
     kept = [p for p in curve if number(p, "step") == number(row, "best_step")] or curve[-1:]
     return Measured(*(number(kept[0], key) for key in ("accuracy", "low", "high"))) if kept else Measured()
@@ -110,7 +157,7 @@ def last_of(row: Node) -> Measured:
 
 def settings(found: Discovery) -> str:
     """Settings as indented JSON."""
-    return json.dumps(at(found.top, "settings"), indent=2, sort_keys=True, ensure_ascii=False)
+    return json.dumps(finite(at(found.top, "settings")), indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def bounds(row: Node, who: str) -> str:

@@ -7,8 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.discovery.goals import measure_words
-from reports.discovery.reading import STEPS, Discovery, Measured, measured, number, rows, text, texts, truth
-from reports.discovery.winner import main_measure, winner_row
+from reports.discovery.reading import (
+    STEPS,
+    Discovery,
+    Measured,
+    measured,
+    number,
+    paired_difference,
+    rows,
+    text,
+    texts,
+    truth,
+)
+from reports.discovery.winner import changes_something, main_measure, winner_row
 from reports.format import count_text, interval_text, points_text, signed, value_text
 
 SURELY = (
@@ -49,7 +60,8 @@ def _unexamined(found: Discovery) -> str:
     missing = [name for name in STEPS.values() if name not in found.steps]
     if len(missing) == len(STEPS):
         return "Nothing has been measured yet."
-    return f"No verdict yet: the examination is missing ({', '.join(missing)} not done)."
+    last = f"{', '.join(missing[:-1])} and {missing[-1]} are" if len(missing) > 1 else "".join([*missing, " is"])
+    return f"No verdict yet: {last} not done."
 
 
 def _early(found: Discovery) -> list[str]:
@@ -70,7 +82,9 @@ def _outcome(found: Discovery) -> tuple[str, bool]:
     if won is None or truth(step, "accepted") is not True:
         refused = [text(row, "label") for row in rows(step, "contenders") if texts(row, "objections")]
         why = f" {_count(refused, 'contender')} had objections." if refused else ""
-        return f"No mixture was accepted: the base stays.{why}", False
+        single = won is not None and text(won, "kind") != "base"
+        left = f"what is left is {text(won, 'label')}" if single else "the base stays"
+        return f"No mixture was accepted: {left}.{why}", False
     if text(won, "kind") == "base":
         return "Nothing beat the base: it stays as it is.", False
     label, kind = text(won, "label"), text(won, "kind")
@@ -89,7 +103,7 @@ def _paired(found: Discovery, label: str, kind: str) -> Measured:
     rivals = {text(row, "label") for row in rows(step, "contenders") if text(row, "kind") == kind}
     for row in rows(step, "paired"):
         if text(row, "label") == label and text(row, "rival") in rivals:
-            return Measured(*(number(row, key) for key in ("difference", "low", "high", "p")))
+            return paired_difference(row)
     return Measured()
 
 
@@ -116,14 +130,15 @@ def _rivals(found: Discovery) -> list[str]:
         return []
     kinds = {text(row, "label"): text(row, "kind") for row in rows(step, "contenders")}
     told = [
-        (text(row, "rival"), Measured(number(row, "difference"), number(row, "low"), number(row, "high")))
+        (text(row, "rival"), paired_difference(row))
         for row in rows(step, "paired")
         if text(row, "label") == text(won, "label") and kinds.get(text(row, "rival")) in ("single", "uniform")
     ]
     words = {1: "surely better than", 0: "not separable from", -1: "surely worse than"}
     groups = {sure: [f"{n} ({_points(one.estimate)})" for n, one in told if one.sure == sure] for sure in words}
     parts = [f"{words[sure]} {', '.join(names)}" for sure, names in groups.items() if names]
-    return [f"Against other ways to use the experts, in points: {'; '.join(parts)}."] if parts else []
+    who = "Against other ways to use the experts" if changes_something(found) else "What stays, against the experts"
+    return [f"{who}, in points: {'; '.join(parts)}."] if parts else []
 
 
 def _specialists(found: Discovery) -> list[str]:
@@ -135,14 +150,22 @@ def _specialists(found: Discovery) -> list[str]:
     open_ = len(told) - better - worse
     return [
         f"Experts on their own domains: surely better than the base in {better} of {len(told)}, not separable in "
-        f"{open_}, surely worse in {worse}."
+        f"{open_}, surely worse in {worse}.{_adjusted(told)}"
     ]
+
+
+def _adjusted(told: Sequence[Measured]) -> str:
+    """How many of the better ones are left when the number of domains is allowed for."""
+    if all(math.isnan(one.p_holm) for one in told):
+        return ""
+    left = sum(one.sure > 0 and one.p_holm < 0.05 for one in told)
+    return f" Better in {left} after Holm's adjustment for the number of domains."
 
 
 def _costs(found: Discovery) -> list[str]:
     told = [(text(row, "domain"), measured(row, "winner_gain")) for row in rows(found.step("examination"), "domains")]
     told = [(domain, one) for domain, one in told if one.known]
-    if not told:
+    if not told or not changes_something(found):
         return []
     paid = [f"{domain} ({_points(one.estimate)})" for domain, one in told if one.sure < 0]
     if paid:
@@ -188,9 +211,9 @@ def _sure(found: Discovery) -> list[str]:
         told.append(f"A difference to the base below about {100 * half:.1f} points could not have been told from none.")
     if not math.isnan(one.p):
         told.append(f"A difference as large as this between equals: p {p_text(one.p)}.")
-    tried = [row for row in rows(step, "contenders") if text(row, "kind") == "mixture"]
+    tried = [row for row in rows(step, "contenders") if truth(row, "tried") is True]
     if len(tried) > 1:
-        told.append(f"{len(tried)} mixtures of the front were examined, in their order.")
+        told.append(f"{len(tried)} members of the front were tried, in their order.")
     tau, error = (
         number(found.step("capability"), "opinion", "tau"),
         number(found.step("capability"), "opinion", "error"),

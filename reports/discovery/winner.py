@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from reports.discovery.goals import objectives
-from reports.discovery.reading import Discovery, Node, items, measured, number, rows, text
+from reports.discovery.reading import Discovery, Node, items, measured, number, rows, text, truth
 
 
 def winner_row(found: Discovery) -> Node | None:
@@ -14,6 +14,17 @@ def winner_row(found: Discovery) -> Node | None:
     label = text(step, "winner")
     every = [row for row in rows(step, "contenders") if text(row, "label") == label]
     return every[0] if label and every else None
+
+
+def accepted(found: Discovery) -> bool:
+    """Whether the one that is named as winner was accepted; else it is only what is left."""
+    return truth(found.step("examination"), "accepted") is True
+
+
+def changes_something(found: Discovery) -> bool:
+    """Whether what is named as winner is another model than the base."""
+    won = winner_row(found)
+    return won is not None and text(won, "kind") != "base"
 
 
 def weights_of(row: Node) -> dict[str, float]:

@@ -21,7 +21,7 @@ def capability(found: Discovery, parts: Parts) -> Iterator[Point]:
         yield from point(f"capability/share_{name}", value)
     yield from point("capability/above_chance", sum(number(row, "low") > number(row, "chance") for row in domains))
     yield from point("capability/below_chance", sum(number(row, "high") < number(row, "chance") for row in domains))
-    for key in ("asked", "read", "brier", "error", "tau"):
+    for key in ("asked", "read", "brier", "error", "tau", "yes_brier", "yes_error", "yes_tau"):
         yield from point(f"capability/opinion/{key}", number(step, "opinion", key))
     yield from point("capability/seconds", number(step, "seconds"))
     for row in domains:
@@ -29,7 +29,7 @@ def capability(found: Discovery, parts: Parts) -> Iterator[Point]:
 
 
 def _domain(row: Node, domain: str) -> Iterator[Point]:
-    for key in ("n", "right", "share", "low", "high", "p_mean", "chance", "opinion"):
+    for key in ("n", "right", "share", "low", "high", "p_mean", "brier", "chance", "opinion", "opinion_yes"):
         yield from point(f"capability/domain/{{domain}}/{key}", number(row, key), domain=domain)
     share = number(row, "share")
     yield from point("capability/domain/{domain}/above_chance", share - number(row, "chance"), domain=domain)

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from benchmarks.discovering.numbers.point import Parts, Point, flag, point, total
 from reports.discovery.reading import Discovery, Node, number, rows, text, truth
 
-OWN = ("drafts", "accepted", "rejected", "acceptance", "variants", "dollars", "seconds", "items_a_minute")
+OWN = (
+    "drafts", "accepted", "rejected", "acceptance", "acceptance_low", "acceptance_high", "filled", "variants",
+    "dollars", "seconds", "items_a_minute",
+)  # fmt: skip
 
 
 def data(found: Discovery, parts: Parts) -> Iterator[Point]:
@@ -22,6 +25,7 @@ def data(found: Discovery, parts: Parts) -> Iterator[Point]:
     yield from point("data/drafts", drafts)
     yield from point("data/accepted", accepted)
     yield from point("data/acceptance", accepted / drafts if drafts else math.nan)
+    yield from point("data/filled", total(number(row, "filled") for row in experts))
     yield from point("data/in_zone", sum(truth(row, "zone", "inside") is True for row in experts))
     yield from point("data/dollars", total(number(row, "dollars") for row in experts))
     yield from point("data/seconds", number(step, "seconds"))

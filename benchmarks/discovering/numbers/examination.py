@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.discovering.numbers.point import Parts, Point, flag, point, spanned
-from reports.discovery.reading import Discovery, Measured, Node, measured, number, rows, text, texts, truth
+from benchmarks.discovering.numbers.point import Parts, Point, flag, lowest, mean, point, spanned
+from reports.discovery.reading import Discovery, Node, measured, number, paired_difference, rows, text, texts, truth
 from reports.discovery.winner import main_measure, same_weights, weights_of, winner_row
 
 KINDS = ("base", "uniform")
@@ -28,6 +28,7 @@ def examination(found: Discovery, parts: Parts) -> Iterator[Point]:
             one = measured(row, "values", name)
             yield from spanned("examination/contender/{contender}/{measure}", one, contender=contender, measure=measure)
     yield from _domains(step, parts)
+    yield from _elsewhere(step, parts)
 
 
 def _named(found: Discovery, parts: Parts) -> Iterator[tuple[str, Node]]:
@@ -74,7 +75,7 @@ def _winner(found: Discovery, parts: Parts) -> Iterator[Point]:
         rival = rivals.get(text(row, "rival"), "")
         if text(row, "label") == text(won, "label") and rival not in told:
             told.add(rival)
-            one = Measured(*(number(row, key) for key in ("difference", "low", "high", "p")))
+            one = paired_difference(row)
             yield from spanned("examination/against/{contender}", one, contender=rival)
 
 
@@ -88,3 +89,15 @@ def _domains(step: Node, parts: Parts) -> Iterator[Point]:
         domain = parts.domains.get(text(row, "domain"), "")
         for key in ("base", "single", "winner", "gain", "winner_gain"):
             yield from spanned(f"examination/domain/{{domain}}/{key}", measured(row, key), domain=domain)
+
+
+def _elsewhere(step: Node, parts: Parts) -> Iterator[Point]:
+    """What every expert alone gains and costs in domains that are not its own."""
+    for name, expert in parts.experts.items():
+        told = [one for row in rows(step, "elsewhere") if text(row, "expert") == name and (one := measured(row)).known]
+        gains = [one.estimate for one in told]
+        yield from point("examination/elsewhere/{expert}/mean", mean(gains), expert=expert)
+        yield from point("examination/elsewhere/{expert}/lowest", lowest(gains), expert=expert)
+        if told:
+            worse = sum(one.sure < 0 for one in told)
+            yield from point("examination/elsewhere/{expert}/worse", worse, expert=expert)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from benchmarks.discovering.numbers.point import Parts, Point, mean, point
-from reports.discovery.reading import Discovery, Node, at, finite, number, rows, text, texts
+from reports.discovery.reading import Discovery, Node, at, finite, number, numbers, rows, text, texts
 
 
 def plan(found: Discovery, parts: Parts) -> Iterator[Point]:
@@ -19,6 +19,9 @@ def plan(found: Discovery, parts: Parts) -> Iterator[Point]:
     yield from point("plan/domains", sum(len(texts(row, "domains")) for row in experts))
     yield from point("plan/left_out", len(rows(step, "left_out")))
     yield from point("plan/seconds", number(step, "seconds"))
+    yield from point("plan/p", number(step, "p"))
+    for name, value in zip(texts(step, "domains"), numbers(step, "reliability"), strict=False):  # a file may lack some
+        yield from point("plan/domain/{domain}/reliability", value, domain=parts.domains.get(name, ""))
     yield from _similarity(step)
     for row in rows(step, "stability"):
         yield from _number(row, number(step, "chosen"))

@@ -49,8 +49,8 @@ def point(id: str, value: float, step: float = 0, /, **parts: str) -> Iterator[P
 
 
 def spanned(id: str, one: Measured, **parts: str) -> Iterator[Point]:
-    """Estimate, ends and, where the registry has it, p."""
-    for key in ("estimate", "low", "high", "p"):
+    """Estimate, ends and, where the registry has them, p before and after Holm's adjustment."""
+    for key in ("estimate", "low", "high", "p", "p_holm"):
         if f"{id}/{key}" in METRICS:
             yield from point(f"{id}/{key}", getattr(one, key), **parts)
 

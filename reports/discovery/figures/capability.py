@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from reports.discovery.figures.chart import BASE, MARKS, OWN, WINNER, legend, row_name
 from reports.discovery.reading import Discovery, Measured, measured, number, rows, text
+from reports.discovery.winner import changes_something
 from reports.figures import svg
 from reports.format import interval_text, value_text
 from reports.names import INK
@@ -41,7 +42,7 @@ def _measures(found: Discovery, domain: str) -> dict[str, Measured]:
     """Those of the examination where there was one, else the capability report's."""
     for row in rows(found.step("examination"), "domains"):
         if text(row, "domain") == domain:
-            words = {BASE: "base", OWN: "single", WINNER: "winner"}
+            words = {BASE: "base", OWN: "single", **({WINNER: "winner"} if changes_something(found) else {})}
             return {word: one for word, key in words.items() if (one := measured(row, key)).known}
     for row in rows(found.step("capability"), "domains"):
         if text(row, "name") == domain and not math.isnan(share := number(row, "share")):

@@ -38,7 +38,8 @@ class Panel:
         parts += [svg.line(self.x.start, self.y(t), self.x.end, self.y(t), "grid") for t in ticks]
         parts += [svg.text(self.x.start - 5, self.y(t) + 4, svg.tick_label(t, ticks), "tick", "end") for t in ticks]
         if beside:
-            turn = f"translate({svg.number(self.x.start - 44)} {svg.number(self.y.middle)}) rotate(-90)"
+            widest = max((len(svg.tick_label(t, ticks)) for t in ticks), default=0)
+            turn = f"translate({svg.number(self.x.start - 20 - 6.2 * widest)} {svg.number(self.y.middle)}) rotate(-90)"
             parts.append(svg.element("text", beside, transform=turn, class_="axis", text_anchor="middle"))
         parts.append(
             svg.rect(self.x.start, self.y.end, self.x.end - self.x.start, self.y.start - self.y.end, class_="frame")

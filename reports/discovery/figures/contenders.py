@@ -7,7 +7,7 @@ from markupsafe import Markup
 from reports.discovery.figures.chart import around, row_name
 from reports.discovery.goals import measure_words
 from reports.discovery.reading import Discovery, Node, measured, rows, text, texts
-from reports.discovery.winner import main_measure
+from reports.discovery.winner import accepted, main_measure
 from reports.figures import svg
 from reports.format import interval_text, value_text
 from reports.names import BLUE, GREEN, GREY, INK, ORANGE
@@ -32,12 +32,13 @@ def contenders(found: Discovery) -> Markup:
     bottom = TOP + ROW * len(told)
     parts = [svg.horizontal_axis(axis, bottom, TOP, f"{measure_words(measure)} on the scenarios, 95 % intervals")]
     winner = text(found.step("examination"), "winner")
-    parts += [_row(axis, row, measure, TOP + ROW * (i + 0.5), winner) for i, row in enumerate(told)]
+    end = "winner" if accepted(found) else "stays"
+    parts += [_row(axis, row, measure, TOP + ROW * (i + 0.5), winner, end) for i, row in enumerate(told)]
     label = f"Contenders of the examination: {measure_words(measure)} with intervals; a table follows."
     return svg.figure(RIGHT + 130, bottom + 36, label, parts)
 
 
-def _row(axis: svg.Axis, row: Node, measure: str, y: float, winner: str) -> Markup:
+def _row(axis: svg.Axis, row: Node, measure: str, y: float, winner: str, end: str) -> Markup:
     one, name = measured(row, "values", measure), text(row, "label")
     shape, colour = KINDS.get(text(row, "kind"), KINDS["mixture"])
     won, refused = name == winner and winner != "", texts(row, "objections")
@@ -45,7 +46,7 @@ def _row(axis: svg.Axis, row: Node, measure: str, y: float, winner: str) -> Mark
     parts.append(svg.mark(shape, axis(one.estimate), y, 4.8, colour, hollow=shape == "circle"))
     if won:
         parts.append(svg.element("circle", cx=axis(one.estimate), cy=y, r=9, class_="ring"))
-    word = "winner" if won else "refused" if refused else text(row, "kind")
+    word = end if won else "refused" if refused else text(row, "kind")
     look = "head" if won else "tick warned" if refused else "tick"
     parts += [row_name(name, LEFT - 8, y + 4), svg.text(RIGHT + 12, y + 4, word, look)]
     said = f"{name}: {value_text(one.estimate)} {interval_text(one.low, one.high)}"

@@ -19,6 +19,8 @@ TAKEN, CHECK, ZONE = 190.0, 62.0, 190.0
 WANTED = 0.75
 ZONE_LIMITS = (0.70, 0.80)
 GAP = 28.0
+HEAD = 180.0
+"""Room that the head over the checks needs."""
 
 
 def data(found: Discovery) -> Markup:
@@ -30,7 +32,8 @@ def data(found: Discovery) -> Markup:
     bottom = TOP + ROW * len(told)
     taken = svg.Axis(0, 1, LEFT, LEFT + TAKEN)
     first = LEFT + TAKEN + GAP
-    zone = svg.Axis(0, 1, first + CHECK * len(checks) + GAP, first + CHECK * len(checks) + GAP + ZONE)
+    right = first + (max(CHECK * len(checks), HEAD) if checks else 0) + GAP
+    zone = svg.Axis(0, 1, right, right + ZONE)
     parts = [_heads(checks, first, zone), svg.horizontal_axis(taken, bottom, TOP, "share of drafts accepted")]
     parts += [_zone_band(zone, bottom), svg.horizontal_axis(zone, bottom, TOP, "mean success of accepted items")]
     parts.append(_limit(taken(WANTED), bottom))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from reports.discovery.figures.chart import Panel, around
 from reports.discovery.goals import Goal, constraints, objectives
 from reports.discovery.reading import Discovery, Node, items, number, rows, text
-from reports.discovery.winner import same_weights, winner_row
+from reports.discovery.winner import accepted, same_weights, winner_row
 from reports.figures import svg
 from reports.format import value_text
 from reports.names import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION
@@ -122,7 +122,7 @@ def _cross(x: float, y: float, size: float = 3.2) -> Markup:
 def _winner(panel: Panel, found: Discovery, told: Sequence[Node], axes: _Axes) -> Markup:
     """A ring around the candidate with the winner's weights."""
     won = winner_row(found)
-    if won is None:
+    if won is None or not accepted(found):
         return Markup("")
     for row in told:
         if same_weights(row, won):

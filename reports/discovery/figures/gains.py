@@ -10,7 +10,7 @@ from markupsafe import Markup
 from reports.discovery.figures.chart import row_name
 from reports.discovery.figures.similarity import ink_on, shade
 from reports.discovery.reading import Discovery, Measured, measured, rows, text
-from reports.discovery.winner import winner_row
+from reports.discovery.winner import changes_something, winner_row
 from reports.figures import svg
 from reports.format import interval_text, points_text
 from reports.names import INK
@@ -46,14 +46,17 @@ def gains_of(found: Discovery) -> Gains:
     base = next((row for row in every if text(row, "kind") == "base"), {})
     won = winner_row(found)
     told: Gains = {}
-    if any(measured(row, "winner_gain").known for row in rows(step, "domains")):
+    if changes_something(found) and any(measured(row, "winner_gain").known for row in rows(step, "domains")):
         told["winner"] = {
             text(r, "domain"): one for r in rows(step, "domains") if (one := measured(r, "winner_gain")).known
         }
     singles = [row for row in every if text(row, "kind") == "single"]
     for row in [*singles, *(row for row in every if text(row, "kind") in ("mixture", "uniform"))]:
-        if row is not won or text(row, "kind") == "single":
+        if row is not won or text(row, "kind") == "single":  # the winner has its row
             told[text(row, "label")] = _differences(row, base, found.domains)
+    for row in rows(step, "elsewhere"):
+        if (one := measured(row)).known and text(row, "expert"):
+            told.setdefault(text(row, "expert"), {})[text(row, "domain")] = one
     for row in rows(step, "domains"):
         if (one := measured(row, "gain")).known and text(row, "expert"):
             told.setdefault(text(row, "expert"), {})[text(row, "domain")] = one

@@ -19,10 +19,8 @@ NAME = 16
 
 def opinion(found: Discovery) -> Markup:
     """Measured share on the horizontal axis, opinion on the vertical one: an honest base lies on the diagonal."""
-    told = [
-        row for row in rows(found.step("capability"), "domains")
-        if not math.isnan(number(row, "opinion")) and not math.isnan(number(row, "share"))
-    ]  # fmt: skip
+    told = [row for row in rows(found.step("capability"), "domains") if not math.isnan(number(row, "share"))]
+    told = [row for row in told if not math.isnan(_opinion_of(row)[0])]
     if not told:
         return Markup("")
     panel = Panel(svg.Axis(0, 1, LEFT, LEFT + SIDE), svg.Axis(0, 1, TOP + SIDE, TOP))
@@ -34,17 +32,24 @@ def opinion(found: Discovery) -> Markup:
     return svg.figure(LEFT + SIDE + 14, TOP + SIDE + 36, label, parts)
 
 
+def _opinion_of(row: Node) -> tuple[float, bool]:
+    """What it says in words, else how surely it says yes; and whether it is the first."""
+    said = number(row, "opinion")
+    return (number(row, "opinion_yes"), False) if math.isnan(said) else (said, True)
+
+
 def _point(panel: Panel, row: Node) -> Markup:
-    x, y = panel.x(number(row, "share")), panel.y(number(row, "opinion"))
+    value, in_words = _opinion_of(row)
+    x, y = panel.x(number(row, "share")), panel.y(value)
     parts = [svg.whisker(panel.x, number(row, "low"), number(row, "high"), y, BLUE, width="1.2", opacity="0.45")]
-    parts.append(svg.mark("circle", x, y, 4.5, BLUE))
-    said = f"says {value_text(number(row, 'opinion'))}, measured {value_text(number(row, 'share'))}"
+    parts.append(svg.mark("circle" if in_words else "square", x, y, 4.5, BLUE, hollow=not in_words))
+    said = f"{'says' if in_words else 'says yes with'} {value_text(value)}, measured {value_text(number(row, 'share'))}"
     return svg.group(parts, f"{text(row, 'name')}: {said}")
 
 
 def _labels(panel: Panel, told: list[Node]) -> list[Markup]:
     names = [svg.shortened(text(row, "name"), NAME) for row in told]
-    points = [(panel.x(number(row, "share")), panel.y(number(row, "opinion"))) for row in told]
+    points = [(panel.x(number(row, "share")), panel.y(_opinion_of(row)[0])) for row in told]
     frame = Box(panel.x.middle, panel.y.middle, SIDE - 4, SIDE - 4)
     boxes = place_labels(points, [5.8 * len(n) + 4 for n in names], 12, frame, 10, [False] * len(names))
     return [svg.text(box.x, box.y + 4, name, "row", "middle") for box, name in zip(boxes, names, strict=True)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from reports.discovery.figures.chart import Panel, around, row_name
-from reports.discovery.reading import Discovery, Node, number, rows, text
+from reports.discovery.reading import Discovery, Node, number, rows, text, truth
 from reports.figures import svg
 from reports.format import value_text
 from reports.names import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
@@ -32,7 +32,8 @@ def training(found: Discovery) -> Markup:
     floor = floor_of(found)
     last = max([1.0, *(number(p, "step") for row in told for p in rows(row, "curve") if number(p, "step") > 0)])
     ranges = {column: _range(told, column, floor) for column in COLUMNS}
-    parts = [_head(column, k) for k, column in enumerate(COLUMNS)]
+    has_floor = not math.isnan(floor) or any(not math.isnan(number(row, "floor")) for row in told)
+    parts = [_head(column, k, column != "alignment" or has_floor) for k, column in enumerate(COLUMNS)]
     for i, row in enumerate(told):
         y = TOP + (HEIGHT + DOWN) * i
         parts.append(row_name(text(row, "name"), LEFT - 44, y + HEIGHT / 2, 14))
@@ -61,9 +62,9 @@ def _range(told: Sequence[Node], column: str, floor: float) -> tuple[float, floa
     return around([*values, *ends, *(number(row, "target") for row in told)], floor=0.0, top=1.0)
 
 
-def _head(column: str, k: int) -> Markup:
+def _head(column: str, k: int, explained: bool) -> Markup:
     x, (head, small) = LEFT + (WIDTH + ACROSS) * k, HEADS[column]
-    return svg.text(x, 14, head, "head") + svg.text(x, 28, small, "tick")
+    return svg.text(x, 14, head, "head") + svg.text(x, 28, small if explained else "", "tick")
 
 
 def _panel(row: Node, column: str, k: int, y: float, last: float, limits: tuple[float, float], floor: float) -> Markup:
@@ -96,5 +97,7 @@ def _kept(panel: Panel, row: Node, points: Sequence[tuple[float, float]]) -> Mar
 
 
 def _stopped(row: Node, y: float) -> Markup:
-    sign = svg.text(LEFT - 44, y + HEIGHT / 2 + 15, "stopped", "tick warned", "end")
+    given_up = truth(row, "given_up") is True
+    word, look = ("given up", "tick warned") if given_up else ("ended early", "tick")
+    sign = svg.text(LEFT - 44, y + HEIGHT / 2 + 15, word, look, "end")
     return svg.group([sign], text(row, "stopped"))

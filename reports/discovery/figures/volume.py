@@ -13,7 +13,7 @@ from reports.figures import svg
 from reports.format import value_text
 from reports.names import BLUE, GREEN, GREY, ORANGE, VERMILLION
 
-LEFT, RIGHT, TOP, BOTTOM = 72.0, 640.0, 34.0, 250.0
+LEFT, RIGHT, TOP, BOTTOM = 84.0, 640.0, 34.0, 250.0
 STATUS = {
     "rule": ("circle", GREY, False, "by rule"),
     "followed": ("triangle", GREEN, False, "advice followed"),

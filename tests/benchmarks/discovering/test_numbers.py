@@ -36,6 +36,9 @@ def test_values_are_those_of_the_files(results: dict[str, Any]) -> None:
         "examination/experts_better": 7,
         "examination/winner_worse": 1, "examination/against/base/estimate": 0.209, "examination/weight/expert_01": 0.91,
         "examination/contender/best_single/accuracy/estimate": 0.49, "preserve/preserved": 2, "gates/failed": 1,
+        "examination/elsewhere/expert_01/lowest": -0.05,
+        "examination/elsewhere/expert_01/worse": 1, "training/given_up": 1,
+        "data/filled": 30,
         "examination/contender/expert_03/accuracy/estimate": 0.49, "gates/gate/own_domain/passed": 0, "cost/dollars": 0,
     }  # fmt: skip
     assert {name: values[name] for name in told} == pytest.approx(told)

@@ -88,12 +88,15 @@ def _capability(rng: np.random.Generator) -> dict[str, Any]:
         rows.append({
             "name": name, "family": name.split("-")[0], "difficulty": 0.0, "n": 100, "right": round(100 * share),
             "share": share, "low": low, "high": high, "p_mean": round(share * 0.9 + 0.05, 4), "chance": chance,
+            "brier": 0.21, "opinion_yes": round(0.5 * share + 0.1, 4),
             "opinion": opinion if name != "lookup" else None,
             "opinion_text": f"About {100 * opinion:.0f} of 100." if name != "lookup" else "I am not sure <what>.",
         })  # fmt: skip
     return {
         "base": _top()["base"], "how": "choice", "domains": rows,
-        "opinion": {"asked": 10, "read": 9, "brier": 0.171, "error": 0.29, "tau": 0.11}, "seconds": 74.0,
+        "opinion": {"asked": 10, "read": 9, "brier": 0.171, "error": 0.29, "tau": 0.11,
+                    "yes_brier": 0.25, "yes_error": 0.22,
+                    "yes_tau": -0.1}, "seconds": 74.0,
     }  # fmt: skip
 
 
@@ -122,6 +125,7 @@ def _plan(rng: np.random.Generator) -> dict[str, Any]:
             for n, ds in EXPERTS.items()
         ],
         "chosen": 3, "asked": None, "evidence": "gradients", "domains": names, "similarity": similarity,
+        "p": 0.03, "reliability": [0.9] * len(names),
         "stability": stability, "left_out": [{"domain": "weekdays", "reason": "mastered: 0.99 [0.96, 1.00]"}],
         "advice": {"experts": 4, "agreement": 0.21, "followed": False},
         "reason": "The partition into 3 is the most stable one.", "seconds": 21.5,
@@ -136,6 +140,9 @@ def _data(rng: np.random.Generator) -> dict[str, Any]:
         experts.append({
             "name": name, "provider": "template", "drafts": drafts, "accepted": accepted,
             "rejected": drafts - accepted, "acceptance": round(accepted / drafts, 4), "variants": i,
+            "acceptance_low": wilson(accepted / drafts, drafts)[0], "filled": 10 * i,
+            "acceptance_high": wilson(accepted / drafts, drafts)[1],
+            "said": ["10 items fill up whose difficulty is not as asked for."] * (i == 1),
             "zone": {"mean": (0.74, 0.71, 0.64)[i], "low": 0.55, "high": 0.9, "inside": i < 2},
             "checks": {c: {"failed": round(s * drafts), "share": round(float(s), 4)} for c, s in shares.items()},
             "topics": [
@@ -165,7 +172,7 @@ def _training(rng: np.random.Generator) -> dict[str, Any]:
         experts.append({
             "name": name, "kind": "lora", "target": (0.6, 0.62, 0.6)[i],
             "reached": curve[-1]["accuracy"] >= 0.6, "best_step": (200, 150, 175)[i], "steps": 200,
-            "stopped": "" if i < 2 else "alignment below the floor at step 200", "restarts": i // 2,
+            "stopped": "" if i < 2 else "alignment below the floor at step 200", "restarts": i // 2, "given_up": i == 2,
             "parameters": 24576, "curve": curve,
         })  # fmt: skip
     return {"experts": experts, "seconds": 512.8}
@@ -237,10 +244,11 @@ def _examination(rng: np.random.Generator) -> dict[str, Any]:
             for d in DOMAINS
         }
         contenders.append({"label": label, "kind": kind, "alphas": alphas, "values": values,
-                           "objections": list(objections), "accepted": label == "mixture 1"})  # fmt: skip
+                           "objections": list(objections), "tried": kind == "mixture",
+                           "accepted": label == "mixture 1"})  # fmt: skip
     paired = [
         {"label": "mixture 1", "rival": rival, "difference": difference, "low": difference - 0.04,
-         "high": difference + 0.04, "p": 0.001 if difference > 0.05 else 0.4}
+         "high": difference + 0.04, "p": 0.001 if difference > 0.05 else 0.4, "p_holm": 0.005}
         for rival, difference in (("numbers", 0.147), ("formats", 0.146), ("tables", 0.108), ("uniform", 0.093),
                                   ("base", 0.209))
     ]  # fmt: skip
@@ -250,11 +258,19 @@ def _examination(rng: np.random.Generator) -> dict[str, Any]:
         single, winner = min(share + GAIN[d], 1), min(share + 0.85 * GAIN[d] - 0.03, 1)
         domains.append({
             "domain": d, "expert": expert, "base": span(share, 0.13), "single": span(single, 0.13),
-            "winner": span(winner, 0.13), "gain": span(GAIN[d], 0.11, p=0.001 if GAIN[d] > 0.1 else 0.5),
-            "winner_gain": span(winner - share, 0.11, p=0.01),
+            "winner": span(winner, 0.13), "gain": span(
+                GAIN[d], 0.11, p=0.001 if GAIN[d] > 0.1 else 0.5, p_holm=0.01 if GAIN[d] > 0.15 else 1.0,
+            ),
+            "winner_gain": span(winner - share, 0.11, p=0.01, p_holm=0.1),
         })  # fmt: skip
     domains[3]["winner_gain"] = span(-0.12, 0.08, p=0.004)
-    return {"scenarios": 500, "contenders": contenders, "winner": "mixture 1", "accepted": True, "paired": paired,
+    elsewhere = [
+        {"expert": e, "domain": d, **span(-0.05 if d == "strings" else 0.01, 0.04, p=0.2, p_holm=1.0)}
+        for e in names for d in DOMAINS if d not in EXPERTS[e]
+    ]  # fmt: skip
+    return {"scenarios": 500, "elsewhere": elsewhere, "rule": "Stated beforehand: 5 points.", "constraints": [],
+            "statement": "Accepted.",
+            "contenders": contenders, "winner": "mixture 1", "accepted": True, "paired": paired,
             "domains": domains, "seconds": 61.3}  # fmt: skip
 
 
@@ -273,6 +289,8 @@ def _preserve() -> dict[str, Any]:
 
 def _gates() -> dict[str, Any]:
     gates = [
+        {"id": "expert_count", "label": "3 to 10 experts", "stage": "plan", "value": [3.0], "relation": "within",
+         "bound": [3, 10], "passed": True, "reason": "", "note": "By evidence, not by asking."},
         {"id": "domains", "label": "Domains in the capability report", "stage": "capability", "value": 10.0,
          "relation": ">=", "bound": 8.0, "passed": True, "reason": ""},
         {"id": "own_domain", "label": "Every expert reaches .85 on its domains", "stage": "training", "value": 0.61,
@@ -280,4 +298,4 @@ def _gates() -> dict[str, Any]:
         {"id": "vram", "label": "Memory of the GPU", "stage": "examination", "value": None, "relation": "<=",
          "bound": 2.0, "passed": None, "reason": "there is no GPU"},
     ]  # fmt: skip
-    return {"gates": gates, "passed": 1, "failed": 1, "unmeasured": 1}
+    return {"gates": gates, "passed": 2, "failed": 1, "unmeasured": 1}

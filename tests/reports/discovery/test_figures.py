@@ -75,7 +75,7 @@ def test_gains_have_the_intervals_of_pairs_and_differences_elsewhere(found: Disc
     own, other = table["numbers"]["arithmetic"], table["mixture 2"]["arithmetic"]
     assert own.sure == 1 and own.estimate == pytest.approx(0.31)
     assert math.isnan(other.low) and other.estimate == pytest.approx(0.31) and other.sure == 0
-    assert table["numbers"]["sql"].estimate == pytest.approx(0.0)
+    assert table["numbers"]["sql"].estimate == pytest.approx(0.01) and table["numbers"]["strings"].sure == -1
 
 
 def test_goals_are_read_as_sentences_and_as_objects() -> None:
@@ -109,3 +109,13 @@ def test_seconds_and_the_floor_come_from_wherever_they_are() -> None:
     assert floor_of(Discovery(top, results)) == 0.6
     results["training"]["floor"] = 0.55
     assert floor_of(Discovery(top, results)) == 0.55 and math.isnan(floor_of(Discovery({}, {})))
+
+
+def test_a_base_that_stays_has_no_row_of_a_winner() -> None:
+    results = sample()
+    top = results.pop("top")
+    results["examination"] |= {"winner": "base", "accepted": False}
+    found = Discovery(top, results)
+    assert "winner" not in gains_of(found) and "mixture 1" in gains_of(found)
+    assert "winner:" not in FIGURES["capability"](found) and "the winner<" not in front(found)
+    assert ">stays<" in FIGURES["contenders"](found)

@@ -27,9 +27,11 @@ def test_a_sure_gain_is_told_with_its_interval(results: dict[str, Any]) -> None:
     assert told.headline == expected
     said = " ".join(told.sentences)
     assert "surely better than numbers (+14.7), formats (+14.6), tables (+10.8), uniform (+9.3)" in said
-    assert "surely better than the base in 7 of 10, not separable in 3, surely worse in 0" in said
+    assert (
+        "surely better than the base in 7 of 10, not separable in 3, surely worse in 0. Better in 6 after Holm" in said
+    )
     assert "pays for it in strings (−12.0)" in said
-    assert "2 of 3 tasks; not shown for persona" in said and "1 passed, 1 failed, 1 could not be measured" in said
+    assert "2 of 3 tasks; not shown for persona" in said and "2 passed, 1 failed, 1 could not be measured" in said
     sure = " ".join(told.sure)
     assert "500 scenarios" in sure and "below about 4.0 points" in sure and "p = 0.001" in sure
 
@@ -80,3 +82,16 @@ def test_before_the_examination_there_is_no_verdict(results: dict[str, Any]) -> 
 
 def test_p_has_no_more_digits_than_it_deserves() -> None:
     assert [p_text(p) for p in (0.0002, 0.04, 0.5)] == ["below 0.001", "= 0.040", "= 0.500"]
+
+
+def test_a_base_that_stays_is_not_told_as_a_winner(results: dict[str, Any]) -> None:
+    results["examination"] |= {"winner": "base", "accepted": False}
+    results["examination"]["paired"] = [
+        {"label": "base", "rival": "formats", "difference": 0.04, "low": 0.01, "high": 0.08, "p": 0.1}
+    ]
+    told = verdict(of(results))
+    assert told.headline.startswith("No mixture was accepted: the base stays.")
+    assert any("What stays, against the experts, in points: surely better than formats" in s for s in told.sentences)
+    assert not any("winner" in sentence for sentence in told.sentences)
+    results["examination"]["winner"] = "tables"
+    assert verdict(of(results)).headline.startswith("No mixture was accepted: what is left is tables.")
