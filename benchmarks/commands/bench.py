@@ -48,7 +48,7 @@ def bench(
         typer.Option(help="Base of the text experts: nano, an id (ID@REVISION too), a folder or .gguf file."),
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="Of the base: auto, float32, bfloat16 or float16.")] = None,
-    quantisation: Annotated[str | None, typer.Option(help="Of the base: none, nf4 or int8.")] = None,
+    quantisation: Annotated[str | None, typer.Option(help="Of the base: none, nf4, int8 or ternary.")] = None,
     device: Annotated[str | None, typer.Option(help="Where text experts run: auto, cpu or cuda.")] = None,
     text: Annotated[bool, typer.Option(help="Whether the suite's text experts run.")] = True,
     cfa: Annotated[bool, typer.Option(help="Also compute REF and VEF as CFA's code defines them.")] = False,

@@ -30,7 +30,7 @@ class Config(BaseModel):
     base: str = Field(default="nano", min_length=1, description="nano, a Hugging Face id or a folder")
     revision: str | None = Field(default=None, description="commit, tag or branch of a Hugging Face id")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    quantisation: Literal["none", "nf4", "int8"] = "none"
+    quantisation: Literal["none", "nf4", "int8", "ternary"] = "none"
     device: str = Field(default="auto", description="auto, cpu or cuda")
 
     data: Path | None = Field(default=None, description="JSON lines to learn from")

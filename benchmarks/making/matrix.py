@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 DTYPES = ("float32", "bfloat16", "float16")
-QUANTISATIONS = ("none", "nf4", "int8")
+QUANTISATIONS = ("none", "nf4", "int8", "ternary")
 
 
 def table() -> str:

@@ -34,7 +34,7 @@ class LLMSettings(BaseModel):
     seeds: int = Field(default=1, ge=1, description="repetitions of training per split, at most those of the suite")
     base: str = Field(default="nano", description="nano, a Hugging Face id or a folder")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    quantisation: Literal["none", "nf4", "int8"] = "none"
+    quantisation: Literal["none", "nf4", "int8", "ternary"] = "none"
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     template: Literal["sentence", "list", "record"] = "sentence"
     start: int = Field(default=-1, description="first layer that adapters change; negative counts from the end")

@@ -30,7 +30,7 @@ class Base:
     hash : str
         sha256 of configuration, weights and tokenizer: what adapters are bound to.
     quantisation : str
-        ``none``, ``nf4`` or ``int8``.
+        ``none``, ``nf4``, ``int8`` or ``ternary``: how its weights were rounded when it was loaded.
     rope_scaling : RopeScaling, optional
         What was chosen beyond the base's own configuration (:func:`llm_experts.bases.rope.rescaled`).
     """

@@ -63,7 +63,7 @@ def dequantize(
 
     Examples: fairmoe llm dequantize model.gguf --output plain --check · fairmoe llm dequantize nano --quantisation
     nf4 --output plain --check --reference nano · fairmoe llm dequantize plain --requantize ternary --expert
-    results/experts/sums
+    results/experts/sums-sft-svf
     """
     console = plain_console()
     _check_options(output, check, reference, requantize, expert, codes)
@@ -82,7 +82,7 @@ def dequantize(
         _write(plain, output, _origin(base, loaded, found), base, loaded, console)
     if requantize is not None:
         _rounded(loaded, plain, requantize, expert, family or FAMILIES, count, told, codes, seed, console)
-    following = command("base", base=output or codes or base)
+    following = command("base", base=str(output or codes or base))
     console.print(f"Next: {following}", soft_wrap=True, highlight=False, markup=False)
 
 
@@ -157,7 +157,7 @@ def _print(title: str, found: Agreement, console: Console) -> None:
 
 
 def _words(value: Estimate) -> str:
-    return f"{value.estimate:.3g} [{value.low:.3g}, {value.high:.3g}]"
+    return f"{value.estimate:.4g} [{value.low:.4g}, {value.high:.4g}]"
 
 
 def _origin(name: str, loaded: Base, found: dict[str, Agreement]) -> dict[str, Any]:

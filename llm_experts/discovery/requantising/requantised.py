@@ -151,11 +151,11 @@ def requantised(
     plain = dequantised(base) if holds_codes(base.model) else base
     folded = melted(plain, adapter.config, adapter.state)
     rounded = quantised(folded, to, group=group, scale=scale)
-    margins = [choice_margins(one, scenarios) for one in (plain, folded, rounded)]
+    first, second, third = (choice_margins(one, scenarios) for one in (plain, folded, rounded))
     found = Requantised(
-        to, len(scenarios), *(right_of(one) for one in margins),
-        paired(margins[2], margins[1]), paired(margins[2], margins[0]), agreement(folded, rounded, texts, seed=seed),
-        weight_bytes(folded.model), weight_bytes(rounded.model),
+        to, len(scenarios), right_of(first), right_of(second), right_of(third), paired(third, second),
+        paired(third, first), agreement(folded, rounded, texts, seed=seed), weight_bytes(folded.model),
+        weight_bytes(rounded.model),
     )  # fmt: skip
     return rounded, found
 

@@ -83,7 +83,7 @@ def _half_on_cpu(given: Combination) -> str:
 
 
 def _without_library(given: Combination) -> str:
-    what = [given.quantisation] if given.quantisation != "none" else []
+    what = [given.quantisation] if given.quantisation in ("nf4", "int8") else []
     what += [given.optimiser] if given.optimiser in EIGHT_BITS else []
     if what and find_spec("bitsandbytes") is None:
         return (

@@ -25,10 +25,10 @@ NAMES = {
 }  # fmt: skip
 
 
-def tiny_llama() -> LlamaForCausalLM:
+def tiny_llama(hidden: int = 64, inner: int = 96, layers: int = 2) -> LlamaForCausalLM:
     """Two layers with random weights, tied embeddings."""
     config = LlamaConfig(
-        vocab_size=len(tiny_tokenizer()), hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+        vocab_size=len(tiny_tokenizer()), hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=True,
         rms_norm_eps=1e-5, attn_implementation="sdpa",
     )  # fmt: skip
@@ -40,8 +40,11 @@ def tiny_llama() -> LlamaForCausalLM:
     return model
 
 
-def write_gguf(path: Path, model: LlamaForCausalLM, *, quantised: bool = False) -> None:
-    """The model with the tiny tokenizer; ``quantised`` keeps matrices of the layers in blocks of 8 bits (Q8_0)."""
+def write_gguf(path: Path, model: LlamaForCausalLM, *, quantised: bool | str = False) -> None:
+    """The model with the tiny tokenizer; ``quantised`` keeps matrices of the layers in blocks of 8 bits (Q8_0).
+
+    Or in blocks of another type by its name: Q4_K, or what the package gguf itself quantises.
+    """
     tensors = [_tensor(name, weight, model.config, quantised) for name, weight in model.named_parameters()]
     facts = _facts(model.config, tiny_tokenizer())
     header = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(facts))
@@ -85,11 +88,15 @@ def _facts(config: Any, tokenizer: PreTrainedTokenizerFast) -> Mapping[str, byte
     }
 
 
-def _tensor(name: str, weight: torch.Tensor, config: Any, quantised: bool) -> tuple[str, tuple[int, ...], int, bytes]:
+def _tensor(
+    name: str, weight: torch.Tensor, config: Any, quantised: bool | str
+) -> tuple[str, tuple[int, ...], int, bytes]:
     array = weight.numpy().astype(np.float32)
     if "q_proj" in name or "k_proj" in name:  # llama.cpp turns pairs of neighbours, transformers two halves
         heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
         array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
+    if isinstance(quantised, str) and "layers" in name and array.ndim == 2:
+        return _gguf_name(name), array.shape, *_typed_blocks(array, quantised)
     if quantised and "layers" in name and array.ndim == 2:
         return _gguf_name(name), array.shape, Q8_0, _blocks(array)
     return _gguf_name(name), array.shape, F32, array.tobytes()
@@ -109,6 +116,32 @@ def _blocks(array: np.ndarray) -> bytes:
     scale = (np.abs(blocks).max(1) / 127).astype(np.float16)
     rounded = np.round(blocks / scale[:, None].astype(np.float32)).clip(-127, 127).astype(np.int8)
     return b"".join(s.tobytes() + r.tobytes() for s, r in zip(scale, rounded, strict=True))
+
+
+def _typed_blocks(array: np.ndarray, name: str) -> tuple[int, bytes]:
+    """Number and bytes of blocks of a type."""
+    from gguf import GGMLQuantizationType
+    from gguf.quants import quantize
+
+    kind = GGMLQuantizationType[name]
+    return kind.value, q4_k(array)[0] if name == "Q4_K" else quantize(array, kind).tobytes()
+
+
+def q4_k(array: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """Q4_K, and what it stands for: per 256 numbers d, a least value and codes of 4 bits, all factors of parts 1.
+
+    A block is d and dmin (float16), 12 bytes with eight factors and eight offsets of 6 bits each, and 128 bytes of
+    codes: of every 64 numbers the first 32 in the lower halves of 32 bytes. A number is d · code - dmin.
+    """
+    blocks = array.reshape(-1, 256)
+    low = -blocks.min(1, keepdims=True).astype(np.float16)
+    step = ((blocks.max(1, keepdims=True) + low) / 15).astype(np.float16)
+    codes = np.round((blocks + low.astype(np.float32)) / step.astype(np.float32)).clip(0, 15).astype(np.uint8)
+    halves = codes.reshape(-1, 4, 2, 32)
+    packed = (halves[:, :, 0] | (halves[:, :, 1] << 4)).reshape(-1, 128)
+    ones = bytes([1] * 8 + [0x11] * 4)
+    made = b"".join(s.tobytes() + m.tobytes() + ones + q.tobytes() for s, m, q in zip(step, low, packed, strict=True))
+    return made, (step.astype(np.float32) * codes - low.astype(np.float32)).reshape(array.shape)
 
 
 def _typed(value: str | float) -> bytes:

@@ -1,17 +1,23 @@
 """GGUF files as bases: the same numbers as the model that was written, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from transformers import LlamaForCausalLM
 
 from foundation.hashing import hash_file
+from llm_experts.bases.agreement import agreement
+from llm_experts.bases.base import Base
+from llm_experts.bases.dequantised import dequantised, write_base
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import base_key, base_key_of
 from llm_experts.bases.load import base_hash, load_base
 from llm_experts.prompts.chat import encode_chat
 from llm_experts.reading.reader import Reader
-from tests.llm_experts.bases.gguf_fixtures import tiny_llama, write_gguf
+from tests.llm_experts.bases.gguf_fixtures import q4_k, tiny_llama, write_gguf
 from tests.llm_experts.conftest import tiny_tokenizer
 from tests.llm_experts.expert_fixtures import ROWS, SCM
 
@@ -60,6 +66,58 @@ def test_a_quantised_file_is_unpacked_to_what_it_was_rounded_to(tmp_path: Path) 
     step = exact.view(-1, 32).abs().amax(1, keepdim=True) / 127
     difference = (found.view(-1, 32) - exact.view(-1, 32)).abs()
     assert float(difference.max()) > 0 and bool((difference <= 0.51 * step + 127 * step * 2**-11).all())
+
+
+@pytest.fixture(scope="module")
+def wide() -> LlamaForCausalLM:
+    """Wide enough for blocks of 256."""
+    return tiny_llama(256, 256, 1)
+
+
+def loaded(model: LlamaForCausalLM, kind: str, folder: Path) -> tuple[Base, np.ndarray, np.ndarray]:
+    """A base of a file of a type, one of its matrices, and that matrix as it was."""
+    pytest.importorskip("gguf")
+    write_gguf(folder / f"{kind}.gguf", model, quantised=kind)
+    base = load_base(str(folder / f"{kind}.gguf"))
+    place: Any = base.model.get_submodule("model.layers.0.mlp.up_proj")
+    return base, place.weight.numpy(), model.model.layers[0].mlp.up_proj.weight.numpy()
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("Q4_0", 4), ("Q4_1", 4), ("Q5_0", 5), ("Q5_1", 5)])
+def test_blocks_of_four_and_five_bits(kind: str, bits: int, wide: LlamaForCausalLM, tmp_path: Path) -> None:
+    """32 numbers share a scale: nothing is further away than a step, the highest number of a block apart."""
+    base, found, exact = loaded(wide, kind, tmp_path)
+    blocks = exact.reshape(-1, 32)
+    step = (2 * np.abs(blocks).max(1) if kind.endswith("0") else np.ptp(blocks, 1)) / (2**bits - 1)
+    assert (np.abs(found.reshape(-1, 32) - blocks) <= 1.01 * step[:, None]).all() and not np.array_equal(found, exact)
+    assert agreement(load_base(str(tmp_path / f"{kind}.gguf")), dequantised(base)).top1 == 1.0
+
+
+@pytest.mark.parametrize("kind", ["TQ1_0", "TQ2_0"])
+def test_ternary_blocks_are_unpacked_exactly(kind: str, wide: LlamaForCausalLM, tmp_path: Path) -> None:
+    """256 numbers share their largest size d as a float16; a number is d times -1, 0 or 1."""
+    _, found, exact = loaded(wide, kind, tmp_path)
+    blocks = exact.reshape(-1, 256)
+    largest = np.abs(blocks).max(1, keepdims=True)
+    expected = largest.astype(np.float16).astype(np.float32) * np.round(blocks / largest)
+    assert np.array_equal(found.reshape(-1, 256), expected)
+
+
+def test_k_blocks_are_unpacked_exactly(wide: LlamaForCausalLM, tmp_path: Path) -> None:
+    _, found, exact = loaded(wide, "Q4_K", tmp_path)
+    assert np.array_equal(found, q4_k(exact)[1]) and np.abs(found - exact).max() < np.ptp(exact) / 15
+
+
+def test_half_precision_of_a_file_becomes_float32(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    write_gguf(tmp_path / "q8.gguf", tiny_llama(), quantised=True)
+    base = load_base(str(tmp_path / "q8.gguf"), dtype="bfloat16")
+    found = dequantised(base)
+    assert {weight.dtype for weight in found.model.parameters()} == {torch.float32}
+    assert base.model.dtype == torch.bfloat16 and found.hash != base.hash
+    write_base(found, tmp_path / "plain", {})
+    again = load_base(str(tmp_path / "plain"))
+    assert agreement(found, again).largest == 0.0
 
 
 def refusal(path: Path, **options: str) -> str:

@@ -27,7 +27,7 @@ from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.decoder.test_cut import packed
 from tests.llm_experts.lane_fixtures import BinnedView, TokenReader
 
-PRECISIONS = list(product(("float32", "bfloat16"), ("none", "nf4", "int8")))
+PRECISIONS = [*product(("float32", "bfloat16"), ("none", "nf4", "int8")), ("float32", "ternary")]
 BRIEF = Budget(steps=3, eval_every=3, warm_up=1, batch_rows=16, rungs=(), explained_rows=4, final_rows=4)
 LANES = 2
 

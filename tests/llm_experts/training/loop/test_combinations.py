@@ -26,7 +26,7 @@ from llm_experts.training.methods.registry import METHODS
 from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 
-DTYPES, QUANTISATIONS = ("float32", "bfloat16"), ("none", "nf4", "int8")
+DTYPES, QUANTISATIONS = ("float32", "bfloat16"), ("none", "nf4", "int8", "ternary")
 ITEMS = [
     Example(str(n), f"{n} good?", answer, "no" if answer == "yes" else "yes", {"labels": ["yes", "no"]})
     for n, answer in enumerate(("yes", "no", "yes", "no"))
