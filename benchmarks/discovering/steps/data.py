@@ -35,7 +35,8 @@ def _do(context: Context) -> Result:
         context.notes.append(
             f"Fewer drafts were accepted than asked for, for {len(few)} of {len(rows)} experts; "
             f"{sum(row['variants'] for row in rows):,} variants were drafted, and "
-            f"{sum(row['filled'] for row in rows):,} items fill up that are too easy or too hard. {context.folder}/NAME/report.json says more."
+            f"{sum(row['filled'] for row in rows):,} items fill up that are too easy or too hard. "
+            f"{context.folder}/NAME/report.json says more."
         )
     return {"experts": rows}
 
