@@ -14,6 +14,7 @@ from benchmarks.commands import (
     choose,
     compare,
     data,
+    discover,
     infer,
     monitor,
     predict,
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command("bench")(bench.bench)
 app.command("choose")(choose.choose)
+app.command("discover")(discover.discover)
 app.command("tune")(tune.tune)
 app.command("predict")(predict.predict)
 app.command("monitor")(monitor.monitor)

@@ -28,11 +28,11 @@ def signed(value: float) -> str:
     return text if text.startswith("−") or float(text) == 0 else "+" + text
 
 
-def points_text(value: float) -> str:
+def points_text(value: float, digits: int = 2) -> str:
     """A difference of utility in points (hundredths): ``+1.02``, ``−0.30``."""
     if math.isnan(value):
         return NONE
-    text = f"{100 * value:+.2f}"
+    text = f"{100 * value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 

@@ -47,7 +47,8 @@ def adapter_places(folder: Path, name: str | None = None) -> dict[str, AdapterPl
     Returns
     -------
     dict
-        One adapter has the name of the expert; several have ``name/where they lie``. Empty for experts without any.
+        One adapter has the name of the expert, and so has one that lies in the folder itself; others have ``name/where
+        they lie``. Empty for experts without any.
 
     Raises
     ------
@@ -61,7 +62,11 @@ def adapter_places(folder: Path, name: str | None = None) -> dict[str, AdapterPl
     found = [path.parent for path in sorted(folder.rglob(CONFIG)) if path.is_file()]
     if len(found) == 1:
         return {called: _place(found[0], manifest)}
-    return {f"{called}/{place.relative_to(folder).as_posix()}": _place(place, manifest) for place in found}
+    return {_called(called, place, folder): _place(place, manifest) for place in found}
+
+
+def _called(name: str, place: Path, folder: Path) -> str:
+    return name if place == folder else f"{name}/{place.relative_to(folder).as_posix()}"
 
 
 def manifest_in(folder: Path) -> Manifest | None:

@@ -18,6 +18,7 @@ from artefacts.format.manifest import Manifest
 from artefacts.format.writing import whole
 from artefacts.packing.adapter_folder import adapter_folder
 from artefacts.packing.adapters import CONFIG
+from artefacts.packing.mixture_folder import is_mixture, mixture_folder
 from artefacts.packing.model_folder import MODEL, model_folder
 from artefacts.packing.reading import facts_in
 from artefacts.packing.source import Source
@@ -60,7 +61,8 @@ def package(folder: Path, target: Path | None = None, told: Told | None = None) 
     ----------
     folder : Path
         As ``fairmoe choose`` or ``save_model`` writes it (``model.json``), as ``fairmoe llm train`` writes experts
-        (``expert.json`` and ``adapter``), or an adapter in PEFT's format.
+        (``expert.json`` and ``adapter``), as ``fairmoe discover`` hands mixtures on (``mixture.json``), or an adapter
+        in PEFT's format.
     target : Path, optional
         The ``.expert`` file; default: ``NAME-VERSION.expert`` in the current folder.
     told : Told, optional
@@ -93,6 +95,8 @@ def package(folder: Path, target: Path | None = None, told: Told | None = None) 
 def _source(folder: Path, told: Told) -> Source:
     if (folder / MODEL).is_file():
         return model_folder(folder)
+    if is_mixture(folder):
+        return mixture_folder(folder)
     if (folder / CONFIG).is_file():
         return adapter_folder(folder, told.base_hash, told.base_name)
     if is_trained(folder):

@@ -1,4 +1,4 @@
-"""``fairmoe report``: the leaderboard of a finished run, written again from its tables."""
+"""``fairmoe report``: the page of a finished run, written again from its tables or result files."""
 
 from __future__ import annotations
 
@@ -10,18 +10,28 @@ import typer
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Output folder of a bench run, such as results/quick.")] = Path(
-        "results/default"
-    ),
+    folder: Annotated[
+        Path, typer.Argument(help="Output folder of a bench run, such as results/quick, or of a discovery.")
+    ] = Path("results/default"),
 ) -> None:
     """Write leaderboard.md and leaderboard.html from the result tables of a run; nothing is trained.
 
+    The folder of a discovery gets discovery.html, whichever of its steps are done.
+
     Example: fairmoe report results/quick
+    Example: fairmoe report results/discover/first
     """
     from benchmarks.commands.next_step import choose_hint
     from foundation.folder_lock import folder_lock
     from reports.build import write_report
+    from reports.discovery.page import is_discovery, write_page
 
+    if is_discovery(folder):
+        typer.echo(f"written: {write_page(folder)}")
+        typer.echo(
+            "Open it in a browser; it needs no network. Send it to MLflow with: fairmoe track discovery " + str(folder)
+        )
+        return
     with folder_lock(folder, "fairmoe report") if folder.is_dir() else nullcontext():
         pages = write_report(folder)
     for page in pages:

@@ -64,3 +64,19 @@ def experts(
     tracker = open_tracker(ADVICE, EXPERIMENT)
     send_all_experts(tracker, unsent_experts(folder))
     typer.echo(f"{len(found)} experts are in {tracker.uri}. Browse them with: fairmoe ui")
+
+
+@app.command()
+def discovery(
+    folder: Annotated[Path, typer.Argument(help="Output folder of 'fairmoe discover'.")] = Path("results/discover"),
+) -> None:
+    """Send a discovery that the store does not have as it is now; docs/discovery_metrics.md names what is sent.
+
+    Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fairmoe track discovery results/discover/first
+    """
+    from benchmarks.discovering.tracking import ADVICE, EXPERIMENT, send
+    from benchmarks.tracking.mlflow_store import open_tracker
+
+    tracker = open_tracker(ADVICE, EXPERIMENT)
+    run_id = send(tracker, folder)
+    typer.echo(f"{folder} is in {tracker.uri} as run {run_id}. Browse it with: fairmoe ui")

@@ -21,6 +21,7 @@ KNOWN = {
     "SeenError",
     "UnknownTrialError",
     "DataError",
+    "DiscoverError",
     "FetchError",
     "FolderLockError",
     "SuiteError",

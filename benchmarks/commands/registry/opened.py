@@ -83,7 +83,7 @@ def _asked(registry: Registry, name: str) -> str:
     """The command that asks an expert: adapters talk, and predict rows only if their package tells the columns."""
     manifest = json.loads((registry.folder(name) / "manifest.json").read_text(encoding="utf-8"))
     predict = f"fairmoe predict --expert {name} ROWS.csv"
-    if manifest["kind"] != "adapter":
+    if not manifest.get("adapters") or (manifest["kind"] != "adapter" and "inputs" in manifest):
         return predict
     base = manifest.get("base", {}).get("name", "nano")
     chat = f"fairmoe chat{'' if base == 'nano' else f' --base {shlex.quote(base)}'} --experts {name}"

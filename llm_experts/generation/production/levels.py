@@ -92,8 +92,8 @@ class Levels:
 
     @property
     def moved(self) -> bool:
-        """Whether all that there is to move was tried."""
-        return self.movable and self.settled
+        """Whether all that there is to move was tried, by what was measured."""
+        return self.movable and self.settled and self.current.measured > 0
 
     def hopeless(self, missing: int, left: int) -> bool:
         """Whether ``left`` more drafts cannot bring the ``missing`` items, by the upper end of Wilson's interval."""

@@ -6,12 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from benchmarks.run.failure import explain
 from llm_experts.data.reading import read_examples
 from tests.benchmarks.commands.test_llm_dataset import generate
 
 SPEC = 'expert = "sums"\ncount = 12\n[[topics]]\nfamily = "arithmetic"\ndifficulty = 0.0\n'
+
+
+def boxed(done: Result) -> str:
+    """What an error says, without the box around it."""
+    return " ".join(done.output.replace("│", " ").split())
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def test_a_folder_is_written_and_what_is_next_is_said(spec: str, tmp_path: Path)
     assert done.exit_code == 0, done.output
     assert len(read_examples(folder / "train.jsonl", need="completion")) == 12
     assert json.loads((folder / "report.json").read_text())["checks"]["answer"] == {"failed": 0, "share": 0.0}
-    assert "12 of 12" in done.output and "12 (100.0%, 95 %: 75.7% to 100.0%)" in done.output
+    assert "12 of 12" in done.output and "12 (100.0%, 95 %: 75.8% to 100.0%)" in done.output
     assert f"fairmoe llm train --data {folder / 'train.jsonl'} --method sft" in done.output
     assert max(len(line) for line in done.output.splitlines() if str(tmp_path) not in line) <= 80
 
@@ -38,13 +44,22 @@ def test_minutes_that_are_over_lead_to_the_same_command_again(spec: str, tmp_pat
     assert "12 of 12" in generate(tmp_path / "set", "--spec", spec, "--checks", "none").output
 
 
+def test_where_nothing_passes_no_training_is_offered(spec: str, tmp_path: Path) -> None:
+    copied = tmp_path / "set" / "train.jsonl"
+    assert generate(tmp_path / "set", "--spec", spec).exit_code == 0
+    done = generate(tmp_path / "none", "--spec", spec, "--against", str(copied), "--seed", "0")
+    assert done.exit_code == 0 and "contamination" in done.output
+    nothing = not (tmp_path / "none" / "train.jsonl").read_text()
+    assert ("see why in" in done.output) == nothing != ("fairmoe llm train" in done.output)
+
+
 def test_wrong_options_are_explained(spec: str, tmp_path: Path) -> None:
     assert "Name one of the two" in generate(tmp_path / "x").output
     assert "Name one of the two" in generate(tmp_path / "x", "--spec", spec, "--family", "sql").output
-    assert "are for openai, not template" in generate(tmp_path / "x", "--spec", spec, "--model", "m").output
-    assert "no way 'all' to fill up" in generate(tmp_path / "x", "--spec", spec, "--fill", "all").output
+    assert "are for openai, not template" in boxed(generate(tmp_path / "x", "--spec", spec, "--model", "m"))
+    assert "no way 'all' to fill up" in boxed(generate(tmp_path / "x", "--spec", spec, "--fill", "all"))
     price = generate(tmp_path / "x", "--spec", spec, "--provider", "openai", "--model", "m", "--price", "1")
-    assert "is no price" in price.output
+    assert "'1' is no price" in boxed(price)
     for words, told in (
         (("--checks", "magic"), "There is no check 'magic'"),
         (("--provider", "magic"), "There is no provider 'magic'; providers are model, openai, template"),

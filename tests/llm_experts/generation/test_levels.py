@@ -48,7 +48,8 @@ def test_where_none_helps_both_ends_are_tried_and_the_best_stays() -> None:
 
 
 def test_no_move_without_a_measured_chance_or_where_its_mean_is_right() -> None:
-    assert difficulties(path(lambda at: math.nan, 0.5, lambda value: False)) == [0.5]
+    unknown = path(lambda at: math.nan, 0.5, lambda value: False)
+    assert difficulties(unknown) == [0.5] and unknown.settled and not unknown.moved
     assert difficulties(path(lambda at: 0.75, 0.5, lambda value: False)) == [0.5]
 
 

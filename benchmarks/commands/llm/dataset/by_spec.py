@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,11 @@ def make_by_spec(asked: Asked) -> None:
         console.print(sentence, highlight=False)
     train = shlex.quote(str(folder / "train.jsonl"))
     typer.echo(f"{folder}: {len(produced.accepted):,} items, {len(produced.pairs):,} pairs, sample.md to read.")
-    if produced.report.stopped:
+    if not produced.accepted and not produced.report.stopped:
+        typer.echo(
+            f"Next: see why in {folder / 'rejected.jsonl'}, then another provider, difficulty or --fill nearest."
+        )
+    elif produced.report.stopped:
         typer.echo("Next: the same command again, which goes on where this one ended.")
     else:
         typer.echo(f"Next: fairmoe llm dataset validate {train}, or\n  fairmoe llm train --data {train} --method sft")
@@ -152,11 +156,10 @@ def _items(path: Path) -> Any:
     return read_examples(path, need="prompt")
 
 
-def _facts(report: ProducedReport) -> Mapping[str, Any]:
+def _facts(report: ProducedReport) -> dict[str, Any]:
     zone = report.zone
-    mean = (
-        "not measured" if zone.mean is None else f"{zone.mean:.3f}, {'inside' if zone.inside else 'outside'} the zone"
-    )
+    where = "inside" if zone.inside else "outside"
+    mean = "not measured" if zone.mean is None else f"{zone.mean:.3f}, {where} the zone"
     low, high = report.acceptance_low, report.acceptance_high
     return {
         "items": f"{report.items:,} of {report.wanted:,}",

@@ -1,0 +1,87 @@
+"""What a step is given: settings, the base, results of earlier steps, its folder, and how to say how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.discovering.deadline import Deadline
+from benchmarks.discovering.settings import DiscoverySettings
+
+if TYPE_CHECKING:
+    from llm_experts.bases.base import Base
+    from llm_experts.discovery.domain import Domain
+
+Progress = Callable[[int, int], None]
+"""``progress(done, total)`` of the step that runs."""
+
+
+class BaseOnDemand:
+    """The base of a discovery, loaded when the first step needs it: a run that is done already needs none."""
+
+    def __init__(self, load: Callable[[], Base]) -> None:
+        self._load = load
+
+    @cached_property
+    def base(self) -> Base:
+        """The base."""
+        return self._load()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a step may look at.
+
+    Attributes
+    ----------
+    root, folder : Path
+        Of the discovery, and of the step.
+    settings : DiscoverySettings
+        With the sizes that a budget of time has left.
+    on_demand : BaseOnDemand
+    results : mapping of step name to result
+        Of all earlier steps.
+    deadline : Deadline
+    progress : callable
+    notes : list of str
+        What people are told when the step is done.
+    """
+
+    root: Path
+    folder: Path
+    settings: DiscoverySettings
+    on_demand: BaseOnDemand
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    deadline: Deadline = field(default_factory=Deadline)
+    progress: Progress = lambda *_: None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def base(self) -> Base:
+        """The base, loaded now if it was not."""
+        return self.on_demand.base
+
+    @cached_property
+    def domains(self) -> Sequence[Domain]:
+        """The domains of this discovery, in order."""
+        from llm_experts.discovery.domains import DEFAULT_DOMAINS, domains_named
+
+        return domains_named(*self.settings.domains) if self.settings.domains else DEFAULT_DOMAINS
+
+    def told(self, done: int, total: int, *_: object) -> None:
+        """So much of the step is done; a place between units of work, where a budget may end it.
+
+        Raises
+        ------
+        BudgetEndedError
+            If the time is over.
+        """
+        self.progress(done, total)
+        self.deadline.check()
+
+    def domain(self, name: str) -> Domain:
+        """The domain of a name."""
+        return next(domain for domain in self.domains if domain.name == name)

@@ -1,0 +1,136 @@
+"""What a discovery is asked for: settings of all its steps, from a file and from a command."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmarks.discovering.error import DiscoverError
+
+Words = tuple[str, ...]
+
+
+class DiscoverySettings(BaseModel):
+    """Settings of a discovery; each step's results depend on those that it names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str = Field("nano", description="nano, a Hugging Face id or a folder")
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantisation: Literal["none", "nf4", "int8"] = "none"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = Field(0, ge=0)
+
+    domains: Words = Field((), description="NAME or NAME@DIFFICULTY; empty: the ten default domains")
+    items: int = Field(100, ge=2, description="items of each domain in the capability report")
+    how: Literal["choice", "generate"] = Field("choice", description="choose among listed answers, or generate them")
+
+    experts: int | None = Field(None, ge=1, le=10, description="how many experts; None: by measurement")
+    evidence: Literal["gradients", "errors", "random"] = "gradients"
+    probe_steps: int = Field(0, ge=0, description="steps of the probe that finds domains which no data helps; 0: none")
+
+    provider: str = Field("template", description="template, model or openai")
+    provider_options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    checks: Words = Field(("all",), description="names of checks, or all, or none")
+    difficulty: Literal["judge", "report"] = Field(
+        "judge", description="whether items that are too easy or too hard for the base are refused, or only told"
+    )
+    count: int = Field(300, ge=2, description="accepted items for each expert")
+    dollars: float | None = Field(None, gt=0, description="US dollars that a provider may cost")
+
+    kind: str = Field("lora", description="kind of adapter: lora, svf, ...")
+    rank: int | None = Field(None, ge=1)
+    start: int = Field(0, description="first layer that adapters change; negative counts from the end")
+    steps: int | None = Field(None, ge=1, description="optimiser steps of each expert; None: by the number of items")
+    watching: int = Field(40, ge=2, description="items of each domain that are looked at every epoch")
+
+    guidance: bool = Field(True, description="narrow the box of weights round the front every ten generations")
+    generations: int = Field(60, ge=3)
+    population: int = Field(40, ge=4)
+    search_items: int = Field(40, ge=2, description="items of each domain that mixtures are searched on")
+    advise: str | None = Field(None, description="base whose advice on the search is logged")
+
+    scenarios: int = Field(30, ge=2, description="scenarios of each domain in the final examination")
+    preserve: Words = Field((), description="what must stay: families of tasks, tools, persona; none: nothing")
+    preserve_items: int = Field(60, ge=2)
+    gates: str | None = Field(None, description="TOML file of gates; None: the success criteria that fairmoe has")
+
+    name: str = Field("", description="of the package: a-z, 0-9 and hyphens")
+    author: str = "unnamed"
+
+
+QUICK: dict[str, Any] = {
+    "domains": ("arithmetic", "arithmetic@0.5", "classification", "dates", "json_task", "lookup", "sql", "strings"),
+    "items": 40, "count": 80, "steps": 60, "watching": 20, "generations": 20, "population": 24,
+    "search_items": 20, "scenarios": 16, "preserve_items": 24,
+}  # fmt: skip
+"""Sizes with which a discovery on nano takes two or three minutes; its intervals are wide."""
+
+
+def settings_of(path: Path | None, given: Mapping[str, Any], quick: bool = False) -> DiscoverySettings:
+    """What a file and a command ask for together; the command's word counts, and None says nothing.
+
+    Parameters
+    ----------
+    path : Path or None
+        A TOML file with settings by their names; hyphens are underscores.
+    given : mapping
+        Of the command.
+    quick : bool
+        Start from :data:`QUICK` instead of the defaults.
+
+    Raises
+    ------
+    DiscoverError
+        If the file cannot be read, or a setting is unknown or has a value that it may not have.
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    read = {} if path is None else _read(path)
+    where = "the command" if path is None else str(path)
+    return checked({**(QUICK if quick else {}), **read, **said}, where)
+
+
+def checked(values: Mapping[str, Any], where: str) -> DiscoverySettings:
+    """Settings from plain values; ``where`` is named in what is said of faults."""
+    try:
+        return DiscoverySettings(**values)
+    except ValidationError as error:
+        faults = "; ".join(_fault(dict(found)) for found in error.errors())
+        raise DiscoverError(f"The settings of {where} are not ones that a discovery can have: {faults}.") from error
+
+
+def _fault(found: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, found["loc"]))
+    return f"{place} is {str(found['input'])[:60]!a}: {str(found['msg']).lower()}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DiscoverError(f"There is no file {path}; give the path of a TOML file of settings.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DiscoverError(f"{path} cannot be read as text ({error}).") from error
+    except tomllib.TOMLDecodeError as error:
+        raise DiscoverError(f"{path} is no valid TOML: {error}. Mend the file.") from error
+    named = {name.replace("-", "_"): value for name, value in found.items()}
+    for name in named:
+        _check_name(name, str(path))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in named.items()}
+
+
+def _check_name(name: str, where: str) -> None:
+    known = list(DiscoverySettings.model_fields)
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise DiscoverError(
+        f"{where}: there is no setting {name[:80]!a}. {hint}Settings of a discovery are {', '.join(known)}."
+    )

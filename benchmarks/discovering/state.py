@@ -1,0 +1,118 @@
+"""What lies in a discovery's folder: results of steps, what they were made of, and the record of the whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.discovering.error import DiscoverError
+from foundation.files import write_json
+from foundation.hashing import hash_json
+from foundation.numbers import finite
+
+RECORD, RESULT, INPUTS = "discovery.json", "result.json", "inputs.json"
+FORMAT = 1
+TIMES = ("seconds", "items_a_minute")
+"""Keys of results that tell how long things took: no comparison looks at them."""
+TIMED = "timed"
+"""Marks a part of a result whose ``value`` and ``passed`` follow from a clock."""
+
+
+def without_times(found: Any) -> Any:
+    """A result without what follows from a clock: the same on every run of the same settings on one machine."""
+    if isinstance(found, Mapping):
+        left = (*TIMES, "value", "passed", "reason") if found.get(TIMED) is True else TIMES
+        return {key: without_times(value) for key, value in found.items() if key not in left}
+    return [without_times(item) for item in found] if isinstance(found, (list, tuple)) else found
+
+
+def result_hash(result: Mapping[str, Any]) -> str:
+    """Hash of a result without its times."""
+    return hash_json(without_times(result))
+
+
+@dataclass(frozen=True)
+class StepFolder:
+    """The folder of one step.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    path: Path
+
+    def result(self, inputs: str) -> dict[str, Any] | None:
+        """The result that was made of these inputs; None where there is none.
+
+        Raises
+        ------
+        DiscoverError
+            If the file is damaged.
+        """
+        found = _json_in(self.path / RESULT)
+        return found if found is not None and found.get("inputs_hash") == inputs else None
+
+    def begin(self, inputs: str) -> bool:
+        """Make the folder ready for these inputs; whether work that was made of others was removed."""
+        noted = _json_in(self.path / INPUTS)
+        stale = self.path.exists() and (noted or {}).get("inputs_hash") != inputs
+        if stale:
+            shutil.rmtree(self.path)
+        else:
+            (self.path / RESULT).unlink(missing_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / INPUTS, {"inputs_hash": inputs})
+        return stale
+
+    def end(self, inputs: str, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the result, which says that the step is done, and give it as it was written."""
+        whole: dict[str, Any] = finite({**result, "inputs_hash": inputs})
+        write_json(self.path / RESULT, whole)
+        found: dict[str, Any] = json.loads(json.dumps(whole))  # what a resumed run reads is what this one goes on with
+        return found
+
+    def remove(self) -> None:
+        """Remove the step's work."""
+        if self.path.exists():
+            shutil.rmtree(self.path)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a discovery; empty where there is none.
+
+    Raises
+    ------
+    DiscoverError
+        If it is damaged, or of a later version.
+    """
+    found = _json_in(folder / RECORD) or {}
+    if found.get("format", FORMAT) != FORMAT:
+        raise DiscoverError(
+            f"{folder / RECORD} is of format {found['format']}, and this fairmoe writes {FORMAT}. Give another folder "
+            "with --output, or use the fairmoe that wrote it."
+        )
+    return found
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a discovery."""
+    write_json(folder / RECORD, finite({"format": FORMAT, **record}))
+
+
+def _json_in(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DiscoverError(
+            f"{path} is damaged ({error}). Remove the folder {path.parent}; the same command makes it again."
+        ) from error
+    if not isinstance(found, dict):
+        raise DiscoverError(f"{path} holds a {type(found).__name__}, not an object. Remove {path.parent}.")
+    return found

@@ -1,0 +1,38 @@
+"""Step 1: what the base can do in each domain, and what it says that it can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.discovering.context import Context
+from benchmarks.discovering.step import Result, Step
+
+
+def _do(context: Context) -> Result:
+    from llm_experts.discovery.capability import measure_capability
+
+    settings = context.settings
+    report = measure_capability(
+        context.base,
+        context.domains,
+        items=settings.items,
+        how=settings.how,
+        seed=settings.seed,
+        progress=context.told,
+    )
+    return report.as_dict()
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    rows = result["domains"]
+    weakest, best = min(rows, key=lambda row: row["share"]), max(rows, key=lambda row: row["share"])
+    return (
+        f"{len(rows)} domains: from {weakest['name']} {weakest['share']:.2f} [{weakest['low']:.2f}, "
+        f"{weakest['high']:.2f}] to {best['name']} {best['share']:.2f} [{best['low']:.2f}, {best['high']:.2f}]"
+    )
+
+
+STEP = Step(
+    name="1_capability", label="capability", settings=("domains", "items", "how"), do=_do, words=_words,
+)  # fmt: skip

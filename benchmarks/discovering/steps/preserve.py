@@ -1,0 +1,44 @@
+"""Step 7: what must stay as it was with the base: non-inferiority within margins that are stated beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.discovering.context import Context
+from benchmarks.discovering.step import Result, Step
+from benchmarks.discovering.steps.training import trained_experts
+from benchmarks.discovering.winner import weights_of
+
+NOTHING = ("none",)
+
+
+def _do(context: Context) -> Result:
+    import torch
+
+    from llm_experts.discovery.preserve import check_preserved
+    from llm_experts.mixtures.item_mixtures import mixed
+
+    settings, base = context.settings, context.base
+    experts = [expert.adapter for expert in trained_experts(context)]
+    size = sum(weight.numel() * weight.element_size() for weight in base.model.parameters())
+    memory = {"memory_mb": round((size + sum(adapter.bytes for adapter in experts)) / 1e6, 3)}
+    if settings.preserve == NOTHING:
+        return {"tasks": [], **memory}
+    winner = mixed(experts, torch.tensor(weights_of(context.results), dtype=torch.float64))
+    found = check_preserved(
+        base, winner, settings.preserve or None, items=settings.preserve_items, seed=settings.seed,
+        progress=context.told,
+    )  # fmt: skip
+    return {"tasks": [one.as_dict() for one in found], **memory}
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    rows = result["tasks"]
+    if not rows:
+        return "nothing was asked to be preserved"
+    lost = [row["name"] for row in rows if not row["preserved"]]
+    return f"{len(rows) - len(lost)} of {len(rows)} tasks preserved" + (f"; not {', '.join(lost)}" if lost else "")
+
+
+STEP = Step(name="7_preserve", label="preserve", settings=("preserve", "preserve_items"), do=_do, words=_words)

@@ -1,0 +1,1 @@
+"""A discovery as one page: its result files, figures of them, words."""

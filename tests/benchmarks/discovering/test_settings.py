@@ -1,0 +1,62 @@
+"""Settings of a discovery: file, command, preset, and what is said of faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.discovering.error import DiscoverError
+from benchmarks.discovering.settings import QUICK, DiscoverySettings, settings_of
+from benchmarks.discovering.sizes import LEAST, Rates, estimated, plan_sizes, with_sizes
+
+RATES = Rates(item=0.005, step=0.1)
+
+
+def test_the_command_counts_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
+    path = tmp_path / "discovery.toml"
+    path.write_text('items = 30\nsearch-items = 7\ndomains = ["sql", "dates"]\n', encoding="utf-8")
+    found = settings_of(path, {"items": 50, "seed": None}, quick=True)
+    assert (found.items, found.search_items, found.domains) == (50, 7, ("sql", "dates"))
+    assert found.count == QUICK["count"]
+    assert settings_of(None, {}) == DiscoverySettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("itmes = 3\n", "there is no setting 'itmes'. Did you mean 'items'?"),
+        ("items = 1\n", "items is '1': input should be greater than or equal to 2"),
+        ('evidence = "guess"\n', "evidence is 'guess'"),
+        ("items = \n", "is no valid TOML"),
+    ],
+)
+def test_faults_name_file_and_setting(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "discovery.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DiscoverError) as error:
+        settings_of(path, {})
+    assert said in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_without_a_budget_sizes_are_as_they_were_asked_for() -> None:
+    settings = DiscoverySettings()
+    found = plan_sizes(settings, 10, RATES, None)
+    assert (found.settings, found.factor, found.sizes) == (settings, 1.0, {})
+
+
+def test_a_budget_lowers_sizes_until_the_estimate_keeps_it_and_never_below_the_least() -> None:
+    settings = DiscoverySettings()
+    whole = sum(estimated(settings, 10, RATES).values())
+    half = plan_sizes(settings, 10, RATES, whole / 60 / 2)
+    assert sum(half.seconds.values()) <= whole / 2
+    assert half.settings.items < settings.items
+    assert with_sizes(settings, half.sizes) == half.settings
+    least = plan_sizes(settings, 10, RATES, whole / 60 / 1000)
+    assert {name: getattr(least.settings, name) for name in LEAST} == LEAST
+
+
+def test_a_budget_that_is_large_enough_changes_nothing() -> None:
+    settings = DiscoverySettings()
+    assert plan_sizes(settings, 10, RATES, 10_000).sizes == {}
