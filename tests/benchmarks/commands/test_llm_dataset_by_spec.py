@@ -44,15 +44,6 @@ def test_minutes_that_are_over_lead_to_the_same_command_again(spec: str, tmp_pat
     assert "12 of 12" in generate(tmp_path / "set", "--spec", spec, "--checks", "none").output
 
 
-def test_where_nothing_passes_no_training_is_offered(spec: str, tmp_path: Path) -> None:
-    copied = tmp_path / "set" / "train.jsonl"
-    assert generate(tmp_path / "set", "--spec", spec).exit_code == 0
-    done = generate(tmp_path / "none", "--spec", spec, "--against", str(copied), "--seed", "0")
-    assert done.exit_code == 0 and "contamination" in done.output
-    nothing = not (tmp_path / "none" / "train.jsonl").read_text()
-    assert ("see why in" in done.output) == nothing != ("fairmoe llm train" in done.output)
-
-
 def test_wrong_options_are_explained(spec: str, tmp_path: Path) -> None:
     assert "Name one of the two" in generate(tmp_path / "x").output
     assert "Name one of the two" in generate(tmp_path / "x", "--spec", spec, "--family", "sql").output
