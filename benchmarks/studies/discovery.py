@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +103,7 @@ def file_of(folder: Path, arm: str, seed: int) -> Path:
     return folder / f"{arm}-seed-{seed}.json"
 
 
-def read_arms(folder: Path, arms: Sequence[str], seeds: Sequence[int]) -> dict[str, list[ExaminedRun]]:
+def read_arms(folder: Path, arms: Iterable[str], seeds: Sequence[int]) -> dict[str, list[ExaminedRun]]:
     """What a folder holds of these arms and seeds.
 
     Arms without any are left out, and seeds that an arm which is there lacks, so that all can be paired.
