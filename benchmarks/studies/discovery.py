@@ -42,10 +42,14 @@ FOUR = 4
 STEPS = 6
 """Of a discovery: to its examination."""
 SIZES: dict[str, Any] = {
-    "items": 60, "count": 160, "steps": 80, "watching": 20, "generations": 40, "population": 32, "search_items": 30,
-    "scenarios": 30, "difficulty": "report", "start": -2,
+    "items": 40, "count": 120, "steps": 60, "watching": 20, "generations": 30, "population": 32, "search_items": 20,
+    "scenarios": 24, "difficulty": "report", "start": -2,
 }  # fmt: skip
 """Settings of all arms that are not a discovery's defaults."""
+DOMAINS = (
+    "arithmetic", "classification", "json_task", "lookup", "sql", "rows:compas:race", "rows:adult:sex@1500",
+    "rows:law_school:race@1500",
+)  # fmt: skip
 SCENARIOS = 60
 """Scenarios of each domain that contenders are asked."""
 DIFFERENCES = (WINNER, UNIFORM, SINGLE)
@@ -246,7 +250,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), metavar="ARM")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--base", default="nano")
-    parser.add_argument("--domains", nargs="+", default=[], help="NAME or NAME@DIFFICULTY (default: a discovery's)")
+    parser.add_argument("--domains", nargs="+", default=DOMAINS, help="NAME or NAME@DIFFICULTY (default: eight)")
     parser.add_argument("--count", type=int, default=SIZES["count"], help="items of each expert (default %(default)s)")
     parser.add_argument("--steps", type=int, default=SIZES["steps"], help="optimiser steps (default %(default)s)")
     parser.add_argument("--scenarios", type=int, default=SCENARIOS, help=f"of each domain (default {SCENARIOS})")

@@ -75,7 +75,10 @@ def _word(text: str) -> str:
 
 
 DEFAULT_DOMAINS = domains_named(
-    "arithmetic", "classification", "dates", "json_task", "lookup", "sql", "strings",
+    "arithmetic", "classification", "dates", "json_task", "lookup", "sql", "sql@0.5",
     "rows:compas:race", "rows:adult:sex@1500", "rows:law_school:race@1500",
 )  # fmt: skip
-"""Seven families at difficulty 0 and rows of three data cards; every one has 100 items for each use."""
+"""Six families, one of them at two difficulties, and rows of three data cards; each has 100 items for every use.
+
+TABLE
+"""
