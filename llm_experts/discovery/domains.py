@@ -80,5 +80,9 @@ DEFAULT_DOMAINS = domains_named(
 )  # fmt: skip
 """Six families, one of them at two difficulties, and rows of three data cards; each has 100 items for every use.
 
-TABLE
+What nano learns of them (LoRA of rank 8 in its last two layers, 400 items, 40 to 60 steps of 16 at twice the kind's
+rate; right choices on 80 watched items before and after, one seed): sql .40 and 1.00, sql@0.5 .42 and .79, rows of
+law_school .17 and .93 (its base rate), of adult .64 and .82, of compas .50 and .62, classification .50 and .62,
+json_task .42 and .47. It learns next to nothing of lookup (.53 and .58 in 80 steps), dates and arithmetic (.05 or less
+in both): those are here because a report has to say so. strings is not: training made it worse.
 """
