@@ -105,16 +105,36 @@ def encode(
     DataError
         If the answer alone does not fit, or the base's chat template refuses the messages: which item, and what to do.
     """
-    room = min(max_length, base.context)
     prompt = prompt_ids(example, base, style)
+    learnt = _earlier_turns(example, base, prompt, style) if turns == "all" else [False] * len(prompt)
     answer = answer_ids(example, base, example.completion if completion is None else completion, style)
+    return _fitted(example, base, (prompt, learnt), answer, max_length)
+
+
+def encode_answers(
+    example: Example, base: Base, answers: Sequence[str], *, max_length: int, style: Style = "auto"
+) -> list[Encoded]:
+    """Tokens of an item with each of several answers, as :func:`encode` has them; its prompt is written once."""
+    prompt = prompt_ids(example, base, style)
+    learnt = [False] * len(prompt)
+    return [
+        _fitted(example, base, (prompt, learnt), answer_ids(example, base, answer, style), max_length)
+        for answer in answers
+    ]
+
+
+def _fitted(
+    example: Example, base: Base, beginning: tuple[list[int], list[bool]], answer: list[int], max_length: int
+) -> Encoded:
+    """Prompt (with what of it is learnt) and answer, the prompt as much of it as there is room for."""
+    room = min(max_length, base.context)
+    prompt, learnt = (list(part) for part in beginning)
     if len(answer) >= room:
         raise AnswerTooLongError(
             f"Item {example.id!r}: its answer has {len(answer)} tokens, and {room - 1} fit beside the prompt "
             f"(max_length {max_length}, context of {base.id} {base.context}). Raise max_length, shorten the answer, or "
             "leave the item out."
         )
-    learnt = _earlier_turns(example, base, prompt, style) if turns == "all" else [False] * len(prompt)
     begin = 1 if prompt[0] == base.tokenizer.bos_token_id and len(answer) + 1 < room else 0
     left_out = slice(begin, begin + max(0, len(prompt) + len(answer) - room))
     del prompt[left_out], learnt[left_out]

@@ -131,8 +131,8 @@ class ItemMixtures:
             for key in sorted(adapter.state):
                 found.update(key.encode() + adapter.state[key].contiguous().cpu().float().numpy().tobytes())
         for part in (self.choices, self.swapped):
-            for text in () if part is None else part.texts:
-                found.update(repr((text.row, text.parts[0].ids, text.parts[0].learnt)).encode())
+            for item in () if part is None else part.rows:
+                found.update(repr((item.row, item.parts[0].ids, item.parts[0].segments)).encode())
         found.update(repr(self.swapped_of.tolist()).encode())
         return found.hexdigest()
 
@@ -158,7 +158,7 @@ class ItemMixtures:
         LoRA runs beside the matrices, unless its weight is 0.
         """
         running = (alphas != 0).double() @ torch.tensor(self._beside, dtype=torch.float64)
-        lengths = [text.length for text in self.choices.texts]
+        lengths = self.choices.text_lengths
         return (self._weights + running) * 2 * (sum(lengths) / len(lengths)) / OPERATIONS * 1e3
 
     @cached_property

@@ -73,9 +73,8 @@ def _gradient(base: Base, lanes: SequenceLanes, told: Sequence[Scenario]) -> Ten
     """[P] gradient of the mean of log P(right | listed)."""
     choices = Choices.of(base, [item.example for item in told], [item.answers for item in told])
     theta = lanes.start.clone().requires_grad_()
-    batch = collate([choices.texts], base.device)
-    each = lanes.token_logprobs(theta, batch)[0].sum(-1)
-    placed = torch.cat([each, each.new_full((1,), -torch.inf)])[choices.places.to(each.device)]
+    batch = collate([choices.rows], base.device)
+    placed = choices.by_answer(lanes.token_logprobs(theta, batch)[0], batch)
     (placed[:, 0] - placed.logsumexp(-1)).mean().backward()  # type: ignore[no-untyped-call]
     assert theta.grad is not None
     return theta.grad[0].cpu()

@@ -22,7 +22,7 @@ from llm_experts.families.registry import family_of
 from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.policy import answer_events, expected_reward
-from llm_experts.training.methods.listed import AnswerList, Listed, by_answer
+from llm_experts.training.methods.listed import AnswerList, Listed, answer_sums, by_answer
 from llm_experts.training.methods.reference import Reference, share
 from llm_experts.training.sequences.batch import Batch, collate
 from llm_experts.training.sequences.lanes import SequenceLanes
@@ -82,14 +82,15 @@ class Choice(Method):
         listed = [[self._listed(item.examples[0]) for item in items] for items in batch.items]
         texts = collate([[item for entry in lane for item in entry.items] for lane in listed], theta.device)
         lane_lists = listed * (len(theta) if batch.shared else 1)
-        tokens = lanes.token_logprobs(theta, texts)
-        logprobs = by_answer(tokens.sum(-1), lane_lists)
-        reference = by_answer(self._reference.logprobs(lanes, texts).sum(-1), lane_lists)
+        logprobs = by_answer(answer_sums(lanes.token_logprobs(theta, texts), texts, lane_lists), lane_lists)
+        reference = by_answer(answer_sums(self._reference.logprobs(lanes, texts), texts, lane_lists), lane_lists)
         right = _right(lane_lists, theta.device)
         log_p = logprobs.log_softmax(-1).gather(-1, right)[..., 0]
         gain = log_p if self._options.worth == "log" else 2 * log_p.exp() - 1
         if self._options.answer:
-            length = by_answer(texts.learnt.sum(-1).float(), lane_lists, 1.0).gather(-1, right)[..., 0]
+            length = by_answer(answer_sums(texts.learnt.float(), texts, lane_lists), lane_lists, 1.0).gather(-1, right)[
+                ..., 0
+            ]
             gain = gain + self._options.answer * logprobs.gather(-1, right)[..., 0] / length.clamp_min(1)
         events = answer_events(logprobs), answer_events(reference)
         held, _, divergence = expected_reward(*events, torch.zeros_like(events[0]), self.beta[:, None])

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from llm_experts.bases.base import Base
-from llm_experts.data.encoding import encode
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
 from llm_experts.training.loop.settings import Settings
-from llm_experts.training.sequences.batch import Item, Row
+from llm_experts.training.sequences.answers import answer_rows, text_sums
+from llm_experts.training.sequences.batch import Batch, Item
 
 FAR = -1e9
 """Log-probability of an answer that a shorter list does not have: none that is there is as unlikely, however long."""
@@ -27,12 +28,15 @@ class Listed:
     ----------
     texts : tuple of str
     items : tuple of Item
-        One for each answer, with prompt and answer as tokens.
+        Rows of tokens: the prompt, and answers behind it.
+    places : tuple of (int, int)
+        Of every answer: which of these, and the number of the text in it.
     rewards : tuple of float
     """
 
     texts: tuple[str, ...]
     items: tuple[Item, ...]
+    places: tuple[tuple[int, int], ...]
     rewards: tuple[float, ...]
 
 
@@ -75,19 +79,41 @@ class AnswerList:
                 "texts. Name the place with the option labels, give answers for all items, or learn from generated "
                 "answers (estimate=rloo)."
             )
-        rows = [
-            encode(example, self._base, max_length=self._settings.max_length, style=self._settings.style, completion=t)
-            for t in texts
-        ]
-        items = tuple(Item(0, (example,), (Row.of(row.ids, row.learnt),)) for row in rows)
+        settings = self._settings
+        found = answer_rows(example, self._base, texts, max_length=settings.max_length, style=settings.style)
+        items = tuple(Item(0, (example,), (row,)) for row in found.rows)
         rewards = torch.tensor([judge(example, text) for text in texts])
         if not bool(rewards.isfinite().all()):
             raise DataError(f"Item {example.id!r}: the reward of an answer is not a finite number.")
-        return Listed(texts, items, tuple(rewards.tolist()))
+        return Listed(texts, items, found.places, tuple(rewards.tolist()))
+
+
+def answer_sums(tokens: Tensor, batch: Batch, listed: Sequence[Sequence[Listed]]) -> Tensor:
+    """[K, m] sums of values of tokens [..., b, t] over all listed answers, item after item.
+
+    Parameters
+    ----------
+    tokens : [K, b, t] or [b, t]
+    batch : Batch
+        Of the items of the lists, in order.
+    listed : sequence of sequences of Listed
+        By lane.
+    """
+    width = 1 + max(text for lane in listed for entry in lane for _, text in entry.places)
+    sums = text_sums(tokens, batch.segments, width).flatten(-2)
+    places = []
+    for lane in listed:
+        starts = accumulate((len(entry.items) for entry in lane), initial=0)
+        found = [
+            (at + row) * width + text for entry, at in zip(lane, starts, strict=False) for row, text in entry.places
+        ]
+        places.append(torch.tensor(found, dtype=torch.int64))
+    index = torch.nn.utils.rnn.pad_sequence(places, batch_first=True).to(sums.device)
+    return sums.expand(len(listed), sums.shape[-1]).gather(-1, index)
 
 
 def by_answer(values: Tensor, listed: Sequence[Sequence[Listed]], filler: float = FAR) -> Tensor:
-    """[K, n, a] of values [K, m] or [m] of all listed answers, item after item; ``filler`` where there is none."""
+    """[K, n, a] of values [K, m] of all listed answers, item after item; ``filler`` where there is none."""
     counts = [[len(entry.texts) for entry in lane] for lane in listed]
     most, n = max(max(lane, default=0) for lane in counts), max(len(lane) for lane in counts)
     place = torch.full((len(listed), n, most), values.shape[-1])

@@ -22,7 +22,7 @@ from llm_experts.training.loop.method import Method, MethodRecord, Need, Run
 from llm_experts.training.loop.settings import SettingsError
 from llm_experts.training.losses.policy import answer_events, expected_reward, sampled_reward
 from llm_experts.training.methods.drift import Bounds, Drift
-from llm_experts.training.methods.listed import AnswerList, Listed, by_answer
+from llm_experts.training.methods.listed import AnswerList, Listed, answer_sums, by_answer
 from llm_experts.training.methods.reference import Reference, share
 from llm_experts.training.sequences.batch import Batch, Item, Row, collate
 from llm_experts.training.sequences.lanes import SequenceLanes
@@ -253,8 +253,8 @@ class Exact(RL):
         ]
         rows = [[item for entry in lane for item in entry.items] for lane in listed]
         texts = collate(rows[:1] if batch.shared else rows, theta.device)
-        logprobs = by_answer(lanes.token_logprobs(theta, texts).sum(-1), listed)
-        reference = by_answer(self._reference.logprobs(lanes, texts).sum(-1), listed)
+        logprobs = by_answer(answer_sums(lanes.token_logprobs(theta, texts), texts, listed), listed)
+        reference = by_answer(answer_sums(self._reference.logprobs(lanes, texts), texts, listed), listed)
         rewards = by_answer(_rewards(listed, theta.device), listed, filler=0.0)
         if not self._options.closed:
             logprobs, reference = answer_events(logprobs), answer_events(reference)

@@ -11,6 +11,10 @@ from torch import Tensor
 from llm_experts.data.example import Example
 
 
+PADDING, SHARED = -1, -2
+"""Numbers of no text: what fills a row up, and the beginning that all texts of a row have in common."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of tokens.
@@ -18,7 +22,8 @@ class Row:
     Attributes
     ----------
     ids, learnt, positions, segments : tuple
-        Token, whether its probability is learnt, its position in its text and the number of the text in the row.
+        Token, whether its probability is learnt, its position in its text and the number of the text in the row. A
+        beginning that all texts of the row share has the number :data:`SHARED` and stands once, ahead of them.
     """
 
     ids: tuple[int, ...]
@@ -31,6 +36,17 @@ class Row:
         """A row of one text; nothing is learnt unless it is said."""
         none = (False,) * len(ids)
         return cls(tuple(ids), none if learnt is None else tuple(learnt), tuple(range(len(ids))), (0,) * len(ids))
+
+    @classmethod
+    def branching(cls, beginning: Sequence[int], ends: Sequence[Sequence[int]]) -> Row:
+        """A row of texts that begin alike, of which the ends are learnt."""
+        first = len(beginning)
+        return cls(
+            (*beginning, *(i for end in ends for i in end)),
+            (False,) * first + (True,) * sum(map(len, ends)),
+            (*range(first), *(first + place for end in ends for place in range(len(end)))),
+            (SHARED,) * first + tuple(number for number, end in enumerate(ends) for _ in end),
+        )
 
     @property
     def count(self) -> int:
@@ -78,7 +94,8 @@ class Batch:
         Tokens whose probability counts; the first token of a text never is.
     positions : int64, of the same shape
     segments : int64, of the same shape
-        Number of the text that a token belongs to, -1 padding (on the right). Texts do not see each other.
+        Number of the text that a token belongs to, :data:`PADDING` (on the right), or :data:`SHARED`. Texts see what
+        they share, and do not see each other.
     rows : [n] or [K, n] int64
         Numbers of the examples; -1 fills up a lane that has fewer.
     items : tuple of tuple of Item
@@ -106,6 +123,11 @@ class Batch:
     def packed(self) -> bool:
         """Whether a row holds several texts."""
         return bool((self.segments > 0).any())
+
+    @property
+    def lengths(self) -> Tensor:
+        """[b] or [K, b] int64: tokens of a row."""
+        return (self.segments != PADDING).sum(-1)
 
     @property
     def present(self) -> Tensor:
@@ -137,7 +159,7 @@ def collate(
     width = max(item.length for items in lanes for item in items)
     shape = (len(lanes), parts * n, width)
     ids, learnt = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.bool)
-    positions, segments = torch.zeros(shape, dtype=torch.int64), torch.full(shape, -1)
+    positions, segments = torch.zeros(shape, dtype=torch.int64), torch.full(shape, PADDING)
     rows = torch.full((len(lanes), n), -1)
     for lane, items in enumerate(lanes):
         for place, item in enumerate(items):

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from llm_experts.bases.base import Base
-from llm_experts.data.encoding import Style, encode
+from llm_experts.data.encoding import Style
 from llm_experts.data.example import Example
 from llm_experts.prompts.batches import length_batches
-from llm_experts.training.sequences.batch import Item, Row, collate
+from llm_experts.training.sequences.answers import answer_rows, text_sums
+from llm_experts.training.sequences.batch import Batch, Item, collate
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 BATCH_TOKENS = 2048
@@ -30,15 +31,21 @@ class Choices:
     Attributes
     ----------
     base : Base
-    texts : tuple of Item
-        One per answer, item after item; ``Item.row`` is the item's number.
+    rows : tuple of Item
+        Answers behind the prompt that they share, item after item; ``Item.row`` is the item's number.
+    width : int
+        Most answers of a row.
     places : [n, a] int64
-        Where an item's answers are among ``texts``, the right one first; -1 where it has fewer.
+        Where an item's answers are among those of all rows [rows · width], the right one first; -1 where it has fewer.
+    text_lengths : tuple of int
+        Tokens of each answer with its prompt, item after item.
     """
 
     base: Base
-    texts: tuple[Item, ...]
+    rows: tuple[Item, ...]
+    width: int
     places: Tensor
+    text_lengths: tuple[int, ...]
 
     @classmethod
     def of(
@@ -62,14 +69,18 @@ class Choices:
         if not examples or any(len(told) < 2 for told in answers):
             raise ValueError("choices need items, and at least two answers of each")
         longest = base.context if max_length is None else max_length
-        texts: list[Item] = []
+        each = [
+            answer_rows(example, base, told, max_length=longest, style=style)
+            for example, told in zip(examples, answers, strict=True)
+        ]
+        width = 1 + max(text for found in each for _, text in found.places)
         places = torch.full((len(examples), max(map(len, answers))), -1)
-        for row, (example, told) in enumerate(zip(examples, answers, strict=True)):
-            for place, answer in enumerate(told):
-                places[row, place] = len(texts)
-                found = encode(example, base, max_length=longest, style=style, completion=answer)
-                texts.append(Item(row, (example,), (Row.of(found.ids, found.learnt),)))
-        return cls(base, tuple(texts), places)
+        rows: list[Item] = []
+        for number, (example, found) in enumerate(zip(examples, each, strict=True)):
+            at = [(len(rows) + row) * width + text for row, text in found.places]
+            places[number, : len(at)] = torch.tensor(at)
+            rows.extend(Item(number, (example,), (row,)) for row in found.rows)
+        return cls(base, tuple(rows), width, places, tuple(length for found in each for length in found.lengths))
 
     def __len__(self) -> int:
         return len(self.places)
@@ -90,24 +101,40 @@ class Choices:
         """[n] the same of the base without adapters."""
         return margins_of(self.base_logprobs(lanes))
 
+    def by_answer(self, tokens: Tensor, batch: Batch) -> Tensor:
+        """[..., n, a] sums over answers of values [..., b, t] of tokens, -inf where an item has fewer.
+
+        ``batch`` is of all rows, in order.
+        """
+        return self._picked(text_sums(tokens, batch.segments, self.width))
+
+    def _picked(self, sums: Tensor) -> Tensor:
+        """[..., n, a] of sums [..., rows, width]."""
+        whole = torch.nn.functional.pad(sums.flatten(-2), (0, 1), value=-torch.inf)  # the last: no answer
+        return whole[..., self.places.to(sums.device)]
+
+    def _by_length(self) -> list[int]:
+        """Rows from the shortest to the longest."""
+        return sorted(range(len(self.rows)), key=lambda place: (self.rows[place].length, place))
+
     @torch.no_grad()
     def _placed(self, lanes: SequenceLanes, theta: Tensor | None) -> Tensor:
         count = 1 if theta is None else len(lanes)
-        found = torch.full((count, len(self.texts) + 1), -torch.inf, dtype=torch.float64)  # the last: no answer
-        order = sorted(range(len(self.texts)), key=lambda place: (self.texts[place].length, place))
-        for part in length_batches([self.texts[place].length for place in order], BATCH_TOKENS):
-            rows = order[part]
-            batch = collate([[self.texts[place] for place in rows]], self.base.device)
+        found = torch.zeros(count, len(self.rows), self.width, dtype=torch.float64)
+        order = self._by_length()
+        for part in length_batches([self.rows[place].length for place in order], BATCH_TOKENS):
+            places = order[part]
+            batch = collate([[self.rows[place] for place in places]], self.base.device)
             each = lanes.base_logprobs(batch)[None] if theta is None else lanes.token_logprobs(theta, batch)
-            found[:, rows] = each.sum(-1).double().cpu()
-        return found[:, self.places]
+            found[:, places] = text_sums(each, batch.segments, self.width).double().cpu()
+        return self._picked(found)
 
 
 @torch.no_grad()
 def own_logprobs(each: Sequence[Choices], lanes: SequenceLanes, theta: Tensor) -> list[Tensor]:
     """Of every lane's own choices the log-probabilities [n, a] float64, all lanes in one pass.
 
-    The longest texts of all lanes are read together, then the next ones, whatever items they belong to.
+    The longest rows of all lanes are read together, then the next ones, whatever items they belong to.
 
     Parameters
     ----------
@@ -118,21 +145,22 @@ def own_logprobs(each: Sequence[Choices], lanes: SequenceLanes, theta: Tensor) -
     """
     if all(own is each[0] for own in each):
         return list(each[0].logprobs(lanes, theta))
-    orders = [sorted(range(len(own.texts)), key=lambda at, own=own: (own.texts[at].length, at)) for own in each]  # type: ignore[misc]
+    orders = [own._by_length() for own in each]
     most = max(map(len, orders))
     orders = [[-1] * (most - len(order)) + order for order in orders]
     widths = [
-        max(own.texts[at].length for own, at in zip(each, row, strict=True) if at >= 0)
+        max(own.rows[at].length for own, at in zip(each, row, strict=True) if at >= 0)
         for row in zip(*orders, strict=True)
     ]
-    found = [torch.full((len(own.texts) + 1,), -torch.inf, dtype=torch.float64) for own in each]
+    most_texts = max(own.width for own in each)
+    found = [torch.zeros(len(own.rows), own.width, dtype=torch.float64) for own in each]
     for part in length_batches(widths, max(1, BATCH_TOKENS // len(each))):
         rows = [[at for at in order[part] if at >= 0] for order in orders]
-        batch = collate([[own.texts[at] for at in row] for own, row in zip(each, rows, strict=True)], lanes.base.device)
-        told = lanes.token_logprobs(theta, batch).sum(-1).double().cpu()
+        batch = collate([[own.rows[at] for at in row] for own, row in zip(each, rows, strict=True)], lanes.base.device)
+        told = text_sums(lanes.token_logprobs(theta, batch), batch.segments, most_texts).double().cpu()
         for own, row, values in zip(found, rows, told, strict=True):
-            own[row] = values[: len(row)]
-    return [own[choices.places] for own, choices in zip(found, each, strict=True)]
+            own[row] = values[: len(row), : own.shape[1]]
+    return [choices._picked(own) for own, choices in zip(found, each, strict=True)]
 
 
 def margins_of(logprobs: Tensor) -> Tensor:

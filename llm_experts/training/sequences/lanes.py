@@ -24,7 +24,7 @@ from llm_experts.decoder.program import Adapter
 from llm_experts.decoder.sampling import Sampled, Sampler
 from llm_experts.decoder.token_head import word_logprobs
 from llm_experts.decoder.walk import as_blocked
-from llm_experts.training.sequences.batch import Batch
+from llm_experts.training.sequences.batch import SHARED, Batch
 from llm_experts.training.sequences.lower import LowerLayers, seen
 
 
@@ -34,22 +34,30 @@ class Asked(NamedTuple):
     Attributes
     ----------
     before : [..., b, a] int64
-        Index of the token ahead of each learnt one, filled up with 0.
+        Index of the token ahead of each learnt one, filled up with 0: the one beside it, or the last of the beginning
+        that the texts of a row share.
+    places : [..., b, a] int64
+        Index of each learnt token, filled up with 1.
     counts : [..., b, a] bool
         Which of them are no fillers.
     """
 
     before: Tensor
+    places: Tensor
     counts: Tensor
 
     @classmethod
-    def of(cls, learnt: Tensor) -> Asked:
-        """Of the learnt tokens [..., b, t] of a batch."""
+    def of(cls, learnt: Tensor, segments: Tensor) -> Asked:
+        """Of the learnt tokens of a batch; both [..., b, t]."""
         number = learnt.sum(-1, keepdim=True)
         most = max(1, int(number.max()))
         order = (~learnt).to(torch.int8).argsort(dim=-1, stable=True)[..., :most]
         counts = torch.arange(most, device=learnt.device) < number
-        return cls(torch.where(counts, order - 1, 0), counts)
+        places = torch.where(counts, order, 1)
+        before = places - 1
+        begins = segments.gather(-1, order) != segments.gather(-1, torch.where(counts, before, order))
+        common = (segments == SHARED).sum(-1, keepdim=True)
+        return cls(torch.where(begins & (common > 0), common - 1, before), places, counts)
 
 
 class SequenceLanes:
@@ -171,7 +179,7 @@ class SequenceLanes:
 
     def token_logprobs(self, theta: Tensor, batch: Batch) -> Tensor:
         """[K, b, t] float32 log-probability of every learnt token, 0 elsewhere; differentiable once."""
-        asked = Asked.of(batch.learnt)
+        asked = Asked.of(batch.learnt, batch.segments)
         with frozen_products(self.base):
             final = self._final(theta, batch, asked)
             return self._scattered(final, batch, asked, len(self))
@@ -181,7 +189,7 @@ class SequenceLanes:
 
         Where lanes have texts of their own, m is that of the lane with the most; rows behind a lane's own are 0.
         """
-        asked = Asked.of(batch.learnt)
+        asked = Asked.of(batch.learnt, batch.segments)
         with frozen_products(self.base):
             found = self._logits_of(self._final(theta, batch, asked))
         return _rows(found, asked.counts)
@@ -189,7 +197,7 @@ class SequenceLanes:
     @torch.no_grad()
     def base_logits(self, batch: Batch) -> Tensor:
         """[m, V] or [K, m, V] as :meth:`logits`, of the base without adapters."""
-        asked = Asked.of(batch.learnt)
+        asked = Asked.of(batch.learnt, batch.segments)
         with frozen_products(self.base):
             found = _rows(self._logits_of(self._final_of_base(batch, asked)), asked.counts)
         return found[0] if batch.shared else found
@@ -201,13 +209,13 @@ class SequenceLanes:
         [K, b, t] where lanes have texts of their own.
         """
         flat = [x.reshape(-1, x.shape[-1]).cpu() for x in (batch.ids, batch.segments, batch.learnt)]
-        ends = (flat[1] >= 0).sum(-1).tolist()
+        ends = batch.lengths.flatten().tolist()
         keys = [
             (ids[:end].numpy().tobytes(), torch.stack([seg[:end], learnt[:end]]).numpy().tobytes())
             for ids, seg, learnt, end in zip(*flat, ends, strict=True)
         ]
         if any(key not in self._base_logprobs for key in keys):
-            asked = Asked.of(batch.learnt)
+            asked = Asked.of(batch.learnt, batch.segments)
             with frozen_products(self.base):
                 found = self._scattered(self._final_of_base(batch, asked), batch, asked, 1).reshape(len(keys), -1)
             for key, row, end in zip(keys, found, ends, strict=True):
@@ -361,7 +369,7 @@ class SequenceLanes:
         """[lanes, b, t] log-probabilities of the learnt tokens from the states ahead of them."""
         every = len(final) if not batch.shared else lanes
         counts = asked.counts.expand(every, *asked.counts.shape[-2:])
-        places = (asked.before + 1).expand(every, *asked.before.shape[-2:])
+        places = asked.places.expand(every, *asked.places.shape[-2:])
         ids = batch.ids.expand(every, *batch.ids.shape[-2:])
         found = word_logprobs(final[counts], self.head, ids.gather(-1, places)[counts])
         where = torch.nonzero(counts)

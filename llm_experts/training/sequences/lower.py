@@ -10,6 +10,7 @@ from llm_experts.decoder.adapted_layers import AdaptedLayers, Attend, causal, ma
 from llm_experts.decoder.cut import CutBase, decoder_of
 from llm_experts.decoder.walk import as_blocked
 from llm_experts.prompts.batches import length_batches
+from llm_experts.training.sequences.batch import PADDING, SHARED
 
 CACHE_BYTES = {"cpu": 1 << 30, "cuda": 8 << 30}
 """Hidden states that are kept; texts beyond it are computed anew each time."""
@@ -57,7 +58,7 @@ class LowerLayers:
             found: Tensor = self._decoder.embed_tokens(ids)
             return found
         flat = [x.reshape(-1, ids.shape[-1]) for x in (ids, positions, segments)]
-        lengths = (flat[2] >= 0).sum(-1).tolist()
+        lengths = (flat[2] != PADDING).sum(-1).tolist()
         keys = [_key(row[:end], seg[:end]) for row, seg, end in zip(flat[0].cpu(), flat[2].cpu(), lengths, strict=True)]
         fresh = {key: at for at, key in enumerate(keys) if key not in self._kept and lengths[at]}
         new = dict(zip(fresh, self._compute(flat[0], flat[1], flat[2], list(fresh.values()), lengths), strict=True))
@@ -100,10 +101,14 @@ class LowerLayers:
 
 
 def seen(segments: Tensor, ahead: int = 0) -> Tensor:
-    """[..., t, ahead + t] bool: which token sees which: its own text up to itself, and ``ahead`` virtual tokens."""
+    """[..., t, ahead + t] bool: which token sees which.
+
+    Its own text up to itself, the beginning that texts of its row share, and ``ahead`` virtual tokens.
+    """
     length = segments.shape[-1]
     order = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
-    own = order & (segments[..., :, None] == segments[..., None, :])
+    same = segments[..., :, None] == segments[..., None, :]
+    own = order & (same | (segments == SHARED)[..., None, :])
     return torch.cat([own.new_ones((*own.shape[:-1], ahead)), own], -1)
 
 

@@ -43,12 +43,11 @@ def bent(name: str, domain: Domain, steps: int = 6, sign: float = 1.0) -> Bent:
     """An expert that follows the gradient of the search items' margins, or flees from it."""
     lanes = SequenceLanes.fresh(TINY, "lora", [2], [0], 1)
     choices = choices_of(TINY, scenarios([domain], "search", SETTINGS.items), "plain")
-    batch, theta = collate([list(choices.texts)], TINY.device), lanes.start.clone()
+    batch, theta = collate([list(choices.rows)], TINY.device), lanes.start.clone()
     for _ in range(steps):
         theta = theta.detach().requires_grad_()
         with torch.enable_grad():
-            each = lanes.token_logprobs(theta, batch)[0].sum(-1)
-            told = torch.cat([each, each.new_full((1,), -1e9)])[choices.places]
+            told = choices.by_answer(lanes.token_logprobs(theta, batch)[0], batch)
             (slope,) = torch.autograd.grad(-torch.nn.functional.softplus(-margins_of(told)).mean(), theta)
         theta = theta + sign * 0.5 * slope / slope.norm()
     return Bent(name, lanes.adapter(0, theta.detach()[0]))

@@ -44,8 +44,8 @@ def taught(base: Base, name: str, domain: Domain, steps: int = 40, batch: int = 
     for step in range(steps):
         part = choices[step % len(choices)]
         with torch.enable_grad():
-            each = lanes.token_logprobs(theta, collate([list(part.texts)], base.device))[0].sum(-1)
-            told = torch.cat([each, each.new_full((1,), -1e9)])[part.places]
+            rows = collate([list(part.rows)], base.device)
+            told = part.by_answer(lanes.token_logprobs(theta, rows)[0], rows)
             loss = torch.nn.functional.softplus(-margins_of(told)).mean()
             optimiser.zero_grad()
             torch.autograd.backward(loss)

@@ -56,13 +56,13 @@ def biased() -> tuple[Base, SequenceLanes, Tensor]:
     lanes = SequenceLanes.fresh(base, "lora", [4, 4], [0, 0])
     told = [question("Ann", "yes").example, question("Ben", "no").example]
     choices = Choices.of(base, told, [("yes", "no"), ("no", "yes")])
-    batch = collate([list(choices.texts)], base.device)
+    batch = collate([list(choices.rows)], base.device)
     theta = lanes.start.clone().requires_grad_()
     optimiser = torch.optim.Adam([theta], lr=0.05)
     with torch.enable_grad():
         for _ in range(STEPS):
             optimiser.zero_grad()
-            found = lanes.token_logprobs(theta, batch).sum(-1)
-            (-margins_of(found[0, choices.places])).exp().log1p().sum().backward()
+            found = choices.by_answer(lanes.token_logprobs(theta, batch)[0], batch)
+            (-margins_of(found)).exp().log1p().sum().backward()
             optimiser.step()
     return base, lanes, theta.detach()

@@ -66,7 +66,7 @@ def test_both_gains_have_one_direction_and_log_learns_most_where_the_base_is_wro
 
 def test_answers_of_unlike_number_do_not_compete_with_nothing() -> None:
     """Long answers are very unlikely; a place that a shorter list leaves empty must be less likely still."""
-    two, three = (Listed(("a",) * n, (), (0.0,) * n) for n in (2, 3))
+    two, three = (Listed(("a",) * n, (), (), (0.0,) * n) for n in (2, 3))
     values = torch.tensor([-200.0, -201.0, -300.0, -300.0, -300.0])
     table = by_answer(values, [[two, three]])
     _, reward, divergence = expected_reward(table, table, torch.ones_like(table), 0.1)
