@@ -83,6 +83,8 @@ def discover(
     fairmoe discover --base HuggingFaceTB/SmolLM2-135M-Instruct --start -4 --items 50 --dry-run
     """
     from benchmarks.discovering.settings import settings_of
+    from benchmarks.discovering.state import note_places
+    from reports.discovery.page import PAGE
 
     given = {
         "base": base, "items": items, "how": how, "experts": experts, "evidence": evidence, "provider": provider,
@@ -104,6 +106,7 @@ def discover(
     key = None if sign is None else _key(sign)
     found = _discovered(asked, console)
     package = _handed_on(found, settings, key, console)
+    note_places(found.folder, None if package is None else package.name, PAGE)
     page = _published(found.folder, track, console)
     _tell(found, package, console)
     console.print(f"Page: {page}", soft_wrap=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from benchmarks.discovering.context import Context
 
+if TYPE_CHECKING:
+    from llm_experts.search.advisor import LanguageAdvisor
 
-def advisor_of(context: Context) -> Callable[[str], str] | None:
+
+def advisor_of(context: Context) -> LanguageAdvisor | None:
     """The base that gives advice, loaded; None where none is asked for. The base itself is not loaded twice."""
     named = context.settings.advise
     if named is None:
