@@ -42,7 +42,7 @@ FOUR = 4
 STEPS = 6
 """Of a discovery: to its examination."""
 SIZES: dict[str, Any] = {
-    "items": 40, "count": 120, "steps": 60, "watching": 20, "probes": 32, "generations": 30, "population": 24,
+    "items": 40, "count": 160, "steps": 100, "watching": 20, "probes": 32, "generations": 30, "population": 24,
     "rounds": 2, "candidates": 6, "search_items": 20, "scenarios": 24, "difficulty": "report",
 }  # fmt: skip
 """Settings of all arms that are not a discovery's defaults."""
