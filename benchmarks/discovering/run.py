@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmarks.discovering.context import BaseOnDemand, Context
+from benchmarks.discovering.context import BaseOnDemand, Context, domains_of
 from benchmarks.discovering.deadline import Deadline
 from benchmarks.discovering.error import BudgetEndedError, DiscoverError
 from benchmarks.discovering.settings import DiscoverySettings
-from benchmarks.discovering.sizes import Planned, Rates, plan_sizes, with_sizes
+from benchmarks.discovering.sizing.sizes import Planned, Rates, plan_sizes, with_sizes
 from benchmarks.discovering.state import StepFolder, read_record, result_hash, write_record
 from benchmarks.discovering.step import Step
 from benchmarks.discovering.steps.registry import STEPS
@@ -22,7 +22,10 @@ from foundation.hashing import hash_json
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
+    from llm_experts.discovery.domain import Domain
 
+MATRICES = ("svf",)
+"""Kinds of adapters that are made of the singular values of matrices."""
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 CODE = ("foundation", "llm_experts", "benchmarks/discovering")
 """Rooms whose code decides the numbers; a change is told, and does nothing by itself."""
@@ -111,6 +114,11 @@ class Discovered:
     on_demand: BaseOnDemand
 
     @property
+    def domains(self) -> Sequence[Domain]:
+        """Its domains, in order."""
+        return domains_of(self.settings)
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Seconds of every step, also those of earlier runs that it was done by."""
         return {name: float(result.get("seconds") or 0) for name, result in self.results.items()}
@@ -137,7 +145,7 @@ class _Run:
 
     def __init__(self, asked: Asked, watcher: Watcher, steps: Sequence[Step]) -> None:
         self.asked, self.watcher, self.steps = asked, watcher, steps
-        self.on_demand = BaseOnDemand(asked.load)
+        self.on_demand = on_demand_of(asked)
         self.deadline = Deadline(None if asked.minutes is None else 60 * asked.minutes, asked.clock)
         self.record = read_record(asked.folder)
         self.results: dict[str, Mapping[str, Any]] = {}
@@ -269,13 +277,18 @@ class _Run:
         return {"name": step.name, "state": state, "seconds": seconds, "inputs_hash": inputs.get(step.name)}
 
 
+def on_demand_of(asked: Asked) -> BaseOnDemand:
+    """The base of a discovery, with matrices where its kind of adapter needs them."""
+    return BaseOnDemand(asked.load, matrices=asked.settings.kind in MATRICES)
+
+
 def planned(asked: Asked, on_demand: BaseOnDemand | None = None) -> tuple[Planned, Rates]:
     """What a discovery is estimated to take here, and the rates behind that; nothing is written."""
-    from benchmarks.discovering.calibrating import rates_of
+    from benchmarks.discovering.sizing.calibrating import rates_of
 
     context = Context(
         root=asked.folder, folder=asked.folder, settings=asked.settings,
-        on_demand=on_demand or BaseOnDemand(asked.load),
+        on_demand=on_demand or on_demand_of(asked),
     )  # fmt: skip
     rates = rates_of(context)
     return plan_sizes(asked.settings, len(context.domains), rates, asked.minutes), rates

@@ -23,7 +23,7 @@ class DiscoverySettings(BaseModel):
     base: str = Field("nano", description="nano, a Hugging Face id or a folder")
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    quantisation: Literal["none", "nf4", "int8"] = "none"
+    quantisation: Literal["none", "nf4", "int8", "ternary"] = "none"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = Field(0, ge=0)
 
@@ -39,36 +39,46 @@ class DiscoverySettings(BaseModel):
     provider_options: dict[str, str | int | float | bool] = Field(default_factory=dict)
     checks: Words = Field(("all",), description="names of checks, or all, or none")
     difficulty: Literal["judge", "report"] = Field(
-        "judge", description="whether items that are too easy or too hard for the base are refused, or only told"
+        "report", description="whether items that are too easy or too hard for the base are only told, or refused"
     )
     count: int = Field(300, ge=2, description="accepted items for each expert")
     dollars: float | None = Field(None, gt=0, description="US dollars that a provider may cost")
 
     kind: str = Field("lora", description="kind of adapter: lora, svf, ...")
     rank: int | None = Field(None, ge=1)
-    start: int = Field(0, description="first layer that adapters change; negative counts from the end")
+    start: int | None = Field(
+        None,
+        description="first layer that adapters change; negative: from the end; None: the last two of four or more",
+    )
     steps: int | None = Field(None, ge=1, description="optimiser steps of each expert; None: by the number of items")
+    probes: int = Field(
+        96, ge=2, description="scenarios at most whose group terms are exchanged at every look, to see alignment"
+    )
     watching: int = Field(40, ge=2, description="items of each domain that are looked at every epoch")
 
     guidance: bool = Field(True, description="narrow the box of weights round the front every ten generations")
     generations: int = Field(60, ge=3)
     population: int = Field(40, ge=4)
     search_items: int = Field(40, ge=2, description="items of each domain that mixtures are searched on")
-    advise: str | None = Field(None, description="base whose advice on the search is logged")
+    advise: str | None = Field(None, description="base whose advice on plan and search is asked and logged")
+    follow_advice: bool = Field(False, description="group domains as it advises, where that can be read")
 
     scenarios: int = Field(30, ge=2, description="scenarios of each domain in the final examination")
     preserve: Words = Field((), description="what must stay: families of tasks, tools, persona; none: nothing")
     preserve_items: int = Field(60, ge=2)
     gates: str | None = Field(None, description="TOML file of gates; None: the success criteria that fairmoe has")
 
+    requantize: Literal["none", "nf4", "int8", "ternary"] = Field(
+        "none", description="round the base with the winner in its weights, and measure what that costs"
+    )
     name: str = Field("", description="of the package: a-z, 0-9 and hyphens")
     author: str = "unnamed"
 
 
 QUICK: dict[str, Any] = {
-    "domains": ("arithmetic", "arithmetic@0.5", "classification", "dates", "json_task", "lookup", "sql", "strings"),
-    "items": 40, "count": 80, "steps": 60, "watching": 20, "generations": 20, "population": 24,
-    "search_items": 20, "scenarios": 16, "preserve_items": 24,
+    "domains": ("arithmetic", "classification", "dates", "json_task", "lookup", "rows:compas:race", "sql", "strings"),
+    "items": 40, "count": 64, "steps": 40, "watching": 30, "generations": 12, "population": 16,
+    "search_items": 30, "scenarios": 30, "preserve_items": 30,
 }  # fmt: skip
 """Sizes with which a discovery on nano takes two or three minutes; its intervals are wide."""
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.discovering.error import DiscoverError
 from benchmarks.discovering.settings import QUICK, DiscoverySettings, settings_of
-from benchmarks.discovering.sizes import LEAST, Rates, estimated, plan_sizes, with_sizes
+from benchmarks.discovering.sizing.sizes import LEAST, Rates, estimated, plan_sizes, with_sizes
 
 RATES = Rates(item=0.005, step=0.1)
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.discovering.package import Named, hand_on
+from benchmarks.discovering.handing.package import Named, hand_on
 from benchmarks.discovering.run import Asked, Discovered, discover
 from benchmarks.discovering.settings import DiscoverySettings
 from tests.llm_experts.conftest import make_tiny_base

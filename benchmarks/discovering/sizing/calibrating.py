@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.discovering.context import Context
-from benchmarks.discovering.sizes import Rates
+from benchmarks.discovering.sizing.sizes import Rates
 
 ITEMS, DOMAINS = 8, 3
 STEP_ITEMS = 24.0
