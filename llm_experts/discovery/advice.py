@@ -11,10 +11,8 @@ from typing import Any
 from foundation.numbers import finite
 from llm_experts.discovery.capability import CapabilityReport
 from llm_experts.discovery.clusters import FEWEST, MOST, labels_of, rand_index
-from llm_experts.search.guidance import AdviceError
+from llm_experts.search.guidance import AdviceError, Advisor
 
-Advisor = Callable[[str], str]
-"""``advisor(question) -> answer``, such as :class:`llm_experts.search.advisor.LanguageAdvisor`."""
 Groups = tuple[tuple[str, ...], ...]
 
 
