@@ -177,9 +177,9 @@ class _Run:
         context = self._context(folder.path)
         with self._ended_by_budget(step):
             self.deadline.check()
-            start = time.perf_counter()
+            start = self.asked.clock()
             result = step.do(context)
-            spent = result.pop("seconds_before", 0.0) + time.perf_counter() - start
+            spent = result.pop("seconds_before", 0.0) + self.asked.clock() - start
         for text in context.notes:
             self.watcher.note(text)
         done = folder.end(inputs[step.name], {**result, "seconds": round(spent, 3)})
@@ -288,7 +288,7 @@ def planned(asked: Asked, on_demand: BaseOnDemand | None = None) -> tuple[Planne
 
     context = Context(
         root=asked.folder, folder=asked.folder, settings=asked.settings,
-        on_demand=on_demand or on_demand_of(asked),
+        on_demand=on_demand or on_demand_of(asked), deadline=Deadline(clock=asked.clock),
     )  # fmt: skip
     rates = rates_of(context)
     return plan_sizes(asked.settings, len(context.domains), rates, asked.minutes), rates

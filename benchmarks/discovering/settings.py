@@ -36,7 +36,7 @@ class DiscoverySettings(BaseModel):
     probe_steps: int = Field(0, ge=0, description="steps of the probe that finds domains which no data helps; 0: none")
 
     provider: str = Field("template", description="template, model or openai")
-    provider_options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    provider_options: dict[str, Any] = Field(default_factory=dict, description="its own, such as models and prices")
     checks: Words = Field(("all",), description="names of checks, or all, or none")
     difficulty: Literal["judge", "report"] = Field(
         "report", description="whether items that are too easy or too hard for the base are only told, or refused"
@@ -51,6 +51,7 @@ class DiscoverySettings(BaseModel):
         description="first layer that adapters change; negative: from the end; None: the last two of four or more",
     )
     steps: int | None = Field(None, ge=1, description="optimiser steps of each expert; None: by the number of items")
+    lr: float | None = Field(None, gt=0, description="learning rate; None: twice that of the kind on the base")
     probes: int = Field(
         96, ge=2, description="scenarios at most whose group terms are exchanged at every look, to see alignment"
     )
@@ -59,6 +60,8 @@ class DiscoverySettings(BaseModel):
     guidance: bool = Field(True, description="narrow the box of weights round the front every ten generations")
     generations: int = Field(60, ge=3)
     population: int = Field(40, ge=4)
+    rounds: int = Field(3, ge=1, description="how often the front is measured truly and the search goes on from there")
+    candidates: int = Field(10, ge=2, description="members of the front that are measured each time")
     search_items: int = Field(40, ge=2, description="items of each domain that mixtures are searched on")
     advise: str | None = Field(None, description="base whose advice on plan and search is asked and logged")
     follow_advice: bool = Field(False, description="group domains as it advises, where that can be read")
@@ -77,7 +80,8 @@ class DiscoverySettings(BaseModel):
 
 QUICK: dict[str, Any] = {
     "domains": ("arithmetic", "classification", "dates", "json_task", "lookup", "rows:compas:race", "sql", "strings"),
-    "items": 40, "count": 64, "steps": 40, "watching": 30, "generations": 12, "population": 16,
+    "items": 40, "count": 64, "steps": 40, "watching": 30, "generations": 12, "population": 16, "rounds": 2,
+    "candidates": 6, "probes": 32,
     "search_items": 30, "scenarios": 30, "preserve_items": 30,
 }  # fmt: skip
 """Sizes with which a discovery on nano takes two or three minutes; its intervals are wide."""

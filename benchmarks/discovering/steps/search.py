@@ -19,7 +19,7 @@ def _do(context: Context) -> Result:
         context.base, trained_experts(context), context.domains,
         MixingSettings(
             items=settings.search_items, generations=settings.generations, population=settings.population,
-            guidance=settings.guidance, seed=settings.seed,
+            guidance=settings.guidance, rounds=settings.rounds, candidates=settings.candidates, seed=settings.seed,
         ),
         folder=context.folder, advisor=advisor_of(context), progress=context.told,
     )  # fmt: skip
@@ -32,6 +32,8 @@ def _words(result: Mapping[str, Any]) -> str:
 
 
 STEP = Step(
-    name="5_search", label="search", settings=("search_items", "generations", "population", "guidance", "advise"),
+    name="5_search", label="search", settings=(
+        "search_items", "generations", "population", "rounds", "candidates", "guidance", "advise",
+    ),
     do=_do, words=_words,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from benchmarks.discovering.error import DiscoverError
 from benchmarks.discovering.settings import QUICK, DiscoverySettings, settings_of
 from benchmarks.discovering.sizing.sizes import LEAST, Rates, estimated, plan_sizes, with_sizes
 
-RATES = Rates(item=0.005, step=0.1)
+RATES = Rates(item=0.005, domain=0.05, read=0.004, trained=0.01, draft=0.02)
 
 
 def test_the_command_counts_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
