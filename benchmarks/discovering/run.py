@@ -258,7 +258,9 @@ class _Run:
     def _write(self, inputs: Mapping[str, str], running: str = "") -> None:
         """The record of the whole: for people and pages; what is done is told by the steps' own folders."""
         settings = self.asked.settings.model_dump(mode="json")
-        keep: dict[str, Any] = {name: self.record[name] for name in ("package", "page", "mlflow") if name in self.record}
+        keep: dict[str, Any] = {
+            name: self.record[name] for name in ("package", "page", "mlflow") if name in self.record
+        }
         self.record = {
             **keep,
             "settings": settings,
