@@ -16,7 +16,7 @@ LEAST = {
 KEPT = 0.85
 """Share of the budget that is planned with; rates differ from step to step."""
 FACTORS = tuple(round(1 - 0.05 * step, 2) for step in range(20))
-STEPS_AN_ITEM = 1.0
+STEPS_AN_ITEM = 2 / 3
 """Optimiser steps for each item of an expert's data, where nothing is asked for."""
 EXPERTS = 6
 """How many experts are planned with where they are to be found by measurement."""
