@@ -128,7 +128,7 @@ def _fitted(
 ) -> Encoded:
     """Prompt (with what of it is learnt) and answer, the prompt as much of it as there is room for."""
     room = min(max_length, base.context)
-    prompt, learnt = (list(part) for part in beginning)
+    prompt, learnt = list(beginning[0]), list(beginning[1])
     if len(answer) >= room:
         raise AnswerTooLongError(
             f"Item {example.id!r}: its answer has {len(answer)} tokens, and {room - 1} fit beside the prompt "

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from llm_experts.data.example import Example
 
-
 PADDING, SHARED = -1, -2
 """Numbers of no text: what fills a row up, and the beginning that all texts of a row have in common."""
 
