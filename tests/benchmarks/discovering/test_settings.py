@@ -68,7 +68,7 @@ def test_the_estimate_follows_what_is_asked_for() -> None:
     settings = DiscoverySettings(experts=4)
     seconds = estimated(settings, 10, RATES)
     assert seconds["1_capability"] == pytest.approx(10 * (100 * RATES.item + RATES.domain))
-    assert seconds["3_data"] == pytest.approx(4 * 300 * RATES.draft)
+    assert seconds["3_data"] == pytest.approx(4 * RATES.draft * (300 + 10 * (100 + 40 + 40 + 50) / 15))
     one, two = (estimated(settings.model_copy(update={"steps": steps}), 10, RATES) for steps in (100, 200))
     assert two["4_training"] > 1.9 * one["4_training"]
     assert {name: two[name] for name in two if name != "4_training"} == {
