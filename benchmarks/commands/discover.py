@@ -108,7 +108,7 @@ def discover(
     package = _handed_on(found, settings, key, console)
     note_places(found.folder, None if package is None else package.name, PAGE)
     page = _published(found.folder, track, console)
-    _tell(found, package, console)
+    _tell(found, package, key is not None, console)
     console.print(f"Page: {page}", soft_wrap=True)
 
 
@@ -184,7 +184,7 @@ def _published(folder: Path, track: bool, console: Console) -> Path:
     return write_page(folder)
 
 
-def _tell(found: Discovered, package: Path | None, console: Console) -> None:
+def _tell(found: Discovered, package: Path | None, signed: bool, console: Console) -> None:
     """Gates, shares of time, the verdict, and where things are."""
     from benchmarks.discovering.telling.showing import show_gates, show_shares
     from benchmarks.discovering.telling.verdict import verdict
@@ -197,4 +197,16 @@ def _tell(found: Discovered, package: Path | None, console: Console) -> None:
     if package is not None:
         path = shlex.quote(str(package))
         console.print(f"Package: {package}", soft_wrap=True)
-        console.print(f"Next: fairmoe inspect {path} · fairmoe install {path}", soft_wrap=True)
+        console.print(f"Next: fairmoe inspect {path}", soft_wrap=True)
+        for line in _use(path, signed):
+            console.print(line, soft_wrap=True)
+
+
+def _use(path: str, signed: bool) -> tuple[str, ...]:
+    """How to install it: only what is signed by somebody who is trusted is installed without a word."""
+    if signed:
+        return (f"Use it: fairmoe install {path} (with your public key among those trusted: fairmoe trust add)",)
+    return (
+        f"Sign it: fairmoe keygen my.key, then fairmoe sign {path} --key my.key",
+        f"Use it: fairmoe install {path} --allow-untrusted",
+    )

@@ -149,6 +149,7 @@ class _Run:
         self.deadline = Deadline(None if asked.minutes is None else 60 * asked.minutes, asked.clock)
         self.record = read_record(asked.folder)
         self.results: dict[str, Mapping[str, Any]] = {}
+        self.again = False
         self._redo()
         self.code = _code_hash()
         self._tell_of_code()
@@ -171,8 +172,9 @@ class _Run:
         if found is not None:
             self.watcher.end(step, found, was_there=True)
             return found
-        if folder.begin(inputs[step.name]):
-            self.watcher.note(f"{step.label} is done again: what it is made of has changed.")
+        if folder.begin(inputs[step.name]) and not self.again:
+            self.again = True
+            self.watcher.note(f"From {step.label} on steps are done again: what they are made of has changed.")
         self._write(inputs, running=step.name)
         context = self._context(folder.path)
         with self._ended_by_budget(step):
@@ -258,9 +260,7 @@ class _Run:
     def _write(self, inputs: Mapping[str, str], running: str = "") -> None:
         """The record of the whole: for people and pages; what is done is told by the steps' own folders."""
         settings = self.asked.settings.model_dump(mode="json")
-        keep: dict[str, Any] = {
-            name: self.record[name] for name in ("package", "page", "mlflow") if name in self.record
-        }
+        keep: dict[str, Any] = {name: self.record[name] for name in ("package", "page") if name in self.record}
         self.record = {
             **keep,
             "settings": settings,

@@ -52,6 +52,9 @@ class DiscoverySettings(BaseModel):
     )
     steps: int | None = Field(None, ge=1, description="optimiser steps of each expert; None: by the number of items")
     lr: float | None = Field(None, gt=0, description="learning rate; None: twice that of the kind on the base")
+    most_drift: float = Field(
+        4.0, gt=0, description="nats a token that an expert may drift from the base; above it begins again, held closer"
+    )
     probes: int = Field(
         96, ge=2, description="scenarios at most whose group terms are exchanged at every look, to see alignment"
     )
@@ -66,7 +69,7 @@ class DiscoverySettings(BaseModel):
     advise: str | None = Field(None, description="base whose advice on plan and search is asked and logged")
     follow_advice: bool = Field(False, description="group domains as it advises, where that can be read")
 
-    scenarios: int = Field(30, ge=2, description="scenarios of each domain in the final examination")
+    scenarios: int = Field(50, ge=2, description="scenarios of each domain in the final examination")
     preserve: Words = Field((), description="what must stay: families of tasks, tools, persona; none: nothing")
     preserve_items: int = Field(60, ge=2)
     gates: str | None = Field(None, description="TOML file of gates; None: the success criteria that fairmoe has")
@@ -84,7 +87,7 @@ QUICK: dict[str, Any] = {
     "candidates": 6, "probes": 32,
     "search_items": 30, "scenarios": 30, "preserve_items": 30,
 }  # fmt: skip
-"""Sizes with which a discovery on nano takes two or three minutes; its intervals are wide."""
+"""Sizes with which a discovery on nano takes two to three minutes of one core; its intervals are wide."""
 
 
 def settings_of(path: Path | None, given: Mapping[str, Any], quick: bool = False) -> DiscoverySettings:

@@ -58,6 +58,7 @@ def hand_on(found: Discovered, named: Named) -> Packed:
     PackageError, AdapterError
         If an expert's file was changed since, or the package there has other content.
     """
+    from artefacts.format.error import PackageError
     from artefacts.packing.pack import package
     from artefacts.packing.told import Told
 
@@ -65,12 +66,17 @@ def hand_on(found: Discovered, named: Named) -> Packed:
     write_folder(found, base, found.folder / FOLDER)
     told = json.loads((found.folder / FOLDER / MIXTURE).read_text(encoding="utf-8"))
     target = found.folder / f"{named.name or f'discovered-{_word(base.id)}'}-{VERSION}.expert"
-    target.unlink(missing_ok=True)  # of this discovery as it was; the record says which one it is now
-    packed = package(
-        found.folder / FOLDER, target,
-        Told(name=named.name, version=VERSION, author=named.author, description=_description(told),
-             further={"capabilities": _capabilities(found)}),
+    say = Told(
+        name=named.name, version=VERSION, author=named.author, description=_description(told),
+        further={"capabilities": _capabilities(found)},
     )  # fmt: skip
+    try:
+        packed = package(found.folder / FOLDER, target, say)  # of the same content it stays, with all signatures
+    except PackageError as error:
+        if error.reason != "exists":
+            raise
+        target.unlink()  # of this discovery as it was; the record says which one it is now
+        packed = package(found.folder / FOLDER, target, say)
     if named.key is not None:
         from artefacts.trust.signature import sign
 

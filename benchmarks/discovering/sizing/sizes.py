@@ -16,7 +16,7 @@ LEAST = {
 KEPT = 0.85
 """Share of the budget that is planned with; rates differ from step to step."""
 FACTORS = tuple(round(1 - 0.05 * step, 2) for step in range(20))
-STEPS_AN_ITEM = 1.0
+STEPS_AN_ITEM = 2 / 3
 """Optimiser steps for each item of an expert's data, where nothing is asked for."""
 EXPERTS = 6
 """How many experts are planned with where they are to be found by measurement."""
@@ -26,6 +26,10 @@ NEUTRAL = 48
 """Texts that every look at an expert reads for its drift."""
 SWAPPED = 0.3
 """Share of items that have group terms to exchange, and are read twice."""
+WIDE = 1.25
+"""A mixture has the ranks of all its experts, and takes so much longer than one of them."""
+PROTECTED = 15
+"""Items that a set is guarded against in the time of one draft; every expert's set is guarded anew."""
 TRIED = 5
 """Members of the front that are examined."""
 
@@ -99,15 +103,16 @@ def estimated(settings: DiscoverySettings, domains: int, rates: Rates) -> dict[s
     steps = steps_of(settings)
     looks = 1 + steps / max(1, settings.count / BATCH)
     look = settings.watching * domains / experts + 2 * settings.probes + NEUTRAL
+    protected = domains * (settings.items + settings.watching + settings.search_items + settings.scenarios)
     mixtures = anchors + 3 * experts + settings.rounds * settings.candidates
     return {
         "1_capability": domains * (settings.items * rates.item + rates.domain),
         "2_plan": domains * settings.items * rates.trained,
-        "3_data": experts * settings.count * rates.draft,
+        "3_data": experts * rates.draft * (settings.count + protected / PROTECTED),
         "4_training": experts * (steps * BATCH * rates.trained + looks * look * rates.read),
-        "5_search": domains * settings.search_items * (1 + SWAPPED) * mixtures * rates.read,
+        "5_search": domains * settings.search_items * (1 + SWAPPED) * mixtures * rates.read * WIDE,
         "6_examination": domains * settings.scenarios * (1 + SWAPPED) * (experts + 2 + TRIED) * rates.read,
-        "7_preserve": len(settings.preserve or ("", "", "", "")) * settings.preserve_items * 2 * rates.item,
+        "7_preserve": len(settings.preserve or ("", "", "", "")) * settings.preserve_items * 4 * rates.item,
     }
 
 

@@ -81,8 +81,8 @@ def settings_of(context: Context) -> TrainingSettings:
 
     settings = context.settings
     return TrainingSettings(
-        kind=settings.kind, rank=settings.rank, start=context.start, steps=steps_of(settings), probes=settings.probes,
-        lr=settings.lr, seed=settings.seed,
+        kind=settings.kind, rank=settings.rank, start=context.start, steps=steps_of(settings),
+        probes=settings.probes, lr=settings.lr, most_drift=settings.most_drift, seed=settings.seed,
     )  # fmt: skip
 
 
@@ -93,6 +93,6 @@ def _words(result: Mapping[str, Any]) -> str:
 
 
 STEP = Step(
-    name="4_training", label="training",
-    settings=("kind", "rank", "start", "steps", "count", "watching", "probes", "lr"), do=_do, words=_words,
+    name="4_training", label="training", do=_do, words=_words,
+    settings=("kind", "rank", "start", "steps", "count", "watching", "probes", "lr", "most_drift"),
 )  # fmt: skip

@@ -76,6 +76,8 @@ def test_an_estimate_may_pass_where_its_interval_does_not() -> None:
     assert outcome(gate(path, ">", 0.1)) == (0.25, True)
     assert outcome(gate(path, ">", 0, judge="interval")) == (-0.125, False)
     assert outcome(gate(path, "<=", 0.5, judge="interval")) == (0.5, True)
+    assert outcome(gate("6_examination.paired[keeps=true]", ">", 0)) == (0.25, True)
+    assert outcome(gate("6_examination.paired.*", ">", 0)) == (-0.5, False)
 
 
 def test_words_and_truth() -> None:
