@@ -168,8 +168,9 @@ def ewc(study: Study) -> list[Line]:
     experts = {"the first expert": first, "plain": study.fit("ewc-plain", second_items, new, 80, first, lr=RATE)}
     for strength in STRENGTHS:
         experts[f"ewc {strength:g}"] = study.fit(
-            f"ewc-held-{strength:g}", second_items, new, 80, first, lr=RATE, method="ewc", options={"strength": strength}
-        )
+            f"ewc-held-{strength:g}", second_items, new, 80, first,
+            lr=RATE, method="ewc", options={"strength": strength},
+        )  # fmt: skip
     lanes, lines = {name: study.lanes(fitted) for name, fitted in experts.items()}, []
     for what, family in (("old task", old), ("new task", new)):
         asked = study.items(family, "test", TESTED)
