@@ -1,8 +1,8 @@
 """Listed answers that share the reading of their prompt, beside a row of prompt and answer for each.
 
 Run with ``python -m benchmarks.speed.listed_answers``; with ``FAIRMOE_REAL_BASE`` or ``--base`` also on a published
-model. Reading: the choices of the ten domains of a discovery, under one adapter. Learning: a step of ``choice`` of eight
-experts, each with 16 items of its own domain. One thread, sides interleaved, CPU time; tokens are counted. Goal: three
+model. Reading: the choices of the ten domains of a discovery, under one adapter. Learning: a step of ``choice`` of
+eight experts, each with 16 items of its own domain. One thread, sides interleaved, CPU time; tokens are counted. Goal: three
 times as fast where prompts are longer than answers, and no slower anywhere.
 """
 
@@ -88,7 +88,8 @@ def measure(name: str, items: int, start: int, rounds: int, experts: int = EXPER
         alone, tokens = reading(base, items, first)
     found = interleaved(together, alone, rounds)
     print(
-        f"{called}, {items} items of {len(DEFAULT_DOMAINS)} domains read, layers {first} to {base.n_layers - 1} adapted: "
+        f"{called}, {items} items of {len(DEFAULT_DOMAINS)} domains read, layers {first} to {base.n_layers - 1} "
+        "adapted: "
         f"{found.median_a:.2f} s against {found.median_b:.2f} s, {found.ratio:.2f} times; "
         f"{fewer:,} tokens against {tokens:,}",
         flush=True,
