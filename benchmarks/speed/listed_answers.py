@@ -2,8 +2,8 @@
 
 Run with ``python -m benchmarks.speed.listed_answers``; with ``FAIRMOE_REAL_BASE`` or ``--base`` also on a published
 model. Reading: the choices of the ten domains of a discovery, under one adapter. Learning: a step of ``choice`` of
-eight experts, each with 16 items of its own domain. One thread, sides interleaved, CPU time; tokens are counted. Goal: three
-times as fast where prompts are longer than answers, and no slower anywhere.
+eight experts, each with 16 items of its own domain. One thread, sides interleaved, CPU time; tokens are counted. Goal:
+three times as fast where prompts are longer than answers, and no slower anywhere.
 """
 
 from __future__ import annotations
