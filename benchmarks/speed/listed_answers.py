@@ -46,7 +46,7 @@ def rows_apart(
 def apart() -> Iterator[None]:
     """Within, answers do not share their prompt."""
     before = choices.answer_rows, listed.answer_rows  # type: ignore[attr-defined]
-    choices.answer_rows = listed.answer_rows = rows_apart  # type: ignore[attr-defined, assignment]
+    choices.answer_rows = listed.answer_rows = rows_apart  # type: ignore[attr-defined]
     try:
         yield
     finally:
