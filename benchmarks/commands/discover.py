@@ -30,23 +30,27 @@ def discover(
     how: Annotated[str | None, typer.Option(help="choice (among listed answers) or generate.")] = None,
     experts: Annotated[int | None, typer.Option(help="How many; default: by measurement.")] = None,
     evidence: Annotated[str | None, typer.Option(help="What groups domains: gradients, errors or random.")] = None,
+    probe_steps: Annotated[int | None, typer.Option(help="Of a short training: do data help?")] = None,
     provider: Annotated[str | None, typer.Option(help="Who makes the items: template, model or openai.")] = None,
     checks: Annotated[list[str] | None, typer.Option(help="Of items: all, none, or names (repeatable).")] = None,
     difficulty: Annotated[
-        str | None, typer.Option(help="judge (refuse items too easy or too hard for the base) or report.")
+        str | None, typer.Option(help="report, or judge: refuse items too easy or too hard for the base.")
     ] = None,
     count: Annotated[int | None, typer.Option(help="Accepted items for each expert.")] = None,
     budget: Annotated[float | None, typer.Option(help="US dollars that the provider may cost.")] = None,
     kind: Annotated[str | None, typer.Option(help="Kind of adapter: lora or svf.")] = None,
     rank: Annotated[int | None, typer.Option(help="Of the adapters.")] = None,
-    start: Annotated[int | None, typer.Option(help="First layer that they change; negative: from the end.")] = None,
+    start: Annotated[int | None, typer.Option(help="First layer they change; default: the last two.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of each expert.")] = None,
     generations: Annotated[int | None, typer.Option(help="Of the mixture search.")] = None,
     population: Annotated[int | None, typer.Option(help="Mixtures of a generation.")] = None,
     guidance: Annotated[
         bool | None, typer.Option("--guidance/--no-guidance", help="Narrow the search round the front.")
     ] = None,
-    advise: Annotated[str | None, typer.Option(help="Base whose advice on the search is logged.")] = None,
+    advise: Annotated[str | None, typer.Option(help="Base whose advice on plan and search is logged.")] = None,
+    follow_advice: Annotated[
+        bool | None, typer.Option("--follow-advice/--log-advice", help="Group domains as it says, if that can be read.")
+    ] = None,
     scenarios: Annotated[int | None, typer.Option(help="Of each domain in the final examination.")] = None,
     preserve: Annotated[list[str] | None, typer.Option(help="What must stay (repeatable); none: nothing.")] = None,
     gates: Annotated[Path | None, typer.Option(help="TOML file of your own gates.")] = None,
@@ -56,8 +60,11 @@ def discover(
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything.")] = None,
     revision: Annotated[str | None, typer.Option(help="Of a Hugging Face base.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
-    quantisation: Annotated[str | None, typer.Option(help="none, nf4 or int8.")] = None,
+    quantisation: Annotated[str | None, typer.Option(help="none, nf4, int8 or ternary.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    requantize: Annotated[
+        str | None, typer.Option(help="nf4, int8 or ternary: round base and winner together, and say what it costs.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Of the package: a-z, 0-9 and hyphens.")] = None,
     author: Annotated[str | None, typer.Option(help="Of the package.", envvar="FAIRMOE_AUTHOR")] = None,
     sign: Annotated[Path | None, typer.Option(help="Private key (fairmoe keygen) that signs the package.")] = None,
@@ -76,12 +83,15 @@ def discover(
     fairmoe discover --base HuggingFaceTB/SmolLM2-135M-Instruct --start -4 --items 50 --dry-run
     """
     from benchmarks.discovering.settings import settings_of
+    from benchmarks.discovering.state import note_places
+    from reports.discovery.page import PAGE
 
     given = {
         "base": base, "items": items, "how": how, "experts": experts, "evidence": evidence, "provider": provider,
         "difficulty": difficulty,
         "count": count, "dollars": budget, "kind": kind, "rank": rank, "start": start, "steps": steps,
         "generations": generations, "population": population, "guidance": guidance, "advise": advise,
+        "follow_advice": follow_advice, "requantize": requantize, "probe_steps": probe_steps,
         "scenarios": scenarios, "seed": seed, "revision": revision, "dtype": dtype, "quantisation": quantisation,
         "device": device, "name": name, "author": author, "gates": None if gates is None else str(gates),
         **{key: None if value is None else tuple(value)
@@ -96,8 +106,9 @@ def discover(
     key = None if sign is None else _key(sign)
     found = _discovered(asked, console)
     package = _handed_on(found, settings, key, console)
+    note_places(found.folder, None if package is None else package.name, PAGE)
     page = _published(found.folder, track, console)
-    _tell(found, package, console)
+    _tell(found, package, key is not None, console)
     console.print(f"Page: {page}", soft_wrap=True)
 
 
@@ -119,7 +130,7 @@ def _asked(settings: DiscoverySettings, output: Path, minutes: float | None, beg
 
 def _show_plan(asked: Asked, console: Console) -> None:
     from benchmarks.discovering.run import planned
-    from benchmarks.discovering.showing import show_shares
+    from benchmarks.discovering.telling.showing import show_shares
 
     found, rates = planned(asked)
     console.print(f"An item is read in {1000 * rates.item:.1f} ms here. Nothing was written.")
@@ -140,7 +151,7 @@ def _key(path: Path) -> PrivateKey:
 
 def _discovered(asked: Asked, console: Console) -> Discovered:
     from benchmarks.discovering.run import discover as run
-    from benchmarks.discovering.showing import Shown
+    from benchmarks.discovering.telling.showing import Shown
 
     shown = Shown(console)
     try:
@@ -155,7 +166,7 @@ def _discovered(asked: Asked, console: Console) -> Discovered:
 
 
 def _handed_on(found: Discovered, settings: DiscoverySettings, key: PrivateKey | None, console: Console) -> Path | None:
-    from benchmarks.discovering.package import Named, hand_on
+    from benchmarks.discovering.handing.package import Named, hand_on
 
     if not found.results["4_training"]["experts"]:
         console.print("There is no package: no expert was trained.")
@@ -173,10 +184,10 @@ def _published(folder: Path, track: bool, console: Console) -> Path:
     return write_page(folder)
 
 
-def _tell(found: Discovered, package: Path | None, console: Console) -> None:
+def _tell(found: Discovered, package: Path | None, signed: bool, console: Console) -> None:
     """Gates, shares of time, the verdict, and where things are."""
-    from benchmarks.discovering.showing import show_gates, show_shares
-    from benchmarks.discovering.verdict import verdict
+    from benchmarks.discovering.telling.showing import show_gates, show_shares
+    from benchmarks.discovering.telling.verdict import verdict
 
     show_gates(found.results["8_gates"]["gates"], console)
     show_shares(found.seconds, console)
@@ -186,4 +197,16 @@ def _tell(found: Discovered, package: Path | None, console: Console) -> None:
     if package is not None:
         path = shlex.quote(str(package))
         console.print(f"Package: {package}", soft_wrap=True)
-        console.print(f"Next: fairmoe inspect {path} · fairmoe install {path}", soft_wrap=True)
+        console.print(f"Next: fairmoe inspect {path}", soft_wrap=True)
+        for line in _use(path, signed):
+            console.print(line, soft_wrap=True)
+
+
+def _use(path: str, signed: bool) -> tuple[str, ...]:
+    """How to install it: only what is signed by somebody who is trusted is installed without a word."""
+    if signed:
+        return (f"Use it: fairmoe install {path} (with your public key among those trusted: fairmoe trust add)",)
+    return (
+        f"Sign it: fairmoe keygen my.key, then fairmoe sign {path} --key my.key",
+        f"Use it: fairmoe install {path} --allow-untrusted",
+    )

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmarks.discovering.context import BaseOnDemand, Context
+from benchmarks.discovering.context import BaseOnDemand, Context, domains_of
 from benchmarks.discovering.deadline import Deadline
 from benchmarks.discovering.error import BudgetEndedError, DiscoverError
 from benchmarks.discovering.settings import DiscoverySettings
-from benchmarks.discovering.sizes import Planned, Rates, plan_sizes, with_sizes
+from benchmarks.discovering.sizing.sizes import Planned, Rates, plan_sizes, with_sizes
 from benchmarks.discovering.state import StepFolder, read_record, result_hash, write_record
 from benchmarks.discovering.step import Step
 from benchmarks.discovering.steps.registry import STEPS
@@ -22,7 +22,10 @@ from foundation.hashing import hash_json
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
+    from llm_experts.discovery.domain import Domain
 
+MATRICES = ("svf",)
+"""Kinds of adapters that are made of the singular values of matrices."""
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 CODE = ("foundation", "llm_experts", "benchmarks/discovering")
 """Rooms whose code decides the numbers; a change is told, and does nothing by itself."""
@@ -111,6 +114,11 @@ class Discovered:
     on_demand: BaseOnDemand
 
     @property
+    def domains(self) -> Sequence[Domain]:
+        """Its domains, in order."""
+        return domains_of(self.settings)
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Seconds of every step, also those of earlier runs that it was done by."""
         return {name: float(result.get("seconds") or 0) for name, result in self.results.items()}
@@ -137,10 +145,11 @@ class _Run:
 
     def __init__(self, asked: Asked, watcher: Watcher, steps: Sequence[Step]) -> None:
         self.asked, self.watcher, self.steps = asked, watcher, steps
-        self.on_demand = BaseOnDemand(asked.load)
+        self.on_demand = on_demand_of(asked)
         self.deadline = Deadline(None if asked.minutes is None else 60 * asked.minutes, asked.clock)
         self.record = read_record(asked.folder)
         self.results: dict[str, Mapping[str, Any]] = {}
+        self.again = False
         self._redo()
         self.code = _code_hash()
         self._tell_of_code()
@@ -163,15 +172,16 @@ class _Run:
         if found is not None:
             self.watcher.end(step, found, was_there=True)
             return found
-        if folder.begin(inputs[step.name]):
-            self.watcher.note(f"{step.label} is done again: what it is made of has changed.")
+        if folder.begin(inputs[step.name]) and not self.again:
+            self.again = True
+            self.watcher.note(f"From {step.label} on steps are done again: what they are made of has changed.")
         self._write(inputs, running=step.name)
         context = self._context(folder.path)
         with self._ended_by_budget(step):
             self.deadline.check()
-            start = time.perf_counter()
+            start = self.asked.clock()
             result = step.do(context)
-            spent = result.pop("seconds_before", 0.0) + time.perf_counter() - start
+            spent = result.pop("seconds_before", 0.0) + self.asked.clock() - start
         for text in context.notes:
             self.watcher.note(text)
         done = folder.end(inputs[step.name], {**result, "seconds": round(spent, 3)})
@@ -250,7 +260,7 @@ class _Run:
     def _write(self, inputs: Mapping[str, str], running: str = "") -> None:
         """The record of the whole: for people and pages; what is done is told by the steps' own folders."""
         settings = self.asked.settings.model_dump(mode="json")
-        keep = {name: self.record[name] for name in ("package", "page", "mlflow") if name in self.record}
+        keep: dict[str, Any] = {name: self.record[name] for name in ("package", "page") if name in self.record}
         self.record = {
             **keep,
             "settings": settings,
@@ -269,13 +279,18 @@ class _Run:
         return {"name": step.name, "state": state, "seconds": seconds, "inputs_hash": inputs.get(step.name)}
 
 
+def on_demand_of(asked: Asked) -> BaseOnDemand:
+    """The base of a discovery, with matrices where its kind of adapter needs them."""
+    return BaseOnDemand(asked.load, matrices=asked.settings.kind in MATRICES)
+
+
 def planned(asked: Asked, on_demand: BaseOnDemand | None = None) -> tuple[Planned, Rates]:
     """What a discovery is estimated to take here, and the rates behind that; nothing is written."""
-    from benchmarks.discovering.calibrating import rates_of
+    from benchmarks.discovering.sizing.calibrating import rates_of
 
     context = Context(
         root=asked.folder, folder=asked.folder, settings=asked.settings,
-        on_demand=on_demand or BaseOnDemand(asked.load),
+        on_demand=on_demand or on_demand_of(asked), deadline=Deadline(clock=asked.clock),
     )  # fmt: skip
     rates = rates_of(context)
     return plan_sizes(asked.settings, len(context.domains), rates, asked.minutes), rates

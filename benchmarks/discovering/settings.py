@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmarks.discovering.error import DiscoverError
+from foundation.tables import TableError, read_table
 
 Words = tuple[str, ...]
 
@@ -23,7 +23,7 @@ class DiscoverySettings(BaseModel):
     base: str = Field("nano", description="nano, a Hugging Face id or a folder")
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    quantisation: Literal["none", "nf4", "int8"] = "none"
+    quantisation: Literal["none", "nf4", "int8", "ternary"] = "none"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = Field(0, ge=0)
 
@@ -36,41 +36,58 @@ class DiscoverySettings(BaseModel):
     probe_steps: int = Field(0, ge=0, description="steps of the probe that finds domains which no data helps; 0: none")
 
     provider: str = Field("template", description="template, model or openai")
-    provider_options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    provider_options: dict[str, Any] = Field(default_factory=dict, description="its own, such as models and prices")
     checks: Words = Field(("all",), description="names of checks, or all, or none")
     difficulty: Literal["judge", "report"] = Field(
-        "judge", description="whether items that are too easy or too hard for the base are refused, or only told"
+        "report", description="whether items that are too easy or too hard for the base are only told, or refused"
     )
     count: int = Field(300, ge=2, description="accepted items for each expert")
     dollars: float | None = Field(None, gt=0, description="US dollars that a provider may cost")
 
     kind: str = Field("lora", description="kind of adapter: lora, svf, ...")
     rank: int | None = Field(None, ge=1)
-    start: int = Field(0, description="first layer that adapters change; negative counts from the end")
+    start: int | None = Field(
+        None,
+        description="first layer that adapters change; negative: from the end; None: the last two of four or more",
+    )
     steps: int | None = Field(None, ge=1, description="optimiser steps of each expert; None: by the number of items")
+    lr: float | None = Field(None, gt=0, description="learning rate; None: twice that of the kind on the base")
+    most_drift: float = Field(
+        4.0, gt=0, description="nats a token that an expert may drift from the base; above it begins again, held closer"
+    )
+    probes: int = Field(
+        96, ge=2, description="scenarios at most whose group terms are exchanged at every look, to see alignment"
+    )
     watching: int = Field(40, ge=2, description="items of each domain that are looked at every epoch")
 
     guidance: bool = Field(True, description="narrow the box of weights round the front every ten generations")
     generations: int = Field(60, ge=3)
     population: int = Field(40, ge=4)
+    rounds: int = Field(3, ge=1, description="how often the front is measured truly and the search goes on from there")
+    candidates: int = Field(10, ge=2, description="members of the front that are measured each time")
     search_items: int = Field(40, ge=2, description="items of each domain that mixtures are searched on")
-    advise: str | None = Field(None, description="base whose advice on the search is logged")
+    advise: str | None = Field(None, description="base whose advice on plan and search is asked and logged")
+    follow_advice: bool = Field(False, description="group domains as it advises, where that can be read")
 
-    scenarios: int = Field(30, ge=2, description="scenarios of each domain in the final examination")
+    scenarios: int = Field(50, ge=2, description="scenarios of each domain in the final examination")
     preserve: Words = Field((), description="what must stay: families of tasks, tools, persona; none: nothing")
     preserve_items: int = Field(60, ge=2)
     gates: str | None = Field(None, description="TOML file of gates; None: the success criteria that fairmoe has")
 
+    requantize: Literal["none", "nf4", "int8", "ternary"] = Field(
+        "none", description="round the base with the winner in its weights, and measure what that costs"
+    )
     name: str = Field("", description="of the package: a-z, 0-9 and hyphens")
     author: str = "unnamed"
 
 
 QUICK: dict[str, Any] = {
-    "domains": ("arithmetic", "arithmetic@0.5", "classification", "dates", "json_task", "lookup", "sql", "strings"),
-    "items": 40, "count": 80, "steps": 60, "watching": 20, "generations": 20, "population": 24,
-    "search_items": 20, "scenarios": 16, "preserve_items": 24,
+    "domains": ("arithmetic", "classification", "dates", "json_task", "lookup", "rows:compas:race", "sql", "strings"),
+    "items": 40, "count": 64, "steps": 40, "watching": 30, "generations": 12, "population": 16, "rounds": 2,
+    "candidates": 6, "probes": 32,
+    "search_items": 30, "scenarios": 30, "preserve_items": 30,
 }  # fmt: skip
-"""Sizes with which a discovery on nano takes two or three minutes; its intervals are wide."""
+"""Sizes with which a discovery on nano takes two to three minutes of one core; its intervals are wide."""
 
 
 def settings_of(path: Path | None, given: Mapping[str, Any], quick: bool = False) -> DiscoverySettings:
@@ -112,13 +129,9 @@ def _fault(found: Mapping[str, Any]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DiscoverError(f"There is no file {path}; give the path of a TOML file of settings.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DiscoverError(f"{path} cannot be read as text ({error}).") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DiscoverError(f"{path} is no valid TOML: {error}. Mend the file.") from error
+        found = read_table(path)
+    except TableError as error:
+        raise DiscoverError(str(error)) from error
     named = {name.replace("-", "_"): value for name, value in found.items()}
     for name in named:
         _check_name(name, str(path))

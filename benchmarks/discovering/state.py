@@ -104,6 +104,11 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     write_json(folder / RECORD, finite({"format": FORMAT, **record}))
 
 
+def note_places(folder: Path, package: str | None, page: str) -> None:
+    """Have the record say where package and page lie, by their names in the folder."""
+    write_record(folder, {**read_record(folder), "package": package, "page": page})
+
+
 def _json_in(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

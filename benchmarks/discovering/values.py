@@ -3,7 +3,7 @@
 ``4_training.experts.*.reached`` names one value for every expert. A part of a path is a key, ``*`` (every item of a
 list or mapping), ``#`` (how many items a list, a mapping or a text has), a place in a list (``-1`` is the last), or
 ``name[key=value]``: the items of the list ``name`` whose ``key`` has that value, where ``value`` may be ``{path}`` of
-another value.
+another value; truth is ``true`` or ``false``.
 """
 
 from __future__ import annotations
@@ -58,5 +58,9 @@ def _chosen(found: Any, chosen: re.Match[str], results: Mapping[str, Any]) -> It
         named = values_at(results, wanted[1:-1])
         wanted = str(named[0]) if named else ""
     for item in items if isinstance(items, list) else ():
-        if isinstance(item, Mapping) and str(item.get(chosen["key"])) == wanted:
+        if isinstance(item, Mapping) and _word(item.get(chosen["key"])) == wanted:
             yield item
+
+
+def _word(found: Any) -> str:
+    return str(found).lower() if isinstance(found, bool) else str(found)

@@ -21,7 +21,20 @@ def _do(context: Context) -> Result:
         seed=settings.seed,
         progress=context.told,
     )
-    return report.as_dict()
+    return {**report.as_dict(), **_agreement(context)}
+
+
+def _agreement(context: Context) -> dict[str, Any]:
+    """How far a base of codes and the matrices that they stand for predict the same words; nothing of other bases."""
+    from llm_experts.bases.agreement import agreement
+    from llm_experts.bases.dequantised import dequantised
+    from llm_experts.bases.quantised import holds_codes
+
+    loaded = context.on_demand.loaded
+    if not holds_codes(loaded.model):
+        return {}
+    found = agreement(loaded, dequantised(loaded), seed=context.settings.seed)
+    return {"dequantised": {"agreement": found.top1, **found.as_dict()}}
 
 
 def _words(result: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.discovering.advising import advisor_of
 from benchmarks.discovering.context import Context
 from benchmarks.discovering.step import Result, Step
 
@@ -17,7 +18,8 @@ def _do(context: Context) -> Result:
     report = CapabilityReport.from_dict(context.results["1_capability"])
     plan = plan_experts(
         context.base, report, context.domains, experts=settings.experts, evidence=settings.evidence,
-        seed=settings.seed, adapter=settings.kind, start=settings.start, probe_steps=settings.probe_steps,
+        seed=settings.seed, adapter=settings.kind, rank=settings.rank, start=context.start,
+        probe_steps=settings.probe_steps, advisor=advisor_of(context), follow_advice=settings.follow_advice,
         progress=context.told,
     )  # fmt: skip
     return plan.as_dict()
@@ -29,6 +31,6 @@ def _words(result: Mapping[str, Any]) -> str:
 
 
 STEP = Step(
-    name="2_plan", label="plan", settings=("experts", "evidence", "probe_steps", "kind", "start"),
-    do=_do, words=_words,
+    name="2_plan", label="plan", do=_do, words=_words,
+    settings=("experts", "evidence", "probe_steps", "kind", "rank", "start", "advise", "follow_advice"),
 )  # fmt: skip

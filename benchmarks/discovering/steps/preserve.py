@@ -25,7 +25,10 @@ def _do(context: Context) -> Result:
     memory = {"memory_mb": round((size + sum(adapter.bytes for adapter in experts)) / 1e6, 3)}
     if settings.preserve == NOTHING:
         return {"tasks": [], **memory}
-    winner = mixed(experts, torch.tensor(weights_of(context.results), dtype=torch.float64))
+    weights = torch.tensor(weights_of(context.results), dtype=torch.float64)
+    if not weights.any():
+        return {"tasks": [], "skipped": "the winner is the base itself, which stays as it was", **memory}
+    winner = mixed(experts, weights)
     found = check_preserved(
         base, winner, settings.preserve or None, items=settings.preserve_items, seed=settings.seed,
         progress=context.told,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.discovering.context import Context
 from benchmarks.discovering.error import BudgetEndedError
-from benchmarks.discovering.sizes import steps_of
+from benchmarks.discovering.sizing.sizes import steps_of
 from benchmarks.discovering.step import Result, Step
 from benchmarks.discovering.steps.data import ITEMS
 from foundation.hashing import hash_file
@@ -81,8 +81,9 @@ def settings_of(context: Context) -> TrainingSettings:
 
     settings = context.settings
     return TrainingSettings(
-        kind=settings.kind, rank=settings.rank, start=settings.start, steps=steps_of(settings), seed=settings.seed
-    )
+        kind=settings.kind, rank=settings.rank, start=context.start, steps=steps_of(settings),
+        probes=settings.probes, lr=settings.lr, most_drift=settings.most_drift, seed=settings.seed,
+    )  # fmt: skip
 
 
 def _words(result: Mapping[str, Any]) -> str:
@@ -92,6 +93,6 @@ def _words(result: Mapping[str, Any]) -> str:
 
 
 STEP = Step(
-    name="4_training", label="training", settings=("kind", "rank", "start", "steps", "count", "watching"),
-    do=_do, words=_words,
+    name="4_training", label="training", do=_do, words=_words,
+    settings=("kind", "rank", "start", "steps", "count", "watching", "probes", "lr", "most_drift"),
 )  # fmt: skip

@@ -94,7 +94,7 @@ def _writer(options: Options) -> Writer:
         for model, url, price in zip(options.models, urls, prices, strict=True)
     ]  # fmt: skip
     endpoints = [Endpoint(one, sleep=options.sleep) for one in settings]
-    cache = ReplyCache(options.cache or home() / CACHE)
+    cache = ReplyCache(Path(options.cache or home() / CACHE))
     identity = {
         "models": [[one.model, one.address] for one in settings],
         "prices": [list(price) if price is not None else None for price in prices],

@@ -25,7 +25,10 @@ RESULTS: dict[str, Any] = {
             {"label": "base", "values": {"accuracy": {"estimate": 0.25, "low": 0.2, "high": 0.3}}},
             {"label": "the mixture", "values": {"accuracy": {"estimate": 0.5, "low": 0.4, "high": 0.6}}},
         ],
-        "paired": [{"label": "the mixture", "rival": "base", "difference": 0.25, "low": -0.125, "high": 0.5}],
+        "paired": [
+            {"label": "the mixture", "rival": "base", "difference": 0.25, "low": -0.125, "high": 0.5, "keeps": True},
+            {"label": "the mixture", "rival": "dates", "difference": -0.5, "low": -0.75, "high": -0.25, "keeps": False},
+        ],
         "accepted": True,
     },
     "7_preserve": {"tasks": []},
@@ -73,6 +76,8 @@ def test_an_estimate_may_pass_where_its_interval_does_not() -> None:
     assert outcome(gate(path, ">", 0.1)) == (0.25, True)
     assert outcome(gate(path, ">", 0, judge="interval")) == (-0.125, False)
     assert outcome(gate(path, "<=", 0.5, judge="interval")) == (0.5, True)
+    assert outcome(gate("6_examination.paired[keeps=true]", ">", 0)) == (0.25, True)
+    assert outcome(gate("6_examination.paired.*", ">", 0)) == (-0.5, False)
 
 
 def test_words_and_truth() -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.discovering.context import BaseOnDemand, Context
 from benchmarks.discovering.error import DiscoverError
 from benchmarks.discovering.settings import QUICK, DiscoverySettings, settings_of
-from benchmarks.discovering.sizes import LEAST, Rates, estimated, plan_sizes, with_sizes
+from benchmarks.discovering.sizing.sizes import LEAST, Rates, estimated, plan_sizes, with_sizes
+from tests.llm_experts.conftest import make_tiny_base
 
-RATES = Rates(item=0.005, step=0.1)
+RATES = Rates(item=0.005, domain=0.05, read=0.004, trained=0.01, draft=0.02)
 
 
 def test_the_command_counts_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
@@ -29,6 +31,7 @@ def test_the_command_counts_over_the_file_and_the_file_over_the_preset(tmp_path:
         ("items = 1\n", "items is '1': input should be greater than or equal to 2"),
         ('evidence = "guess"\n', "evidence is 'guess'"),
         ("items = \n", "is no valid TOML"),
+        (f"items = {'1' * 5000}\n", "is no valid TOML"),
     ],
 )
 def test_faults_name_file_and_setting(tmp_path: Path, text: str, said: str) -> None:
@@ -60,3 +63,25 @@ def test_a_budget_lowers_sizes_until_the_estimate_keeps_it_and_never_below_the_l
 def test_a_budget_that_is_large_enough_changes_nothing() -> None:
     settings = DiscoverySettings()
     assert plan_sizes(settings, 10, RATES, 10_000).sizes == {}
+
+
+def test_the_estimate_follows_what_is_asked_for() -> None:
+    settings = DiscoverySettings(experts=4)
+    seconds = estimated(settings, 10, RATES)
+    assert seconds["1_capability"] == pytest.approx(10 * (100 * RATES.item + RATES.domain))
+    assert seconds["3_data"] == pytest.approx(4 * RATES.draft * (300 + 10 * (100 + 40 + 40 + 50) / 15))
+    one, two = (estimated(settings.model_copy(update={"steps": steps}), 10, RATES) for steps in (100, 200))
+    assert two["4_training"] > 1.9 * one["4_training"]
+    assert {name: two[name] for name in two if name != "4_training"} == {
+        name: one[name] for name in one if name != "4_training"
+    }
+
+
+def test_layers_are_the_last_two_unless_others_are_asked_for(tmp_path: Path) -> None:
+    def start(layers: int, **asked: int) -> int:
+        base = make_tiny_base(layers=layers, hidden=16)
+        return Context(
+            root=tmp_path, folder=tmp_path, settings=DiscoverySettings(**asked), on_demand=BaseOnDemand(lambda: base)
+        ).start
+
+    assert (start(3), start(4), start(6), start(6, start=-1), start(6, start=0)) == (0, 2, 4, -1, 0)

@@ -36,7 +36,8 @@ def _of_winner(examined: Mapping[str, Any]) -> str:
 def _of_rivals(examined: Mapping[str, Any]) -> Iterator[str]:
     for row in examined["paired"]:
         found = {"estimate": row["difference"], "low": row["low"], "high": row["high"], "p": row.get("p")}
-        yield f"{row['label']} against {row['rival']}: {_judged(found, 'it')}"
+        apart = "" if row.get("keeps", True) else " (a rival that breaks a constraint)"
+        yield f"{row['label']} against {row['rival']}: {_judged(found, 'it')}{apart}"
 
 
 def _of_cost(examined: Mapping[str, Any]) -> Iterator[str]:

@@ -16,11 +16,22 @@ LEAST = {
 KEPT = 0.85
 """Share of the budget that is planned with; rates differ from step to step."""
 FACTORS = tuple(round(1 - 0.05 * step, 2) for step in range(20))
-STEPS_AN_ITEM = 1.0
+STEPS_AN_ITEM = 2 / 3
 """Optimiser steps for each item of an expert's data, where nothing is asked for."""
-EXPERTS = 4
+EXPERTS = 6
 """How many experts are planned with where they are to be found by measurement."""
-READ_TWICE = 2.0
+BATCH = 16
+"""Items of an optimiser step."""
+NEUTRAL = 48
+"""Texts that every look at an expert reads for its drift."""
+SWAPPED = 0.3
+"""Share of items that have group terms to exchange, and are read twice."""
+WIDE = 1.25
+"""A mixture has the ranks of all its experts, and takes so much longer than one of them."""
+PROTECTED = 15
+"""Items that a set is guarded against in the time of one draft; every expert's set is guarded anew."""
+TRIED = 5
+"""Members of the front that are examined."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,21 @@ class Rates:
     ----------
     item : float
         Seconds to read an item with its listed answers.
-    step : float
-        Seconds of an optimiser step of one expert.
+    domain : float
+        Seconds that a domain takes beside its items: what the base is asked of itself.
+    read : float
+        Seconds in which one of several adapters reads an item.
+    trained : float
+        Seconds of an item in an optimiser step of one expert.
+    draft : float
+        Seconds of a draft with its checks.
     """
 
     item: float
-    step: float
+    domain: float
+    read: float
+    trained: float
+    draft: float
 
 
 @dataclass(frozen=True)
@@ -80,15 +100,19 @@ def estimated(settings: DiscoverySettings, domains: int, rates: Rates) -> dict[s
     """Seconds of every step, as multiples of the measured rates."""
     experts = settings.experts or min(EXPERTS, domains)
     anchors = (experts + 1) * (experts + 2) / 2
-    checks = 0.0 if settings.checks == ("none",) else READ_TWICE
+    steps = steps_of(settings)
+    looks = 1 + steps / max(1, settings.count / BATCH)
+    look = settings.watching * domains / experts + 2 * settings.probes + NEUTRAL
+    protected = domains * (settings.items + settings.watching + settings.search_items + settings.scenarios)
+    mixtures = anchors + 3 * experts + settings.rounds * settings.candidates
     return {
-        "1_capability": rates.item * domains * settings.items * READ_TWICE,
-        "2_plan": rates.item * domains * settings.items * 3,
-        "3_data": rates.item * experts * settings.count * checks / 0.75,
-        "4_training": experts * steps_of(settings) * rates.step,
-        "5_search": rates.item * domains * settings.search_items * (anchors + 20),
-        "6_examination": rates.item * domains * settings.scenarios * (experts + 8),
-        "7_preserve": rates.item * len(settings.preserve or ("", "", "")) * settings.preserve_items * 10,
+        "1_capability": domains * (settings.items * rates.item + rates.domain),
+        "2_plan": domains * settings.items * rates.trained,
+        "3_data": experts * rates.draft * (settings.count + protected / PROTECTED),
+        "4_training": experts * (steps * BATCH * rates.trained + looks * look * rates.read),
+        "5_search": domains * settings.search_items * (1 + SWAPPED) * mixtures * rates.read * WIDE,
+        "6_examination": domains * settings.scenarios * (1 + SWAPPED) * (experts + 2 + TRIED) * rates.read,
+        "7_preserve": len(settings.preserve or ("", "", "", "")) * settings.preserve_items * 4 * rates.item,
     }
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artefacts.packing.mixture_folder import EXPERTS, MIXTURE, PARTS, README
+from benchmarks.discovering.handing.library import experts_of
+from benchmarks.discovering.handing.rounding import rounding_of
 from benchmarks.discovering.run import Discovered
 from benchmarks.discovering.winner import weights_of, winner_of
 from foundation.escaping import one_line
@@ -56,6 +58,7 @@ def hand_on(found: Discovered, named: Named) -> Packed:
     PackageError, AdapterError
         If an expert's file was changed since, or the package there has other content.
     """
+    from artefacts.format.error import PackageError
     from artefacts.packing.pack import package
     from artefacts.packing.told import Told
 
@@ -63,12 +66,17 @@ def hand_on(found: Discovered, named: Named) -> Packed:
     write_folder(found, base, found.folder / FOLDER)
     told = json.loads((found.folder / FOLDER / MIXTURE).read_text(encoding="utf-8"))
     target = found.folder / f"{named.name or f'discovered-{_word(base.id)}'}-{VERSION}.expert"
-    target.unlink(missing_ok=True)  # of this discovery as it was; the record says which one it is now
-    packed = package(
-        found.folder / FOLDER, target,
-        Told(name=named.name, version=VERSION, author=named.author, description=_description(told),
-             further={"capabilities": _capabilities(found)}),
+    say = Told(
+        name=named.name, version=VERSION, author=named.author, description=_description(told),
+        further={"capabilities": _capabilities(found)},
     )  # fmt: skip
+    try:
+        packed = package(found.folder / FOLDER, target, say)  # of the same content it stays, with all signatures
+    except PackageError as error:
+        if error.reason != "exists":
+            raise
+        target.unlink()  # of this discovery as it was; the record says which one it is now
+        packed = package(found.folder / FOLDER, target, say)
     if named.key is not None:
         from artefacts.trust.signature import sign
 
@@ -95,19 +103,6 @@ def write_folder(found: Discovered, base: Base, folder: Path) -> None:
         told = mixture_facts(found, base, {name: adapter for name, (adapter, _) in experts.items()}, weights)
         write_json(made / MIXTURE, finite(told))
         write_text(made / README, card(found, told))
-
-
-def experts_of(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Adapter, Path]]:
-    """The trained experts by name, read and checked, and where their adapters lie."""
-    from llm_experts.adapters.store import read_adapter
-    from llm_experts.decoder.program import Adapter
-
-    found = {}
-    for expert in results["4_training"]["experts"]:
-        place = folder / "4_training" / expert["adapter"]
-        saved = read_adapter(place)
-        found[expert["name"]] = Adapter(saved.config, saved.state), place
-    return found
 
 
 def mixture_facts(
@@ -138,13 +133,14 @@ def mixture_facts(
         "compression_notes": {
             "z_vectors_are_1d": settings.kind == "svf", "total_expert_params": parameters, "base_model_params": whole,
             "adaptation_overhead_percent": round(100 * parameters / whole, 4),
+            "rounded": rounding_of(found),
             "note": "Bytes of weights; latency is of a fixed nominal processor. Null was not measured.",
         },
         "winner": examined["winner"],
         "accepted": bool(examined["accepted"]),
         "figures": {name: value for name, value in values.items() if isinstance(value, Mapping)},
         "scenarios": int(examined["scenarios"]),
-        "decoding": {"max_new_tokens": max(d.judge.longest_answer for d in _domains(found)), "temperature": 0.0},
+        "decoding": {"max_new_tokens": max(d.judge.longest_answer for d in found.domains), "temperature": 0.0},
         "seed": settings.seed,
         "settings_hash": str(results["7_preserve"]["inputs_hash"]),
     }  # fmt: skip
@@ -177,12 +173,6 @@ def card(found: Discovered, told: Mapping[str, Any]) -> str:
         "| domain | expert | base | mixture | gain |", "|---|---|---|---|---|", *rows,
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
-
-
-def _domains(found: Discovered) -> Sequence[Any]:
-    from llm_experts.discovery.domains import DEFAULT_DOMAINS, domains_named
-
-    return domains_named(*found.settings.domains) if found.settings.domains else DEFAULT_DOMAINS
 
 
 def _description(told: Mapping[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""How long a discovery takes here: rates, and the sizes that a budget leaves."""
