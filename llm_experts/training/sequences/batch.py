@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -132,6 +132,17 @@ class Batch:
     def present(self) -> Tensor:
         """[n] or [K, n] bool: rows that are items and not fillers."""
         return self.rows >= 0
+
+    def of_lanes(self, lanes: Sequence[int]) -> Batch:
+        """Some lanes of a batch that lanes do not share, without the padding that only the others need."""
+        chosen = torch.tensor(lanes, device=self.device)
+        filled = self.segments[chosen] != PADDING
+        rows = 1 + int(filled.any(-1).any(0).nonzero().max())
+        width = 1 + int(filled.any(0).any(0).nonzero().max())
+        ids, learnt, positions, segments = (
+            x[chosen, :rows, :width] for x in (self.ids, self.learnt, self.positions, self.segments)
+        )
+        return replace(self, ids=ids, learnt=learnt, positions=positions, segments=segments)
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 
 from llm_experts.adapters.injection import start_state
 from llm_experts.adapters.kind import Gradients
@@ -26,6 +26,7 @@ from llm_experts.decoder.token_head import word_logprobs
 from llm_experts.decoder.walk import as_blocked
 from llm_experts.training.sequences.batch import SHARED, Batch
 from llm_experts.training.sequences.lower import LowerLayers, seen
+from llm_experts.training.sequences.runs import like_sizes
 
 
 class Asked(NamedTuple):
@@ -178,7 +179,23 @@ class SequenceLanes:
     # -- what lanes compute -------------------------------------------------------------------------------------------
 
     def token_logprobs(self, theta: Tensor, batch: Batch) -> Tensor:
-        """[K, b, t] float32 log-probability of every learnt token, 0 elsewhere; differentiable once."""
+        """[K, b, t] float32 log-probability of every learnt token, 0 elsewhere; differentiable once.
+
+        Lanes with texts of their own go through the layers in runs of like size, so that short texts are not padded to
+        the long ones of another lane.
+        """
+        runs = [] if batch.shared else like_sizes(batch)
+        if len(runs) < 2:
+            return self._token_logprobs(theta, batch)
+        found = theta.new_zeros(batch.ids.shape, dtype=torch.float32)
+        for run in runs:
+            chosen, part = torch.tensor(run, device=theta.device), batch.of_lanes(run)
+            own = self.select(chosen)._token_logprobs(theta[chosen], part)
+            rows, width = (whole - some for whole, some in zip(batch.ids.shape[1:], part.ids.shape[1:], strict=True))
+            found = found.index_copy(0, chosen, pad(own, (0, width, 0, rows)))
+        return found
+
+    def _token_logprobs(self, theta: Tensor, batch: Batch) -> Tensor:
         asked = Asked.of(batch.learnt, batch.segments)
         with frozen_products(self.base):
             final = self._final(theta, batch, asked)
