@@ -1,8 +1,9 @@
 """What must stay as it was with the base: tests of non-inferiority, their margins stated beforehand.
 
 A task is preserved if the lower end of the 95 % interval of after less before lies above −margin; where it does not,
-that is "not shown to be preserved", and more items may show it. Shares of right answers are compared pair by pair
-(Newcombe's interval), log-probabilities of neutral texts by a bootstrap of the texts.
+that is "not shown to be preserved", and more items may show it. A base that is right in no larger share than the margin
+has nothing to lose, and nothing is said of it: staying at 0 of 60 would pass any such test. Shares of right answers are
+compared pair by pair (Newcombe's interval), log-probabilities of neutral texts by a bootstrap of the texts.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class Preserved:
         After less before, with its 95 % interval.
     margin : float
         Loss that was allowed beforehand.
-    preserved : bool
-        Whether ``low`` lies above −margin.
+    preserved : bool or None
+        Whether ``low`` lies above −margin; None where ``before`` is a share of at most the margin.
     """
 
     name: str
@@ -79,7 +80,7 @@ class Preserved:
     low: float
     high: float
     margin: float
-    preserved: bool
+    preserved: bool | None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form, without nan."""
@@ -178,7 +179,8 @@ def _shares(name: str, kind: str, before: Tensor, after: Tensor, margin: float) 
     n = len(before)
     low, high = newcombe(both, only, against, n - both - only - against)
     shares = float(before.double().mean()), float(after.double().mean())
-    return Preserved(name, kind, n, *shares, (only - against) / n, low, high, margin, low > -margin)
+    kept = low > -margin if shares[0] > margin else None
+    return Preserved(name, kind, n, *shares, (only - against) / n, low, high, margin, kept)
 
 
 def _format(both: _Both, items: int, margin: float, seed: int) -> Preserved:

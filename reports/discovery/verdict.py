@@ -181,10 +181,11 @@ def _preserved(found: Discovery) -> list[str]:
     tasks = rows(found.step("preserve"), "tasks")
     if not tasks:
         return []
-    lost = [text(row, "name") for row in tasks if truth(row, "preserved") is not True]
-    kept = len(tasks) - len(lost)
+    kept, lost, idle = ([text(row, "name") for row in tasks if truth(row, "preserved") is way]
+                        for way in (True, False, None))  # fmt: skip
     more = f"; not shown for {', '.join(lost)}" if lost else ""
-    return [f"What had to stay is kept within its margin in {kept} of {len(tasks)} tasks{more}."]
+    more += f"; the base has nothing to lose in {', '.join(idle)}" if idle else ""
+    return [f"What had to stay is kept within its margin in {len(kept)} of {len(tasks)} tasks{more}."]
 
 
 def _gates(found: Discovery) -> list[str]:

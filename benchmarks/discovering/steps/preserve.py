@@ -33,15 +33,17 @@ def _do(context: Context) -> Result:
         base, winner, settings.preserve or None, items=settings.preserve_items, seed=settings.seed,
         progress=context.told,
     )  # fmt: skip
-    return {"tasks": [one.as_dict() for one in found], **memory}
+    lost = sum(one.preserved is False for one in found)
+    return {"tasks": [one.as_dict() for one in found], "lost": lost, **memory}
 
 
 def _words(result: Mapping[str, Any]) -> str:
     rows = result["tasks"]
     if not rows:
         return "nothing was asked to be preserved"
-    lost = [row["name"] for row in rows if not row["preserved"]]
-    return f"{len(rows) - len(lost)} of {len(rows)} tasks preserved" + (f"; not {', '.join(lost)}" if lost else "")
+    kept, lost, idle = ([row["name"] for row in rows if row["preserved"] is way] for way in (True, False, None))
+    more = [f"not {', '.join(lost)}"] * bool(lost) + [f"nothing to lose in {', '.join(idle)}"] * bool(idle)
+    return "; ".join([f"{len(kept)} of {len(rows)} tasks preserved", *more])
 
 
 STEP = Step(name="7_preserve", label="preserve", settings=("preserve", "preserve_items"), do=_do, words=_words)

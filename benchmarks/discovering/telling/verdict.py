@@ -51,6 +51,9 @@ def _of_cost(examined: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_preserved(found: Mapping[str, Any]) -> Iterator[str]:
     for task in found.get("tasks", ()):
+        if task["preserved"] is None:
+            yield f"{task['name']} has nothing to lose: {100 * task['before']:.0f} of 100 are right with the base"
+            continue
         word = "is preserved" if task["preserved"] else "is NOT shown to be preserved"
         numbers = {"estimate": task["difference"], "low": task["low"], "high": task["high"]}
         yield f"{task['name']} {word}: {_points(numbers)}, margin {100 * abs(task['margin']):.0f} points"

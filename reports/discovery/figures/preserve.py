@@ -50,7 +50,7 @@ def _row(axis: svg.Axis, row: Node, y: float) -> Markup:
     parts = [row_name(text(row, "name"), LEFT - 8, y + 4)]
     parts.append(svg.whisker(axis, _of_margin(row, "low"), _of_margin(row, "high"), y, colour, width="1.8"))
     parts.append(svg.mark(shape, axis(_of_margin(row, "difference")), y, 4.8, colour))
-    word = {True: "kept", False: "not shown to be kept", None: ""}[kept]
+    word = {True: "kept", False: "not shown to be kept", None: "nothing to lose"}[kept]
     parts.append(svg.text(RIGHT + 8, y + 4, word, "tick warned" if kept is False else "tick"))
     span = interval_text(number(row, "low"), number(row, "high"))
     said = f"{signed(number(row, 'difference'))} {span}, margin {value_text(number(row, 'margin'))}"

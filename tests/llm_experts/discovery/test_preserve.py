@@ -30,10 +30,10 @@ def adapter(size: float, kind: str = "lora") -> Adapter:
 
 
 def test_what_changes_nothing_keeps_everything() -> None:
-    tools, reading = check_preserved(BASE, adapter(0.0), ["tools", "perplexity"], items=40)
-    assert tools.preserved and tools.difference == 0 and tools.before == tools.after
-    right = round(40 * tools.before)
-    assert (tools.low, tools.high) == pytest.approx(newcombe(right, 0, 0, 40 - right))
+    chosen, reading = check_preserved(BASE, adapter(0.0), ["persona", "perplexity"], items=60)
+    assert chosen.preserved and chosen.difference == 0 and chosen.before == chosen.after
+    right = round(60 * chosen.before)
+    assert (chosen.low, chosen.high) == pytest.approx(newcombe(right, 0, 0, 60 - right))
     assert (reading.n, reading.difference, reading.low, reading.high) == (len(NEUTRAL), 0.0, 0.0, 0.0)
     assert reading.preserved and reading.before == reading.after
 
@@ -132,3 +132,8 @@ def test_a_base_is_left_as_it_is() -> None:
     before = weights(BASE)
     check_preserved(BASE, adapter(1.0, "lora_fa"), ["tools"], items=12)
     assert weights(BASE) == before
+
+
+def test_a_base_that_can_nothing_has_nothing_to_lose() -> None:
+    (found,) = check_preserved(BASE, adapter(0.4), [FORMAT], items=4)
+    assert (found.before, found.after, found.difference) == (0, 0, 0) and found.preserved is None
