@@ -307,12 +307,7 @@ PRESERVE = _rows(
     ("task/{task}/low", OWN, "higher", "… lower end of its 95 % interval"),
     ("task/{task}/high", OWN, "higher", "… upper end"),
     ("task/{task}/margin", OWN, "", "margin that was stated beforehand"),
-    (
-        "task/{task}/preserved",
-        FLAG,
-        "higher",
-        "whether the lower end is above minus the margin; none where the base has nothing to lose",
-    ),
+    ("task/{task}/preserved", FLAG, "higher", "whether the lower end is above minus the margin; none: nothing to lose"),
 )
 GATES = _rows(
     "gates",
