@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from benchmarks.discovering.error import DiscoverError
 from benchmarks.discovering.values import values_at
+from foundation.tables import TableError, read_table
 
 DEFAULT = Path(__file__).with_name("gates.toml")
 Relation = Literal[">=", "<=", "==", ">", "<", "within"]
@@ -105,13 +105,9 @@ def read_gates(path: Path | None) -> tuple[Gate, ...]:
     """
     where = path or DEFAULT
     try:
-        found = tomllib.loads(where.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DiscoverError(f"There is no file of gates {where}; leave --gates out for those of fairmoe.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DiscoverError(f"{where} cannot be read as text ({error}).") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DiscoverError(f"{where} is no valid TOML: {error}. Mend the file.") from error
+        found = read_table(where)
+    except TableError as error:
+        raise DiscoverError(str(error)) from error
     if unknown := sorted(set(found) - {"gate"}):
         raise DiscoverError(f"{where} holds {unknown[0][:60]!a}; a file of gates holds [[gate]] tables alone.")
     tables = found.get("gate")

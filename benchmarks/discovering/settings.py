@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmarks.discovering.error import DiscoverError
+from foundation.tables import TableError, read_table
 
 Words = tuple[str, ...]
 
@@ -129,13 +129,9 @@ def _fault(found: Mapping[str, Any]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DiscoverError(f"There is no file {path}; give the path of a TOML file of settings.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DiscoverError(f"{path} cannot be read as text ({error}).") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DiscoverError(f"{path} is no valid TOML: {error}. Mend the file.") from error
+        found = read_table(path)
+    except TableError as error:
+        raise DiscoverError(str(error)) from error
     named = {name.replace("-", "_"): value for name, value in found.items()}
     for name in named:
         _check_name(name, str(path))

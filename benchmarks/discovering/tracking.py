@@ -31,9 +31,6 @@ from benchmarks.discovering.numbers.all import points_of
 from benchmarks.discovering.numbers.point import Parts, Point
 from benchmarks.plan.environment import code_version
 from benchmarks.tracking.mlflow_store import (
-    BATCH,
-    BATCH_PARAMS,
-    PARAM_LENGTH,
     RECEIPT,
     WHOLE,
     Tracker,
@@ -162,8 +159,8 @@ def _create(tracker: Tracker, sending: _Sending) -> str:
     client = tracker.client
     tags = sending.tags()
     run_id = str(client.create_run(tracker.experiment, tags=tags, run_name=sending.folder.name).info.run_id)
-    params = sorted(_params(sending.found).items())
-    _log(tracker, run_id, [(one.name, one) for one in sending.points], params)
+    points = [(one.name, one) for one in sending.points]
+    tracker.log_numbers(run_id, list(_metrics(points)), _params(sending.found))
     for name in [*_files(sending.folder), PAGE]:
         if (sending.folder / name).is_file():
             client.log_artifact(run_id, str(sending.folder / name), str(Path(name).parent).removeprefix(".") or None)
@@ -172,7 +169,7 @@ def _create(tracker: Tracker, sending: _Sending) -> str:
         child = str(
             client.create_run(tracker.experiment, tags=sending.child_tags(name, run_id), run_name=name).info.run_id
         )
-        _log(tracker, child, mine, [])
+        tracker.log_numbers(child, list(_metrics(mine)), {})
         client.set_terminated(child, "FINISHED")
     client.log_batch(run_id, tags=[RunTag(WHOLE, "yes")])
     client.set_terminated(run_id, "FINISHED")
@@ -183,17 +180,6 @@ def _rest(one: Point) -> dict[str, str]:
     """Parts of a full name but the slot."""
     found = METRICS[one.id].read(one.name)
     return {part: value for part, value in found.items() if part != "expert"}
-
-
-def _log(tracker: Tracker, run_id: str, points: Sequence[tuple[str, Point]], params: Sequence[tuple[str, str]]) -> None:
-    from mlflow.entities import Param
-
-    for first in range(0, len(params), BATCH_PARAMS):
-        some = [Param(key, value[:PARAM_LENGTH]) for key, value in params[first : first + BATCH_PARAMS]]
-        tracker.client.log_batch(run_id, params=some)
-    metrics = list(_metrics(points))
-    for first in range(0, len(metrics), BATCH):
-        tracker.client.log_batch(run_id, metrics[first : first + BATCH])
 
 
 def _metrics(points: Sequence[tuple[str, Point]]) -> Iterator[Metric]:

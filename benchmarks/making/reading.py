@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 from benchmarks.making.config import Config, config_of
 from benchmarks.making.error import ConfigError
 from benchmarks.making.foreign import ACCUMULATION, ALIASES, BATCH, FOREIGN, UNNEEDED_BATCHES, translated
+from foundation.tables import TableError, read_table
 
 SUFFIXES = (".toml", ".json")
 SECTIONS = (
@@ -107,20 +106,10 @@ def config_files(folder: Path) -> list[Path]:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(f"{path} is no configuration that can be read: its name must end in .toml or .json.")
     try:
-        text = path.read_text(encoding="utf-8")
-        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except FileNotFoundError:
-        raise ConfigError(f"There is no file {path}; give the path of a .toml or .json file.") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is no valid {path.suffix[1:].upper()}: {error}. Mend the file.") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} holds a {type(found).__name__}; a configuration is a table of settings.")
-    return found
+        return read_table(path, SUFFIXES)
+    except TableError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _flat(values: Mapping[str, Any], path: Path) -> dict[str, Any]:

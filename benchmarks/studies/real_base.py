@@ -112,6 +112,9 @@ def main(argv: Sequence[str]) -> None:
     if options.table:
         print(table(options.output, options.tasks, options.splits, options.methods))
         return
+    if options.compare:
+        print(compared(options.output, options.tasks, options.splits, *options.compare))
+        return
     if options.list:
         print(costs(options.base, options.tasks, options.methods, options.steps))
         return
@@ -139,9 +142,11 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=None, help="optimiser steps in place of the methods' own")
     parser.add_argument("--list", action="store_true", help="say what each cell costs, and compute none")
     parser.add_argument("--table", action="store_true", help="print the table of the cells that there are")
+    parser.add_argument("--compare", nargs=2, choices=list(WAYS), metavar=("METHOD", "RIVAL"),
+                        help="print how much larger the first one's AUC is, by task and over all of them")  # fmt: skip
     options = parser.parse_args(argv)
     needs = [name for name in options.methods if WAYS[name].base == "real"]
-    if needs and not options.base and not options.table:
+    if needs and not options.base and not options.table and not options.compare:
         parser.error(f"{needs[0]} needs a real base: give --base FOLDER, or --methods of others.")
     return options
 
@@ -322,6 +327,30 @@ def _row(cells: list[dict[str, Any]], rivals: dict[int, dict[str, Any]]) -> str:
     words = [interval(own[name]).words() for name in ("auc", "accuracy", "dp")]
     minutes = sum(cell["cpu_s"] for cell in cells) / len(cells) / 60
     return f"| {cells[0]['about']} | {len(cells)} | {words[0]} | {less} | {words[1]} | {words[2]} | {minutes:.1f} |"
+
+
+def compared(output: Path, tasks: Sequence[str], splits: Sequence[int], name: str, rival: str) -> str:
+    """How much larger a method's AUC is than a rival's on the same rows: a line per task, and the mean over all cells.
+
+    Test rows are drawn again within every cell, the same for both; cells of which one method lacks are left out.
+    """
+    lines, both = [f"AUC of {WAYS[name].about} less that of {WAYS[rival].about}:"], []
+    for task in tasks:
+        rivals = {cell["split"]: cell for cell in read_cells(output, task, splits, rival)}
+        pairs = [
+            (own, rivals[own["split"]]) for own in read_cells(output, task, splits, name) if own["split"] in rivals
+        ]
+        both += pairs
+        if pairs:
+            lines.append(f"{task}, {len(pairs)} splits: {_difference(pairs)}")
+    if not both:
+        return f"{output} has no cell of both {name} and {rival}; compute them first."
+    return "\n".join([*lines, f"all, {len(both)} cells: {_difference(both)}"])
+
+
+def _difference(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+    own, rival = (draws_of([_said(cell) for cell in cells])["auc"] for cells in zip(*pairs, strict=True))
+    return interval(own - rival).words(sign=True)
 
 
 def _said(cell: dict[str, Any]) -> Said:

@@ -36,6 +36,8 @@ SEEDS = (0, 1, 2)
 TESTED = 200
 """Items of an examination; they are asked once."""
 RATE = 2e-3
+STRENGTHS = (1e2, 1e3, 1e4)
+"""Of consolidation."""
 FIRST = 100
 """Steps of the expert that several parts begin with."""
 
@@ -158,22 +160,28 @@ def ewc(study: Study) -> list[Line]:
     from llm_experts.training.loop.settings import Settings
     from llm_experts.training.methods.fisher import keep_fisher
 
-    old, new = family_of("classification"), family_of("lookup")
+    old, new = family_of("classification"), family_of("rows:adult:sex@1500")
     first_items, second_items = study.items(old, "train", 400), study.items(new, "train", 400)
     first = study.fit("ewc-first", first_items, old, FIRST, lr=RATE)
     for each in first:
         keep_fisher(each.folder, study.base, first_items[:128], Settings(max_length=256))
-    plain = study.fit("ewc-plain", second_items, new, 80, first, lr=RATE)
-    held = study.fit("ewc-held", second_items, new, 80, first, lr=RATE, method="ewc", options={"strength": 1e4})
-    lanes = {"the first expert": study.lanes(first), "plain": study.lanes(plain), "ewc": study.lanes(held)}
-    lines = []
+    experts = {"the first expert": first, "plain": study.fit("ewc-plain", second_items, new, 80, first, lr=RATE)}
+    for strength in STRENGTHS:
+        experts[f"ewc {strength:g}"] = study.fit(
+            f"ewc-held-{strength:g}", second_items, new, 80, first,
+            lr=RATE, method="ewc", options={"strength": strength},
+        )  # fmt: skip
+    lanes, lines = {name: study.lanes(fitted) for name, fitted in experts.items()}, []
     for what, family in (("old task", old), ("new task", new)):
         asked = study.items(family, "test", TESTED)
         for measure, of in (("right answers", partial(right, family=family)), ("surprise", surprise)):
             values = {name: of(each, examples=asked) for name, each in lanes.items()}
             lines += [Line("ewc", f"{measure}, {what}, {name}", mean_of(value)) for name, value in values.items()]
-            less = difference_of(values["ewc"], values["plain"])
-            lines.append(Line("ewc", f"{measure}, {what}: ewc less plain", less))
+            lines += [
+                Line("ewc", f"{measure}, {what}: {name} less plain", difference_of(values[name], values["plain"]))
+                for name in values
+                if name.startswith("ewc")
+            ]
     return lines
 
 

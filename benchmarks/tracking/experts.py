@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.saving.trained import Made, finished_experts, read_made
 from benchmarks.tracking.mlflow_store import (
-    PARAM_LENGTH,
     RECEIPT,
     WHOLE,
     Tracker,
@@ -55,8 +54,6 @@ ADVICE = (
 )
 SECTION = {"score": "val/score", "logprob": "val/logprob", "step": None}
 """Columns of ``history.csv`` with another name than ``train/COLUMN``; None: no metric."""
-BATCH = 100
-"""Params of one request."""
 
 
 def send_experts(folder: Path) -> str:
@@ -131,7 +128,7 @@ def _whole(tracker: Tracker, made: Made) -> str:
 
 
 def _create(tracker: Tracker, made: Made) -> str:
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
     client = tracker.client
     run_id = str(client.create_run(tracker.experiment, tags=_tags(made), run_name=made.name).info.run_id)
@@ -141,13 +138,7 @@ def _create(tracker: Tracker, made: Made) -> str:
         profile=json.dumps(facts["items"]),
     )  # fmt: skip
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    params = [Param(name, str(value)[:PARAM_LENGTH]) for name, value in sorted(made.params.items())]
-    for first in range(0, len(params), BATCH):
-        client.log_batch(run_id, params=params[first : first + BATCH])
-    metrics = list(_metrics(made))
-    for first in range(0, len(metrics), 8 * BATCH):
-        client.log_batch(run_id, metrics[first : first + 8 * BATCH])
-    client.log_batch(run_id, tags=[RunTag(WHOLE, "yes")])
+    tracker.log_numbers(run_id, list(_metrics(made)), made.params, whole=True)
     client.set_terminated(run_id, "FINISHED")
     return run_id
 

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from benchmarks.cells.cell import Cell
@@ -188,19 +188,21 @@ class Tracker:
             self.client.log_text(run_id, _table(json.loads(trials.read_text(encoding="utf-8"))), trials.name)
         self._log_model(run_id, folder)  # before the metrics: MLflow copies a run's metrics to its model one by one
         self._log_inputs(run_id, cell)
-        self._log_numbers(run_id, cell)
+        self.log_numbers(run_id, list(_metrics(cell)), cell.params, whole=True)
         self.client.set_terminated(run_id, "FINISHED")
         return run_id
 
-    def _log_numbers(self, run_id: str, cell: Cell) -> None:
+    def log_numbers(
+        self, run_id: str, metrics: Sequence[Metric], params: Mapping[str, Any], *, whole: bool = False
+    ) -> None:
+        """Metrics and params of a run in requests that a server takes; ``whole``: then it has all its numbers."""
         from mlflow.entities import Param, RunTag
 
-        params = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in sorted(cell.params.items())]
-        metrics = list(_metrics(cell))
-        while len(metrics) > BATCH or len(params) > BATCH_PARAMS:
-            self.client.log_batch(run_id, metrics[:BATCH], params[:BATCH_PARAMS])
-            metrics, params = metrics[BATCH:], params[BATCH_PARAMS:]
-        self.client.log_batch(run_id, metrics, params, [RunTag(WHOLE, "yes")])
+        left = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in sorted(params.items())]
+        while len(metrics) > BATCH or len(left) > BATCH_PARAMS:
+            self.client.log_batch(run_id, metrics[:BATCH], left[:BATCH_PARAMS])
+            metrics, left = metrics[BATCH:], left[BATCH_PARAMS:]
+        self.client.log_batch(run_id, metrics, left, [RunTag(WHOLE, "yes")] if whole else [])
 
     def _log_inputs(self, run_id: str, cell: Cell) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from foundation.numbers import finite
 from llm_experts.discovery.capability import CapabilityReport
 from llm_experts.discovery.clusters import FEWEST, MOST, labels_of, rand_index
-from llm_experts.search.guidance import AdviceError
+from llm_experts.search.guidance import AdviceError, Advisor
 
-Advisor = Callable[[str], str]
-"""``advisor(question) -> answer``, such as :class:`llm_experts.search.advisor.LanguageAdvisor`."""
 Groups = tuple[tuple[str, ...], ...]
 
 

@@ -75,7 +75,17 @@ def _word(text: str) -> str:
 
 
 DEFAULT_DOMAINS = domains_named(
-    "arithmetic", "classification", "dates", "json_task", "lookup", "sql", "strings",
+    "arithmetic", "classification", "dates", "json_task", "lookup", "sql", "sql@0.5",
     "rows:compas:race", "rows:adult:sex@1500", "rows:law_school:race@1500",
 )  # fmt: skip
-"""Seven families at difficulty 0 and rows of three data cards; every one has 100 items for each use."""
+"""Six families, one of them at two difficulties, and rows of three data cards; each has 100 items for every use.
+
+What nano learns of them (LoRA of rank 8 in its last two layers, steps of 16 items at twice the kind's rate; right
+choices on 80 watched items before and after, one seed):
+
+- in 60 steps, 400 items: sql@0.5 .42 and .79, rows of law_school .17 and .93 (its base rate), of adult .64 and .82, of
+  compas .50 and .62; sql, on 30 items, .37 and 1.00 in 24 steps;
+- in 160 steps, 1,200 items: classification .50 and .99 (still .50 after 40), json_task .42 and .54, lookup .53 and .58;
+- nothing of dates and arithmetic (.05 and less), at twice or four times the rate: they are here because a report has to
+  say so. strings fell, from .47 to .25 in 80 steps at four times the rate, and is left out.
+"""

@@ -11,12 +11,13 @@ from foundation.numbers import finite
 from foundation.seeding import derive_seed
 from llm_experts.bases.base import Base
 from llm_experts.data.error import DataError
-from llm_experts.discovery.advice import Advisor, Groups, PlanAdvice, ask_advice
+from llm_experts.discovery.advice import Groups, PlanAdvice, ask_advice
 from llm_experts.discovery.capability import CapabilityReport, DomainCapability
 from llm_experts.discovery.clusters import FEWEST, MOST, Clustering, Stability, cluster, grouped
 from llm_experts.discovery.domain import Domain
 from llm_experts.discovery.evidence import Array, Evidence, EvidenceKind, gather
 from llm_experts.discovery.probe import Probe, probe_domains
+from llm_experts.search.guidance import Advisor
 
 MASTERED = 0.95
 """A share whose interval lies above it leaves nothing to learn."""

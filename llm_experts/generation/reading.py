@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
+from foundation.tables import TableError, read_table
 from llm_experts.data.error import DataError
 from llm_experts.families.registry import family_named
 from llm_experts.generation.spec import DataSpec, Format, Topic
@@ -42,18 +41,10 @@ def read_spec(path: Path) -> DataSpec:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    if path.suffix not in SUFFIXES:
-        raise DataError(f"{path} is no spec that can be read: its name must end in .toml or .json.")
     try:
-        text = path.read_text(encoding="utf-8")
-        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}). Give the path of a .toml or .json file.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no valid {path.suffix[1:].upper()}: {error}. Mend the file.") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path} holds no table of fields. Write a spec such as those of docs/generating_items.md.")
-    return found
+        return read_table(path, SUFFIXES)
+    except TableError as error:
+        raise DataError(f"{error} Specs are shown in docs/generating_items.md.") from error
 
 
 def _topic(path: Path, where: str, topic: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ class Advisor(Protocol):
     keep the rule's bounds.
     """
 
-    def __call__(self, summary: str) -> str:
+    def __call__(self, summary: str, /) -> str:
         """The answer to a summary."""
         ...
 

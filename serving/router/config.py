@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from foundation.tables import TableError, read_table
 from serving.router.error import RouterError
 from serving.router.patterns import GenericPatterns
 from serving.router.profile import LONGEST_CHAIN
@@ -71,9 +71,9 @@ class RouterConfig:
             If it cannot be read, or names what there is not.
         """
         try:
-            facts = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise RouterError(f"the router's config {path} cannot be read ({error}): give a TOML file") from error
+            facts = read_table(path)
+        except TableError as error:
+            raise RouterError(f"the router's config cannot be read: {error}") from error
         return cls.of(facts, str(path))
 
     @classmethod

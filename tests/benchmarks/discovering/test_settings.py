@@ -31,6 +31,7 @@ def test_the_command_counts_over_the_file_and_the_file_over_the_preset(tmp_path:
         ("items = 1\n", "items is '1': input should be greater than or equal to 2"),
         ('evidence = "guess"\n', "evidence is 'guess'"),
         ("items = \n", "is no valid TOML"),
+        (f"items = {'1' * 5000}\n", "is no valid TOML"),
     ],
 )
 def test_faults_name_file_and_setting(tmp_path: Path, text: str, said: str) -> None:

@@ -314,6 +314,7 @@ def test_a_router_is_saved_and_loaded(tmp_path: Path) -> None:
         ('[generic]\nwhole = ["what is <3-1>"]', "a smallest and a largest"),
         ('[generic]\nwhole = [""]', "is empty"),
         ("order = [", "cannot be read"),
+        (f"at_most = {'1' * 5000}", "cannot be read: .* is no valid TOML"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused_with_a_reason(tmp_path: Path, text: str, said: str) -> None:
