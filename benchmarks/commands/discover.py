@@ -130,6 +130,7 @@ def _asked(settings: DiscoverySettings, output: Path, minutes: float | None, beg
 
 def _show_plan(asked: Asked, console: Console) -> None:
     from benchmarks.discovering.run import planned
+    from benchmarks.discovering.sizing.sizes import too_long
     from benchmarks.discovering.telling.showing import show_shares
 
     found, rates = planned(asked)
@@ -137,6 +138,8 @@ def _show_plan(asked: Asked, console: Console) -> None:
     if found.sizes:
         sizes = ", ".join(f"{name} {value}" for name, value in found.sizes.items())
         console.print(f"For {asked.minutes:g} minutes sizes would be: {sizes}.", soft_wrap=True)
+    if said := too_long(found, asked.minutes):
+        console.print(said)
     show_shares(found.seconds, console, "estimated")
     console.print(f"Next: the same command without --dry-run writes to {asked.folder}.", soft_wrap=True)
 

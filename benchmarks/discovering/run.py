@@ -13,7 +13,7 @@ from benchmarks.discovering.context import BaseOnDemand, Context, domains_of
 from benchmarks.discovering.deadline import Deadline
 from benchmarks.discovering.error import BudgetEndedError, DiscoverError
 from benchmarks.discovering.settings import DiscoverySettings
-from benchmarks.discovering.sizing.sizes import Planned, Rates, plan_sizes, with_sizes
+from benchmarks.discovering.sizing.sizes import Planned, Rates, plan_sizes, too_long, with_sizes
 from benchmarks.discovering.state import StepFolder, read_record, result_hash, write_record
 from benchmarks.discovering.step import Step
 from benchmarks.discovering.steps.registry import STEPS
@@ -252,6 +252,8 @@ class _Run:
         if found.sizes:
             shown = ", ".join(f"{name} {value}" for name, value in found.sizes.items())
             self.watcher.note(f"For {self.asked.minutes:g} minutes sizes are: {shown}.")
+        if said := too_long(found, self.asked.minutes):
+            self.watcher.note(said)
         return {"sizes": dict(found.sizes), "factor": found.factor, "minutes": self.asked.minutes}
 
     def _began(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,11 @@ from benchmarks.discovering.settings import DiscoverySettings
 
 LEAST = {
     "items": 20, "count": 40, "steps": 20, "watching": 10, "generations": 10,
-    "search_items": 10, "scenarios": 10, "preserve_items": 10,
+    "search_items": 10, "scenarios": 10, "preserve_items": 10, "probes": 16, "candidates": 4,
 }  # fmt: skip
 """Sizes that a budget may lower, and how far."""
+EXAMINED = 100
+"""Scenarios of the examination in all, at least."""
 KEPT = 0.85
 """Share of the budget that is planned with; rates differ from step to step."""
 FACTORS = tuple(round(1 - 0.05 * step, 2) for step in range(20))
@@ -80,10 +83,21 @@ class Planned:
     sizes: Mapping[str, int]
 
 
+def too_long(found: Planned, minutes: float | None) -> str:
+    """What people are told of a budget that even the smallest sizes are estimated to break; "" of others."""
+    whole = sum(found.seconds.values()) / 60
+    if minutes is None or whole <= minutes:
+        return ""
+    return (
+        f"Even the smallest sizes are estimated to take {whole:.1f} minutes, and {minutes:g} are given: the budget "
+        "will end the run, and the same command goes on. Name fewer domains or experts, or give it more time."
+    )
+
+
 def plan_sizes(settings: DiscoverySettings, domains: int, rates: Rates, minutes: float | None) -> Planned:
     """The largest sizes that are estimated to keep a budget; those that are asked for where there is none."""
     for factor in FACTORS:
-        scaled = _scaled(settings, factor)
+        scaled = _scaled(settings, factor, domains)
         seconds = estimated(scaled, domains, rates)
         if minutes is None or factor == FACTORS[-1] or sum(seconds.values()) <= KEPT * 60 * minutes:
             break
@@ -121,9 +135,10 @@ def steps_of(settings: DiscoverySettings) -> int:
     return settings.steps or max(1, round(settings.count * STEPS_AN_ITEM))
 
 
-def _scaled(settings: DiscoverySettings, factor: float) -> DiscoverySettings:
+def _scaled(settings: DiscoverySettings, factor: float, domains: int) -> DiscoverySettings:
     if factor == 1:
         return settings
     asked = {name: getattr(settings, name) for name in LEAST} | {"steps": steps_of(settings)}
-    sizes = {name: max(min(value, LEAST[name]), int(value * factor)) for name, value in asked.items()}
+    least = {**LEAST, "scenarios": max(LEAST["scenarios"], math.ceil(EXAMINED / domains))}
+    sizes = {name: max(min(value, least[name]), int(value * factor)) for name, value in asked.items()}
     return settings.model_copy(update=sizes)

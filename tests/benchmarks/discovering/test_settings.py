@@ -9,7 +9,7 @@ import pytest
 from benchmarks.discovering.context import BaseOnDemand, Context
 from benchmarks.discovering.error import DiscoverError
 from benchmarks.discovering.settings import QUICK, DiscoverySettings, settings_of
-from benchmarks.discovering.sizing.sizes import LEAST, Rates, estimated, plan_sizes, with_sizes
+from benchmarks.discovering.sizing.sizes import LEAST, Rates, estimated, plan_sizes, too_long, with_sizes
 from tests.llm_experts.conftest import make_tiny_base
 
 RATES = Rates(item=0.005, domain=0.05, read=0.004, trained=0.01, draft=0.02)
@@ -85,3 +85,10 @@ def test_layers_are_the_last_two_unless_others_are_asked_for(tmp_path: Path) -> 
         ).start
 
     assert (start(3), start(4), start(6), start(6, start=-1), start(6, start=0)) == (0, 2, 4, -1, 0)
+
+
+def test_an_examination_keeps_its_hundred_scenarios_and_a_budget_that_is_too_short_is_told() -> None:
+    found = plan_sizes(DiscoverySettings(), 4, RATES, 0.1)
+    assert found.settings.scenarios * 4 >= 100
+    assert "Even the smallest sizes are estimated to take" in too_long(found, 0.1)
+    assert too_long(found, 1000) == too_long(found, None) == ""

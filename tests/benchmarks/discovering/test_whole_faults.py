@@ -30,6 +30,9 @@ class Leaky:
 
     name, spent, identity = "leaky", 0.0, {}
 
+    def allow(self, dollars):
+        """It costs nothing."""
+
     def drafts(self, spec, topic, count, seed, start):
         family = family_named(topic.family)
         fair = family.make("train", start + count, seed, topic.difficulty)
