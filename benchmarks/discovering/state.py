@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -52,10 +53,18 @@ class StepFolder:
         Raises
         ------
         DiscoverError
-            If the file is damaged.
+            If the file is damaged, or was changed since it was written.
         """
         found = _json_in(self.path / RESULT)
-        return found if found is not None and found.get("inputs_hash") == inputs else None
+        if found is None or found.get("inputs_hash") != inputs:
+            return None
+        noted = (_json_in(self.path / INPUTS) or {}).get("result_hash")
+        if noted is not None and noted != _hash_of(found):  # a writer that died before noting it has noted none
+            raise DiscoverError(
+                f"{self.path / RESULT} is not as it was written: somebody has changed it since. Put it back as it was. "
+                f"Or remove the folder {self.path}: the same command then does this step again."
+            )
+        return found
 
     def begin(self, inputs: str) -> bool:
         """Make the folder ready for these inputs; whether work that was made of others was removed."""
@@ -74,6 +83,7 @@ class StepFolder:
         whole: dict[str, Any] = finite({**result, "inputs_hash": inputs})
         write_json(self.path / RESULT, whole)
         found: dict[str, Any] = json.loads(json.dumps(whole))  # what a resumed run reads is what this one goes on with
+        write_json(self.path / INPUTS, {"inputs_hash": inputs, "result_hash": _hash_of(found)})
         return found
 
     def remove(self) -> None:
@@ -96,7 +106,18 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{folder / RECORD} is of format {found['format']}, and this fairmoe writes {FORMAT}. Give another folder "
             "with --output, or use the fairmoe that wrote it."
         )
+    if "planned" in found and not _is_planned(found["planned"]):
+        raise DiscoverError(
+            f"{folder / RECORD} is damaged: its sizes ('planned') are none. Remove the file; the same command writes "
+            "it again, and what steps have done is kept where their sizes are the same."
+        )
     return found
+
+
+def _is_planned(found: Any) -> bool:
+    """Whether these are sizes by name, all of them counts."""
+    sizes = found.get("sizes") if isinstance(found, dict) else None
+    return isinstance(sizes, dict) and all(type(size) is int and size > 0 for size in sizes.values())
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -107,6 +128,11 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 def note_places(folder: Path, package: str | None, page: str) -> None:
     """Have the record say where package and page lie, by their names in the folder."""
     write_record(folder, {**read_record(folder), "package": package, "page": page})
+
+
+def _hash_of(result: Mapping[str, Any]) -> str:
+    """Hash of a result with its times, as text: what was edited to NaN has one, too."""
+    return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
 
 
 def _json_in(path: Path) -> dict[str, Any] | None:
