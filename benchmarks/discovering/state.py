@@ -71,7 +71,7 @@ class StepFolder:
         noted = _json_in(self.path / INPUTS)
         stale = self.path.exists() and (noted or {}).get("inputs_hash") != inputs
         if stale:
-            shutil.rmtree(self.path)
+            self.remove()
         else:
             (self.path / RESULT).unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,18 @@ class StepFolder:
         return found
 
     def remove(self) -> None:
-        """Remove the step's work."""
+        """Remove the step's work.
+
+        Raises
+        ------
+        DiscoverError
+            If its place is taken by something that is no folder, or a link; that is nobody's work of this kind.
+        """
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise DiscoverError(
+                f"{self.path} is no folder, and a step of a discovery writes there. Move it away, or give another "
+                "folder with --output."
+            )
         if self.path.exists():
             shutil.rmtree(self.path)
 

@@ -186,3 +186,13 @@ def test_a_damaged_record_is_named(tmp_path: Path, planned: Any) -> None:
     with pytest.raises(DiscoverError) as error:
         discover(asked(tmp_path), steps=three([]))
     assert f"{path} is damaged" in str(error.value)
+
+
+@pytest.mark.parametrize("again", ["", "2"])
+def test_a_file_in_the_place_of_a_step_is_named(tmp_path: Path, again: str) -> None:
+    place = tmp_path / "2_two"
+    place.write_text("mine", encoding="utf-8")
+    with pytest.raises(DiscoverError) as error:
+        discover(replace(asked(tmp_path), again=again), steps=three([]))
+    assert f"{place} is no folder" in str(error.value)
+    assert place.read_text(encoding="utf-8") == "mine"
