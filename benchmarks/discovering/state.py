@@ -151,10 +151,15 @@ def _json_in(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DiscoverError(
-            f"{path} is damaged ({error}). Remove the folder {path.parent}; the same command makes it again."
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DiscoverError(f"{path} is damaged ({error}). {_remedy(path)}") from error
     if not isinstance(found, dict):
-        raise DiscoverError(f"{path} holds a {type(found).__name__}, not an object. Remove {path.parent}.")
+        raise DiscoverError(f"{path} holds a {type(found).__name__}, not an object. {_remedy(path)}")
     return found
+
+
+def _remedy(path: Path) -> str:
+    """What to remove: a step's folder, but of the whole only the record, which steps can do without."""
+    if path.name == RECORD:
+        return f"Remove the file {path}: the same command writes it again, and steps that are done stay so."
+    return f"Remove the folder {path.parent}; the same command makes it again."

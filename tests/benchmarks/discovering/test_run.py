@@ -196,3 +196,18 @@ def test_a_file_in_the_place_of_a_step_is_named(tmp_path: Path, again: str) -> N
         discover(replace(asked(tmp_path), again=again), steps=three([]))
     assert f"{place} is no folder" in str(error.value)
     assert place.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("text", ['{"trunc', "[1]"])
+def test_for_a_damaged_record_nobody_is_told_to_remove_the_work(tmp_path: Path, text: str) -> None:
+    done: list[str] = []
+    discover(asked(tmp_path), steps=three(done))
+    path = tmp_path / "discovery.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DiscoverError) as error:
+        discover(asked(tmp_path), steps=three(done))
+    assert f"Remove the file {path}: the same command writes it again" in " ".join(str(error.value).split())
+    assert f"the folder {tmp_path}" not in str(error.value)
+    path.unlink()
+    discover(asked(tmp_path), steps=three(done))
+    assert len(done) == 3
