@@ -28,7 +28,7 @@ def discover(
     ] = None,
     items: Annotated[int | None, typer.Option(help="Items of each domain in the capability report.")] = None,
     how: Annotated[str | None, typer.Option(help="choice (among listed answers) or generate.")] = None,
-    experts: Annotated[int | None, typer.Option(help="How many; default: by measurement.")] = None,
+    experts: Annotated[int | None, typer.Option(help="How many, 3 to 10; default: by measurement.")] = None,
     evidence: Annotated[str | None, typer.Option(help="What groups domains: gradients, errors or random.")] = None,
     probe_steps: Annotated[int | None, typer.Option(help="Of a short training: do data help?")] = None,
     provider: Annotated[str | None, typer.Option(help="Who makes the items: template, model or openai.")] = None,
@@ -79,7 +79,7 @@ def discover(
     written at the end is what scenarios said that no step saw before, also where no expert beats the base.
 
     Examples: fairmoe discover --quick · fairmoe discover --output results/discover/second --seed 1 ·
-    fairmoe discover --domains arithmetic --domains sql@0.3 --experts 2 --budget-minutes 10 ·
+    fairmoe discover --domains dates --domains sql --domains sql@0.3 --experts 3 --budget-minutes 10 ·
     fairmoe discover --base HuggingFaceTB/SmolLM2-135M-Instruct --start -4 --items 50 --dry-run
     """
     from benchmarks.discovering.settings import settings_of
@@ -115,11 +115,13 @@ def discover(
 def _asked(settings: DiscoverySettings, output: Path, minutes: float | None, begin: str, console: Console) -> Asked:
     """The discovery, with what decides its numbers; the base itself is loaded when a step needs it."""
     from benchmarks.commands.llm.loading import base_named, load
+    from benchmarks.discovering.beforehand import check_beforehand
     from benchmarks.discovering.gates import read_gates
     from benchmarks.discovering.identity import files_of, identity_of
     from benchmarks.discovering.run import Asked
 
     read_gates(None if settings.gates is None else Path(settings.gates))  # a fault in it is told now, not at the end
+    check_beforehand(settings)
     named = base_named(settings.base, settings.revision)
     return Asked(
         settings=settings, folder=output, minutes=minutes, again=begin,

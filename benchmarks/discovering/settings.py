@@ -31,7 +31,7 @@ class DiscoverySettings(BaseModel):
     items: int = Field(100, ge=2, description="items of each domain in the capability report")
     how: Literal["choice", "generate"] = Field("choice", description="choose among listed answers, or generate them")
 
-    experts: int | None = Field(None, ge=1, le=10, description="how many experts; None: by measurement")
+    experts: int | None = Field(None, ge=3, le=10, description="how many experts; None: by measurement")
     evidence: Literal["gradients", "errors", "random"] = "gradients"
     probe_steps: int = Field(0, ge=0, description="steps of the probe that finds domains which no data helps; 0: none")
 

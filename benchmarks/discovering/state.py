@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -52,17 +53,25 @@ class StepFolder:
         Raises
         ------
         DiscoverError
-            If the file is damaged.
+            If the file is damaged, or was changed since it was written.
         """
         found = _json_in(self.path / RESULT)
-        return found if found is not None and found.get("inputs_hash") == inputs else None
+        if found is None or found.get("inputs_hash") != inputs:
+            return None
+        noted = (_json_in(self.path / INPUTS) or {}).get("result_hash")
+        if noted is not None and noted != _hash_of(found):  # a writer that died before noting it has noted none
+            raise DiscoverError(
+                f"{self.path / RESULT} is not as it was written: somebody has changed it since. Put it back as it was. "
+                f"Or remove the folder {self.path}: the same command then does this step again."
+            )
+        return found
 
     def begin(self, inputs: str) -> bool:
         """Make the folder ready for these inputs; whether work that was made of others was removed."""
         noted = _json_in(self.path / INPUTS)
         stale = self.path.exists() and (noted or {}).get("inputs_hash") != inputs
         if stale:
-            shutil.rmtree(self.path)
+            self.remove()
         else:
             (self.path / RESULT).unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -74,10 +83,22 @@ class StepFolder:
         whole: dict[str, Any] = finite({**result, "inputs_hash": inputs})
         write_json(self.path / RESULT, whole)
         found: dict[str, Any] = json.loads(json.dumps(whole))  # what a resumed run reads is what this one goes on with
+        write_json(self.path / INPUTS, {"inputs_hash": inputs, "result_hash": _hash_of(found)})
         return found
 
     def remove(self) -> None:
-        """Remove the step's work."""
+        """Remove the step's work.
+
+        Raises
+        ------
+        DiscoverError
+            If its place is taken by something that is no folder, or a link; that is nobody's work of this kind.
+        """
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise DiscoverError(
+                f"{self.path} is no folder, and a step of a discovery writes there. Move it away, or give another "
+                "folder with --output."
+            )
         if self.path.exists():
             shutil.rmtree(self.path)
 
@@ -96,7 +117,18 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{folder / RECORD} is of format {found['format']}, and this fairmoe writes {FORMAT}. Give another folder "
             "with --output, or use the fairmoe that wrote it."
         )
+    if "planned" in found and not _is_planned(found["planned"]):
+        raise DiscoverError(
+            f"{folder / RECORD} is damaged: its sizes ('planned') are none. Remove the file; the same command writes "
+            "it again, and what steps have done is kept where their sizes are the same."
+        )
     return found
+
+
+def _is_planned(found: Any) -> bool:
+    """Whether these are sizes by name, all of them counts."""
+    sizes = found.get("sizes") if isinstance(found, dict) else None
+    return isinstance(sizes, dict) and all(type(size) is int and size > 0 for size in sizes.values())
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -109,15 +141,25 @@ def note_places(folder: Path, package: str | None, page: str) -> None:
     write_record(folder, {**read_record(folder), "package": package, "page": page})
 
 
+def _hash_of(result: Mapping[str, Any]) -> str:
+    """Hash of a result with its times, as text: what was edited to NaN has one, too."""
+    return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
+
+
 def _json_in(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DiscoverError(
-            f"{path} is damaged ({error}). Remove the folder {path.parent}; the same command makes it again."
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DiscoverError(f"{path} is damaged ({error}). {_remedy(path)}") from error
     if not isinstance(found, dict):
-        raise DiscoverError(f"{path} holds a {type(found).__name__}, not an object. Remove {path.parent}.")
+        raise DiscoverError(f"{path} holds a {type(found).__name__}, not an object. {_remedy(path)}")
     return found
+
+
+def _remedy(path: Path) -> str:
+    """What to remove: a step's folder, but of the whole only the record, which steps can do without."""
+    if path.name == RECORD:
+        return f"Remove the file {path}: the same command writes it again, and steps that are done stay so."
+    return f"Remove the folder {path.parent}; the same command makes it again."

@@ -19,6 +19,7 @@ from torch import Tensor
 from foundation.numbers import finite
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import Style, all_stops, prompt_ids
+from llm_experts.data.error import DataError
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.domain import Scenario
 from llm_experts.discovery.domains import domains_named
@@ -126,6 +127,7 @@ def check_preserved(
         If a task is unknown, or has not so many items.
     """
     wanted = tuple(dict.fromkeys(BUILT_IN if preserve is None else preserve))
+    check_named(wanted)
     both = _Both.of(base, adapter, style)
     found = []
     for done, name in enumerate(wanted, 1):
@@ -161,6 +163,25 @@ def _task(both: _Both, name: str, items: int, margin: float, skip: int, seed: in
     before = choices.base_margins(both.lanes) > 0
     after = choices.margins(both.lanes, both.lanes.start)[0] > 0
     return _shares(name, "choice", before, after, margin)
+
+
+def check_named(names: Sequence[str]) -> None:
+    """Refuse a name that is no task to preserve.
+
+    Raises
+    ------
+    DataError
+        Saying which there are.
+    """
+    for name in names:
+        if name in BUILT_IN:
+            continue
+        try:
+            domains_named(name)
+        except DataError as error:
+            raise DataError(
+                f"{name[:60]!a} is nothing that can be preserved: {', '.join(BUILT_IN)} are, and families. {error}"
+            ) from error
 
 
 def _asked(base: Base, name: str, items: int, skip: int, seed: int) -> list[Scenario]:

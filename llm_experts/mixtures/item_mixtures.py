@@ -58,7 +58,7 @@ def mixed(experts: Sequence[Adapter], alpha: Tensor) -> Adapter:
         weights.
     """
     kinds = {adapter.kind for adapter in experts}
-    _refuse(kinds)
+    check_mixable(kinds)
     if alpha.shape != (len(experts),):
         raise AdapterError(f"There are {alpha.numel()} weights for {len(experts)} experts; give one weight per expert.")
     if kinds == {"svf"}:
@@ -69,7 +69,14 @@ def mixed(experts: Sequence[Adapter], alpha: Tensor) -> Adapter:
     return Adapter(found.config, found.state)
 
 
-def _refuse(kinds: set[str]) -> None:
+def check_mixable(kinds: set[str]) -> None:
+    """Refuse kinds of adapters whose weighted sum is not one adapter, exactly.
+
+    Raises
+    ------
+    AdapterError
+        With what to train instead.
+    """
     for kind in sorted(kinds - {"svf", *LOW_RANK}):
         why = INSTEAD.get(kind, f"an exact mixture is known of svf, {', '.join(LOW_RANK)}")
         raise AdapterError(f"Experts of kind {kind} cannot be mixed into one adapter: {why}.")

@@ -23,6 +23,8 @@ STEPS = {
 TOP = "discovery.json"
 LONGEST = 4000
 """Letters of a text that are read; a longer one is cut there."""
+LARGEST = 1e100
+"""Size of numbers that are read."""
 
 Node = Mapping[str, Any]
 
@@ -119,14 +121,14 @@ def number(node: object, *path: str) -> float:
 
 
 def finite(found: object) -> float:
-    """The same of a value; a whole number beyond the range of floats is none."""
+    """The same of a value; one beyond :data:`LARGEST` was never measured, and its differences would overflow."""
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         return math.nan
     try:
         value = float(found)
     except OverflowError:
         return math.nan
-    return value if math.isfinite(value) else math.nan
+    return value if abs(value) <= LARGEST else math.nan
 
 
 def text(node: object, *path: str) -> str:

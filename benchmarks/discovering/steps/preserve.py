@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.discovering.beforehand import NOTHING
 from benchmarks.discovering.context import Context
 from benchmarks.discovering.step import Result, Step
 from benchmarks.discovering.steps.training import trained_experts
 from benchmarks.discovering.winner import weights_of
-
-NOTHING = ("none",)
 
 
 def _do(context: Context) -> Result:

@@ -55,8 +55,16 @@ def _of_preserved(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{task['name']} has nothing to lose: {100 * task['before']:.0f} of 100 are right with the base"
             continue
         word = "is preserved" if task["preserved"] else "is NOT shown to be preserved"
+        yield f"{task['name']} {word}: {_change(task)}"
+
+
+def _change(task: Mapping[str, Any]) -> str:
+    """How a task changed, with its interval and margin: shares in points, log-probabilities in nats a token."""
+    if task["kind"] != "perplexity":
         numbers = {"estimate": task["difference"], "low": task["low"], "high": task["high"]}
-        yield f"{task['name']} {word}: {_points(numbers)}, margin {100 * abs(task['margin']):.0f} points"
+        return f"{_points(numbers)}, margin {100 * abs(task['margin']):.0f} points"
+    span = f"[{task['low']:+.3f}, {task['high']:+.3f}]"
+    return f"{task['difference']:+.3f} nats a token {span}, margin {abs(task['margin']):g} nats"
 
 
 def _of_gates(found: Mapping[str, Any]) -> str:

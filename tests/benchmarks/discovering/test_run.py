@@ -139,3 +139,75 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
         discover(asked(tmp_path), steps=three(done))
     assert str(path) in str(error.value)
     assert "Remove the folder" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found.pop("value"),
+        lambda found: found.update(value=float("nan")),
+        lambda found: found.update(seconds="long"),
+        lambda found: found.update(value=[found["value"]]),
+    ],
+)
+def test_a_result_that_was_changed_by_hand_is_named(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    done: list[str] = []
+    discover(asked(tmp_path), steps=three(done))
+    path = tmp_path / "2_two" / "result.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    change(found)
+    path.write_text(json.dumps(found), encoding="utf-8")
+    with pytest.raises(DiscoverError) as error:
+        discover(asked(tmp_path), steps=three(done))
+    assert f"{path} is not as it was written" in str(error.value)
+    assert f"remove the folder {path.parent}" in str(error.value)
+    assert done == ["1_one", "2_two", "3_three"]
+    path.parent.joinpath("result.json").unlink()
+    assert discover(asked(tmp_path), steps=three(done)).results["3_three"]["value"] == 101
+
+
+def test_a_result_whose_writer_died_before_it_noted_the_hash_counts(tmp_path: Path) -> None:
+    done: list[str] = []
+    discover(asked(tmp_path), steps=three(done))
+    path = tmp_path / "2_two" / "inputs.json"
+    noted = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({"inputs_hash": noted["inputs_hash"]}), encoding="utf-8")
+    discover(asked(tmp_path), steps=three(done))
+    assert len(done) == 3
+
+
+@pytest.mark.parametrize("planned", [7, {"factor": 1.0}, {"sizes": [1]}, {"sizes": {"items": "many"}},
+                                     {"sizes": {"items": -4}}])  # fmt: skip
+def test_a_damaged_record_is_named(tmp_path: Path, planned: Any) -> None:
+    discover(asked(tmp_path), steps=three([]))
+    path = tmp_path / "discovery.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**record, "planned": planned}), encoding="utf-8")
+    with pytest.raises(DiscoverError) as error:
+        discover(asked(tmp_path), steps=three([]))
+    assert f"{path} is damaged" in str(error.value)
+
+
+@pytest.mark.parametrize("again", ["", "2"])
+def test_a_file_in_the_place_of_a_step_is_named(tmp_path: Path, again: str) -> None:
+    place = tmp_path / "2_two"
+    place.write_text("mine", encoding="utf-8")
+    with pytest.raises(DiscoverError) as error:
+        discover(replace(asked(tmp_path), again=again), steps=three([]))
+    assert f"{place} is no folder" in str(error.value)
+    assert place.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("text", ['{"trunc', "[1]"])
+def test_for_a_damaged_record_nobody_is_told_to_remove_the_work(tmp_path: Path, text: str) -> None:
+    done: list[str] = []
+    discover(asked(tmp_path), steps=three(done))
+    path = tmp_path / "discovery.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DiscoverError) as error:
+        discover(asked(tmp_path), steps=three(done))
+    assert f"Remove the file {path}: the same command writes it again" in " ".join(str(error.value).split())
+    assert f"the folder {tmp_path}" not in str(error.value)
+    path.unlink()
+    discover(asked(tmp_path), steps=three(done))
+    assert len(done) == 3

@@ -118,3 +118,16 @@ def test_the_same_files_give_the_same_bytes(folder: Path) -> None:
     first = write_page(folder).read_bytes()
     assert write_page(folder).read_bytes() == first
     assert json.loads((folder / "discovery.json").read_text())["settings"]["seed"] == 0
+
+
+def test_numbers_at_the_ends_of_what_floats_can_hold_are_left_out(tmp_path: Path) -> None:
+    def extreme(node: Any, sign: int = 1) -> Any:
+        if isinstance(node, dict):
+            return {key: extreme(value, -sign if key == "low" else sign) for key, value in node.items()}
+        if isinstance(node, list):
+            return [extreme(value, (-1) ** place) for place, value in enumerate(node)]
+        return sign * 1.7e308 if isinstance(node, float) else node
+
+    page = render_page(read_discovery(write(tmp_path / "run", extreme(sample()))))
+    assert page.rstrip().endswith("</html>")
+    assert not re.search(r"\b(inf|nan)\b", Tags(page).text)

@@ -42,6 +42,7 @@ def test_numbers_are_finite_or_nan() -> None:
     assert number(node, "a", "b") == 2.0
     for path in (("a",), ("flag",), ("word",), ("none",), ("gone",), ("a", "b", "c"), ("big",)):
         assert math.isnan(number(node, *path)), path
+    assert math.isnan(finite(1e308)) and math.isnan(finite(-1e101)) and finite(-1e99) == -1e99
     assert math.isnan(finite(float("inf"))) and numbers({"x": [1, None]}, "x")[0] == 1.0
 
 
