@@ -100,8 +100,14 @@ def _check_options(
         raise typer.BadParameter("--expert and --codes belong to --requantize ternary|nf4|int8.")
     if codes is not None and requantize != "ternary":
         raise typer.BadParameter("Only ternary codes have files of their own: --codes goes with --requantize ternary.")
+    if output is not None and codes is not None and output.resolve() == codes.resolve():
+        raise typer.BadParameter("--output and --codes would overwrite each other: give one folder each.")
     for folder in (output, codes):
-        if folder is not None and folder.exists():
+        if folder is None:
+            continue
+        if taken := next((place for place in folder.parents if place.exists() and not place.is_dir()), None):
+            raise typer.BadParameter(f"{folder} cannot be made: {taken} is no folder.")
+        if folder.exists():
             raise typer.BadParameter(f"{folder} exists already; give a folder that does not.")
 
 

@@ -102,6 +102,8 @@ def test_codes_that_nothing_changed_are_the_same_codes(folder: Path, tmp_path: P
         (("--output", "{old}", "--quantisation", "nf4"), "exists already"),
         (("--check", "--codes", "{new}"), "belong to --requantize"),
         (("--requantize", "nf4", "--codes", "{new}"), "Only ternary codes"),
+        (("--output", "{new}", "--requantize", "ternary", "--codes", "{new}"), "one folder each"),
+        (("--output", "{old}/config.json/new", "--check"), "is no folder"),
     ],
 )
 def test_options_that_do_not_fit(words: tuple[str, ...], expected: str, folder: Path, tmp_path: Path) -> None:
