@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -13,6 +13,11 @@ def finite(data: Any) -> Any:
     JSON has no nan, and a reader that gets one anyway may refuse the file.
     """
     return _mapped(data, lambda number: number if math.isfinite(number) else None)
+
+
+def finite_dict(data: Mapping[str, Any]) -> dict[str, Any]:
+    """:func:`finite` of what is known to be a mapping."""
+    return {key: finite(value) for key, value in data.items()}
 
 
 def spelled(data: Any) -> Any:

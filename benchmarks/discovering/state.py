@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.discovering.error import DiscoverError
 from foundation.files import write_json
 from foundation.hashing import hash_json
-from foundation.numbers import finite
+from foundation.numbers import finite, finite_dict
 
 RECORD, RESULT, INPUTS = "discovery.json", "result.json", "inputs.json"
 FORMAT = 1
@@ -80,7 +80,7 @@ class StepFolder:
 
     def end(self, inputs: str, result: Mapping[str, Any]) -> dict[str, Any]:
         """Write the result, which says that the step is done, and give it as it was written."""
-        whole: dict[str, Any] = finite({**result, "inputs_hash": inputs})
+        whole = finite_dict({**result, "inputs_hash": inputs})
         write_json(self.path / RESULT, whole)
         found: dict[str, Any] = json.loads(json.dumps(whole))  # what a resumed run reads is what this one goes on with
         write_json(self.path / INPUTS, {"inputs_hash": inputs, "result_hash": _hash_of(found)})

@@ -31,7 +31,6 @@ from benchmarks.discovering.numbers.all import points_of
 from benchmarks.discovering.numbers.point import Parts, Point
 from benchmarks.plan.environment import code_version
 from benchmarks.tracking.mlflow_store import (
-    RECEIPT,
     WHOLE,
     Tracker,
     TrackingError,
@@ -41,7 +40,6 @@ from benchmarks.tracking.mlflow_store import (
     receipt_of,
     tracking_uri,
 )
-from foundation.files import write_json
 from foundation.hashing import hash_file, hash_json
 from reports.discovery.page import PAGE, is_discovery
 from reports.discovery.reading import STEPS, TOP, Discovery, read_discovery, rows, text, texts
@@ -102,10 +100,7 @@ def send_discovery(folder: Path) -> str:
 
 def sent(folder: Path) -> bool:
     """Whether the present store has the discovery as it is now, by its receipt."""
-    if not receipt_of(folder, tracking_uri()):
-        return False
-    told = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))
-    return bool(told.get("discovery") == identity_of(folder))
+    return bool(receipt_of(folder, tracking_uri(), discovery=identity_of(folder)))
 
 
 def identity_of(folder: Path) -> str:
@@ -134,10 +129,7 @@ def send(tracker: Tracker, folder: Path) -> str:
             run_id = _whole(tracker, sending.identity) or _create(tracker, sending)
     except Exception as error:  # drivers and servers raise what they like
         raise TrackingError(f"The tracking store {tracker.uri} failed ({reason_of(error)}). {ADVICE}") from error
-    write_json(
-        folder / RECEIPT,
-        {"uri": tracker.uri, "experiment": tracker.experiment, "run_id": run_id, "discovery": sending.identity},
-    )
+    tracker.leave_receipt(folder, run_id, discovery=sending.identity)
     return run_id
 
 

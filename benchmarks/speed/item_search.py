@@ -19,10 +19,10 @@ from llm_experts.bases.base import Base
 from llm_experts.bases.load import load_base
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.domain import Domain, scenarios
-from llm_experts.discovery.material import choices_of
 from llm_experts.mixtures.item_mixtures import ItemMixtures
 from llm_experts.search import Objective, SearchSettings
 from llm_experts.search.books.item_book import ItemBook
+from llm_experts.training.sequences.choices import choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 FAMILIES = ("arithmetic", "classification", "dates", "json_task", "lookup", "sql", "strings", "rows")

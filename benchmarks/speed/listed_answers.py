@@ -28,7 +28,7 @@ from llm_experts.training.loop.settings import Settings
 from llm_experts.training.methods import listed
 from llm_experts.training.sequences import choices, runs
 from llm_experts.training.sequences.answers import AnswerRows, answer_rows
-from llm_experts.training.sequences.choices import Choices
+from llm_experts.training.sequences.choices import choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 EXPERTS, ITEMS, RANK, GOAL = 8, 16, 8, 3.0
@@ -66,7 +66,7 @@ def in_one_pass(step: Callable[[], object]) -> None:
 def reading(base: Base, count: int, start: int) -> tuple[Callable[[], object], int]:
     """One reading of the choices of all domains, and its tokens without padding."""
     told = scenarios(DEFAULT_DOMAINS, "capability", count, 0)
-    found = Choices.of(base, [one.example for one in told], [one.answers for one in told])
+    found = choices_of(base, told)
     lanes = SequenceLanes.fresh(base, "lora", [RANK], [0], start)
     return lambda: found.logprobs(lanes, lanes.start), sum(row.length for row in found.rows)
 

@@ -187,11 +187,11 @@ def _trained(
 
 def _right(base: Base, domain: Domain, adapters: Sequence[Adapter], count: int) -> Values:
     from llm_experts.discovery.domain import scenarios
-    from llm_experts.training.sequences.choices import Choices
+    from llm_experts.training.sequences.choices import choices_of
     from llm_experts.training.sequences.lanes import SequenceLanes
 
     asked = scenarios([domain], "search", count)
-    choices = Choices.of(base, [one.example for one in asked], [one.answers for one in asked])
+    choices = choices_of(base, asked)
     lanes = SequenceLanes.of(base, adapters)
     return (choices.margins(lanes, lanes.start) > 0).double().numpy()
 

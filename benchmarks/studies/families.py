@@ -100,7 +100,7 @@ def study(base: Base, family: Family, plan: Plan, folder: Path) -> Learnt:
     rate, fitted = at_best_rate(base, plan.rates, plan.seeds, partial(_assignments, base, family, plan), folder)
     asked = family.make("test", plan.items, 0, plan.difficulty)
     after = right(SequenceLanes.of(base, [each.adapter for each in fitted]), family, asked)
-    before = right(SequenceLanes.fresh(base, "lora", [1], [0]), family, asked)
+    before = right(SequenceLanes.bare(base), family, asked)
     return Learnt(
         family.name, len(asked), rate, int(before.sum()), tuple(int(hits) for hits in after.sum(1)),
         time.process_time() - start,

@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.saving.trained import Made, finished_experts, read_made
 from benchmarks.tracking.mlflow_store import (
-    RECEIPT,
     WHOLE,
     Tracker,
     TrackingError,
@@ -42,7 +41,6 @@ from benchmarks.tracking.mlflow_store import (
     receipt_of,
     tracking_uri,
 )
-from foundation.files import write_json
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -78,10 +76,7 @@ def unsent_experts(folder: Path) -> list[Path]:
 
 def _known(place: Path, uri: str) -> bool:
     """Whether the store has the expert as it is now: one that was trained again since is another one."""
-    if not receipt_of(place, uri):
-        return False
-    told = json.loads((place / RECEIPT).read_text(encoding="utf-8"))
-    return bool(told.get("expert") == read_made(place).identity)
+    return bool(receipt_of(place, uri, expert=read_made(place).identity))
 
 
 def send_all_experts(tracker: Tracker, places: Sequence[Path]) -> None:
@@ -109,10 +104,7 @@ def send_expert(tracker: Tracker, place: Path) -> str:
     made = read_made(place)
     with quiet(), tracker.alone():
         run_id = _whole(tracker, made) or _create(tracker, made)
-    write_json(
-        place / RECEIPT,
-        {"uri": tracker.uri, "experiment": tracker.experiment, "run_id": run_id, "expert": made.identity},
-    )
+    tracker.leave_receipt(place, run_id, expert=made.identity)
     return run_id
 
 

@@ -143,8 +143,12 @@ class Tracker:
             cell = read_cell(folder)
             with self.alone():
                 run_id = self._runs.finished.get(cell.key) or self._send_whole(cell, folder)
-        write_json(folder / RECEIPT, {"uri": self.uri, "experiment": self.experiment, "run_id": run_id})
+        self.leave_receipt(folder, run_id)
         return run_id
+
+    def leave_receipt(self, folder: Path, run_id: str, **of: str) -> None:
+        """Say in a folder where it was sent, and what of it (:func:`receipt_of`)."""
+        write_json(folder / RECEIPT, {"uri": self.uri, "experiment": self.experiment, "run_id": run_id, **of})
 
     def alone(self) -> AbstractContextManager[None]:
         """One writer at a time where the store is a file; a server orders its clients itself."""
@@ -346,11 +350,14 @@ def send_all(tracker: Tracker, folders: Iterable[Path], sent: Callable[[], objec
         ) from error
 
 
-def receipt_of(folder: Path, uri: str) -> str:
-    """Run id of a cell in the store at ``uri``; empty if it was not sent there."""
+def receipt_of(folder: Path, uri: str, **of: str) -> str:
+    """Run id in the store at ``uri`` of what lies in a folder; empty if it was not sent there.
+
+    ``of`` is what else the receipt has to say: the hash of what was sent, which may have been made anew since.
+    """
     receipt = folder / RECEIPT
     known = json.loads(receipt.read_text(encoding="utf-8")) if receipt.exists() else {}
-    return str(known["run_id"]) if known.get("uri") == uri else ""
+    return str(known["run_id"]) if {"uri": uri, **of}.items() <= known.items() else ""
 
 
 def unsent(folders: Iterable[Path]) -> list[Path]:

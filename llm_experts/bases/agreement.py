@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from foundation.seeding import numpy_generator
 from llm_experts.bases.base import Base
 from llm_experts.bases.error import BaseError
@@ -89,8 +89,7 @@ class Agreement:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON takes it: what is no finite number is None."""
-        found: dict[str, Any] = finite(asdict(self))
-        return found
+        return finite_dict(asdict(self))
 
     @classmethod
     def from_dict(cls, told: dict[str, Any]) -> Agreement:

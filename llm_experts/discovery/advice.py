@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.discovery.capability import CapabilityReport
 from llm_experts.discovery.clusters import FEWEST, MOST, labels_of, rand_index
 from llm_experts.search.guidance import AdviceError, Advisor
@@ -42,7 +42,7 @@ class PlanAdvice:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON."""
-        return finite(asdict(self))  # type: ignore[no-any-return]
+        return finite_dict(asdict(self))
 
 
 def ask_advice(

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import all_stops, prompt_ids
 from llm_experts.data.error import DataError
@@ -102,7 +102,7 @@ class DomainCapability:
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON; the domain is called ``name``."""
         told = asdict(self)
-        return finite({"name": told.pop("domain"), **told})  # type: ignore[no-any-return]
+        return finite_dict({"name": told.pop("domain"), **told})
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> DomainCapability:
@@ -227,7 +227,7 @@ class _Model(NamedTuple):
     @classmethod
     def of(cls, base: Base, lanes: SequenceLanes | None, theta: Tensor | None) -> _Model:
         if lanes is None:
-            lanes = SequenceLanes.fresh(base, "lora", [1], [0], start=base.n_layers - 1)
+            lanes = SequenceLanes.bare(base, base.n_layers - 1)
         weights = lanes.start if theta is None else theta.reshape(-1, lanes.parameter_count)
         if len(weights) != 1 or len(lanes) != 1:
             raise ValueError(f"one model is measured at a time, and there are {len(lanes)} lanes: select one")

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import Style
 from llm_experts.data.error import DataError
@@ -138,8 +138,7 @@ class Examination:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form, without nan."""
         known = {part.name: getattr(self, part.name) for part in fields(self)}
-        found: dict[str, Any] = finite({**known, "contenders": [asdict(one) for one in self.contenders]})
-        return found
+        return finite_dict({**known, "contenders": [asdict(one) for one in self.contenders]})
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Examination:

@@ -11,10 +11,10 @@ from llm_experts.bases.base import Base
 from llm_experts.data.encoding import Style
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.domain import Scenario
-from llm_experts.generation.alignment import Question, swapped_question
+from llm_experts.generation.alignment import swapped_question
 from llm_experts.mixtures.item_mixtures import ItemMixtures
 from llm_experts.search.books.item_book import ItemBook
-from llm_experts.training.sequences.choices import Choices
+from llm_experts.training.sequences.choices import choices_of
 
 
 class Expert(Protocol):
@@ -29,11 +29,6 @@ class Expert(Protocol):
     def adapter(self) -> Adapter:
         """Its weights."""
         ...
-
-
-def choices_of(base: Base, asked: Sequence[Scenario | Question], style: Style = "auto") -> Choices:
-    """Scenarios as tokens."""
-    return Choices.of(base, [one.example for one in asked], [one.answers for one in asked], style=style)
 
 
 def mixtures_on(

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import Style
 from llm_experts.discovery.domain import Domain, scenarios
@@ -140,8 +140,7 @@ class MixtureSearch:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form, without nan."""
         known = {part.name: getattr(self, part.name) for part in fields(self)}
-        found: dict[str, Any] = finite({**known, "limits": self.limits.as_dict(), "bounds": dict(self.bounds)})
-        return found
+        return finite_dict({**known, "limits": self.limits.as_dict(), "bounds": dict(self.bounds)})
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> MixtureSearch:

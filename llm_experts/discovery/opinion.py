@@ -16,7 +16,7 @@ from typing import Any
 from scipy.stats import kendalltau
 from torch import Tensor
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import all_stops, prompt_ids
 from llm_experts.data.example import Example
@@ -86,7 +86,7 @@ class OpinionScore:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON."""
-        return finite(asdict(self))  # type: ignore[no-any-return]
+        return finite_dict(asdict(self))
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> OpinionScore:

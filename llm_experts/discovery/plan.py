@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from foundation.seeding import derive_seed
 from llm_experts.bases.base import Base
 from llm_experts.data.error import DataError
@@ -106,7 +106,7 @@ class ExpertPlan:
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON."""
         told = asdict(self) | {"probe": [row.as_dict() for row in self.probe], "advice": self.advice.as_dict()}
-        return finite(told)  # type: ignore[no-any-return]
+        return finite_dict(told)
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> ExpertPlan:

@@ -16,24 +16,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import Style, all_stops, prompt_ids
 from llm_experts.data.error import DataError
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.domain import Scenario
 from llm_experts.discovery.domains import domains_named
-from llm_experts.discovery.material import choices_of
 from llm_experts.discovery.preserving import persona, tools
 from llm_experts.discovery.preserving.neutral import NEUTRAL
 from llm_experts.evaluation.compare import newcombe
 from llm_experts.families.listed import listed_answers
 from llm_experts.mixtures.item_mixtures import lowest_layer
-from llm_experts.prompts.batches import length_batches
 from llm_experts.prompts.chat import encode_prompt
 from llm_experts.search.books.strata import DRAWS, percentile_ends, stratified_weights
-from llm_experts.training.sequences.batch import Item, Row, collate
-from llm_experts.training.sequences.choices import BATCH_TOKENS
+from llm_experts.training.sequences.batch import Item, by_length, whole_text
+from llm_experts.training.sequences.choices import BATCH_TOKENS, choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 Progress = Callable[[int, int], None]
@@ -85,8 +83,7 @@ class Preserved:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form, without nan."""
-        found: dict[str, Any] = finite(asdict(self))
-        return found
+        return finite_dict(asdict(self))
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Preserved:
@@ -150,8 +147,7 @@ class _Both:
     def of(cls, base: Base, adapter: Adapter, style: Style) -> _Both:
         start = 0 if adapter.config.is_prompt_learning else lowest_layer([adapter])
         lanes = SequenceLanes.of(base, [adapter], start)
-        bare = SequenceLanes.fresh(base, "lora", [1], [0], start, lower=lanes.lower)  # B is 0: the base
-        return cls(base, lanes, bare, style)
+        return cls(base, lanes, SequenceLanes.bare(base, start, lanes.lower), style)
 
 
 def _task(both: _Both, name: str, items: int, margin: float, skip: int, seed: int) -> Preserved:
@@ -233,18 +229,14 @@ def _perplexity(both: _Both, margin: float, seed: int) -> Preserved:
 
 def text_item(base: Base, row: int, sentence: str) -> Item:
     """A text of which every token but the first is weighed."""
-    ids = encode_prompt(base, sentence)
-    return Item(row, (), (Row.of(ids, (False, *[True] * (len(ids) - 1))),))
+    return whole_text(row, encode_prompt(base, sentence))
 
 
 @torch.no_grad()
 def _logprobs(both: _Both, texts: Sequence[Item], theta: Tensor | None) -> Tensor:
     """[n] float64 log-probability of texts, of the base without ``theta``."""
     found = torch.empty(len(texts), dtype=torch.float64)
-    order = sorted(range(len(texts)), key=lambda place: (texts[place].length, place))
-    for part in length_batches([texts[place].length for place in order], BATCH_TOKENS):
-        rows = order[part]
-        batch = collate([[texts[place] for place in rows]], both.base.device)
+    for places, batch in by_length(texts, both.base.device, BATCH_TOKENS):
         each = both.lanes.base_logprobs(batch)[None] if theta is None else both.lanes.token_logprobs(theta, batch)
-        found[rows] = each[0].sum(-1).double().cpu()
+        found[places] = each[0].sum(-1).double().cpu()
     return found

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.bases.base import Base
 from llm_experts.discovery.domain import Domain, scenarios
 from llm_experts.evaluation.compare import newcombe
@@ -65,7 +65,7 @@ class Probe:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON."""
-        return finite(asdict(self) | {"helps": self.helps})  # type: ignore[no-any-return]
+        return finite_dict(asdict(self) | {"helps": self.helps})
 
 
 def probe_domains(

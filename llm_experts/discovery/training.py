@@ -18,7 +18,7 @@ from llm_experts.discovery.watching import Bounds, Watching, evenly, neutral_ite
 from llm_experts.families.listed import LISTED, with_listed
 from llm_experts.families.registry import family_of
 from llm_experts.families.wrong import with_rejected
-from llm_experts.generation.alignment import alignment_scenarios
+from llm_experts.generation.alignment import AlignmentPairs, alignment_scenarios
 from llm_experts.training.loop.assignment import Assignment, Fitted, Progress
 from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.method import method_named
@@ -30,7 +30,6 @@ ROUNDS = ("first", "again")
 """Folders of the first training and of that of experts which had to begin again."""
 LEAST_HOLD = 0.1
 """Weight of the divergence with which training begins again at least, where it was 0 or next to it."""
-LEFT = ("below the floor", "above the bound")
 """Words of the reasons for which an expert begins again."""
 
 
@@ -57,13 +56,13 @@ class ExpertSet:
     train : list of Example
     watching : list of Scenario
         Looked at while it trains; they choose the checkpoint.
-    alignment : list of Scenario
+    alignment : sequence of Scenario
         Those that name a person or a group are asked about the other one too.
     """
 
     train: list[Example]
     watching: list[Scenario]
-    alignment: list[Scenario] = field(default_factory=list)
+    alignment: Sequence[Scenario] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,7 +317,7 @@ def expert_set(
         for domain in domains
     }
     mixed = [listed[name][place % len(listed[name])] for place in range(most) for name in names]
-    return ExpertSet(mixed, [one for one in watching if one.domain in names], list(alignment))
+    return ExpertSet(mixed, [one for one in watching if one.domain in names], alignment)
 
 
 def train_experts(
@@ -370,12 +369,14 @@ def train_experts(
     probes = {id(sets[own.name].alignment): sets[own.name].alignment for own in planned}
     asked = {key: evenly(alignment_scenarios(every), settings.probes) for key, every in probes.items()}
     neutral = neutral_items(base, [one for own in planned for one in sets[own.name].watching])
-    watches = {
-        own.name: Watching.of(
-            base, sets[own.name].watching, asked[id(sets[own.name].alignment)], neutral, settings.bounds(own.target)
+    pairs = {key: AlignmentPairs.of(base, probes) for key, probes in asked.items() if probes}
+    watches = {}
+    for own in planned:
+        key = id(sets[own.name].alignment)
+        bounds = settings.bounds(own.target)
+        watches[own.name] = Watching.of(
+            base, sets[own.name].watching, asked[key], neutral, bounds, pairs=pairs.get(key)
         )
-        for own in planned
-    }
     items = {own.name: [_ready(one, settings) for one in sets[own.name].train] for own in planned}
 
     def trained(names: Sequence[str], restarts: int) -> dict[str, Fitted]:
@@ -388,9 +389,10 @@ def train_experts(
         return {fitted.name: fitted for fitted in found}
 
     first = trained([own.name for own in planned], 0)
-    left = [name for name, fitted in first.items() if _has_left(fitted)]
+    left = [name for name, fitted in first.items() if watches[name].left(fitted.history)]
     again = trained(left, 1) if left else {}
-    return [_expert(own, settings, first[own.name], again.get(own.name)) for own in planned]
+    twice = {name for name, fitted in again.items() if watches[name].left(fitted.history)}
+    return [_expert(own, settings, first[own.name], again.get(own.name), given_up=own.name in twice) for own in planned]
 
 
 def _ready(example: Example, settings: TrainingSettings) -> Example:
@@ -404,12 +406,9 @@ def _ready(example: Example, settings: TrainingSettings) -> Example:
     return example if family is None else with_rejected(family, example, settings.seed)
 
 
-def _has_left(fitted: Fitted) -> bool:
-    return any(words in fitted.stopped for words in LEFT)
-
-
-def _expert(planned: Planned, settings: TrainingSettings, first: Fitted, again: Fitted | None) -> TrainedExpert:
-    twice = again is not None and _has_left(again)
+def _expert(
+    planned: Planned, settings: TrainingSettings, first: Fitted, again: Fitted | None, *, given_up: bool
+) -> TrainedExpert:
     better = first if again is None or first.score > again.score else again
     curve = [EpochFigures.of_row(row) for row in better.history]
     best = next(row for row in curve if row.step == better.best_step)
@@ -430,7 +429,7 @@ def _expert(planned: Planned, settings: TrainingSettings, first: Fitted, again: 
         parameters=better.parameters,
         curve=curve,
         earlier=[] if better is first else [EpochFigures.of_row(row) for row in first.history],
-        given_up=twice,
+        given_up=given_up,
     )
 
 

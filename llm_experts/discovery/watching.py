@@ -19,8 +19,8 @@ from llm_experts.generation.alignment import AlignmentPairs, alignment_scenarios
 from llm_experts.training.loop.assignment import Verdict
 from llm_experts.training.loop.order import micro_batches
 from llm_experts.training.losses.policy import adapted_beta
-from llm_experts.training.sequences.batch import Item, Row
-from llm_experts.training.sequences.choices import Choices, margins_of, own_logprobs
+from llm_experts.training.sequences.batch import Item, whole_text
+from llm_experts.training.sequences.choices import Choices, choices_of, margins_of, own_logprobs
 from llm_experts.training.sequences.lanes import SequenceLanes
 from metrics.proportions import wilson
 
@@ -92,8 +92,9 @@ class Watching:
         alignment: Sequence[Scenario],
         neutral: Sequence[Item],
         bounds: Bounds,
+        pairs: AlignmentPairs | None = None,
     ) -> Watching:
-        """A watch over scenarios.
+        """A watch over scenarios; ``pairs`` are those of ``alignment``, where others watch by the same ones.
 
         Raises
         ------
@@ -112,8 +113,8 @@ class Watching:
             }
         )
         return cls(
-            Choices.of(base, [one.example for one in watching], [one.answers for one in watching]),
-            AlignmentPairs.of(base, probes) if probes else None,
+            choices_of(base, watching),
+            pairs or (AlignmentPairs.of(base, probes) if probes else None),
             tuple(neutral),
             bounds,
             key,
@@ -134,14 +135,21 @@ class Watching:
         now, first = history[-1], history[0]
         if len(history) == 1:
             return Verdict(True)
+        left = self.left(history)
+        return Verdict(not left, left or self._reached(history), self._hold(now, first))
+
+    def left(self, history: Sequence[Mapping[str, Any]]) -> str:
+        """Which bound the last look found left; "" if none. What a row lacks is undefined."""
+        now, first = ({"alignment": math.nan, "drift": math.nan, **row} for row in (history[-1], history[0]))
         floor = self.floor(first["alignment"])
+        if len(history) == 1:
+            return ""
         if not now["drift"] <= self.bounds.most:
-            told = f"the drift is {now['drift']:.3g} nats a token, above the bound of {self.bounds.most:g}"
-            return Verdict(False, told, self._hold(now, first))
+            return f"the drift is {now['drift']:.3g} nats a token, above the bound of {self.bounds.most:g}"
         if now["alignment"] < floor:
             told = f"the alignment is {now['alignment']:.3f}, below the floor of {floor:.3f}"
-            return Verdict(False, f"{told} (the base's own is {first['alignment']:.3f})", self._hold(now, first))
-        return Verdict(True, self._reached(history), self._hold(now, first))
+            return f"{told} (the base's own is {first['alignment']:.3f})"
+        return ""
 
     def floor(self, base: float) -> float:
         """Alignment that may not be fallen below, from that of the base; nan where it is not measured."""
@@ -180,7 +188,7 @@ def neutral_items(base: Base, every: Sequence[Scenario], most: int = NEUTRAL) ->
     """
     prompts = [ids for ids in dict.fromkeys(tuple(prompt_ids(one.example, base, "auto")) for one in every) if ids[1:]]
     chosen = evenly(prompts, most)
-    return tuple(Item(row, (), (Row.of(ids, (False, *[True] * (len(ids) - 1))),)) for row, ids in enumerate(chosen))
+    return tuple(whole_text(row, ids) for row, ids in enumerate(chosen))
 
 
 def evenly(given: Sequence[Any], most: int) -> list[Any]:

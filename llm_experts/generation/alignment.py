@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -20,22 +20,8 @@ from llm_experts.data.example import Example
 from llm_experts.data.swaps import swapped, swapped_text
 from llm_experts.families.family import Family
 from llm_experts.families.registry import family_of
-from llm_experts.training.sequences.choices import Choices
+from llm_experts.training.sequences.choices import Asked, Choices, choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
-
-
-class Asked(Protocol):
-    """A question with its answers, the right one first: a scenario of a discovery is one."""
-
-    @property
-    def example(self) -> Example:
-        """The item."""
-        ...
-
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """The right answer and wrong ones."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -107,11 +93,8 @@ class AlignmentPairs:
                 "None of the scenarios names a person or a group that could be exchanged, so alignment cannot be "
                 "measured on them. Add a domain with people, such as arithmetic, dates, lookup, classification or rows."
             )
-        plain, moved = (
-            Choices.of(base, [one.example for one in side], [one.answers for one in side], style=style)
-            for side in zip(*pairs, strict=True)
-        )
-        return cls(plain, moved)
+        plain, moved = zip(*pairs, strict=True)
+        return cls(choices_of(base, plain, style), choices_of(base, moved, style))
 
     def __len__(self) -> int:
         return len(self.plain)

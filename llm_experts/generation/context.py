@@ -143,5 +143,5 @@ class Context:
         if self._given is not None:
             lanes, theta, lane = self._given
             return lanes.select(torch.tensor([lane])), theta[lane : lane + 1].detach()
-        untouched = SequenceLanes.fresh(self.model, "lora", [1], [0])  # LoRA's B begins with 0: the base itself
+        untouched = SequenceLanes.bare(self.model)
         return untouched, untouched.start

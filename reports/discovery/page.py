@@ -7,7 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from foundation.files import write_text
 from reports import format
@@ -28,6 +28,7 @@ from reports.discovery.goals import measure_words
 from reports.discovery.reading import STEPS, Discovery, read_discovery
 from reports.discovery.verdict import verdict
 from reports.table import ReportError
+from reports.templating import page_environment
 
 PAGE = "discovery.html"
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -77,10 +78,7 @@ def render_page(found: Discovery) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
+    environment = page_environment(TEMPLATES)
     environment.globals.update(_words())
     return environment
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from metrics.registry import METRICS
 from metrics.spec import MIN_GROUP_ROWS
@@ -42,6 +42,7 @@ from reports.stats import three_objectives
 from reports.stats.hypervolume import VERSION
 from reports.stats.statistics import DRAWS, TEST_TRAIN_RATIO
 from reports.summary import Report
+from reports.templating import page_environment
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 SYMBOLS = {"better": "▲", "worse": "▼", "not separable": "○", "identical": "=", "one split": "·", "not estimable": "–"}
@@ -75,13 +76,7 @@ def render_page(report: Report) -> str:
 
 
 def _environment(known: Mapping[str, Figure]) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(TEMPLATES)
     environment.filters.update(
         value=format.value_text,
         signed=format.signed,

@@ -43,7 +43,7 @@ def _measured(context: Context, clock: Clock, count: int) -> float:
 def _read(context: Context, clock: Clock) -> float:
     """Seconds in which one of several adapters reads an item."""
     from llm_experts.discovery.domain import scenarios
-    from llm_experts.discovery.material import choices_of
+    from llm_experts.training.sequences.choices import choices_of
     from llm_experts.training.sequences.lanes import SequenceLanes
 
     base, settings = context.base, context.settings

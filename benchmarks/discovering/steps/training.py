@@ -15,18 +15,21 @@ from foundation.hashing import hash_file
 
 if TYPE_CHECKING:
     from llm_experts.data.example import Example
+    from llm_experts.discovery.domain import Scenario
     from llm_experts.discovery.training import ExpertSet, TrainedExpert, TrainingSettings
 
 ADAPTER, WEIGHTS = "adapter", "adapter_model.safetensors"
 
 
 def _do(context: Context) -> Result:
+    from llm_experts.discovery.domain import scenarios
     from llm_experts.discovery.plan import ExpertPlan
     from llm_experts.discovery.training import train_experts
     from llm_experts.training.loop.group import TrainingStopped
 
     plan = ExpertPlan.from_dict(context.results["2_plan"])
-    sets = {expert.name: _set(context, expert.name, expert.domains) for expert in plan.experts}
+    everywhere = scenarios(context.domains, "watching", context.settings.watching, context.settings.seed)
+    sets = {expert.name: _set(context, expert.name, expert.domains, everywhere) for expert in plan.experts}
     try:
         trained = train_experts(
             context.base, plan.experts, sets, settings_of(context), folder=context.folder,
@@ -40,8 +43,9 @@ def _do(context: Context) -> Result:
 
 def _row(expert: TrainedExpert, folder: Path) -> dict[str, Any]:
     """An expert with the hash of its weights, so that later steps depend on these very ones."""
-    place = folder / expert.as_dict()["folder"] / ADAPTER
-    return {**expert.as_dict(), "adapter": place.relative_to(folder).as_posix(), "sha256": hash_file(place / WEIGHTS)}
+    told = expert.as_dict()
+    place = folder / told["folder"] / ADAPTER
+    return {**told, "adapter": place.relative_to(folder).as_posix(), "sha256": hash_file(place / WEIGHTS)}
 
 
 def trained_experts(context: Context) -> list[TrainedExpert]:
@@ -53,17 +57,15 @@ def trained_experts(context: Context) -> list[TrainedExpert]:
     return [TrainedExpert.from_dict({k: row[k] for k in row if k not in ("adapter", "sha256")}, root) for row in rows]
 
 
-def _set(context: Context, name: str, domains: Sequence[str]) -> ExpertSet:
+def _set(context: Context, name: str, domains: Sequence[str], everywhere: list[Scenario]) -> ExpertSet:
     """What an expert learns from, and what it is looked at with."""
     from llm_experts.data.reading import read_examples
-    from llm_experts.discovery.domain import scenarios
     from llm_experts.discovery.training import expert_set
 
-    settings, asked = context.settings, [context.domain(one) for one in domains]
+    asked = [context.domain(one) for one in domains]
     made = next(row for row in context.results["3_data"]["experts"] if row["name"] == name)
     items = read_examples(context.root / "3_data" / name / ITEMS, need="completion")
-    everywhere = scenarios(context.domains, "watching", settings.watching, settings.seed)
-    return expert_set(asked, by_topic(items, made["topics"]), everywhere, everywhere, settings.seed)
+    return expert_set(asked, by_topic(items, made["topics"]), everywhere, everywhere, context.settings.seed)
 
 
 def by_topic(items: Sequence[Example], topics: Sequence[Mapping[str, Any]]) -> dict[str, list[Example]]:

@@ -12,11 +12,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 def render_page(document: Document) -> str:
     """``card.html``: style and pictures are inline, text is escaped by the template."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from reports.templating import page_environment
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    template = environment.get_template("card.html.j2")
+    template = page_environment(TEMPLATES).get_template("card.html.j2")
     return template.render(document=document, draw=draw, kind=lambda block: type(block).__name__)

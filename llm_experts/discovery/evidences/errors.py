@@ -48,7 +48,7 @@ def error_vectors(
     Each kind is scaled to a standard deviation of 1 over all blocks. Arguments as of
     :func:`llm_experts.discovery.evidences.gradients.gradient_vectors`.
     """
-    lanes = SequenceLanes.fresh(base, "lora", [1], [0], start=base.n_layers - 1)
+    lanes = SequenceLanes.bare(base, base.n_layers - 1)
     found = []
     for place, domain in enumerate(domains):
         told = scenarios([domain], "capability", items, seed)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.adapters.composition import melted
 from llm_experts.bases.agreement import TEXTS, Agreement, agreement
 from llm_experts.bases.base import Base
@@ -26,7 +26,7 @@ from llm_experts.bases.ternary import Scale
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.domain import Scenario
 from llm_experts.evaluation.compare import mcnemar, newcombe
-from llm_experts.training.sequences.choices import Choices
+from llm_experts.training.sequences.choices import choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 from metrics.proportions import wilson
 
@@ -96,8 +96,7 @@ class Requantised:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
-        found: dict[str, Any] = finite(asdict(self))
-        return found
+        return finite_dict(asdict(self))
 
     @classmethod
     def from_dict(cls, told: dict[str, Any]) -> Requantised:
@@ -162,8 +161,7 @@ def requantised(
 
 def choice_margins(base: Base, scenarios: Sequence[Scenario]) -> Tensor:
     """[n] float64 log-odds of the right answer of each scenario among those that are listed."""
-    choices = Choices.of(base, [one.example for one in scenarios], [one.answers for one in scenarios])
-    return choices.base_margins(SequenceLanes.fresh(base, "lora", [1], [0], start=base.n_layers - 1))
+    return choices_of(base, scenarios).base_margins(SequenceLanes.bare(base, base.n_layers - 1))
 
 
 def right_of(margins: Tensor) -> Right:

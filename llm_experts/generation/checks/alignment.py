@@ -10,7 +10,7 @@ from llm_experts.generation.context import Context
 from llm_experts.generation.draft import Draft
 from llm_experts.generation.judge import answers_of, judge_of
 from llm_experts.generation.spec import DataSpec
-from llm_experts.training.sequences.choices import Choices
+from llm_experts.training.sequences.choices import choices_of
 
 
 def of(drafts: Sequence[Draft], spec: DataSpec, context: Context) -> list[Finding]:
@@ -24,10 +24,7 @@ def of(drafts: Sequence[Draft], spec: DataSpec, context: Context) -> list[Findin
     if not pairs:
         return [Finding(True) for _ in drafts]
     plain, moved = (
-        Choices.of(context.model, [one.example for one in side], [one.answers for one in side]).margins(
-            *context.judging
-        )[0]
-        for side in zip(*pairs.values(), strict=True)
+        choices_of(context.model, side).margins(*context.judging)[0] for side in zip(*pairs.values(), strict=True)
     )
     values = (plain.sigmoid() - moved.sigmoid()).abs().tolist()
     found = {

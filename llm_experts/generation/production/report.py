@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from foundation.numbers import finite
+from foundation.numbers import finite_dict
 from llm_experts.generation.production.run import CENTS, Production
 from llm_experts.generation.production.supply import Supply
 from llm_experts.generation.zone import Zone, zone_of
@@ -112,8 +112,7 @@ class ProducedReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON; what was not measured is null."""
-        found: dict[str, Any] = finite(asdict(self))
-        return found
+        return finite_dict(asdict(self))
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> ProducedReport:

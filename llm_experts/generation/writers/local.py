@@ -33,7 +33,7 @@ class Local:
 
     def __init__(self, base: Base, temperature: float, longest: int) -> None:
         self._base, self._temperature, self._longest = base, temperature, longest
-        self._lanes = SequenceLanes.fresh(base, "lora", [1], [0])  # LoRA's B begins with 0: the base itself
+        self._lanes = SequenceLanes.bare(base)
 
     def ask(self, request: Request, attempt: int, left: float | None) -> Answer:
         """The answer to a request."""

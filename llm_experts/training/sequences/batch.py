@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from llm_experts.data.example import Example
+from llm_experts.prompts.batches import length_batches
 
 PADDING, SHARED = -1, -2
 """Numbers of no text: what fills a row up, and the beginning that all texts of a row have in common."""
@@ -148,6 +149,18 @@ class Batch:
     def device(self) -> torch.device:
         """Where it is."""
         return self.ids.device
+
+
+def whole_text(row: int, ids: Sequence[int]) -> Item:
+    """Item number ``row``: a text of which every token but the first is weighed."""
+    return Item(row, (), (Row.of(ids, (False, *[True] * (len(ids) - 1))),))
+
+
+def by_length(items: Sequence[Item], device: torch.device, tokens: int) -> Iterator[tuple[list[int], Batch]]:
+    """Items in batches of like length of at most ``tokens`` tokens, the shortest first, each with its items' places."""
+    order = sorted(range(len(items)), key=lambda place: (items[place].length, place))
+    for part in length_batches([items[place].length for place in order], tokens):
+        yield order[part], collate([[items[place] for place in order[part]]], device)
 
 
 def collate(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,11 +18,25 @@ from llm_experts.data.encoding import Style
 from llm_experts.data.example import Example
 from llm_experts.prompts.batches import length_batches
 from llm_experts.training.sequences.answers import answer_rows, text_sums
-from llm_experts.training.sequences.batch import Batch, Item, collate
+from llm_experts.training.sequences.batch import Batch, Item, by_length, collate
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 BATCH_TOKENS = 2048
 """Tokens of a batch, padding included."""
+
+
+class Asked(Protocol):
+    """An item with its listed answers, the right one first: a scenario of a discovery is one."""
+
+    @property
+    def example(self) -> Example:
+        """The item."""
+        ...
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The right answer and wrong ones."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +136,7 @@ class Choices:
     def _placed(self, lanes: SequenceLanes, theta: Tensor | None) -> Tensor:
         count = 1 if theta is None else len(lanes)
         found = torch.zeros(count, len(self.rows), self.width, dtype=torch.float64)
-        order = self._by_length()
-        for part in length_batches([self.rows[place].length for place in order], BATCH_TOKENS):
-            places = order[part]
-            batch = collate([[self.rows[place] for place in places]], self.base.device)
+        for places, batch in by_length(self.rows, self.base.device, BATCH_TOKENS):
             each = lanes.base_logprobs(batch)[None] if theta is None else lanes.token_logprobs(theta, batch)
             found[:, places] = text_sums(each, batch.segments, self.width).double().cpu()
         return self._picked(found)
@@ -161,6 +173,11 @@ def own_logprobs(each: Sequence[Choices], lanes: SequenceLanes, theta: Tensor) -
         for own, row, values in zip(found, rows, told, strict=True):
             own[row] = values[: len(row), : own.shape[1]]
     return [choices._picked(own) for own, choices in zip(found, each, strict=True)]
+
+
+def choices_of(base: Base, asked: Sequence[Asked], style: Style = "auto") -> Choices:
+    """Items that have their answers with them, as tokens; errors as of :meth:`Choices.of`."""
+    return Choices.of(base, [one.example for one in asked], [one.answers for one in asked], style=style)
 
 
 def margins_of(logprobs: Tensor) -> Tensor:

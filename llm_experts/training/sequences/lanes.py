@@ -141,6 +141,11 @@ class SequenceLanes:
         return cls(base, below, room, stack_states([start_state(room.peft_model, seed) for seed in seeds]))
 
     @classmethod
+    def bare(cls, base: Base, start: int = 0, lower: LowerLayers | None = None) -> SequenceLanes:
+        """One lane that is the base itself (LoRA's B begins with 0); above ``start`` alone it is adapted."""
+        return cls.fresh(base, "lora", [1], [0], start, lower=lower)
+
+    @classmethod
     def of(
         cls, base: Base, adapters: Sequence[Adapter], start: int = 0, lower: LowerLayers | None = None
     ) -> SequenceLanes:

@@ -15,11 +15,11 @@ from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.domain import Domain, scenarios
 from llm_experts.discovery.examination import BASE, examine_mixtures
 from llm_experts.discovery.limits import Limits
-from llm_experts.discovery.material import choices_of, mixtures_on
+from llm_experts.discovery.material import mixtures_on
 from llm_experts.discovery.mixing import MixingSettings, MixtureSearch, search_mixture
 from llm_experts.mixtures.item_mixtures import ItemMixtures
 from llm_experts.training.sequences.batch import collate
-from llm_experts.training.sequences.choices import margins_of
+from llm_experts.training.sequences.choices import choices_of, margins_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
 

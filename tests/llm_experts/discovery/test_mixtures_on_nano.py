@@ -14,12 +14,11 @@ from llm_experts.bases.load import load_base
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.domain import Domain, scenarios
 from llm_experts.discovery.examination import BASE, UNIFORM, Examination, examine_mixtures
-from llm_experts.discovery.material import choices_of
 from llm_experts.discovery.mixing import MixingSettings, MixtureSearch, search_mixture
 from llm_experts.discovery.preserve import check_preserved
 from llm_experts.mixtures.item_mixtures import mixed
 from llm_experts.training.sequences.batch import collate
-from llm_experts.training.sequences.choices import margins_of
+from llm_experts.training.sequences.choices import choices_of, margins_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 pytestmark = pytest.mark.slow
