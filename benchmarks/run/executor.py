@@ -107,15 +107,15 @@ class Processes:
         suspects: list[Job] = []
         while left:
             suspects += yield from _pool(self.workers, left, call)
-        deaths = Counter(job.name for job in suspects)
-        noted = {job.name: UnderWay(folder / job.folder).deaths() for job in suspects}
+        deaths = Counter(job.folder for job in suspects)
+        noted = {job.folder: UnderWay(folder / job.folder).deaths() for job in suspects}
         again = deque(suspects)
         while again:  # one at a time: who dies now is the one
             for job in (yield from _pool(1, again, call)):
                 of_methods = UnderWay(folder / job.folder).deaths()
-                deaths[job.name] += of_methods == noted[job.name]
-                noted[job.name] = of_methods
-                if deaths[job.name] < ATTEMPTS:
+                deaths[job.folder] += of_methods == noted[job.folder]
+                noted[job.folder] = of_methods
+                if deaths[job.folder] < ATTEMPTS:
                     again.append(job)
                 else:
                     yield Outcome(job, DIED)

@@ -238,8 +238,8 @@ def reader_of(base: Base, view: TaskView, way: Way) -> Reader:
     """What asks a base about rows in this way."""
     from llm_experts.reading.reader import Reader
 
-    start = base.n_layers - (way.top or base.n_layers) if way.kind else 0
-    scope: Any = way.scope if way.kind else "full"
+    start = base.n_layers - (way.top or base.n_layers)  # without an adapter too: the states on disk are the same
+    scope: Any = way.scope
     return Reader(base, way.template, start, asking=asking_of(view, way), scope=scope)
 
 

@@ -24,7 +24,7 @@ LOWER_TOKENS = {False: 1 << 14, True: 1 << 10}
 """Padded tokens that go through the lower layers at once; of a wide base on a CPU (True) so few that no tensor is too
 large for the allocator to keep (32 MiB), as memory that comes anew from the system costs more than the products."""
 CACHE_BYTES = 1 << 30
-"""Hidden states of a task's texts that are kept: what lies above is computed anew for every batch."""
+"""States of a task's texts that are kept in memory: what lies above is read or computed anew for every batch."""
 
 
 class TextBlock:
@@ -36,7 +36,7 @@ class TextBlock:
         Gives what enters the top.
     packed : Packed
     keep : bool
-        Keep hidden states; else they are computed anew for every batch.
+        Keep states in memory; else every batch reads them from disk (of a wide base) or computes them anew.
     """
 
     def __init__(self, reader: Reader, packed: Packed, keep: bool) -> None:
@@ -53,7 +53,7 @@ class TextBlock:
         """Texts at positions ``index`` [n]."""
         some = self._packed.select(index.to(self._packed.ids.device)).trimmed()
         if self._hidden is None:
-            return self._entry.opened(some)
+            return self._entry.given(some, self._reader.stored_states(some))
         return self._entry.given(some, self._hidden[index.to(some.ids.device), : some.ids.shape[1]])
 
     def select(self, index: Tensor) -> TextBlock:
@@ -86,7 +86,7 @@ class TaskTexts:
     reader : Reader
         Base, template, and the layer at which adapters begin.
     cache_bytes : int
-        Hidden states of all blocks together; what does not fit is computed anew for every batch.
+        States of all blocks together; what does not fit is read from disk or computed anew for every batch.
     """
 
     def __init__(self, view: TaskView, reader: Reader, cache_bytes: int = CACHE_BYTES) -> None:

@@ -75,7 +75,7 @@ def test_a_method_that_kills_its_worker_does_not_take_the_others_of_its_job(
     monkeypatch.setattr("tests.benchmarks.run.test_dying_methods.SUITE", text)
     table = bench(tmp_path, [write(tmp_path, "dies", DIES)], 2, monkeypatch)
     found = reasons(table)
-    assert set(found) == {"dies.M"} and "died 2 times while dies.M was computed" in found["dies.M"]
+    assert set(found) == {"dies.M"} and "died 2 times while dies.M was computed" in found["dies.M"], found
     assert scored(table) == {"constant", "logistic_regression"}
     assert table.query("method == 'constant' and metric == 'acc@1' and part == 'test'")["task"].nunique() == 2
 

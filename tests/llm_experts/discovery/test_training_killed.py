@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import json, os, signal, sys, time
 from pathlib import Path
@@ -56,7 +57,8 @@ def test_kills_at_random_instants_change_nothing(tmp_path: Path) -> None:
     for folder in (whole, parts):
         folder.mkdir()
     command = [sys.executable, "-c", RUN, str(whole), str(parts)]
-    told = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}  # where tests lie, also on a safe path
+    told = subprocess.run(command, capture_output=True, text=True, env=env)
     assert told.returncode == 0, told.stderr
     assert int(told.stdout) > 0, "it was killed at least once"
     expected, found = bytes_in(whole), bytes_in(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.llm_experts.generation.production_fixtures import contents
 
+ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
 import json, os, random, signal, sys, time
 from pathlib import Path
@@ -37,6 +39,8 @@ print(json.dumps(killed))
 
 @pytest.mark.slow
 def test_killed_at_random_instants_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=True)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}  # where tests lie, also on a safe path
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) >= 1
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
