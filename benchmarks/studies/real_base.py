@@ -246,7 +246,9 @@ def reader_of(base: Base, view: TaskView, way: Way) -> Reader:
     """What asks a base about rows in this way."""
     from llm_experts.reading.reader import Reader
 
-    start = base.n_layers - (way.top or base.n_layers)  # without an adapter too: the states on disk are the same
+    start = base.n_layers - (way.top or base.n_layers)
+    if not way.kind:  # the answers are those of any start, and the states on disk then serve the adapters too
+        start = max(0, start)
     scope: Any = way.scope
     return Reader(base, way.template, start, asking=asking_of(view, way), scope=scope)
 
