@@ -144,8 +144,8 @@ def test_nothing_that_keeps_it_has_its_own_exit_code(run: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        (("--metric", "fairres"), MetricError, "Did you mean fair_res"),
-        (("--method", "lightgmb"), ChoiceError, "Did you mean lightgbm"),
+        (("--metric", "fairres"), MetricError, "Did you mean 'fair_res"),
+        (("--method", "lightgmb"), ChoiceError, "Did you mean 'lightgbm"),
         (("--split", "7"), ChoiceError, "has no split 7 of scm; it has 0"),
         (("--use-sensitive", "drop"), ChoiceError, "keep only, not 'drop'"),
         (("--metric", "worst_acc", "--max-gap", "80"), ChoiceError, "the smallest value that is allowed"),

@@ -14,7 +14,7 @@ def test_versions_and_letters_may_be_left_to_the_program() -> None:
 
 
 def test_unknown_ones_are_named_with_close_matches() -> None:
-    with pytest.raises(MetricError, match=r"no metric 'eop'. Did you mean eopp@1"):
+    with pytest.raises(MetricError, match=r"no metric 'eop'. Did you mean 'eopp@1'"):
         metric_ids("dp,eop")
-    with pytest.raises(MetricError, match=r"no metric 'dp@2'. Did you mean dp@1"):
+    with pytest.raises(MetricError, match=r"no metric 'dp@2'. Did you mean 'dp@1'"):
         metric_ids("dp@2")
