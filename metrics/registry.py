@@ -249,10 +249,6 @@ METRICS = _in_order({metric.id: metric for metric in (*_SPECS, *(count.spec for 
 CFA_METRICS = ("ref_cfa@1", "vef_cfa@1")
 """Computed only on request, to compare with published tables."""
 
-PROCEDURAL_METRICS = tuple(
-    metric.id for metric in _SPECS if metric.kind == "procedural" and metric.id not in CFA_METRICS
-)
-
 
 def spec(id: str) -> MetricSpec:
     """The metric of an id.

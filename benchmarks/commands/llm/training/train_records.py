@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from benchmarks.making.together import Outcome
     from llm_experts.training.loop.assignment import Progress
 
-SAME_NAMES = {"option": "options"}
 NOT_ASKED = ("config", "output", "dry_run", "set_", "option")
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from llm_experts.discovery.teaching.watching import Bounds, Watching, evenly, neutral_items
-from llm_experts.generation.alignment import alignment_of
+from llm_experts.generation.alignment import unchanged
 from llm_experts.training.sequences.choices import Choices, own_logprobs
 from llm_experts.training.sequences.lanes import SequenceLanes
 from metrics.proportions import wilson
@@ -39,7 +39,8 @@ def test_figures_are_those_of_every_lane_alone() -> None:
         alone, weights = lanes.select(torch.tensor([at])), theta[at : at + 1]
         margins = own.watching.margins(alone, weights)[0]
         right = int((margins > 0).sum())
-        assert own.pairs is not None and told["alignment"] == float(alignment_of(alone, weights, own.pairs)[0])
+        assert own.pairs is not None
+        assert told["alignment"] == float(unchanged(*own.pairs.margins(alone, weights)).double().mean())
         assert (told["score"], told["low"], told["high"]) == (right / len(margins), *wilson(right, len(margins)))
         assert math.isclose(told["zone"], float(margins.sigmoid().mean()), rel_tol=1e-5)
         change = [

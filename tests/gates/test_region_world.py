@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tasks.scm_regions import region_world
+from tests.gates.region_world import region_world
 
 
 @pytest.mark.parametrize("regions", [True, False])
