@@ -26,6 +26,7 @@ from llm_experts.search.books.item_book import ALIGNMENT, ItemBook
 from llm_experts.search.evaluations import TrueEvaluations
 from llm_experts.search.mixture import Outputs
 from llm_experts.search.result import Candidate, plain
+from llm_experts.search.search import references
 from llm_experts.search.settings import BY_DOMAIN, LATENCY
 
 Progress = Callable[[int, int], None]
@@ -192,10 +193,6 @@ def search_mixture(
     return _told(found, inner, book, alone, chosen.limits, time.perf_counter() - start)
 
 
-def _singles(count: int) -> Tensor:
-    return torch.cat([torch.zeros(1, count, dtype=torch.float64), torch.eye(count, dtype=torch.float64)])
-
-
 def _by_domain(outputs: Outputs, book: ItemBook) -> Tensor:
     """[P, D] shares of right answers."""
     values = book.values(outputs, tuple(BY_DOMAIN + name for name in book.domains))
@@ -208,7 +205,7 @@ def _bounds(true: TrueEvaluations, book: ItemBook, settings: MixingSettings) -> 
     An expert reaches as far as it keeps what it gained where it gained most, but for ``SLACK``.
     """
     names = true.model.names
-    singles = _by_domain(true(_singles(len(names))), book)
+    singles = _by_domain(true(references(len(names))), book)
     found: dict[str, tuple[float, float]] = {}
     for k, name in enumerate(names):
         if name in settings.bounds:
@@ -227,7 +224,7 @@ def _inner(
     true: TrueEvaluations, book: ItemBook, settings: MixingSettings, bounds: Mapping[str, tuple[float, float]]
 ) -> SearchSettings:
     own = (ALIGNMENT, LATENCY) if true.moved else (LATENCY,)
-    of_base = book.values(true(_singles(len(true.model.names))[:1]), own)
+    of_base = book.values(true(references(len(true.model.names))[:1]), own)
     alignment = float(of_base[ALIGNMENT]) if true.moved else None
     return SearchSettings(
         objectives=tuple(map(Objective, settings.objectives)),
@@ -242,7 +239,7 @@ def _inner(
 def _told(
     found: SearchResult, inner: SearchSettings, book: ItemBook, alone: TrueEvaluations, limits: Limits, seconds: float
 ) -> MixtureSearch:
-    shares = _by_domain(alone(_singles(len(found.names))), book)
+    shares = _by_domain(alone(references(len(found.names))), book)
     domains = [
         {
             "domain": name,
