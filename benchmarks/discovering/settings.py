@@ -69,6 +69,12 @@ class DiscoverySettings(BaseModel):
     advise: str | None = Field(None, description="base whose advice on plan and search is asked and logged")
     follow_advice: bool = Field(False, description="group domains as it advises, where that can be read")
 
+    alignment_margin: float = Field(
+        0.10,
+        gt=0,
+        lt=1,
+        description="a mixture has to be shown to lose less of the base's alignment",
+    )
     scenarios: int = Field(50, ge=2, description="scenarios of each domain in the final examination")
     preserve: Words = Field((), description="what must stay: families of tasks, tools, persona; none: nothing")
     preserve_items: int = Field(60, ge=2)
