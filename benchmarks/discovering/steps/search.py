@@ -12,8 +12,8 @@ from benchmarks.discovering.steps.training import trained_experts
 
 
 def _do(context: Context) -> Result:
-    from llm_experts.discovery.limits import Limits
-    from llm_experts.discovery.mixing import MixingSettings, search_mixture
+    from llm_experts.discovery.mixtures.limits import Limits
+    from llm_experts.discovery.mixtures.mixing import MixingSettings, search_mixture
 
     settings = context.settings
     found = search_mixture(

@@ -188,7 +188,7 @@ def test_metrics_that_are_asked_for_are_shown_alone(task: Task, tmp_path: Path) 
 
 
 def test_groups_fit_a_narrow_console(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks.commands.score_table import print_groups
+    from benchmarks.commands.models.score_table import print_groups
     from metrics.score import GroupRow, Scores
 
     monkeypatch.setenv("COLUMNS", "80")
