@@ -147,6 +147,10 @@ def _are_sizes(found: Any) -> bool:
     return isinstance(found, dict) and all(type(size) is int and size > 0 for size in found.values())
 
 
+def _are_rates(found: Any) -> bool:
+    return isinstance(found, dict) and set(found) == RATES and all(map(_is_number, found.values()))
+
+
 def _is_number(found: Any) -> bool:
     return type(found) in (int, float) and found >= 0
 

@@ -115,11 +115,9 @@ class Course:
         cls, asked: DiscoverySettings, domains: int, minutes: float | None, found: Mapping[str, Any]
     ) -> Course:
         """That of a discovery which began earlier; steps that had not begun are planned for these ``minutes``."""
-        rates = found.get("rates")
-        return cls(
-            asked, domains, minutes, float(found.get("factor", 1.0)), dict(found["sizes"]),
-            {step: dict(sizes) for step, sizes in found.get("steps", {}).items()}, None if rates is None else Rates(**rates),
-        )  # fmt: skip
+        steps = {step: dict(sizes) for step, sizes in found.get("steps", {}).items()}
+        rates = None if found.get("rates") is None else Rates(**found["rates"])
+        return cls(asked, domains, minutes, float(found.get("factor", 1.0)), dict(found["sizes"]), steps, rates)
 
 
 def _told(changed: Mapping[str, int], before: DiscoverySettings, left: float, needed: float) -> str:
