@@ -53,7 +53,7 @@ class DiscoverySettings(BaseModel):
     steps: int | None = Field(None, ge=1, description="optimiser steps of each expert; None: by the number of items")
     lr: float | None = Field(None, gt=0, description="learning rate; None: twice that of the kind on the base")
     most_drift: float = Field(
-        4.0, gt=0, description="nats a token that an expert may drift from the base; above it begins again, held closer"
+        4.0, gt=0, description="nats a token that an expert may drift from the base; above, it has to be worth it"
     )
     probes: int = Field(
         96, ge=2, description="scenarios at most whose group terms are exchanged at every look, to see alignment"
