@@ -66,12 +66,14 @@ class Course:
     def plan_again(self, left: float) -> str:
         """Lower sizes of steps that have not begun until they are estimated to need no more than ``left`` seconds.
 
+        Where the time is over nothing is lowered: the run ends, and the same command has its whole budget again.
+
         Returns
         -------
         str
             What was lowered, for people; "" if nothing.
         """
-        if self.minutes is None or self.rates is None or not self._spent:
+        if self.minutes is None or self.rates is None or left <= 0:
             return ""
         settings, pace = with_sizes(self.asked, self.sizes), self.pace()
         open_sizes = [name for step, names in SIZES.items() if step not in self.steps for name in names]
@@ -121,10 +123,10 @@ class Course:
 
 
 def _told(changed: Mapping[str, int], before: DiscoverySettings, left: float, needed: float) -> str:
+    if not changed:
+        return ""
     short = "" if needed <= left else (
         f" Even so {needed:.0f} seconds are estimated: the budget will end the run, and the same command goes on."
     )  # fmt: skip
-    if not changed:
-        return short and f"{left:.0f} seconds are left.{short}"
     sizes = ", ".join(f"{name} {value} (of {getattr(before, name)})" for name, value in changed.items())
     return f"{left:.0f} seconds are left; sizes of what follows are lowered: {sizes}.{short}"

@@ -78,6 +78,8 @@ def test_sizes_never_grow_again_and_too_little_time_is_told() -> None:
     assert "Even so" in found.plan_again(1.0) and found.sizes["scenarios"] == LEAST["scenarios"]
     before = dict(found.sizes)
     assert found.plan_again(10_000.0) == "" and found.sizes == before
+    over = course()
+    assert over.plan_again(0.0) == "" and over.sizes == {}, "the run ends there, and has its whole budget next time"
 
 
 def test_the_same_again_from_the_record() -> None:
