@@ -20,7 +20,7 @@ class DiscoverySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    base: str = Field("nano", description="nano, a Hugging Face id or a folder")
+    base: str = Field("nano", min_length=1, description="nano, a Hugging Face id or a folder")
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantisation: Literal["none", "nf4", "int8", "ternary"] = "none"
@@ -70,10 +70,7 @@ class DiscoverySettings(BaseModel):
     follow_advice: bool = Field(False, description="group domains as it advises, where that can be read")
 
     alignment_margin: float = Field(
-        0.10,
-        gt=0,
-        lt=1,
-        description="a mixture has to be shown to lose less of the base's alignment",
+        0.10, gt=0, lt=1, description="a mixture has to be shown to lose less of the base's alignment"
     )
     scenarios: int = Field(50, ge=2, description="scenarios of each domain in the final examination")
     preserve: Words = Field((), description="what must stay: families of tasks, tools, persona; none: nothing")
@@ -115,22 +112,39 @@ def settings_of(path: Path | None, given: Mapping[str, Any], quick: bool = False
     """
     said = {name: value for name, value in given.items() if value is not None}
     read = {} if path is None else _read(path)
-    where = "the command" if path is None else str(path)
-    return checked({**(QUICK if quick else {}), **read, **said}, where)
+    return checked({**(QUICK if quick else {}), **read, **said}, dict.fromkeys(read.keys() - said.keys(), str(path)))
 
 
-def checked(values: Mapping[str, Any], where: str) -> DiscoverySettings:
-    """Settings from plain values; ``where`` is named in what is said of faults."""
+def checked(values: Mapping[str, Any], places: Mapping[str, str] | None = None) -> DiscoverySettings:
+    """Settings from plain values.
+
+    Parameters
+    ----------
+    values : mapping
+    places : mapping of setting to str, optional
+        Files that settings are from; of others the command is named in what is said of faults.
+
+    Raises
+    ------
+    DiscoverError
+        If a value is none that its setting may have.
+    """
     try:
         return DiscoverySettings(**values)
     except ValidationError as error:
-        faults = "; ".join(_fault(dict(found)) for found in error.errors())
-        raise DiscoverError(f"The settings of {where} are not ones that a discovery can have: {faults}.") from error
+        by: dict[str, list[str]] = {}
+        for found in error.errors():
+            setting = str(found["loc"][0]) if found["loc"] else ""
+            by.setdefault((places or {}).get(setting, "the command"), []).append(_fault(dict(found)))
+        told = "; ".join(f"of {where}: {'; '.join(faults)}" for where, faults in by.items())
+        raise DiscoverError(f"Some settings are not ones that a discovery can have, {told}.") from error
 
 
 def _fault(found: Mapping[str, Any]) -> str:
-    place = ".".join(map(str, found["loc"]))
-    return f"{place} is {str(found['input'])[:60]!a}: {str(found['msg']).lower()}"
+    place, value = ".".join(map(str, found["loc"])), str(found["input"])[:60]
+    if found["type"] == "tuple_type":
+        return f"{place} is {value!a}, and has to be a list, such as [{value!a}]"
+    return f"{place} is {value!a}: {str(found['msg']).lower()}"
 
 
 def _read(path: Path) -> dict[str, Any]:
