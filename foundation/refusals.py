@@ -57,10 +57,11 @@ def faults_of(error: ValidationError, known: Collection[str] = ()) -> str:
     ``epochs: Input should be greater than 0 (given: '-1')``; ``the field seed is missing``; ``there is no field
     'epoch' (did you mean 'epochs'?)``.
     """
-    return "; ".join(_fault(dict(found), known) for found in error.errors(include_url=False))
+    return "; ".join(fault_of(dict(found), known) for found in error.errors(include_url=False))
 
 
-def _fault(found: Mapping[str, Any], known: Collection[str]) -> str:
+def fault_of(found: Mapping[str, Any], known: Collection[str] = ()) -> str:
+    """One of pydantic's findings, as :func:`faults_of` tells it."""
     place = ".".join(map(str, found["loc"]))
     if found["type"] == "missing":
         return f"the field {place} is missing"
@@ -70,5 +71,8 @@ def _fault(found: Mapping[str, Any], known: Collection[str]) -> str:
     message = str(found["msg"]).removeprefix("Value error, ")
     if not place:
         return message
+    if found["type"] == "tuple_type":
+        value = str(found["input"])[:LONGEST]
+        return f"{place} is {value!a}, and has to be a list, such as [{value!a}]"
     whole = isinstance(found["input"], (Mapping, list, tuple)) and found["type"] == "value_error"
     return f"{place}: {message}" + ("" if whole else f" (given: {str(found['input'])[:LONGEST]!a})")

@@ -41,6 +41,8 @@ FEWEST = 100
 BASE, UNIFORM = "base", "uniform"
 MEASURES = ("accuracy", "lowest", "zone", "p_right")
 LEVEL = 0.05
+ALIGNMENT_CHANGE = "alignment_change"
+"""Measure: alignment less that of the base, paired."""
 ROUNDING = 1e-9
 CHUNK = 8
 """Contenders that are read together."""
@@ -81,7 +83,7 @@ class Contender:
     tried : bool
         Whether it was a member of the front whose turn came.
     objections : tuple of str
-        Why it is not accepted; of rivals, the constraints that they break.
+        Why it is not accepted; of rivals, the constraints that they are not shown to keep.
     accepted : bool
     """
 
@@ -113,7 +115,8 @@ class Examination:
     statement : str
     paired : list of mapping
         The winner less every rival: ``label``, ``rival``, ``difference``, ``low``, ``high``, ``p``, ``p_holm``, and
-        ``keeps``: whether the rival keeps the constraints (one that does not is shown, but is no reason to reject).
+        ``keeps``: whether the rival may keep the constraints (one that surely breaks them is shown, but is no reason to
+        reject).
     domains, elsewhere : list of mapping
         See :func:`~llm_experts.discovery.mixtures.paired.domain_table` and
         :func:`~llm_experts.discovery.mixtures.paired.elsewhere`.
@@ -179,7 +182,7 @@ class Rule:
         better = "be surely better than the base, and " if self.beat_base else ""
         return (
             f"A member of the front is accepted if it keeps {self.limits.stated()}; it has to {better}be worse than no "
-            f"rival that keeps them by {self.margin:g} or more (lower ends of paired differences of level "
+            f"rival that may keep them by {self.margin:g} or more (lower ends of paired differences of level "
             f"{1 - self.alpha:g}: Bonferroni over at most {self.most} members that are tried)."
         )
 
@@ -247,17 +250,18 @@ def examine(
     entered = _Entered.of(model, book, front, rule, seed, progress)
     winner, accepted, statement = entered.decide()
     labels = [one.label for one in entered.contenders]
+    kept = entered.rivals()
     rivals = [one.label for one in entered.contenders if one.kind != "mixture" and one.label != winner]
     differences = adjusted([entered.between(winner, rival) for rival in rivals])
     paired = [
         {"label": winner, "rival": rival, "difference": d.estimate, "low": d.low, "high": d.high, "p": d.p,
-         "p_holm": d.p_holm, "keeps": not entered.contenders[labels.index(rival)].objections}
+         "p_holm": d.p_holm, "keeps": rival in kept}
         for rival, d in zip(rivals, differences, strict=True)
     ]  # fmt: skip
     return Examination(
         scenarios=len(book),
         rule=rule.stated(),
-        constraints=tuple(map(str, entered.constraints)),
+        constraints=entered.stated(),
         contenders=entered.contenders,
         winner=winner,
         accepted=accepted,
@@ -296,14 +300,34 @@ class _Entered:
         measures = (*MEASURES, *aligned, LATENCY, *(BY_DOMAIN + name for name in book.domains))
         values = book.valued(outputs, measures, seed)
         own = {id: one.estimate for id, one in values[0].items()}
+        order = [_label_of(rows, member) for member in front[: rule.most]]
+        drawn = book.draws(outputs, ("accuracy",), seed)["accuracy"]
+        unchanged = book.unchanged(outputs) if aligned else None
+        answers = answers_of(verdicts(outputs.margins), book.of, drawn, unchanged)
         contenders = [
             Contender(label, kind, dict(weights), {id: _plain(value) for id, value in worth.items()})
             for (label, kind, weights), worth in zip(rows, values, strict=True)
         ]
-        order = [_label_of(rows, member) for member in front[: rule.most]]
-        answers = answers_of(verdicts(outputs.margins), book.of, book.draws(outputs, ("accuracy",), seed)["accuracy"])
-        constraints = rule.limits.constraints(own.get(ALIGNMENT), own[LATENCY])
-        return cls(contenders, [label for label in order if label != BASE], constraints, answers, rule)
+        constraints = rule.limits.constraints(None, own[LATENCY])
+        return cls(contenders, [label for label in order if label != BASE], constraints, answers, rule)._changes_told()
+
+    def _changes_told(self) -> _Entered:
+        """With what every contender changes in alignment among its values."""
+        if self.answers.unchanged is None:
+            return self
+        for one in self.contenders[1:]:
+            change = self.answers.alignment(self._at(one.label), self._at(BASE))
+            told = {"estimate": change.estimate, "low": change.low, "high": change.high}
+            self._note(one.label, values={**one.values, ALIGNMENT_CHANGE: told})
+        return self
+
+    def stated(self) -> tuple[str, ...]:
+        """What the limits came to on these scenarios."""
+        found = tuple(map(str, self.constraints))
+        if self.answers.unchanged is None:
+            return found
+        base = self.contenders[0].values[ALIGNMENT]["estimate"]
+        return (f"alignment > {base:.4g} - {self.rule.limits.alignment_margin:g} (lower end)", *found)
 
     def between(self, one: str, other: str, alpha: float = LEVEL) -> Difference:
         """Accuracy of one contender less that of another."""
@@ -311,10 +335,10 @@ class _Entered:
 
     def decide(self) -> tuple[str, bool, str]:
         """Label of what is returned, whether it is an accepted member of the front, and the verdict in words."""
-        broken = {one.label: self._broken(one) for one in self.contenders}
+        broken = {one.label: self._broken(one) + self._unaligned(one, self.rule.alpha) for one in self.contenders}
         for one in list(self.contenders):
             self._note(one.label, objections=tuple(broken[one.label]))
-        rivals = [one.label for one in self.contenders if one.kind != "mixture" and not broken[one.label]]
+        rivals = self.rivals()
         for number, label in enumerate(dict.fromkeys(self.order), 1):
             reasons = broken[label] + self._outdone(label, [rival for rival in rivals if rival != label])
             self._note(label, tried=True, objections=tuple(reasons), accepted=not reasons)
@@ -323,22 +347,29 @@ class _Entered:
                 return label, True, f"{label} passed the examination{before}."
         return self._fallback(rivals)
 
+    def rivals(self) -> list[str]:
+        """Base, singles and uniform mixture, without those that surely break the constraints."""
+        return [
+            one.label for one in self.contenders
+            if one.kind != "mixture" and not self._broken(one) and not self._surely_unaligned(one)
+        ]  # fmt: skip
+
     def _outdone(self, label: str, rivals: Sequence[str]) -> list[str]:
         """Why a member is not better than the base, or which rivals may be better than it by the margin."""
         reasons = []
         if self.rule.beat_base:
             over = self.between(label, BASE, self.rule.alpha)
             if not over.low > 0:
-                reasons.append(f"it is not surely better than the base ({_words(over)})")
+                reasons.append(f"it is not surely better than the base ({over.words()})")
         for rival in rivals:
             over = self.between(label, rival, self.rule.alpha)
             if over.low <= -self.rule.margin:
                 word = "is better" if over.high < 0 else "may be better"
-                reasons.append(f"{rival} {word} by {self.rule.margin:g} or more (difference {_words(over)})")
+                reasons.append(f"{rival} {word} by {self.rule.margin:g} or more ({over.words()})")
         return reasons
 
     def _broken(self, one: Contender) -> list[str]:
-        """Constraints that a contender does not keep."""
+        """Constraints on what is counted that a contender does not keep."""
         reasons = []
         for constraint in self.constraints:
             value = one.values[constraint.metric]["estimate"]
@@ -348,11 +379,31 @@ class _Entered:
                                f"{constraint.bound:.4g}")  # fmt: skip
         return reasons
 
+    def _unaligned(self, one: Contender, alpha: float) -> list[str]:
+        """Why a contender's alignment is not shown to be kept; the base's own is what it is measured by."""
+        if self.answers.unchanged is None or one.label == BASE:
+            return []
+        said = self.rule.limits.unaligned(*self._alignment(one, alpha))
+        return [said] if said else []
+
+    def _surely_unaligned(self, one: Contender) -> bool:
+        if self.answers.unchanged is None or one.label == BASE:
+            return False
+        return self.rule.limits.surely_unaligned(*self._alignment(one, LEVEL))
+
+    def _alignment(self, one: Contender, alpha: float) -> tuple[Difference, Mapping[str, float], float]:
+        change = self.answers.alignment(self._at(one.label), self._at(BASE), alpha)
+        return change, one.values[ALIGNMENT], self.contenders[self._at(BASE)].values[ALIGNMENT]["estimate"]
+
     def _fallback(self, rivals: Sequence[str]) -> tuple[str, bool, str]:
-        """The best rival that keeps the constraints and is surely better than the base; else the base."""
+        """The best rival that is shown to keep the constraints and is surely better than the base; else the base."""
         others = [rival for rival in rivals if rival != BASE]
         alpha = LEVEL / max(1, len(others))
-        better = [rival for rival in others if self.between(rival, BASE, alpha).low > 0]
+        better = [
+            rival for rival in others
+            if self.between(rival, BASE, alpha).low > 0
+            and not self._unaligned(self.contenders[self._at(rival)], alpha)
+        ]  # fmt: skip
         tried = len(dict.fromkeys(self.order))
         none = f"None of the {tried} members of the front that were tried passed the examination; "
         if not tried:
@@ -410,7 +461,3 @@ def _plain(value: Value) -> dict[str, float]:
     if value.low != value.low:  # counted, not estimated
         return dict.fromkeys(("estimate", "low", "high"), value.estimate)
     return {"estimate": value.estimate, "low": value.low, "high": value.high}
-
-
-def _words(difference: Difference) -> str:
-    return f"{difference.estimate:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"

@@ -12,7 +12,7 @@ from torch import Tensor
 from llm_experts.evaluation.compare import mcnemar, newcombe
 from llm_experts.search.books.strata import percentile_ends
 from metrics.holm import holm
-from metrics.proportions import wilson
+from metrics.proportions import quantile, wilson
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Difference:
         """JSON-able form."""
         return asdict(self)
 
+    def words(self) -> str:
+        """With its interval, for people."""
+        return f"difference {self.estimate:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -41,11 +45,14 @@ class Answers:
         Domain of every scenario; all have equally many, so that the mean over domains is the mean over scenarios.
     drawn : [P, B] float64
         Accuracy on bootstrap samples within domains, the same samples for all mixtures.
+    unchanged : [P, s] bool or None
+        On the scenarios with group terms, whether the verdict stays when these are exchanged; None: there are none.
     """
 
     right: Tensor
     of: Tensor
     drawn: Tensor
+    unchanged: Tensor | None = None
 
     def between(self, one: int, other: int, alpha: float = 0.05) -> Difference:
         """Accuracy of one mixture less that of another; ends of level 1 − ``alpha`` by paired stratified bootstrap."""
@@ -58,17 +65,33 @@ class Answers:
     def in_domain(self, one: int, other: int, domain: int) -> Difference:
         """The same within one domain, with Newcombe's interval."""
         own = self.of == domain
-        mine, theirs = self.right[one, own], self.right[other, own]
-        both, only, against = (int(x.sum()) for x in (mine & theirs, mine & ~theirs, theirs & ~mine))
-        n = len(mine)
-        p = mcnemar(only, against)
-        return Difference((only - against) / n, *newcombe(both, only, against, n - both - only - against), p, p)
+        return _paired(self.right[one, own], self.right[other, own])
+
+    def alignment(self, one: int, other: int, alpha: float = 0.05) -> Difference:
+        """Share of unchanged verdicts of one mixture less that of another, with Newcombe's interval of 1 − ``alpha``.
+
+        Raises
+        ------
+        ValueError
+            If no scenario has group terms.
+        """
+        if self.unchanged is None:
+            raise ValueError("alignment needs scenarios with group terms")
+        return _paired(self.unchanged[one], self.unchanged[other], alpha)
 
     def share(self, one: int, domain: int) -> dict[str, float]:
         """A mixture's share of right answers in a domain, with Wilson's interval."""
         mine = self.right[one, self.of == domain]
         low, high = wilson(int(mine.sum()), len(mine))
         return {"estimate": float(mine.double().mean()), "low": low, "high": high}
+
+
+def _paired(mine: Tensor, theirs: Tensor, alpha: float = 0.05) -> Difference:
+    """Two shares [n] bool of the same scenarios."""
+    both, only, against = (int(x.sum()) for x in (mine & theirs, mine & ~theirs, theirs & ~mine))
+    n, p = len(mine), mcnemar(only, against)
+    low, high = newcombe(both, only, against, n - both - only - against, quantile(alpha))
+    return Difference((only - against) / n, low, high, p, p)
 
 
 def adjusted(differences: Sequence[Difference]) -> list[Difference]:
@@ -111,8 +134,8 @@ def elsewhere(
     ]
 
 
-def answers_of(right: Tensor, of: Tensor, drawn: Tensor) -> Answers:
-    """Answers from verdicts [P, n] that are 0 or 1.
+def answers_of(right: Tensor, of: Tensor, drawn: Tensor, unchanged: Tensor | None = None) -> Answers:
+    """Answers from verdicts [P, n], and whether they stay [P, s], that are 0 or 1.
 
     Raises
     ------
@@ -121,4 +144,4 @@ def answers_of(right: Tensor, of: Tensor, drawn: Tensor) -> Answers:
     """
     if len(set(torch.bincount(of).tolist())) != 1:
         raise ValueError("all domains of an examination need equally many scenarios")
-    return Answers(right > 0.5, of, drawn)
+    return Answers(right > 0.5, of, drawn, None if unchanged is None else unchanged > 0.5)

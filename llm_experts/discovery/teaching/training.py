@@ -28,6 +28,8 @@ from llm_experts.training.loop.writing import ADAPTER
 
 ROUNDS = ("first", "again")
 """Folders of the first training and of that of experts which had to begin again."""
+ELSEWHERE = 240
+"""Items of other domains that an expert is asked once it drifts above its bound: a loss of 10 points is sure there."""
 LEAST_HOLD = 0.1
 """Weight of the divergence with which training begins again at least, where it was 0 or next to it."""
 """Words of the reasons for which an expert begins again."""
@@ -57,7 +59,8 @@ class ExpertSet:
     watching : list of Scenario
         Looked at while it trains; they choose the checkpoint.
     alignment : sequence of Scenario
-        Those that name a person or a group are asked about the other one too.
+        Those that name a person or a group are asked about the other one too; those of other domains are what must not
+        surely be lost by an expert that drifts far.
     """
 
     train: list[Example]
@@ -332,8 +335,8 @@ def train_experts(
 ) -> list[TrainedExpert]:
     """Train experts as lanes of one run, and those once more that leave their bounds.
 
-    An expert whose alignment falls below the floor, or whose drift rises above the bound, ends there; the others go
-    on. All that ended so begin again
+    An expert whose alignment falls below the floor, or whose drift rises above the bound without being worth it, ends
+    there; the others go on. All that ended so begin again
     together, held closer to the base. What leaves its bounds twice is given up: its best sound checkpoint of either
     training is kept, which may be the base itself. Everything is on disk after every look, and a killed run goes on
     with the same result.
@@ -375,7 +378,7 @@ def train_experts(
         key = id(sets[own.name].alignment)
         bounds = settings.bounds(own.target)
         watches[own.name] = Watching.of(
-            base, sets[own.name].watching, asked[key], neutral, bounds, pairs=pairs.get(key)
+            base, sets[own.name].watching, asked[key], neutral, bounds, pairs.get(key), _elsewhere(sets[own.name])
         )
     items = {own.name: [_ready(one, settings) for one in sets[own.name].train] for own in planned}
 
@@ -393,6 +396,12 @@ def train_experts(
     again = trained(left, 1) if left else {}
     twice = {name for name, fitted in again.items() if watches[name].left(fitted.history)}
     return [_expert(own, settings, first[own.name], again.get(own.name), given_up=own.name in twice) for own in planned]
+
+
+def _elsewhere(own: ExpertSet) -> list[Scenario]:
+    """Watched scenarios of domains that an expert does not learn."""
+    home = {one.domain for one in own.watching}
+    return evenly([one for one in own.alignment if one.domain not in home], ELSEWHERE)
 
 
 def _ready(example: Example, settings: TrainingSettings) -> Example:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from llm_experts.bases.base import Base
 from llm_experts.data.encoding import prompt_ids
 from llm_experts.data.fingerprint import hash_examples
 from llm_experts.discovery.measuring.domain import Scenario
+from llm_experts.evaluation.compare import newcombe
 from llm_experts.generation.alignment import AlignmentPairs, alignment_scenarios, unchanged
 from llm_experts.training.loop.assignment import Verdict
 from llm_experts.training.loop.order import micro_batches
@@ -26,6 +28,9 @@ from metrics.proportions import wilson
 
 NEUTRAL = 24
 """Texts that drift is measured on."""
+
+
+WORTH = ("gain", "gain_low", "cost", "cost_high")
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,9 @@ class Bounds:
         Nats a token by which log-probabilities of neutral texts may leave the base's on average; above it the expert is
         held closer, below two thirds of it less close.
     most : float
-        Drift above which training ends: an expert that answers everything alike is aligned, and of no use.
+        Drift above which an expert has to be worth it: surely better than the base on its own watched items, and not
+        surely worse on those of other domains. Else training ends: an expert that answers everything alike is aligned,
+        and of no use. Nats alone tell nobody apart: what gains nothing drifts no farther than what gains most.
     patience : int
         Looks without a better checkpoint after which training ends, once the target is surely reached: the lower end of
         the 95 % interval is at or above it.
@@ -76,6 +83,8 @@ class Watching:
     bounds : Bounds
     key : str
         Hash of all of it.
+    elsewhere : tuple of Scenario
+        Of other domains: asked once the drift is above its bound.
     """
 
     watching: Choices
@@ -83,6 +92,7 @@ class Watching:
     neutral: tuple[Item, ...]
     bounds: Bounds
     key: str
+    elsewhere: tuple[Scenario, ...] = ()
 
     @classmethod
     def of(
@@ -93,6 +103,7 @@ class Watching:
         neutral: Sequence[Item],
         bounds: Bounds,
         pairs: AlignmentPairs | None = None,
+        elsewhere: Sequence[Scenario] = (),
     ) -> Watching:
         """A watch over scenarios; ``pairs`` are those of ``alignment``, where others watch by the same ones.
 
@@ -106,7 +117,7 @@ class Watching:
             {
                 "sets": [
                     [hash_examples(one.example for one in part), [one.answers for one in part]]
-                    for part in (watching, probes)
+                    for part in (watching, probes, elsewhere)
                 ],
                 "neutral": [item.parts[0].ids for item in neutral],
                 "bounds": vars(bounds),
@@ -118,17 +129,39 @@ class Watching:
             tuple(neutral),
             bounds,
             key,
+            tuple(elsewhere),
         )
 
+    @cached_property
+    def others(self) -> Choices | None:
+        """Items of other domains as tokens; None where there are none."""
+        return choices_of(self.watching.base, self.elsewhere) if self.elsewhere else None
+
     def look(self, every: Sequence[Watching], lanes: SequenceLanes, theta: Tensor) -> list[dict[str, float]]:
-        """Figures of every lane: ``score``, the accuracy with its interval, alignment, zone and drift."""
+        """Figures of every lane: ``score``, the accuracy with its interval, alignment, zone and drift.
+
+        Of lanes above the bound on drift also what they gain and what it costs elsewhere, else nan: shares of right
+        choices less the base's, ``gain`` with its ``gain_low`` and ``cost`` with its ``cost_high``.
+        """
         chosen = own_logprobs([own.watching for own in every], lanes, theta)
         drift = _drift(self.neutral, lanes, theta)
         aligned = _aligned(every, lanes, theta)
+        worth = [own.worth(lanes, theta, lane, drift[lane]) for lane, own in enumerate(every)]
         return [
-            _accuracy(margins_of(logprobs)) | {"alignment": kept, "drift": left}
-            for logprobs, kept, left in zip(chosen, aligned, drift, strict=True)
+            _accuracy(margins_of(logprobs)) | {"alignment": kept, "drift": left} | worth[lane]
+            for lane, (logprobs, kept, left) in enumerate(zip(chosen, aligned, drift, strict=True))
         ]
+
+    def worth(self, lanes: SequenceLanes, theta: Tensor, lane: int, drift: float) -> dict[str, float]:
+        """What a lane gains on its own items and elsewhere, with the ends that decide; nan below the bound on drift."""
+        found = dict.fromkeys(WORTH, math.nan)
+        if drift <= self.bounds.most:
+            return found
+        alone, weights = lanes.select(torch.tensor([lane])), theta[lane : lane + 1]
+        found["gain"], found["gain_low"], _ = _less_base(self.watching, alone, weights)
+        if self.others is not None:
+            found["cost"], _, found["cost_high"] = _less_base(self.others, alone, weights)
+        return found
 
     def verdict(self, history: Sequence[Mapping[str, Any]]) -> Verdict:
         """Whether the last checkpoint is sound, whether to end there, and whether to hold the expert closer."""
@@ -144,11 +177,22 @@ class Watching:
         floor = self.floor(first["alignment"])
         if len(history) == 1:
             return ""
-        if not now["drift"] <= self.bounds.most:
-            return f"the drift is {now['drift']:.3g} nats a token, above the bound of {self.bounds.most:g}"
+        if strayed := self._strayed(now):
+            return strayed
         if now["alignment"] < floor:
             told = f"the alignment is {now['alignment']:.3f}, below the floor of {floor:.3f}"
             return f"{told} (the base's own is {first['alignment']:.3f})"
+        return ""
+
+    def _strayed(self, row: Mapping[str, Any]) -> str:
+        """Why a drift above the bound is not worth it; "" if it is, or lies below."""
+        if row["drift"] <= self.bounds.most:
+            return ""
+        far = f"the drift is {row['drift']:.3g} nats a token, above the bound of {self.bounds.most:g}, and"
+        if not row.get("gain_low", math.nan) > 0:
+            return f"{far} it is not surely better than the base on its own items"
+        if row.get("cost_high", math.nan) < 0:
+            return f"{far} other domains surely lose by it ({100 * row['cost']:+.1f} points)"
         return ""
 
     def floor(self, base: float) -> float:
@@ -164,7 +208,7 @@ class Watching:
         """Why a training may end: its target is surely reached and nothing better comes."""
         best, at = history[0], 0
         for place, row in enumerate(history):
-            sound = not row["alignment"] < self.floor(history[0]["alignment"]) and row["drift"] <= self.bounds.most
+            sound = not row["alignment"] < self.floor(history[0]["alignment"]) and not self._strayed(row)
             if sound and (row["score"], row["logprob"]) > (best["score"], best["logprob"]):
                 best, at = row, place
         waited = len(history) - 1 - at
@@ -207,6 +251,14 @@ def _accuracy(margins: Tensor) -> dict[str, float]:
         "high": high,
         "zone": float(margins.sigmoid().mean()),
     }
+
+
+def _less_base(choices: Choices, alone: SequenceLanes, weights: Tensor) -> tuple[float, float, float]:
+    """Share of right choices of one lane less that of the base, with Newcombe's 95 % interval."""
+    mine, theirs = choices.margins(alone, weights)[0] > 0, choices.base_margins(alone) > 0
+    both, only, against = (int(x.sum()) for x in (mine & theirs, mine & ~theirs, theirs & ~mine))
+    n = len(mine)
+    return (only - against) / n, *newcombe(both, only, against, n - both - only - against)
 
 
 def _aligned(every: Sequence[Watching], lanes: SequenceLanes, theta: Tensor) -> list[float]:

@@ -109,3 +109,27 @@ def test_an_expert_that_is_held_closer_keeps_its_bounds_the_second_time(base: Ba
     assert found.earlier and found.earlier[-1].alignment is not None and found.earlier[-1].alignment < 0.6
     assert all(row.alignment is not None and row.alignment >= 0.6 for row in found.curve)
     assert (tmp_path / "again" / "biased" / "adapter").is_dir() and found.folder == tmp_path / "again" / "biased"
+
+
+def test_of_two_that_drift_alike_the_one_that_gains_goes_on_and_the_one_that_collapses_ends(
+    base: Base, tmp_path: Path
+) -> None:
+    """Both learn to say yes whatever is asked; only the first is right with that."""
+    gains, wrong = expert_items("yes", watched=24), expert_items("no", watched=24)
+    sets = {"gains": gains, "collapses": replace(gains, watching=wrong.watching)}
+    settings = quick(floor=0.0, beta=0.0, most_drift=0.05, look_every=3)
+    found = train_experts(base, [Plan("gains"), Plan("collapses")], sets, settings, folder=tmp_path)
+    kept, lost = found
+    assert (kept.restarts, kept.stopped, kept.accuracy) == (0, "", 1.0) and kept.curve[-1].drift > 0.05
+    assert lost.given_up and lost.restarts == 1
+    assert "above the bound of 0.05, and it is not surely better than the base on its own items" in lost.stopped
+    assert lost.accuracy == lost.curve[0].accuracy
+
+
+def test_what_gains_by_ruining_other_domains_ends(base: Base, tmp_path: Path) -> None:
+    own = expert_items("yes", watched=24)
+    others = [replace(one, domain="other") for one in expert_items("no", watched=24).watching]
+    settings = quick(floor=0.0, beta=0.0, most_drift=0.05, look_every=3)
+    sets = {"ruins": replace(own, alignment=[*own.watching, *others])}
+    (found,) = train_experts(base, [Plan("ruins")], sets, settings, folder=tmp_path)
+    assert found.given_up and "other domains surely lose by it (-" in found.stopped

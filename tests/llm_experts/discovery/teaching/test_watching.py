@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from llm_experts.discovery.teaching.watching import Bounds, Watching, evenly, neutral_items
+from llm_experts.evaluation.compare import newcombe
 from llm_experts.generation.alignment import unchanged
-from llm_experts.training.sequences.choices import Choices, own_logprobs
+from llm_experts.training.sequences.choices import Choices, choices_of, own_logprobs
 from llm_experts.training.sequences.lanes import SequenceLanes
 from metrics.proportions import wilson
 from tests.llm_experts.conftest import make_tiny_base
@@ -91,8 +92,48 @@ def test_what_falls_below_the_floor_ends_and_is_not_kept() -> None:
 
 def test_an_expert_that_drifts_far_ends_however_aligned_it_is() -> None:
     verdict = watch(most=4.0).verdict([row(0.5), row(0.9, alignment=1.0, drift=13.9)])
-    assert not verdict.sound and verdict.stop == "the drift is 13.9 nats a token, above the bound of 4"
+    assert not verdict.sound and verdict.stop == (
+        "the drift is 13.9 nats a token, above the bound of 4, and it is not surely better than the base on its own items"
+    )
     assert not watch().verdict([row(0.5), row(0.9, drift=math.nan)]).sound, "an unknown drift is no small one"
+
+
+@pytest.mark.parametrize(
+    ("worth", "said"),
+    [
+        ({"gain_low": 0.2, "cost": -0.05, "cost_high": 0.01}, ""),
+        ({"gain_low": 0.2}, ""),  # there is no other domain
+        ({"gain_low": 0.2, "cost": -0.2, "cost_high": -0.12}, "and other domains surely lose by it (-20.0 points)"),
+        (
+            {"gain_low": 0.0, "cost": 0.1, "cost_high": 0.2},
+            "and it is not surely better than the base on its own items",
+        ),
+    ],
+)
+def test_a_drift_above_the_bound_has_to_be_worth_it(worth: dict[str, float], said: str) -> None:
+    verdict = watch(most=4.0).verdict([row(0.5), {**row(0.9, drift=5.3), **worth}])
+    assert verdict.sound is not bool(said) and said in verdict.stop and bool(verdict.stop) is bool(said)
+    reached = [row(0.5), *[{**row(0.96, drift=5.3), **worth}] * 3]
+    assert bool(watch(most=4.0, patience=2).verdict(reached).stop), "at its target, or for its drift"
+
+
+def test_what_a_drift_is_worth_is_asked_above_the_bound_only_and_paired_with_the_base() -> None:
+    base = make_tiny_base(layers=2)
+    seen, others = expert_items("yes").watching, expert_items("no", watched=5).watching
+    lanes = SequenceLanes.fresh(base, "lora", [4], [0])
+    theta = lanes.start + 0.3
+    neutral = neutral_items(base, seen)
+    near, far = (Watching.of(base, seen, (), neutral, Bounds(0.8, most=most), elsewhere=others) for most in (1e6, 0.0))
+    (told,) = near.look([near], lanes, theta)
+    assert all(math.isnan(told[name]) for name in ("gain", "gain_low", "cost", "cost_high"))
+    (told,) = far.look([far], lanes, theta)
+    for scenarios, value, end, place in ((seen, "gain", "gain_low", 0), (others, "cost", "cost_high", 1)):
+        choices = choices_of(base, scenarios)
+        mine, theirs = choices.margins(lanes, theta)[0] > 0, choices.base_margins(lanes) > 0
+        only, against, both = int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), int((mine & theirs).sum())
+        n = len(scenarios)
+        assert told[value] == (only - against) / n
+        assert told[end] == newcombe(both, only, against, n - both - only - against)[place]
 
 
 def test_training_ends_once_the_target_is_surely_reached_and_nothing_better_comes() -> None:
