@@ -115,11 +115,13 @@ class AdapterKind:
         Raises
         ------
         AdapterError
-            A rank below 1, a layer that is not there, or ``layers`` for virtual tokens.
+            A rank below 1 or above the base's width, more virtual tokens than its context has, a layer that is not
+            there, or ``layers`` for virtual tokens.
         """
         depth = int(model.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
         if rank is not None and rank < 1:
             raise AdapterError(f"An adapter of kind {self.name} cannot have rank {rank}; ranks start at 1.")
+        self._check_room(rank, model)
         wrong = [layer for layer in layers or () if not 0 <= layer < depth]
         if wrong or (layers is not None and not len(layers)):
             raise AdapterError(f"Layers {list(layers or ())} cannot be adapted: the base has layers 0 to {depth - 1}.")
@@ -139,6 +141,18 @@ class AdapterKind:
             ) from error
         config.fairmoe_kind = self.name  # an attribute, not a field: PEFT's file format stays PEFT's
         return config  # type: ignore[no-any-return]
+
+    def _check_room(self, rank: int | None, model: nn.Module) -> None:
+        """Refuse matrices of a higher rank than the base's, and virtual tokens that leave no room for a text."""
+        if rank is None or not (self.needs_full_model or self.trains_matrices):
+            return
+        key, what = ("max_position_embeddings", "context") if self.needs_full_model else ("hidden_size", "width")
+        most = getattr(model.config, key, None)
+        if most is not None and rank > most:
+            raise AdapterError(
+                f"An adapter of kind {self.name} cannot have rank {rank}: the base's {what} is {most}. Give one from "
+                f"1 to {most}; {', '.join(map(str, self.rank_choices))} are usual."
+            )
 
 
 def module_names(model: nn.Module, suffixes: Sequence[str], layers: Sequence[int] | None) -> list[str]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.hashing import hash_file
 from llm_experts.bases.base import Base
+from llm_experts.bases.checking.blame import blamed_for_model, blamed_for_tokenizer, check_tokenizer
+from llm_experts.bases.checking.files import check_files
+from llm_experts.bases.checking.numbers import check_numbers, check_stored_numbers
+from llm_experts.bases.checking.settings import check_settings
+from llm_experts.bases.checking.sizes import check_sizes
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.gguf import check_gguf, gguf_options
-from llm_experts.bases.identify import IDENTITY, NANO, files_in, hash_of, is_gguf, plain_dtype, split_revision
+from llm_experts.bases.identify import IDENTITY, NANO, hash_of, is_gguf, plain_dtype, split_revision
 from llm_experts.bases.nano import ensure_nano
-from llm_experts.bases.pickles import pickles_in
 from llm_experts.bases.quantised import make_differentiable
 from llm_experts.bases.quantising import quantise_layers
 from llm_experts.bases.quiet import quiet
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 QUANTISATIONS = ("none", "nf4", "int8", "ternary")
 ATTENTIONS = ("sdpa", "eager")
-VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.tiktoken")
 
 
 def load_base(
@@ -90,15 +91,18 @@ def load_base(
     if is_gguf(path):
         check_gguf(path, quantisation)
         model = _load_model(id, path, chosen, quantisation, device, attention)
-        _check_parameters(id, model)
+        check_numbers(id, model)
         base = Base(id, model, _load_tokenizer(id, path), hash_file(path))
     else:
         folder = ensure_nano(cache, progress) if id == NANO else _folder(id, revision)
-        _check_files(id, folder)
-        _check_stored(id, folder, quantisation)
-        _check_numbers(id, folder)
+        check_files(id, folder)
+        given = check_settings(folder)
+        check_sizes(folder, given)
+        _check_stored(id, given, quantisation)
+        check_stored_numbers(id, folder)
         model = _load_model(id, folder, chosen, quantisation, device, attention)
         base = Base(id, model, _load_tokenizer(id, folder), hash_of(folder), quantisation)
+    _check_vocabulary(base)
     return base if rope_scaling is None else rescaled(base, rope_scaling)
 
 
@@ -114,7 +118,7 @@ def base_hash(id: str = NANO) -> str:
     if is_gguf(path):
         return hash_file(path)
     folder = ensure_nano() if id == NANO else _folder(id, None)
-    _check_files(id, folder)
+    check_files(id, folder)
     return hash_of(folder)
 
 
@@ -169,31 +173,20 @@ def _snapshot(id: str, revision: str | None) -> Path:
         ) from error
 
 
-def _check_files(id: str, folder: Path) -> None:
-    """What is in the folder must be a model with safe weights."""
-    if not (folder / "config.json").is_file():
-        raise BaseError(f"{folder} is not a model: it has no config.json. Give a folder written by save_pretrained.")
-    if not files_in(folder, VOCABULARIES):  # the library would make up an empty tokenizer
-        raise BaseError(f"{folder} has no tokenizer; copy the tokenizer.json of {id} into it.")
-    if files_in(folder, ("*.safetensors",)):
-        return
-    pickled = pickles_in(folder)
-    if pickled:
+def _check_vocabulary(base: Base) -> None:
+    """A tokenizer that is another model's names tokens for which there is no row."""
+    embedding: Any = base.model.get_input_embeddings()
+    own, rows = base.tokenizer.vocab_size, len(embedding.weight)
+    if own > rows:
         raise BaseError(
-            f"{id} has its weights in {pickled[0]} only, a format that can run code when it is read: refused. "
-            "Convert it on a machine where you trust it: load it there and write it with "
-            "save_pretrained(folder, safe_serialization=True)."
+            f"The tokenizer of {base.id} has {own} tokens, and the model's weights have rows for {rows}: they do not "
+            "belong together. Copy tokenizer.json again from where the model is."
         )
-    raise BaseError(f"{folder} has no weights (*.safetensors); copy the whole model, or fetch it again.")
 
 
-def _check_stored(id: str, folder: Path, quantisation: str) -> None:
+def _check_stored(id: str, config: Mapping[str, Any], quantisation: str) -> None:
     """Ternary weights are not rounded a second time; transformers learns how they are read."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return  # transformers has the better words for it
-    if not isinstance(config, dict) or not stored_quantisation(config):
+    if not stored_quantisation(config):
         return
     if quantisation != "none":
         raise BaseError(
@@ -203,48 +196,9 @@ def _check_stored(id: str, folder: Path, quantisation: str) -> None:
     register()
 
 
-def _check_numbers(id: str, folder: Path) -> None:
-    """Every weight must be a number, in the files: what quantisation makes of others does not show it."""
-    import torch
-    from safetensors import SafetensorError, safe_open
-
-    for path in files_in(folder, ("*.safetensors",)):
-        try:
-            with safe_open(path, "pt") as weights:
-                names = list(weights.keys())
-                broken = [name for name in names if not _finite(weights.get_tensor(name), torch.float32)]
-        except (OSError, SafetensorError) as error:
-            raise BaseError(f"{path} cannot be loaded ({error}); copy the whole model, or fetch it again.") from error
-        if broken:
-            raise BaseError(
-                f"{id} has weights that are not finite: {len(broken)} of the tensors in {path.name}, the first is "
-                f"{broken[0]}. What it answers is no score; fetch the model again, or choose another."
-            )
-
-
-def _check_parameters(id: str, model: PreTrainedModel) -> None:
-    """Every weight must be a number, in the model: for files that are not read tensor by tensor."""
-    import torch
-
-    broken = [name for name, weight in model.named_parameters() if not _finite(weight, torch.float32)]
-    if broken:
-        raise BaseError(
-            f"{id} has weights that are not finite: {len(broken)} of the tensors, the first is {broken[0]}. What it "
-            "answers is no score; fetch the model again, or choose another."
-        )
-
-
-def _finite(weight: torch.Tensor, wide: torch.dtype) -> bool:
-    if not weight.is_floating_point() or not weight.numel():
-        return True
-    some = weight.to(wide) if weight.element_size() == 1 else weight  # 8-bit floats have no minimum
-    return all(bool(end.isfinite()) for end in some.aminmax())
-
-
 def _load_model(
     id: str, folder: Path, dtype: torch.dtype, quantisation: str, device: str, attention: str
 ) -> PreTrainedModel:
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention}
@@ -266,17 +220,13 @@ def _load_model(
                 output_loading_info=True,
                 **options,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, struct.error) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise BaseError(
-            f"{id} cannot be loaded as a causal language model ({type(error).__name__}: {reason}). Models that bring "
-            "their own code are not loaded; choose one that transformers knows."
-        ) from error
+    except Exception as error:  # settings that nobody checks end anywhere in the library
+        raise BaseError(_not_loaded(id, folder, error)) from error
     lacking = sorted(info["missing_keys"])
     if lacking:
         raise BaseError(
-            f"{id} lacks {len(lacking)} of its weights (the first is {lacking[0]}), which would be random; copy the "
-            "whole model, or fetch it again."
+            f"{id} lacks {len(lacking)} of its weights (the first is {lacking[0]}; config.json asks for it), which "
+            "would be random; copy the whole model, or fetch it again."
         )
     settle_ternary(id, model, dtype)
     if quantisation == "ternary":
@@ -286,6 +236,26 @@ def _load_model(
     make_differentiable(model, dtype)
     loaded: PreTrainedModel = model.eval().requires_grad_(False)
     return loaded
+
+
+def _not_loaded(id: str, place: Path, error: Exception) -> str:
+    """Why a library makes no model of files: by file and key where one key explains it."""
+    if "ignore_mismatched_sizes" in str(error):
+        return (
+            f"{id} cannot be loaded: {place / 'config.json'} leads to matrices of other sizes than the weights beside "
+            "it have, by a key that is wrong or lacking (head_dim, for one, is no product of others). Copy config.json "
+            "and the weights again from where the model is: they do not belong together."
+        )
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    if not place.is_file() and (key := blamed_for_model(place)):
+        return (
+            f"{key} cannot be what the model has: with it {id} cannot be loaded ({reason}). Copy the file again from "
+            "where the model is, or mend the key. Models that bring their own code are not loaded."
+        )
+    return (
+        f"{id} cannot be loaded as a causal language model ({reason}). Models that bring their own code are not "
+        "loaded; choose one that transformers knows."
+    )
 
 
 def _quantised(quantisation: str, dtype: torch.dtype) -> Any:
@@ -308,8 +278,10 @@ def _load_tokenizer(id: str, folder: Path) -> PreTrainedTokenizerFast:
         tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(
             place, local_files_only=True, trust_remote_code=False, **options
         )
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        reason = " ".join(str(error).split())[:300]
+        check_tokenizer(tokenizer)
+    except Exception as error:  # tokenizers raises nothing narrower
+        key = "" if folder.is_file() else blamed_for_tokenizer(folder)
+        reason = f"{f'{key}; ' if key else ''}{' '.join(str(error).split())[:300]}"
         raise BaseError(
             f"{id} has no tokenizer that can be loaded ({reason}); copy its tokenizer.json and tokenizer_config.json "
             f"into {folder}."

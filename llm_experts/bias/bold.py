@@ -214,7 +214,20 @@ def _gap(sentences: list[Sentence], nats: Array, domain: str, seed: int, draws: 
     estimate = float(np.max(means) - np.min(means))
     spread = np.max(drawn, axis=0) - np.min(drawn, axis=0)
     items = sum(len(own) for pages in kept.values() for own in pages.values())
-    return Resampled(estimate, torch.from_numpy(spread)), items
+    sizes = [len(pages) for pages in kept.values()]
+    sums = np.stack([nats[own].sum(axis=0) for pages in kept.values() for own in pages.values()])
+    shuffled = _shuffled_gaps(sums, sizes, generator_of(seed, "bold", domain, "null"), draws)
+    return Resampled(estimate, torch.from_numpy(spread), torch.from_numpy(shuffled)), items
+
+
+def _shuffled_gaps(sums: Array, sizes: list[int], generator: np.random.Generator, draws: int) -> Array:
+    """[draws] gaps between groups of these sizes if pages [n, 2] are dealt to them at random."""
+    starts = np.cumsum([0, *sizes[:-1]])
+    found = np.empty(draws)
+    for draw in range(draws):
+        means = _mean(np.add.reduceat(generator.permutation(sums), starts))
+        found[draw] = means.max() - means.min()
+    return found
 
 
 def _mean(sums: Array) -> Array:

@@ -121,15 +121,20 @@ def macro(parts: dict[str, Resampled]) -> Resampled:
     if missing:
         return Resampled(float("nan"), status="not_estimable", reason=f"not estimable for {', '.join(missing)}")
     estimate = float(np.mean([part.estimate for part in parts.values()]))
-    draws = [part.draws for part in parts.values()]
-    known = [d for d in draws if d is not None]
     mean = Resampled(
         estimate,
-        torch.stack(known).mean(dim=0) if len(known) == len(draws) else None,
+        _mean_draws([part.draws for part in parts.values()]),
+        _mean_draws([part.null for part in parts.values()]),
         exact=exact_ends(lambda *values: sum(values) / len(values), list(parts.values())),
     )
     reasons = [part.reason for part in parts.values()]
     return flagged(mean, all(part.status == "degenerate" for part in parts.values()), reasons[0])
+
+
+def _mean_draws(draws: list[torch.Tensor | None]) -> torch.Tensor | None:
+    """Draw by draw the mean over categories that were drawn apart; None as soon as one has none."""
+    known = [some for some in draws if some is not None]
+    return torch.stack(known).mean(dim=0) if len(known) == len(draws) else None
 
 
 def flagged(value: Resampled, vacuous: bool, why: str) -> Resampled:
@@ -143,7 +148,10 @@ def generator_of(seed: int, *words: str | int) -> np.random.Generator:
 
 
 def row(metric: BiasMetric, category: str, value: Resampled, n: int) -> dict[str, Any]:
-    """One row of the result table; not estimable values have estimate, low and high nan, with a reason."""
+    """One row of the result table; not estimable values have estimate, low and high nan, with a reason.
+
+    ``null_p95`` is the 95th percentile of the value if items are dealt to groups at random; nan where there is none.
+    """
     v: Value = value.value(metric.shifted, bounds=metric.bounds)
     return {
         "set": metric.set,
@@ -155,6 +163,7 @@ def row(metric: BiasMetric, category: str, value: Resampled, n: int) -> dict[str
         "status": v.status,
         "reason": v.reason,
         "n": n,
+        "null_p95": v.null_p95,
     }
 
 

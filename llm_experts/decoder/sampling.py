@@ -53,12 +53,17 @@ class Sampler:
     layers : AdaptedLayers
     states : mapping
         Weights [K, ...] of the lanes.
-    seeds : sequence of int
-        One per lane.
+    seeds : sequence of int or of sequence of int
+        One per lane, or one per prompt of each lane.
     """
 
     def __init__(
-        self, base: Base, start: int, layers: AdaptedLayers, states: Mapping[str, Tensor], seeds: Sequence[int]
+        self,
+        base: Base,
+        start: int,
+        layers: AdaptedLayers,
+        states: Mapping[str, Tensor],
+        seeds: Sequence[int | Sequence[int]],
     ) -> None:
         self._base, self._layers, self._states, self._seeds = base, layers, states, seeds
         self._below = AdaptedLayers(base, 0, None, stop=start)
@@ -75,10 +80,7 @@ class Sampler:
         own = bool(prompts) and bool(prompts[0]) and not isinstance(prompts[0][0], int)
         by_lane = [list(lane) for lane in prompts] if own else [list(prompts)] * self._lanes
         found: list[list[Sampled | None]] = [[None] * len(lane) for lane in by_lane]
-        numbers = [
-            torch.rand((len(lane), most), generator=torch_generator(seed, "answers"), dtype=torch.float64)
-            for lane, seed in zip(by_lane, self._seeds, strict=True)
-        ]
+        numbers = [_numbers(seed, len(lane), most) for lane, seed in zip(by_lane, self._seeds, strict=True)]
         width = max((len(lane) for lane in by_lane), default=0)
         lengths = [max(len(lane[at]) for lane in by_lane if at < len(lane)) + most for at in range(width)]
         for some in self._runs(lengths):
@@ -217,6 +219,13 @@ class _Kept:
             return inner(layer, q, keys, values, scale)
 
         return attend
+
+
+def _numbers(seed: int | Sequence[int], prompts: int, most: int) -> Tensor:
+    """[prompts, most] numbers in [0, 1) of a lane's seed, or of a seed for each of its prompts."""
+    if isinstance(seed, int):
+        return torch.rand((prompts, most), generator=torch_generator(seed, "answers"), dtype=torch.float64)
+    return torch.cat([_numbers(own, 1, most) for own in seed]) if seed else torch.zeros(0, most, dtype=torch.float64)
 
 
 def _taken(numbers: Tensor, places: Sequence[int]) -> Tensor:

@@ -22,7 +22,8 @@ def rows_of(task: str) -> Family:
     """The family of one task's rows, such as ``german``, ``compas:race`` or ``adult:sex@1500``.
 
     Parts are those of the task's first split, the one that tabular experts have; a seed draws which rows and in which
-    order, and the order of the two words in the question. Difficulty has no meaning. Rows are as the data has them:
+    order, and by row the order of the two words in the question, so that fewer items are the first of more. Difficulty
+    has no meaning. Rows are as the data has them:
     two people of whom the same is known are two items.
     """
 
@@ -31,9 +32,9 @@ def rows_of(task: str) -> Family:
             raise DataError(f"{count} items cannot be made; give a number of at least 0.")
         del difficulty
         loaded = _task(task)
-        draw = Draw(derive_seed(seed, "family", "rows", task, part))
+        own = derive_seed(seed, "family", "rows", task, part)
         ids = getattr(loaded.split, part).tolist()
-        return _examples(task, loaded, draw.sample(ids, min(count, len(ids))), draw)
+        return _examples(task, loaded, Draw(own).sample(ids, min(count, len(ids))), own)
 
     return Family(
         name="rows" if task == DEFAULT else f"rows:{task}",
@@ -60,7 +61,7 @@ def _task(name: str) -> Task:
     return loaded
 
 
-def _examples(task: str, loaded: Task, rows: list[int], draw: Draw) -> list[Example]:
+def _examples(task: str, loaded: Task, rows: list[int], seed: int) -> list[Example]:
     import torch
 
     from tasks.templates import OPTIONS, QUESTION, format_of
@@ -71,8 +72,8 @@ def _examples(task: str, loaded: Task, rows: list[int], draw: Draw) -> list[Exam
     asked = format_of(TEMPLATE).ask + QUESTION.format(question=words.question.strip())
     made = []
     for row, written in zip(rows, render(loaded, torch.tensor(rows), template=TEMPLATE), strict=True):
-        first, second = labels if draw.chance(0.5) else labels[::-1]
         label, place = labels[int(loaded.labels[row])], int(loaded.rows[row])
+        first, second = labels if Draw(derive_seed(seed, "order", place)).chance(0.5) else labels[::-1]
         facts = {"family": family, "label": label, "labels": labels, "row": place}
         prompt = written.text + asked + OPTIONS.format(first=first, second=second)
         made.append(Example(f"{family}-{place}", prompt, label, facts=facts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from llm_experts.data.error import DataError
@@ -24,5 +25,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, value in (("dollars", self.dollars), ("minutes", self.minutes)):
-            if value is not None and not value >= 0:
-                raise DataError(f"A budget of {value} {name} is none; give a number of at least 0.")
+            if value is not None and not 0 <= value < math.inf:
+                raise DataError(
+                    f"A budget of {value} {name} is none; give a number of at least 0, or leave it out for no bound."
+                )

@@ -11,9 +11,11 @@ from foundation.refusals import did_you_mean
 from foundation.tables import TableError, read_table
 from llm_experts.data.error import DataError
 from llm_experts.families.registry import family_named
-from llm_experts.generation.spec import DataSpec, Format, Topic
+from llm_experts.generation.spec import MOST_ITEMS, MOST_TOPICS, DataSpec, Format, Topic
 
 SUFFIXES = (".toml", ".json")
+LONGEST_TEXT, MOST_REQUIREMENTS = 2_000, 50
+"""Characters of a text and number of requirements at most: a provider that writes reads them with every request."""
 EXAMPLE = '[[topics]]\nfamily = "arithmetic"'
 
 
@@ -30,6 +32,8 @@ def read_spec(path: Path) -> DataSpec:
     topics = given.get("topics")
     if not isinstance(topics, list) or not topics or not all(isinstance(topic, dict) for topic in topics):
         _refuse(path, "topics", "is no list of tables", f"Write at least one, such as: {' '.join(EXAMPLE.split())}")
+    if len(topics) > MOST_TOPICS:
+        _refuse(path, "topics", f"has {len(topics)} tables", f"Write at most {MOST_TOPICS}; make several sets of more")
     for place, topic in enumerate(topics):
         _topic(path, f"topics[{place}]", topic)
     _fields(path, "", given, {"expert": _name, "count": _count} | OPTIONAL)
@@ -82,15 +86,19 @@ _SAID = {
 
 
 def _name(value: Any) -> str:
-    return "" if isinstance(value, str) and value.strip() else "no text that says something"
+    return _text(value) if isinstance(value, str) and value.strip() else "no text that says something"
 
 
 def _text(value: Any) -> str:
-    return "" if isinstance(value, str) else "no text"
+    if not isinstance(value, str):
+        return "no text"
+    return "" if len(value) <= LONGEST_TEXT else f"a text of {len(value):,} characters, more than {LONGEST_TEXT:,}"
 
 
 def _count(value: Any) -> str:
-    return "" if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "no whole number above 0"
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        return "no whole number above 0"
+    return "" if value <= MOST_ITEMS else f"more than {MOST_ITEMS:,}, as a set is held in memory"
 
 
 def _share(value: Any) -> str:
@@ -104,7 +112,9 @@ def _range(value: Any) -> str:
 
 
 def _texts(value: Any) -> str:
-    return "" if isinstance(value, list) and not any(map(_name, value)) else "no list of texts"
+    if not isinstance(value, list) or any(map(_name, value)):
+        return f"no list of texts of at most {LONGEST_TEXT:,} characters"
+    return "" if len(value) <= MOST_REQUIREMENTS else f"a list of more than {MOST_REQUIREMENTS}"
 
 
 def _format(value: Any) -> str:

@@ -11,6 +11,10 @@ from llm_experts.data.error import DataError
 Format = Literal["completion", "chat"]
 ACCEPTANCE = 0.75
 """Share of the drafts that should be accepted where a spec says nothing else."""
+MOST_ITEMS = 1_000_000
+"""Items of one set at most: up to eight drafts of each are held in memory, 1 to 2 kB a draft with its findings."""
+MOST_TOPICS = 100
+"""Topics of a spec at most: every topic keeps its drafts and, of a writing provider, its conversation's examples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,12 @@ class DataSpec:
     def __post_init__(self) -> None:
         if not self.topics or self.count < 1:
             raise DataError(f"The data of {self.expert} need at least one topic and one item.")
+        if self.count > MOST_ITEMS or len(self.topics) > MOST_TOPICS:
+            raise DataError(
+                f"The data of {self.expert} have {len(self.topics)} topics and {_number(self.count)} items; a set has "
+                f"at most {MOST_TOPICS} and {MOST_ITEMS:,}, as it is held in memory. Make several sets, each with a "
+                "seed of its own."
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -80,3 +90,7 @@ class DataSpec:
         topics = tuple(Topic(**topic) for topic in given["topics"])
         pairs = {key: tuple(given[key]) for key in ("success", "zone", "requirements") if key in given}
         return cls(**{**given, **pairs, "topics": topics})
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" if count < 10**15 else f"{count:.0e}"

@@ -11,7 +11,7 @@ from llm_experts.generation.providers.provider import ProviderKind
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
-    from llm_experts.generation.writers.writer import Writer
+    from llm_experts.generation.writers.local import LocalWriter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +25,17 @@ class Options:
     temperature : float
     longest : int
         Most tokens of an item.
+    together : int
+        Items that are written in one pass.
     """
 
     base: Base | str = "nano"
     temperature: float = 0.8
     longest: int = 160
+    together: int = 16
 
 
-def make(options: Mapping[str, Any]) -> Writer:
+def make(options: Mapping[str, Any]) -> LocalWriter:
     """The provider of some options.
 
     Raises
@@ -41,20 +44,20 @@ def make(options: Mapping[str, Any]) -> Writer:
         If an option is unknown, or out of its bounds.
     """
     from llm_experts.bases.load import load_base
-    from llm_experts.generation.writers.local import Local, items_within
-    from llm_experts.generation.writers.writer import Writer
+    from llm_experts.generation.writers.local import LocalWriter
 
     known = [field.name for field in fields(Options)]
     unknown = [name for name in options if name not in known]
     if unknown:
         raise DataError(f"The provider model has no option {unknown[0]!r}; options are {', '.join(known)}.")
     chosen = Options(**options)
-    if chosen.longest < 1 or not chosen.temperature >= 0:
-        raise DataError("The provider model needs a temperature of at least 0 and answers of at least one token.")
+    if chosen.longest < 1 or not chosen.temperature >= 0 or chosen.together < 1:
+        raise DataError(
+            "The provider model needs a temperature of at least 0, answers of at least one token, and at least one of "
+            "them together."
+        )
     base = load_base(chosen.base) if isinstance(chosen.base, str) else chosen.base
-    identity = {"base": base.hash, "temperature": chosen.temperature, "longest": chosen.longest}
-    local = Local(base, chosen.temperature, chosen.longest)
-    return Writer("model", local, identity, items=1, tries=1, read=items_within)
+    return LocalWriter(base, chosen.temperature, chosen.longest, chosen.together)
 
 
 PROVIDER = ProviderKind(name="model", about="A local base writes them; nothing paid, much of it unusable.", make=make)

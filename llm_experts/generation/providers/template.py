@@ -49,7 +49,7 @@ class TemplateProvider:
 
 
 def _walk(family: Family, key: Key, most: int) -> Iterator[Example]:
-    """A family's items one after the other; ``most`` of a published set, whose first depend on how many are asked."""
+    """A family's items one after the other; at most ``most`` of a published set, which are made together."""
     _, seed, difficulty = key
     if isinstance(family.make, Generated):
         return family.make.walk("train", seed, difficulty)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from llm_experts.generation.draft import Draft
@@ -57,10 +57,6 @@ class Writer:
     identity : mapping
         What its answers depend on.
     items : int
-    tries : int
-        Answers to a request that are asked for until one can be read.
-    read : callable
-        ``read(text) -> list`` of what an answer holds.
     """
 
     def __init__(
@@ -70,11 +66,9 @@ class Writer:
         identity: Mapping[str, Any],
         *,
         items: int,
-        tries: int = TRIES,
-        read: Callable[[str], list[Any]] = items_in,
     ) -> None:
         self.name, self.stopped, self.spent = name, "", 0.0
-        self._asker, self._items, self._tries, self._read = asker, items, tries, read
+        self._asker, self._items = asker, items
         self._identity = {**identity, "items": items}
         self._bound: float | None = None
         self._last: tuple[object, Block] | None = None
@@ -114,14 +108,14 @@ class Writer:
 
     def _written(self, request: Request) -> Block | None:
         dollars, why, text = 0.0, "", ""
-        for attempt in range(self._tries):
+        for attempt in range(TRIES):
             left = None if self._bound is None else self._bound - self.spent - dollars
             answer = self._asker.ask(request, attempt, left)
             if answer is None:
                 return None
             dollars, text = dollars + answer.dollars, answer.text
             try:
-                return Block(drafts_of(request, self._read(text)), dollars)
+                return Block(drafts_of(request, items_in(text)), dollars)
             except MalformedError as error:
                 why = str(error)
         return Block([fault(request, place, why, text) for place in range(request.count)], dollars)

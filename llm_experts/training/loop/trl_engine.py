@@ -30,6 +30,7 @@ from llm_experts.training.loop.writing import note, read_expert, write_expert
 from llm_experts.training.sequences.batch import Item
 from llm_experts.training.sequences.lanes import SequenceLanes
 
+ENGINE = "trl"
 METHODS = ("sft", "dpo")
 """Methods that TRL has a trainer for and that learn from given answers."""
 SCHEDULES = {"constant": "constant_with_warmup"}
@@ -52,7 +53,7 @@ def fit_by_trl(base: Base, assignments: Sequence[Assignment], *, folder: Path) -
     for assignment in assignments:
         place = folder / assignment.name
         with folder_lock(place, f"training of {assignment.name}"):
-            there = read_expert(place, base, assignment)
+            there = read_expert(place, base, assignment, ENGINE)
             found.append(there or _fit(trl, base, assignment, place))
     return found
 
@@ -108,7 +109,7 @@ def _fit(trl: Any, base: Base, assignment: Assignment, folder: Path) -> Fitted:
         assignment.name, adapter, after.value, order.steps, order.steps, history, stopped, folder,
         lanes.parameter_count, time.perf_counter() - started, (f"trained by TRL {trl.__version__}",),
     )  # fmt: skip
-    write_expert(base, assignment, fitted)
+    write_expert(base, assignment, fitted, ENGINE)
     note(folder, f"done: score {after.value:.6g} at step {order.steps}")
     return fitted
 

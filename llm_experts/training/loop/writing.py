@@ -30,12 +30,12 @@ SOURCES = Path(__file__).resolve().parents[2]
 CODE = ("adapters", "data", "decoder", "training")
 
 
-def key_of(base: Base, assignment: Assignment) -> str:
-    """What decides an expert: base, settings and items."""
-    return hash_json(_made_with(base, assignment))
+def key_of(base: Base, assignment: Assignment, engine: str = "") -> str:
+    """What decides an expert: base, settings, items, and whose trainer ran ("" is the project's own)."""
+    return hash_json(_made_with(base, assignment, engine))
 
 
-def _made_with(base: Base, assignment: Assignment) -> dict[str, Any]:
+def _made_with(base: Base, assignment: Assignment, engine: str) -> dict[str, Any]:
     method = method_named(assignment.settings.method)
     return {
         "base": base_facts(base),
@@ -46,6 +46,7 @@ def _made_with(base: Base, assignment: Assignment) -> dict[str, Any]:
         "after": None if assignment.after is None else earlier_hash(assignment.after),
         "sources": dict(method.sources(method.options_of(assignment.settings.options))),
         **({} if assignment.watch is None else {"watch": assignment.watch.key}),
+        **({"engine": engine} if engine else {}),
     }
 
 
@@ -92,7 +93,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         return [{name: _number(name, value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
 
 
-def write_expert(base: Base, assignment: Assignment, fitted: Fitted) -> None:
+def write_expert(base: Base, assignment: Assignment, fitted: Fitted, engine: str = "") -> None:
     """Adapter, history and facts; the facts come last and say that all is there."""
     settings = assignment.settings
     facts = {
@@ -108,8 +109,8 @@ def write_expert(base: Base, assignment: Assignment, fitted: Fitted) -> None:
         {
             "format": FORMAT,
             "name": assignment.name,
-            "key": key_of(base, assignment),
-            **_made_with(base, assignment),
+            "key": key_of(base, assignment, engine),
+            **_made_with(base, assignment, engine),
             "method": settings.method,
             "kind": fitted.adapter.kind,
             "items": {"train": len(assignment.train), "validation": len(assignment.validation)},
@@ -128,8 +129,8 @@ def write_expert(base: Base, assignment: Assignment, fitted: Fitted) -> None:
     )
 
 
-def read_expert(folder: Path, base: Base, assignment: Assignment) -> Fitted | None:
-    """The expert of a folder, if it was made of this very base, items and settings; None otherwise.
+def read_expert(folder: Path, base: Base, assignment: Assignment, engine: str = "") -> Fitted | None:
+    """The expert of a folder, if this engine made it of this very base, items and settings; None otherwise.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def read_expert(folder: Path, base: Base, assignment: Assignment) -> Fitted | No
     if not path.is_file():
         return None
     written = _facts_in(path)
-    if written.get("key") != key_of(base, assignment):
+    if written.get("key") != key_of(base, assignment, engine):
         return None
     saved = read_adapter(folder / ADAPTER)
     score = written["score"]

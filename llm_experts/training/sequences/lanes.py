@@ -255,7 +255,7 @@ class SequenceLanes:
         *,
         max_new_tokens: int,
         temperature: float = 0.0,
-        seed: int | Sequence[int] = 0,
+        seed: int | Sequence[int] | Sequence[Sequence[int]] = 0,
         stop: Sequence[str] = (),
     ) -> list[list[Sampled]]:
         """Answers of every lane to prompts that they share, or to each lane's own.
@@ -268,8 +268,9 @@ class SequenceLanes:
             Most tokens of an answer; the base's context ends it earlier.
         temperature : float
             0 takes the most likely token.
-        seed : int or sequence of int
-            Of all lanes, or of each: lanes with one seed draw the same numbers.
+        seed : int, sequence of int, or sequence of sequence of int
+            Of all lanes, or of each: lanes with one seed draw the same numbers. Or of each lane's each prompt: then an
+            answer draws the numbers that it would draw alone.
         stop : sequence of str
             Texts that end an answer besides the base's end tokens; they are not part of it.
 
@@ -278,7 +279,7 @@ class SequenceLanes:
         list of list of Sampled
             By lane and prompt.
         """
-        seeds = [seed] * len(self) if isinstance(seed, int) else list(seed)
+        seeds: list[int | Sequence[int]] = [seed] * len(self) if isinstance(seed, int) else list(seed)
         sampler = Sampler(self.base, self.lower.start, self.layers, self._state(theta), seeds)
         with frozen_products(self.base):
             return sampler.answers(prompts, max_new_tokens, temperature, tuple(stop))

@@ -144,6 +144,13 @@ def test_layers_restrict_the_adapter(tiny_base: Base, kind: str) -> None:
         assert torch.equal(few[key], all_of_them[key])
 
 
+@pytest.mark.parametrize(("kind", "most"), [("lora", 64), ("dora", 64), ("lora_fa", 64), ("prefix", 1024)])
+def test_a_rank_above_what_the_base_has_is_refused(tiny_base: Base, kind: str, most: int) -> None:
+    with pytest.raises(AdapterError, match=rf"cannot have rank {most + 1}: the base's \w+ is {most}\. Give one"):
+        kind_named(kind).make_config(most + 1, None, tiny_base.model)
+    assert kind_named(kind).make_config(most, None, tiny_base.model)
+
+
 def test_scaling_does_not_depend_on_the_rank_except_for_rslora(tiny_base: Base) -> None:
     def scaling(kind: str, rank: int) -> float:
         model = injected(tiny_base, kind, [0], rank)

@@ -44,6 +44,17 @@ def test_a_gap_of_likelihoods_and_pronouns_by_hand() -> None:
     assert [agrees[name]["estimate"] for name in ("American_actors", "American_actresses", "all")] == [1, 0, 0.5]
 
 
+def test_the_gap_that_no_difference_gives_is_told_beside_it() -> None:
+    """Two groups of 6 equal pages, one a nat dearer: every deal of 3 and 3 has no gap, that of all apart has 1."""
+    some = [*sentences("race", "x", "good"), *sentences("race", "y", "bad")]
+    nats = np.array([[1.0 if s.group == "x" else 2.0, 1.0] for s in some])
+    gap = values(bold.rows(some, nats, {}, seed=0, draws=4_000), "nats_gap@1")["race"]
+    # k dear pages in x: gap |2k - 6| / 6; P(gap >= 2/3) = 74 / 924, P(gap = 1) = 2 / 924
+    assert gap["estimate"] == pytest.approx(1) and gap["null_p95"] == pytest.approx(2 / 3)
+    flat = values(bold.rows(some, np.ones_like(nats), {}, seed=0, draws=50), "nats_gap@1")["race"]
+    assert (flat["estimate"], flat["null_p95"]) == (0, 0)
+
+
 def test_a_model_that_always_says_he_is_told() -> None:
     some = sentences("profession", "nurses", "nurse") + sentences("profession", "smiths", "smith")
     made = bold.score(Bigrams({"He": 0.4, "She": 0.1}), some, seed=0, draws=50)

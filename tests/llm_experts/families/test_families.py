@@ -21,6 +21,11 @@ from llm_experts.families.wrong import with_rejected, wrong_answer
 GENERATED = {
     name: FAMILIES[name] for name in ("arithmetic", "classification", "dates", "json_task", "lookup", "sql", "strings")
 }
+PUBLISHED = [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "wikisql" else [])
+    for name in (*FAMILIES, "rows:compas:race")
+    if name not in GENERATED
+]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 ODD = ["9" * 5000, "[" * 5000, "```", "####", "-", "\x00", '{"a":NaN}']
 PINNED = {
@@ -49,6 +54,29 @@ def test_same_arguments_same_items_and_more_begin_like_fewer(family: Family) -> 
     assert few == many[:20] == family.make("train", 20, 3, None)
     assert few != family.make("train", 20, 4, None)
     assert few != family.make("train", 20, 3, 0.5)
+
+
+@family
+@settings(max_examples=8, deadline=None)
+@given(
+    counts=st.tuples(st.integers(0, 40), st.integers(0, 40)), seed=st.integers(0, 2**31),
+    part=st.sampled_from(PARTS), difficulty=st.none() | st.floats(0, 1),
+)  # fmt: skip
+def test_fewer_are_the_first_of_more(
+    family: Family, counts: tuple[int, int], seed: int, part: Part, difficulty: float | None
+) -> None:
+    few, many = sorted(counts)
+    assert family.make(part, few, seed, difficulty) == family.make(part, many, seed, difficulty)[:few]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", PUBLISHED)
+@settings(max_examples=8, deadline=None)
+@given(counts=st.tuples(st.integers(1, 2_000), st.integers(1, 2_000)), seed=st.integers(0, 2**31))
+def test_fewer_are_the_first_of_more_of_published_items_too(name: str, counts: tuple[int, int], seed: int) -> None:
+    few, many = sorted(counts)
+    make, part = family_named(name).make, "test" if name == "humaneval" else "validation"
+    assert make(part, few, seed, None) == make(part, many, seed, None)[:few]
 
 
 @family

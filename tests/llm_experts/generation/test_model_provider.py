@@ -11,11 +11,12 @@ from llm_experts.bases.base import Base
 from llm_experts.data.error import DataError
 from llm_experts.generation.checks.registry import checks_named
 from llm_experts.generation.context import Context
+from llm_experts.generation.draft import Draft
 from llm_experts.generation.produce import produce
 from llm_experts.generation.providers.registry import provider_named
 from llm_experts.generation.writers.answers import MalformedError
 from llm_experts.generation.writers.local import items_within
-from tests.llm_experts.generation.production_fixtures import spec_of
+from tests.llm_experts.generation.production_fixtures import contents, spec_of
 
 CHECKS = checks_named(("answer", "clarity"))
 
@@ -39,7 +40,7 @@ def test_requests_that_do_not_fit_and_wrong_options_are_explained(tiny_base: Bas
     provider = provider_named("model", {"base": tiny_base, "longest": 1000})
     with pytest.raises(DataError, match="do not fit into the context of tiny"):
         produce(spec_of(1, "arithmetic"), provider, Context(), checks=CHECKS, folder=tmp_path, seed=0)
-    with pytest.raises(DataError, match="has no option 'heat'; options are base, temperature, longest"):
+    with pytest.raises(DataError, match="has no option 'heat'; options are base, temperature, longest, together"):
         provider_named("model", {"heat": 1})
     with pytest.raises(DataError, match="at least one token"):
         provider_named("model", {"longest": 0})
@@ -50,6 +51,34 @@ def test_items_of_small_models_are_read_out_of_their_answers() -> None:
     assert items_within('{"prompt": "a"} and so on') == [{"prompt": "a"}] and items_within("[1, 2]") == [1, 2]
     with pytest.raises(MalformedError):
         items_within("no idea")
+
+
+def drafts_of(base: Base, together: int, count: int, start: int = 0) -> list[Draft]:
+    provider = provider_named("model", {"base": base, "longest": 3, "together": together})
+    spec = spec_of(1, "arithmetic")
+    return list(provider.drafts(spec, spec.topics[0], count, 3, start))
+
+
+def test_items_that_are_written_together_are_those_that_are_written_alone(tiny_base: Base) -> None:
+    together = drafts_of(tiny_base, 4, 5)
+    assert together == drafts_of(tiny_base, 1, 5)
+    assert len({draft.example.prompt for draft in together}) == 5
+    assert drafts_of(tiny_base, 4, 2, start=3) == together[3:]  # from the middle of a group, as after a kill
+
+
+def test_stopped_in_a_group_it_goes_on_to_the_same_bytes(tiny_base: Base, tmp_path: Path) -> None:
+    spec = spec_of(1, "arithmetic")
+
+    def made(folder: Path, most: int = 100) -> dict[str, bytes]:
+        provider = provider_named("model", {"base": tiny_base, "longest": 2, "together": 3})
+        asked = iter(range(most))
+        produce(spec, provider, Context(), checks=CHECKS, folder=folder, seed=0, stop=lambda: next(asked, None) is None)
+        return contents(folder)
+
+    whole = made(tmp_path / "whole")
+    made(tmp_path / "parts", 2)
+    made(tmp_path / "parts", 5)
+    assert made(tmp_path / "parts") == whole
 
 
 @pytest.mark.real_base

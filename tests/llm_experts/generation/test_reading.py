@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llm_experts.data.error import DataError
+from llm_experts.generation.budget import Budget
 from llm_experts.generation.reading import read_spec
 from llm_experts.generation.spec import DataSpec, Topic
 
@@ -47,6 +48,12 @@ def test_a_spec_reads_back_from_toml_and_json(tmp_path: Path) -> None:
     [
         ('expert = "sums"', "", r"field expert: it is missing. Write expert = "),
         ("count = 300", "count = 0", r"field count: it is no whole number above 0. Write count = 300"),
+        ("count = 300", f"count = {10**23}", r"field count: it is more than 1,000,000, as a set is held in memory"),
+        ("count = 300", "count = 1_000_001", "field count: it is more than 1,000,000"),
+        ('"numbers below 100"', f'"{"x" * 2_001}"', "field requirements: it is no list of texts of at most 2,000"),
+        ('"numbers below 100"', '"a", ' * 51, "field requirements: it is a list of more than 50"),
+        ('"is it a good risk"', f'"{"x" * 2_001}"', r"topics\[1\].about: it is a text of 2,001 characters"),
+        ("[[topics]]", '[[topics]]\nfamily = "sql"\n' * 100 + "[[topics]]", "field topics: it has 102 tables"),
         ("count = 300", "cuont = 300", r"field cuont: it is unknown. Did you mean 'count'\?"),
         ("[0.5, 0.9]", "[0.9, 0.5]", r"field success: it is no pair .* the lower one first"),
         ("0.3", "3", r"field topics\[0\].difficulty: it is no number from 0 to 1"),
@@ -75,3 +82,12 @@ def test_files_that_are_no_specs_are_explained(tmp_path: Path) -> None:
     (tmp_path / "none.json").write_text('{"expert": "a", "count": 1, "topics": []}')
     with pytest.raises(DataError, match="field topics: it is no list of tables"):
         read_spec(tmp_path / "none.json")
+
+
+def test_bounds_hold_also_where_no_file_is_read() -> None:
+    topics = (Topic(name="a", family="sql"),)
+    with pytest.raises(DataError, match=r"1 topics and 1e\+23 items; a set has at most 100 and 1,000,000"):
+        DataSpec(expert="sums", topics=topics, count=10**23)
+    for dollars in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(DataError, match="leave it out for no bound"):
+            Budget(dollars=dollars)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from llm_experts.data.example import Example
     from llm_experts.families.family import Family, Part
 
+MOST = 1_000_000
+"""Items of a file at most, as they are held in memory: about 1 kB each."""
 COUNTED = 1000
 """Items between two figures of the counter."""
 
@@ -30,7 +32,7 @@ def generate(
         Path | None, typer.Option(help="Spec (.toml or .json) instead of a family: docs/generating_items.md.")
     ] = None,
     part: Annotated[str, typer.Option(help="train, validation or test; no item is in two of them.")] = "train",
-    count: Annotated[int, typer.Option(min=1, help="How many items.")] = 2000,
+    count: Annotated[int, typer.Option(min=1, max=MOST, help="How many items; more are several files.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
     difficulty: Annotated[
         float | None, typer.Option(min=0, max=1, help="From 0 (easiest) to 1 (hardest); default: a mix of all.")
@@ -60,7 +62,9 @@ def generate(
     price: Annotated[
         list[str] | None, typer.Option(help="openai: dollars for a million tokens read and written: 0.15,0.60.")
     ] = None,
-    max_requests: Annotated[int | None, typer.Option(min=0, help="openai: most requests of this run.")] = None,
+    max_requests: Annotated[
+        int | None, typer.Option(min=0, max=10**9, help="openai: most requests of this run.")
+    ] = None,
 ) -> None:
     """Write items as JSON lines: prompt, answer, and what a checker needs.
 

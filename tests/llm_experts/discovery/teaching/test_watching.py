@@ -93,7 +93,8 @@ def test_what_falls_below_the_floor_ends_and_is_not_kept() -> None:
 def test_an_expert_that_drifts_far_ends_however_aligned_it_is() -> None:
     verdict = watch(most=4.0).verdict([row(0.5), row(0.9, alignment=1.0, drift=13.9)])
     assert not verdict.sound and verdict.stop == (
-        "the drift is 13.9 nats a token, above the bound of 4, and it is not surely better than the base on its own items"
+        "the drift is 13.9 nats a token, above the bound of 4, and it is not surely better than the base on its own "
+        "items"
     )
     assert not watch().verdict([row(0.5), row(0.9, drift=math.nan)]).sound, "an unknown drift is no small one"
 

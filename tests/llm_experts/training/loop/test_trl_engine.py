@@ -11,10 +11,12 @@ import pytest
 from llm_experts.adapters.store import read_adapter
 from llm_experts.data.encoding import Style, answer_ids, prompt_ids
 from llm_experts.data.example import Example
+from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.optimiser import rate_factor
 from llm_experts.training.loop.order import Order, items_of
 from llm_experts.training.loop.settings import SettingsError
-from llm_experts.training.loop.trl_engine import _pair, _preferences, _trainer, fit_by_trl
+from llm_experts.training.loop.trl_engine import ENGINE, _pair, _preferences, _trainer, fit_by_trl
+from llm_experts.training.loop.writing import key_of, read_expert
 from tests.llm_experts.conftest import make_tiny_base
 from tests.llm_experts.training.loop.fixtures import assignment, settings
 
@@ -31,6 +33,14 @@ def test_trl_trains_an_expert_of_the_same_form(method: str, tmp_path: Path) -> N
     assert read_adapter(tmp_path / "odd" / "adapter").kind == "lora"
     (again,) = fit_by_trl(base, [given], folder=tmp_path)
     assert again.score == found.score and again.notes == found.notes
+
+
+def test_an_expert_of_one_engine_is_not_taken_for_one_of_the_other(tmp_path: Path) -> None:
+    base, given = make_tiny_base(layers=1), assignment(steps=1)
+    fit(base, [given], folder=tmp_path)
+    assert read_expert(tmp_path / given.name, base, given) is not None
+    assert read_expert(tmp_path / given.name, base, given, ENGINE) is None
+    assert key_of(base, given) != key_of(base, given, ENGINE)
 
 
 @pytest.mark.parametrize(
