@@ -16,6 +16,7 @@ from benchmarks.commands import (
     data,
     discover,
     infer,
+    merge,
     monitor,
     predict,
     report,
@@ -55,6 +56,7 @@ app.command("splits")(splits.splits)
 app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("merge")(merge.merge)
 app.command("ui")(ui.ui)
 app.command("chat")(chat.chat)
 app.command("infer")(infer.infer)

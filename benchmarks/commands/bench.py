@@ -53,6 +53,10 @@ def bench(
     text: Annotated[bool, typer.Option(help="Whether the suite's text experts run.")] = True,
     cfa: Annotated[bool, typer.Option(help="Also compute REF and VEF as CFA's code defines them.")] = False,
     strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Only this share of the jobs, such as 3/20; 'fairmoe merge' puts the shares together."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
     ] = False,
@@ -63,11 +67,12 @@ def bench(
 
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
-    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda
+    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --shard 3/20
     """
     from benchmarks.commands.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
     from benchmarks.plan.environment import available_cores
+    from benchmarks.plan.shard import Shard
     from benchmarks.plan.suite import load_suite
 
     plan = load_suite(
@@ -77,7 +82,8 @@ def bench(
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = plain_console()
-    folder = output or Path("results") / plan.name
+    part = None if shard is None else Shard.read(shard)
+    folder = output or Path("results") / (plan.name if part is None else f"{plan.name}-shard-{part.index}-of-{part.of}")
     workers = jobs or available_cores()
     check_own(plan.methods)
     if dry_run:
@@ -94,7 +100,7 @@ def bench(
             prepare_base(plan.llm, console)
 
     try:
-        summary = run_suite(plan, folder, workers=workers, strict=strict, console=console, prepare=prepare)
+        summary = run_suite(plan, folder, workers=workers, strict=strict, console=console, prepare=prepare, shard=part)
     except KeyboardInterrupt:
         console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
         raise typer.Exit(130) from None

@@ -50,6 +50,8 @@ KNOWN = {
     "PromptError",
     "RouterError",
     "SearchError",
+    "ShardError",
+    "MergeError",
     "ServingError",
     "SamplingError",
     "SandboxError",

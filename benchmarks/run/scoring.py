@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cells.cell import JOB, Cell, Row, predictions_frame
+from benchmarks.cells.digests import write_digests
 from benchmarks.cells.seen import FILE as SEEN
 from benchmarks.cells.seen import Seen
 from benchmarks.methods.process_state import kept_state
@@ -112,6 +113,7 @@ def write_cells(
                 if repeat == 0:
                     _keep(cell, job, maker, method, found["validation"], told, temporary)
                 cell.save(temporary)
+                write_digests(temporary)
     return failures
 
 
