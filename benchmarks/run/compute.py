@@ -16,13 +16,13 @@ from benchmarks.plan.job import FLOOR, Job
 from benchmarks.plan.part_shares import PartShares, expected_parts
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
-from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import SAME, Notify, PartsNotify
 from benchmarks.run.scoring import recorded, write_cells
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.maker import Maker
 from benchmarks.run.stages.tabular import TabularSystem
 from benchmarks.run.stages.tuned_experts import TunedExperts
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.notify import SAME, Notify, PartsNotify
 from benchmarks.run.time_limit import time_limit
 from experts.expert import Expert
 from foundation.files import write_json

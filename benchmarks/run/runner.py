@@ -15,12 +15,12 @@ from benchmarks.plan.shard import Shard, jobs_of_shard, tasks_of
 from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.deaths import forget_deaths
-from benchmarks.run.executor import Outcome, make_executor
-from benchmarks.run.notes import FILE as NOTES
-from benchmarks.run.notes import notes_of
+from benchmarks.run.executors import Outcome, make_executor
 from benchmarks.run.own_data import check_own_cards
-from benchmarks.run.progress import show_progress
-from benchmarks.run.stage_times import stage_seconds, stage_table
+from benchmarks.run.telling.notes import FILE as NOTES
+from benchmarks.run.telling.notes import notes_of
+from benchmarks.run.telling.progress import show_progress
+from benchmarks.run.telling.stage_times import stage_seconds, stage_table
 from benchmarks.run.written import Written
 from foundation.console import styled
 from foundation.files import write_json

@@ -24,8 +24,8 @@ from benchmarks.plan.job import Job, job_record
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
 from benchmarks.run.levels import Explained, OutOfFold, Trained, Variant, allowed_gaps, level_tables, trial_rows
-from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.maker import Maker
+from benchmarks.run.telling.notify import SAME, Notify
 from benchmarks.run.time_limit import time_limit
 from experts.evidence import collect_evidence, explained_positions
 from experts.expert import Expert

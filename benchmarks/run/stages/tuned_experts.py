@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.method import Network, network_name
 from benchmarks.run.failure import explain
-from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.members import member_trials
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.notify import SAME, Notify
 from experts.bagging import Bag, BagStore, bag_folds
 from experts.expert import ROLES, Role
 from experts.families.registry import PLAIN, family_named
