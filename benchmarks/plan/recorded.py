@@ -29,7 +29,7 @@ class RecordedJob(Job):
     recorded_cells: Mapping[tuple[str, int], str] = field(default_factory=dict, hash=False)
 
     @property
-    def key(self) -> str:  # type: ignore[override]  # what Job computes is known here
+    def key(self) -> str:
         """Hash of everything that determines the job's experts."""
         return self.recorded_key
 
