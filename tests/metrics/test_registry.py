@@ -28,7 +28,7 @@ def test_every_computed_id_is_declared() -> None:
 
 
 def test_unknown_ids_get_close_matches() -> None:
-    with pytest.raises(KeyError, match="Did you mean eopp@1"):
+    with pytest.raises(KeyError, match="Did you mean 'eopp@1'"):
         spec("eop@1")
     with pytest.raises(KeyError, match="eodds@1"):
         spec("eodd@2")
@@ -46,7 +46,7 @@ def test_metrics_by_any_spelling(text: str, id: str) -> None:
 
 
 def test_what_nobody_can_mean_names_close_ones_among_those_that_may_be_meant() -> None:
-    with pytest.raises(MetricError, match=r"^There is no metric 'fairres'\. Did you mean fair_res@1"):
+    with pytest.raises(MetricError, match=r"^There is no metric 'fairres'\. Did you mean 'fair_res@1'"):
         metric_id("fairres")
     with pytest.raises(MetricError, match=r"no metric 'dp'\. Metrics are ref@1, vef@1\.$"):
         metric_id("dp", ("ref@1", "vef@1"))

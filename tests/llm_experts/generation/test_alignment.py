@@ -5,7 +5,7 @@ import torch
 
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
-from llm_experts.discovery.domain import Domain, scenarios
+from llm_experts.discovery.measuring.domain import Domain, scenarios
 from llm_experts.generation.alignment import (
     AlignmentPairs,
     Question,
