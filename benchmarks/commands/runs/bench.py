@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,11 @@ def bench(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
     ] = False,
+    nodes: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="With --dry-run: how long so many nodes of one core take (repeat the option)."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: the plan for machines.")] = False,
 ) -> None:
     """Tune experts, train gates, fine-tune jointly, score once on test rows, write the leaderboard.
 
@@ -87,9 +93,13 @@ def bench(
     workers = jobs or available_cores()
     check_own(plan.methods)
     if dry_run:
-        from benchmarks.plan.dry_run import print_plan
+        from benchmarks.plan.dry_run import DryRun, print_plan
 
-        print_plan(plan, folder, workers, console)
+        dry = DryRun(plan, folder, workers, part, tuple(nodes or ()))
+        if as_json:
+            typer.echo(json.dumps(dry.facts(), indent=2))
+        else:
+            print_plan(dry, console)
         return
     from benchmarks.run.runner import run_suite
 

@@ -66,7 +66,7 @@ class Schedule:
         return self.makespan / self.bound if self.bound else 1.0
 
 
-def simulate(work: Work, nodes: int, conditions: Conditions = Conditions()) -> Schedule:  # noqa: B008 - frozen
+def simulate(work: Work, nodes: int, conditions: Conditions = Conditions()) -> Schedule:
     """Whenever a node is free, the ready unit with the longest expected way to the end starts on it.
 
     Parameters

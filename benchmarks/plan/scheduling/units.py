@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.method import Network, network_name
 from benchmarks.methods.registry import all_methods
 from benchmarks.plan.job import FLOOR, Job
-from benchmarks.plan.time_estimate import SCORE, SPREAD, Clock, Span, refitted, rows_of
+from benchmarks.plan.time_estimate import SCORE, SPREAD, Clock, Span, is_baseline, refitted, rows_of
 
 TUNE, FIT, CELLS, TEXT = STAGES = ("tune", "fit", "cells", "text")
 """Tuning of one network; a baseline or own method; what stands on them in one seed, with scores; its text half."""
@@ -120,7 +119,7 @@ def _own(method: str, job: Job, clock: Clock) -> Span:
 
 def _is_alone(method: str) -> bool:
     """Whether nothing of the job's seeds is shared with it: baselines and own methods."""
-    return method not in all_methods() or method in baseline_names()
+    return method not in all_methods() or is_baseline(method)
 
 
 def _floor(network: Network, tuned: Mapping[str, int]) -> tuple[int, ...]:

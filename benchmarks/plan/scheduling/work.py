@@ -1,4 +1,4 @@
-"""Work that stands on other work: the longest path behind each piece, the order that follows, what no schedule beats."""
+"""Work that stands on other work: the longest path behind each piece, its order, and what no schedule beats."""
 
 from __future__ import annotations
 
