@@ -53,6 +53,15 @@ def bench(
     text: Annotated[bool, typer.Option(help="Whether the suite's text experts run.")] = True,
     cfa: Annotated[bool, typer.Option(help="Also compute REF and VEF as CFA's code defines them.")] = False,
     strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
+    executor: Annotated[
+        str | None, typer.Option(help="local (worker processes of this machine) or ray (a Ray cluster).")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster: auto, HOST:PORT, or local for one of its own.")
+    ] = None,
+    gpus: Annotated[
+        float | None, typer.Option(min=0, help="GPUs, or a share of one, that a text unit takes on a cluster.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
     ] = False,
@@ -63,7 +72,7 @@ def bench(
 
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
-    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda
+    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --executor ray --address head:6379
     """
     from benchmarks.commands.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
@@ -73,7 +82,7 @@ def bench(
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
         space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
-        method_seconds=method_seconds,
+        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus,
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = plain_console()

@@ -59,7 +59,7 @@ def print_plan(suite: Suite, output: Path, workers: int, console: Console) -> No
 
 def earlier_clock(suite: Suite, output: Path) -> Clock:
     """Estimates from the clocks of earlier jobs in the output folder and its neighbours."""
-    return Clock(earlier_jobs(_outputs(output), suite.model_dump(mode="json")))
+    return Clock(earlier_jobs(_outputs(output), suite.facts))
 
 
 def planned_jobs(jobs: Sequence[Job], output: Path, clock: Clock) -> list[Planned]:

@@ -97,7 +97,7 @@ def _run(
         jobs, todo = _planned(suite, cards, output)  # a published base has its commit in the keys once it is here
     console.print(
         f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), "
-        f"{workers} worker(s), output {output}"
+        f"{_where(suite, workers)}, output {output}"
     )
     summary = RunSummary(output, len(jobs), len(todo), unavailable)
     written = Written(suite, jobs, output, unavailable)
@@ -135,6 +135,10 @@ def _run(
     return summary
 
 
+def _where(suite: Suite, workers: int) -> str:
+    return f"{workers} worker(s)" if suite.executor == "local" else f"Ray at {suite.address}"
+
+
 def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Card hash of every task whose data can be had, and the reasons for the others."""
     from tasks.fetch import FetchError, fetch
@@ -159,8 +163,8 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
     from benchmarks.tracking.sender import sending
 
     forget_deaths(output / "jobs" / job.folder for job in todo)
-    workers = min(workers, len(todo))
-    executor, told = make_executor(workers), set[tuple[str, str]]()
+    workers = workers if suite.executor == "ray" else min(workers, len(todo))
+    executor, told = make_executor(workers, suite.executor, suite.address, suite.gpus), set[tuple[str, str]]()
     clock = earlier_clock(suite, output)
     planned = planned_jobs(todo, output, clock)
     expected = {each.job.name: each.seconds.likely for each in planned}
