@@ -15,9 +15,9 @@ from rich.table import Table
 
 from benchmarks.plan.job import Job
 from benchmarks.plan.outlook import outlook, print_outlook
-from benchmarks.plan.scheduling.units import job_units, plan_units
+from benchmarks.plan.scheduling.units import Stages, costed, plan_units
 from benchmarks.plan.shard import Shard, cut, job_costs, jobs_of_shard, suite_jobs, tasks_of
-from benchmarks.plan.spans import span_text
+from benchmarks.plan.spans import bytes_text, span_text
 from benchmarks.plan.suite import Suite
 from benchmarks.plan.time_estimate import MACHINE, Clock, Span, earlier_jobs
 from foundation.console import styled
@@ -55,6 +55,8 @@ class DryRun:
         Cells that are finished here count as finished.
     workers : int
         Worker processes, which share the time.
+    stages : callable
+        Units of a job: :func:`benchmarks.run.units.units_of`.
     shard : Shard or None
         Only this share of the jobs.
     nodes : tuple of int
@@ -64,6 +66,7 @@ class DryRun:
     suite: Suite
     output: Path
     workers: int
+    stages: Stages
     shard: Shard | None = None
     nodes: tuple[int, ...] = ()
 
@@ -81,7 +84,8 @@ class DryRun:
     def facts(self) -> dict[str, Any]:
         """The plan for an executor, JSON-able: see :func:`benchmarks.plan.outlook.outlook`; of a share, all shares."""
         todo = [entry for entry in self.planned if entry.pending]
-        units = plan_units(job_units(entry.job, entry.pending, self.clock, entry.done) for entry in todo)
+        stages = ((entry, self.stages(entry.job, entry.pending)) for entry in todo)
+        units = plan_units(costed(entry.job, units, self.clock, entry.done) for entry, units in stages)
         return {
             "suite": self.suite.name, "version": self.suite.version, "suite_hash": self.suite.hash,
             "shard": None if self.shard is None else [self.shard.index, self.shard.of], "jobs": len(self.planned),
@@ -133,7 +137,7 @@ def _print_shards(shards: Sequence[Mapping[str, float]], console: Console) -> No
 
 def earlier_clock(suite: Suite, output: Path) -> Clock:
     """Estimates from the clocks of earlier jobs in the output folder and its neighbours."""
-    return Clock(earlier_jobs(_outputs(output), suite.model_dump(mode="json")))
+    return Clock(earlier_jobs(_outputs(output), suite.facts))
 
 
 def planned_jobs(jobs: Sequence[Job], output: Path, clock: Clock) -> list[Planned]:
@@ -217,13 +221,3 @@ def _print_downloads(cards: Sequence[Card], console: Console) -> None:
         console.print(styled("NOT AS ITS CARD SAYS", "bold yellow", f" {told}"), highlight=False, soft_wrap=True)
     if not missing and not changed:
         console.print("All data are on this machine.")
-
-
-def bytes_text(count: int) -> str:
-    """``3.4 MB``: powers of 1000, two digits."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.{0 if value >= 10 or unit == 'B' else 1}f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

@@ -5,17 +5,19 @@ The same facts for people and for machines: :func:`outlook` finds them, :func:`p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.methods.method import MODEST
 from benchmarks.plan.scheduling.simulate import simulate
-from benchmarks.plan.scheduling.units import STAGES, Unit
+from benchmarks.plan.scheduling.units import Costed
 from benchmarks.plan.scheduling.work import Work, longest_first
-from benchmarks.plan.spans import span_text
+from benchmarks.plan.spans import bytes_text, span_text
 from benchmarks.plan.time_estimate import Span
 
 LONGEST = 5
@@ -25,12 +27,12 @@ Hours = dict[str, float]
 """Of a span: low, likely, high."""
 
 
-def outlook(units: Sequence[Unit], nodes: Sequence[int]) -> dict[str, Any]:
+def outlook(units: Sequence[Costed], nodes: Sequence[int]) -> dict[str, Any]:
     """Facts of a plan, JSON-able; seconds are on one core.
 
     Parameters
     ----------
-    units : sequence of Unit
+    units : sequence of Costed
     nodes : sequence of int
         How many nodes (of one core each) it might run on.
 
@@ -48,7 +50,7 @@ def outlook(units: Sequence[Unit], nodes: Sequence[int]) -> dict[str, Any]:
     names = list(jobs)
     longest = longest_first([jobs[name].likely for name in names])[:LONGEST]
     return {
-        "stages": [_stage(stage, here) for stage in STAGES if (here := [u for u in units if u.stage == stage])],
+        "stages": [_stage(stage, units) for stage in dict.fromkeys(unit.stage for unit in units)],
         "units": len(units),
         "node_hours": _hours(_sum(units)),
         "critical_path": {
@@ -64,14 +66,13 @@ def print_outlook(facts: dict[str, Any], console: Console) -> None:
     """Print the facts of :func:`outlook` in 80 columns."""
     table = Table(title="What an executor starts", title_justify="left")
     table.add_column("stage")
-    for name in ("units", "time on one core", "share", "GPUs each"):
+    for name in ("units", "time on one core", "share", "each needs at most"):
         table.add_column(name, justify="right")
     total = facts["node_hours"]["likely"] or 1.0
     for stage in facts["stages"]:
         share = stage["node_hours"]["likely"] / total
-        gpus = f"{stage['gpus']:g}" if stage["gpus"] else "–"
         time = span_text(_span(stage["node_hours"], 3600))
-        table.add_row(stage["stage"], str(stage["units"]), time, f"{share:.0%}", gpus)
+        table.add_row(stage["stage"], str(stage["units"]), time, f"{share:.0%}", _needs(stage["resources"]))
     console.print(table)
     hours, path = facts["node_hours"], facts["critical_path"]
     console.print(
@@ -90,18 +91,27 @@ def print_outlook(facts: dict[str, Any], console: Console) -> None:
     console.print(f"Longest jobs: {'; '.join(longest)}.", highlight=False, soft_wrap=True)
 
 
-def _work(units: Sequence[Unit], end: str) -> Work:
+def _needs(resources: Mapping[str, Any]) -> str:
+    """``1 core, 0.5 GPU``; memory and custom resources where they are asked for."""
+    words = [f"{resources['cores']:g} core{'s' if resources['cores'] > 1 else ''}"]
+    words += [f"{resources['gpus']:g} GPU"] if resources["gpus"] else []
+    words += [bytes_text(resources["memory"])] if resources["memory"] else []
+    return ", ".join([*words, *(f"{amount:g} {name}" for name, amount in resources["custom"])])
+
+
+def _work(units: Sequence[Costed], end: str) -> Work:
     return Work(np.array([getattr(unit.seconds, end) for unit in units]), [unit.after for unit in units])
 
 
-def _stage(stage: str, units: Sequence[Unit]) -> dict[str, Any]:
-    return {
-        "stage": stage, "units": len(units), "node_hours": _hours(_sum(units)), "cores": 1,
-        "gpus": max(unit.gpus for unit in units),
-    }  # fmt: skip
+def _stage(stage: str, units: Sequence[Costed]) -> dict[str, Any]:
+    here = [unit for unit in units if unit.stage == stage]
+    needs = MODEST
+    for unit in here:
+        needs = needs.both(unit.resources)
+    return {"stage": stage, "units": len(here), "node_hours": _hours(_sum(here)), "resources": asdict(needs)}
 
 
-def _makespan(units: Sequence[Unit], nodes: int) -> dict[str, Any]:
+def _makespan(units: Sequence[Costed], nodes: int) -> dict[str, Any]:
     """By simulation without overhead or deaths, for each end of the estimates."""
     found = {end: simulate(_work(units, end), nodes) for end in ENDS}
     likely = found["likely"].makespan
@@ -127,11 +137,11 @@ def _longest_path(work: Work) -> list[int]:
     return path
 
 
-def _named(unit: Unit) -> str:
-    return f"{unit.job} {unit.stage} {unit.name}"
+def _named(unit: Costed) -> str:
+    return f"{unit.job} {unit.name}"
 
 
-def _sum(units: Sequence[Unit]) -> Span:
+def _sum(units: Sequence[Costed]) -> Span:
     return sum((unit.seconds for unit in units), Span())
 
 

@@ -83,7 +83,7 @@ def plan_of(
 ) -> RunPlan:
     """The plan of a run of this code in this environment."""
     return RunPlan(
-        suite.model_dump(mode="json"), suite.hash, () if shard is None else (shard,), environment_facts(),
+        suite.facts, suite.hash, () if shard is None else (shard,), environment_facts(),
         tuple(unavailable), tuple(map(recorded, jobs)),
     )  # fmt: skip
 

@@ -1,8 +1,18 @@
-"""Spans of seconds in words."""
+"""Seconds and bytes in words."""
 
 from __future__ import annotations
 
 from benchmarks.plan.time_estimate import Span
+
+
+def bytes_text(count: int) -> str:
+    """``3.4 MB``: powers of 1000, two digits."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.{0 if value >= 10 or unit == 'B' else 1}f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
 
 
 def span_text(span: Span) -> str:

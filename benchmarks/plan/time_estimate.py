@@ -127,6 +127,7 @@ class Clock:
     def __init__(self, earlier: Sequence[Earlier]) -> None:
         self.used: set[str] = set()
         self.guessed = 0
+        self._parts: dict[tuple[Any, ...], Span] = {}
         self._by_part: dict[str, list[Earlier]] = {}
         for job in earlier:
             for part in job.seconds:
@@ -147,6 +148,12 @@ class Clock:
 
     def part(self, part: str, job: Job) -> Span:
         """Seconds of one part of a job, by the name that it has in ledgers."""
+        like = part, job.task, job.use_sensitive, job.trials, job.seeds, job.method_seconds, _steps(job)
+        if like not in self._parts:  # splits of a task take as long as each other
+            self._parts[like] = self._part(part, job)
+        return self._parts[like]
+
+    def _part(self, part: str, job: Job) -> Span:
         place = job.name.rsplit("_split", 1)[0]
         known = self._by_part.get(part, [])
         same = [e for e in known if e.place == place]

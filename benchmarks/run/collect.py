@@ -105,7 +105,7 @@ def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:
 
 def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str, Any]:
     return {
-        **suite.model_dump(mode="json"),
+        **suite.facts,
         "methods": [method_id(method) for method in suite.methods],
         "hash": suite.hash,
         "bias_sets": bias_sets(),

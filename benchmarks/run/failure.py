@@ -16,6 +16,7 @@ KNOWN = {
     "SettingsError",
     "BadCardError",
     "CardError",
+    "ClusterError",
     "DataUnavailableError",
     "RebuildError",
     "SeenError",

@@ -112,12 +112,10 @@ def _run(
     jobs, todo = _planned(suite, cards, output, shard)
     if prepare is not None and any(job.llm for job in todo):
         prepare()
-        jobs, todo = _planned(
-            suite, cards, output, shard
-        )  # a published base has its commit in the keys once it is here
+        jobs, todo = _planned(suite, cards, output, shard)  # a published base's commit is in the keys once it is here
     console.print(
         f"{suite.name}{f', {shard}' if shard else ''}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), "
-        f"{workers} worker(s), output {output}"
+        f"{_where(suite, workers)}, output {output}"
     )
     plan_of(suite, jobs, unavailable, shard).save(output)
     summary = RunSummary(output, len(jobs), len(todo), unavailable, part=part_facts(() if shard is None else (shard,)))
@@ -156,6 +154,10 @@ def _run(
     return summary
 
 
+def _where(suite: Suite, workers: int) -> str:
+    return f"{workers} worker(s)" if suite.executor == "local" else f"Ray at {suite.address}"
+
+
 def available_tasks(tasks: Iterable[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Card hash of every task whose data can be had, and the reasons for the others."""
     from tasks.fetch import FetchError, fetch
@@ -177,13 +179,15 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
     if not todo:
         return
     from benchmarks.plan.dry_run import earlier_clock, planned_jobs
+    from benchmarks.plan.scheduling.work import longest_first
     from benchmarks.tracking.sender import sending
 
     forget_deaths(output / "jobs" / job.folder for job in todo)
-    workers = min(workers, len(todo))
-    executor, told = make_executor(workers), set[tuple[str, str]]()
+    workers = workers if suite.executor == "ray" else min(workers, len(todo))
+    executor, told = make_executor(workers, suite.executor, suite.address, suite.gpus), set[tuple[str, str]]()
     clock = earlier_clock(suite, output)
     planned = planned_jobs(todo, output, clock)
+    todo = [todo[place] for place in longest_first([each.seconds.likely for each in planned])]
     expected = {each.job.name: each.seconds.likely for each in planned}
     _write_parts(todo, output, clock)
     with show_progress(expected, console, workers=workers) as progress, sending(aside=workers > 1) as send:

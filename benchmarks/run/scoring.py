@@ -95,7 +95,7 @@ def write_cells(
                 evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
             )
     for method in evidence["test"]:
-        with recorded(failures, method, repeat):
+        with recorded(failures, method, repeat), under_way.noted(method, repeat):  # refits run its code again
             expert = experts[method]
             cell = Cell(job.cell_key(method, repeat), _head(job, task, maker, repeat, method, expert), lost=[*unready])
             for part in parts:

@@ -58,6 +58,15 @@ def bench(
         str | None,
         typer.Option(help="Only this share of the jobs, such as 3/20; 'fairmoe merge' puts the shares together."),
     ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="local (worker processes of this machine) or ray (a Ray cluster).")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster: auto, HOST:PORT, or local for one of its own.")
+    ] = None,
+    gpus: Annotated[
+        float | None, typer.Option(min=0, help="GPUs, or a share of one, that a text unit takes on a cluster.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
     ] = False,
@@ -73,7 +82,8 @@ def bench(
 
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
-    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --shard 3/20
+    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --executor ray --address head:6379 ·
+    fairmoe bench full --shard 3/20
     """
     from benchmarks.commands.runs.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
@@ -84,7 +94,7 @@ def bench(
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
         space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
-        method_seconds=method_seconds,
+        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus,
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = plain_console()
@@ -94,8 +104,9 @@ def bench(
     check_own(plan.methods)
     if dry_run:
         from benchmarks.plan.dry_run import DryRun, print_plan
+        from benchmarks.run.units import units_of
 
-        dry = DryRun(plan, folder, workers, part, tuple(nodes or ()))
+        dry = DryRun(plan, folder, workers, units_of, part, tuple(nodes or ()))
         if as_json:
             typer.echo(json.dumps(dry.facts(), indent=2))
         else:

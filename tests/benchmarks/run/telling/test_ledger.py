@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.run import ledger as module
+from benchmarks.run.telling import ledger as module
 from benchmarks.run.telling.ledger import Ledger
 
 
