@@ -14,7 +14,7 @@ from benchmarks.commands.llm.app import app as llm
 from benchmarks.commands.models import choose, monitor, predict, score
 from benchmarks.commands.packages import card, export, inspect, keygen, package, sign, trust, verify
 from benchmarks.commands.registry import index, info, install, listing, lock, publish, uninstall, update
-from benchmarks.commands.runs import bench, compare, report, track, tune, ui
+from benchmarks.commands.runs import bench, compare, merge, report, track, tune, ui
 from benchmarks.commands.tables import data, splits
 from benchmarks.run.failure import explain
 from benchmarks.run.threads import limit_threads
@@ -41,6 +41,7 @@ app.command("splits")(splits.splits)
 app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("merge")(merge.merge)
 app.command("ui")(ui.ui)
 app.command("chat")(chat.chat)
 app.command("infer")(infer.infer)

@@ -6,9 +6,10 @@ No labels are stored, and nothing of test rows: those are looked at once, after 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -20,6 +21,8 @@ from foundation.files import atomic_path
 FILE = "seen.safetensors"
 
 FORMAT = "fairmoe-seen/1"
+FACTS = "facts"
+"""Entry of the file's header that holds all others; earlier versions wrote them one by one."""
 
 
 class SeenError(ValueError):
@@ -69,8 +72,9 @@ class Seen:
         facts = {
             "format": FORMAT, "trials": list(self.trials), "own_bag": self.own_bag, "roles": list(self.roles),
         }  # fmt: skip
+        told = {FACTS: json.dumps(facts, sort_keys=True)}  # one entry: the library writes several in any order
         with atomic_path(folder / FILE) as temporary:
-            save_file(found, temporary, metadata={name: json.dumps(value) for name, value in facts.items()})
+            save_file(found, temporary, metadata=told)
 
 
 def read_seen(folder: Path) -> Seen:
@@ -93,7 +97,7 @@ def read_seen(folder: Path) -> Seen:
             f"can be chosen from it: {_why(folder)}. Run the same bench command again with this version."
         )
     with safe_open(path, framework="pt") as file:
-        facts = {name: json.loads(value) for name, value in file.metadata().items()}
+        facts = _facts(file.metadata())
         numbers = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, not a mapping
     if facts.get("format") != FORMAT:
         raise SeenError(
@@ -110,6 +114,13 @@ def read_seen(folder: Path) -> Seen:
         members=numbers.get("members"),
         roles=tuple(facts["roles"]),
     )
+
+
+def _facts(header: Mapping[str, str]) -> dict[str, Any]:
+    if FACTS in header:
+        found: dict[str, Any] = json.loads(header[FACTS])
+        return found
+    return {name: json.loads(value) for name, value in header.items()}
 
 
 def _why(folder: Path) -> str:

@@ -28,8 +28,8 @@ from benchmarks.choice.words import changed_words, limit_words, test_words
 from benchmarks.models import save_model
 from benchmarks.models.cards import write_cards
 from benchmarks.models.promise import Promise, promise_of
-from benchmarks.run.notify import Notify
 from benchmarks.run.rebuild import CellHandle, Rebuilt, rebuild, silent
+from benchmarks.run.telling.notify import Notify
 from benchmarks.tracking.mlflow_store import run_ids
 from experts.expert import Expert
 from foundation.files import write_json

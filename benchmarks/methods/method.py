@@ -36,6 +36,40 @@ class Rate:
 FREE = Rate(0.0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a machine must have free while a method is computed; an executor of one machine does not look at it.
+
+    Attributes
+    ----------
+    cores : float
+    memory : int
+        Bytes; 0: whatever there is.
+    gpus : float
+        Whole ones, or a share of one.
+    custom : tuple of (name, amount)
+        Resources that a cluster's nodes were started with.
+    """
+
+    cores: float = 1.0
+    memory: int = 0
+    gpus: float = 0.0
+    custom: tuple[tuple[str, float], ...] = ()
+
+    def both(self, other: Needs) -> Needs:
+        """What satisfies both."""
+        custom = dict(self.custom)
+        for name, amount in other.custom:
+            custom[name] = max(amount, custom.get(name, 0.0))
+        return Needs(
+            max(self.cores, other.cores), max(self.memory, other.memory), max(self.gpus, other.gpus),
+            tuple(sorted(custom.items())),
+        )  # fmt: skip
+
+
+MODEST = Needs()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """A method: its words, what it needs, how it is made, what it costs.
@@ -68,6 +102,8 @@ landmark, untrained, code, reference, compared, levels, ablation
         Further experts that it weighs, beside those of its pool.
     rate : Rate
         Time of its own entry in the ledger, where earlier jobs tell nothing.
+    resources : Needs
+        What a node of a cluster must have free for it.
     """
 
     id: str
@@ -99,6 +135,7 @@ landmark, untrained, code, reference, compared, levels, ablation
     adapter: str = ""
     members: tuple[str, ...] = ()
     rate: Rate = FREE
+    resources: Needs = MODEST
 
 
 def network_name(role: Role, family: str) -> str:

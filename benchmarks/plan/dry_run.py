@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.plan.job import Job, plan
+from benchmarks.plan.job import Job
+from benchmarks.plan.outlook import outlook, print_outlook
+from benchmarks.plan.scheduling.units import Stages, costed, plan_units
+from benchmarks.plan.shard import Shard, cut, job_costs, jobs_of_shard, suite_jobs, tasks_of
+from benchmarks.plan.spans import bytes_text, span_text
 from benchmarks.plan.suite import Suite
 from benchmarks.plan.time_estimate import MACHINE, Clock, Span, earlier_jobs
 from foundation.console import styled
 from tasks.card import Card
 from tasks.fetch import available, edited
 from tasks.registry import resolve
+
+SHOWN = 20
+"""Shares whose cost is printed."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Planned:
     job: Job
     pending: tuple[tuple[str, int], ...]
     seconds: Span
+    done: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def cells(self) -> int:
@@ -34,32 +44,100 @@ class Planned:
         return len(self.job.cells())
 
 
-def print_plan(suite: Suite, output: Path, workers: int, console: Console) -> None:
-    """Print what ``fairmoe bench`` would do; computes, downloads and writes nothing.
+@dataclass(frozen=True)
+class DryRun:
+    """What ``fairmoe bench`` would do; computes, downloads and writes nothing.
 
-    Parameters
+    Attributes
     ----------
     suite : Suite
     output : Path
         Cells that are finished here count as finished.
     workers : int
         Worker processes, which share the time.
-    console : Console
+    stages : callable
+        Units of a job: :func:`benchmarks.run.units.units_of`.
+    shard : Shard or None
+        Only this share of the jobs.
+    nodes : tuple of int
+        Further numbers of nodes that it might run on.
     """
-    cards = {task: resolve(task).card for task in suite.all_tasks}
-    clock = earlier_clock(suite, output)
-    planned = planned_jobs(list(plan(suite, {task: card.hash for task, card in cards.items()})), output, clock)
-    console.print(f"{suite.name} (version {suite.version}, hash {suite.hash[:12]}), output {output}", highlight=False)
+
+    suite: Suite
+    output: Path
+    workers: int
+    stages: Stages
+    shard: Shard | None = None
+    nodes: tuple[int, ...] = ()
+
+    @cached_property
+    def clock(self) -> Clock:
+        """What earlier jobs took."""
+        return earlier_clock(self.suite, self.output)
+
+    @cached_property
+    def planned(self) -> list[Planned]:
+        """The jobs."""
+        jobs = suite_jobs(self.suite) if self.shard is None else jobs_of_shard(self.suite, self.shard)
+        return planned_jobs(jobs, self.output, self.clock)
+
+    def facts(self) -> dict[str, Any]:
+        """The plan for an executor, JSON-able: see :func:`benchmarks.plan.outlook.outlook`; of a share, all shares."""
+        todo = [entry for entry in self.planned if entry.pending]
+        stages = ((entry, self.stages(entry.job, entry.pending)) for entry in todo)
+        units = plan_units(costed(entry.job, units, self.clock, entry.done) for entry, units in stages)
+        return {
+            "suite": self.suite.name, "version": self.suite.version, "suite_hash": self.suite.hash,
+            "shard": None if self.shard is None else [self.shard.index, self.shard.of], "jobs": len(self.planned),
+            "cells": sum(entry.cells for entry in self.planned),
+            "pending": sum(len(entry.pending) for entry in self.planned),
+            "earlier_jobs": len(self.clock.used), "built_in_rates": self.clock.guessed > 0,
+            **outlook(units, (self.workers, *self.nodes)),
+            "shards": [] if self.shard is None else shard_costs(self.suite, self.shard.of),
+        }  # fmt: skip
+
+
+def shard_costs(suite: Suite, count: int) -> list[dict[str, float]]:
+    """Jobs and node-hours of each share of a suite, by the built-in rates that it is cut by."""
+    shares = cut(suite_jobs(suite), count)
+    return [{"jobs": len(share), "node_hours": sum(job_costs(share)) / 3_600_000} for share in shares]
+
+
+def print_plan(dry: DryRun, console: Console) -> None:
+    """Print what ``fairmoe bench`` would do."""
+    suite, planned, workers = dry.suite, dry.planned, dry.workers
+    cards = [resolve(task).card for task in tasks_of([entry.job for entry in planned])]
+    share = "" if dry.shard is None else f", {dry.shard}"
+    head = f"{suite.name}{share} (version {suite.version}, hash {suite.hash[:12]}), output {dry.output}"
+    console.print(head, highlight=False)
     console.print(_table(planned))
     _print_totals(planned, workers, console)
-    _print_source(planned, clock, console)
-    _print_downloads(list(cards.values()), console)
+    if any(entry.pending for entry in planned):
+        facts = dry.facts()
+        print_outlook(facts, console)
+        _print_shards(facts["shards"], console)
+    _print_source(planned, dry.clock, console)
+    _print_downloads(cards, console)
     console.print("Nothing was computed or downloaded: leave --dry-run out to start.")
+
+
+def _print_shards(shards: Sequence[Mapping[str, float]], console: Console) -> None:
+    """What the shares cost, and how even they are."""
+    if not shards:
+        return
+    hours = [shard["node_hours"] for shard in shards]
+    each = ", ".join(f"{place}: {cost:,.2f}" for place, cost in enumerate(hours[:SHOWN], start=1))
+    more = f" and {len(hours) - SHOWN} more (--json has all)" if len(hours) > SHOWN else ""
+    console.print(
+        f"Node-hours of the {len(shards)} shards by the built-in rates: {min(hours):,.2f} to {max(hours):,.2f} "
+        f"({each}{more}).",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def earlier_clock(suite: Suite, output: Path) -> Clock:
     """Estimates from the clocks of earlier jobs in the output folder and its neighbours."""
-    return Clock(earlier_jobs(_outputs(output), suite.model_dump(mode="json")))
+    return Clock(earlier_jobs(_outputs(output), suite.facts))
 
 
 def planned_jobs(jobs: Sequence[Job], output: Path, clock: Clock) -> list[Planned]:
@@ -79,7 +157,7 @@ def _planned(job: Job, jobs: Path, clock: Clock) -> Planned:
     pending = tuple(cell for cell in job.cells() if not finished or job.cell_key(*cell) not in finished)
     ledger = jobs / job.folder / "timing.json"
     done = json.loads(ledger.read_text(encoding="utf-8")) if ledger.is_file() else {}
-    return Planned(job, pending, clock.job(job, pending, done) if pending else Span())
+    return Planned(job, pending, clock.job(job, pending, done) if pending else Span(), done)
 
 
 def _table(planned: Sequence[Planned]) -> Table:
@@ -143,28 +221,3 @@ def _print_downloads(cards: Sequence[Card], console: Console) -> None:
         console.print(styled("NOT AS ITS CARD SAYS", "bold yellow", f" {told}"), highlight=False, soft_wrap=True)
     if not missing and not changed:
         console.print("All data are on this machine.")
-
-
-def bytes_text(count: int) -> str:
-    """``3.4 MB``: powers of 1000, two digits."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.{0 if value >= 10 or unit == 'B' else 1}f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
-
-
-def span_text(span: Span) -> str:
-    """``4 to 20 min``: both ends in the unit of the larger one; ``–`` for nothing to do."""
-    if span.high <= 0:
-        return "–"
-    unit, size = next(
-        (u, s) for u, s in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)) if span.high >= s or s == 1
-    )
-    low, high = _short(span.low / size), _short(span.high / size)
-    return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 9.5 or value == 0 else f"{value:.1g}"

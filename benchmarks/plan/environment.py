@@ -40,17 +40,21 @@ def _installed(*names: str) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names if name in there}
 
 
-@cache
-def environment_hash() -> str:
-    """Short hash of Python, machine type and library versions."""
-    facts = {
+def environment_facts() -> dict[str, str]:
+    """Python, machine type and library versions."""
+    return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         **library_versions(),
         **baseline_library_versions(),
         **llm_library_versions(),
     }
-    return hash_json(facts)[:12]
+
+
+@cache
+def environment_hash() -> str:
+    """Short hash of Python, machine type and library versions."""
+    return hash_json(environment_facts())[:12]
 
 
 @cache

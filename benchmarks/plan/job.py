@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,11 @@ class Job:
         return hash_json([self.title, facts, library_versions()])
 
     @property
+    def place(self) -> tuple[str, str, int]:
+        """Task, sensitive axis and split: what tells it from the other jobs of its suite."""
+        return self.title, self.use_sensitive, self.split
+
+    @property
     def name(self) -> str:
         """Short name for people and folders."""
         drop = "_drop" if self.use_sensitive == "drop" else ""
@@ -160,16 +165,25 @@ class Job:
 def job_record(job: Job) -> dict[str, Any]:
     """All that a job is, JSON-able, with the versions of libraries; files are told by their full paths."""
     own = [[name, _full_path(path)] for name, path in job.own]
+    return {"job": {**job_facts(job), "task": _full_path(job.task), "own": own}, "libraries": library_versions()}
+
+
+def job_facts(job: Job) -> dict[str, Any]:
+    """All fields of a job, JSON-able."""
     llm = None if job.llm is None else job.llm.model_dump(mode="json")
-    facts = {**asdict(replace(job, llm=None)), "task": _full_path(job.task), "own": own, "llm": llm}
-    return {"job": facts, "libraries": library_versions()}
+    return {**{f.name: getattr(job, f.name) for f in fields(Job)}, "llm": llm}
 
 
 def recorded_job(record: dict[str, Any]) -> Job:
     """The job of a record, as it was when it was planned."""
-    facts = {name: _frozen(value) for name, value in record["job"].items()}
-    llm = record["job"]["llm"]
-    return Job(**{**facts, "llm": None if llm is None else LLMSettings.model_validate(llm)})
+    return Job(**job_fields(record["job"]))
+
+
+def job_fields(facts: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of :func:`job_facts`, from what JSON makes of them: arguments of :class:`Job`."""
+    llm = facts["llm"]
+    frozen = {name: _frozen(value) for name, value in facts.items()}
+    return {**frozen, "llm": None if llm is None else LLMSettings.model_validate(llm)}
 
 
 def _full_path(name: str) -> str:

@@ -142,6 +142,9 @@ class Suite(BaseModel):
     )
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.networks.trainer.Budget")
     cfa: bool = Field(default=False, description="also compute REF and VEF in the form that CFA's code uses")
+    executor: Literal["local", "ray"] = Field(default="local", description="where jobs run; results are the same")
+    address: str = Field(default="auto", description="of a Ray cluster: auto, HOST:PORT, or local for one of its own")
+    gpus: float = Field(default=0.0, ge=0, description="GPUs, or a share of one, that a text unit takes on a cluster")
 
     llm: LLMSettings | None = None
 
@@ -184,9 +187,14 @@ class Suite(BaseModel):
         return self.llm if here else None
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Everything in the suite but where it runs, JSON-able: two runs of the same facts have the same results."""
+        return self.model_dump(mode="json", exclude={"executor", "address", "gpus"})
+
+    @property
     def hash(self) -> str:
-        """sha256 of everything in the suite."""
-        return hash_json(self.model_dump(mode="json"))
+        """sha256 of the facts."""
+        return hash_json(self.facts)
 
 
 def suite_names() -> list[str]:

@@ -23,6 +23,7 @@ from benchmarks.methods.method import Rate, network_name
 from benchmarks.methods.registry import all_methods
 from benchmarks.plan.job import Job
 from experts.roles import Role
+from foundation.discovery import plugin_folders
 from tasks.card import CardError
 from tasks.registry import resolve, row_cap, task_name
 from tasks.split import LARGE_TRAIN, SMALL
@@ -126,6 +127,7 @@ class Clock:
     def __init__(self, earlier: Sequence[Earlier]) -> None:
         self.used: set[str] = set()
         self.guessed = 0
+        self._parts: dict[tuple[Any, ...], Span] = {}
         self._by_part: dict[str, list[Earlier]] = {}
         for job in earlier:
             for part in job.seconds:
@@ -146,6 +148,12 @@ class Clock:
 
     def part(self, part: str, job: Job) -> Span:
         """Seconds of one part of a job, by the name that it has in ledgers."""
+        like = part, job.task, job.use_sensitive, job.trials, job.seeds, job.method_seconds, _steps(job)
+        if like not in self._parts:  # splits of a task take as long as each other
+            self._parts[like] = self._part(part, job)
+        return self._parts[like]
+
+    def _part(self, part: str, job: Job) -> Span:
         place = job.name.rsplit("_split", 1)[0]
         known = self._by_part.get(part, [])
         same = [e for e in known if e.place == place]
@@ -168,7 +176,18 @@ def refitted(method: str) -> bool:
     if known is None:
         return True
     never = known.text or known.edges or known.scores_decisions
-    return not never and (known.tuned or method in baseline_names())
+    return not never and (known.tuned or is_baseline(method))
+
+
+def is_baseline(method: str) -> bool:
+    """Whether a method is a baseline; asked for every part of every job."""
+    return method in _baselines(plugin_folders())
+
+
+@cache
+def _baselines(_plugins: tuple[Path, ...]) -> frozenset[str]:
+    """Once per process and plug-in folders: their files are listed for it."""
+    return frozenset(baseline_names())
 
 
 def networks_of(job: Job, methods: Sequence[str]) -> list[str]:
@@ -181,7 +200,7 @@ def _scaled(earlier: Earlier, part: str, job: Job) -> float:
     effort = 1.0
     if part.startswith("tune "):
         effort = job.trials / earlier.trials * _steps(job) / earlier.steps
-    elif part.removeprefix("method ") in baseline_names():  # a refit has as many fits as there are folds
+    elif is_baseline(part.removeprefix("method ")):  # a refit has as many fits as there are folds
         effort = job.trials / earlier.trials
     seconds: float = earlier.seconds[part] * effort * (rows_of(job.task, job.protocol) / earlier.rows) ** ROWS_POWER
     return seconds

@@ -40,6 +40,8 @@ class RunSummary:
     tracking_error: str = ""
     pages: list[Path] = field(default_factory=list)
     lost: list[dict[str, Any]] = field(default_factory=list)
+    part: dict[str, Any] = field(default_factory=dict)
+    """Facts of a run that is not a whole suite of one code, for its pages (:mod:`reports.render.part_words`)."""
 
     @property
     def ok(self) -> bool:
@@ -103,7 +105,7 @@ def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:
 
 def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str, Any]:
     return {
-        **suite.model_dump(mode="json"),
+        **suite.facts,
         "methods": [method_id(method) for method in suite.methods],
         "hash": suite.hash,
         "bias_sets": bias_sets(),
@@ -119,6 +121,7 @@ def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str
         "environment_hash": environment_hash(),
         "libraries": library_versions(),
         "python": sys.version.split()[0],
+        **summary.part,
     }
 
 

@@ -8,6 +8,7 @@ whole, by a rename, or not at all.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.methods.method import TABULAR
@@ -16,18 +17,18 @@ from benchmarks.plan.job import FLOOR, Job
 from benchmarks.plan.part_shares import PartShares, expected_parts
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
-from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import SAME, Notify, PartsNotify
 from benchmarks.run.scoring import recorded, write_cells
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.maker import Maker
 from benchmarks.run.stages.tabular import TabularSystem
 from benchmarks.run.stages.tuned_experts import TunedExperts
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.notify import SAME, Notify, PartsNotify
 from benchmarks.run.time_limit import time_limit
 from experts.expert import Expert
 from foundation.files import write_json
 from tasks.load import load_task
-from tasks.task import Task
+from tasks.task import Task, TaskView
 
 
 def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
@@ -55,24 +56,56 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     told = PartsNotify(job.name, notify, PartShares(expected))
     told(job.name, "load", 0.0)
     wanted = [method for method, _ in pending]
+    ready = made_ready(job, wanted, home, Ledger(home / "timing.json", told), told)
+    networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
+    ready.tuned.plan(networks)
+    if set(SUMMARISED) <= set(networks):
+        ready.summarise()
+    failures = compute_cells(ready, pending, folder, told)
+    if not failures:
+        ready.tuned.forget_bags()
+    return failures
+
+
+SUMMARISED = pool_networks(TABULAR, ())
+"""Roles that have a summary of their own."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What all stages of a job stand on."""
+
+    job: Job
+    task: Task
+    view: TaskView
+    home: Path
+    ledger: Ledger
+    tuned: TunedExperts
+    baselines: Baselines
+
+    def summarise(self) -> None:
+        """Write the summary of the tabular roles, if all could be tuned."""
+        if all(map(self.tuned.has, SUMMARISED)):
+            self.tuned.summarise()
+
+
+def made_ready(job: Job, wanted: list[str], home: Path, ledger: Ledger, notify: PartsNotify) -> Ready:
+    """Load a job's task for some methods; nothing is tuned yet."""
     task = task_of(job, wanted)
     write_json(home / "rows.json", {"used": len(task.rows), "left": dict(task.left)})
-    view, ledger = task.view(), Ledger(home / "timing.json", told)
-    tuned = TunedExperts(job, view, home / "tune", ledger, told)
-    networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
-    tuned.plan(networks)
-    roles = pool_networks(TABULAR, ())
-    if set(roles) <= set(networks) and all(map(tuned.has, roles)):
-        tuned.summarise()
-    baselines = Baselines(job, view, home / "baselines", tuned, told)
-    failures: list[Failure] = []
-    for repeat in range(job.seeds):
-        methods = [method for method, r in pending if r == repeat]
-        system = TabularSystem(job, view, tuned, baselines, repeat, ledger)
-        for maker, own in makers(job, system, methods, home, told):
-            failures += _compute(job, task, maker, repeat, own, folder, told)
-    if not failures:
-        tuned.forget_bags()
+    view = task.view()
+    tuned = TunedExperts(job, view, home / "tune", ledger, notify)
+    return Ready(job, task, view, home, ledger, tuned, Baselines(job, view, home / "baselines", tuned, notify))
+
+
+def compute_cells(ready: Ready, cells: list[tuple[str, int]], folder: Path, notify: PartsNotify) -> list[Failure]:
+    """Compute cells; one that fails does not stop the others."""
+    job, failures = ready.job, list[Failure]()
+    for repeat in sorted({repeat for _, repeat in cells}):
+        methods = [method for method, r in cells if r == repeat]
+        system = TabularSystem(job, ready.view, ready.tuned, ready.baselines, repeat, ready.ledger)
+        for maker, own in makers(job, system, methods, ready.home, notify):
+            failures += _compute(job, ready.task, maker, repeat, own, folder, notify)
     return failures
 
 
@@ -90,7 +123,7 @@ def makers(
     """The halves of a job and what each makes; that of the texts stands on the tabular one."""
     text = text_methods()
     makers: list[tuple[Maker, list[str]]] = [(system, [m for m in methods if m not in text])]
-    if job.llm is not None:
+    if job.llm is not None and any(method in text for method in methods):
         from benchmarks.run.stages.text import TextSystem  # heavy libraries: only where rows are read as text
 
         makers.append((TextSystem(job, job.llm, system, home / "llm", notify), [m for m in methods if m in text]))

@@ -8,7 +8,7 @@ with one fewer than a job has attempts fails alone, and the job's other cells ar
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,21 @@ class UnderWay:
         """Deaths within methods so far, of all methods together."""
         return sum(note.stat().st_size for note in self._folder.glob("*"))
 
+    def of(self, cells: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Deaths so far within (method, repetition)."""
+        found = {cell: self._note(*cell) for cell in cells}
+        return {cell: note.stat().st_size if note.exists() else 0 for cell, note in found.items()}
+
+    def restore(self, deaths: Mapping[tuple[str, int], int]) -> None:
+        """Put the numbers back: what has died since was no fault of these methods."""
+        for cell, count in deaths.items():
+            note = self._note(*cell)
+            if note.exists():
+                note.write_bytes(b"x" * count)
+
+    def _note(self, method: str, repeat: int) -> Path:
+        return self._folder / f"{method}_{repeat}"
+
     @contextmanager
     def noted(self, method: str, repeat: int) -> Iterator[None]:
         """Run a part of a method; if the process dies in it, the note stays.
@@ -47,7 +62,7 @@ class UnderWay:
         MethodDiedError
             If the process has died in it ``ATTEMPTS - 1`` times; the next run of the suite tries again.
         """
-        note = self._folder / f"{method}_{repeat}"
+        note = self._note(method, repeat)
         deaths = note.stat().st_size if note.exists() else 0
         if deaths >= ATTEMPTS - 1:
             raise MethodDiedError(

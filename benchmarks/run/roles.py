@@ -12,10 +12,10 @@ from benchmarks.plan.job import Job, plan
 from benchmarks.plan.part_shares import PartShares
 from benchmarks.plan.planned_parts import tuning_parts
 from benchmarks.plan.suite import load_settings
-from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import Notify, PartsNotify
 from benchmarks.run.stages.curves import trial_columns, tuning_curves
 from benchmarks.run.stages.tuned_experts import TunedExperts
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.notify import Notify, PartsNotify
 from experts.families.registry import PLAIN
 from experts.roles import ROLES, Role
 from foundation.files import atomic_path, write_json

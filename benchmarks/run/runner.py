@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +10,17 @@ from rich.console import Console
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.part_shares import PARTS
+from benchmarks.plan.recorded import check_part, part_facts, plan_of
+from benchmarks.plan.shard import Shard, jobs_of_shard, tasks_of
 from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.deaths import forget_deaths
-from benchmarks.run.executor import Outcome, make_executor
-from benchmarks.run.notes import FILE as NOTES
-from benchmarks.run.notes import notes_of
+from benchmarks.run.executors import Outcome, make_executor
 from benchmarks.run.own_data import check_own_cards
-from benchmarks.run.progress import show_progress
-from benchmarks.run.stage_times import stage_seconds, stage_table
+from benchmarks.run.telling.notes import FILE as NOTES
+from benchmarks.run.telling.notes import notes_of
+from benchmarks.run.telling.progress import show_progress
+from benchmarks.run.telling.stage_times import stage_seconds, stage_table
 from benchmarks.run.written import Written
 from foundation.console import styled
 from foundation.files import write_json
@@ -40,6 +42,7 @@ def run_suite(
     strict: bool,
     console: Console,
     prepare: Callable[[], None] | None = None,
+    shard: Shard | None = None,
 ) -> RunSummary:
     """Run what is not finished yet, then write tables and pages from everything that is.
 
@@ -55,14 +58,25 @@ def run_suite(
         Data that cannot be had is an error instead of a loud line.
     prepare : callable, optional
         Makes ready what text experts stand on; called once before the jobs, if one of them reads rows as text.
+    shard : Shard, optional
+        Only this share of the suite's jobs; default: all of them.
+
+    Raises
+    ------
+    DataUnavailableError
+        If none of the tasks can be had, or, with ``strict``, one cannot.
+    ShardError
+        If there is no such share, or the folder holds other ones.
     """
     check_own_cards(suite)
-    cards, unavailable = available_tasks(suite)
+    check_part(suite, output, shard)
+    tasks = suite.all_tasks if shard is None else tasks_of(jobs_of_shard(suite, shard))
+    cards, unavailable = available_tasks(tasks)
     for gap in unavailable:
         console.print(styled("UNAVAILABLE", "bold red", f" {gap['task']}: {gap['reason']}"), soft_wrap=True)
     if strict and unavailable:
         raise DataUnavailableError(
-            f"--strict: {len(unavailable)} of {len(suite.all_tasks)} tasks cannot be had "
+            f"--strict: {len(unavailable)} of {len(tasks)} tasks cannot be had "
             f"({', '.join(g['task'] for g in unavailable)}); "
             "the reasons are above. Put the files where they say, or run without --strict."
         )
@@ -72,12 +86,15 @@ def run_suite(
             "run or written. The reasons are above."
         )
     with folder_lock(output, f"fairmoe bench {suite.name}"):
-        return _run(suite, cards, unavailable, output, workers, console, prepare)
+        return _run(suite, cards, unavailable, output, workers, console, prepare, shard)
 
 
-def _planned(suite: Suite, cards: dict[str, str], output: Path) -> tuple[list[Job], list[Job]]:
-    """All jobs, and those with cells that are not finished."""
+def _planned(suite: Suite, cards: dict[str, str], output: Path, shard: Shard | None) -> tuple[list[Job], list[Job]]:
+    """All jobs of the run, and those with cells that are not finished."""
     jobs = list(plan(suite, cards))
+    if shard is not None:
+        own = {job.place for job in jobs_of_shard(suite, shard)}
+        jobs = [job for job in jobs if job.place in own]
     return jobs, [job for job in jobs if len(finished_cells([job], output)) < len(job.cells())]
 
 
@@ -89,17 +106,19 @@ def _run(
     workers: int,
     console: Console,
     prepare: Callable[[], None] | None,
+    shard: Shard | None,
 ) -> RunSummary:
     """The run itself, in a folder that is its own."""
-    jobs, todo = _planned(suite, cards, output)
+    jobs, todo = _planned(suite, cards, output, shard)
     if prepare is not None and any(job.llm for job in todo):
         prepare()
-        jobs, todo = _planned(suite, cards, output)  # a published base has its commit in the keys once it is here
+        jobs, todo = _planned(suite, cards, output, shard)  # a published base's commit is in the keys once it is here
     console.print(
-        f"{suite.name}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), "
-        f"{workers} worker(s), output {output}"
+        f"{suite.name}{f', {shard}' if shard else ''}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), "
+        f"{_where(suite, workers)}, output {output}"
     )
-    summary = RunSummary(output, len(jobs), len(todo), unavailable)
+    plan_of(suite, jobs, unavailable, shard).save(output)
+    summary = RunSummary(output, len(jobs), len(todo), unavailable, part=part_facts(() if shard is None else (shard,)))
     written = Written(suite, jobs, output, unavailable)
     standing = None if todo else written.pages()
     if standing is not None:
@@ -135,14 +154,18 @@ def _run(
     return summary
 
 
-def available_tasks(suite: Suite) -> tuple[dict[str, str], list[dict[str, str]]]:
+def _where(suite: Suite, workers: int) -> str:
+    return f"{workers} worker(s)" if suite.executor == "local" else f"Ray at {suite.address}"
+
+
+def available_tasks(tasks: Iterable[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Card hash of every task whose data can be had, and the reasons for the others."""
     from tasks.fetch import FetchError, fetch
     from tasks.registry import resolve
 
     cards: dict[str, str] = {}
     unavailable = []
-    for task in suite.all_tasks:
+    for task in tasks:
         card = resolve(task).card  # an unknown name is an error of the suite, not missing data
         try:
             fetch(card)
@@ -156,13 +179,15 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
     if not todo:
         return
     from benchmarks.plan.dry_run import earlier_clock, planned_jobs
+    from benchmarks.plan.scheduling.work import longest_first
     from benchmarks.tracking.sender import sending
 
     forget_deaths(output / "jobs" / job.folder for job in todo)
-    workers = min(workers, len(todo))
-    executor, told = make_executor(workers), set[tuple[str, str]]()
+    workers = workers if suite.executor == "ray" else min(workers, len(todo))
+    executor, told = make_executor(workers, suite.executor, suite.address, suite.gpus), set[tuple[str, str]]()
     clock = earlier_clock(suite, output)
     planned = planned_jobs(todo, output, clock)
+    todo = [todo[place] for place in longest_first([each.seconds.likely for each in planned])]
     expected = {each.job.name: each.seconds.likely for each in planned}
     _write_parts(todo, output, clock)
     with show_progress(expected, console, workers=workers) as progress, sending(aside=workers > 1) as send:

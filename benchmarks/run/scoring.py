@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cells.cell import JOB, Cell, Row, predictions_frame
+from benchmarks.cells.digests import write_digests
 from benchmarks.cells.seen import FILE as SEEN
 from benchmarks.cells.seen import Seen
 from benchmarks.methods.process_state import kept_state
@@ -23,8 +24,8 @@ from benchmarks.plan.job import Job, job_record
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
 from benchmarks.run.levels import Explained, OutOfFold, Trained, Variant, allowed_gaps, level_tables, trial_rows
-from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.maker import Maker
+from benchmarks.run.telling.notify import SAME, Notify
 from benchmarks.run.time_limit import time_limit
 from experts.evidence import collect_evidence, explained_positions
 from experts.expert import Expert
@@ -94,7 +95,7 @@ def write_cells(
                 evidence[part], *known, seed=seed, draws=draws, permutations=permutations, cfa=job.cfa
             )
     for method in evidence["test"]:
-        with recorded(failures, method, repeat):
+        with recorded(failures, method, repeat), under_way.noted(method, repeat):  # refits run its code again
             expert = experts[method]
             cell = Cell(job.cell_key(method, repeat), _head(job, task, maker, repeat, method, expert), lost=[*unready])
             for part in parts:
@@ -112,6 +113,7 @@ def write_cells(
                 if repeat == 0:
                     _keep(cell, job, maker, method, found["validation"], told, temporary)
                 cell.save(temporary)
+                write_digests(temporary)
     return failures
 
 

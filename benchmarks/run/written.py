@@ -29,7 +29,7 @@ class Written:
         cells = [job.cell_key(*cell) for job in jobs for cell in job.cells()]
         code = source_hash(*SOURCES)
         self._output, self._path = output, output / FILE
-        self._source = hash_json([suite.model_dump(mode="json"), cells, unavailable, code, tracking_uri()])
+        self._source = hash_json([suite.facts, cells, unavailable, code, tracking_uri()])
 
     def pages(self) -> list[Path] | None:
         """The pages of the last run, if all is there as it was written, from the same cells, by the same code."""

@@ -34,7 +34,7 @@ from experts.tuning.trials import (
     run_batches,
     trial_row,
 )
-from experts.tuning.tuned import Choice, Tuned
+from experts.tuning.tuned import Choice, Tuned, results_name, seed_place
 from tasks.task import TaskView
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,8 @@ def run_study(subject: Subject[T], folder: Path, progress: Progress | None = Non
     subject : Subject
     folder : Path
         Gets the results, the chosen experts and the trials so far; the same call with the same folder goes on after a
-        kill and ends in the same numbers. Several seeds: results in ``seed_<n>`` below it.
+        kill and ends in the same numbers. Several seeds: results in ``seed_<n>`` below it. A study whose results are
+        there is only read, by any number of processes at a time.
     progress : callable, optional
         Called with (steps done, steps in all).
 
@@ -196,9 +197,15 @@ def run_study(subject: Subject[T], folder: Path, progress: Progress | None = Non
     """
     plan, space = subject.plan, subject.space()
     settings = {**plan.settings(), **subject.settings()}
+    place = folder / f"{subject.owner}_{plan.role}_trials"
+    stored = place, settings, plan.seeds, space, direction_of(plan.role)
+    known = [folder / seed_place(plan.seeds, seed) / results_name(subject.owner, plan.role) for seed in plan.seeds]
+    if all(path.exists() for path in known):  # written last of all
+        store = TrialStore(*stored, reading=True)
+        if store.count >= plan.trials:
+            return [_conclude(subject, store, seed) for seed in plan.seeds]
     with quiet_optuna():
-        place = folder / f"{subject.owner}_{plan.role}_trials"
-        store = TrialStore(place, settings, plan.seeds, space, direction_of(plan.role))
+        store = TrialStore(*stored)
         run_batches(
             store,
             plan.role,
@@ -258,6 +265,6 @@ def _conclude(subject: Subject[T], store: TrialStore, seed: int) -> T:
         feasible=best["feasible"],
         note=note,
         view_hash=plan.view.hash,
-        place=f"seed_{seed}" if len(plan.seeds) > 1 else "",
+        place=seed_place(plan.seeds, seed),
     )
     return subject.tuned(choice, lambda number: store.weights(seed, number))

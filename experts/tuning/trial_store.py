@@ -83,6 +83,8 @@ class TrialStore:
         Search space of every study.
     direction : str
         ``minimize`` or ``maximize``.
+    reading : bool
+        Whether the trials are only looked at: nothing is written, and any number of processes may do so at a time.
 
     Raises
     ------
@@ -97,19 +99,22 @@ class TrialStore:
         seeds: Sequence[int],
         space: Mapping[str, BaseDistribution],
         direction: Direction,
+        *,
+        reading: bool = False,
     ) -> None:
         self._batches = folder / "batches"
         self._space, self._direction = dict(space), direction
         self._batches.mkdir(parents=True, exist_ok=True)
         _check_settings(folder / "settings.json", settings)
-        for leftover in self._batches.glob(".*.tmp"):
+        for leftover in () if reading else self._batches.glob(".*.tmp"):
             shutil.rmtree(leftover)
         self.rows: dict[int, list[Row]] = {seed: [] for seed in seeds}
         self._place: dict[int, Path] = {}
         self._known = 0  # batches
-        for batch in sorted(self._batches.iterdir()):
+        for batch in sorted(path for path in self._batches.iterdir() if path.suffix != ".tmp"):
             self._remember(batch, json.loads((batch / "trials.json").read_text(encoding="utf-8")))
-        self._open_journal(folder / "journal.log")
+        if not reading:
+            self._open_journal(folder / "journal.log")
 
     def _open_journal(self, path: Path) -> None:
         drop_torn_line(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,16 @@ from foundation.files import atomic_path
 def file_stem(dataset: str) -> str:
     """A task name as the start of a file name: ``adult:sex+race`` becomes ``adult_sex+race``."""
     return re.sub(r"[^A-Za-z0-9+.-]", "_", dataset)
+
+
+def results_name(owner: str, role: Role) -> str:
+    """File of a tuned role's results."""
+    return f"{owner}_{role}_tuning_results.json"
+
+
+def seed_place(seeds: Sequence[int], seed: int) -> str:
+    """Sub-folder of a seed's results: one only where several seeds are tuned together."""
+    return f"seed_{seed}" if len(seeds) > 1 else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +93,7 @@ class Tuned(Choice):
     @property
     def files(self) -> dict[str, str]:
         """Names of the files that a reader of the summary looks for."""
-        return {"results": f"{self.stem}_tuning_results.json"}
+        return {"results": results_name(self.owner, self.role)}
 
     def details(self) -> dict[str, Any]:
         """What the results say beside that which all families share."""

@@ -36,6 +36,7 @@ from reports.render.answer import cells, data, matrix, words
 from reports.render.latex import SIGNS
 from reports.render.method_words import method_words
 from reports.render.objectives import objectives
+from reports.render.part_words import part_words
 from reports.render.sentences import UNNAMED, answers, first_layer, in_a_sentence
 from reports.scenario import Scenario
 from reports.stats import three_objectives
@@ -140,6 +141,7 @@ def _words() -> dict[str, Any]:
         "tied_words": winner_rows.tied_words,
         "broken_words": winner_rows.broken_words,
         "plural": small.plural,
+        "part_words": part_words,
         "spread_text": winner_rows.spread_text,
         "nobody_words": level_words.nobody_words,
         "method_words": method_words,

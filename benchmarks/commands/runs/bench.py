@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -53,9 +54,27 @@ def bench(
     text: Annotated[bool, typer.Option(help="Whether the suite's text experts run.")] = True,
     cfa: Annotated[bool, typer.Option(help="Also compute REF and VEF as CFA's code defines them.")] = False,
     strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Only this share of the jobs, such as 3/20; 'fairmoe merge' puts the shares together."),
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="local (worker processes of this machine) or ray (a Ray cluster).")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster: auto, HOST:PORT, or local for one of its own.")
+    ] = None,
+    gpus: Annotated[
+        float | None, typer.Option(min=0, help="GPUs, or a share of one, that a text unit takes on a cluster.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
     ] = False,
+    nodes: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="With --dry-run: how long so many nodes of one core take (repeat the option)."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: the plan for machines.")] = False,
 ) -> None:
     """Tune experts, train gates, fine-tune jointly, score once on test rows, write the leaderboard.
 
@@ -63,27 +82,35 @@ def bench(
 
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
-    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda
+    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --executor ray --address head:6379 ·
+    fairmoe bench full --shard 3/20
     """
     from benchmarks.commands.runs.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
     from benchmarks.plan.environment import available_cores
+    from benchmarks.plan.shard import Shard
     from benchmarks.plan.suite import load_suite
 
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
         space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
-        method_seconds=method_seconds,
+        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus,
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = plain_console()
-    folder = output or Path("results") / plan.name
+    part = None if shard is None else Shard.read(shard)
+    folder = output or Path("results") / (plan.name if part is None else f"{plan.name}-shard-{part.index}-of-{part.of}")
     workers = jobs or available_cores()
     check_own(plan.methods)
     if dry_run:
-        from benchmarks.plan.dry_run import print_plan
+        from benchmarks.plan.dry_run import DryRun, print_plan
+        from benchmarks.run.units import units_of
 
-        print_plan(plan, folder, workers, console)
+        dry = DryRun(plan, folder, workers, units_of, part, tuple(nodes or ()))
+        if as_json:
+            typer.echo(json.dumps(dry.facts(), indent=2))
+        else:
+            print_plan(dry, console)
         return
     from benchmarks.run.runner import run_suite
 
@@ -94,7 +121,7 @@ def bench(
             prepare_base(plan.llm, console)
 
     try:
-        summary = run_suite(plan, folder, workers=workers, strict=strict, console=console, prepare=prepare)
+        summary = run_suite(plan, folder, workers=workers, strict=strict, console=console, prepare=prepare, shard=part)
     except KeyboardInterrupt:
         console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
         raise typer.Exit(130) from None

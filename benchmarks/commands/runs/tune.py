@@ -37,8 +37,8 @@ def tune(
 
     Examples: fairmoe tune --dataset bail --trials 50 · fairmoe tune --dataset german --space wide
     """
-    from benchmarks.run.progress import show_progress
     from benchmarks.run.roles import tune_roles
+    from benchmarks.run.telling.progress import show_progress
     from foundation.folder_lock import folder_lock
 
     console = plain_console()

@@ -16,9 +16,7 @@ from torch import Tensor
 from benchmarks.methods.registry import text_methods
 from benchmarks.plan.job import Job
 from benchmarks.run.compute import makers, task_of
-from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import OutOfFold
-from benchmarks.run.notify import Notify
 from benchmarks.run.rebuild.changes import changes_of_all, changes_since
 from benchmarks.run.rebuild.error import RebuildError
 from benchmarks.run.rebuild.handle import CellHandle
@@ -27,6 +25,8 @@ from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.maker import Maker
 from benchmarks.run.stages.tabular import TabularSystem
 from benchmarks.run.stages.tuned_experts import BAGS, TunedExperts
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.notify import Notify
 from experts.expert import Expert
 from foundation.seeding import derive_seed
 from tasks.task import Task, TaskView

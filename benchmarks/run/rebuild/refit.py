@@ -73,9 +73,10 @@ class RefitExperts(TunedExperts):
             return found.expert
         return self._tuner(family).trial_again(self.view, self._chosen(role, family), number, self.job.seed_of(0))
 
-    def _tuned(self, role: Role, family: str) -> list[Tuned]:
+    def _tuned(self, role: Role, family: str) -> Tuned:
         self.notify(self.job.name, f"refit {role} {family}", 0.0)
-        return list(self._tuner(family).repeat(self.view, self._chosen(role, family), [self.job.seed_of(0)]))
+        again: list[Tuned] = self._tuner(family).repeat(self.view, self._chosen(role, family), [self.job.seed_of(0)])
+        return again[0]
 
     def _chosen(self, role: Role, family: str) -> Tuned:
         """What the study on the job's own parts chose, for use on this view."""

@@ -15,8 +15,8 @@ from benchmarks.methods.baseline_tuning import TunedBaseline, tune_baseline
 from benchmarks.methods.baselines import baseline_names, load_baseline
 from benchmarks.methods.own_method import load_own
 from benchmarks.run.levels import Trained
-from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.tuned_experts import TunedExperts
+from benchmarks.run.telling.notify import SAME, Notify
 from experts.bagging import Bag, bag_fit, bag_name
 from experts.tuning.trials import TRAINED, UnknownTrialError
 from foundation.files import write_json

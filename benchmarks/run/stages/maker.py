@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmarks.cells.cell import Cell
-    from benchmarks.run.ledger import SeedLedger
     from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
+    from benchmarks.run.telling.ledger import SeedLedger
     from experts.expert import Expert
     from moe.decision import DecisionProblem
     from moe.routing import Routed

@@ -14,13 +14,13 @@ from benchmarks.methods.baseline_methods import unread
 from benchmarks.methods.method import FAMILIES, LIBRARY, TABULAR, Method, Network, network_name
 from benchmarks.methods.registry import all_methods, pool_networks, recipe_of, tabular_methods
 from benchmarks.plan.job import FLOOR, Job
-from benchmarks.run.ledger import Ledger
 from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
 from benchmarks.run.stages.baselines import Baselines
 from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.library_stage import WEIGHED, LibraryStage, weighed_library
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tuned_experts import TunedExperts
+from benchmarks.run.telling.ledger import Ledger
 from experts.bagging import Bag, HonestBag, bag_rows
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role

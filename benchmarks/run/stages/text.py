@@ -21,13 +21,13 @@ from benchmarks.methods.method import CROSS, GRAPH, TABULAR, TEXT, Method
 from benchmarks.methods.registry import all_methods, recipe_of, text_methods
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import LLMSettings
-from benchmarks.run.ledger import SeedLedger
 from benchmarks.run.levels import Allowed, Explained, OutOfFold, Trained, Variant
-from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.curves import Curves, trial_columns
 from benchmarks.run.stages.recipe import Recipe
 from benchmarks.run.stages.tabular import TabularSystem
 from benchmarks.run.stages.text_tables import BiasSets, leaves_of, template_rows
+from benchmarks.run.telling.ledger import SeedLedger
+from benchmarks.run.telling.notify import SAME, Notify
 from experts.expert import ROLES, Expert, Role
 from experts.tuning.folds import fold_of_rows
 from foundation.files import write_json

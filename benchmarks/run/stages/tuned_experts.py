@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.method import Network, network_name
 from benchmarks.run.failure import explain
-from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import SAME, Notify
 from benchmarks.run.stages.members import member_trials
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.notify import SAME, Notify
 from experts.bagging import Bag, BagStore, bag_folds
 from experts.expert import ROLES, Role
 from experts.families.registry import PLAIN, family_named
@@ -47,7 +47,8 @@ class TunedExperts:
     def __init__(self, job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: Notify) -> None:
         self.job, self.view, self.folder, self.ledger, self.notify = job, view, folder, ledger, notify
         self.budget = Budget(**dict(job.budget))
-        self._found: dict[Network, list[Tuned]] = {}
+        self._found: dict[Network, Tuned] = {}
+        self._further: dict[Network, list[Tuned]] = {}
         self._failed: dict[Network, Exception] = {}
         self._out_of_fold: dict[str, Tensor] = {}
         self._tuners: dict[str, Tuner[Any]] = {}
@@ -67,7 +68,7 @@ class TunedExperts:
         self._try((role, family))
         if error := self._failed.get((role, family)):
             raise error.with_traceback(None)
-        return self._found[role, family][repeat]
+        return self._repeated(role, family)[repeat - 1] if repeat else self._found[role, family]
 
     def has(self, network: Network) -> bool:
         """Whether a network could be tuned."""
@@ -154,7 +155,7 @@ class TunedExperts:
             self._tuners[family] = family_named(family).tuner()
         return self._tuners[family]
 
-    def _tuned(self, role: Role, family: str) -> list[Tuned]:
+    def _tuned(self, role: Role, family: str) -> Tuned:
         job, name = self.job, network_name(role, family)
 
         def progress(done: int, total: int) -> None:
@@ -171,12 +172,17 @@ class TunedExperts:
                 batch=job.batch, space=job.space, utility_floor=floor, epsilon=job.epsilon,
                 layers=job.graph_layers, progress=progress,
             )[0]  # fmt: skip
-        further = [job.seed_of(repeat) for repeat in range(1, job.seeds)]
-        if not further:
-            return [first]
-        self.notify(job.name, f"repeat {name}", SAME)
-        with self.ledger.clock(f"repeat {name}", shared_by=len(further)):
-            return [first, *tuner.repeat(self.view, first, further)]
+        return first
+
+    def _repeated(self, role: Role, family: str) -> list[Tuned]:
+        """The chosen configuration with all further seeds, which are trained together."""
+        job, network, name = self.job, (role, family), network_name(role, family)
+        if network not in self._further:
+            further = [job.seed_of(repeat) for repeat in range(1, job.seeds)]
+            self.notify(job.name, f"repeat {name}", SAME)
+            with self.ledger.clock(f"repeat {name}", shared_by=len(further)):
+                self._further[network] = self._tuner(family).repeat(self.view, self._found[network], further)
+        return self._further[network]
 
     def summarise(self) -> None:
         """Write the summary of the three roles of the tabular experts."""

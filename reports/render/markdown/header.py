@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foundation.escaping import markdown
 from reports.render.method_words import method_words
+from reports.render.part_words import part_words
 from reports.render.sentences import UNNAMED, first_layer
 from reports.render.words import plural
 from reports.summary import Report
@@ -20,6 +21,7 @@ def header(report: Report) -> str:
         f"{plural(suite['trials'], 'trial')} per role, "
         f"suite seed {suite['seed']}, suite hash `{suite['hash'][:12]}`, code `{suite['code_version']}`.",
     ]
+    lines += [f"> **{markdown(what.upper())}**: {markdown(why)}" for what, why in part_words(suite)]
     if not report.named:
         lines.append(UNNAMED)
     lines += method_words(report)

@@ -11,10 +11,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmarks.cli import app
-from benchmarks.plan.dry_run import bytes_text, print_plan, span_text
+from benchmarks.plan.dry_run import DryRun, print_plan
 from benchmarks.plan.job import Job, plan
+from benchmarks.plan.spans import bytes_text, span_text
 from benchmarks.plan.suite import Suite, load_suite
 from benchmarks.plan.time_estimate import SPREAD, Clock, Earlier, Span, earlier_jobs, networks_of, refitted
+from benchmarks.run.units import units_of
 from tasks.registry import resolve
 
 METHODS = ("mixture", "utility", "result", "procedural", "constant", "lightgbm")
@@ -31,7 +33,7 @@ def jobs_of(suite: Suite) -> list[Job]:
 
 def printed(suite: Suite, output: Path, workers: int = 2) -> str:
     console = Console(file=io.StringIO(), width=200)
-    print_plan(suite, output, workers, console)
+    print_plan(DryRun(suite, output, workers, units_of), console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -11,8 +11,8 @@ from benchmarks.plan.job import Job, plan
 from benchmarks.plan.part_shares import NEARLY, PARTS, PartShares, expected_parts, own_entry
 from benchmarks.plan.planned_parts import planned_parts
 from benchmarks.plan.suite import Suite
-from benchmarks.run.ledger import Ledger
-from benchmarks.run.notify import PartsNotify
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.notify import PartsNotify
 from tasks.registry import resolve
 
 TUNE, MIXTURE, SCORE = own_entry("tune utility", None), own_entry("method mixture", 0), own_entry("score", 0)

@@ -38,6 +38,14 @@ DIES = """
             def predict_proba(self, X):
                 os.kill(os.getpid(), signal.SIGKILL)
 """
+DIES_IN_REFIT = """
+        import os, signal
+        class M(LogisticRegression):
+            def fit(self, X, y):
+                if len(X) not in (150, 200):  # the training rows of the two tasks
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return super().fit(X, y)
+"""
 
 
 def bench(folder: Path, own: list[str], jobs: int, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
@@ -78,6 +86,15 @@ def test_a_method_that_kills_its_worker_does_not_take_the_others_of_its_job(
     assert set(found) == {"dies.M"} and "died 2 times while dies.M was computed" in found["dies.M"], found
     assert scored(table) == {"constant", "logistic_regression"}
     assert table.query("method == 'constant' and metric == 'acc@1' and part == 'test'")["task"].nunique() == 2
+
+
+@pytest.mark.slow
+def test_a_method_whose_refit_kills_its_worker_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SUITE.replace('["scm@300"]', '["scm@300", "scm@400"]')
+    monkeypatch.setattr("tests.benchmarks.run.test_dying_methods.SUITE", text)
+    table = bench(tmp_path, [write(tmp_path, "refit", DIES_IN_REFIT)], 2, monkeypatch)
+    assert set(reasons(table)) == {"refit.M"}
+    assert scored(table) >= {"constant", "logistic_regression"}
 
 
 @pytest.mark.parametrize(("call", "word"), [("os._exit(7)", r"os\._exit\(7\)"), ("os.abort()", r"os\.abort\(\)")])

@@ -15,7 +15,7 @@ from benchmarks.methods.baseline import Params
 from benchmarks.methods.baselines import constant
 from benchmarks.plan.job import plan
 from benchmarks.plan.suite import Suite
-from benchmarks.run.executor import Outcome
+from benchmarks.run.executors.executor import Outcome
 from benchmarks.run.failure import explain
 from benchmarks.run.runner import DataUnavailableError, cell_failures
 from experts.expert import Expert

@@ -134,7 +134,7 @@ from pathlib import Path
 from rich.console import Console
 from benchmarks.run.compute import run_job
 from benchmarks.run.deaths import forget_deaths
-from benchmarks.run.ledger import Ledger
+from benchmarks.run.telling.ledger import Ledger
 from benchmarks.plan.job import plan
 from tasks.registry import resolve
 from tests.benchmarks.conftest import tiny_suite

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.cli import app
 from benchmarks.methods.own_method import OwnMethodError, load_own
-from benchmarks.run.executor import attempt
+from benchmarks.run.executors.executor import attempt
 from benchmarks.run.failure import Failure
 from benchmarks.run.scoring import checked, recorded
 from metrics.evidence import Evidence

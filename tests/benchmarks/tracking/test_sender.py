@@ -12,9 +12,10 @@ from rich.console import Console
 
 from benchmarks.plan.job import Job
 from benchmarks.run import runner
-from benchmarks.run.executor import InProcess, Outcome
-from benchmarks.run.notify import Notify
+from benchmarks.run.executors.executor import Outcome
+from benchmarks.run.executors.in_process import InProcess
 from benchmarks.run.runner import run_suite
+from benchmarks.run.telling.notify import Notify
 from benchmarks.tracking.mlflow_store import (
     RECEIPT,
     Tracker,

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.plan.job import plan
-from benchmarks.run.ledger import Ledger
 from benchmarks.run.stages.tabular import EXPLAINED_ROWS, TabularSystem
 from benchmarks.run.stages.text_mixtures import halves
+from benchmarks.run.telling.ledger import Ledger
 from tests.asked import Asked, shares, sorted_by_class
 from tests.benchmarks.conftest import tiny_suite
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.run import ledger as module
-from benchmarks.run.ledger import Ledger
+from benchmarks.run.telling import ledger as module
+from benchmarks.run.telling.ledger import Ledger
 
 
 class Watch:

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from benchmarks.run.time_left import TimeLeft, in_words
+from benchmarks.run.telling.time_left import TimeLeft, in_words
 
 LINE_SECONDS = 60.0
 """Where no bars are shown, a line at least so seldom tells how far the jobs are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.run.time_left import TimeLeft, in_words
+from benchmarks.run.telling.time_left import TimeLeft, in_words
 
 
 def test_jobs_that_go_as_estimated() -> None:

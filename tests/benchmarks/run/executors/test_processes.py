@@ -16,8 +16,10 @@ import pytest
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.run.deaths import ATTEMPTS, MethodDiedError, UnderWay
-from benchmarks.run.executor import Executor, InProcess, Outcome, Processes
-from benchmarks.run.notify import Notify
+from benchmarks.run.executors.executor import Executor, Outcome
+from benchmarks.run.executors.in_process import InProcess
+from benchmarks.run.executors.processes import Processes
+from benchmarks.run.telling.notify import Notify
 
 
 def jobs(count: int) -> list[Job]:
@@ -118,8 +120,8 @@ def test_what_a_worker_cannot_hand_back_is_its_jobs_error(tmp_path: Path) -> Non
 ORPHANS = """
 import sys
 from pathlib import Path
-from benchmarks.run.executor import Processes
-from tests.benchmarks.run.test_executor import jobs, never_end
+from benchmarks.run.executors.processes import Processes
+from tests.benchmarks.run.executors.test_processes import jobs, never_end
 if __name__ == "__main__":
     list(Processes(2, never_end).run(jobs(2), Path(sys.argv[1]), lambda *_: None))
 """
@@ -136,7 +138,7 @@ def test_workers_end_when_the_process_that_waits_for_them_is_killed(tmp_path: Pa
     script.write_text(ORPHANS)
     folder = tmp_path / "out"
     folder.mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[4])}
     parent = subprocess.Popen([sys.executable, str(script), str(folder)], env=environment)
     wait_until(lambda: len(list(folder.glob("*.pid"))) == 2)
     parent.kill()

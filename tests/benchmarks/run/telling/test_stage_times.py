@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.run.ledger import Ledger
-from benchmarks.run.stage_times import stage_seconds, stage_table
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.stage_times import stage_seconds, stage_table
 
 
 def test_own_seconds_are_summed_by_stage(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.run.notes import FILE, notes_kept, notes_of
-from benchmarks.run.progress import ANY, show_progress
+from benchmarks.run.telling.notes import FILE, notes_kept, notes_of
+from benchmarks.run.telling.progress import ANY, show_progress
 from foundation.console import plain_console
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from benchmarks.plan.part_shares import own_entry
@@ -29,10 +30,19 @@ class Ledger:
 
     A part by its name has all that was made on its way, summed over seeds: what the next run will take. Beside it
     stands what it took by itself for each seed (:meth:`of_seed`): what a method of that seed costs.
+
+    Parameters
+    ----------
+    path : Path
+    watcher : Watcher, optional
+    before : mapping, optional
+        Entries of other ledgers of the job: they count in totals, and are not written to the file.
     """
 
-    def __init__(self, path: Path, watcher: Watcher | None = None) -> None:
-        self._path, self._watcher = path, watcher
+    def __init__(
+        self, path: Path, watcher: Watcher | None = None, before: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        self._path, self._watcher, self._before = path, watcher, before
         self._open: list[str] = []
         self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         self._within: list[float] = []
@@ -78,7 +88,7 @@ class Ledger:
     def total(self, parts: tuple[str, ...], seed: int) -> float:
         """Seconds that several parts took by themselves for a repetition."""
         entries = [own_entry(part, owner) for part in dict.fromkeys(parts) for owner in (seed, None)]
-        return sum(self.seconds.get(entry, 0.0) for entry in entries)
+        return sum(known.get(entry, 0.0) for known in (self._before, self.seconds) for entry in entries)
 
     def _add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds

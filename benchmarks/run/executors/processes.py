@@ -1,4 +1,4 @@
-"""Executors: where jobs run. In this process, or in several processes of this machine."""
+"""Jobs in several worker processes of this machine."""
 
 from __future__ import annotations
 
@@ -6,76 +6,25 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.run.deaths import ATTEMPTS, UnderWay
-from benchmarks.run.notes import notes_kept
-from benchmarks.run.notify import Notify
+from benchmarks.run.executors.executor import Outcome, Work, attempt, throttled
+from benchmarks.run.telling.notify import Notify
 
 if TYPE_CHECKING:
     from benchmarks.plan.job import Job
-    from benchmarks.run.failure import Failure
 
 DIED = (
     f"The worker process of this job died {ATTEMPTS} times, the last {ATTEMPTS - 1} while no other job ran: it needs "
     "more memory than there is, or a library crashes on it. What it had finished is kept; the same command tries again."
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A job that ended: with its cells on disk, or with the text of what went wrong.
-
-    ``error`` is a traceback that all the job's cells share; ``failures`` are cells that failed alone.
-    """
-
-    job: Job
-    error: str = ""
-    failures: tuple[Failure, ...] = ()
-
-
-class Executor(Protocol):
-    """Runs jobs in any order and yields their outcomes as they end."""
-
-    def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
-        """Run every job; a failed job is an outcome with an error, never an exception."""
-        ...
-
-
-def attempt(job: Job, folder: Path, notify: Notify) -> Outcome:
-    """Run one job; what goes wrong inside becomes the outcome's error."""
-    from benchmarks.run.compute import run_job
-
-    try:
-        with notes_kept(folder / job.folder):
-            return Outcome(job, failures=tuple(run_job(job, folder, notify)))
-    except (KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException:  # noqa: BLE001 - the boundary: one failed job must not end the others, and is reported
-        return Outcome(job, traceback.format_exc())
-
-
-Work = Callable[["Job", Path, Notify], Outcome]
-
-
-class InProcess:
-    """One job after the other in this process."""
-
-    def __init__(self, work: Work = attempt) -> None:
-        self.work = work
-
-    def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
-        """See :class:`Executor`."""
-        for job in jobs:
-            yield self.work(job, folder, throttled(notify))
 
 
 class Processes:
@@ -159,11 +108,6 @@ def _outcome(job: Job, future: Future[Outcome]) -> Outcome:
     return Outcome(job, "".join(traceback.format_exception(error)))
 
 
-def make_executor(workers: int) -> Executor:
-    """In-process for one worker, a process pool for more."""
-    return InProcess() if workers == 1 else Processes(workers)
-
-
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -182,20 +126,6 @@ def _end_with_parent() -> None:
 
 def _in_worker(work: Work, job: Job, folder: Path, messages: Any) -> Outcome:
     return work(job, folder, throttled(lambda *message: messages.put(message)))
-
-
-def throttled(notify: Notify, seconds: float = 0.2) -> Notify:
-    """Hand on new stages at once, and news of the same stage a few times a second."""
-    last = ("", 0.0)
-
-    def seldom(job: str, stage: str, share: float) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if stage != last[0] or now - last[1] >= seconds:
-            last = (stage, now)
-            notify(job, stage, share)
-
-    return seldom
 
 
 def _listen(messages: Any, notify: Notify) -> None:

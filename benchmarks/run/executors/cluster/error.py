@@ -1,0 +1,7 @@
+"""Faults of a cluster that end a run."""
+
+from __future__ import annotations
+
+
+class ClusterError(RuntimeError):
+    """A cluster that cannot be used as it is: not installed, not there, or its nodes do not see what they need."""

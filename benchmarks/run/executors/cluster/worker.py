@@ -1,0 +1,70 @@
+"""What a worker of a cluster does: one unit, after a look at whether it may."""
+
+from __future__ import annotations
+
+import platform
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.run.executors.cluster.error import ClusterError
+from benchmarks.run.executors.executor import throttled
+
+if TYPE_CHECKING:
+    from benchmarks.plan.job import Job
+    from benchmarks.run.failure import Failure
+    from benchmarks.run.telling.notify import Notify
+    from benchmarks.run.units import Unit
+
+SIGN = ".cluster_run"
+"""In the folder of all jobs while a run lasts: a node that does not see it does not share the folder."""
+
+Work = Callable[["Job", "Unit", Path, "Notify"], "list[Failure]"]
+
+
+def work(job: Job, unit: Unit, folder: Path, sign: str, notify: Notify) -> list[Failure]:
+    """Run a unit on this node.
+
+    Raises
+    ------
+    ClusterError
+        If the node runs other code than the driver, or does not see the output folder.
+    """
+    from benchmarks.plan.code import computing_hash
+    from benchmarks.run.units import run_unit
+
+    if computing_hash() != job.code:
+        raise ClusterError(
+            f"The node {platform.node()} has another version of fairmoe than the machine that started the run, so its "
+            "results would not be comparable. Install the same version on every node and run the same command again."
+        )
+    look(folder, sign)
+    return run_unit(job, unit, folder, notify)
+
+
+def look(folder: Path, sign: str) -> None:
+    """Refuse a node that does not see what the driver wrote."""
+    path = folder / SIGN
+    if not path.is_file() or path.read_text(encoding="utf-8") != sign:
+        raise ClusterError(
+            f"The node {platform.node()} does not see the output folder {folder.parent}. Results return through it: "
+            "give --output a folder that all nodes share (NFS, Lustre) under the same path, and run the same command."
+        )
+
+
+def attempted(
+    job: Job, unit: Unit, folder: Path, sign: str, notify: Notify, task: Callable[..., list[Failure]] = work
+) -> tuple[list[Failure], str, bool]:
+    """What failed, the traceback that all cells of the unit share ("": none), and whether it ends the run."""
+    from benchmarks.run.threads import limit_threads
+
+    limit_threads()
+    try:
+        return task(job, unit, folder, sign, throttled(notify)), "", False
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except ClusterError as error:
+        return [], str(error), True
+    except BaseException:  # noqa: BLE001 - the boundary: one failed unit must not end the others, and is reported
+        return [], traceback.format_exc(), False

@@ -1,0 +1,109 @@
+"""Which units a job has: a pure function of what is to be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.methods.method import FAMILIES, GRAPH, LIBRARY, MODEST, TABULAR, Method, Needs, Network, network_name
+from benchmarks.methods.registry import all_methods, pool_networks
+from benchmarks.plan.job import FLOOR, Job
+from benchmarks.run.units.unit import Unit
+
+Cells = Sequence[tuple[str, int]]
+
+SEEDS = "further_seeds"
+"""Of all methods that stand on networks: a network's further seeds are lanes of one program, trained once."""
+
+
+def units_of(job: Job, pending: Cells, text: Needs = MODEST) -> list[Unit]:
+    """Units of a job, each behind those that it stands on.
+
+    Methods that share what is dear and lies in memory alone (out-of-fold outputs of a pool, lanes of further seeds)
+    are one unit; what lies in the job's folder (studies, bags) is made by a unit of its own.
+
+    Parameters
+    ----------
+    job : Job
+    pending : sequence of (method, repetition)
+        Cells that are to be computed.
+    text : Needs
+        What the text half asks for, beside what its methods say.
+    """
+    if not pending:
+        return []
+    networks = tuple(dict.fromkeys((FLOOR, *job.networks_of([method for method, _ in pending]))))
+    units = [_tune(network) for network in networks]
+    roles = pool_networks(TABULAR, ())
+    if set(roles) <= set(networks):
+        units.append(Unit("summary", "summary", tuple(map(_tuned, roles))))
+    bags = _bags(job, pending)
+    units += [Unit("bag", _bag(*bag), (_tuned(bag[0]),), network=bag[0], repeat=bag[1]) for bag in bags]
+    groups: dict[str, list[tuple[str, int]]] = {}
+    for method, repeat in pending:
+        groups.setdefault(_group(job, method, repeat), []).append((method, repeat))
+    return units + [_cells(job, name, cells, bags, set(groups), text) for name, cells in groups.items()]
+
+
+def _tune(network: Network) -> Unit:
+    role, family = network
+    after = () if network == FLOOR else (_tuned(FLOOR),) if role == "utility" else (_tuned(("utility", family)),)
+    return Unit("tune", _tuned(network), after, network=network)
+
+
+def _tuned(network: Network) -> str:
+    return f"tune_{network_name(*network)}"
+
+
+def _bag(network: Network, repeat: int) -> str:
+    return f"bag_{network_name(*network)}_{repeat}"
+
+
+def _bags(job: Job, pending: Cells) -> list[tuple[Network, int]]:
+    """Bags that more than one unit may ask for, or that are dear: those of tuned networks and of pools of families."""
+    known, found = all_methods(), dict[tuple[Network, int], None]()
+    for name, repeat in pending:
+        method = known.get(name)
+        if method is None:
+            continue
+        if method.tuned and not repeat:
+            found[method.networks[0], 0] = None
+        if method.pool in (FAMILIES, LIBRARY):
+            found |= {(network, repeat): None for network in pool_networks(method.pool, (), job.families)}
+    return list(found)
+
+
+def _group(job: Job, name: str, repeat: int) -> str:
+    """Name of the unit of a cell."""
+    if name in dict(job.baseline_code):  # one's own too
+        return f"{name}_{repeat}"
+    method = all_methods()[name]
+    if method.text:
+        return f"text_{repeat}"
+    if repeat:
+        return SEEDS
+    return f"{_shared(method)}_0"
+
+
+def _shared(method: Method) -> str:
+    """What a method shares with others."""
+    if method.pool in (TABULAR, GRAPH):
+        return "gates"
+    return f"pool_{method.pool}" if method.pool else f"expert_{network_name(*method.networks[0])}"
+
+
+def _cells(job: Job, name: str, cells: Cells, bags: list[tuple[Network, int]], groups: set[str], text: Needs) -> Unit:
+    known = all_methods()
+    methods = [method for method, _ in cells]
+    networks = dict.fromkeys((FLOOR, *job.networks_of(methods)))
+    repeats = {repeat for _, repeat in cells}
+    after = [_tuned(network) for network in networks]
+    after += [_bag(network, r) for network, r in bags if network in networks and r in repeats]
+    records = [known[method] for method in methods if method in known]
+    first = [f"{method}_0" for method, repeat in cells if repeat]  # its chosen parameters are the first seed's
+    after += [unit for unit in first if unit in groups and unit != name]
+    resources = MODEST
+    for record in records:
+        resources = resources.both(record.resources)
+        if record.text:
+            resources = resources.both(text)
+    return Unit("cells", name, tuple(dict.fromkeys(after)), cells=tuple(cells), resources=resources)

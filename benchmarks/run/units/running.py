@@ -1,0 +1,78 @@
+"""One unit in this process, and the end of a job whose units have all run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from benchmarks.plan.job import Job
+from benchmarks.plan.part_shares import PartShares, expected_parts
+from benchmarks.run.compute import compute_cells, made_ready
+from benchmarks.run.failure import Failure
+from benchmarks.run.stages.tuned_experts import BAGS
+from benchmarks.run.telling.ledger import Ledger
+from benchmarks.run.telling.notes import FILE as NOTES
+from benchmarks.run.telling.notes import notes_kept
+from benchmarks.run.telling.notify import Notify, PartsNotify
+from benchmarks.run.time_limit import time_limit
+from benchmarks.run.units.unit import Unit
+from foundation.files import write_json, write_text
+
+FOLDER = "units"
+"""In a job's folder: of each unit its seconds and its remarks."""
+
+
+def run_unit(job: Job, unit: Unit, folder: Path, notify: Notify) -> list[Failure]:
+    """Run one unit; what it stands on lies in the job's folder.
+
+    Parameters
+    ----------
+    job : Job
+    unit : Unit
+    folder : Path
+        Of all jobs. What a unit wrote there before it was interrupted is not made again.
+    notify : callable
+        Called with (job name, stage, share of the whole job that this unit has done).
+
+    Returns
+    -------
+    list of Failure
+        Cells of the unit that failed. A study or a bag that fails raises nothing: the methods that stand on it fail.
+    """
+    home = folder / job.folder
+    own = home / FOLDER / unit.name
+    told = PartsNotify(job.name, notify, PartShares(expected_parts(home, whole=True)))
+    with notes_kept(own):
+        ledger = Ledger(own / "timing.json", told, before=seconds_of(home, without=unit.name))
+        ready = made_ready(job, [method for method, _ in job.cells()], home, ledger, told)
+        if unit.network is not None:
+            tuned = ready.tuned.has(unit.network)
+            if unit.kind == "bag" and tuned:
+                role, family = unit.network
+                with time_limit(job.method_seconds, f"Refitting {unit.name}"):
+                    ready.tuned.bags(role, unit.repeat, family)
+        elif unit.kind == "summary":
+            ready.summarise()
+        return compute_cells(ready, [cell for cell in unit.cells if cell in job.unfinished(folder)], folder, told)
+
+
+def seconds_of(home: Path, without: str = "") -> dict[str, float]:
+    """Ledger entry -> seconds of all units of a job together."""
+    found: dict[str, float] = {}
+    for path in sorted((home / FOLDER).glob("*/timing.json")):
+        if path.parent.name != without:
+            for entry, seconds in json.loads(path.read_text(encoding="utf-8")).items():
+                found[entry] = found.get(entry, 0.0) + seconds
+    return found
+
+
+def close_job(job: Job, folder: Path) -> None:
+    """Write what a job says of itself as a whole; bags of a finished one are removed."""
+    home = folder / job.folder
+    write_json(home / "timing.json", seconds_of(home))
+    notes = [path.read_text(encoding="utf-8") for path in sorted((home / FOLDER).glob(f"*/{NOTES}"))]
+    if notes:
+        write_text(home / NOTES, "".join(notes))
+    if not job.unfinished(folder):
+        shutil.rmtree(home / "tune" / BAGS, ignore_errors=True)

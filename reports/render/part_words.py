@@ -1,0 +1,43 @@
+"""What a page must say first where its run is not one whole suite, computed by one code in one environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reports.render.words import listing
+
+
+def part_words(suite: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(heading, sentence) of each such thing; none for a whole run, or for shares that were merged to one.
+
+    Parameters
+    ----------
+    suite : mapping
+        ``suite.json``: ``shards`` are [which, of how many] of the shares that are there, ``different`` names facts
+        of code and environment that its shares do not have in common, with the value in each.
+    """
+    found = []
+    if shards := suite.get("shards"):
+        found.append((f"{_names(shards)}: not the whole suite", _PART))
+    for fact in suite.get("different", ()):
+        values = "; ".join(f"{value} in {listing(folders)}" for value, folders in fact["values"])
+        found.append((f"Merged from cells of different {fact['what']}", f"{values}. {_DIFFERENT}"))
+    return found
+
+
+_PART = (
+    "Ranks, means and intervals are those of its jobs alone, and the jobs of a share are no sample of the suite's. "
+    "Put all shares together with: fairmoe merge"
+)
+_DIFFERENT = "It was asked for (--allow-different): a difference between two cells may be one of these, not of methods."
+
+
+def _names(shards: list[list[int]]) -> str:
+    """``Shard 3 of 20``, ``Shards 1, 3 of 20``; of cuts into different numbers, each by itself."""
+    by_count: dict[int, list[str]] = {}
+    for index, of in shards:
+        by_count.setdefault(of, []).append(str(index))
+    texts = [f"{'shards' if len(which) > 1 else 'shard'} {listing(which)} of {of}" for of, which in by_count.items()]
+    text = " and ".join(texts)
+    return text[0].upper() + text[1:]
