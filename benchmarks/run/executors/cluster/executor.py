@@ -14,7 +14,7 @@ from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.schedule import JobUnits, job_units
 from benchmarks.run.executors.cluster.worker import SIGN, attempted, work
 from benchmarks.run.executors.executor import Outcome
-from benchmarks.run.units import Unit, close_job
+from benchmarks.run.units import Unit, close_job, open_job
 from foundation.files import write_text
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class RayCluster:
         write_text(folder / SIGN, sign)
         try:
             with connected(self.address, self.workers) as ray:
+                for job in jobs:
+                    open_job(job, folder)
                 run = _Run(ray, folder, sign, Told(notify), self.task)
                 yield from run.outcomes([job_units(job, job.unfinished(folder), self.text) for job in jobs])
         finally:
