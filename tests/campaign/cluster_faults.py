@@ -9,7 +9,6 @@ on this machine; for each one that is killed another one comes.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
 import sys
@@ -36,6 +35,10 @@ SUITE = Suite(
     methods=("mixture", "gate_dense", "uniform", "utility", "result", "gbdt_utility", "constant", "reweighing"),
     budget={"steps": 120, "eval_every": 40, "warm_up": 40, "rungs": []},
 )  # fmt: skip
+
+SMALL = SUITE.model_copy(
+    update={"splits": 1, "trials": 2, "methods": ("utility", "result", "uniform", "constant", "reweighing")}
+)
 
 
 @contextmanager
@@ -77,13 +80,13 @@ class Killer(threading.Thread):
             self._left -= 1
 
 
-def bench(folder: Path, executor: str) -> float:
-    """Seconds of a run of the suite."""
+def bench(suite: Suite, folder: Path, executor: str) -> float:
+    """Seconds of a run of a suite."""
     from benchmarks.run.runner import run_suite
 
     start = time.monotonic()
-    suite = SUITE.model_copy(update={"executor": executor})
-    summary = run_suite(suite, folder, workers=1, strict=True, console=plain_console())
+    where = suite.model_copy(update={"executor": executor})
+    summary = run_suite(where, folder, workers=1, strict=True, console=plain_console())
     assert summary.ok, summary.failures
     return time.monotonic() - start
 
@@ -95,12 +98,6 @@ def same(one: Path, other: Path) -> list[str]:
     return [name for name in there if (one / name).read_bytes() != (other / name).read_bytes()]
 
 
-def tuned_seconds(folder: Path) -> float:
-    """Seconds of all studies of a run."""
-    ledgers = [json.loads(path.read_text()) for path in folder.glob("jobs/*/timing.json")]
-    return sum(took for found in ledgers for entry, took in found.items() if entry.startswith("tune ") and "(" in entry)
-
-
 def main() -> None:
     """One run in this process, then runs on a cluster until so many nodes have been killed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -108,18 +105,20 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--longest", type=float, default=15.0, help="seconds between two kills, at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--small", action="store_true", help="a suite of one job")
     given = parser.parse_args()
+    suite = SMALL if given.small else SUITE
     draw, killed, runs = random.Random(given.seed), 0, 0
     home = Path(tempfile.mkdtemp(prefix="cluster_faults_"))
     try:
-        local = bench(home / "local", "local")
+        local = bench(suite, home / "local", "local")
         print(f"one process: {local:.0f} s", flush=True)
         while killed < given.kills:
             folder = home / f"run{runs}"
             with cluster(given.nodes) as made:
                 killer = Killer(made, given.kills - killed, given.longest, draw)
                 killer.start()
-                took = bench(folder, "ray")
+                took = bench(suite, folder, "ray")
                 killer.stop.set()
                 killer.join()
             differ = same(home / "local", folder)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +140,13 @@ def test_workers_that_die_are_replaced_and_what_always_dies_fails_alone(tmp_path
 def test_no_cluster_at_the_address_is_one_paragraph() -> None:
     with pytest.raises(ClusterError, match="ray start --head"), connected("auto", 1):
         pass
+
+
+@pytest.mark.slow
+def test_a_run_whose_nodes_are_killed_ends_in_the_bytes_of_one_process(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[4]
+    call = [sys.executable, "tests/campaign/cluster_faults.py", "--kills", "3", "--longest", "4", "--small"]
+    own = {"PYTHONPATH": str(root), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'runs.db'}", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(call, cwd=root, env=os.environ | own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "3 nodes killed" in done.stdout
