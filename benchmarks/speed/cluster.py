@@ -18,7 +18,7 @@ from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.run.executors.cluster.connection import LOCAL, connected
 from benchmarks.run.executors.cluster.executor import RayCluster
-from benchmarks.run.executors.cluster.worker import look
+from benchmarks.run.executors.cluster.worker import Place, look
 from benchmarks.run.units import units_of
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from benchmarks.run.units import Unit
 
 
-def nothing(job: Job, unit: Unit, folder: Path, sign: str, notify: Notify) -> list[Failure]:
+def nothing(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
     """A unit's way without its work."""
-    look(folder, sign)
+    look(place)
     notify(job.name, unit.name, 0.0)
     return []
 

@@ -19,7 +19,7 @@ from benchmarks.run.executors.cluster.connection import connected
 from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.executor import RayCluster, Told
 from benchmarks.run.executors.cluster.schedule import JobUnits, job_units
-from benchmarks.run.executors.cluster.worker import SIGN, attempted, look, work
+from benchmarks.run.executors.cluster.worker import SIGN, Place, attempted, look, work
 from benchmarks.run.failure import Failure, explain
 from benchmarks.run.telling.notify import Notify
 from benchmarks.run.units import Unit
@@ -85,13 +85,13 @@ def test_deaths_of_a_lost_node_are_put_back(tmp_path: Path) -> None:
 
 def test_a_node_that_does_not_see_the_folder_or_has_other_code_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="does not see the output folder"):
-        look(tmp_path, "x")
+        look(Place(tmp_path, "x"))
     (tmp_path / SIGN).write_text("of another run")
     with pytest.raises(ClusterError, match="all nodes share"):
-        look(tmp_path, "x")
+        look(Place(tmp_path, "x"))
     other = next(plan(Suite(name="t", tasks=("scm",), splits=1, methods=("constant",)), {"scm": "0" * 64}))
     object.__setattr__(other, "code", "other")
-    failures, error, fatal = attempted(other, Unit("tune", "u"), tmp_path, "x", lambda *_: None, work)
+    failures, error, fatal = attempted(other, Unit("tune", "u"), Place(tmp_path, "x"), lambda *_: None, work)
     assert fatal and not failures and "another version of fairmoe" in error
 
 
@@ -109,9 +109,10 @@ def test_without_ray_one_paragraph_says_how_to_install_it(monkeypatch: pytest.Mo
     assert explain(caught.value) is not None and not (tmp_path / SIGN).exists()
 
 
-def mark(job: Job, unit: Unit, folder: Path, sign: str, notify: Notify) -> list[Failure]:
+def mark(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
     """A unit that leaves a line for each time that it ran; one raises, one ends its worker, once or always."""
-    look(folder, sign)
+    look(place)
+    folder = place.folder
     notify(job.name, unit.name, 0.1)
     with (folder / f"{job.name} {unit.name}").open("a") as file:
         file.write("x")
