@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -55,7 +56,7 @@ class Store:
             record[name] = digest
             place = self._blob(digest)
             if not self._fs.exists(place):
-                self._write(place, lambda to, path=home / name: self._fs.put_file(str(path), to))
+                self._write(place, partial(self._fs.put_file, str(home / name)))
         data = json.dumps(record, indent=2, sort_keys=True).encode()
         self._write(self._record(job, unit), lambda to: self._fs.pipe_file(to, data))
 
