@@ -36,8 +36,9 @@ class Store:
     def __init__(self, url: str) -> None:
         import fsspec
 
+        opened: Any = fsspec.core.url_to_fs  # without annotations
         try:
-            self._fs, root = fsspec.core.url_to_fs(url)
+            self._fs, root = opened(url)
         except (ImportError, ValueError) as error:
             raise ClusterError(
                 f"The store {url!r} cannot be opened ({error}). Give a URL that fsspec knows, and install the package "
