@@ -1,8 +1,8 @@
 """What Ray costs per stage: units that do nothing, on a running cluster of this machine.
 
-Run with ``python -m benchmarks.speed.records.cluster``. Jobs of the tabular methods are cut into units; each unit looks for the
-sign of the run, notes that it was there, and ends. The first round starts workers and imports; the rounds behind it
-are timed. Goal: at most 50 ms a unit beyond its work.
+Run with ``python -m benchmarks.speed.records.cluster``. Jobs of the tabular methods are cut into units; each unit looks
+for the sign of the run, notes that it was there, and ends. The first round starts workers and imports; the rounds
+behind it are timed. Goal: at most 50 ms a unit beyond its work.
 """
 
 from __future__ import annotations
