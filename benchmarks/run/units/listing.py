@@ -54,7 +54,7 @@ def units_of(job: Job, pending: Cells, text: Needs = MODEST) -> list[Unit]:
     groups: dict[str, list[tuple[str, int]]] = {}
     for method, repeat in pending:
         groups.setdefault(_group(job, method, repeat), []).append((method, repeat))
-    return units + [_cells(job, name, cells, bags, set(groups), text) for name, cells in groups.items()]
+    return units + [_cells(job, name, cells, set(groups), text) for name, cells in groups.items()]
 
 
 def _tune(network: Network) -> Unit:
@@ -102,13 +102,12 @@ def _shared(method: Method) -> str:
     return f"pool_{method.pool}" if method.pool else f"expert_{network_name(*method.networks[0])}"
 
 
-def _cells(job: Job, name: str, cells: Cells, bags: list[tuple[Network, int]], groups: set[str], text: Needs) -> Unit:
+def _cells(job: Job, name: str, cells: Cells, groups: set[str], text: Needs) -> Unit:
     known = all_methods()
     methods = [method for method, _ in cells]
     networks = dict.fromkeys((FLOOR, *job.networks_of(methods)))
-    repeats = {repeat for _, repeat in cells}
     after = [_tuned(network) for network in networks]
-    after += [_bag(network, r) for network, r in bags if network in networks and r in repeats]
+    after += [_bag(*bag) for bag in _bags(job, cells)]
     records = [known[method] for method in methods if method in known]
     first = [f"{method}_0" for method, repeat in cells if repeat]  # its chosen parameters are the first seed's
     after += [unit for unit in first if unit in groups and unit != name]
