@@ -67,6 +67,9 @@ def bench(
     gpus: Annotated[
         float | None, typer.Option(min=0, help="GPUs, or a share of one, that a text unit takes on a cluster.")
     ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="URL for results (s3://…) where nodes do not share the output folder.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
     ] = False,
@@ -94,7 +97,7 @@ def bench(
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
         space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
-        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus,
+        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus, store=store,
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = plain_console()

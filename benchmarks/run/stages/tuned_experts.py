@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors.torch import load_file, save_file
+
 from benchmarks.methods.method import Network, network_name
 from benchmarks.run.failure import explain
 from benchmarks.run.stages.members import member_trials
@@ -20,6 +22,7 @@ from experts.loading import load_expert
 from experts.networks.trainer import Budget
 from experts.tuning.results import write_summary
 from experts.tuning.tuned import Tuned
+from foundation.files import atomic_path
 from foundation.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ log = logging.getLogger(__name__)
 
 BAGS = "bags"
 """Folder of bags below that of the studies."""
+OUT_OF_FOLD = "out_of_fold"
+"""Folder of out-of-fold logits below that of the studies: mixtures of several units learn from them."""
 
 
 class TunedExperts:
@@ -98,13 +103,21 @@ class TunedExperts:
         """
         if family not in self._out_of_fold:
             self.notify(self.job.name, f"out of fold {family}", SAME)
-            tuned = [self.of(role, 0, family) for role in ROLES]
-            seed = derive_seed(self.job.seed_of(0), "folds")
-            with self.ledger.clock(f"out of fold {family}"):
-                self._out_of_fold[family] = self._tuner(family).out_of_fold(
-                    self.view, tuned, budget=self.budget, folds=self.job.folds, seed=seed
-                )
+            place = self.folder / OUT_OF_FOLD / f"{family}-{self.view.hash[:16]}.safetensors"
+            if not place.exists():
+                made = self._made_out_of_fold(family)
+                with atomic_path(place) as temporary:
+                    save_file({"logits": made.contiguous()}, temporary)
+            self._out_of_fold[family] = load_file(place)["logits"]
         return self._out_of_fold[family]
+
+    def _made_out_of_fold(self, family: str) -> Tensor:
+        tuned = [self.of(role, 0, family) for role in ROLES]
+        seed = derive_seed(self.job.seed_of(0), "folds")
+        with self.ledger.clock(f"out of fold {family}"):
+            return self._tuner(family).out_of_fold(
+                self.view, tuned, budget=self.budget, folds=self.job.folds, seed=seed
+            )
 
     def bag_folds(self, repeat: int) -> Tensor:
         """[n] fold of each training and validation row in one repetition."""

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.methods.method import FAMILIES, GRAPH, LIBRARY, MODEST, TABULAR, Method, Needs, Network, network_name
+from benchmarks.methods.method import (
+    CROSS,
+    FAMILIES,
+    GRAPH,
+    LIBRARY,
+    MODEST,
+    TABULAR,
+    Method,
+    Needs,
+    Network,
+    network_name,
+)
 from benchmarks.methods.registry import all_methods, pool_networks
 from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.units.unit import Unit
 
 Cells = Sequence[tuple[str, int]]
 
+GATES = "gates_0"
+"""Mixtures of tuned networks, tabular and of graphs: they share out-of-fold outputs."""
 SEEDS = "further_seeds"
 """Of all methods that stand on networks: a network's further seeds are lanes of one program, trained once."""
 
@@ -18,8 +31,8 @@ SEEDS = "further_seeds"
 def units_of(job: Job, pending: Cells, text: Needs = MODEST) -> list[Unit]:
     """Units of a job, each behind those that it stands on.
 
-    Methods that share what is dear and lies in memory alone (out-of-fold outputs of a pool, lanes of further seeds)
-    are one unit; what lies in the job's folder (studies, bags) is made by a unit of its own.
+    Methods that share what is dear and lies in memory alone (gates, lanes of further seeds) are one unit; what lies in
+    the job's folder (studies, bags) is made by a unit of its own.
 
     Parameters
     ----------
@@ -41,7 +54,7 @@ def units_of(job: Job, pending: Cells, text: Needs = MODEST) -> list[Unit]:
     groups: dict[str, list[tuple[str, int]]] = {}
     for method, repeat in pending:
         groups.setdefault(_group(job, method, repeat), []).append((method, repeat))
-    return units + [_cells(job, name, cells, bags, set(groups), text) for name, cells in groups.items()]
+    return units + [_cells(job, name, cells, set(groups), text) for name, cells in groups.items()]
 
 
 def _tune(network: Network) -> Unit:
@@ -81,26 +94,29 @@ def _group(job: Job, name: str, repeat: int) -> str:
         return f"text_{repeat}"
     if repeat:
         return SEEDS
-    return f"{_shared(method)}_0"
+    return GATES if method.pool in (TABULAR, GRAPH) else f"{_shared(method)}_0"
 
 
 def _shared(method: Method) -> str:
     """What a method shares with others."""
-    if method.pool in (TABULAR, GRAPH):
-        return "gates"
     return f"pool_{method.pool}" if method.pool else f"expert_{network_name(*method.networks[0])}"
 
 
-def _cells(job: Job, name: str, cells: Cells, bags: list[tuple[Network, int]], groups: set[str], text: Needs) -> Unit:
+def _cells(job: Job, name: str, cells: Cells, groups: set[str], text: Needs) -> Unit:
     known = all_methods()
     methods = [method for method, _ in cells]
     networks = dict.fromkeys((FLOOR, *job.networks_of(methods)))
-    repeats = {repeat for _, repeat in cells}
     after = [_tuned(network) for network in networks]
-    after += [_bag(network, r) for network, r in bags if network in networks and r in repeats]
+    after += [_bag(*bag) for bag in _bags(job, cells)]
     records = [known[method] for method in methods if method in known]
     first = [f"{method}_0" for method, repeat in cells if repeat]  # its chosen parameters are the first seed's
     after += [unit for unit in first if unit in groups and unit != name]
+    if (
+        name != GATES
+        and GATES in groups
+        and any(known[m].pool in (TABULAR, GRAPH, CROSS) for m in methods if m in known)
+    ):
+        after.append(GATES)  # whose out-of-fold outputs others read
     resources = MODEST
     for record in records:
         resources = resources.both(record.resources)

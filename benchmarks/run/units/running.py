@@ -21,6 +21,10 @@ from foundation.files import write_json, write_text
 
 FOLDER = "units"
 """In a job's folder: of each unit its seconds and its remarks."""
+EARLIER = "earlier"
+"""In the place of a unit: seconds that were noted before there were units."""
+ROUNDING = 1e-6
+"""Seconds by which sums may differ."""
 
 
 def run_unit(job: Job, unit: Unit, folder: Path, notify: Notify) -> list[Failure]:
@@ -62,8 +66,24 @@ def seconds_of(home: Path, without: str = "") -> dict[str, float]:
     found: dict[str, float] = {}
     for path in sorted((home / FOLDER).glob("*/timing.json")):
         if path.parent.name != without:
-            for entry, seconds in json.loads(path.read_text(encoding="utf-8")).items():
+            for entry, seconds in _read(path).items():
                 found[entry] = found.get(entry, 0.0) + seconds
+    return found
+
+
+def open_job(job: Job, folder: Path) -> None:
+    """Keep the seconds that an executor of one machine noted for a job, before units note theirs."""
+    home, path = folder / job.folder, folder / job.folder / FOLDER / EARLIER / "timing.json"
+    before = _read(home / "timing.json")
+    known, earlier = seconds_of(home), _read(path)
+    more = {entry: seconds - known.get(entry, 0.0) for entry, seconds in before.items()}
+    found = {entry: seconds + earlier.get(entry, 0.0) for entry, seconds in more.items() if seconds > ROUNDING}
+    if found:
+        write_json(path, earlier | found)
+
+
+def _read(path: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found
 
 
@@ -71,8 +91,9 @@ def close_job(job: Job, folder: Path) -> None:
     """Write what a job says of itself as a whole; bags of a finished one are removed."""
     home = folder / job.folder
     write_json(home / "timing.json", seconds_of(home))
-    notes = [path.read_text(encoding="utf-8") for path in sorted((home / FOLDER).glob(f"*/{NOTES}"))]
-    if notes:
-        write_text(home / NOTES, "".join(notes))
+    files = sorted((home / FOLDER).glob(f"*/{NOTES}"))
+    notes = dict.fromkeys(line for path in files for line in path.read_text(encoding="utf-8").splitlines())
+    if notes:  # what several units remark is said once
+        write_text(home / NOTES, "".join(f"{line}\n" for line in notes))
     if not job.unfinished(folder):
         shutil.rmtree(home / "tune" / BAGS, ignore_errors=True)

@@ -64,7 +64,7 @@ def connected(address: str, workers: int) -> Iterator[Any]:
             address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False,
             **(own if address == LOCAL else {}),
         )  # fmt: skip
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises bare ones, such as for a node that does not start in time
         raise ClusterError(
             f"There is no Ray cluster to be reached at {address!r} ({str(error).splitlines()[0]}). Start one with "
             "'ray start --head', give --address HOST:PORT of its head, or --address local for one on this machine."

@@ -12,9 +12,11 @@ from benchmarks.run.deaths import UnderWay
 from benchmarks.run.executors.cluster.connection import connected
 from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.schedule import JobUnits, job_units
-from benchmarks.run.executors.cluster.worker import SIGN, attempted, work
+from benchmarks.run.executors.cluster.store import Store
+from benchmarks.run.executors.cluster.stored_work import clear_scratch
+from benchmarks.run.executors.cluster.worker import SIGN, Place, attempted, work
 from benchmarks.run.executors.executor import Outcome
-from benchmarks.run.units import Unit, close_job
+from benchmarks.run.units import Unit, close_job, open_job
 from foundation.files import write_text
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ IN_FLIGHT = 2_000
 class RayCluster:
     """Units of jobs on the nodes of a Ray cluster.
 
-    Results lie in the output folder, which all nodes share; what Ray itself carries is a unit's name and its failures.
+    Results lie in the output folder, which all nodes share, or return through a store; what Ray itself carries is a
+    unit's name and its failures.
     A unit whose worker or node dies is started again elsewhere (``schedule``); what it had finished is not made again.
 
     Parameters
@@ -42,27 +45,45 @@ class RayCluster:
         Cores of a cluster of its own.
     gpus : float
         GPUs, or a share of one, for each unit of texts.
+    store : str
+        URL through which results return where nodes do not share the output folder; "": they do.
     task : callable
         What a worker does.
     """
 
     def __init__(
-        self, address: str, workers: int, gpus: float = 0.0, task: Callable[..., list[Failure]] = work
+        self,
+        address: str,
+        workers: int,
+        gpus: float = 0.0,
+        store: str = "",
+        task: Callable[..., list[Failure]] = work,
     ) -> None:
-        self.address, self.workers, self.task = address, workers, task
+        self.address, self.workers, self.store, self.task = address, workers, store, task
         self.text = Needs(gpus=gpus) if gpus else MODEST
 
     def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
         """See :class:`benchmarks.run.executors.executor.Executor`."""
-        folder = folder.resolve()
-        sign = uuid.uuid4().hex
-        write_text(folder / SIGN, sign)
+        place = Place(folder.resolve(), uuid.uuid4().hex, self.store)
+        store = Store(self.store) if self.store else None
+        write_text(place.folder / SIGN, place.sign)
         try:
             with connected(self.address, self.workers) as ray:
-                run = _Run(ray, folder, sign, Told(notify), self.task)
-                yield from run.outcomes([job_units(job, job.unfinished(folder), self.text) for job in jobs])
+                for job in jobs:
+                    self._bring(store, job, place.folder)
+                    open_job(job, place.folder)
+                units = [job_units(job, job.unfinished(place.folder), self.text) for job in jobs]
+                yield from _Run(ray, place, store, Told(notify), self.task).outcomes(units)
         finally:
-            (folder / SIGN).unlink(missing_ok=True)
+            (place.folder / SIGN).unlink(missing_ok=True)
+            clear_scratch(place.sign)
+
+    @staticmethod
+    def _bring(store: Store | None, job: Job, folder: Path) -> None:
+        """What an earlier driver did not fetch any more."""
+        if store is not None:
+            for unit in store.units(job.folder):
+                store.fetch(folder / job.folder, job.folder, unit)
 
 
 class Told:
@@ -93,20 +114,21 @@ class _Mailbox:
         return found
 
 
-def _in_worker(job: Job, unit: Unit, folder: Path, sign: str, mailbox: Any, task: Any) -> Any:
+def _in_worker(job: Job, unit: Unit, place: Place, mailbox: Any, task: Any) -> Any:
     def notify(name: str, stage: str, share: float) -> None:
         mailbox.tell.remote(name, unit.name, stage, share)
 
-    return attempted(job, unit, folder, sign, notify, task)
+    return attempted(job, unit, place, notify, task)
 
 
 class _Run:
     """One run on a connected cluster."""
 
-    def __init__(self, ray: Any, folder: Path, sign: str, told: Told, task: Any) -> None:
+    def __init__(self, ray: Any, place: Place, store: Store | None, told: Told, task: Any) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._ray, self._folder, self._sign, self._told, self._task = ray, folder, sign, told, task
+        self._ray, self._place, self._store, self._told, self._task = ray, place, store, told, task
+        self._folder = place.folder
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._mailbox = ray.remote(num_cpus=0, scheduling_strategy=here, max_restarts=-1)(_Mailbox).remote()
         self._remote = ray.remote(max_retries=0)(_in_worker)
@@ -138,9 +160,7 @@ class _Run:
                 "memory": needs.memory or None, "name": f"{job.name} {unit.name}",
             }  # fmt: skip
             before = UnderWay(self._folder / job.folder).of(unit.cells)
-            reference = self._remote.options(**options).remote(
-                job, unit, self._folder, self._sign, self._mailbox, self._task
-            )
+            reference = self._remote.options(**options).remote(job, unit, self._place, self._mailbox, self._task)
             self._under_way[reference] = units, unit, before
 
     def _end(self, reference: Any) -> None:
@@ -159,6 +179,8 @@ class _Run:
         else:
             if fatal:
                 raise ClusterError(error)
+            if self._store is not None and not error:
+                self._store.fetch(self._folder / units.job.folder, units.job.folder, unit.name)
             units.end(unit, failures, error)
 
     def _listen(self) -> None:

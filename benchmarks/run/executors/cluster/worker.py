@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,27 @@ if TYPE_CHECKING:
 SIGN = ".cluster_run"
 """In the folder of all jobs while a run lasts: a node that does not see it does not share the folder."""
 
-Work = Callable[["Job", "Unit", Path, "Notify"], "list[Failure]"]
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run's files are.
+
+    Attributes
+    ----------
+    folder : Path
+        Of all jobs, on the driver's machine; without a store all nodes share it.
+    sign : str
+        Of the run: what lies in the folder's ``SIGN``.
+    store : str
+        URL of a store; "": none.
+    """
+
+    folder: Path
+    sign: str
+    store: str = ""
 
 
-def work(job: Job, unit: Unit, folder: Path, sign: str, notify: Notify) -> list[Failure]:
+def work(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
     """Run a unit on this node.
 
     Raises
@@ -39,29 +57,34 @@ def work(job: Job, unit: Unit, folder: Path, sign: str, notify: Notify) -> list[
             f"The node {platform.node()} has another version of fairmoe than the machine that started the run, so its "
             "results would not be comparable. Install the same version on every node and run the same command again."
         )
-    look(folder, sign)
-    return run_unit(job, unit, folder, notify)
+    if place.store:
+        from benchmarks.run.executors.cluster.stored_work import stored_work
+
+        return stored_work(job, unit, place.sign, place.store, notify)
+    look(place)
+    return run_unit(job, unit, place.folder, notify)
 
 
-def look(folder: Path, sign: str) -> None:
+def look(place: Place) -> None:
     """Refuse a node that does not see what the driver wrote."""
-    path = folder / SIGN
-    if not path.is_file() or path.read_text(encoding="utf-8") != sign:
+    path = place.folder / SIGN
+    if not path.is_file() or path.read_text(encoding="utf-8") != place.sign:
         raise ClusterError(
-            f"The node {platform.node()} does not see the output folder {folder.parent}. Results return through it: "
-            "give --output a folder that all nodes share (NFS, Lustre) under the same path, and run the same command."
+            f"The node {platform.node()} does not see the output folder {place.folder.parent}. Results return through "
+            "it: give --output a folder that all nodes share (NFS, Lustre) under the same path, or --store URL, and "
+            "run the same command again."
         )
 
 
 def attempted(
-    job: Job, unit: Unit, folder: Path, sign: str, notify: Notify, task: Callable[..., list[Failure]] = work
+    job: Job, unit: Unit, place: Place, notify: Notify, task: Callable[..., list[Failure]] = work
 ) -> tuple[list[Failure], str, bool]:
     """What failed, the traceback that all cells of the unit share ("": none), and whether it ends the run."""
     from benchmarks.run.threads import limit_threads
 
     limit_threads()
     try:
-        return task(job, unit, folder, sign, throttled(notify)), "", False
+        return task(job, unit, place, throttled(notify)), "", False
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except ClusterError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 
 from benchmarks.plan.job import FLOOR, Job, plan
 from benchmarks.plan.suite import LLMSettings, Suite
@@ -79,13 +80,17 @@ def files(home: Path) -> dict[str, str]:
     found = {}
     for path in sorted(home.rglob("*")):
         name = path.relative_to(home).as_posix()
-        if path.is_dir() or name.split("/")[0] == "units" or path.name in ("timing.json", "journal.log"):
+        if path.is_dir() or name.split("/")[0] == "units" or path.name in ("timing.json", "journal.log", "notes.txt"):
             continue
         if path.name == "cell.json":
             cell = json.loads(path.read_text())
             for word in ("wall_s", "finished"):
-                del cell["cost"][word]
+                del cell["cost"][word]  # the two that tell time
             found[name] = json.dumps(cell, sort_keys=True)
+        elif path.name == "seen.safetensors":  # the library writes the words of its header in any order
+            with safe_open(path, "np") as tensors:
+                values = {key: tensors.get_tensor(key).tobytes() for key in tensors.keys()}  # noqa: SIM118
+                found[name] = repr((sorted(tensors.metadata().items()), sorted(values.items())))
         else:
             found[name] = hash_file(path)
     return found
