@@ -42,13 +42,16 @@ def read_feather(path: Path, read: Read, columns: list[str] | None = None) -> pd
         raise _damaged(path, "Feather", error) from error
 
 
-def parquet_parts(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    """All columns that hold numbers or texts, in parts of at most ``chunk`` rows; errors as :func:`read_parquet`."""
+def parquet_parts(path: Path, chunk: int, wanted: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """The wanted columns, or all that hold numbers or texts, in parts of at most ``chunk`` rows.
+
+    Errors as :func:`read_parquet`.
+    """
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
-            columns = _plain_columns(path, file.schema_arrow, None)
+            columns = _plain_columns(path, file.schema_arrow, wanted)
             for batch in file.iter_batches(batch_size=chunk, columns=columns):
                 yield _frame(path, Table.from_batches([batch]))
     except (ArrowException, NotImplementedError, OSError) as error:

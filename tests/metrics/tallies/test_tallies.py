@@ -26,7 +26,9 @@ from metrics.tallies.tally import Tally
 NAMES = ("men", "women")
 
 
-def rows_of(n: int, models: int = 2, n_groups: int = 2, seed: int = 0) -> tuple[torch.Tensor, ...]:
+def rows_of(
+    n: int, models: int = 2, n_groups: int = 2, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Probabilities [K, n], labels and groups."""
     generator = torch.Generator().manual_seed(seed)
     groups = torch.randint(0, n_groups, (n,), generator=generator)
@@ -180,8 +182,8 @@ def test_reasons_come_from_a_sample_and_say_so() -> None:
 
 @pytest.mark.slow
 def test_intervals_cover() -> None:
-    """95 % intervals of 300 samples of 4,000 rows hold the truth of a million rows in 91 % or more (5 deviations)."""
-    draws, n = 300, 4000
+    """95 % intervals of 200 samples of 4,000 rows hold the truth of a million rows in 87 % or more (5 deviations)."""
+    draws, n = 200, 4000
     truth_rows = rows_of(1_000_000, models=1, seed=99)
     truth = {
         **{id: float(v[0]) for id, v in point_values(*truth_rows, 2).items()},
@@ -194,4 +196,4 @@ def test_intervals_cover() -> None:
         for id in ids:
             found = value["a"].values[id]
             hits[id] += found.low <= truth[id] <= found.high
-    assert {id: count for id, count in hits.items() if count < draws * 0.91} == {}
+    assert {id: count for id, count in hits.items() if count < draws * 0.87} == {}
