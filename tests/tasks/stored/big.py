@@ -1,0 +1,85 @@
+"""Made Parquet tables with cards, for tests of what no memory holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from foundation.hashing import hash_file
+from foundation.seeding import numpy_generator
+
+
+def made_table(
+    folder: Path, rows: int, numbers: int = 6, words: int = 4, *, chunk: int = 1 << 17, seed: int = 0
+) -> Path:
+    """Write ``big.parquet`` and its card; the path of the card.
+
+    The label depends on the first numbers, the first words and the group; a fiftieth of the cells is empty.
+    """
+    path = folder / "big.parquet"
+    writer = None
+    for start in range(0, rows, chunk):
+        part = _part(min(chunk, rows - start), numbers, words, seed, start)
+        writer = writer or pq.ParquetWriter(path, part.schema)
+        writer.write_table(part)
+    assert writer is not None
+    writer.close()
+    card = folder / "big.toml"
+    card.write_text(_card(path, rows, numbers, words), encoding="utf-8")
+    return card
+
+
+def _part(rows: int, numbers: int, words: int, seed: int, start: int) -> pa.Table:
+    random = numpy_generator(seed, "made", start)
+    group = random.integers(0, 2, rows)
+    values = random.standard_normal((numbers, rows), dtype=np.float32) * 3 + 10
+    codes = random.integers(0, 5, (words, rows))
+    margin = (values[0] - 10) / 3 + 0.5 * (codes[0] == 1) + 0.4 * group - 0.5
+    label = (random.random(rows) < 1 / (1 + np.exp(-1.5 * margin))).astype(np.int64)
+    names = pa.array(["a", "b", "c", "d", "e"])
+    columns = {f"n{j}": pa.array(values[j], mask=random.random(rows) < 0.02) for j in range(numbers)}
+    columns |= {
+        f"w{j}": pa.DictionaryArray.from_arrays(pa.array(codes[j].astype(np.int8)), names) for j in range(words)
+    }
+    sex = pa.DictionaryArray.from_arrays(pa.array(group.astype(np.int8)), pa.array(["F", "M"]))
+    return pa.table({**columns, "sex": sex, "y": pa.array(label)})
+
+
+def _card(path: Path, rows: int, numbers: int, words: int) -> str:
+    columns = [("numeric", f"n{j}") for j in range(numbers)] + [("categorical", f"w{j}") for j in range(words)]
+    blocks = "".join(
+        f'[[column]]\nname = "{name}"\nkind = "{kind}"\ntext = "{name}"\n'
+        for kind, name in [*columns, ("binary", "sex")]
+    )
+    return f"""name = "big"
+title = "A made table"
+description = "Made."
+licence = "none"
+citation = "none"
+rows = {rows}
+default_sensitive = "sex"
+
+[[file]]
+name = {json.dumps(path.name)}
+sha256 = "{hash_file(path)}"
+bytes = {path.stat().st_size}
+
+[read]
+format = "parquet"
+
+{blocks}
+[label]
+column = "y"
+positive = {{equals = [1]}}
+meaning = "one"
+negative_meaning = "zero"
+
+[[sensitive]]
+name = "sex"
+column = "sex"
+groups = [{{name = "female", equals = ["F"]}}, {{name = "male", equals = ["M"]}}]
+"""
