@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 
 from foundation.hashing import hash_file
 from foundation.seeding import numpy_generator
@@ -20,11 +19,14 @@ def made_table(
 
     The label depends on the first numbers, the first words and the group; a fiftieth of the cells is empty.
     """
+    import pyarrow.parquet as pq
+    from pyarrow import Table  # type: ignore[attr-defined]
+
     path = folder / "big.parquet"
     writer = None
     for start in range(0, rows, chunk):
-        part = _part(min(chunk, rows - start), numbers, words, seed, start)
-        writer = writer or pq.ParquetWriter(path, part.schema)
+        part = Table.from_pandas(_part(min(chunk, rows - start), numbers, words, seed, start), preserve_index=False)
+        writer = writer or pq.ParquetWriter(path, part.schema)  # type: ignore[no-untyped-call]
         writer.write_table(part)
     assert writer is not None
     writer.close()
@@ -33,20 +35,16 @@ def made_table(
     return card
 
 
-def _part(rows: int, numbers: int, words: int, seed: int, start: int) -> pa.Table:
+def _part(rows: int, numbers: int, words: int, seed: int, start: int) -> pd.DataFrame:
     random = numpy_generator(seed, "made", start)
     group = random.integers(0, 2, rows)
     values = random.standard_normal((numbers, rows), dtype=np.float32) * 3 + 10
     codes = random.integers(0, 5, (words, rows))
     margin = (values[0] - 10) / 3 + 0.5 * (codes[0] == 1) + 0.4 * group - 0.5
     label = (random.random(rows) < 1 / (1 + np.exp(-1.5 * margin))).astype(np.int64)
-    names = pa.array(["a", "b", "c", "d", "e"])
-    columns = {f"n{j}": pa.array(values[j], mask=random.random(rows) < 0.02) for j in range(numbers)}
-    columns |= {
-        f"w{j}": pa.DictionaryArray.from_arrays(pa.array(codes[j].astype(np.int8)), names) for j in range(words)
-    }
-    sex = pa.DictionaryArray.from_arrays(pa.array(group.astype(np.int8)), pa.array(["F", "M"]))
-    return pa.table({**columns, "sex": sex, "y": pa.array(label)})
+    columns = {f"n{j}": np.where(random.random(rows) < 0.02, np.float32(np.nan), values[j]) for j in range(numbers)}
+    named = {f"w{j}": np.array(list("abcde"))[codes[j]] for j in range(words)}
+    return pd.DataFrame({**columns, **named, "sex": np.array(["F", "M"])[group], "y": label})
 
 
 def _card(path: Path, rows: int, numbers: int, words: int) -> str:
