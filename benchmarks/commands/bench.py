@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foundation.console import plain_console, styled
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmarks.plan.suite import Suite
 
 
 def bench(
@@ -53,6 +58,12 @@ def bench(
     text: Annotated[bool, typer.Option(help="Whether the suite's text experts run.")] = True,
     cfa: Annotated[bool, typer.Option(help="Also compute REF and VEF as CFA's code defines them.")] = False,
     strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
+    max_memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5, help="GiB of memory at most: rows stay in files (Parquet), for tables that memory does not hold."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
     ] = False,
@@ -63,7 +74,8 @@ def bench(
 
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
-    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda
+    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda ·
+    fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
     """
     from benchmarks.commands.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
@@ -84,6 +96,9 @@ def bench(
         from benchmarks.plan.dry_run import print_plan
 
         print_plan(plan, folder, workers, console)
+        return
+    if max_memory is not None:
+        _stream(plan, folder, max_memory, console, named=bool(method))
         return
     from benchmarks.run.runner import run_suite
 
@@ -115,3 +130,20 @@ def bench(
             )
         )
         raise typer.Exit(1)
+
+
+def _stream(plan: Suite, folder: Path, max_memory: float, console: Console, *, named: bool) -> None:
+    """The run in bounded memory."""
+    from benchmarks.streaming.run import run_streamed
+
+    try:
+        summary, peak = run_streamed(plan, folder, max_memory=max_memory, named=named, console=console)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
+        raise typer.Exit(130) from None
+    words = f"largest resident memory: {peak:.2f} GiB of {max_memory:g}"
+    console.print(words if peak <= max_memory else styled("ABOVE THE LIMIT", "bold red", f" {words}"), highlight=False)
+    for page in summary.pages:
+        if page.parent == folder:
+            console.print(f"written: {page}", soft_wrap=True)
+    console.print(f"Next: fairmoe report {folder}, or the same command with another --seed.", highlight=False)
