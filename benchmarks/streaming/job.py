@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,6 +177,8 @@ class StreamedJob:
             "wall_s": round(self.ledger.seconds.get(f"tune {role}", 0.0), 3),
             "trainable_parameters": parameter_count(expert),
             "explained_rows": explained,
+            "adapter_kib": math.nan,
+            "tokens_per_s": math.nan,
             "code_version": code_version(),
             "environment_hash": environment_hash(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

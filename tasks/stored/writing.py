@@ -94,6 +94,7 @@ def _write(
 ) -> None:  # fmt: skip
     progress("labels and groups", 0, card.rows)
     raw = read_skeleton(card, attributes, files)
+    progress("labels and groups", card.rows, card.rows)
     split = make_split(raw, wanted.protocol, wanted.split, wanted.seed)
     parts = np.full(len(raw.rows), len(PARTS), dtype=np.uint8)
     for number, name in enumerate(PARTS):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.speed.made_table import made_table
 from experts.networks.network import MLP, Network
 from experts.networks.stored_rows import StoredInputs, StoredNetwork, StoredRows
 from experts.networks.trainer import Budget, LaneConfig, train_lanes
@@ -19,7 +20,6 @@ from tasks.load import load_task
 from tasks.stored.table import StoredTable
 from tasks.stored.writing import Storing, store_table
 from tasks.task import TaskView
-from tests.tasks.stored.big import made_table
 
 BUDGET = Budget(steps=120, eval_every=40, warm_up=20, batch_rows=256, rungs=(0.5,), hidden=8)
 LANES = [LaneConfig(0.01, 1e-4, {}, seed) for seed in range(4)]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.speed.made_table import made_table
 from foundation.hashing import hash_file
 from tasks.card import DataError, load_card
 from tasks.load import load_task
@@ -16,7 +17,6 @@ from tasks.stored import chunks
 from tasks.stored.table import MANIFEST, StoredTable
 from tasks.stored.writing import Storing, store_table
 from tasks.task import Task
-from tests.tasks.stored.big import made_table
 from tests.tasks.toys import _toml, toy_card, toy_table
 
 
