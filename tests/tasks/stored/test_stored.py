@@ -12,6 +12,9 @@ import torch
 from benchmarks.speed.made_table import made_table
 from foundation.hashing import hash_file
 from tasks.card import DataError, load_card
+from tasks.drafting import survey
+from tasks.drafting.draft import draft_card
+from tasks.formats.arrow import surveyed_parquet
 from tasks.load import load_task
 from tasks.stored import chunks
 from tasks.stored.table import MANIFEST, StoredTable
@@ -183,3 +186,17 @@ def test_made_tables(tmp_path: Path) -> None:
     same(stored, load_task(str(card)))
     blocks = list(stored.blocks("test", 128))
     assert torch.equal(torch.cat([b.rows for b in blocks]), torch.from_numpy(stored.rows_of("test")))
+
+
+def test_a_large_file_is_drafted_from_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows from all over the file say what its columns are; the card has the number of all rows and can be stored."""
+    made_table(tmp_path, 4000, chunk=250)
+    monkeypatch.setattr(survey, "MOST_ROWS", 800)
+    text = draft_card(tmp_path / "big.parquet")
+    assert "rows = 4000" in text
+    (tmp_path / "big.card.toml").write_text(text, encoding="utf-8")
+    stored = store_table(Storing(str(tmp_path / "big.card.toml"), validation_rows=50, test_rows=50))
+    assert len(stored) == 4000
+    found, rows = surveyed_parquet(tmp_path / "big.parquet", 800)
+    assert (len(found), rows) == (800, 4000)
+    assert len(surveyed_parquet(tmp_path / "big.parquet", 4000)[0]) == 4000
