@@ -19,18 +19,16 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.speed.made_table import made_table
 from benchmarks.speed.timing import interleaved, machine_load, seconds
+from benchmarks.streaming.measured import BATCH, HIDDEN, made_table, one_pass
 from experts.networks.lanes import SLOPE
-from experts.networks.stored_rows import StoredNetwork
-from experts.networks.trainer import Budget, LaneConfig, train_lanes
 from metrics.tallies.scores import tally_scores
 from metrics.tallies.tally import Tally
 from tasks.stored.table import StoredTable
 from tasks.stored.writing import Storing, store_table
 
 MODELS, ROWS, CHUNK = 50, 10_000_000, 100_000
-LANES, HIDDEN, BATCH = 16, 16, 1024
+LANES = 16
 
 
 def metrics_seconds() -> tuple[float, float]:
@@ -72,15 +70,6 @@ def loader_epoch(table: StoredTable) -> Callable[[], None]:
     return epoch
 
 
-def lanes_epoch(table: StoredTable) -> Callable[[], object]:
-    """``LANES`` models, one pass over the training rows in the files."""
-    steps = len(table.rows_of("train")) // BATCH
-    budget = Budget(steps=steps, eval_every=steps, rungs=(), hidden=HIDDEN, batch_rows=BATCH)
-    configs = [LaneConfig(1e-3, 0.0, {}, seed) for seed in range(LANES)]
-    view = table.sample.view()
-    return lambda: train_lanes(view, "utility", configs, budget, seed=0, network=StoredNetwork(table))
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -93,7 +82,7 @@ def main() -> None:
         os.environ["FAIRMOE_HOME"] = folder
         card = made_table(Path(folder), asked.rows, numbers=30, words=20)
         table = store_table(Storing(str(card), validation_rows=2000))
-        timing = interleaved(lanes_epoch(table), loader_epoch(table), asked.rounds)
+        timing = interleaved(lambda: one_pass(table, LANES), loader_epoch(table), asked.rounds)
         rows = len(table.rows_of("train"))
         print(
             f"training per model and row: {timing.median_a / LANES / rows * 1e9:.0f} ns in {LANES} lanes from files, "

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.plan.code import source_hash
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect
@@ -22,8 +23,8 @@ from foundation.folder_lock import folder_lock
 from tasks.registry import resolve, row_cap
 from tasks.stored.chunks import refuse_unstreamed
 
-SETTINGS = "streamed"
-"""Of a job, so that its cells are no others': training mixes rows of blocks, and reasons come from a sample."""
+ROOM = "benchmarks/streaming"
+"""Its code is part of a streamed job's key: training mixes rows of blocks, and reasons come from a sample."""
 
 
 def run_streamed(
@@ -61,7 +62,7 @@ def run_streamed(
         console.print(styled("LEFT OUT", "bold yellow", f" {', '.join(names)}: {reason}"), soft_wrap=True)
     own = suite.model_copy(update={"methods": tuple(methods), "seeds": 1, "llm": None})
     jobs = [
-        replace(job, settings=SETTINGS, seeds=1)
+        replace(job, settings=f"streamed {source_hash(ROOM)}", seeds=1)
         for job in plan(own, {task: resolve(task).card.hash for task in own.tasks})
     ]
     with folder_lock(output, f"fairmoe bench {suite.name}"):

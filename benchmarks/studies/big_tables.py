@@ -34,7 +34,7 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
 
     import torch
 
-    from benchmarks.speed.big_tables import lanes_epoch
+    from benchmarks.streaming.measured import one_pass
     from benchmarks.streaming.memory import peak_gib
     from metrics.tallies.scores import tally_scores
     from metrics.tallies.tally import Tally
@@ -50,7 +50,7 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
 
     table = store_table(Storing(str(folder / "big.toml")), tell)
     ends["stored"] = time.process_time()
-    result: Any = lanes_epoch(table)()
+    result: Any = one_pass(table, LANES)
     ends["trained"] = time.process_time()
     tally = Tally.empty(LANES, len(table.group_names))
     for view in table.blocks("test", 1 << 16):
@@ -125,7 +125,7 @@ def main(argv: Sequence[str]) -> None:
 def _kept(rows: int, path: Path) -> dict[str, Any]:
     """What was measured before, or is now, in a process of its own."""
     if not path.is_file():
-        from benchmarks.speed.made_table import made_table
+        from benchmarks.streaming.measured import made_table
 
         with tempfile.TemporaryDirectory() as name:
             made_table(Path(name), rows, numbers=30, words=20)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.plan.suite import Suite, SuiteError, load_suite
-from benchmarks.speed.made_table import made_table
+from benchmarks.streaming.measured import made_table
 from benchmarks.streaming.memory import refuse_too_little
 from benchmarks.streaming.methods import streamed_methods, streams
 from benchmarks.streaming.run import run_streamed

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.speed.made_table import made_table
+from benchmarks.streaming.measured import made_table
 from experts.networks.network import MLP, Network
 from experts.networks.stored_rows import StoredInputs, StoredNetwork, StoredRows
 from experts.networks.trainer import Budget, LaneConfig, train_lanes

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.speed.made_table import made_table
+from benchmarks.streaming.measured import made_table
 from foundation.hashing import hash_file
 from tasks.card import DataError, load_card
 from tasks.drafting import survey

@@ -1,4 +1,4 @@
-"""Made Parquet tables with cards: what is measured and tested on tables that no memory holds."""
+"""What is measured and tested on tables that no memory holds: a made Parquet file with a card, one pass of lanes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from experts.networks.stored_rows import StoredNetwork
+from experts.networks.trainer import Budget, LaneConfig, LaneResult, train_lanes
 from foundation.hashing import hash_file
 from foundation.seeding import numpy_generator
+from tasks.stored.table import StoredTable
+
+BATCH, HIDDEN = 1024, 16
 
 
 def made_table(
@@ -33,6 +38,14 @@ def made_table(
     card = folder / "big.toml"
     card.write_text(_card(path, rows, numbers, words), encoding="utf-8")
     return card
+
+
+def one_pass(table: StoredTable, lanes: int) -> LaneResult:
+    """Networks of the utility role after one pass over the training rows."""
+    steps = len(table.rows_of("train")) // BATCH
+    budget = Budget(steps=steps, eval_every=steps, rungs=(), hidden=HIDDEN, batch_rows=BATCH)
+    configs = [LaneConfig(1e-3, 0.0, {}, seed) for seed in range(lanes)]
+    return train_lanes(table.sample.view(), "utility", configs, budget, seed=0, network=StoredNetwork(table))
 
 
 def _part(rows: int, numbers: int, words: int, seed: int, start: int) -> pd.DataFrame:
