@@ -26,8 +26,8 @@ def refuse_too_little(rows: int, limit: float) -> None:
     if needed > limit:
         raise SuiteError(
             f"--max-memory {limit:g} is too little for {rows:,} rows: every row needs {BYTES_PER_ROW} bytes while the "
-            f"split is made, and libraries and buffers 1 GiB. Use --max-memory {needed + 0.05:.1f} or more, or fewer "
-            "rows: CARD.toml@1000000 without --max-memory."
+            f"split is made, and libraries and buffers 1 GiB. Use --max-memory {needed + 0.05:.1f} or more, or a "
+            "card of fewer of its files."
         )
 
 

@@ -61,6 +61,6 @@ def streamed_methods(wanted: Iterable[str], *, named: bool) -> tuple[list[str], 
         able = [name for name in (*all_methods(), CONSTANT) if not streams(name)]
         raise SuiteError(
             f"With --max-memory these methods cannot run ({reasons}). Leave them out, or name others: "
-            f"--method {' --method '.join(dict.fromkeys(able))}; or run them on fewer rows, on CARD.toml@100000."
+            f"--method {' --method '.join(dict.fromkeys(able))}; or run them without --max-memory, on fewer rows."
         )
     return run, left

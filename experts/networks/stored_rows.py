@@ -128,8 +128,8 @@ class StoredInputs(LaneInputs):
         """
         if weights is not None:
             raise ExpertError(
-                f"Rows of {self.view.name} are read from files, so they cannot be weighted (folds, bags); use a task "
-                "of fewer rows, such as " + f"{self.view.name}@100000."
+                f"Rows of {self.view.name} are read from files, so they cannot be weighted (folds, bags); use a "
+                "table that fits into memory."
             )
         return StoredRows(self.table, batch_rows, seed, sample_rows)
 
