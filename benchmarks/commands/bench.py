@@ -133,7 +133,10 @@ def bench(
 
 
 def _stream(plan: Suite, folder: Path, max_memory: float, console: Console, *, named: bool) -> None:
-    """The run in bounded memory."""
+    """The run in bounded memory, in this process."""
+    from benchmarks.run.threads import limit_threads
+
+    limit_threads()
     from benchmarks.streaming.run import run_streamed
 
     try:
