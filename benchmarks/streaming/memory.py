@@ -10,7 +10,7 @@ from benchmarks.plan.suite import SuiteError
 GIB = 1 << 30
 BASE = 1.0 * GIB
 """Bytes of the libraries, of chunks of raw rows and of buffers of encoded ones."""
-BYTES_PER_ROW = 120
+BYTES_PER_ROW = 130
 """Of all rows: label, group, part and row number, and what the split needs while it is made."""
 
 

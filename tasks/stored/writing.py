@@ -63,7 +63,7 @@ def store_table(wanted: Storing, progress: Progress | None = None) -> StoredTabl
     """The encoded table of a task: found where it was written before, else written now.
 
     Memory holds a chunk of raw rows, and of all rows label, group, part and a few numbers that the split needs while
-    it is made (about 60 bytes per row).
+    it is made (about 130 bytes per row).
 
     Parameters
     ----------

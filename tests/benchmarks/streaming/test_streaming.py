@@ -44,7 +44,7 @@ def test_what_streams() -> None:
 
 def test_a_limit_that_cannot_be_kept_is_refused() -> None:
     refuse_too_little(10_000_000, 4)
-    with pytest.raises(SuiteError, match=r"Use --max-memory 2\.2 or more"):
+    with pytest.raises(SuiteError, match=r"Use --max-memory 2\.3 or more"):
         refuse_too_little(10_000_000, 2)
 
 
