@@ -1,11 +1,21 @@
-"""Proportions of independent trials: Wilson's interval, and what trials without exception leave open."""
+"""Proportions: quotients, Wilson's interval of independent trials, and what trials without exception leave open."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 Z = 1.959963984540054
 """97.5 % quantile of the standard normal: half the length of a 95 % interval, in standard errors."""
+
+
+def quotient(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[...] quotient of two arrays of one shape; nan where the denominator is 0."""
+    nothing: NDArray[np.float64] = np.full(np.shape(denominator), np.nan)
+    found: NDArray[np.float64] = np.divide(numerator, denominator, out=nothing, where=denominator != 0)
+    return found
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:

@@ -192,12 +192,16 @@ def _published(folder: Path, track: bool, console: Console) -> Path:
 def _tell(found: Discovered, package: Path | None, signed: bool, console: Console) -> None:
     """Gates, shares of time, the verdict, and where things are."""
     from benchmarks.discovering.telling.showing import show_gates, show_shares
-    from benchmarks.discovering.telling.verdict import verdict
+    from reports.discovery.details import details
+    from reports.discovery.reading import read_discovery
+    from reports.discovery.verdict import verdict
 
     show_gates(found.results["8_gates"]["gates"], console)
     show_shares(found.seconds, console)
-    for line in verdict(found.results):
-        console.print(line, highlight=False)
+    told = read_discovery(found.folder)
+    outcome = verdict(told)
+    for line in (outcome.headline, *outcome.sentences, *outcome.sure, *details(told)):
+        console.print(line, highlight=False, markup=False)
     console.print(f"Results: {found.folder}/discovery.json and a folder for each step.", soft_wrap=True)
     if package is not None:
         path = shlex.quote(str(package))

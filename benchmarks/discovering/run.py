@@ -22,7 +22,7 @@ from foundation.hashing import hash_json
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
-    from llm_experts.discovery.domain import Domain
+    from llm_experts.discovery.measuring.domain import Domain
 
 MATRICES = ("svf",)
 """Kinds of adapters that are made of the singular values of matrices."""

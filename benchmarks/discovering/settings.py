@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmarks.discovering.error import DiscoverError
+from foundation.refusals import did_you_mean, faults_of
 from foundation.tables import TableError, read_table
 
 Words = tuple[str, ...]
@@ -118,13 +118,8 @@ def checked(values: Mapping[str, Any], where: str) -> DiscoverySettings:
     try:
         return DiscoverySettings(**values)
     except ValidationError as error:
-        faults = "; ".join(_fault(dict(found)) for found in error.errors())
+        faults = faults_of(error, DiscoverySettings.model_fields)
         raise DiscoverError(f"The settings of {where} are not ones that a discovery can have: {faults}.") from error
-
-
-def _fault(found: Mapping[str, Any]) -> str:
-    place = ".".join(map(str, found["loc"]))
-    return f"{place} is {str(found['input'])[:60]!a}: {str(found['msg']).lower()}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -142,8 +137,7 @@ def _check_name(name: str, where: str) -> None:
     known = list(DiscoverySettings.model_fields)
     if name in known:
         return
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
+    hint = did_you_mean(name, known)
     raise DiscoverError(
         f"{where}: there is no setting {name[:80]!a}. {hint}Settings of a discovery are {', '.join(known)}."
     )

@@ -10,7 +10,7 @@ from benchmarks.discovering.step import Result, Step
 
 
 def _do(context: Context) -> Result:
-    from llm_experts.discovery.capability import measure_capability
+    from llm_experts.discovery.measuring.capability import measure_capability
 
     settings = context.settings
     report = measure_capability(

@@ -12,7 +12,7 @@ from benchmarks.discovering.steps.training import trained_experts
 
 
 def _do(context: Context) -> Result:
-    from llm_experts.discovery.mixing import MixingSettings, search_mixture
+    from llm_experts.discovery.mixtures.mixing import MixingSettings, search_mixture
 
     settings = context.settings
     found = search_mixture(

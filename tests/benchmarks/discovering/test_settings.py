@@ -28,8 +28,8 @@ def test_the_command_counts_over_the_file_and_the_file_over_the_preset(tmp_path:
     ("text", "said"),
     [
         ("itmes = 3\n", "there is no setting 'itmes'. Did you mean 'items'?"),
-        ("items = 1\n", "items is '1': input should be greater than or equal to 2"),
-        ('evidence = "guess"\n', "evidence is 'guess'"),
+        ("items = 1\n", "items: Input should be greater than or equal to 2 (given: '1')"),
+        ('evidence = "guess"\n', "evidence: Input should be 'gradients', 'errors'"),
         ("items = \n", "is no valid TOML"),
         (f"items = {'1' * 5000}\n", "is no valid TOML"),
     ],

@@ -47,11 +47,11 @@ def test_a_spec_reads_back_from_toml_and_json(tmp_path: Path) -> None:
     [
         ('expert = "sums"', "", r"field expert: it is missing. Write expert = "),
         ("count = 300", "count = 0", r"field count: it is no whole number above 0. Write count = 300"),
-        ("count = 300", "cuont = 300", r"field cuont: it is unknown. Did you mean count\?"),
+        ("count = 300", "cuont = 300", r"field cuont: it is unknown. Did you mean 'count'\?"),
         ("[0.5, 0.9]", "[0.9, 0.5]", r"field success: it is no pair .* the lower one first"),
         ("0.3", "3", r"field topics\[0\].difficulty: it is no number from 0 to 1"),
         ('"arithmetic"', '"chess"', r"field topics\[0\].family: There is no family 'chess'"),
-        ("about", "abuot", r"field topics\[1\].abuot: it is unknown. Did you mean about\?"),
+        ("about", "abuot", r"field topics\[1\].abuot: it is unknown. Did you mean 'about'\?"),
         ('"credit"', '"arithmetic"', "field topics: it names a topic twice"),
         ('["numbers below 100"]', '"x"', "field requirements: it is no list of texts"),
         ('expert = "sums"', 'expert = "sums', "is no valid TOML"),
