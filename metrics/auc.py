@@ -68,14 +68,20 @@ def auc_value(probability: Tensor, labels: Tensor) -> Value:
     if math.isnan(estimate):
         return Value.not_estimable(ONE_CLASS)
     positives = int(labels.sum())
-    pairs = min(positives, labels.numel() - positives)
+    if estimate in (0.0, 1.0):
+        return Value(estimate, *ends_of_area(estimate, 0.0, min(positives, labels.numel() - positives)))
+    return Value(estimate, *ends_of_area(estimate, delong_variance(probability, labels)))
+
+
+def ends_of_area(estimate: float, variance: float, pairs: int = 0) -> tuple[float, float]:
+    """95 % interval of an AUC with a variance; ``pairs`` that are independent matter where it is 0 or 1."""
     if estimate in (0.0, 1.0):
         open_end = unseen_share(pairs)
-        return Value(estimate, 1 - open_end, 1.0) if estimate else Value(estimate, 0.0, open_end)
-    error = math.sqrt(delong_variance(probability, labels)) / (estimate * (1 - estimate))
+        return (1 - open_end, 1.0) if estimate else (0.0, open_end)
+    error = math.sqrt(variance) / (estimate * (1 - estimate))
     centre = math.log(estimate / (1 - estimate))
     low, high = (1 / (1 + math.exp(-(centre + sign * Z * error))) for sign in (-1, 1))
-    return Value(estimate, low, high)
+    return low, high
 
 
 def delong_variance(probability: Tensor, labels: Tensor) -> float:
@@ -84,15 +90,7 @@ def delong_variance(probability: Tensor, labels: Tensor) -> float:
     var(V10)/m + var(V01)/l with placements V10 (share of negatives below a positive) and V01 (share of positives above
     a negative); a class with one row contributes its maximum A(1 - A), as its spread cannot be seen.
     """
-    runs = _runs(_scores(probability[None]), labels.cpu().numpy())
-    positives, negatives = runs.positives.sum(), runs.negatives.sum()
-    v10 = (runs.negatives_below + runs.negatives / 2) / negatives
-    v01 = (positives - np.cumsum(runs.positives) + runs.positives / 2) / positives
-    area = float((v10 * runs.positives).sum() / positives)
-    return sum(
-        float((count * (v - area) ** 2).sum() / (rows - 1) / rows) if rows > 1 else area * (1 - area)
-        for v, count, rows in ((v10, runs.positives, positives), (v01, runs.negatives, negatives))
-    )
+    return _runs(_scores(probability[None]), labels.cpu().numpy()).variance
 
 
 def weighted_auc(probability: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -141,12 +139,39 @@ def _below(scores: Tensor, others: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Runs:
-    """Runs of equal scores of one vector in sorted order, [runs] each."""
+class Runs:
+    """Runs of equal scores of one vector in ascending order: positives and negatives [runs] of each."""
 
     positives: NDArray[np.int64]
     negatives: NDArray[np.int64]
-    negatives_below: NDArray[np.int64]
+
+    @property
+    def placements(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """[runs] V10, the share of negatives below a positive, and V01, the share of positives above a negative.
+
+        Equal scores count half.
+        """
+        positives, negatives = self.positives.sum(), self.negatives.sum()
+        v10 = (np.cumsum(self.negatives) - self.negatives + self.negatives / 2) / negatives
+        v01 = (positives - np.cumsum(self.positives) + self.positives / 2) / positives
+        return v10, v01
+
+    @property
+    def area(self) -> float:
+        """AUC: the mean V10 of the positives."""
+        return float((self.placements[0] * self.positives).sum() / self.positives.sum())
+
+    @property
+    def variance(self) -> float:
+        """DeLong's variance of the AUC, see :func:`delong_variance`."""
+        (v10, v01), area = self.placements, self.area
+        return sum(
+            float((count * (v - area) ** 2).sum() / (rows - 1) / rows) if rows > 1 else area * (1 - area)
+            for v, count, rows in (
+                (v10, self.positives, self.positives.sum()),
+                (v01, self.negatives, self.negatives.sum()),
+            )
+        )
 
 
 def _scores(probability: Tensor) -> NDArray[Any]:
@@ -156,14 +181,14 @@ def _scores(probability: Tensor) -> NDArray[Any]:
     return scores
 
 
-def _runs(scores: NDArray[Any], classes: NDArray[np.int64]) -> _Runs:
+def _runs(scores: NDArray[Any], classes: NDArray[np.int64]) -> Runs:
     """Runs of equal scores of one vector [1, n]."""
     keys = _sorted_keys(scores, classes)[0]
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] >> 1 != keys[:-1] >> 1)))
     edges = np.append(starts, len(keys))
     below = np.concatenate(([0], np.cumsum(~keys & 1, dtype=np.int64)))[edges]  # negatives before each run
     negatives = np.diff(below)
-    return _Runs(np.diff(edges) - negatives, negatives, below[:-1])
+    return Runs(np.diff(edges) - negatives, negatives)
 
 
 def _sorted_keys(scores: NDArray[Any], classes: NDArray[np.int64]) -> NDArray[Any]:

@@ -19,71 +19,41 @@ from metrics import composites
 from metrics.auc import ONE_CLASS, auc_value, projected_auc, weighted_auc
 from metrics.calibration import BINS, bins_of, brier, calibration_gap, ece
 from metrics.composites import combine
-from metrics.counts.rates import ACCURACY, FALSE_POSITIVE_RATE, SELECTION_RATE, TRUE_POSITIVE_RATE, Rate
-from metrics.counts.tables import cell_totals, count_table, permute_counts, resample_counts
-from metrics.deviations import count_deviations
+from metrics.count_scores import (
+    GroupRow,
+    ScoredGroups,
+    Scores,
+    constant_words,
+    count_metrics,
+    degenerate_words,
+    drawn_tables,
+    final_value,
+    group_rows,
+    resampled,
+)  # fmt: skip
+from metrics.counts.tables import cell_totals, count_table
 from metrics.evidence import Evidence
-from metrics.points import COUNT_METRICS, DEGENERATE_SHARE, count_values, rarer_share
+from metrics.points import count_values
 from metrics.procedural import procedural_draws
-from metrics.proportions import unseen_share, wilson
-from metrics.registry import CFA_METRICS, COUNTS, METRICS
+from metrics.proportions import unseen_share
+from metrics.registry import CFA_METRICS, METRICS
 from metrics.resample import Resampled, row_weights, shuffled_groups, weighted_sums
-from metrics.spec import MIN_GROUP_ROWS, Condition, MetricSpec
+from metrics.spec import MIN_GROUP_ROWS
 from metrics.value import Value
 
-COUNT_DRAWS = 10_000
+__all__ = ["EXACT_AUC_ROWS", "GroupRow", "Scores", "score", "score_many"]
+
 EXACT_AUC_ROWS = 2000
 """Rows up to which every draw of AUC is counted out; beyond, its projection is as good and one matrix product."""
-_GROUP_RATES = (SELECTION_RATE, TRUE_POSITIVE_RATE, FALSE_POSITIVE_RATE, ACCURACY)
-_CONDITION_WORDS: dict[Condition, str] = {
-    "all": "rows",
-    "positive": "rows with label 1",
-    "negative": "rows with label 0",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class GroupRow:
-    """One statistic of one group; rates with Wilson's 95 % interval, counts without (nan)."""
-
-    group: str
-    statistic: str  # count, positives, or the name of a rate
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
-class Scores:
-    """All fixed metrics of one prediction.
-
-    Attributes
-    ----------
-    values : dict of id -> Value
-        In the order of the registry. A group below ``MIN_GROUP_ROWS`` is left out of gaps; the reason then names it
-        although the status is "ok".
-    groups : list of GroupRow
-        All groups, whatever their size.
-    degenerate : bool
-        The prediction is (nearly) constant: its gaps are small because it does not tell rows apart.
-    """
-
-    values: dict[str, Value]
-    groups: list[GroupRow]
-    degenerate: bool
-
-
-@dataclass(frozen=True)
-class _Rows:
+class _Rows(ScoredGroups):
     """What all predictions of the same rows share."""
 
     labels: Tensor
     groups: Tensor
-    names: tuple[str, ...]
-    sizes: Tensor  # [g, 2] rows per (group, label)
     weights: Tensor  # [B, n]
-    permutations: int
-    seed: int
     cfa: bool
     _shuffled: dict[bytes, Tensor] = field(default_factory=dict)
 
@@ -149,14 +119,14 @@ def score_many(
         _check(name, evidence, labels, groups)
     names, n = tuple(group_names), labels.numel()
     rows = _Rows(
-        labels,
-        groups,
         names,
         cell_totals(labels, groups, len(names)),
-        row_weights(n, draws, numpy_generator(seed, "rows")),
         permutations,
         seed,
-        cfa,
+        labels=labels,
+        groups=groups,
+        weights=row_weights(n, draws, numpy_generator(seed, "rows")),
+        cfa=cfa,
     )
     return {name: _score(evidence, rows) for name, evidence in evidences.items()}
 
@@ -181,9 +151,9 @@ def _score(evidence: Evidence, rows: _Rows) -> Scores:
     table = count_table(evidence.probability[None], rows.labels, rows.groups, len(rows.names))
     parts = _parts(evidence, table, rows)
     constant = _degenerate(evidence.probability)
-    values = {id: _value(METRICS[id], parts[id], rows, constant) for id in _ids(rows)}
+    values = {id: final_value(METRICS[id], parts[id], rows, constant) for id in _ids(rows)}
     area = auc_value(evidence.probability, rows.labels)
-    return Scores({**values, "auc@1": area}, _group_rows(table[0], rows.names), bool(constant))
+    return Scores({**values, "auc@1": area}, group_rows(table[0], rows.names), bool(constant))
 
 
 def _ids(rows: _Rows) -> list[str]:
@@ -192,7 +162,7 @@ def _ids(rows: _Rows) -> list[str]:
 
 def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resampled]:
     """Every metric with its draws and null."""
-    by_counts = _count_metrics(table, rows, is_constant=_constant(evidence.probability))
+    by_counts = count_metrics(table, drawn_tables(table, rows.seed), rows, is_constant=_constant(evidence.probability))
     joint = _row_metrics(evidence.probability, by_counts, rows)
     procedural = procedural_draws(
         evidence,
@@ -213,32 +183,6 @@ def _parts(evidence: Evidence, table: Tensor, rows: _Rows) -> dict[str, Resample
         "utility@1": utility,
         "fair_proc@1": fair_proc,
         "final@1": combine(composites.final, utility, joint["fair_res@1"], fair_proc),
-    }
-
-
-def _count_metrics(table: Tensor, rows: _Rows, *, is_constant: bool) -> dict[str, Resampled]:
-    """Metrics of counts from resampled and shuffled count tables.
-
-    The rates of a constant prediction are 0 or 1 by what it is, not by what the rows happen to show.
-    """
-    exact = {} if is_constant else {id: COUNTS[id].statistic.exact(table[0], MIN_GROUP_ROWS) for id in COUNT_METRICS}
-    estimate = count_values(table)
-    tables = resample_counts(table, COUNT_DRAWS, numpy_generator(rows.seed, "counts"))[0]
-    shuffled = permute_counts(table, rows.permutations, numpy_generator(rows.seed, "shuffled counts"))[0]
-    drawn = count_values(tables, rows.sizes)
-    null = count_values(shuffled, rows.sizes)
-    deviations = count_deviations(tables, table[0])
-    return {
-        id: _resampled(
-            id,
-            float(estimate[id]),
-            drawn[id],
-            rows,
-            null[id] if METRICS[id].null else None,
-            deviations.get(id),
-            exact.get(id),
-        )
-        for id in COUNT_METRICS
     }
 
 
@@ -270,7 +214,7 @@ def _row_metrics(probability: Tensor, by_counts: dict[str, Resampled], rows: _Ro
         "auc@1": _area(probability, rows),
         "brier@1": Resampled(float(brier(p, y)[0]), sums[:, -1] / n, exact=flawless),
         "ece@1": Resampled(float(ece(p, y)[0]), bins.abs().sum(1) / n, exact=flawless),
-        "cal_gap@1": _resampled(
+        "cal_gap@1": resampled(
             "cal_gap@1",
             float(gap),
             calibration_gap(by_group, drawn_size),
@@ -296,59 +240,6 @@ def _area(probability: Tensor, rows: _Rows) -> Resampled:
     return Resampled(area.estimate, drawn(probability, rows.labels, rows.weights), exact=exact)
 
 
-def _resampled(
-    id: str,
-    estimate: float,
-    draws: Tensor,
-    rows: _Rows,
-    null: Tensor | None = None,
-    deviations: Tensor | None = None,
-    exact: tuple[float, float] | None = None,
-) -> Resampled:
-    """A metric of counts; not estimable, with the sizes of the groups as reason, where the estimate is nan."""
-    if not math.isnan(estimate):
-        return Resampled(estimate, draws, null, deviations=deviations, exact=exact)
-    reason = _too_few(METRICS[id], rows) or COUNTS[id].undefined
-    return Resampled(estimate, status="not_estimable", reason=reason)
-
-
-def _too_few(metric: MetricSpec, rows: _Rows) -> str:
-    """Groups' rows by the first condition that leaves fewer than two groups; empty if there are rows enough."""
-    for condition in metric.conditions:
-        sizes = _relevant(condition, rows.sizes)
-        if int((sizes >= MIN_GROUP_ROWS).sum()) < 2:
-            listed = ", ".join(f"{name} {int(size)}" for name, size in zip(rows.names, sizes, strict=True))
-            words = _CONDITION_WORDS[condition]
-            return f"needs two groups with at least {MIN_GROUP_ROWS} {words}; there are {listed}"
-    return ""
-
-
-def _left_out(metric: MetricSpec, rows: _Rows) -> str:
-    """Which groups a gap leaves out; empty if none."""
-    notes = []
-    for condition in metric.conditions:
-        sizes = _relevant(condition, rows.sizes)
-        small = [f"{name} {int(size)}" for name, size in zip(rows.names, sizes, strict=True) if size < MIN_GROUP_ROWS]
-        if small:
-            notes.append(f"left out (fewer than {MIN_GROUP_ROWS} {_CONDITION_WORDS[condition]}): {', '.join(small)}")
-    return "; ".join(notes)
-
-
-def _relevant(condition: Condition, sizes: Tensor) -> Tensor:
-    """[g] rows of each group that satisfy a condition on the label."""
-    return sizes.sum(-1) if condition == "all" else sizes[:, int(condition == "positive")]
-
-
-def _value(metric: MetricSpec, part: Resampled, rows: _Rows, constant: str) -> Value:
-    """The final value: interval, null, notes, and the degenerate flag on result fairness and composites."""
-    value = part.value(metric.bias, metric.range)
-    if value.status != "ok":
-        return value
-    if constant and metric.kind in ("result", "composite"):
-        return replace(value, status="degenerate", reason=constant)
-    return replace(value, reason=value.reason or _left_out(metric, rows))
-
-
 def _constant(probability: Tensor) -> bool:
     """Whether all rows have the same probability."""
     return bool((probability == probability[0]).all())
@@ -357,30 +248,5 @@ def _constant(probability: Tensor) -> bool:
 def _degenerate(probability: Tensor) -> str:
     """Why a prediction counts as degenerate; empty if it does not."""
     if _constant(probability):
-        return f"every row has the probability {float(probability[0]):.4g}"
-    share = float((probability > 0.5).to(torch.float64).mean())
-    if float(rarer_share(probability)) >= DEGENERATE_SHARE:
-        return ""
-    return f"{max(share, 1 - share):.2%} of the rows are predicted {int(share > 0.5)}"
-
-
-def _group_rows(table: Tensor, names: tuple[str, ...]) -> list[GroupRow]:
-    """Sizes and rates of every group from one count table [g, 2, 2]."""
-    rows = []
-    for name, counts in zip(names, table, strict=True):
-        positives = counts[1].sum()
-        rows += [
-            GroupRow(name, "count", float(counts.sum()), math.nan, math.nan),
-            GroupRow(name, "positives", float(positives), math.nan, math.nan),
-        ]
-        rows += [_rate_row(name, rate, counts) for rate in _GROUP_RATES]
-    return rows
-
-
-def _rate_row(group: str, rate: Rate, counts: Tensor) -> GroupRow:
-    """A rate of one group from its counts [2, 2]; nan without rows."""
-    n = float(rate.rows(counts))
-    if n == 0:
-        return GroupRow(group, rate.name, math.nan, math.nan, math.nan)
-    hits = float(rate.hits_of(counts))
-    return GroupRow(group, rate.name, hits / n, *wilson(hits, n))
+        return constant_words(float(probability[0]))
+    return degenerate_words(float((probability > 0.5).to(torch.float64).mean()))

@@ -85,16 +85,23 @@ class ColumnEncoder:
         if self.kind == "numeric":
             self._write_numbers(as_numbers(series, self.spec.missing).to_numpy(), out[:, 0])
             return
+        self.write_codes(self.codes(series, words), out)
+
+    def codes(self, series: pd.Series, words: CodedWords | None = None) -> np.ndarray:
+        """[n] int64 place of each row's word among the features of a column that holds no numbers; -1 is unknown."""
         codes, held = self.words(series) if words is None else words
         position = self._position
-        table = np.array([position.get(word, -1) for word in held] + [-1], dtype=np.int64)
-        found = table[codes]
+        table: np.ndarray = np.array([position.get(word, -1) for word in held] + [-1], dtype=np.int64)
+        return table[codes]
+
+    def write_codes(self, codes: np.ndarray, out: np.ndarray) -> None:
+        """Fill ``out`` [n, width], given as zeros, from :meth:`codes`."""
         if self.kind == "binary":
             if len(self.categories) == 2:
-                out[:, 0] = np.array([*self.levels, 0.0])[found]
+                out[:, 0] = np.array([*self.levels, 0.0])[codes]
             return
-        known = np.flatnonzero(found >= 0)
-        out[known, found[known]] = 1.0
+        known = np.flatnonzero(codes >= 0)
+        out[known, codes[known]] = 1.0
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -228,16 +235,21 @@ def make_flip(encoder: Encoder, raw: RawData, train: np.ndarray | Tensor) -> Fli
     are numeric ranges. For intersections each attribute keeps its own typical values, so moving along one leaves the
     others. A group without training rows is *unknown* (0).
     """
-    columns = encoder.columns
-    sensitive = [column for column in columns if column.sensitive]
+    sensitive = [column for column in encoder.columns if column.sensitive]
+    typical = {column.name: _typical_values(raw, column.name, np.asarray(train)) for column in sensitive}
+    return flip_of(encoder, typical, len(raw.group_names))
+
+
+def flip_of(encoder: Encoder, typical: Mapping[str, list[str | float]], n_groups: int) -> Flip | None:
+    """The flip of the typical values [g] of each sensitive column; None where no sensitive column is a feature."""
+    sensitive = [column for column in encoder.columns if column.sensitive]
     if not sensitive:
         return None
     mask = torch.zeros(len(encoder.feature_names), dtype=torch.bool)
     mask[[index for column in sensitive for index in column.features]] = True
-    blank = {e.name: [np.nan] * len(raw.group_names) for e in encoder.encoders}
-    typical = {column.name: _typical_values(raw, column.name, np.asarray(train)) for column in sensitive}
+    blank = {e.name: [np.nan] * n_groups for e in encoder.encoders}
     values = encoder.encode(pd.DataFrame({**blank, **typical}))
-    by_group = tuple({name: cells[k] for name, cells in typical.items()} for k in range(len(raw.group_names)))
+    by_group = tuple({name: cells[k] for name, cells in typical.items()} for k in range(n_groups))
     return Flip(mask, values * mask, by_group)
 
 
@@ -278,15 +290,20 @@ def _fit_column(spec: ColumnSpec, train: pd.Series, sensitive: bool, protocol: s
     if spec.kind == "numeric":
         return _fit_numeric(base, spec, train, protocol, scale)
     codes = train.cat.codes.to_numpy()
-    seen = tuple(train.cat.categories[np.unique(codes[codes >= 0])])
-    if spec.kind == "binary":
-        raw_levels = not scale and not sensitive and len(seen) == 2 and all(_is_float(c) for c in seen)
+    counts = np.bincount(codes[codes >= 0], minlength=len(train.cat.categories)).tolist()
+    return encoder_of_words(base, dict(zip(train.cat.categories, counts, strict=True)), scale=scale)
+
+
+def encoder_of_words(base: ColumnEncoder, counts: Mapping[str, int], *, scale: bool = True) -> ColumnEncoder:
+    """The encoder of a column without numbers: words in sorted order -> training rows that hold them."""
+    seen = tuple(word for word, count in counts.items() if count)
+    if base.kind == "binary":
+        raw_levels = not scale and not base.sensitive and len(seen) == 2 and all(_is_float(c) for c in seen)
         levels = (float(seen[0]), float(seen[1])) if raw_levels else (-1.0, 1.0)
         return dataclasses.replace(base, categories=seen, levels=levels)
-    common = set(np.argsort(-np.bincount(codes[codes >= 0]), kind="stable")[:MOST_CATEGORIES].tolist())
-    names = train.cat.categories
-    frequent = tuple(name for code, name in enumerate(names) if name in seen and code in common)
-    return dataclasses.replace(base, categories=frequent, rare=tuple(name for name in seen if name not in frequent))
+    common = set(sorted(seen, key=lambda word: -counts[word])[:MOST_CATEGORIES])
+    frequent = tuple(word for word in seen if word in common)
+    return dataclasses.replace(base, categories=frequent, rare=tuple(word for word in seen if word not in common))
 
 
 def _fit_numeric(base: ColumnEncoder, spec: ColumnSpec, train: pd.Series, protocol: str, scale: bool) -> ColumnEncoder:
@@ -296,11 +313,16 @@ def _fit_numeric(base: ColumnEncoder, spec: ColumnSpec, train: pd.Series, protoc
     if not len(values) or values.min() == values.max():
         return dataclasses.replace(base, log=log, shift=float(values[0]) if len(values) else 0.0, scale=0.0)
     if protocol != "nifty":
-        return dataclasses.replace(base, log=log, shift=_stable(values.mean()), scale=_stable(_deviation(values)))
+        return standardised(base, log, float(values.mean()), _deviation(values))
     if not scale:
         return dataclasses.replace(base, clip=None)
     low, high = float(values.min()), float(values.max())
     return dataclasses.replace(base, shift=(low + high) / 2, scale=(high - low) / 2)
+
+
+def standardised(base: ColumnEncoder, log: bool, mean: float, deviation: float) -> ColumnEncoder:
+    """The encoder of a column of numbers with this mean and deviation of its (logs of) training values."""
+    return dataclasses.replace(base, log=log, shift=_stable(mean), scale=_stable(deviation))
 
 
 def _deviation(values: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,8 @@ def read_tables(card: Card, files: dict[str, Path]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
 
 
-def _used_columns(card: Card) -> list[str]:
+def used_columns(card: Card) -> list[str]:
+    """Columns of the published tables that the card speaks of, each once."""
     used = [column.name for column in card.column]
     used += [card.label.column, *(s.column for s in card.sensitive), *(k.column for k in card.keep)]
     used += [name for name in (card.split_unit, card.edges.key if card.edges else "") if name]
@@ -134,7 +135,7 @@ def _read_csv(card: Card, file: SourceFile, path: Path, index: int) -> pd.DataFr
             f"{file.name} of {card.name!r} has {len(found)} columns, the card's names list {len(names)}. "
             "Correct names in [read]."
         )
-    used = _present(card, file, names)
+    used = present_columns(card, file, names)
     if not read.names and read.header:
         _refuse_twice(card, file, path, used, options)
     options |= {"names": names, "na_values": ["", *read.missing], "keep_default_na": False, "low_memory": False}
@@ -167,7 +168,7 @@ def _refuse_twice(card: Card, file: SourceFile, path: Path, used: list[str], opt
 
 def _read_typed(card: Card, file: SourceFile, path: Path) -> pd.DataFrame:
     """The columns of a file that carries its own types, without what means missing."""
-    used = _present(card, file, names_in(path, card.read))
+    used = present_columns(card, file, names_in(path, card.read))
     return empty_missing(read_table(path, card.read, used), card)
 
 
@@ -185,8 +186,9 @@ def _holds_one_of(column: pd.Series, values: tuple[Any, ...]) -> np.ndarray:
     return np.array([word(value) in wanted for value in uniques] + ["" in wanted], dtype=bool)[codes]
 
 
-def _present(card: Card, file: SourceFile, names: list[str]) -> list[str]:
-    used = _used_columns(card)
+def present_columns(card: Card, file: SourceFile, names: list[str]) -> list[str]:
+    """Columns that the card uses, all of which must be among the names of a file."""
+    used = used_columns(card)
     lacking = [name for name in used if name not in names]
     if lacking:
         raise DataError(
@@ -209,7 +211,8 @@ def clean_text(table: pd.DataFrame, card: Card) -> pd.DataFrame:
     return table
 
 
-def _attribute(card: Card, name: str) -> Sensitive:
+def attribute_of(card: Card, name: str) -> Sensitive:
+    """The sensitive attribute of this name."""
     for sensitive in card.sensitive:
         if sensitive.name == name:
             return sensitive
@@ -231,34 +234,20 @@ def assemble(card: Card, attributes: tuple[str, ...], table: pd.DataFrame) -> Ra
             f"The tables of {card.name!r} have {len(table)} rows, the card says {card.rows}. "
             "Correct rows, skip_rows or header in the card."
         )
-    sensitive = [_attribute(card, name) for name in attributes]
-    stay = np.ones(len(table), dtype=bool)
-    left: dict[str, int] = {}
-
-    def leave(reason: str, gone: np.ndarray) -> None:
-        if count := int((stay & gone).sum()):
-            left[reason] = left.get(reason, 0) + count
-        stay[gone] = False
-
-    for rule in card.keep:
-        leave(rule.why, ~matches(table[rule.column], rule))
-    leave("no label", _holds_one_of(table[card.label.column], card.label.unlabelled))
-    for attribute in sensitive:
-        leave(f"in no group of {attribute.name}", _outside(card, attribute, table, stay))
+    sensitive = [attribute_of(card, name) for name in attributes]
+    stay, left = staying(card, sensitive, table)
     rows = np.flatnonzero(stay).astype(np.int64)
-    if not len(rows):
-        raise DataError(
-            f"No row of {card.name!r} is left after its filters ({left}); correct keep, label or sensitive in the card."
-        )
+    refuse_no_rows(card, len(rows), left)
     table = table.iloc[rows].reset_index(drop=True)
-    labels = _labels(card, table)
-    parts = np.stack([_group_codes(card, attribute, table) for attribute in sensitive], axis=1)
-    part_names = tuple(_names(attribute) for attribute in sensitive)
-    groups, names, unseen = _combine(card, parts, part_names, left)
+    labels = label_codes(card, table)
+    refuse_one_class(card, labels, table)
+    parts = group_parts(card, sensitive, table)
+    part_names = part_names_of(sensitive)
+    groups, names, unseen = combine(card, parts, part_names, left)
     return RawData(
         card=card,
         attributes=attributes,
-        frame=_features(card, table),
+        frame=feature_frame(card, table),
         labels=labels,
         groups=groups,
         group_names=names,
@@ -272,22 +261,54 @@ def assemble(card: Card, attributes: tuple[str, ...], table: pd.DataFrame) -> Ra
     )
 
 
-def _labels(card: Card, table: pd.DataFrame) -> np.ndarray:
+def staying(card: Card, sensitive: Sequence[Sensitive], table: pd.DataFrame) -> tuple[np.ndarray, dict[str, int]]:
+    """[n] bool: raw rows that are in the task; and reason -> how many are not for it."""
+    stay = np.ones(len(table), dtype=bool)
+    left: dict[str, int] = {}
+
+    def leave(reason: str, gone: np.ndarray) -> None:
+        if count := int((stay & gone).sum()):
+            left[reason] = left.get(reason, 0) + count
+        stay[gone] = False
+
+    for rule in card.keep:
+        leave(rule.why, ~matches(table[rule.column], rule))
+    leave("no label", _holds_one_of(table[card.label.column], card.label.unlabelled))
+    for attribute in sensitive:
+        leave(f"in no group of {attribute.name}", _outside(card, attribute, table, stay))
+    return stay, left
+
+
+def refuse_no_rows(card: Card, rows: int, left: Mapping[str, int]) -> None:
+    """Refuse a card whose filters leave nothing."""
+    if not rows:
+        raise DataError(
+            f"No row of {card.name!r} is left after its filters ({dict(left)}); correct keep, label or sensitive in "
+            "the card."
+        )
+
+
+def label_codes(card: Card, table: pd.DataFrame) -> np.ndarray:
+    """[n] int64 in {0, 1} of the raw rows of a task."""
     column = table[card.label.column]
     if column.isna().any():
         raise DataError(
             f"The label column {column.name!r} of {card.name!r} is empty in {int(column.isna().sum())} rows. "
             'Such rows leave the task if the card says unlabelled = [""] in [label].'
         )
-    labels = matches(column, card.label.positive).astype(np.int64)
+    return matches(column, card.label.positive).astype(np.int64)
+
+
+def refuse_one_class(card: Card, labels: np.ndarray, table: pd.DataFrame) -> None:
+    """Refuse labels that are all alike; ``table`` holds some of the raw rows."""
     if labels.min() == labels.max():
+        column = table[card.label.column]
         seen = ", ".join(word(value) for value in column.unique()[:6])
         raise DataError(
             f"All rows of {card.name!r} have label {labels[0]}: the rule positive of [label] fits "
             f"{'every' if labels[0] else 'no'} value of column {column.name!r} (it holds {seen}). "
             "Correct the rule in the card."
         )
-    return labels
 
 
 def _outside(card: Card, attribute: Sensitive, table: pd.DataFrame, stay: np.ndarray) -> np.ndarray:
@@ -303,6 +324,16 @@ def _outside(card: Card, attribute: Sensitive, table: pd.DataFrame, stay: np.nda
     known = np.any([matches(column, group) for group in attribute.groups], axis=0)
     outside = absent & (attribute.missing == "leave")
     return outside | (~known & ~absent) if not attribute.other else outside
+
+
+def group_parts(card: Card, sensitive: Sequence[Sensitive], table: pd.DataFrame) -> np.ndarray:
+    """[n, a] int64: group of each attribute alone, numbered over its names."""
+    return np.stack([_group_codes(card, attribute, table) for attribute in sensitive], axis=1)
+
+
+def part_names_of(sensitive: Sequence[Sensitive]) -> tuple[tuple[str, ...], ...]:
+    """Names of the groups of each attribute alone."""
+    return tuple(_names(attribute) for attribute in sensitive)
 
 
 def _names(attribute: Sensitive) -> tuple[str, ...]:
@@ -345,8 +376,8 @@ def group_numbers(card: Card, attributes: Sequence[str], table: pd.DataFrame, na
     DataError
         If the card has no such attribute, or a column holds what its rules cannot be asked about.
     """
-    sensitive = [_attribute(card, name) for name in attributes]
-    parts = np.stack([_group_codes(card, attribute, table) for attribute in sensitive], axis=1)
+    sensitive = [attribute_of(card, name) for name in attributes]
+    parts = group_parts(card, sensitive, table)
     inside = np.ones(len(table), dtype=bool)
     for place, attribute in enumerate(sensitive):
         absent = _values(card, attribute, table).isna().to_numpy()
@@ -363,7 +394,7 @@ def _place(sensitive: Sequence[Sensitive], combination: np.ndarray, position: di
     return position.get(" & ".join(names), -1)
 
 
-def _combine(
+def combine(
     card: Card, parts: np.ndarray, part_names: tuple[tuple[str, ...], ...], left: dict[str, int]
 ) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Number the combinations that occur, in the order of the card; name those that do not."""
@@ -389,7 +420,8 @@ def _combine(
     return groups.astype(np.int64), tuple(names[k] for k in seen), unseen
 
 
-def _features(card: Card, table: pd.DataFrame) -> pd.DataFrame:
+def feature_frame(card: Card, table: pd.DataFrame) -> pd.DataFrame:
+    """The card's feature columns of raw rows: float64, or categorical text."""
     convert = {"numeric": as_numbers, "binary": as_words, "categorical": as_words}
     raw = {c.name: binned(table[c.name], c) if c.bins else table[c.name] for c in card.column}
     frame = pd.DataFrame({c.name: convert[c.kind](raw[c.name], c.missing) for c in card.column})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tasks.fetch import fetch
 from tasks.frame import RawData, read_frame
 from tasks.registry import resolve, row_cap, task_name
 from tasks.split import make_split, subsample
-from tasks.task import Split, Task
+from tasks.task import Task, task_hash
 
 
 def load_task(
@@ -83,7 +82,7 @@ def load_task(
         frame=frame,
         use_sensitive=use_sensitive,
         flip=make_flip(encoder, raw, train),
-        hash=_task_hash(raw, parts, encoder, use_sensitive),
+        hash=task_hash(raw, parts, encoder, use_sensitive),
         left=raw.left,
     )
 
@@ -145,22 +144,6 @@ def _smaller(raw: RawData, rows: int, seed: int, protocol: str) -> RawData:
         units=None if raw.units is None else raw.units[kept],
         keys=None if raw.keys is None else raw.keys[kept],
     )
-
-
-def _task_hash(raw: RawData, split: Split, encoder: Encoder, use_sensitive: str) -> str:
-    """sha256 over the card (with the sha256 of every file), attributes, rows, split, encoding and use_sensitive."""
-    digest = hashlib.sha256()
-    for word in (
-        *(f.sha256 for f in raw.card.file),
-        raw.card.hash,
-        "+".join(raw.attributes),
-        hashlib.sha256(raw.rows.tobytes()).hexdigest(),
-        split.hash,
-        encoder.to_json(),
-        use_sensitive,
-    ):
-        digest.update(word.encode() + b"\x1f")
-    return digest.hexdigest()
 
 
 def _edges(raw: RawData, progress: bool) -> Tensor:

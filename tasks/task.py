@@ -15,6 +15,7 @@ from torch import Tensor
 from tasks.card import Card, DataError
 from tasks.columns import Column, Flip
 from tasks.encode import Encoder
+from tasks.frame import RawData
 from tasks.text import sentences
 from tasks.values import constant
 
@@ -149,3 +150,19 @@ class Task(TaskView):
         labels[self.split.test] = HIDDEN
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return TaskView(**{**fields, "labels": labels})
+
+
+def task_hash(raw: RawData, split: Split, encoder: Encoder, use_sensitive: str) -> str:
+    """sha256 over the card (with the sha256 of every file), attributes, rows, split, encoding and use_sensitive."""
+    digest = hashlib.sha256()
+    for word in (
+        *(f.sha256 for f in raw.card.file),
+        raw.card.hash,
+        "+".join(raw.attributes),
+        hashlib.sha256(raw.rows.tobytes()).hexdigest(),
+        split.hash,
+        encoder.to_json(),
+        use_sensitive,
+    ):
+        digest.update(word.encode() + b"\x1f")
+    return digest.hexdigest()

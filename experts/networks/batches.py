@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -108,6 +109,28 @@ class Batch:
         if self.weights is None or part == slice(0, len(self.weights)):
             return self
         return replace(self, weights=self.weights[part])
+
+
+class BatchStream(Protocol):
+    """Batches of training rows without end.
+
+    Attributes
+    ----------
+    full : bool
+        Whether every batch is all rows.
+    batch_rows : int
+    """
+
+    full: bool
+    batch_rows: int
+
+    def next(self) -> Batch:
+        """The next batch."""
+        ...
+
+    def select(self, lanes: Tensor) -> None:
+        """Go on with the weights of some lanes."""
+        ...
 
 
 def stratified_order(strata: Tensor, generator: torch.Generator) -> Tensor:

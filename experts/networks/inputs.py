@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from experts.networks.batches import BatchStream, TrainingRows
 from experts.networks.lanes import LaneParameters, margins
 from experts.networks.second_layer import SecondLayer
 from tasks.task import TaskView
@@ -33,6 +34,10 @@ class LaneInputs:
     def neighbourhood(self, rows: Tensor) -> SecondLayer | None:  # noqa: ARG002
         """The second layer of ``rows`` [r]; None without one."""
         return None
+
+    def training_rows(self, batch_rows: int, weights: Tensor | None, seed: int, sample_rows: int) -> BatchStream:
+        """The training rows as batches, see :class:`experts.networks.batches.TrainingRows`."""
+        return TrainingRows(self.view, batch_rows, weights, seed, sample_rows, self.neighbourhood)
 
     def networks(self, theta: Tensor, hidden: int) -> LaneParameters:
         """Weights [K, P] as networks on these inputs."""

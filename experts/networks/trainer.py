@@ -10,7 +10,7 @@ from torch import Tensor
 
 from experts.expert import Role
 from experts.networks.adam import LaneAdam, clip_lanes
-from experts.networks.batches import Batch, TrainingRows
+from experts.networks.batches import Batch
 from experts.networks.checkpoints import Checkpoints
 from experts.networks.inputs import LaneInputs
 from experts.networks.lane_metrics import lane_metrics, reason_metrics
@@ -207,9 +207,7 @@ class LaneRun:
         self.inputs, self.view, self.role, self.budget, self.rows = inputs, view, role, budget, rows
         self.around = inputs.neighbourhood(rows)
         self.warm_up = 0 if role == "utility" else budget.warm_up
-        self.batches = TrainingRows(
-            view, budget.batch_rows, row_weights, seed, budget.attribution_rows, inputs.neighbourhood
-        )
+        self.batches = inputs.training_rows(budget.batch_rows, row_weights, seed, budget.attribution_rows)
         widest = self.batches.batch_rows if self.around is None else len(view.features)
         self.masks = DropoutMasks(budget.hidden, widest, budget.dropout, seed)
         # a weight of 0 adds a gradient of exactly 0, so lanes without any need not compute the terms

@@ -228,7 +228,7 @@ description = "CHECK: what a row is, where and when the data were collected"
 homepage = {_quoted(origin)}
 licence = "CHECK: unknown"
 citation = "CHECK: unknown"
-rows = {len(plan.found.table)}
+rows = {plan.found.rows or len(plan.found.table)}
 default_sensitive = {_quoted(default)}
 {'modality = "graph"' + chr(10) if graph else ""}{unit}"""
 

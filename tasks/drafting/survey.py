@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.card import DataError, Read
+from tasks.formats.arrow import surveyed_parquet
 from tasks.formats.opened import content, encoding_of, source
 from tasks.formats.reading import format_of, read_table
 from tasks.formats.written import COMMA, POINT, Writing, as_point, fits, is_number, understood, writing_of
@@ -23,6 +24,8 @@ MISSING_WORDS = ("?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 UNSURE_WORDS = ("NA", "None")
 """Words that are a category of their own in some tables: North America, no religion."""
 SAMPLE = 1 << 18
+MOST_ROWS = 500_000
+"""Rows of a Parquet file that a card is drafted from; of a larger one, rows from all over it."""
 YEARS = range(1800, 2201)
 LEAST_ROWS, LEAST_COLUMNS = 20, 3
 SEPARATORS = (",", ";", "\t", "|", ":", "~", " ")
@@ -56,6 +59,8 @@ class Survey:
         Columns whose numbers have a decimal comma or separated thousands.
     table : DataFrame
         Typed as the card reads it.
+    rows : int or None
+        Of the file, where ``table`` may hold but a part of them; None: all are in ``table``.
     """
 
     read: Read
@@ -67,6 +72,7 @@ class Survey:
     table: pd.DataFrame
     wild: dict[str, Cells] = field(default_factory=dict)
     signs: tuple[str, ...] = ()
+    rows: int | None = None
 
 
 def survey(path: Path, sheet: str = "") -> Survey:
@@ -142,7 +148,7 @@ def _text_survey(path: Path) -> Survey:
 
 def _typed_survey(path: Path, read: Read) -> Survey:
     """A file that carries names and types; its texts may have blanks and words for missing all the same."""
-    table = read_table(path, read)
+    table, rows = surveyed_parquet(path, MOST_ROWS) if read.format == "parquet" else (read_table(path, read), None)
     texts = table.loc[:, [not is_numeric(table[name]) and table[name].dtype.kind not in "mM" for name in table.columns]]
     shown = texts.map(lambda cell: cell if isinstance(cell, str) else "" if pd.isna(cell) else str(cell))
     blanks = _blanks(shown)
@@ -151,7 +157,7 @@ def _typed_survey(path: Path, read: Read) -> Survey:
         held = table[name].map(lambda cell: cell.strip() if isinstance(cell, str) and blanks else cell)
         table[name] = held.mask(held.map(lambda cell: isinstance(cell, str) and cell in ("", *missing))).infer_objects()
     shape = read.model_copy(update={"strip": bool(blanks), "missing": tuple(missing)})
-    return Survey(shape, True, (), blanks, missing, kept, table, _tame(table))
+    return Survey(shape, True, (), blanks, missing, kept, table, _tame(table), rows=rows)
 
 
 def _records(sample: str, separator: str, most: int, blanks: bool) -> list[list[str]]:

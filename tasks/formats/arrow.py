@@ -12,6 +12,9 @@ from pyarrow import ArrowException, ArrowInvalid, Table, memory_map, types  # ty
 from tasks.card import DataError, Read
 from tasks.values import exact_integers
 
+_SURVEYED_GROUPS = 16
+"""Row groups that a survey of a large file looks into."""
+
 
 def read_parquet(path: Path, read: Read, columns: list[str] | None = None) -> pd.DataFrame:  # noqa: ARG001 - a reader
     """The named columns, or all that hold numbers or texts.
@@ -42,15 +45,38 @@ def read_feather(path: Path, read: Read, columns: list[str] | None = None) -> pd
         raise _damaged(path, "Feather", error) from error
 
 
-def parquet_parts(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    """All columns that hold numbers or texts, in parts of at most ``chunk`` rows; errors as :func:`read_parquet`."""
+def parquet_parts(path: Path, chunk: int, wanted: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """The wanted columns, or all that hold numbers or texts, in parts of at most ``chunk`` rows.
+
+    Errors as :func:`read_parquet`.
+    """
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
-            columns = _plain_columns(path, file.schema_arrow, None)
+            columns = _plain_columns(path, file.schema_arrow, wanted)
             for batch in file.iter_batches(batch_size=chunk, columns=columns):
                 yield _frame(path, Table.from_batches([batch]))
+    except (ArrowException, NotImplementedError, OSError) as error:
+        raise _damaged(path, "Parquet", error) from error
+
+
+def surveyed_parquet(path: Path, most: int) -> tuple[pd.DataFrame, int]:
+    """About ``most`` rows from all over a file (all of a smaller one), and how many rows it has.
+
+    Rows are the first ones of evenly spaced row groups; errors as :func:`read_parquet`.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
+            columns, rows = _plain_columns(path, file.schema_arrow, None), int(file.metadata.num_rows)
+            if rows <= most:
+                return _frame(path, file.read(columns=columns)), rows
+            count = min(file.num_row_groups, _SURVEYED_GROUPS)
+            places = [place * file.num_row_groups // count for place in range(count)]
+            parts = [file.read_row_group(place, columns=columns).slice(0, most // count) for place in places]
+            return pd.concat([_frame(path, part) for part in parts], ignore_index=True), rows
     except (ArrowException, NotImplementedError, OSError) as error:
         raise _damaged(path, "Parquet", error) from error
 

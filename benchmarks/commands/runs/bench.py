@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foundation.console import plain_console, styled
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmarks.plan.suite import Suite
 
 
 def bench(
@@ -70,6 +75,12 @@ def bench(
     store: Annotated[
         str | None, typer.Option(help="URL for results (s3://…) where nodes do not share the output folder.")
     ] = None,
+    max_memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5, help="GiB of memory at most: rows stay in files (Parquet), for tables that memory does not hold."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
     ] = False,
@@ -86,7 +97,8 @@ def bench(
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
     fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --executor ray --address head:6379 ·
-    fairmoe bench full --shard 3/20
+    fairmoe bench full --shard 3/20 ·
+    fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
     """
     from benchmarks.commands.runs.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
@@ -114,6 +126,9 @@ def bench(
             typer.echo(json.dumps(dry.facts(), indent=2))
         else:
             print_plan(dry, console)
+        return
+    if max_memory is not None:
+        _stream(plan, folder, max_memory, console, named=bool(method))
         return
     from benchmarks.run.runner import run_suite
 
@@ -145,3 +160,23 @@ def bench(
             )
         )
         raise typer.Exit(1)
+
+
+def _stream(plan: Suite, folder: Path, max_memory: float, console: Console, *, named: bool) -> None:
+    """The run in bounded memory, in this process."""
+    from benchmarks.run.threads import limit_threads
+
+    limit_threads()
+    from benchmarks.streaming.run import run_streamed
+
+    try:
+        summary, peak = run_streamed(plan, folder, max_memory=max_memory, named=named, console=console)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
+        raise typer.Exit(130) from None
+    words = f"largest resident memory: {peak:.2f} GiB of {max_memory:g}"
+    console.print(words if peak <= max_memory else styled("ABOVE THE LIMIT", "bold red", f" {words}"), highlight=False)
+    for page in summary.pages:
+        if page.parent == folder:
+            console.print(f"written: {page}", soft_wrap=True)
+    console.print(f"Next: fairmoe report {folder}, or the same command with another --seed.", highlight=False)

@@ -1,0 +1,1 @@
+"""Runs on tables that no memory holds: a fixed amount of memory, whatever the number of rows."""

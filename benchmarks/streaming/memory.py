@@ -1,0 +1,37 @@
+"""How much memory a streamed run takes: what is estimated before, and what was used."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+from benchmarks.plan.suite import SuiteError
+
+GIB = 1 << 30
+BASE = 1.0 * GIB
+"""Bytes of the libraries, of chunks of raw rows and of buffers of encoded ones."""
+BYTES_PER_ROW = 130
+"""Of all rows: label, group, part and row number, and what the split needs while it is made."""
+
+
+def refuse_too_little(rows: int, limit: float) -> None:
+    """Refuse a limit in GiB that a table of so many rows cannot keep.
+
+    Raises
+    ------
+    SuiteError
+        With the least that would do.
+    """
+    needed = (BASE + BYTES_PER_ROW * rows) / GIB
+    if needed > limit:
+        raise SuiteError(
+            f"--max-memory {limit:g} is too little for {rows:,} rows: every row needs {BYTES_PER_ROW} bytes while the "
+            f"split is made, and libraries and buffers 1 GiB. Use --max-memory {needed + 0.05:.1f} or more, or a "
+            "card of fewer of its files."
+        )
+
+
+def peak_gib() -> float:
+    """Largest resident memory of this process so far, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIB
