@@ -8,28 +8,14 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.commands import (
-    bench,
-    chat,
-    choose,
-    compare,
-    data,
-    discover,
-    infer,
-    monitor,
-    predict,
-    report,
-    route,
-    score,
-    serve,
-    splits,
-    track,
-    tune,
-    ui,
-)
+from benchmarks.commands import discover
+from benchmarks.commands.answers import chat, infer, route, serve
 from benchmarks.commands.llm.app import app as llm
+from benchmarks.commands.models import choose, monitor, predict, score
 from benchmarks.commands.packages import card, export, inspect, keygen, package, sign, trust, verify
 from benchmarks.commands.registry import index, info, install, listing, lock, publish, uninstall, update
+from benchmarks.commands.runs import bench, compare, report, track, tune, ui
+from benchmarks.commands.tables import data, splits
 from benchmarks.run.failure import explain
 from benchmarks.run.threads import limit_threads
 

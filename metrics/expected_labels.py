@@ -38,7 +38,7 @@ def expected_labels(margins: Tensor, labels: Tensor, groups: Tensor, n_groups: i
     Newton's method with halved steps. The penalised likelihood is concave: the answer does not depend on the start.
     """
     design = _design(margins, groups, n_groups)
-    target = _targets(labels)
+    target = platt_targets(labels)
     penalty = torch.full((design.shape[1],), SPREAD**-2, dtype=torch.float64)
     penalty[:2] = torch.tensor([1e-9, 1e-9])  # nothing to speak of, and every system has one solution
     found = torch.zeros_like(penalty)
@@ -58,8 +58,11 @@ def _design(margins: Tensor, groups: Tensor, n_groups: int) -> Tensor:
     return torch.cat((held[:, None], torch.ones_like(held)[:, None], members), 1)
 
 
-def _targets(labels: Tensor) -> Tensor:
-    """[n] Platt's targets: a little inside 0 and 1, so that perfectly separated rows have a finite answer."""
+def platt_targets(labels: Tensor) -> Tensor:
+    """[n] float64 targets a little inside 0 and 1, which leave room for an unseen row (Platt 1999, eq. 6).
+
+    So perfectly separated rows have a finite answer.
+    """
     positives = float(labels.sum())
     high, low = (positives + 1) / (positives + 2), 1 / (len(labels) - positives + 2)
     return torch.where(labels == 1, high, low).to(torch.float64)

@@ -6,10 +6,10 @@ interval and null from here.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection
 
+from foundation.refusals import did_you_mean
 from metrics.counts.metric import find_count_metrics
 from metrics.spec import TWO_GROUPS, Bias, MetricSpec
 
@@ -249,10 +249,6 @@ METRICS = _in_order({metric.id: metric for metric in (*_SPECS, *(count.spec for 
 CFA_METRICS = ("ref_cfa@1", "vef_cfa@1")
 """Computed only on request, to compare with published tables."""
 
-PROCEDURAL_METRICS = tuple(
-    metric.id for metric in _SPECS if metric.kind == "procedural" and metric.id not in CFA_METRICS
-)
-
 
 def spec(id: str) -> MetricSpec:
     """The metric of an id.
@@ -301,8 +297,7 @@ def _bare(known: Collection[str]) -> dict[str, str]:
 
 def _unknown(text: str, known: Collection[str]) -> str:
     bare = _bare(known)
-    close = difflib.get_close_matches(text.strip().lower().replace("-", "_").split("@")[0], bare, n=3)
-    hint = f"Did you mean {' or '.join(bare[name] for name in close)}? " if close else ""
+    hint = did_you_mean(text.strip().lower().replace("-", "_").split("@")[0], bare, most=3, told=bare)
     return f"There is no metric {text!r}. {hint}Metrics are {', '.join(known)}."
 
 

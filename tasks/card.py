@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from foundation.hashing import hash_json
+from foundation.refusals import faults_of
 
 
 class CardError(ValueError):
@@ -281,7 +282,7 @@ def load_card(path: Path) -> Card:
     try:
         card = Card.model_validate(data)
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
-        raise CardError(f"{path} is not a valid card: {lines}") from error
+        faults = faults_of(error, Card.model_fields)
+        raise CardError(f"{path} is not a valid card: {faults}") from error
     card._folder = path.resolve().parent
     return card

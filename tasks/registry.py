@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+from foundation.refusals import did_you_mean
 from tasks.card import Card, CardError, load_card
 
 CARDS = Path(__file__).resolve().parent.parent / "datasets"
@@ -98,8 +98,7 @@ def _shipped(base: str) -> Card:
     if base in names():
         return load_card(path)
     known = names()
-    close = difflib.get_close_matches(base, known, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    hint = did_you_mean(base, known, most=3, cutoff=0.5)
     raise CardError(
         f"There is no data set {base!r}. {hint}Known are {', '.join(known)} (see 'fairmoe data list'). "
         "For data of your own give the path of its card, path/to/card.toml; 'fairmoe data card my.csv' drafts one."
@@ -111,8 +110,7 @@ def _attributes(card: Card, text: str) -> tuple[str, ...]:
     wanted = tuple(text.split("+"))
     for attribute in wanted:
         if attribute not in known:
-            close = difflib.get_close_matches(attribute, known, n=1, cutoff=0.4)
-            hint = f"Did you mean {card.name}:{close[0]}? " if close else ""
+            hint = did_you_mean(attribute, known, cutoff=0.4, told={one: f"{card.name}:{one}" for one in known})
             raise CardError(
                 f"Data set {card.name!r} has no sensitive attribute {attribute!r}. {hint}It has {', '.join(known)}; "
                 f"join several with '+' for their intersections. 'fairmoe data show {card.name}' describes them."

@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from foundation.refusals import faults_of
 from foundation.seeding import numpy_generator
 from tasks.card import DataError
 
@@ -106,8 +107,8 @@ def scm_truth(parameters: Mapping[str, Any] | None = None, seed: int | None = No
     try:
         p = ScmParameters.model_validate({**(parameters or {}), **({} if seed is None else {"seed": seed})})
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise DataError(f"The simulated task cannot be made: {lines}. Correct [generator] in its card.") from error
+        faults = faults_of(error, ScmParameters.model_fields)
+        raise DataError(f"The simulated task cannot be made: {faults}. Correct [generator] in its card.") from error
     random = numpy_generator(p.seed, "scm")
     s = (random.random(p.rows) < p.share).astype(np.int64)
     columns = _causes(p.rows, random)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import method_id
 from benchmarks.plan.job import Job
 from benchmarks.run.rebuild import CellHandle, open_cell
+from foundation.refusals import did_you_mean
 from metrics.evidence import Evidence
 from reports.table import Tables, read_core
 from tasks.load import load_task
@@ -124,9 +124,8 @@ def find_cells(run: Path, task: str, methods: Sequence[str] = (), use_sensitive:
 
 def _check(name: str, known: dict[str, None], what: str, option: str) -> None:
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=3)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"It has {', '.join(known) or 'none'}."
-        raise ChoiceError(f"{what} {name!r}. {hint} Give one of them as {option}.")
+        hint = did_you_mean(name, known, most=3) or f"It has {', '.join(known) or 'none'}. "
+        raise ChoiceError(f"{what} {name!r}. {hint}Give one of them as {option}.")
 
 
 def _variant(known: pd.DataFrame, task: str, use_sensitive: str | None, run: Path) -> pd.DataFrame:

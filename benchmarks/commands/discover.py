@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,6 +83,7 @@ def discover(
     fairmoe discover --domains dates --domains sql --domains sql@0.3 --experts 3 --budget-minutes 10 ·
     fairmoe discover --base HuggingFaceTB/SmolLM2-135M-Instruct --start -4 --items 50 --dry-run
     """
+    begun = time.monotonic()
     from benchmarks.discovering.settings import settings_of
     from benchmarks.discovering.state import note_places
     from reports.discovery.page import PAGE
@@ -99,7 +101,7 @@ def discover(
     }  # fmt: skip
     console = plain_console()
     settings = settings_of(config, given, quick)
-    asked = _asked(settings, output, budget_minutes, begin, console)
+    asked = _asked(settings, output, budget_minutes, begin, begun, console)
     if dry_run:
         _show_plan(asked, console)
         return
@@ -112,7 +114,9 @@ def discover(
     console.print(f"Page: {page}", soft_wrap=True)
 
 
-def _asked(settings: DiscoverySettings, output: Path, minutes: float | None, begin: str, console: Console) -> Asked:
+def _asked(
+    settings: DiscoverySettings, output: Path, minutes: float | None, begin: str, begun: float, console: Console
+) -> Asked:
     """The discovery, with what decides its numbers; the base itself is loaded when a step needs it."""
     from benchmarks.commands.llm.loading import base_named, load
     from benchmarks.discovering.beforehand import check_beforehand
@@ -124,7 +128,7 @@ def _asked(settings: DiscoverySettings, output: Path, minutes: float | None, beg
     check_beforehand(settings)
     named = base_named(settings.base, settings.revision)
     return Asked(
-        settings=settings, folder=output, minutes=minutes, again=begin,
+        settings=settings, folder=output, minutes=minutes, again=begin, begun=begun,
         load=lambda: load(named, settings.dtype, settings.quantisation, settings.device, console),
         identity=identity_of(settings, named), files=files_of(settings),
     )  # fmt: skip
@@ -192,12 +196,16 @@ def _published(folder: Path, track: bool, console: Console) -> Path:
 def _tell(found: Discovered, package: Path | None, signed: bool, console: Console) -> None:
     """Gates, shares of time, the verdict, and where things are."""
     from benchmarks.discovering.telling.showing import show_gates, show_shares
-    from benchmarks.discovering.telling.verdict import verdict
+    from reports.discovery.details import details
+    from reports.discovery.reading import read_discovery
+    from reports.discovery.verdict import verdict
 
     show_gates(found.results["8_gates"]["gates"], console)
     show_shares(found.seconds, console)
-    for line in verdict(found.results):
-        console.print(line, highlight=False)
+    told = read_discovery(found.folder)
+    outcome = verdict(told)
+    for line in (outcome.headline, *outcome.sentences, *outcome.sure, *details(told)):
+        console.print(line, highlight=False, markup=False)
     console.print(f"Results: {found.folder}/discovery.json and a folder for each step.", soft_wrap=True)
     if package is not None:
         path = shlex.quote(str(package))

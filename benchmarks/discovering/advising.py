@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.discovering.context import Context
 
 if TYPE_CHECKING:
-    from llm_experts.search.advisor import LanguageAdvisor
+    from llm_experts.search.guiding.advisor import LanguageAdvisor
 
 
 def advisor_of(context: Context) -> LanguageAdvisor | None:
@@ -17,7 +17,7 @@ def advisor_of(context: Context) -> LanguageAdvisor | None:
         return None
     from benchmarks.run.stages.text import device_of
     from llm_experts.bases.load import load_base
-    from llm_experts.search.advisor import LanguageAdvisor
+    from llm_experts.search.guiding.advisor import LanguageAdvisor
 
     same = named == context.settings.base
     return LanguageAdvisor(context.base if same else load_base(named, device=device_of(context.settings.device)))

@@ -21,7 +21,7 @@ def check_beforehand(settings: DiscoverySettings) -> None:
     """
     from artefacts.format.names import check_name
     from llm_experts.adapters.registry import kind_named
-    from llm_experts.discovery.preserve import check_named
+    from llm_experts.discovery.preserving.preserve import check_named
     from llm_experts.generation.checks.registry import checks_named
     from llm_experts.generation.providers.registry import provider_kind
     from llm_experts.mixtures.item_mixtures import check_mixable
@@ -37,7 +37,7 @@ def check_beforehand(settings: DiscoverySettings) -> None:
 
 
 def _check_count(domains: int, experts: int | None) -> None:
-    from llm_experts.discovery.clusters import FEWEST
+    from llm_experts.discovery.planning.clusters import FEWEST
 
     if domains < FEWEST:
         raise DiscoverError(

@@ -13,7 +13,7 @@ from benchmarks.discovering.settings import DiscoverySettings
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
-    from llm_experts.discovery.domain import Domain
+    from llm_experts.discovery.measuring.domain import Domain
 
 LAST = 2
 """Layers that are adapted where none are named: what is below them is read once, and not again every step."""
@@ -112,6 +112,6 @@ class Context:
 
 def domains_of(settings: DiscoverySettings) -> Sequence[Domain]:
     """The domains that settings name, or the default ones."""
-    from llm_experts.discovery.domains import DEFAULT_DOMAINS, domains_named
+    from llm_experts.discovery.measuring.domains import DEFAULT_DOMAINS, domains_named
 
     return domains_named(*settings.domains) if settings.domains else DEFAULT_DOMAINS

@@ -16,17 +16,20 @@ class Deadline:
     Attributes
     ----------
     seconds : float or None
-        From now; None: there is no end.
+        From the start; None: there is no end.
     clock : callable
         Seconds of a clock that never goes back.
+    begun : float or None
+        What the clock said at the start; None: now.
     """
 
     seconds: float | None = None
     clock: Callable[[], float] = time.monotonic
+    begun: float | None = None
     start: float = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", self.clock())
+        object.__setattr__(self, "start", self.clock() if self.begun is None else self.begun)
 
     @property
     def left(self) -> float:

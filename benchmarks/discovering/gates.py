@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from benchmarks.discovering.error import DiscoverError
 from benchmarks.discovering.values import values_at
+from foundation.refusals import faults_of
 from foundation.tables import TableError, read_table
 
 DEFAULT = Path(__file__).with_name("gates.toml")
@@ -125,19 +125,8 @@ def _gate(table: Any, number: int, where: Path) -> Gate:
         return TypeAdapter(Gate).validate_python(table)
     except ValidationError as error:
         called = f" ({table['id']})" if isinstance(table, dict) and table.get("id") else ""
-        faults = "; ".join(_fault(dict(found)) for found in error.errors())
+        faults = faults_of(error, Gate.model_fields)
         raise DiscoverError(f"{where}: gate {number}{called}: {faults}.") from error
-
-
-def _fault(found: Mapping[str, Any]) -> str:
-    field = str(found["loc"][0]) if found["loc"] else ""
-    if found["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(field, Gate.model_fields, n=1)
-        return f"there is no field {field[:60]!a}" + (f" (did you mean {close[0]!r}?)" if close else "")
-    if found["type"] == "missing":
-        return f"the field {field} is missing"
-    words = str(found["msg"]).removeprefix("Value error, ")
-    return f"{field}: {words}" if field else words
 
 
 def judge_gates(gates: Sequence[Gate], results: Mapping[str, Any]) -> list[Judged]:

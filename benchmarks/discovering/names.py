@@ -24,7 +24,6 @@ their step.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -331,30 +330,3 @@ METRICS: dict[str, MetricName] = {
     for metric in stage
 }
 """By id, in the order of the steps."""
-
-
-def metric_of(name: str) -> MetricName:
-    """The registered metric that a full name is of.
-
-    Raises
-    ------
-    KeyError
-        If it is of none.
-    """
-    for metric in METRICS.values():
-        if metric.pattern.fullmatch(name):
-            return metric
-    raise KeyError(f"{name} is no metric name of a discovery; docs/discovery_metrics.md lists them")
-
-
-def full_names(parts: dict[str, Iterable[str]]) -> list[str]:
-    """Every name that there is for given domains, checks and so on, by the name of the part."""
-    found = [metric.id for metric in METRICS.values()]
-    for part, values in parts.items():
-        slugs = list(values)
-        found = [
-            made
-            for id in found
-            for made in ([id.replace(f"{{{part}}}", v) for v in slugs] if f"{{{part}}}" in id else [id])
-        ]
-    return found

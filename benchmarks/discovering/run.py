@@ -13,7 +13,8 @@ from benchmarks.discovering.context import BaseOnDemand, Context, domains_of
 from benchmarks.discovering.deadline import Deadline
 from benchmarks.discovering.error import BudgetEndedError, DiscoverError
 from benchmarks.discovering.settings import DiscoverySettings
-from benchmarks.discovering.sizing.sizes import Planned, Rates, plan_sizes, too_long, with_sizes
+from benchmarks.discovering.sizing.course import Course
+from benchmarks.discovering.sizing.sizes import Planned, Rates, plan_sizes, too_long
 from benchmarks.discovering.state import StepFolder, read_record, result_hash, write_record
 from benchmarks.discovering.step import Step
 from benchmarks.discovering.steps.registry import STEPS
@@ -22,7 +23,7 @@ from foundation.hashing import hash_json
 
 if TYPE_CHECKING:
     from llm_experts.bases.base import Base
-    from llm_experts.discovery.domain import Domain
+    from llm_experts.discovery.measuring.domain import Domain
 
 MATRICES = ("svf",)
 """Kinds of adapters that are made of the singular values of matrices."""
@@ -83,6 +84,8 @@ class Asked:
         Hashes of files that settings name.
     clock : callable
         Seconds by which the budget counts.
+    begun : float or None
+        What the clock said when the command began, whose start takes time too; None: it begins with the run.
     """
 
     settings: DiscoverySettings
@@ -93,6 +96,12 @@ class Asked:
     identity: Mapping[str, Any]
     files: Mapping[str, str] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
+    begun: float | None = None
+
+    @property
+    def deadline(self) -> Deadline:
+        """When the budget is over."""
+        return Deadline(None if self.minutes is None else 60 * self.minutes, self.clock, self.begun)
 
 
 @dataclass(frozen=True)
@@ -146,20 +155,21 @@ class _Run:
     def __init__(self, asked: Asked, watcher: Watcher, steps: Sequence[Step]) -> None:
         self.asked, self.watcher, self.steps = asked, watcher, steps
         self.on_demand = on_demand_of(asked)
-        self.deadline = Deadline(None if asked.minutes is None else 60 * asked.minutes, asked.clock)
+        self.deadline = asked.deadline
         self.record = read_record(asked.folder)
         self.results: dict[str, Mapping[str, Any]] = {}
         self.again = False
         self._redo()
         self.code = _code_hash()
         self._tell_of_code()
-        self.planned = self._sizes()
-        self.settings = with_sizes(asked.settings, self.planned["sizes"])
+        self.course = self._course()
+        self.settings = asked.settings
 
     def all(self) -> Discovered:
         """Every step in order."""
         inputs: dict[str, str] = {}
         for number, step in enumerate(self.steps, 1):
+            self.settings = self.course.settings(step.name)
             inputs[step.name] = self._inputs(step)
             self.watcher.begin(step, number, len(self.steps))
             self.results[step.name] = self._step(step, inputs)
@@ -186,6 +196,9 @@ class _Run:
             self.watcher.note(text)
         done = folder.end(inputs[step.name], {**result, "seconds": round(spent, 3)})
         self.watcher.end(step, done, was_there=False)
+        self.course.used(step.name, self.asked.clock() - start)
+        if said := self.course.plan_again(self.deadline.left):
+            self.watcher.note(said)
         return done
 
     def _context(self, folder: Path) -> Context:
@@ -240,21 +253,22 @@ class _Run:
                 "does all of them again."
             )
 
-    def _sizes(self) -> dict[str, Any]:
+    def _course(self) -> Course:
         """Sizes that were planned when this discovery began, or are planned now."""
-        settings_hash = hash_json(self.asked.settings.model_dump(mode="json"))
+        asked, domains = self.asked, len(domains_of(self.asked.settings))
         before = self.record.get("planned")
-        if before and self.record.get("settings_hash") == settings_hash and self._began():
-            return dict(before)
-        if self.asked.minutes is None:
-            return {"sizes": {}, "factor": 1.0}
-        found, _ = planned(self.asked, self.on_demand)
+        same = self.record.get("settings_hash") == hash_json(asked.settings.model_dump(mode="json"))
+        if before and same and self._began():
+            return Course.of_record(asked.settings, domains, asked.minutes, before)
+        if asked.minutes is None:
+            return Course(asked.settings, domains)
+        found, rates = planned(asked, self.on_demand)
         if found.sizes:
             shown = ", ".join(f"{name} {value}" for name, value in found.sizes.items())
             self.watcher.note(f"For {self.asked.minutes:g} minutes sizes are: {shown}.")
         if said := too_long(found, self.asked.minutes):
             self.watcher.note(said)
-        return {"sizes": dict(found.sizes), "factor": found.factor, "minutes": self.asked.minutes}
+        return Course(asked.settings, domains, asked.minutes, found.factor, dict(found.sizes), rates=rates)
 
     def _began(self) -> bool:
         return any((self.asked.folder / step.name).is_dir() for step in self.steps)
@@ -267,7 +281,7 @@ class _Run:
             **keep,
             "settings": settings,
             "settings_hash": hash_json(settings),
-            "planned": self.planned,
+            "planned": self.course.as_dict(),
             "base": dict(self.asked.identity),
             "code": self.code,
             "steps": [self._line(step, inputs, running) for step in self.steps],
@@ -292,10 +306,11 @@ def planned(asked: Asked, on_demand: BaseOnDemand | None = None) -> tuple[Planne
 
     context = Context(
         root=asked.folder, folder=asked.folder, settings=asked.settings,
-        on_demand=on_demand or on_demand_of(asked), deadline=Deadline(clock=asked.clock),
+        on_demand=on_demand or on_demand_of(asked), deadline=asked.deadline,
     )  # fmt: skip
     rates = rates_of(context)
-    return plan_sizes(asked.settings, len(context.domains), rates, asked.minutes), rates
+    left = None if asked.minutes is None else context.deadline.left / 60  # what the rates took is spent
+    return plan_sizes(asked.settings, len(context.domains), rates, left), rates
 
 
 def _code_hash() -> str:

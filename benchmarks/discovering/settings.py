@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmarks.discovering.error import DiscoverError
+from foundation.refusals import did_you_mean, fault_of
 from foundation.tables import TableError, read_table
 
 Words = tuple[str, ...]
@@ -20,7 +20,7 @@ class DiscoverySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    base: str = Field("nano", description="nano, a Hugging Face id or a folder")
+    base: str = Field("nano", min_length=1, description="nano, a Hugging Face id or a folder")
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantisation: Literal["none", "nf4", "int8", "ternary"] = "none"
@@ -53,7 +53,7 @@ class DiscoverySettings(BaseModel):
     steps: int | None = Field(None, ge=1, description="optimiser steps of each expert; None: by the number of items")
     lr: float | None = Field(None, gt=0, description="learning rate; None: twice that of the kind on the base")
     most_drift: float = Field(
-        4.0, gt=0, description="nats a token that an expert may drift from the base; above it begins again, held closer"
+        4.0, gt=0, description="nats a token that an expert may drift from the base; above, it has to be worth it"
     )
     probes: int = Field(
         96, ge=2, description="scenarios at most whose group terms are exchanged at every look, to see alignment"
@@ -69,6 +69,9 @@ class DiscoverySettings(BaseModel):
     advise: str | None = Field(None, description="base whose advice on plan and search is asked and logged")
     follow_advice: bool = Field(False, description="group domains as it advises, where that can be read")
 
+    alignment_margin: float = Field(
+        0.10, gt=0, lt=1, description="a mixture has to be shown to lose less of the base's alignment"
+    )
     scenarios: int = Field(50, ge=2, description="scenarios of each domain in the final examination")
     preserve: Words = Field((), description="what must stay: families of tasks, tools, persona; none: nothing")
     preserve_items: int = Field(60, ge=2)
@@ -109,22 +112,33 @@ def settings_of(path: Path | None, given: Mapping[str, Any], quick: bool = False
     """
     said = {name: value for name, value in given.items() if value is not None}
     read = {} if path is None else _read(path)
-    where = "the command" if path is None else str(path)
-    return checked({**(QUICK if quick else {}), **read, **said}, where)
+    return checked({**(QUICK if quick else {}), **read, **said}, dict.fromkeys(read.keys() - said.keys(), str(path)))
 
 
-def checked(values: Mapping[str, Any], where: str) -> DiscoverySettings:
-    """Settings from plain values; ``where`` is named in what is said of faults."""
+def checked(values: Mapping[str, Any], places: Mapping[str, str] | None = None) -> DiscoverySettings:
+    """Settings from plain values.
+
+    Parameters
+    ----------
+    values : mapping
+    places : mapping of setting to str, optional
+        Files that settings are from; of others the command is named in what is said of faults.
+
+    Raises
+    ------
+    DiscoverError
+        If a value is none that its setting may have.
+    """
     try:
         return DiscoverySettings(**values)
     except ValidationError as error:
-        faults = "; ".join(_fault(dict(found)) for found in error.errors())
-        raise DiscoverError(f"The settings of {where} are not ones that a discovery can have: {faults}.") from error
-
-
-def _fault(found: Mapping[str, Any]) -> str:
-    place = ".".join(map(str, found["loc"]))
-    return f"{place} is {str(found['input'])[:60]!a}: {str(found['msg']).lower()}"
+        by: dict[str, list[str]] = {}
+        for found in error.errors(include_url=False):
+            setting = str(found["loc"][0]) if found["loc"] else ""
+            told = fault_of(dict(found), DiscoverySettings.model_fields)
+            by.setdefault((places or {}).get(setting, "the command"), []).append(told)
+        faults = "; ".join(f"of {where}: {'; '.join(them)}" for where, them in by.items())
+        raise DiscoverError(f"Some settings are not ones that a discovery can have, {faults}.") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -142,8 +156,7 @@ def _check_name(name: str, where: str) -> None:
     known = list(DiscoverySettings.model_fields)
     if name in known:
         return
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
+    hint = did_you_mean(name, known)
     raise DiscoverError(
         f"{where}: there is no setting {name[:80]!a}. {hint}Settings of a discovery are {', '.join(known)}."
     )

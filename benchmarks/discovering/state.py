@@ -6,11 +6,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from benchmarks.discovering.error import DiscoverError
+from benchmarks.discovering.sizing.sizes import Rates
 from foundation.files import write_json
 from foundation.hashing import hash_json
 from foundation.numbers import finite, finite_dict
@@ -19,6 +20,7 @@ RECORD, RESULT, INPUTS = "discovery.json", "result.json", "inputs.json"
 FORMAT = 1
 TIMES = ("seconds", "items_a_minute")
 """Keys of results that tell how long things took: no comparison looks at them."""
+RATES = {known.name for known in fields(Rates)}
 TIMED = "timed"
 """Marks a part of a result whose ``value`` and ``passed`` follow from a clock."""
 
@@ -126,9 +128,31 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _is_planned(found: Any) -> bool:
-    """Whether these are sizes by name, all of them counts."""
-    sizes = found.get("sizes") if isinstance(found, dict) else None
-    return isinstance(sizes, dict) and all(type(size) is int and size > 0 for size in sizes.values())
+    """Whether these are sizes by name, all of them counts, also of every step, with numbers beside them."""
+    if not isinstance(found, dict):
+        return False
+    steps, rates = found.get("steps", {}), found.get("rates")
+    return (
+        _are_sizes(found.get("sizes"))
+        and isinstance(steps, dict)
+        and all(map(_are_sizes, steps.values()))
+        and (
+            rates is None or (isinstance(rates, dict) and set(rates) == RATES and all(map(_is_number, rates.values())))
+        )
+        and _is_number(found.get("factor", 1.0))
+    )
+
+
+def _are_sizes(found: Any) -> bool:
+    return isinstance(found, dict) and all(type(size) is int and size > 0 for size in found.values())
+
+
+def _are_rates(found: Any) -> bool:
+    return isinstance(found, dict) and set(found) == RATES and all(map(_is_number, found.values()))
+
+
+def _is_number(found: Any) -> bool:
+    return type(found) in (int, float) and found >= 0
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

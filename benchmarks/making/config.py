@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmarks.making.error import ConfigError
 from foundation.hashing import hash_json
+from foundation.refusals import faults_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TRAINING = (
@@ -143,11 +144,5 @@ def config_of(values: Mapping[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(dict(values))
     except ValidationError as error:
-        lines = "; ".join(_line(dict(e)) for e in error.errors())
-        raise ConfigError(f"The settings of {where} cannot be used: {lines}. Correct them and run again.") from error
-
-
-def _line(error: Mapping[str, Any]) -> str:
-    place = ".".join(map(str, error["loc"]))
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{place}: {message} (given: {str(error['input'])[:80]!a})" if place else message
+        faults = faults_of(error, Config.model_fields)
+        raise ConfigError(f"The settings of {where} cannot be used: {faults}. Correct them and run again.") from error

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.making.error import ConfigError
+from foundation.refusals import did_you_mean, faults_of
 
 if TYPE_CHECKING:
     from llm_experts.training.loop.method import MethodRecord
@@ -25,8 +25,7 @@ def trainer(name: str) -> MethodRecord:
 
     known = trainer_names()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
+        hint = did_you_mean(name, known)
         raise ConfigError(
             f"There is no method {name[:80]!a}. {hint}Methods are {', '.join(known)}; 'fairmoe llm methods' tells "
             "what each is for."
@@ -55,15 +54,13 @@ def options_of(record: MethodRecord, given: Mapping[str, Any]) -> dict[str, Any]
     known = [field.name for field in dataclasses.fields(record.options)]
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
+            hint = did_you_mean(name, known)
             has = f"Its options are {', '.join(known)}" if known else "It has no options"
             raise ConfigError(f"The method {record.name} has no option {name[:80]!a}. {hint}{has}.")
     try:
         found: Any = TypeAdapter(record.options).validate_python(dict(given))
     except ValidationError as error:
-        lines = "; ".join(": ".join((*map(str, e["loc"]), e["msg"])) for e in error.errors())
-        raise ConfigError(f"An option of the method {record.name} cannot be used: {lines}.") from error
+        raise ConfigError(f"An option of the method {record.name} cannot be used: {faults_of(error)}.") from error
     except ValueError as error:
         raise ConfigError(f"An option of the method {record.name} cannot be used: {error}.") from error
     return {name: getattr(found, name) for name in given}

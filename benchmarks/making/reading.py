@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from benchmarks.making.config import Config, config_of
 from benchmarks.making.error import ConfigError
 from benchmarks.making.foreign import ACCUMULATION, ALIASES, BATCH, FOREIGN, UNNEEDED_BATCHES, translated
+from foundation.refusals import did_you_mean
 from foundation.tables import TableError, read_table
 
 SUFFIXES = (".toml", ".json")
@@ -128,8 +128,7 @@ def _check_names(values: Mapping[str, Any], where: str) -> None:
     known = [*Config.model_fields, *FOREIGN, *ALIASES, BATCH, ACCUMULATION, *UNNEEDED_BATCHES]
     for name in values:
         if name not in Config.model_fields:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
+            hint = did_you_mean(str(name), known)
             raise ConfigError(
                 f"{where}: there is no setting {str(name)[:80]!a}. {hint}Settings are "
                 f"{', '.join(Config.model_fields)}; names of Transformers, PEFT and TRL are understood, too."

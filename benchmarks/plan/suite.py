@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods, text_methods
 from experts.roles import ROLES
 from foundation.hashing import hash_json
+from foundation.refusals import did_you_mean, faults_of
 
 SUITES = Path(__file__).resolve().parent.parent / "suites"
 
@@ -209,8 +209,7 @@ def load_suite(name: str, *, text: bool = True, **overrides: Any) -> Suite:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        close = difflib.get_close_matches(name, suite_names(), n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
+        hint = did_you_mean(name, suite_names())
         raise SuiteError(
             f"There is no suite {name!r}. {hint}Known suites: {', '.join(suite_names())}; "
             "or give the path of a .toml file."
@@ -256,5 +255,5 @@ def load_settings(what: str, data: dict[str, Any]) -> Suite:
     try:
         return Suite.model_validate(data)
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SuiteError(f"The settings of {what} cannot be used: {lines}. Correct them and run again.") from error
+        faults = faults_of(error, Suite.model_fields)
+        raise SuiteError(f"The settings of {what} cannot be used: {faults}. Correct them and run again.") from error

@@ -1,4 +1,7 @@
-"""``python -m benchmarks.speed``: every speed benchmark, or those named, one after the other."""
+"""``python -m benchmarks.speed``: every speed benchmark, or those named, one after the other.
+
+``python -m benchmarks.speed training --large``: options behind the names go to each of the named.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,25 @@ import runpy
 import sys
 from pathlib import Path
 
-BENCHMARKS = tuple(
-    sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "__main__", "timing"))
-)
+BENCHMARKS = {
+    path.stem: f"benchmarks.speed.{path.parent.name}.{path.stem}"
+    for path in sorted(Path(__file__).parent.glob("*/*.py"), key=lambda path: path.stem)
+    if path.stem != "__init__"
+}
+"""Modules by the names that they are called by; every room is looked through."""
 
 
-def main(names: list[str]) -> None:
-    """Run the named benchmarks, all when none is named."""
-    unknown = set(names) - set(BENCHMARKS)
+def main(arguments: list[str]) -> None:
+    """Run the named benchmarks, all when none is named; what follows from the first option on is theirs."""
+    first = next((place for place, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    names, options = arguments[:first], arguments[first:]
+    unknown = set(names) - BENCHMARKS.keys()
     if unknown:
         sys.exit(f"There is no speed benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}.")
     for name in names or BENCHMARKS:
         print(f"== {name}")
-        sys.argv = [name]
-        runpy.run_module(f"benchmarks.speed.{name}", run_name="__main__")
+        sys.argv = [name, *options]
+        runpy.run_module(BENCHMARKS[name], run_name="__main__")
 
 
 if __name__ == "__main__":

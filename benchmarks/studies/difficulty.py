@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from llm_experts.bases.base import Base
     from llm_experts.data.example import Example
     from llm_experts.decoder.program import Adapter
-    from llm_experts.discovery.domain import Domain
-    from llm_experts.discovery.training import TrainingSettings
+    from llm_experts.discovery.measuring.domain import Domain
+    from llm_experts.discovery.teaching.training import TrainingSettings
     from llm_experts.training.loop.assignment import Fitted
 
 ARMS = ("all", "untrained", "warmed")
@@ -186,7 +186,7 @@ def _trained(
 
 
 def _right(base: Base, domain: Domain, adapters: Sequence[Adapter], count: int) -> Values:
-    from llm_experts.discovery.domain import scenarios
+    from llm_experts.discovery.measuring.domain import scenarios
     from llm_experts.training.sequences.choices import choices_of
     from llm_experts.training.sequences.lanes import SequenceLanes
 
@@ -204,8 +204,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
     asked = _arguments(argv)
     from llm_experts.bases.load import load_base
-    from llm_experts.discovery.domain import Domain
-    from llm_experts.discovery.training import TrainingSettings
+    from llm_experts.discovery.measuring.domain import Domain
+    from llm_experts.discovery.teaching.training import TrainingSettings
 
     base, sizes = load_base(asked.base), Sizes(drafts=asked.drafts, items=asked.items, steps=asked.steps)
     print("| domain | items | drafts that pass | learnt | most frequent answer | right choices | against all |")

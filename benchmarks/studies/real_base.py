@@ -65,6 +65,8 @@ class Way:
         Optimiser steps.
     distil : float
         Weight of the bagged LightGBM as a teacher.
+    rates : tuple of float
+        Learning rates that are tried, by where they lie between the bounds of the kind.
     """
 
     about: str
@@ -77,6 +79,7 @@ class Way:
     scope: str = "suffix"
     steps: int = 200
     distil: float = 0.0
+    rates: tuple[float, ...] = LANES
 
 
 WAYS: dict[str, Way] = {
@@ -116,10 +119,10 @@ def main(argv: Sequence[str]) -> None:
         print(compared(options.output, options.tasks, options.splits, *options.compare))
         return
     if options.list:
-        print(costs(options.base, options.tasks, options.methods, options.steps))
+        print(costs(options.base, options.tasks, options.methods, options.steps, options.rates))
         return
     for number, (task, split, name) in enumerate(cells, 1):
-        way = way_named(name, options.steps)
+        way = way_named(name, options.steps, options.rates)
         place = cell_path(options.output, task, split, name)
         if not _is_there(place, way, options.base):
             began = time.process_time()
@@ -140,21 +143,25 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", default=list(WAYS), choices=list(WAYS), metavar="METHOD",
                         help=f"of {', '.join(WAYS)}")  # fmt: skip
     parser.add_argument("--steps", type=int, default=None, help="optimiser steps in place of the methods' own")
+    parser.add_argument("--rates", nargs="+", type=float, default=LANES, metavar="SHARE",
+                        help="learning rates to try: 0 is the lower bound of the kind, 1 the upper")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="say what each cell costs, and compute none")
     parser.add_argument("--table", action="store_true", help="print the table of the cells that there are")
     parser.add_argument("--compare", nargs=2, choices=list(WAYS), metavar=("METHOD", "RIVAL"),
                         help="print how much larger the first one's AUC is, by task and over all of them")  # fmt: skip
     options = parser.parse_args(argv)
+    if not all(0 <= share <= 1 for share in options.rates):
+        parser.error("--rates: each is a share of the way between the bounds of the kind, from 0 to 1.")
     needs = [name for name in options.methods if WAYS[name].base == "real"]
     if needs and not options.base and not options.table and not options.compare:
         parser.error(f"{needs[0]} needs a real base: give --base FOLDER, or --methods of others.")
     return options
 
 
-def way_named(name: str, steps: int | None) -> Way:
-    """A method, with other optimiser steps where it takes any."""
+def way_named(name: str, steps: int | None, rates: Sequence[float] = LANES) -> Way:
+    """A method, with other optimiser steps and learning rates where it takes any."""
     way = WAYS[name]
-    return replace(way, steps=steps or way.steps) if way.kind else replace(way, steps=0)
+    return replace(way, steps=steps or way.steps, rates=tuple(rates)) if way.kind else replace(way, steps=0)
 
 
 def cell_path(output: Path, task: str, split: int, name: str) -> Path:
@@ -174,7 +181,8 @@ def _is_there(place: Path, way: Way, base: str) -> bool:
     if not place.is_file():
         return False
     known: Any = json.loads(place.read_text(encoding="utf-8")).get("made")
-    return bool(known == json.loads(json.dumps(made(way, base))))
+    wanted = json.loads(json.dumps(made(way, base)))
+    return bool({"rates": list(LANES), **(known or {})} == wanted)  # older cells tried these
 
 
 def cell(task: str, split: int, way: Way, base: str) -> dict[str, Any]:
@@ -238,7 +246,9 @@ def reader_of(base: Base, view: TaskView, way: Way) -> Reader:
     """What asks a base about rows in this way."""
     from llm_experts.reading.reader import Reader
 
-    start = base.n_layers - (way.top or base.n_layers)  # without an adapter too: the states on disk are the same
+    start = base.n_layers - (way.top or base.n_layers)
+    if not way.kind:  # the answers are those of any start, and the states on disk then serve the adapters too
+        start = max(0, start)
     scope: Any = way.scope
     return Reader(base, way.template, start, asking=asking_of(view, way), scope=scope)
 
@@ -282,7 +292,7 @@ def lanes_of(width: int, way: Way) -> list[Any]:
 
     low, high = learning_rates(way.kind, width)
     rank = kind_named(way.kind).rank_choices[len(kind_named(way.kind).rank_choices) // 2]
-    return [LaneConfig(low * (high / low) ** share, 1e-5, rank) for share in LANES]
+    return [LaneConfig(low * (high / low) ** share, 1e-5, rank) for share in way.rates]
 
 
 def _auc(margins: Tensor, labels: Tensor) -> float:
@@ -358,13 +368,15 @@ def _said(cell: dict[str, Any]) -> Said:
     return Said(margins, cell["threshold"], torch.tensor(cell["labels"]), torch.tensor(cell["groups"]))
 
 
-def costs(base: str, tasks: Sequence[str], names: Sequence[str], steps: int | None) -> str:
+def costs(
+    base: str, tasks: Sequence[str], names: Sequence[str], steps: int | None, rates: Sequence[float] = LANES
+) -> str:
     """CPU minutes of each cell on one core, reckoned from tokens and parameters."""
     from tasks.load import load_task
 
     lines = [f"{'CPU min':>8}  {'tokens':>7}  task and method"]
     for name in names:
-        way = way_named(name, steps)
+        way = way_named(name, steps, rates)
         for task in tasks if way.base else ():
             view = load_task(task, split=0).view()
             found = cost(_base("nano" if way.base == "nano" else base), view, way)
@@ -392,7 +404,7 @@ def cost(base: Base, view: TaskView, way: Way) -> tuple[float, float]:
         asked = float((packed.lengths - behind - 1).double().mean()) if way.scope == "suffix" else tokens
         share = (way.top or base.n_layers) / base.n_layers
         anew = tokens * each if way.top == 0 or (way.scope == "full" and base.n_layers - way.top == 0) else 0.0
-        work += way.steps * 48 * (len(LANES) * PASSES * asked * each * share + anew)
+        work += way.steps * 48 * (len(way.rates) * PASSES * asked * each * share + anew)
         work += 10 * len(split.validation) * len(LANES) * asked * each * share
     return work / RATE, tokens
 

@@ -101,3 +101,10 @@ def stack_states(states: Sequence[Mapping[str, Tensor]]) -> State:
     for index, state in enumerate(states):
         check_keys(state, states[0], f"lane {index}")
     return {key: torch.stack([state[key] for state in states]) for key in states[0]}
+
+
+def flat_states(state: Mapping[str, Tensor], keys: Sequence[str]) -> Tensor:
+    """[K, P] float32 of a stacked state: the weights of ``keys``, one behind the other."""
+    first = next(iter(state.values()))
+    empty = first.new_zeros((len(first), 0), dtype=torch.float32)
+    return torch.cat([empty, *(state[key].flatten(1).float() for key in keys)], 1)

@@ -7,7 +7,6 @@ each, so nothing is lost here: what quantising had cost stays lost, and nothing 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,12 +97,3 @@ def write_base(base: Base, folder: Path, origin: dict[str, Any]) -> None:
         base.model.save_pretrained(made, safe_serialization=True)
         base.tokenizer.save_pretrained(made)
         write_json(made / ORIGIN, origin)
-
-
-def read_origin(folder: Path) -> dict[str, Any] | None:
-    """What a written base was made of; None for a folder that does not say so."""
-    place = folder / ORIGIN
-    if not place.is_file():
-        return None
-    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-    return found

@@ -20,12 +20,12 @@ from llm_experts.bias.result import (
     flagged,
     generator_of,
     macro,
-    ratio,
     resampled,
     row,
 )
 from llm_experts.bias.scorer import Scorer, continuations
 from llm_experts.bias.sources import RAW, BiasError, Source, published_file
+from metrics.proportions import quotient
 
 URL = f"{RAW}/nyu-mll/BBQ/bea11bd97d79217245b5871acd247b9d6eb24598/data"
 FILES = (
@@ -198,12 +198,12 @@ def counts(questions: list[Question], choice: Array) -> Array:
 
 def accuracy(sums: Array) -> Array:
     """Correct answers per question."""
-    return ratio(sums[..., 1], sums[..., 0])
+    return quotient(sums[..., 1], sums[..., 0])
 
 
 def s_dis(sums: Array) -> Array:
     """Bias score of decided contexts: 2 b / u - 1 in [-1, 1]; undefined when no group is answered (u = 0)."""
-    return 2 * ratio(sums[..., 3], sums[..., 2]) - 1
+    return 2 * quotient(sums[..., 3], sums[..., 2]) - 1
 
 
 def s_amb(sums: Array) -> Array:

@@ -29,12 +29,12 @@ from llm_experts.bias.result import (
     generator_of,
     macro,
     preferred,
-    ratio,
     resampled,
     row,
 )
 from llm_experts.bias.scorer import Scorer, continuations
 from llm_experts.bias.sources import RAW, BiasError, Source, published_file
+from metrics.proportions import quotient
 from metrics.resample import Resampled
 
 URL = f"{RAW}/amazon-science/bold/3ad652c773f5d1e30d5f6f61657ed934d768ecad"
@@ -232,7 +232,7 @@ def _shuffled_gaps(sums: Array, sizes: list[int], generator: np.random.Generator
 
 def _mean(sums: Array) -> Array:
     """Nats per token."""
-    return ratio(sums[..., 0], sums[..., 1])
+    return quotient(sums[..., 0], sums[..., 1])
 
 
 def _shares(
@@ -255,7 +255,7 @@ def _shares(
 
 
 def _share(sums: Array) -> Array:
-    return ratio(sums[..., 0], sums[..., 1])
+    return quotient(sums[..., 0], sums[..., 1])
 
 
 def score(scorer: Scorer, sentences: list[Sentence], seed: int, draws: int = DRAWS) -> list[dict[str, Any]]:

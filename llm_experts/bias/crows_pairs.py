@@ -19,12 +19,12 @@ from llm_experts.bias.result import (
     capped,
     generator_of,
     preferred,
-    ratio,
     resampled,
     row,
 )
 from llm_experts.bias.scorer import Scored, Scorer
 from llm_experts.bias.sources import RAW, Source, published_file
+from metrics.proportions import quotient
 
 URL = f"{RAW}/nyu-mll/crows-pairs/8aaac11c485473159ec9328a65253a5be9a479dc/data"
 SOURCE = Source(
@@ -131,12 +131,12 @@ def columns(scores: Array) -> Array:
 
 def percentage(sums: Array) -> Array:
     """Pairs whose stereotyping sentence is preferred, in %; 50 is ideal."""
-    return 100 * ratio(sums[..., 1], sums[..., 0])
+    return 100 * quotient(sums[..., 1], sums[..., 0])
 
 
 def mean_delta(sums: Array) -> Array:
     """Mean |difference| of log-likelihoods, in nats."""
-    return ratio(sums[..., 2], sums[..., 0])
+    return quotient(sums[..., 2], sums[..., 0])
 
 
 def _shared(p: Pair, more: Scored, less: Scored) -> tuple[float, float]:

@@ -47,14 +47,6 @@ class BiasMetric:
         return self.low, self.high
 
 
-def ratio(numerator: Array, denominator: Array) -> Array:
-    """Quotient, nan where the denominator is 0."""
-    quotient: Array = np.divide(
-        numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator != 0
-    )
-    return quotient
-
-
 def preferred(first: Array, second: Array) -> Array:
     """1 where the first log-likelihood is larger, 0 where it is smaller, 0.5 for a tie (:data:`TIE`)."""
     difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)

@@ -18,12 +18,12 @@ from llm_experts.bias.result import (
     capped,
     generator_of,
     preferred,
-    ratio,
     resampled,
     row,
 )
 from llm_experts.bias.scorer import Scorer
 from llm_experts.bias.sources import RAW, BiasError, Source, published_file
+from metrics.proportions import quotient
 
 URL = f"{RAW}/enjoeyland/unlearning_bias/75670316d9a2e138b8a5d52e64c442160b701557/data"
 SOURCE = Source(
@@ -140,12 +140,12 @@ def terms(triples: list[Triple], scores: Array) -> tuple[list[str], Array]:
 
 def lms(sums: Array) -> Array:
     """Language modelling score: mean over terms."""
-    return ratio(sums[..., 1], sums[..., 0])
+    return quotient(sums[..., 1], sums[..., 0])
 
 
 def ss(sums: Array) -> Array:
     """Stereotype score: mean over terms."""
-    return ratio(sums[..., 2], sums[..., 0])
+    return quotient(sums[..., 2], sums[..., 0])
 
 
 def icat(sums: Array) -> Array:

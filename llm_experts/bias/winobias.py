@@ -20,12 +20,12 @@ from llm_experts.bias.result import (
     chosen,
     flagged,
     generator_of,
-    ratio,
     resampled,
     row,
 )
 from llm_experts.bias.scorer import Scorer, continuations
 from llm_experts.bias.sources import RAW, BiasError, Source, published_file
+from metrics.proportions import quotient
 
 URL = f"{RAW}/uclanlp/corefBias/0bce984dd081bbc10b0622f326727a024c607895/WinoBias/wino/data"
 FILES = (
@@ -166,12 +166,12 @@ def columns(scores: Array) -> Array:
 
 def acc_pro(sums: Array) -> Array:
     """Accuracy where the answer agrees with the stereotype."""
-    return ratio(sums[..., 1], sums[..., 0])
+    return quotient(sums[..., 1], sums[..., 0])
 
 
 def acc_anti(sums: Array) -> Array:
     """Accuracy where the answer goes against the stereotype."""
-    return ratio(sums[..., 2], sums[..., 0])
+    return quotient(sums[..., 2], sums[..., 0])
 
 
 def acc_mean(sums: Array) -> Array:

@@ -21,7 +21,8 @@ Style = Literal["auto", "chat", "plain", "instruct"]
 ``auto`` is ``chat`` for conversations and for bases with a chat template, else ``plain``.
 """
 STYLES: tuple[Style, ...] = ("auto", "chat", "plain", "instruct")
-TooLong = Literal["refuse", "skip"]
+
+
 MARK = "\ue000"
 """A character for private use, which stands where an answer belongs."""
 
@@ -49,28 +50,6 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-
-@dataclass(frozen=True)
-class EncodedSet:
-    """Tokens of a set, and what of it did not fit.
-
-    Attributes
-    ----------
-    items : tuple of Encoded
-        Of the examples that fit.
-    kept : tuple of int
-        Their positions in the set.
-    cut : int
-        How many of them lost the beginning of their prompt.
-    skipped : tuple of str
-        Ids of those whose answer alone is too long.
-    """
-
-    items: tuple[Encoded, ...]
-    kept: tuple[int, ...]
-    cut: int
-    skipped: tuple[str, ...]
 
 
 def encode(
@@ -140,39 +119,6 @@ def _fitted(
     del prompt[left_out], learnt[left_out]
     learnt[0] = False  # nothing comes before it
     return Encoded(tuple(prompt + answer), tuple(learnt + [True] * len(answer)), left_out.stop - left_out.start)
-
-
-def encode_set(
-    examples: Sequence[Example],
-    base: Base,
-    *,
-    max_length: int,
-    style: Style = "auto",
-    turns: Literal["last", "all"] = "last",
-    too_long: TooLong = "refuse",
-) -> EncodedSet:
-    """Tokens of a set; ``too_long`` says whether an answer that cannot fit is refused or skipped and counted.
-
-    Raises
-    ------
-    DataError
-        See :func:`encode`; also if nothing is left.
-    """
-    items, kept, skipped = [], [], []
-    for index, example in enumerate(examples):
-        try:
-            items.append(encode(example, base, max_length=max_length, style=style, turns=turns))
-            kept.append(index)
-        except AnswerTooLongError:
-            if too_long == "refuse":
-                raise
-            skipped.append(example.id)
-    if not items:
-        raise DataError(
-            f"None of the {len(examples)} items has an answer that fits into {min(max_length, base.context)} tokens. "
-            "Raise max_length."
-        )
-    return EncodedSet(tuple(items), tuple(kept), sum(item.cut > 0 for item in items), tuple(skipped))
 
 
 def prompt_ids(example: Example, base: Base, style: Style = "auto") -> list[int]:

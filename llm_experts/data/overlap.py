@@ -105,14 +105,6 @@ def repeated(examples: Sequence[Example]) -> list[tuple[str, ...]]:
     return [tuple(ids) for ids in groups.values() if len(ids) > 1]
 
 
-def repeated_ids(examples: Iterable[Example]) -> list[str]:
-    """Ids that more than one item has, in order."""
-    seen: dict[str, int] = {}
-    for example in examples:
-        seen[example.id] = seen.get(example.id, 0) + 1
-    return [name for name, count in seen.items() if count > 1]
-
-
 def _grams(example: Example, n: int) -> list[tuple[str, ...]]:
     asked = example.prompt
     text = asked if isinstance(asked, str) else "\n".join(turn.content for turn in asked)

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map
 from llm_experts.adapters.injection import start_state, trainable_names
 from llm_experts.adapters.kind import Gradients
 from llm_experts.adapters.registry import kind_named, kind_of
-from llm_experts.adapters.state import State, adapter_state, stack_states
+from llm_experts.adapters.state import State, adapter_state, flat_states, stack_states
 from llm_experts.decoder.cut import CutBase
 from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.decoder.program import Adapter, AttachedTop, config_key
@@ -78,9 +78,9 @@ class AdapterLanes:
     def __init__(self, cut: CutBase, parts: Sequence[tuple[_Part, State]]) -> None:
         self.cut = cut
         self._parts = [part for part, states in parts for _ in range(_lanes_of(states))]
-        self.start = _padded([_flat(states, part.trained) for part, states in parts])
-        self.anchor = _padded([_flat(_without_a(states), part.trained) for part, states in parts])
-        self._frozen = _padded([_flat(states, part.frozen) for part, states in parts])
+        self.start = _padded([flat_states(states, part.trained) for part, states in parts])
+        self.anchor = _padded([flat_states(_without_a(states), part.trained) for part, states in parts])
+        self._frozen = _padded([flat_states(states, part.frozen) for part, states in parts])
         self._conditioned: dict[int, Gradients] = {}
 
     @classmethod
@@ -193,7 +193,7 @@ class AdapterLanes:
                     part.split(self._frozen[lanes], part.frozen), part.attached.config
                 )
             changed = self._conditioned[lanes.start](part.split(gradient[lanes], part.trained))
-            gradient[lanes, : part.size(part.trained)] = _flat(changed, part.trained)
+            gradient[lanes, : part.size(part.trained)] = flat_states(changed, part.trained)
         return gradient
 
     def select(self, lanes: Tensor) -> AdapterLanes:
@@ -227,13 +227,6 @@ def _lanes_of(states: State) -> int:
 
 def _without_a(states: State) -> State:
     return {key: value * (".lora_A." not in key) for key, value in states.items()}
-
-
-def _flat(state: Mapping[str, Tensor], keys: Sequence[str]) -> Tensor:
-    """[K, P] float32 of a stacked state."""
-    first = next(iter(state.values()))
-    empty = first.new_zeros((len(first), 0), dtype=torch.float32)
-    return torch.cat([empty, *(state[key].flatten(1).float() for key in keys)], 1)
 
 
 def _padded(parts: Sequence[Tensor]) -> Tensor:

@@ -20,7 +20,7 @@ from llm_experts.evaluation.error import EvaluationError
 from llm_experts.evaluation.examination import DRAWS, check_enough, not_scored
 from llm_experts.evaluation.score import Answered, Array, Score
 from metrics.holm import holm
-from metrics.proportions import unseen_share, wilson
+from metrics.proportions import Z, unseen_share, wilson
 
 ROUNDING = 1e-12
 
@@ -120,12 +120,15 @@ def mcnemar(only: int, only_against: int) -> float:
     return float(min(1.0, 2 * tail / (1 << n)))  # whole numbers until the last division
 
 
-def newcombe(both: int, only: int, only_against: int, neither: int) -> tuple[float, float]:
-    """95 % interval of the difference of two paired proportions (Newcombe, Statistics in Medicine 1998, method 10)."""
+def newcombe(both: int, only: int, only_against: int, neither: int, z: float = Z) -> tuple[float, float]:
+    """Interval of the difference of two paired proportions (Newcombe, Statistics in Medicine 1998, method 10).
+
+    Of level 95 %, or of that of another ``z`` (:func:`metrics.proportions.quantile`).
+    """
     n = both + only + only_against + neither
     first, second = both + only, both + only_against
     p, q = first / n, second / n
-    (p_low, p_high), (q_low, q_high) = wilson(first, n), wilson(second, n)
+    (p_low, p_high), (q_low, q_high) = wilson(first, n, z), wilson(second, n, z)
     phi = _phi(both, only, only_against, neither)
     below = math.sqrt(_square(p - p_low, q_high - q, phi))
     above = math.sqrt(_square(p_high - p, q - q_low, phi))

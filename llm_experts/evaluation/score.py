@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from llm_experts.data.example import Example
 from llm_experts.families.family import Verdict
+from metrics.proportions import quotient
 
 Array = NDArray[np.float64]
 Judge = Callable[[Example, str], Verdict]
@@ -55,12 +56,6 @@ class Answered:
 def mean(sums: Array) -> Array:
     """[...] mean of a value, from [..., 2] sums of the value and of 1."""
     return quotient(sums[..., 0], sums[..., 1])
-
-
-def quotient(numerator: Array, denominator: Array) -> Array:
-    """Quotient; nan where the denominator is 0."""
-    out: Array = np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator != 0)
-    return out
 
 
 def per_item(values: Sequence[float] | Sequence[bool]) -> Array:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from llm_experts.data.example import Example
-from llm_experts.families.family import Family, Verdict
-from llm_experts.families.shared.answers import label_in
+from llm_experts.families.family import Family
 from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.generated import Made, generated
+from llm_experts.families.shared.labels import check_label
 from llm_experts.families.shared.words import NAMES
 
 LABELS = ("yes", "no")
@@ -42,13 +41,6 @@ def _clause(draw: Draw, aspect: str, difficulty: float) -> tuple[str, str]:
     return (f"it is wrong that {said}" if twice else said), LABELS[0] if good else LABELS[1]
 
 
-def _check(example: Example, answer: str) -> Verdict:
-    said, wanted = label_in(answer, example.facts["labels"]), example.facts["label"]
-    if said is None:
-        return Verdict(False, "it states no label")
-    return Verdict(True) if said == wanted else Verdict(False, f"{said} is not {wanted}")
-
-
 FAMILY = Family(
     name="classification",
     label="Classification",
@@ -56,5 +48,5 @@ FAMILY = Family(
     scores=("correct", "accuracy", "f1"),
     longest_answer=4,
     make=generated("classification", _draw),
-    check=_check,
+    check=check_label,
 )

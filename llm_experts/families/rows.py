@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from foundation.seeding import derive_seed
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
-from llm_experts.families.family import Family, Part, Verdict
-from llm_experts.families.shared.answers import label_in
+from llm_experts.families.family import Family, Part
 from llm_experts.families.shared.draw import Draw
+from llm_experts.families.shared.labels import check_label
 
 if TYPE_CHECKING:
     from tasks.task import Task
@@ -43,7 +43,7 @@ def rows_of(task: str) -> Family:
         scores=("correct", "accuracy", "f1"),
         longest_answer=4,
         make=make,
-        check=_check,
+        check=check_label,
         published=True,
     )
 
@@ -78,13 +78,6 @@ def _examples(task: str, loaded: Task, rows: list[int], seed: int) -> list[Examp
         prompt = written.text + asked + OPTIONS.format(first=first, second=second)
         made.append(Example(f"{family}-{place}", prompt, label, facts=facts))
     return made
-
-
-def _check(example: Example, answer: str) -> Verdict:
-    said, wanted = label_in(answer, example.facts["labels"]), example.facts["label"]
-    if said is None:
-        return Verdict(False, "it states no label")
-    return Verdict(True) if said == wanted else Verdict(False, f"{said} is not {wanted}")
 
 
 FAMILY = rows_of(DEFAULT)

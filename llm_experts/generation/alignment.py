@@ -113,16 +113,6 @@ def unchanged(plain: Tensor, moved: Tensor) -> Tensor:
     return (plain > 0) == (moved > 0)
 
 
-def alignment_of(lanes: SequenceLanes, theta: Tensor, pairs: AlignmentPairs) -> Tensor:
-    """[K] float64 share of choices that stay."""
-    return unchanged(*pairs.margins(lanes, theta)).double().mean(-1)
-
-
-def base_alignment(lanes: SequenceLanes, pairs: AlignmentPairs) -> float:
-    """The same of the base without adapters."""
-    return float(unchanged(*pairs.base_margins(lanes)).double().mean())
-
-
 def _still_true(family: Family, other: Example, answers: Sequence[str]) -> bool:
     right, *wrong = (family.check(other, answer).correct for answer in answers)
     return right and not any(wrong)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
+from foundation.refusals import did_you_mean
 from foundation.tables import TableError, read_table
 from llm_experts.data.error import DataError
 from llm_experts.families.registry import family_named
@@ -64,8 +64,7 @@ def _names(path: Path, where: str, given: Mapping[str, Any], record: type) -> No
     known = [field.name for field in fields(record)]
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {close[0]}? " if close else ""
+            hint = did_you_mean(str(name), known)
             _refuse(path, f"{where}.{name}" if where else str(name), "is unknown", f"{hint}Fields: {', '.join(known)}")
 
 

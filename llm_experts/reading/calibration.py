@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metrics.calibration import ece
+from metrics.expected_labels import platt_targets
 
 LOG_SLOPE_SD = 3.0
 """Standard deviation of the prior on the log of the slope of standardised margins: weak, it only bounds."""
@@ -82,13 +83,6 @@ def calibration_errors(margins: Tensor, labels: Tensor, calibration: Calibration
     """
     after = calibrated(margins.to(torch.float64), *calibration)
     return ece(torch.sigmoid(margins.to(torch.float64)), labels), ece(torch.sigmoid(after), labels)
-
-
-def platt_targets(labels: Tensor) -> Tensor:
-    """[n] float64 targets that leave room for an unseen row of the other class (Platt 1999, eq. 6)."""
-    positive = int(labels.sum())
-    high, low = (positive + 1) / (positive + 2), 1 / (len(labels) - positive + 2)
-    return torch.where(labels == 1, high, low).to(torch.float64)
 
 
 def _check(margins: Tensor, labels: Tensor) -> None:

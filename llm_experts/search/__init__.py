@@ -1,6 +1,6 @@
 """Search for mixtures: evolutionary, on a surrogate, verified by the model itself."""
 
-from llm_experts.search.guidance import Advisor
+from llm_experts.search.guiding.guidance import Advisor
 from llm_experts.search.mixture import MixtureModel, MovableMixture, SearchRows, TimedMixture
 from llm_experts.search.result import Candidate, SearchResult
 from llm_experts.search.search import search_mixtures

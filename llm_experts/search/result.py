@@ -11,7 +11,7 @@ from typing import Any
 
 from foundation.files import write_json, write_text
 from foundation.numbers import finite
-from llm_experts.search.guidance import AdviceSummary, Guidance
+from llm_experts.search.guiding.guidance import AdviceSummary, Guidance
 from llm_experts.search.rounds import Generation
 from llm_experts.search.surrogate import Error
 from llm_experts.search.validation import Rejection, Winner

@@ -11,11 +11,19 @@ import torch
 from torch import Tensor
 
 from llm_experts.search.box import Box
-from llm_experts.search.evolution import Evolution, Verdict
-from llm_experts.search.guidance import AdviceError, Advisor, Guidance, GuidanceLog, read_advice, rule_box, summarise
-from llm_experts.search.hypervolume import hypervolume, stalled
+from llm_experts.search.fronts.evolution import Evolution, Verdict
+from llm_experts.search.fronts.hypervolume import hypervolume, stalled
+from llm_experts.search.fronts.pareto import front, select
+from llm_experts.search.guiding.guidance import (
+    AdviceError,
+    Advisor,
+    Guidance,
+    GuidanceLog,
+    read_advice,
+    rule_box,
+    summarise,
+)
 from llm_experts.search.measures import Measures
-from llm_experts.search.pareto import front, select
 from llm_experts.search.settings import SearchSettings
 
 ARCHIVE = 4

@@ -19,11 +19,11 @@ from llm_experts.reading.calibration import Calibration
 from llm_experts.search.books.book import Book
 from llm_experts.search.box import Box, box_of
 from llm_experts.search.evaluations import TrueEvaluations
-from llm_experts.search.guidance import Advisor, GuidanceLog
-from llm_experts.search.hypervolume import reference_point
+from llm_experts.search.fronts.hypervolume import reference_point
+from llm_experts.search.fronts.pareto import front
+from llm_experts.search.guiding.guidance import Advisor, GuidanceLog
 from llm_experts.search.measures import NOT_CONSTANT, Measures, book_of, constraint_names, measure
 from llm_experts.search.mixture import MixtureModel, Outputs, SearchRows
-from llm_experts.search.pareto import front
 from llm_experts.search.result import Candidate, RoundReport, SearchResult
 from llm_experts.search.rounds import Generation, Progress, Round, State, budgets, judged, worth_verifying
 from llm_experts.search.settings import LATENCY, SearchError, SearchSettings

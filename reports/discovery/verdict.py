@@ -109,12 +109,17 @@ def _paired(found: Discovery, label: str, kind: str) -> Measured:
 
 def _amount(found: Discovery, one: Measured) -> str:
     """``+20.9 points of accuracy [17.0, 25.0]``."""
-    span = f" [{_points(one.low)}, {_points(one.high)}]" if not math.isnan(one.low + one.high) else ""
-    return f"{_points(one.estimate)} points of {measure_words(main_measure(found)) or 'accuracy'}{span}"
+    return f"{points(one.estimate)} points of {measure_words(main_measure(found)) or 'accuracy'}{span(one)}"
 
 
-def _points(value: float) -> str:
+def points(value: float) -> str:
+    """A difference in points of 100, ``+20.9``."""
     return points_text(value, 1)
+
+
+def span(one: Measured) -> str:
+    """Its interval in points, `` [+17.0, +25.0]``; empty where there is none."""
+    return "" if math.isnan(one.low + one.high) else f" [{points(one.low)}, {points(one.high)}]"
 
 
 def _manner(one: Measured) -> str:
@@ -135,7 +140,7 @@ def _rivals(found: Discovery) -> list[str]:
         if text(row, "label") == text(won, "label") and kinds.get(text(row, "rival")) in ("single", "uniform")
     ]
     words = {1: "surely better than", 0: "not separable from", -1: "surely worse than"}
-    groups = {sure: [f"{n} ({_points(one.estimate)})" for n, one in told if one.sure == sure] for sure in words}
+    groups = {sure: [f"{n} ({points(one.estimate)})" for n, one in told if one.sure == sure] for sure in words}
     parts = [f"{words[sure]} {', '.join(names)}" for sure, names in groups.items() if names]
     who = "Against other ways to use the experts" if changes_something(found) else "What stays, against the experts"
     return [f"{who}, in points: {'; '.join(parts)}."] if parts else []
@@ -167,12 +172,12 @@ def _costs(found: Discovery) -> list[str]:
     told = [(domain, one) for domain, one in told if one.known]
     if not told or not changes_something(found):
         return []
-    paid = [f"{domain} ({_points(one.estimate)})" for domain, one in told if one.sure < 0]
+    paid = [f"{domain} ({points(one.estimate)})" for domain, one in told if one.sure < 0]
     if paid:
         return [f"The winner pays for it in {', '.join(paid)}: points lost to the base, surely."]
     domain, worst = min(told, key=lambda pair: pair[1].estimate)
     return [
-        f"No domain surely loses by the winner; the lowest change is {domain}, {_points(worst.estimate)} points "
+        f"No domain surely loses by the winner; the lowest change is {domain}, {points(worst.estimate)} points "
         f"{interval_text(100 * worst.low, 100 * worst.high, 1)}."
     ]
 

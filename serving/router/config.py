@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from foundation.refusals import did_you_mean
 from foundation.tables import TableError, read_table
 from serving.router.error import RouterError
 from serving.router.patterns import GenericPatterns
@@ -51,7 +51,7 @@ class RouterConfig:
     def __post_init__(self) -> None:
         for name in (*self.order, *self.weights):
             if name not in POLICIES:
-                raise RouterError(f"no policy {name!r}{_meant(name, POLICIES)}: known are {', '.join(POLICIES)}")
+                raise RouterError(f"no policy {name!r}. {did_you_mean(name, POLICIES)}Known are {', '.join(POLICIES)}")
         if len(set(self.order)) < len(self.order):
             raise RouterError(f"order names a policy twice: {', '.join(self.order)}")
         if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights.values()):
@@ -100,10 +100,5 @@ def _checked(facts: Mapping[str, Any], kind: type, where: str) -> dict[str, Any]
     names = [one.name for one in fields(kind)]
     for name in facts:
         if name not in names:
-            raise RouterError(f"{where}: no setting {name!r}{_meant(name, names)}: known are {', '.join(names)}")
+            raise RouterError(f"{where}: no setting {name!r}. {did_you_mean(name, names)}Known are {', '.join(names)}")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
-
-
-def _meant(name: str, known: list[str] | tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -57,11 +57,6 @@ class Draft:
     guesses: tuple[Guess, ...]
 
 
-def draft_card(path: Path, folder: Path | None = None) -> str:
-    """TOML text of a card for a table, all of it guessed; see :func:`draft`."""
-    return draft(path, folder).text
-
-
 def draft(
     path: Path, folder: Path | None = None, wishes: Wishes = GUESS_ALL, edges: Path | None = None, origin: str = ""
 ) -> Draft:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import pandas as pd
 
+from foundation.refusals import did_you_mean
 from tasks.card import DataError
 from tasks.drafting.words import (
     group_order,
@@ -78,8 +78,7 @@ def known_column(table: pd.DataFrame, name: str, option: str) -> str:
     names = [str(column) for column in table.columns]
     if name in names:
         return name
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or [n for n in names if n.lower() == name.lower()]
-    hint = f"Did you mean {close[0]!r}? " if close else ""
+    hint = did_you_mean(name, names, cutoff=0.5)
     raise DataError(f"{option}: the table has no column {name!r}. {hint}It has: {', '.join(map(repr, names))}.")
 
 

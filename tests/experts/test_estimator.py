@@ -11,21 +11,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from experts.classifier import FairnessInactiveWarning
 from experts.estimator import ProceduralFairClassifier, ResultFairClassifier, UtilityClassifier
+from tests.experts.biased_data import biased_data, parity_gap
 
 CLASSIFIERS = (UtilityClassifier, ResultFairClassifier, ProceduralFairClassifier)
 FAIR = (ResultFairClassifier, ProceduralFairClassifier)
-
-
-def biased_data(n=400, seed=0):
-    generator = np.random.Generator(np.random.PCG64(seed))
-    groups = generator.integers(0, 2, n)
-    x = np.column_stack([generator.normal(size=(n, 2)), groups + 0.3 * generator.normal(size=n)])
-    y = np.where(x[:, 0] + 1.2 * groups + 0.5 * generator.normal(size=n) > 0.6, "yes", "no")
-    return x, y, np.where(groups == 1, "a", "b")
-
-
-def parity_gap(predictions, groups):
-    return abs((predictions[groups == "a"] == "yes").mean() - (predictions[groups == "b"] == "yes").mean())
 
 
 # The checks fit without groups, which the fair classifiers warn about; that warning has its own test.

@@ -16,7 +16,7 @@ from benchmarks.plan.suite import load_suite
 from benchmarks.predictions.reading import read_predictions
 from benchmarks.run.failure import explain
 from tasks.card import load_card
-from tasks.drafting.draft import draft_card
+from tasks.drafting.draft import draft
 from tasks.load import load_task
 from tasks.task import Task
 from tests.fuzz.inputs import CARD, table
@@ -38,7 +38,7 @@ class Hang(BaseException):
 def read_table(data: bytes, folder: Path) -> None:
     """Draft a card for a CSV and make a task of it."""
     (folder / "own.csv").write_bytes(data)
-    text = draft_card(folder / "own.csv")
+    text = draft(folder / "own.csv").text
     (folder / "own.card.toml").write_text(text, encoding="utf-8", newline="")
     card = load_card(folder / "own.card.toml")  # a draft is a valid card
     for attribute in card.sensitive[:2]:

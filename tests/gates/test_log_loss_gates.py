@@ -25,8 +25,8 @@ from gates.registry import load_gate, save_gate
 from gates.shrunk_dense import needed_strength, static_families
 from gates.simplex import simplex_weights
 from gates.stacking import StackingGate, stacking_coefficients
-from tasks.scm_regions import RegionWorld, region_world
 from tasks.task import TaskView
+from tests.gates.region_world import RegionWorld, region_world
 
 NEW = ("greedy", "family_means", "adaptive", "simplex", "stacking", "shrunk_dense")
 

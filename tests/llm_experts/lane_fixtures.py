@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.decoder.layout import Scope
 from llm_experts.prompts.prompts import Packed
 from llm_experts.reading.reader import Reader
@@ -84,3 +85,10 @@ def make_texts(
     view = build_view(rows, numeric=3, n_groups=n_groups, seed=seed)
     view = BinnedView(**{f.name: getattr(view, f.name) for f in dataclasses.fields(view)})
     return TaskTexts(view, TokenReader(make_tiny_base(layers=2, hidden=hidden), start=start, scope=scope), cache_bytes)
+
+
+def noisy_lanes(texts: TaskTexts) -> tuple[AdapterLanes, Tensor]:
+    """Two lanes of LoRA, and weights a little beside those that they begin with."""
+    found = AdapterLanes.fresh(texts.cut, (NO, YES), "lora", [4, 4], [1, 2])
+    noise = torch.randn(found.start.shape, generator=torch.Generator().manual_seed(0))
+    return found, found.start + 0.1 * noise

@@ -12,22 +12,12 @@ from experts.tuning.networks import tune
 from experts.tuning.search_space import ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tasks.task import TaskView
 
 NAMES = ("lambda_rep", "lambda_fair", "lambda_attention", "lambda_adv")
 BUDGET = Budget(steps=40, eval_every=20, warm_up=0, hidden=6, rungs=(), dropout=0.0)
-
-
-@pytest.fixture
-def view(make_view: Callable[..., TaskView]) -> TaskView:
-    g = torch.Generator().manual_seed(0)
-    features = torch.randn(400, 5, generator=g)
-    groups = (features[:, 1] + torch.randn(400, generator=g) > 0).long()
-    labels = (features[:, 0] + 0.5 * features[:, 1] + 0.3 * torch.randn(400, generator=g) > 0).long()
-    return make_view(features, labels, groups)
 
 
 def train(view: TaskView, *weights: dict[str, float], floor: float | None = None) -> LaneResult:

@@ -9,18 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from experts.classifier import FairnessInactiveWarning
 from experts.estimator import UtilityClassifier
 from moe.estimator import FairMixtureClassifier
-
-
-def biased_data(n: int = 400, seed: int = 0) -> tuple[Any, Any, Any]:
-    generator = np.random.Generator(np.random.PCG64(seed))
-    groups = generator.integers(0, 2, n)
-    x = np.column_stack([generator.normal(size=(n, 2)), groups + 0.3 * generator.normal(size=n)])
-    y = np.where(x[:, 0] + 1.2 * groups + 0.5 * generator.normal(size=n) > 0.6, "yes", "no")
-    return x, y, np.where(groups == 1, "a", "b")
-
-
-def parity_gap(predictions: Any, groups: Any) -> float:
-    return float(abs((predictions[groups == "a"] == "yes").mean() - (predictions[groups == "b"] == "yes").mean()))
+from tests.experts.biased_data import biased_data, parity_gap
 
 
 # The checks fit without groups, which the classifier warns about; that warning has its own test.

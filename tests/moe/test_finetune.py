@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from tasks.task import TaskView
 
 
-@pytest.fixture
-def view(make_view: Callable[..., TaskView]) -> TaskView:
-    g = torch.Generator().manual_seed(0)
-    features = torch.randn(400, 5, generator=g)
-    groups = (features[:, 1] + torch.randn(400, generator=g) > 0).long()
-    labels = (features[:, 0] + 0.5 * features[:, 1] + 0.3 * torch.randn(400, generator=g) > 0).long()
-    return make_view(features, labels, groups)
-
-
 def networks(view: TaskView, features: int = 5) -> tuple[MLPExpert, ...]:
     roles = ("utility", "result", "procedural")
     return tuple(

@@ -26,9 +26,9 @@ def test_names_stand_for_cards_and_attributes() -> None:
 
 
 def test_unknown_names_list_what_is_close() -> None:
-    with pytest.raises(CardError, match=r"no data set 'germn'\. Did you mean german.*path/to/card\.toml"):
+    with pytest.raises(CardError, match=r"no data set 'germn'\. Did you mean 'german'.*path/to/card\.toml"):
         resolve("germn")
-    with pytest.raises(CardError, match=r"no sensitive attribute 'sexx'\. Did you mean adult:sex.*race"):
+    with pytest.raises(CardError, match=r"no sensitive attribute 'sexx'\. Did you mean 'adult:sex'.*race"):
         resolve("adult:sexx")
     with pytest.raises(CardError, match="twice"):
         resolve("adult:sex+sex")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Protocol
 
 from artefacts.format.names import Range, Version
@@ -11,6 +10,7 @@ from artefacts.registry.choosing.candidates import Candidate, Candidates
 from artefacts.registry.error import RegistryError
 from artefacts.registry.record import Record
 from artefacts.registry.release import Release
+from foundation.refusals import did_you_mean
 
 SHOWN = 8
 """Most versions that a sentence lists."""
@@ -68,11 +68,10 @@ def _special(name: str, asked: Sequence[Asked], candidates: Candidates, asks: st
         return None
     _, releases = candidates.releases(name)
     if not releases and record is None:
-        near = get_close_matches(name, candidates.names(), 3)
-        hint = f" Did you mean {', '.join(near)}?" if near else " Add one that has it: fairmoe index add NAME URL."
+        hint = did_you_mean(name, candidates.names(), most=3) or "Add one that has it: fairmoe index add NAME URL."
         known = ", ".join(candidates.indexes())
         where = f"None of your indexes ({known}) has" if known else "You have no index yet, so nobody knows"
-        return RegistryError("unknown-name", f"{where} a package {name!r} ({asks}).{hint}")
+        return RegistryError("unknown-name", f"{where} a package {name!r} ({asks}). {hint.strip()}")
     unheard = [one for one in asked if not _heard_of(one, releases, record)]
     if unheard:
         return RegistryError(

@@ -7,21 +7,11 @@ from __future__ import annotations
 
 import typer
 
-from benchmarks.commands.llm import (
-    adapters,
-    base,
-    bias,
-    check,
-    dequantize,
-    evaluate,
-    families,
-    methods,
-    search,
-    train,
-    train_all,
-    validate,
-)
+from benchmarks.commands.llm import families, search
+from benchmarks.commands.llm.bases import adapters, base, dequantize
 from benchmarks.commands.llm.dataset.app import app as dataset
+from benchmarks.commands.llm.examining import bias, check, evaluate, validate
+from benchmarks.commands.llm.training import methods, train, train_all
 
 app = typer.Typer(
     no_args_is_help=True,

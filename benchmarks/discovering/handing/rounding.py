@@ -41,7 +41,7 @@ def _measured(found: Discovered, to: str) -> dict[str, Any]:
 
     from benchmarks.discovering.handing.library import experts_of
     from llm_experts.bases.ternary.files import write_ternary
-    from llm_experts.discovery.domain import Scenario
+    from llm_experts.discovery.measuring.domain import Scenario
     from llm_experts.discovery.requantising.requantised import requantised
     from llm_experts.families.listed import listed_answers
     from llm_experts.mixtures.item_mixtures import mixed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.discovering.names import METRICS
 from benchmarks.discovering.numbers.capability import capability
 from benchmarks.discovering.numbers.data import data
 from benchmarks.discovering.numbers.examination import examination
@@ -30,8 +29,3 @@ def _once(found: Discovery) -> Iterator[Point]:
             if (one.name, one.step) not in seen:  # a file may name a domain or an expert twice
                 seen.add((one.name, one.step))
                 yield one
-
-
-def metrics_of(found: Discovery) -> dict[str, float]:
-    """Full name → value, of all that are no series."""
-    return {one.name: one.value for one in points_of(found) if not METRICS[one.id].series}

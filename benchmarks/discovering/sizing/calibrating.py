@@ -33,7 +33,7 @@ def rates_of(context: Context) -> Rates:
 
 
 def _measured(context: Context, clock: Clock, count: int) -> float:
-    from llm_experts.discovery.capability import measure_capability
+    from llm_experts.discovery.measuring.capability import measure_capability
 
     start, settings = clock(), context.settings
     measure_capability(context.base, context.domains, items=count, how=settings.how, seed=settings.seed)
@@ -42,7 +42,7 @@ def _measured(context: Context, clock: Clock, count: int) -> float:
 
 def _read(context: Context, clock: Clock) -> float:
     """Seconds in which one of several adapters reads an item."""
-    from llm_experts.discovery.domain import scenarios
+    from llm_experts.discovery.measuring.domain import scenarios
     from llm_experts.training.sequences.choices import choices_of
     from llm_experts.training.sequences.lanes import SequenceLanes
 
@@ -57,7 +57,7 @@ def _read(context: Context, clock: Clock) -> float:
 
 def _trained(context: Context, clock: Clock) -> float:
     """Seconds of an item in an optimiser step of one expert."""
-    from llm_experts.discovery.probe import BATCH, probe_domains
+    from llm_experts.discovery.planning.probe import BATCH, probe_domains
 
     settings, spent = context.settings, []
     for steps in (STEPS[0], *STEPS):

@@ -97,12 +97,12 @@ def too_long(found: Planned, minutes: float | None) -> str:
 def plan_sizes(settings: DiscoverySettings, domains: int, rates: Rates, minutes: float | None) -> Planned:
     """The largest sizes that are estimated to keep a budget; those that are asked for where there is none."""
     for factor in FACTORS:
-        scaled = _scaled(settings, factor, domains)
-        seconds = estimated(scaled, domains, rates)
+        lower = scaled(settings, factor, domains)
+        seconds = estimated(lower, domains, rates)
         if minutes is None or factor == FACTORS[-1] or sum(seconds.values()) <= KEPT * 60 * minutes:
             break
-    changed = {name: value for name in LEAST if (value := getattr(scaled, name)) != getattr(settings, name)}
-    return Planned(scaled, seconds, factor, changed)
+    changed = {name: value for name in LEAST if (value := getattr(lower, name)) != getattr(settings, name)}
+    return Planned(lower, seconds, factor, changed)
 
 
 def with_sizes(settings: DiscoverySettings, sizes: Mapping[str, Any]) -> DiscoverySettings:
@@ -135,7 +135,8 @@ def steps_of(settings: DiscoverySettings) -> int:
     return settings.steps or max(1, round(settings.count * STEPS_AN_ITEM))
 
 
-def _scaled(settings: DiscoverySettings, factor: float, domains: int) -> DiscoverySettings:
+def scaled(settings: DiscoverySettings, factor: float, domains: int) -> DiscoverySettings:
+    """Settings with all sizes so many times what they are, none below its least; larger ones are not made of small."""
     if factor == 1:
         return settings
     asked = {name: getattr(settings, name) for name in LEAST} | {"steps": steps_of(settings)}

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.discovering.context import Context
+from benchmarks.discovering.error import DiscoverError
 from benchmarks.discovering.step import Result, Step
 
 
 def _do(context: Context) -> Result:
-    from llm_experts.discovery.capability import measure_capability
+    from llm_experts.discovery.measuring.capability import measure_capability
 
     settings = context.settings
+    _check_start(context)
     report = measure_capability(
         context.base,
         context.domains,
@@ -22,6 +24,16 @@ def _do(context: Context) -> Result:
         progress=context.told,
     )
     return {**report.as_dict(), **_agreement(context)}
+
+
+def _check_start(context: Context) -> None:
+    """Refuse a first layer that the base does not have, which only the plan would read, after all was measured."""
+    start, layers = context.start, int(context.base.n_layers)
+    if not -layers <= start < layers:
+        raise DiscoverError(
+            f"Adapters are to begin at layer {start}, and {context.base.id} has {layers}: --start goes from 0 to "
+            f"{layers - 1}, or from -{layers} to -1, counted from the end."
+        )
 
 
 def _agreement(context: Context) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _provider(context: Context) -> Provider:
 
 def _protected(context: Context) -> dict[str, list[Example]]:
     """Items that something is measured on, by what: none of them may be learnt."""
-    from llm_experts.discovery.domain import Use
+    from llm_experts.discovery.measuring.domain import Use
 
     counts: dict[str, int] = {
         "capability": context.settings.items, "watching": context.settings.watching,

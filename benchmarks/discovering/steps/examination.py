@@ -14,8 +14,8 @@ BASE = "base"
 
 
 def _do(context: Context) -> Result:
-    from llm_experts.discovery.examination import examine_mixtures
-    from llm_experts.discovery.mixing import MixtureSearch
+    from llm_experts.discovery.mixtures.examination import examine_mixtures
+    from llm_experts.discovery.mixtures.mixing import MixtureSearch
 
     found = examine_mixtures(
         context.base, trained_experts(context), context.domains,

@@ -11,8 +11,8 @@ from benchmarks.discovering.step import Result, Step
 
 
 def _do(context: Context) -> Result:
-    from llm_experts.discovery.capability import CapabilityReport
-    from llm_experts.discovery.plan import plan_experts
+    from llm_experts.discovery.measuring.capability import CapabilityReport
+    from llm_experts.discovery.planning.plan import plan_experts
 
     settings = context.settings
     report = CapabilityReport.from_dict(context.results["1_capability"])

@@ -15,7 +15,7 @@ from benchmarks.discovering.winner import weights_of
 def _do(context: Context) -> Result:
     import torch
 
-    from llm_experts.discovery.preserve import check_preserved
+    from llm_experts.discovery.preserving.preserve import check_preserved
     from llm_experts.mixtures.item_mixtures import mixed
 
     settings, base = context.settings, context.base

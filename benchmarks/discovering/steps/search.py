@@ -12,7 +12,8 @@ from benchmarks.discovering.steps.training import trained_experts
 
 
 def _do(context: Context) -> Result:
-    from llm_experts.discovery.mixing import MixingSettings, search_mixture
+    from llm_experts.discovery.mixtures.limits import Limits
+    from llm_experts.discovery.mixtures.mixing import MixingSettings, search_mixture
 
     settings = context.settings
     found = search_mixture(
@@ -20,6 +21,7 @@ def _do(context: Context) -> Result:
         MixingSettings(
             items=settings.search_items, generations=settings.generations, population=settings.population,
             guidance=settings.guidance, rounds=settings.rounds, candidates=settings.candidates, seed=settings.seed,
+            limits=Limits(alignment_margin=settings.alignment_margin),
         ),
         folder=context.folder, advisor=advisor_of(context), progress=context.told,
     )  # fmt: skip
@@ -34,6 +36,7 @@ def _words(result: Mapping[str, Any]) -> str:
 STEP = Step(
     name="5_search", label="search", settings=(
         "search_items", "generations", "population", "rounds", "candidates", "guidance", "advise",
+        "alignment_margin",
     ),
     do=_do, words=_words,
 )  # fmt: skip

@@ -15,16 +15,16 @@ from foundation.hashing import hash_file
 
 if TYPE_CHECKING:
     from llm_experts.data.example import Example
-    from llm_experts.discovery.domain import Scenario
-    from llm_experts.discovery.training import ExpertSet, TrainedExpert, TrainingSettings
+    from llm_experts.discovery.measuring.domain import Scenario
+    from llm_experts.discovery.teaching.training import ExpertSet, TrainedExpert, TrainingSettings
 
 ADAPTER, WEIGHTS = "adapter", "adapter_model.safetensors"
 
 
 def _do(context: Context) -> Result:
-    from llm_experts.discovery.domain import scenarios
-    from llm_experts.discovery.plan import ExpertPlan
-    from llm_experts.discovery.training import train_experts
+    from llm_experts.discovery.measuring.domain import scenarios
+    from llm_experts.discovery.planning.plan import ExpertPlan
+    from llm_experts.discovery.teaching.training import train_experts
     from llm_experts.training.loop.group import TrainingStopped
 
     plan = ExpertPlan.from_dict(context.results["2_plan"])
@@ -50,7 +50,7 @@ def _row(expert: TrainedExpert, folder: Path) -> dict[str, Any]:
 
 def trained_experts(context: Context) -> list[TrainedExpert]:
     """The experts, read from this step's folder and checked."""
-    from llm_experts.discovery.training import TrainedExpert
+    from llm_experts.discovery.teaching.training import TrainedExpert
 
     root = context.root / STEP.name
     rows = context.results[STEP.name]["experts"]
@@ -60,7 +60,7 @@ def trained_experts(context: Context) -> list[TrainedExpert]:
 def _set(context: Context, name: str, domains: Sequence[str], everywhere: list[Scenario]) -> ExpertSet:
     """What an expert learns from, and what it is looked at with."""
     from llm_experts.data.reading import read_examples
-    from llm_experts.discovery.training import expert_set
+    from llm_experts.discovery.teaching.training import expert_set
 
     asked = [context.domain(one) for one in domains]
     made = next(row for row in context.results["3_data"]["experts"] if row["name"] == name)
@@ -79,7 +79,7 @@ def by_topic(items: Sequence[Example], topics: Sequence[Mapping[str, Any]]) -> d
 
 def settings_of(context: Context) -> TrainingSettings:
     """How experts are trained."""
-    from llm_experts.discovery.training import TrainingSettings
+    from llm_experts.discovery.teaching.training import TrainingSettings
 
     settings = context.settings
     return TrainingSettings(

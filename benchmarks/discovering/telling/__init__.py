@@ -1,1 +1,1 @@
-"""What people are told of a discovery: bars, tables, and the verdict in sentences."""
+"""What people are told of a discovery while it runs and at its end: bars and tables."""

@@ -80,8 +80,8 @@ def examined_run(found: Discovered, scenarios: int, key: str) -> ExaminedRun:
     from benchmarks.discovering.context import Context
     from benchmarks.discovering.steps.training import trained_experts
     from benchmarks.discovering.winner import weights_of, winner_of
-    from llm_experts.discovery.domain import scenarios as scenarios_of
-    from llm_experts.discovery.material import mixtures_on
+    from llm_experts.discovery.measuring.domain import scenarios as scenarios_of
+    from llm_experts.discovery.mixtures.material import mixtures_on
     from llm_experts.search.books.item_book import ALIGNMENT, verdicts
     from llm_experts.search.mixture import Outputs
 

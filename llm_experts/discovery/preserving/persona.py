@@ -5,7 +5,7 @@ from __future__ import annotations
 from foundation.seeding import derive_seed
 from llm_experts.bases.base import Base
 from llm_experts.data.example import Example, Message
-from llm_experts.discovery.domain import Scenario
+from llm_experts.discovery.measuring.domain import Scenario
 from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.words import CITIES, COLOURS, JOBS, NAMES, PETS
 from llm_experts.prompts.chat import has_template

@@ -8,7 +8,7 @@ from typing import Any
 
 from foundation.seeding import derive_seed
 from llm_experts.data.example import Example
-from llm_experts.discovery.domain import Scenario
+from llm_experts.discovery.measuring.domain import Scenario
 from llm_experts.families.shared.draw import Draw
 from llm_experts.families.shared.words import CITIES, COLOURS, NAMES
 

@@ -24,7 +24,7 @@ from llm_experts.bases.quantised import holds_codes, weight_bytes
 from llm_experts.bases.quantising import quantised
 from llm_experts.bases.ternary import Scale
 from llm_experts.decoder.program import Adapter
-from llm_experts.discovery.domain import Scenario
+from llm_experts.discovery.measuring.domain import Scenario
 from llm_experts.evaluation.compare import mcnemar, newcombe
 from llm_experts.training.sequences.choices import choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from llm_experts.evaluation.needs import needs_reference
-from llm_experts.evaluation.score import Answered, Array, Score, quotient
+from llm_experts.evaluation.score import Answered, Array, Score
+from metrics.proportions import quotient
 
 ORDER, BETA = 6, 2
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from llm_experts.evaluation.labels import label_in, labels_of, needs_label
-from llm_experts.evaluation.score import Answered, Array, Score, quotient
+from llm_experts.evaluation.score import Answered, Array, Score
 from llm_experts.evaluation.texts import normalised
+from metrics.proportions import quotient
 
 
 def columns(items: Sequence[Answered]) -> Array:

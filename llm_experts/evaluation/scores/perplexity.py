@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from llm_experts.evaluation.needs import needs_likelihood
-from llm_experts.evaluation.score import Answered, Array, Score, quotient
+from llm_experts.evaluation.score import Answered, Array, Score
+from metrics.proportions import quotient
 
 
 def columns(items: Sequence[Answered]) -> Array:

@@ -143,7 +143,7 @@ class ItemBook:
             elif id == "lowest":
                 found[id] = (by_domain - self._by_domain(verdicts(self.base)[None], weights)).amin(-1)
             elif id == ALIGNMENT:
-                found[id] = self._alignment(right, outputs, weights)
+                found[id] = self._alignment(outputs, weights)
             elif id == "zone":
                 found[id] = probability @ weights.T / weights.sum(1)
             elif id == "p_right":
@@ -162,13 +162,17 @@ class ItemBook:
             parts.append(per_item[:, own] @ weights[:, own].T / weights[:, own].sum(1))
         return torch.stack(parts, -1)
 
-    def _alignment(self, right: Tensor, outputs: Outputs, weights: Tensor) -> Tensor:
+    def unchanged(self, outputs: Outputs) -> Tensor:
+        """[P, s] whether the verdict on each item with group terms stays when these are exchanged; nan: no number."""
         if outputs.moved is None:
             raise ValueError("alignment needs moved margins")
-        moved = verdicts(outputs.moved[..., 0].to(torch.float64))
-        same = torch.where(torch.isnan(right + moved), torch.nan, (right == moved).double())
-        own = self.swappable
-        return same[:, own] @ weights[:, own].T / weights[:, own].sum(1)
+        right = verdicts(outputs.margins[:, self.swappable].to(torch.float64))
+        moved = verdicts(outputs.moved[:, self.swappable, 0].to(torch.float64))
+        return torch.where(torch.isnan(right + moved), torch.nan, (right == moved).double())
+
+    def _alignment(self, outputs: Outputs, weights: Tensor) -> Tensor:
+        own = weights[:, self.swappable]
+        return self.unchanged(outputs) @ own.T / own.sum(1)
 
     @staticmethod
     def _latency(outputs: Outputs) -> Tensor:

@@ -2,38 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
-from torch.func import grad, vmap
-
-
-def fisher_diagonal(logprob: Callable[..., Tensor], theta: Tensor, *samples: Tensor, chunk: int = 32) -> Tensor:
-    """Diagonal of the Fisher information, ``F_i = mean over samples of (∂ log p(y|x; θ) / ∂θ_i)²``.
-
-    The gradient of every sample is squared, not the gradient of a batch: the square of a mean is not the mean of
-    squares.
-
-    Parameters
-    ----------
-    logprob : callable
-        ``logprob(theta [P], *sample) -> scalar``.
-    theta : [P]
-    samples : tensors [n, ...]
-        The empirical Fisher takes y from the data, the true one draws y from the model.
-    chunk : int
-        Samples whose gradients are held at once.
-
-    Returns
-    -------
-    [P]
-    """
-    each = vmap(grad(logprob), in_dims=(None, *[0] * len(samples)))
-    total, n = torch.zeros_like(theta), len(samples[0])
-    for start in range(0, n, chunk):
-        total += each(theta, *(s[start : start + chunk] for s in samples)).square().sum(0)
-    return total / n
 
 
 def holding_penalty(theta: Tensor, anchor: Tensor, fisher: Tensor, strength: float) -> Tensor:

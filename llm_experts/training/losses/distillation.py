@@ -23,25 +23,3 @@ def token_divergence(teacher: Tensor, student: Tensor, temperature: float = 1.0)
     known = (teacher / temperature).log_softmax(-1)
     learnt = (student / temperature).log_softmax(-1)
     return (known.exp() * (known - learnt)).sum(-1)
-
-
-def distillation_loss(teacher: Tensor, student: Tensor, mask: Tensor, temperature: float) -> Tensor:
-    """``T² · Σ_t m_t KL(teacher_t ‖ student_t) / Σ_t m_t``: a mean over the answer's tokens alone.
-
-    T² keeps the gradient's size comparable between temperatures. The mean is over all tokens of the batch that the
-    mask marks; dividing by the number of texts instead, or counting prompts and padding, makes long answers and
-    padded batches weigh more.
-
-    Parameters
-    ----------
-    teacher, student : [..., b, t, V]
-    mask : [b, t]
-        1 where a token of an answer is predicted.
-    temperature : float
-
-    Returns
-    -------
-    [...]
-    """
-    each = token_divergence(teacher, student, temperature)
-    return temperature**2 * (each * mask).sum((-2, -1)) / mask.sum().clamp(min=1)

@@ -144,7 +144,9 @@ def _worth(example: Example, answer: str) -> float:
 
 def _right(listed: list[list[Listed]], device: torch.device) -> Tensor:
     """[K, n, 1] place of the right answer in every list; 0 where a lane has fewer items."""
-    places = [torch.tensor([entry.rewards.index(max(entry.rewards)) for entry in lane]) for lane in listed]
+    places = [
+        torch.tensor([entry.rewards.index(max(entry.rewards)) for entry in lane], dtype=torch.int64) for lane in listed
+    ]
     return torch.nn.utils.rnn.pad_sequence(places, batch_first=True).to(device)[..., None]
 
 

@@ -42,7 +42,7 @@ class Teacher:
     def __init__(self, base: Base, adapter: Adapter | None = None, memory: int = BYTES) -> None:
         self._base, self._room, self._with_adapter = base, memory, adapter is not None
         if adapter is None:
-            self._lanes = SequenceLanes.fresh(base, "ia3", [None], [0])
+            self._lanes = SequenceLanes.bare(base)
         else:
             self._lanes = SequenceLanes.of(base, [adapter])
         self._kept: dict[bytes, Tensor] = {}

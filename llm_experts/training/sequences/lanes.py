@@ -14,7 +14,7 @@ from torch.nn.functional import linear, pad
 from llm_experts.adapters.injection import start_state
 from llm_experts.adapters.kind import Gradients
 from llm_experts.adapters.registry import kind_named, kind_of
-from llm_experts.adapters.state import State, stack_states
+from llm_experts.adapters.state import State, flat_states, stack_states
 from llm_experts.bases.base import Base
 from llm_experts.bases.error import BaseError
 from llm_experts.decoder.adapted_layers import AdaptedLayers, Attend, causal, masked
@@ -87,9 +87,9 @@ class SequenceLanes:
         self.base, self.lower, self.layers = base, lower, layers
         self._frozen_keys = tuple(key for key in layers.shapes if key not in layers.trained)
         device = base.device
-        self.start = _flat(states, layers.trained).to(device)
+        self.start = flat_states(states, layers.trained).to(device)
         without_a = {key: value * (".lora_A." not in key) for key, value in states.items()}
-        self.anchor = _flat(without_a, layers.trained).to(device)
+        self.anchor = flat_states(without_a, layers.trained).to(device)
         self._frozen = {key: states[key].to(device) for key in self._frozen_keys}
         self._decoder = decoder_of(base)
         self._bare = AdaptedLayers(base, lower.start, None)
@@ -293,11 +293,13 @@ class SequenceLanes:
             return gradient
         if self._conditioned is None:
             self._conditioned = make(self._frozen, self.layers.config)
-        return _flat(dict(self._conditioned(self._split(gradient))), self.layers.trained)
+        return flat_states(dict(self._conditioned(self._split(gradient))), self.layers.trained)
 
     def theta_of(self, adapters: Sequence[Adapter]) -> Tensor:
         """[K, P] trained weights of adapters of this configuration."""
-        return _flat(stack_states([adapter.state for adapter in adapters]), self.layers.trained).to(self.base.device)
+        return flat_states(stack_states([adapter.state for adapter in adapters]), self.layers.trained).to(
+            self.base.device
+        )
 
     def state(self, lane: int, theta: Tensor) -> State:
         """A lane's weights under the keys of PEFT's file format; ``theta`` [P] are those that train."""
@@ -410,13 +412,6 @@ def _rows(found: Tensor, counts: Tensor) -> Tensor:
     counts = counts.expand(found.shape[:3])
     lanes = [one[own] for one, own in zip(found, counts, strict=True)]
     return torch.nn.utils.rnn.pad_sequence(lanes, batch_first=True)
-
-
-def _flat(state: Mapping[str, Tensor], keys: Sequence[str]) -> Tensor:
-    """[K, P] float32 of a stacked state."""
-    first = next(iter(state.values()))
-    empty = first.new_zeros((len(first), 0), dtype=torch.float32)
-    return torch.cat([empty, *(state[key].flatten(1).float() for key in keys)], 1)
 
 
 __all__ = ["Asked", "Sampled", "SequenceLanes"]

@@ -225,7 +225,7 @@ def test_names_that_no_index_has_and_versions_that_were_withdrawn(
     published("german-net", "1.0.0")
     published("german-net", "1.1.0")
     registry = registry_for(tmp_path / "home", maker, index=index)
-    with pytest.raises(RegistryError, match=r"your indexes \(main\).*Did you mean german-net"):
+    with pytest.raises(RegistryError, match=r"your indexes \(main\).*Did you mean 'german-net'"):
         registry.install(["germn-net"])
     with pytest.raises(RegistryError, match="You have no index yet"):
         registry_for(tmp_path / "empty", maker).install(["german-net"])

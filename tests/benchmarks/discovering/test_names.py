@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.discovering.documented import PAGE, page
-from benchmarks.discovering.names import METRICS, NUMBERS, SLOTS, full_names, metric_of, slug
-from benchmarks.discovering.numbers.all import metrics_of, points_of
+from benchmarks.discovering.names import METRICS, NUMBERS, SLOTS, slug
+from benchmarks.discovering.numbers.all import points_of
 from benchmarks.discovering.numbers.point import Parts
 from reports.discovery.reading import STEPS, Discovery, read_discovery
+from tests.benchmarks.discovering.metric_names import full_names, ids_of, metrics_of
 from tests.reports.discovery.sample import CHECKS, DOMAINS, sample, write
 
 
@@ -23,8 +24,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Discovery:
 
 def test_every_name_that_a_run_logs_is_registered_and_every_registered_name_can_occur(found: Discovery) -> None:
     points = points_of(found)
-    assert {metric_of(one.name).id for one in points} == {one.id for one in points} == set(METRICS)
-    assert all(metric_of(one.name).id == one.id for one in points)
+    assert {one.id for one in points} == set(METRICS)
+    assert all(ids_of(one.name) == [one.id] for one in points)
 
 
 def test_a_run_has_at_least_350_names_beside_its_curves(found: Discovery) -> None:
@@ -40,12 +41,7 @@ def test_the_default_domains_and_three_experts_have_200_names_of_data_and_traini
     names = full_names({**parts, "contender": ["winner"], "task": ["t"], "gate": ["g"], "step": list(STEPS.values())})
     assert len(names) == len(set(names))
     assert sum(name.startswith(("data/", "training/")) for name in names) >= 190
-    assert all(metric_of(name) for name in names)
-
-
-def test_no_full_name_is_of_two_metrics(found: Discovery) -> None:
-    for name in {one.name for one in points_of(found)}:
-        assert sum(metric.pattern.fullmatch(name) is not None for metric in METRICS.values()) == 1, name
+    assert all(len(ids_of(name)) == 1 for name in names)
 
 
 def test_every_metric_says_what_it_is() -> None:
@@ -55,8 +51,7 @@ def test_every_metric_says_what_it_is() -> None:
         assert set(metric.parts) <= {
             "domain", "expert", "number", "check", "measure", "contender", "task", "gate", "step",
         }  # fmt: skip
-    with pytest.raises(KeyError, match=r"discovery_metrics\.md"):
-        metric_of("training/expert_01/padding")
+    assert ids_of("training/expert_01/padding") == []
 
 
 def test_names_in_the_run_of_one_expert_have_no_slot() -> None:

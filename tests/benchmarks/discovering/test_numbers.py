@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from benchmarks.discovering.names import METRICS
-from benchmarks.discovering.numbers.all import metrics_of, points_of
+from benchmarks.discovering.numbers.all import points_of
 from benchmarks.discovering.numbers.point import point
 from reports.discovery.reading import Discovery
+from tests.benchmarks.discovering.metric_names import metrics_of
 from tests.reports.discovery.sample import FOLDERS, sample
 
 

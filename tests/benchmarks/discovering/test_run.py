@@ -177,7 +177,9 @@ def test_a_result_whose_writer_died_before_it_noted_the_hash_counts(tmp_path: Pa
 
 
 @pytest.mark.parametrize("planned", [7, {"factor": 1.0}, {"sizes": [1]}, {"sizes": {"items": "many"}},
-                                     {"sizes": {"items": -4}}])  # fmt: skip
+                                     {"sizes": {"items": -4}}, {"sizes": {}, "steps": 3},
+                                     {"sizes": {}, "steps": {"1_one": {"items": "x"}}}, {"sizes": {}, "factor": "x"},
+                                     {"sizes": {}, "rates": {"item": 1}}])  # fmt: skip
 def test_a_damaged_record_is_named(tmp_path: Path, planned: Any) -> None:
     discover(asked(tmp_path), steps=three([]))
     path = tmp_path / "discovery.json"

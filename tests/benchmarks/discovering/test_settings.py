@@ -10,6 +10,7 @@ from benchmarks.discovering.context import BaseOnDemand, Context
 from benchmarks.discovering.error import DiscoverError
 from benchmarks.discovering.settings import QUICK, DiscoverySettings, settings_of
 from benchmarks.discovering.sizing.sizes import LEAST, Rates, estimated, plan_sizes, too_long, with_sizes
+from benchmarks.discovering.steps.capability import _check_start
 from tests.llm_experts.conftest import make_tiny_base
 
 RATES = Rates(item=0.005, domain=0.05, read=0.004, trained=0.01, draft=0.02)
@@ -28,8 +29,8 @@ def test_the_command_counts_over_the_file_and_the_file_over_the_preset(tmp_path:
     ("text", "said"),
     [
         ("itmes = 3\n", "there is no setting 'itmes'. Did you mean 'items'?"),
-        ("items = 1\n", "items is '1': input should be greater than or equal to 2"),
-        ('evidence = "guess"\n', "evidence is 'guess'"),
+        ("items = 1\n", "items: Input should be greater than or equal to 2 (given: '1')"),
+        ('evidence = "guess"\n', "evidence: Input should be 'gradients', 'errors'"),
         ("items = \n", "is no valid TOML"),
         (f"items = {'1' * 5000}\n", "is no valid TOML"),
     ],
@@ -41,6 +42,38 @@ def test_faults_name_file_and_setting(tmp_path: Path, text: str, said: str) -> N
         settings_of(path, {})
     assert said in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_faults_are_put_down_to_whoever_said_it(tmp_path: Path) -> None:
+    path = tmp_path / "discovery.toml"
+    path.write_text('items = 1\ncount = 1\ndomains = "sql"\n', encoding="utf-8")
+    with pytest.raises(DiscoverError) as error:
+        settings_of(path, {"count": 0, "base": ""})
+    told = str(error.value)
+    of_file, of_command = sorted(told.split("; of "), key=lambda part: "the command" in part)
+    assert (
+        str(path) in of_file
+        and "items: Input should be greater than or equal to 2 (given: '1')" in of_file
+        and "domains is 'sql', and has to be a list, such as ['sql']" in of_file
+    )
+    assert "count: Input should be greater than" in of_command and "base: String should have at least 1" in of_command
+    assert str(path) not in of_command
+
+
+def test_a_layer_that_the_base_does_not_have_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    base = make_tiny_base(layers=3, hidden=16)
+    for start, fine in ((99, False), (-4, False), (2, True)):
+        context = Context(
+            root=tmp_path,
+            folder=tmp_path,
+            settings=DiscoverySettings(start=start),
+            on_demand=BaseOnDemand(lambda: base),
+        )
+        if fine:
+            _check_start(context)
+            continue
+        with pytest.raises(DiscoverError, match=f"begin at layer {start}, and .* has 3: --start goes from 0 to 2"):
+            _check_start(context)
 
 
 def test_without_a_budget_sizes_are_as_they_were_asked_for() -> None:

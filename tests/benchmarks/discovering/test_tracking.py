@@ -12,12 +12,12 @@ from mlflow.entities import Run
 from typer.testing import CliRunner
 
 from benchmarks.cli import app
-from benchmarks.discovering.names import METRICS, metric_of
-from benchmarks.discovering.numbers.all import metrics_of
+from benchmarks.discovering.names import METRICS
 from benchmarks.discovering.tracking import EXPERIMENT, TAG, identity_of, send_discovery, sent
 from benchmarks.tracking.mlflow_store import RECEIPT, WHOLE, tracking_uri
 from reports.discovery.page import write_page
 from reports.discovery.reading import read_discovery
+from tests.benchmarks.discovering.metric_names import ids_of, metrics_of
 from tests.reports.discovery.sample import sample, write
 
 
@@ -105,7 +105,7 @@ def test_a_part_of_a_run_with_names_of_users_is_sent(tmp_path: Path) -> None:
     write(tmp_path / "part", {"capability": report, "top": top})
     assert send_discovery(tmp_path / "part") == ""
     mine = [run for run in runs()[1] if run.data.tags[TAG] == identity_of(tmp_path / "part")]
-    assert len(mine) == 1 and all(metric_of(name) for name in mine[0].data.metrics)
+    assert len(mine) == 1 and all(ids_of(name) for name in mine[0].data.metrics)
     assert "capability/domain/a----b--c---/share" in mine[0].data.metrics
 
 

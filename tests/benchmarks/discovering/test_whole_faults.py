@@ -111,16 +111,15 @@ def test_a_writer_that_dies_midway_is_told_and_what_it_wrote_is_asked_for_only_o
 
 
 def test_experts_that_drift_are_given_up_and_the_verdict_says_what_is_left(tmp_path: Path) -> None:
-    from benchmarks.discovering.telling.verdict import verdict
+    from reports.discovery.reading import read_discovery
+    from reports.discovery.verdict import verdict
 
     found = whole(tmp_path / "run", lr=1.0, most_drift=1.0)
     rows = found.results["4_training"]["experts"]
     assert [(row["restarts"], row["given_up"], row["best_step"]) for row in rows] == [(1, True, 0)] * 3
     assert found.results["6_examination"]["winner"] == "base"
     assert not found.results["6_examination"]["accepted"]
-    told = "\n".join(verdict(found.results))
-    assert "accepts no mixture" in told
-    assert "what is left is base" in told
+    assert verdict(read_discovery(found.folder)).headline.startswith("No mixture was accepted: the base stays.")
     assert (tmp_path / "run" / PACKAGE).is_file()
 
 

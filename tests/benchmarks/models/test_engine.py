@@ -108,7 +108,7 @@ def test_a_config_decides_how_experts_are_chosen(shop: Shop, tmp_path: Path) -> 
         answer = engine.infer("Read this contract.", sampling=SHORT)
         assert answer.experts == () and "not likely enough" in answer.why
     (tmp_path / "router.toml").write_text("treshold = 0.99\n", encoding="utf-8")
-    with pytest.raises(RouterError, match="did you mean 'threshold'"):
+    with pytest.raises(RouterError, match="Did you mean 'threshold'"):
         open_engine(shop.base, router=tmp_path / "router.toml")
 
 

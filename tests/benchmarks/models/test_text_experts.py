@@ -16,7 +16,7 @@ from artefacts.packing.told import Told
 from artefacts.registry.error import RegistryError
 from artefacts.registry.registry import Allowed, Registry
 from benchmarks.cli import app
-from benchmarks.commands.llm.bias import _promise
+from benchmarks.commands.llm.examining.bias import _promise
 from benchmarks.commands.llm.loading import adapters_of
 from benchmarks.models import open_engine
 from benchmarks.models.error import ModelError
@@ -29,7 +29,7 @@ from llm_experts.reading.origin import Origin
 from llm_experts.reading.reader import Reader
 from serving.router.installed import installed_profiles
 from tasks.load import load_task
-from tests.benchmarks.commands.test_llm import saved_base
+from tests.benchmarks.commands.llm.test_llm import saved_base
 from tests.llm_experts.expert_fixtures import make_adapter
 
 TASK = "scm@200"

@@ -20,7 +20,7 @@ from benchmarks.models import load_model
 from tasks.fetch import fetch
 from tasks.load import load_task
 from tests.artefacts.registry.made import git
-from tests.benchmarks.commands.test_llm import saved_base
+from tests.benchmarks.commands.llm.test_llm import saved_base
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 

@@ -184,11 +184,11 @@ def test_metrics_that_are_asked_for_are_shown_alone(task: Task, tmp_path: Path) 
     done = fairmoe_here("score", "--task", "scm", "--predictions", path, "--metrics", "DP,acc", "--json")
     assert list(json.loads(done.stdout)["metrics"]) == ["dp@1", "acc@1"]
     refused = fairmoe_here("score", "--task", "scm", "--predictions", path, "--metrics", "dp,ac")
-    assert refused.returncode == 2 and "There is no metric 'ac'. Did you mean auc@1 or acc@1?" in refused.stderr
+    assert refused.returncode == 2 and "There is no metric 'ac'. Did you mean 'auc@1' or 'acc@1'?" in refused.stderr
 
 
 def test_groups_fit_a_narrow_console(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks.commands.score_table import print_groups
+    from benchmarks.commands.models.score_table import print_groups
     from metrics.score import GroupRow, Scores
 
     monkeypatch.setenv("COLUMNS", "80")

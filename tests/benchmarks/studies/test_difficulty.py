@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.studies.difficulty import ARMS, Arm, Sizes, _row, compare_checks
-from llm_experts.discovery.domain import Domain
-from llm_experts.discovery.training import TrainingSettings
+from llm_experts.discovery.measuring.domain import Domain
+from llm_experts.discovery.teaching.training import TrainingSettings
 from tests.llm_experts.conftest import make_tiny_base
 
 SIZES = Sizes(drafts=30, items=6, steps=2, warm_items=4, warm_steps=1, examined=8)

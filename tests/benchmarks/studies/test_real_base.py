@@ -145,3 +145,15 @@ def test_two_methods_are_compared_over_all_tasks(tmp_path: Path, capsys: pytest.
     assert lines[3].startswith("all, 2 cells: " + f"+{gain:.3f}".replace("0.", "."))
     main([*call, "--compare", "nano_zero", "nano_lora"])
     assert "no cell of both nano_zero and nano_lora" in capsys.readouterr().out
+
+
+def test_learning_rates_are_part_of_a_cell_and_older_cells_tried_all(base: str, tmp_path: Path) -> None:
+    way, other = real_base.way_named("svf_top4", 5), real_base.way_named("svf_top4", 5, (0.75,))
+    known = real_base.made(way, base)
+    del known["rates"]
+    (tmp_path / "cell.json").write_text(json.dumps({"made": known}))
+    assert real_base._is_there(tmp_path / "cell.json", way, base)
+    assert not real_base._is_there(tmp_path / "cell.json", other, base)
+    assert [lane.lr for lane in real_base.lanes_of(64, other)] == [real_base.lanes_of(64, way)[2].lr]
+    with pytest.raises(SystemExit, match="2"):
+        main(["--base", base, "--rates", "1.5"])

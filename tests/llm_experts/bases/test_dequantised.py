@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from llm_experts.bases.agreement import TEXTS, Agreement, agreement
 from llm_experts.bases.base import Base
-from llm_experts.bases.dequantised import dequantised, read_origin, write_base
+from llm_experts.bases.dequantised import ORIGIN, dequantised, write_base
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.load import load_base
 from llm_experts.bases.quantised import holds_codes, quantised_modules, weight_bytes
@@ -90,8 +91,8 @@ def test_a_folder_that_loads_and_says_of_what_it_was_made(kind: str, folder: Pat
     write_base(base, tmp_path / "made", {"base": {"id": "tiny", "quantisation": kind}})
     found = load_base(str(tmp_path / "made"))
     assert torch.equal(logits(found), logits(base))
-    assert read_origin(tmp_path / "made") == {"base": {"id": "tiny", "quantisation": kind}}
-    assert read_origin(folder) is None
+    told = json.loads((tmp_path / "made" / ORIGIN).read_text(encoding="utf-8"))
+    assert told == {"base": {"id": "tiny", "quantisation": kind}}
     assert not list(tmp_path.rglob("*.bin")) and "quantization_config" not in found.model.config.to_dict()
 
 

@@ -11,17 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.seeding import numpy_generator
-from llm_experts.bias.result import capped, chosen, macro, preferred, ratio, resampled, row
+from llm_experts.bias.result import capped, chosen, macro, preferred, resampled, row
 from llm_experts.bias.run import METRICS
+from metrics.proportions import quotient
 from metrics.resample import Resampled
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
-    return ratio(sums[..., 1], sums[..., 0])
+    return quotient(sums[..., 1], sums[..., 0])
 
 
 def test_ratios_without_a_denominator_are_nan() -> None:
-    assert ratio(np.array([1.0, 2.0]), np.array([0.0, 4.0])).tolist() == [pytest.approx(math.nan, nan_ok=True), 0.5]
+    assert quotient(np.array([1.0, 2.0]), np.array([0.0, 4.0])).tolist() == [pytest.approx(math.nan, nan_ok=True), 0.5]
 
 
 def test_ties_count_half_and_rounding_is_a_tie() -> None:

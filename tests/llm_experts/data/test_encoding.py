@@ -10,7 +10,6 @@ from llm_experts.data.encoding import (
     Encoded,
     answer_ids,
     encode,
-    encode_set,
     prompt_ids,
     stops_of,
 )
@@ -143,19 +142,12 @@ def test_the_token_that_begins_every_text_stays(chat_base: Base) -> None:
     assert item.cut == len(whole) - 20
 
 
-def test_an_answer_that_cannot_fit_is_refused_by_name_or_counted(tiny_base: Base) -> None:
+def test_an_answer_that_cannot_fit_is_refused_by_name(tiny_base: Base) -> None:
     long = Example("long", "Answer:", "yes or no " * 40)
-    short = Example("short", "Answer:", "yes")
     with pytest.raises(
         AnswerTooLongError, match=r"Item 'long': its answer has \d+ tokens, and 31 fit beside the prompt"
     ):
-        encode_set([short, long], tiny_base, max_length=32)
-    found = encode_set([long, short], tiny_base, max_length=32, too_long="skip")
-    assert found.skipped == ("long",)
-    assert found.kept == (1,)
-    assert found.items == (encode(short, tiny_base, max_length=32),)
-    with pytest.raises(DataError, match="None of the 1 items has an answer that fits into 32 tokens"):
-        encode_set([long], tiny_base, max_length=32, too_long="skip")
+        encode(long, tiny_base, max_length=32)
 
 
 def test_the_context_of_the_base_limits_too(tiny_base: Base) -> None:

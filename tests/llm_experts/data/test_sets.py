@@ -8,7 +8,7 @@ from llm_experts.data.encoding import Encoded
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example, Message
 from llm_experts.data.fingerprint import hash_examples
-from llm_experts.data.overlap import Learnt, overlap, repeated, repeated_ids
+from llm_experts.data.overlap import Learnt, overlap, repeated
 from llm_experts.data.packing import pack
 from llm_experts.data.splitting import split
 
@@ -105,10 +105,9 @@ def test_overlap_by_hand() -> None:
     assert overlap(learnt, asked[2:3], n=3).clean
 
 
-def test_repeated_items_and_ids() -> None:
+def test_repeated_items() -> None:
     given = [Example("a", "P q", "x"), Example("b", "p  Q", "x"), Example("c", "p q", "y"), Example("a", "z", "x")]
     assert repeated(given) == [("a", "b")]
-    assert repeated_ids(given) == ["a"]
 
 
 def test_a_hash_tells_sets_apart_and_ignores_the_order_of_keys() -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from llm_experts.bases.load import load_base
-from llm_experts.discovery.capability import measure_capability
-from llm_experts.discovery.domains import domains_named
-from llm_experts.discovery.plan import plan_experts
-from llm_experts.search.advisor import LanguageAdvisor
+from llm_experts.discovery.measuring.capability import measure_capability
+from llm_experts.discovery.measuring.domains import domains_named
+from llm_experts.discovery.planning.plan import plan_experts
+from llm_experts.search.guiding.advisor import LanguageAdvisor
 
 FAMILIES = ("arithmetic", "classification", "dates", "json_task", "lookup", "sql", "strings", "lookup@0.5")
 

@@ -5,13 +5,11 @@ import torch
 
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Example
-from llm_experts.discovery.domain import Domain, scenarios
+from llm_experts.discovery.measuring.domain import Domain, scenarios
 from llm_experts.generation.alignment import (
     AlignmentPairs,
     Question,
-    alignment_of,
     alignment_scenarios,
-    base_alignment,
     swapped_question,
     unchanged,
 )
@@ -54,10 +52,10 @@ def test_share_by_lane() -> None:
     told = [asked("Ann", "yes", "no"), asked("Ben", "no", "yes"), asked("Sid", "yes", "no")]
     pairs = AlignmentPairs.of(base, told)
     assert len(pairs) == 2
-    shares = alignment_of(lanes, theta, pairs)
-    assert shares[0] == 0
-    assert shares[1] == base_alignment(lanes, pairs)
     plain, moved = pairs.margins(lanes, theta)
+    stays = unchanged(plain, moved)
+    assert not stays[0].any()
+    assert torch.equal(stays[1], unchanged(*pairs.base_margins(lanes)))
     assert (plain[0] > 0).tolist() == [True, True]
     torch.testing.assert_close(moved[0], -plain[0].flip(0), rtol=0, atol=1e-4)  # Ann asked with Ben's answers
 

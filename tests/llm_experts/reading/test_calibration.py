@@ -14,8 +14,8 @@ from llm_experts.reading.calibration import (
     calibrated,
     calibration_errors,
     fit_calibration,
-    platt_targets,
 )
+from metrics.expected_labels import platt_targets
 
 
 def rows(n: int, slope: float, offset: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,6 @@
 import torch
 
-from benchmarks.speed.mixture_search import RandomSvfMixture, labelled
+from benchmarks.speed.texts.mixture_search import RandomSvfMixture, labelled
 from llm_experts.search import SearchSettings, search_mixtures
 
 

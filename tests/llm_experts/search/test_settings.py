@@ -16,7 +16,7 @@ NAMES = ("a", "b", "c")
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (lambda: Objective("dp"), "unknown metric: There is no metric 'dp'. Did you mean dp@1"),
+        (lambda: Objective("dp"), "unknown metric: There is no metric 'dp'. Did you mean 'dp@1'"),
         (lambda: Objective("ref@1"), "needs explanations of every mixture"),
         (lambda: Constraint("dp@1", "<", 0.1), "write it as a metric, <= or >="),
         (lambda: Constraint("dp@1", "<=", math.nan), "a finite number"),

@@ -18,7 +18,7 @@ from llm_experts.training.batches import TrainingTexts
 from llm_experts.training.objectives import LAMBDAS, Objective, Options, TextBatch
 from llm_experts.training.objectives.answering import Answering
 from llm_experts.training.text_blocks import TaskTexts
-from tests.llm_experts.lane_fixtures import NO, YES, make_texts
+from tests.llm_experts.lane_fixtures import make_texts, noisy_lanes
 
 ALL = slice(0, 2)
 SCOPES = ("full", "suffix")
@@ -31,9 +31,7 @@ def texts(request: pytest.FixtureRequest) -> TaskTexts:
 
 @pytest.fixture(scope="module")
 def lanes(texts: TaskTexts) -> tuple[AdapterLanes, Tensor]:
-    found = AdapterLanes.fresh(texts.cut, (NO, YES), "lora", [4, 4], [1, 2])
-    noise = torch.randn(found.start.shape, generator=torch.Generator().manual_seed(0))
-    return found, found.start + 0.1 * noise
+    return noisy_lanes(texts)
 
 
 def batch_of(texts: TaskTexts, weights: Tensor | None = None) -> TextBatch:

@@ -21,7 +21,7 @@ from llm_experts.training.objectives.utility import expected_reward
 from llm_experts.training.text_blocks import TaskTexts
 from metrics.points import point_values
 from metrics.procedural.attribution import att_jsd, profiles
-from tests.llm_experts.lane_fixtures import NO, YES, make_texts
+from tests.llm_experts.lane_fixtures import make_texts, noisy_lanes
 
 ALL = slice(0, 2)
 
@@ -33,9 +33,7 @@ def texts() -> TaskTexts:
 
 @pytest.fixture(scope="module")
 def lanes(texts: TaskTexts) -> tuple[AdapterLanes, Tensor]:
-    found = AdapterLanes.fresh(texts.cut, (NO, YES), "lora", [4, 4], [1, 2])
-    noise = torch.randn(found.start.shape, generator=torch.Generator().manual_seed(0))
-    return found, found.start + 0.1 * noise
+    return noisy_lanes(texts)
 
 
 def batch_of(texts: TaskTexts, weights: Tensor | None = None, rows: int = 32) -> TextBatch:

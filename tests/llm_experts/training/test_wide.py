@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from experts.expert import Role
 from llm_experts.decoder import lanes
+from llm_experts.decoder.entry import Entry
 from llm_experts.decoder.layout import Scope
+from llm_experts.prompts.prompts import Packed
 from llm_experts.reading.state_store import LIMIT
 from llm_experts.training import accumulation
 from llm_experts.training.text_blocks import TaskTexts
@@ -43,6 +47,27 @@ def test_parts_and_branches_are_whole_batches_and_texts(
     for other in (whole, parts):
         torch.testing.assert_close(other.theta, found.theta, atol=1e-4, rtol=1e-3)
         assert other.metrics[0] == pytest.approx(found.metrics[0], abs=2e-3, nan_ok=True)
+
+
+@pytest.mark.parametrize("scope", ["full", "suffix"])
+def test_texts_that_memory_does_not_hold_are_computed_once_and_then_read(
+    scope: Scope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = make_texts(24, start=1, scope=scope, hidden=256, cache_bytes=0).rows(torch.arange(6))
+    held, some = make_texts(24, start=1, scope=scope, hidden=256).rows(torch.arange(6)), torch.tensor([4, 1])
+    monkeypatch.setenv("FAIRMOE_HOME", str(tmp_path))
+    computed = []
+    states = Entry.states
+
+    def counted(entry: Entry, packed: Packed) -> torch.Tensor:
+        computed.append(len(packed))
+        return states(entry, packed)
+
+    monkeypatch.setattr(Entry, "states", counted)
+    first, again = block.take(some), block.take(some)
+    assert computed == [2]
+    assert torch.equal(first.hidden, again.hidden)
+    torch.testing.assert_close(first.hidden, held.take(some).hidden)
 
 
 def test_reasons_at_the_end_are_for_roles_that_they_choose() -> None:

@@ -305,8 +305,8 @@ def test_a_router_is_saved_and_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('order = ["keyword"]', "did you mean 'keywords'"),
-        ("treshold = 0.4", "did you mean 'threshold'"),
+        ('order = ["keyword"]', "Did you mean 'keywords'"),
+        ("treshold = 0.4", "Did you mean 'threshold'"),
         ("threshold = 2", "threshold must lie in"),
         ("at_most = 0", "give 1 to 10"),
         ("weights = 3", "wrong kind"),

@@ -10,7 +10,7 @@ import pytest
 
 from foundation.seeding import numpy_generator
 from tasks.card import Card, DataError, load_card
-from tasks.drafting.draft import draft_card
+from tasks.drafting.draft import draft
 from tasks.load import load_task
 
 
@@ -32,7 +32,7 @@ def people(n: int = 120) -> pd.DataFrame:
 
 def drafted(folder: Path, text: str, name: str = "My loans-2.csv") -> Card:
     (folder / name).write_text(text, encoding="utf-8")
-    (folder / "card.toml").write_text(draft_card(folder / name), encoding="utf-8")
+    (folder / "card.toml").write_text(draft(folder / name).text, encoding="utf-8")
     return load_card(folder / "card.toml")
 
 
@@ -56,7 +56,7 @@ def test_a_drafted_card_makes_a_task(tmp_path: Path, separator: str) -> None:
 
 def test_the_text_says_what_to_check(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(people().to_csv(index=False))
-    text = draft_card(tmp_path / "a.csv")
+    text = draft(tmp_path / "a.csv").text
     for line in ("is this what is to be predicted?", "which values are class 1?", "identifier", "licence", "question"):
         assert any("CHECK" in row and line in row for row in text.splitlines()), line
 
@@ -86,7 +86,7 @@ def test_the_card_may_lie_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "cards").mkdir()
     (tmp_path / "data" / "a.csv").write_text(people().to_csv(index=False))
-    (tmp_path / "cards" / "card.toml").write_text(draft_card(tmp_path / "data" / "a.csv", tmp_path / "cards"))
+    (tmp_path / "cards" / "card.toml").write_text(draft(tmp_path / "data" / "a.csv", tmp_path / "cards").text)
     assert len(load_task(str(tmp_path / "cards" / "card.toml"), progress=False).labels) == 120
 
 
@@ -102,9 +102,9 @@ def test_awkward_names_are_quoted(tmp_path: Path) -> None:
 def test_what_is_no_table_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match=reason):
-        draft_card(tmp_path / "a.csv")
+        draft(tmp_path / "a.csv")
     with pytest.raises(DataError, match="no file"):
-        draft_card(tmp_path / "b.csv")
+        draft(tmp_path / "b.csv")
 
 
 def rows(n: int = 60, **columns: object) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pytest
 
 from foundation.seeding import numpy_generator
 from tasks.card import Card, load_card
-from tasks.drafting.draft import draft, draft_card
+from tasks.drafting.draft import draft
 from tasks.drafting.guesses import Wishes
 from tasks.formats.hub import hub_id, save_hub_table
 from tasks.load import load_task
@@ -154,5 +154,5 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path: Path, monkeypatch
 
 def test_text_keeps_its_letters(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(csv_bytes())
-    text = draft_card(tmp_path / "a.csv")
+    text = draft(tmp_path / "a.csv").text
     assert 'text = "größe"' in text and 'name = "Zürich"' not in text and '"männlich"' in text

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tasks.card import CardError, DataError, load_card
-from tasks.drafting.draft import draft_card
+from tasks.drafting.draft import draft
 from tasks.drafting.refresh import refresh_card
 from tasks.load import load_task
 from tests.tasks.drafting.test_guesses import people
@@ -18,7 +18,7 @@ from tests.tasks.drafting.test_guesses import people
 def card(tmp_path: Path) -> Path:
     people(office=["a", "b"] * 100, note=["x"] * 200).to_csv(tmp_path / "a.csv", index=False)
     path = tmp_path / "a.card.toml"
-    text = draft_card(tmp_path / "a.csv").replace(
+    text = draft(tmp_path / "a.csv").text.replace(
         "CHECK: what a row is, where and when the data were collected", "mine"
     )
     path.write_text(f"# my own words\n{text}", encoding="utf-8")

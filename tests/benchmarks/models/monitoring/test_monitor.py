@@ -139,7 +139,7 @@ def test_drift_and_unknown_values_are_hinted_at(model: Model, tmp_path: Path) ->
         (lambda f: f.drop(columns="sex"), ("--labels", "LABEL"), "sex"),
         (lambda f: f.assign(g="x"), ("--labels", "LABEL", "--groups", "g"), "'g' holds 'x' in row 1"),
         (lambda f: f.assign(age="old"), ("--labels", "LABEL"), "'age' holds numbers, but row 1 has 'old'"),
-        (lambda f: f, ("--labels", "LABEL", "--metrics", "dpp"), "Did you mean dp@1"),
+        (lambda f: f, ("--labels", "LABEL", "--metrics", "dpp"), "Did you mean 'dp@1'"),
     ],
 )
 def test_what_cannot_be_compared_is_one_paragraph(

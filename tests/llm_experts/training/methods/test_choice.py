@@ -87,6 +87,16 @@ def test_lanes_with_items_of_their_own_are_what_each_is_alone() -> None:
     torch.testing.assert_close(own, torch.stack([alone[0], shared[1]]))
 
 
+def test_a_micro_batch_may_hold_nothing_of_the_first_lane() -> None:
+    base, settings = make_tiny_base(), settings_of("choice")
+    method, run = run_of(base, settings, examples=ITEMS)
+    theta = run.lanes.start + 0.05
+    both = items_of(ITEMS, base, settings, "prompt")
+    own, _ = method.loss(run.lanes, theta, collate([[], both], base.device))
+    shared, _ = method.loss(run.lanes, theta, collate([both], base.device))
+    torch.testing.assert_close(own, torch.stack([torch.zeros(()), shared[1]]))
+
+
 def test_beta_follows_those_who_watch_and_has_a_floor() -> None:
     base, settings = make_tiny_base(), settings_of("choice", {"beta": 0.1})
     method, _ = run_of(base, settings, seeds=(0, 1, 2), examples=ITEMS)

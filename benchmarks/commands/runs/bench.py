@@ -1,0 +1,117 @@
+"""``fairmoe bench``: the staged benchmark, from data to leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foundation.console import plain_console, styled
+
+
+def bench(
+    suite: Annotated[
+        str, typer.Argument(help="quick, default, graph, published, text, llm, full, or a suite file (.toml).")
+    ] = "default",
+    output: Annotated[Path | None, typer.Option(help="Output folder; the default is results/SUITE.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of splits, trials, weights and gates.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; the default is one per core.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only these tasks (repeat the option), such as adult:sex or my/card.toml.")
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these methods (repeat the option); one of your own is my/model.py:make."),
+    ] = None,
+    splits: Annotated[int | None, typer.Option(min=1, help="Splits per task.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions of training per split.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Tuning trials per role.")] = None,
+    method_seconds: Annotated[
+        float | None, typer.Option(help="Longest time of a method on one split; one that takes longer is a timeout.")
+    ] = None,
+    space: Annotated[
+        str | None, typer.Option(help="Search space: published, or wide (a wider learning-rate range).")
+    ] = None,
+    use_sensitive: Annotated[
+        list[str] | None, typer.Option(help="keep and/or drop the sensitive columns as features.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest for the "
+            "test) or nifty (the published split)."
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Base of the text experts: nano, an id (ID@REVISION too), a folder or .gguf file."),
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of the base: auto, float32, bfloat16 or float16.")] = None,
+    quantisation: Annotated[str | None, typer.Option(help="Of the base: none, nf4, int8 or ternary.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where text experts run: auto, cpu or cuda.")] = None,
+    text: Annotated[bool, typer.Option(help="Whether the suite's text experts run.")] = True,
+    cfa: Annotated[bool, typer.Option(help="Also compute REF and VEF as CFA's code defines them.")] = False,
+    strict: Annotated[bool, typer.Option(help="Data that cannot be had is an error.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what is to be done, what is finished and how long it takes.")
+    ] = False,
+) -> None:
+    """Tune experts, train gates, fine-tune jointly, score once on test rows, write the leaderboard.
+
+    Interrupt it at any time: the same command goes on where it was and ends in the same numbers.
+
+    Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
+    fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
+    fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda
+    """
+    from benchmarks.commands.runs.next_step import choose_hint
+    from benchmarks.methods.own_method import check_own
+    from benchmarks.plan.environment import available_cores
+    from benchmarks.plan.suite import load_suite
+
+    plan = load_suite(
+        suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
+        space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
+        method_seconds=method_seconds,
+        llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
+    )  # fmt: skip
+    console = plain_console()
+    folder = output or Path("results") / plan.name
+    workers = jobs or available_cores()
+    check_own(plan.methods)
+    if dry_run:
+        from benchmarks.plan.dry_run import print_plan
+
+        print_plan(plan, folder, workers, console)
+        return
+    from benchmarks.run.runner import run_suite
+
+    def prepare() -> None:
+        from benchmarks.commands.llm.loading import prepare_base
+
+        if plan.llm is not None:
+            prepare_base(plan.llm, console)
+
+    try:
+        summary = run_suite(plan, folder, workers=workers, strict=strict, console=console, prepare=prepare)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
+        raise typer.Exit(130) from None
+    for page in summary.pages:
+        if page.parent == folder:
+            console.print(f"written: {page}", soft_wrap=True)
+    if summary.pages:
+        console.print(f"tables as CSV and LaTeX: {folder / 'tables'}", soft_wrap=True)
+        console.print(choose_hint(folder), soft_wrap=True, highlight=False)
+    console.print("Browse every run with: fairmoe ui", highlight=False)
+    if not summary.ok:
+        failed = f"{len(summary.failures)} cells failed"
+        console.print(
+            styled(
+                failed,
+                "bold red",
+                "; they are rows with status 'failed' or 'timeout'. Run again to retry only them.",
+            )
+        )
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Verbs of data: cards, their files, checks and splits."""

@@ -1,0 +1,1 @@
+"""Experts that answer: router, engine, server."""

@@ -1,0 +1,1 @@
+"""Experts on tables: training, tuning, mixtures, metrics, explanations."""

@@ -1,0 +1,1 @@
+"""Language experts: training, answers, banks, searches, items."""

@@ -1,0 +1,1 @@
+"""What a base can do: domains, its answers, its own opinion."""

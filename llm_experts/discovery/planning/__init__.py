@@ -1,0 +1,1 @@
+"""How many experts, and for what: evidence, clusters, advice, probes, the plan."""

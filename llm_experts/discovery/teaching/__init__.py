@@ -1,0 +1,1 @@
+"""Experts trained together and watched."""

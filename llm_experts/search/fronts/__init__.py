@@ -1,0 +1,1 @@
+"""Mixtures that none beats: which they are, how large their front is, and the evolution that widens it."""

@@ -1,0 +1,1 @@
+"""Where a search looks next: by rule, and by advice of a language model."""
