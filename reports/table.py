@@ -354,8 +354,8 @@ def read_core(folder: Path) -> Tables:
 def _present(path: Path) -> Path:
     if not path.is_file():
         raise ReportError(
-            f"There is no {path.name} in {path.parent}. Give the output folder of a bench run, such as results/quick, or "
-            "of a discovery (fairmoe discover), such as results/discover/first."
+            f"There is no {path.name} in {path.parent}. Give the output folder of a bench run, such as results/quick, "
+            "or of a discovery (fairmoe discover), such as results/discover/first."
         )
     return path
 

@@ -92,7 +92,8 @@ def test_what_falls_below_the_floor_ends_and_is_not_kept() -> None:
 def test_an_expert_that_drifts_far_ends_however_aligned_it_is() -> None:
     verdict = watch(most=4.0).verdict([row(0.5), row(0.9, alignment=1.0, drift=13.9)])
     assert not verdict.sound and verdict.stop == (
-        "the drift is 13.9 nats a token, above the bound of 4, and it is not surely better than the base on its own items"
+        "the drift is 13.9 nats a token, above the bound of 4, and it is not surely better than the base on its own "
+        "items"
     )
     assert not watch().verdict([row(0.5), row(0.9, drift=math.nan)]).sound, "an unknown drift is no small one"
 
@@ -103,7 +104,10 @@ def test_an_expert_that_drifts_far_ends_however_aligned_it_is() -> None:
         ({"gain_low": 0.2, "cost": -0.05, "cost_high": 0.01}, ""),
         ({"gain_low": 0.2}, ""),  # there is no other domain
         ({"gain_low": 0.2, "cost": -0.2, "cost_high": -0.12}, "and other domains surely lose by it (-20.0 points)"),
-        ({"gain_low": 0.0, "cost": 0.1, "cost_high": 0.2}, "and it is not surely better than the base on its own items"),
+        (
+            {"gain_low": 0.0, "cost": 0.1, "cost_high": 0.2},
+            "and it is not surely better than the base on its own items",
+        ),
     ],
 )
 def test_a_drift_above_the_bound_has_to_be_worth_it(worth: dict[str, float], said: str) -> None:
