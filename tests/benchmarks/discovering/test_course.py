@@ -68,7 +68,7 @@ def test_a_slow_step_lowers_what_follows_and_not_what_was_begun() -> None:
     found.used("3_data", WHOLE["3_data"])
     found.plan_again(left / 4)
     assert found.settings("4_training").count == drafted, "step 4 learns from what step 3 made"
-    assert found.settings("4_training").steps < SETTINGS.steps
+    assert (found.settings("4_training").steps or 200) < 200
 
 
 def test_sizes_never_grow_again_and_too_little_time_is_told() -> None:
