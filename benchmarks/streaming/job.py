@@ -32,6 +32,7 @@ from metrics.tallies.scores import tally_scores
 from metrics.tallies.tally import Tally
 from tasks.stored.table import StoredTable
 from tasks.stored.writing import Storing, store_table
+from tasks.task import TaskView
 
 BLOCK_ROWS = 1 << 16
 """Rows that models answer for at once."""
@@ -88,7 +89,7 @@ class StreamedJob:
             experts[CONSTANT] = Constant(float(torch.logit(torch.tensor(share, dtype=torch.float64))))
         return {method: experts[method] for method in self.job.methods}, tuned
 
-    def _tune(self, table: StoredTable, view: Any, role: Role, floor: TunedNetwork | None) -> TunedNetwork:
+    def _tune(self, table: StoredTable, view: TaskView, role: Role, floor: TunedNetwork | None) -> TunedNetwork:
         job = self.job
 
         def progress(done: int, total: int) -> None:
