@@ -13,7 +13,7 @@ from benchmarks.streaming.measured import made_table
 from foundation.hashing import hash_file
 from tasks.card import DataError, load_card
 from tasks.drafting import survey
-from tasks.drafting.draft import draft_card
+from tasks.drafting.draft import draft
 from tasks.formats.arrow import surveyed_parquet
 from tasks.load import load_task
 from tasks.stored import chunks
@@ -192,7 +192,7 @@ def test_a_large_file_is_drafted_from_a_part(tmp_path: Path, monkeypatch: pytest
     """Rows from all over the file say what its columns are; the card has the number of all rows and can be stored."""
     made_table(tmp_path, 4000, chunk=250)
     monkeypatch.setattr(survey, "MOST_ROWS", 800)
-    text = draft_card(tmp_path / "big.parquet")
+    text = draft(tmp_path / "big.parquet").text
     assert "rows = 4000" in text
     (tmp_path / "big.card.toml").write_text(text, encoding="utf-8")
     stored = store_table(Storing(str(tmp_path / "big.card.toml"), validation_rows=50, test_rows=50))
