@@ -13,12 +13,11 @@ import torch
 
 from benchmarks.cells.cell import Cell, predictions_frame
 from benchmarks.methods.baselines.constant import Constant
-from benchmarks.methods.registry import all_methods
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
 from benchmarks.run.ledger import Ledger
 from benchmarks.run.scoring import checked, parameter_count
-from benchmarks.streaming.methods import CONSTANT
+from benchmarks.streaming.methods import CONSTANT, role_of
 from experts.evidence import collect_evidence, explained_positions
 from experts.expert import Expert, Role
 from experts.networks.stored_rows import StoredNetwork
@@ -33,6 +32,7 @@ from metrics.tallies.scores import tally_scores
 from metrics.tallies.tally import Tally
 from tasks.stored.table import StoredTable
 from tasks.stored.writing import Storing, store_table
+from tasks.task import TaskView
 
 BLOCK_ROWS = 1 << 16
 """Rows that models answer for at once."""
@@ -76,22 +76,20 @@ class StreamedJob:
 
     def _experts(self, table: StoredTable) -> tuple[dict[str, Expert], dict[str, TunedNetwork]]:
         """The fitted methods, and the studies of those that were tuned; the utility expert sets the floor."""
-        records, view = all_methods(), table.sample.view()
-        roles: dict[str, Role] = {}
-        for method in self.job.methods:
-            if (role := records[method].role if method in records else None) is not None:
-                roles[method] = role
+        view = table.sample.view()
+        found = {method: role_of(method) for method in self.job.methods}
+        roles = {method: role for method, role in found.items() if role is not None}
         tuned: dict[str, TunedNetwork] = {}
         floor = self._tune(table, view, "utility", None) if roles else None
         for method, role in roles.items():
             tuned[method] = floor if role == "utility" and floor else self._tune(table, view, role, floor)
-        experts: dict[str, Expert] = {method: found.expert for method, found in tuned.items()}
+        experts: dict[str, Expert] = {method: study.expert for method, study in tuned.items()}
         if CONSTANT in self.job.methods:
             share = float(table.labels[table.rows_of("train")].mean())
             experts[CONSTANT] = Constant(float(torch.logit(torch.tensor(share, dtype=torch.float64))))
         return {method: experts[method] for method in self.job.methods}, tuned
 
-    def _tune(self, table: StoredTable, view: Any, role: Role, floor: TunedNetwork | None) -> TunedNetwork:
+    def _tune(self, table: StoredTable, view: TaskView, role: Role, floor: TunedNetwork | None) -> TunedNetwork:
         job = self.job
 
         def progress(done: int, total: int) -> None:
@@ -143,11 +141,10 @@ class StreamedJob:
         found: Mapping[str, tuple[torch.Tensor, Evidence, Scores]], tuned: TunedNetwork | None,
     ) -> None:  # fmt: skip
         job = self.job
-        record = all_methods().get(method)
         head = {
             "suite": job.suite, "task": job.title, "task_hash": table.hash, "protocol": job.protocol,
             "split": job.split, "split_hash": table.facts["split_hash"], "use_sensitive": job.use_sensitive, "seed": 0,
-            "method": method, "role": (record.role if record and record.role else "baseline"), "family": expert.family,
+            "method": method, "role": role_of(method) or "baseline", "family": expert.family,
         }  # fmt: skip
         cell = Cell(job.cell_key(method, 0), head)
         for part, (rows, _, sampled) in found.items():
@@ -172,7 +169,7 @@ class StreamedJob:
 
     def _cost(self, method: str, expert: Expert, explained: int) -> dict[str, Any]:
         job = self.job
-        role = getattr(all_methods().get(method), "role", None)
+        role = role_of(method)
         return {
             "wall_s": round(self.ledger.seconds.get(f"tune {role}", 0.0), 3),
             "trainable_parameters": parameter_count(expert),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.method import Method
 from benchmarks.methods.registry import all_methods
 from benchmarks.plan.suite import SuiteError
 from experts.families.registry import PLAIN
+from experts.roles import Role
 
 CONSTANT = "constant"
 
@@ -17,11 +19,17 @@ def streams(method: str) -> str:
     if method == CONSTANT:
         return ""
     record = all_methods().get(method)
-    if record is None or record.kind == "baseline":
+    if record is None or method in baseline_names():
         return "its library takes all rows at once"
     if record.text or record.edges:
         return "it reads rows as texts or as nodes"
     return _own_family(record)
+
+
+def role_of(method: str) -> Role | None:
+    """Role of the tuned network that a method is; None for one that is none."""
+    record = all_methods().get(method)
+    return record.networks[0][0] if record is not None and record.tuned else None
 
 
 def _own_family(record: Method) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks.plan.code import source_hash
 from benchmarks.plan.job import Job, plan
@@ -91,11 +91,12 @@ def _bars(name: str, console: Console) -> Iterator[Tell]:
     """One bar per stage of a job."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        known: dict[str, object] = {}
+        known: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, total: int) -> None:
-            task = known.setdefault(what, progress.add_task(what, total=total) if what not in known else None)
-            progress.update(task, completed=done, total=total)  # type: ignore[arg-type]
+            if what not in known:
+                known[what] = progress.add_task(what, total=total)
+            progress.update(known[what], completed=done, total=total)
 
         console.print(f"{name}: streamed", highlight=False)
         yield tell

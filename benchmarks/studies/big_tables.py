@@ -54,9 +54,8 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
     ends["trained"] = time.process_time()
     tally = Tally.empty(LANES, len(table.group_names))
     for view in table.blocks("test", 1 << 16):
-        margins = torch.cat(
-            [_margins(result, view.features[part]) for part in torch.arange(len(view.rows)).split(8192)], 1
-        )
+        parts = torch.split(view.features, 8192)
+        margins = torch.cat([_margins(result, features) for features in parts], 1)
         tally.add(torch.sigmoid(margins), view.labels, view.groups)
     tally_scores(tally, [str(lane) for lane in range(LANES)], table.group_names, seed=0)
     ends["scored"] = time.process_time()
