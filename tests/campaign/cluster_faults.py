@@ -50,7 +50,7 @@ def cluster(nodes: int) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=head)
+    made: Any = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(nodes):
             made.add_node(num_cpus=1, object_store_memory=STORE, wait=False)
