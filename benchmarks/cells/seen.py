@@ -17,12 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from foundation.files import atomic_path
+from foundation.tensor_facts import facts_of, header_of
 
 FILE = "seen.safetensors"
 
 FORMAT = "fairmoe-seen/1"
-FACTS = "facts"
-"""Entry of the file's header that holds all others; earlier versions wrote them one by one."""
 
 
 class SeenError(ValueError):
@@ -72,9 +71,8 @@ class Seen:
         facts = {
             "format": FORMAT, "trials": list(self.trials), "own_bag": self.own_bag, "roles": list(self.roles),
         }  # fmt: skip
-        told = {FACTS: json.dumps(facts, sort_keys=True)}  # one entry: the library writes several in any order
         with atomic_path(folder / FILE) as temporary:
-            save_file(found, temporary, metadata=told)
+            save_file(found, temporary, metadata=header_of(facts))
 
 
 def read_seen(folder: Path) -> Seen:
@@ -97,7 +95,7 @@ def read_seen(folder: Path) -> Seen:
             f"can be chosen from it: {_why(folder)}. Run the same bench command again with this version."
         )
     with safe_open(path, framework="pt") as file:
-        facts = _facts(file.metadata())
+        facts = _facts(file.metadata() or {})
         numbers = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, not a mapping
     if facts.get("format") != FORMAT:
         raise SeenError(
@@ -117,10 +115,9 @@ def read_seen(folder: Path) -> Seen:
 
 
 def _facts(header: Mapping[str, str]) -> dict[str, Any]:
-    if FACTS in header:
-        found: dict[str, Any] = json.loads(header[FACTS])
-        return found
-    return {name: json.loads(value) for name, value in header.items()}
+    """Those of this version, or one by one, as earlier versions wrote them."""
+    found = facts_of(header)
+    return {name: json.loads(value) for name, value in header.items()} if found is None else found
 
 
 def _why(folder: Path) -> str:

@@ -15,8 +15,8 @@ from benchmarks.cells.cell import Cell, predictions_frame
 from benchmarks.methods.baselines.constant import Constant
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
-from benchmarks.run.ledger import Ledger
 from benchmarks.run.scoring import checked, parameter_count
+from benchmarks.run.telling.ledger import Ledger
 from benchmarks.streaming.methods import CONSTANT, role_of
 from experts.evidence import collect_evidence, explained_positions
 from experts.expert import Expert, Role

@@ -14,7 +14,7 @@ from benchmarks.plan.code import source_hash
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import RunSummary, collect
-from benchmarks.run.ledger import Ledger
+from benchmarks.run.telling.ledger import Ledger
 from benchmarks.streaming.job import StreamedJob, Tell
 from benchmarks.streaming.memory import peak_gib, refuse_too_little
 from benchmarks.streaming.methods import streamed_methods

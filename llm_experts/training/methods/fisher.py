@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from foundation.files import atomic_path
+from foundation.tensor_facts import facts_of, header_of
 from llm_experts.bases.base import Base
 from llm_experts.data.encoding import all_stops
 from llm_experts.data.example import Example
@@ -155,7 +156,7 @@ def write_fisher(path: Path, fisher: Fisher) -> None:
     facts = {"adapter": fisher.adapter, "samples": fisher.samples, "labels": fisher.labels}
     with atomic_path(path) as made:
         values = {key: value.detach().cpu().contiguous() for key, value in sorted(fisher.values.items())}
-        save_file(values, made, metadata={"format": "pt", "fisher": json.dumps(facts, sort_keys=True)})
+        save_file(values, made, metadata=header_of(facts))
 
 
 def read_fisher(path: Path) -> Fisher:
@@ -170,9 +171,9 @@ def read_fisher(path: Path) -> Fisher:
 
     try:
         with safe_open(path, framework="pt") as stream:
-            facts = json.loads((stream.metadata() or {})["fisher"])
+            facts = _facts(stream.metadata() or {})
             values = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118 (a handle, no mapping)
-        found = Fisher(values, facts["adapter"], facts["samples"], facts["labels"])
+        found = Fisher(values, **facts)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise SettingsError(
             f"{path} is no Fisher information that can be read ({error}). Remove it; it is then measured again from "
@@ -181,6 +182,14 @@ def read_fisher(path: Path) -> Fisher:
     if any(not bool(value.isfinite().all()) or bool((value < 0).any()) for value in values.values()):
         raise SettingsError(f"{path} holds numbers that are no Fisher information. Remove it, and measure it again.")
     return found
+
+
+def _facts(header: Mapping[str, str]) -> dict[str, Any]:
+    """Those of this version, or of the entry of its own that an earlier version wrote."""
+    found = facts_of(header)
+    if found is None:
+        found = json.loads(header["fisher"])
+    return {name: found[name] for name in ("adapter", "samples", "labels")}
 
 
 def flat(lanes: SequenceLanes, fisher: Fisher) -> Tensor:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors import safe_open
 
 from benchmarks.plan.job import FLOOR, Job, plan
 from benchmarks.plan.suite import LLMSettings, Suite
@@ -34,7 +33,6 @@ def job_of(methods: tuple[str, ...] = METHODS, seeds: int = 2, llm: bool = False
     return next(plan(suite, {"scm@700": "0" * 64}))
 
 
-SEEN = "seen.safetensors"
 JOB, WITH_TEXT = job_of(), job_of(llm=True)
 
 
@@ -90,11 +88,7 @@ def files(home: Path) -> dict[str, str]:
             found[name] = json.dumps(cell, sort_keys=True)
         elif path.name == "files.json":  # hashes of the cell's files, and with them of its time
             digests = json.loads(path.read_text())
-            found[name] = repr(sorted(item for item in digests.items() if item[0] not in ("cell.json", SEEN)))
-        elif path.name == SEEN:  # the library writes the words of its header in any order
-            with safe_open(path, "np") as tensors:
-                values = {key: tensors.get_tensor(key).tobytes() for key in tensors.keys()}  # noqa: SIM118
-                found[name] = repr((sorted(tensors.metadata().items()), sorted(values.items())))
+            found[name] = repr(sorted(item for item in digests.items() if item[0] != "cell.json"))
         else:
             found[name] = hash_file(path)
     return found

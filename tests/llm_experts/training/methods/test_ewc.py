@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from llm_experts.bases.base import Base
@@ -17,7 +19,16 @@ from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.order import items_of
 from llm_experts.training.loop.settings import Settings, SettingsError
 from llm_experts.training.methods.ewc import EWCOptions
-from llm_experts.training.methods.fisher import FILE, HELD, fisher_of, flat, keep_fisher, read_fisher, write_fisher
+from llm_experts.training.methods.fisher import (
+    FILE,
+    HELD,
+    Fisher,
+    fisher_of,
+    flat,
+    keep_fisher,
+    read_fisher,
+    write_fisher,
+)
 from llm_experts.training.sequences.batch import collate
 from llm_experts.training.sequences.lanes import SequenceLanes
 from tests.llm_experts.conftest import make_tiny_base
@@ -116,6 +127,21 @@ def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      rest")
     with pytest.raises(SettingsError, match=r"fisher\.safetensors is no Fisher information"):
         read_fisher(tmp_path / FILE)
+
+
+def test_the_same_information_is_the_same_bytes_and_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    found = Fisher({"b": torch.tensor([0.5, 2.0]), "a": torch.tensor([0.0])}, "f" * 64, 3, "model")
+    written = set()
+    for attempt in range(8):  # with several entries in the header two writes would differ at half of the attempts
+        write_fisher(tmp_path / str(attempt), found)
+        written.add((tmp_path / str(attempt)).read_bytes())
+    assert len(written) == 1
+    facts = json.dumps({"adapter": "f" * 64, "samples": 3, "labels": "model"})
+    save_file(found.values, tmp_path / "earlier", metadata={"format": "pt", "fisher": facts})
+    for name in ("0", "earlier"):
+        again = read_fisher(tmp_path / name)
+        assert (again.adapter, again.samples, again.labels) == ("f" * 64, 3, "model")
+        assert {key: value.tolist() for key, value in again.values.items()} == {"a": [0.0], "b": [0.5, 2.0]}
 
 
 def test_an_earlier_expert_must_be_named(tmp_path: Path) -> None:
