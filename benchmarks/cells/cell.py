@@ -29,6 +29,9 @@ Row = dict[str, Any]
 JOB = "job.json"
 """In the folder of a cell of seed 0: the job that it belongs to, from which its model can be made again."""
 
+IN_FILES = "--max-memory"
+"""In the command of a cell whose rows stayed in files: of such a one no model is chosen or made again."""
+
 NO_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 

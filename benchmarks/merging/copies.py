@@ -72,16 +72,21 @@ def chosen_cells(inputs: Sequence[Input], jobs: Sequence[RecordedJob], told: Cal
 def _refuse(damaged: Sequence[str], unequal: Sequence[str]) -> None:
     if damaged:
         raise MergeError(
-            f"{plural(len(damaged), 'cell')} of the folders are damaged: {listing(damaged, most=NAMED)}. Copy their "
-            "folders again from where they were computed, or delete them and run the command of the folder again, "
-            "which computes only these. Nothing was merged."
+            f"{_subject(damaged, 'is', 'are')} damaged: {listing(damaged, most=NAMED)}. Copy the folder again from "
+            "where it was computed, or delete what is damaged and run the command of the folder again, which computes "
+            "nothing else. Nothing was merged."
         )
     if unequal:
         raise MergeError(
-            f"{plural(len(unequal), 'cell')} were computed in several folders and do not agree: "
+            f"{_subject(unequal, 'was', 'were')} computed in several folders, with different results: "
             f"{listing(unequal, most=NAMED)}. The same code gave other numbers there: another processor, or a damaged "
             "disk. Leave one of the folders out. Nothing was merged."
         )
+
+
+def _subject(cells: Sequence[str], one: str, several: str) -> str:
+    """``1 cell is``, ``2 cells are``."""
+    return f"{plural(len(cells), 'cell')} {one if len(cells) == 1 else several}"
 
 
 def _finished(cell: Path) -> tuple[str, str]:

@@ -88,8 +88,9 @@ def check_coverage(inputs: Sequence[Input], found: Coverage) -> None:
             str(e.folder) for e in inputs if {j.place for j in e.plan.jobs} & {j.place for j, _, _ in found.unfinished}
         ]
         raise MergeError(
-            f"{plural(len(cells), 'cell')} of {listing(where, most=3)} are not finished: {listing(cells, most=NAMED)}. "
-            f"Run the command of that folder again, which goes on where it was, {advice}"
+            f"{plural(len(cells), 'cell')} of {listing(where, most=3)} {'is' if len(cells) == 1 else 'are'} not "
+            f"finished: {listing(cells, most=NAMED)}. Run the command of that folder again, which goes on where it "
+            f"was, {advice}"
         )
 
 

@@ -63,6 +63,8 @@ def _check_places(folders: Sequence[Path], output: Path) -> None:
 
 
 def _read(folder: Path) -> Input:
+    if not folder.is_dir():
+        raise MergeError(f"There is no folder {folder}. Give the output folders of 'fairmoe bench', each once.")
     plan = read_plan(folder)
     if plan is None:
         raise MergeError(

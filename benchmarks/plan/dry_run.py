@@ -172,6 +172,11 @@ def _table(planned: Sequence[Planned]) -> Table:
     return table
 
 
+def _count(number: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def _sum(planned: Sequence[Planned]) -> Span:
     return sum((entry.seconds for entry in planned), Span())
 
@@ -180,8 +185,8 @@ def _print_totals(planned: Sequence[Planned], workers: int, console: Console) ->
     todo = [entry for entry in planned if entry.pending]
     cells, pending = sum(e.cells for e in planned), sum(len(e.pending) for e in planned)
     console.print(
-        f"{len(planned)} jobs ({len(planned) - len(todo)} finished), {cells} cells ({cells - pending} finished, "
-        f"{pending} to compute).",
+        f"{_count(len(planned), 'job')} ({len(planned) - len(todo)} finished), {_count(cells, 'cell')} "
+        f"({cells - pending} finished, {pending} to compute).",
         highlight=False,
         soft_wrap=True,
     )
@@ -193,7 +198,8 @@ def _print_totals(planned: Sequence[Planned], workers: int, console: Console) ->
     longest = max((entry.seconds for entry in todo), key=lambda span: span.likely)
     wall = Span(max(shared.low, longest.low), max(shared.likely, longest.likely), max(shared.high, longest.high))
     console.print(
-        f"Estimated time: {span_text(total)} on one core; {span_text(wall)} with {used} worker(s).", highlight=False
+        f"Estimated time: {span_text(total)} on one core; {span_text(wall)} with {_count(used, 'worker')}.",
+        highlight=False,
     )
 
 

@@ -76,8 +76,8 @@ def print_outlook(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     hours, path = facts["node_hours"], facts["critical_path"]
     console.print(
-        f"Cost: {hours['likely']:,.1f} node-hours ({hours['low']:,.1f} to {hours['high']:,.1f}) on nodes of one core. "
-        f"Longest path: {span_text(Span(**path['seconds']))} ({', then '.join(path['units'])}).",
+        f"Cost: {_short(hours['likely'])} node-hours ({_short(hours['low'])} to {_short(hours['high'])}) on nodes of "
+        f"one core. Longest path: {span_text(Span(**path['seconds']))} ({', then '.join(path['units'])}).",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     table = Table(title="On several nodes, longest path first", title_justify="left")
@@ -89,6 +89,11 @@ def print_outlook(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     longest = [f"{job['job']} {span_text(_span(job['node_hours'], 3600))}" for job in facts["longest_jobs"]]
     console.print(f"Longest jobs: {'; '.join(longest)}.", highlight=False, soft_wrap=True)
+
+
+def _short(hours: float) -> str:
+    """``137.1``; two digits of less than one, ``0.023``."""
+    return f"{hours:,.1f}" if hours >= 1 else f"{hours:.2g}"
 
 
 def _needs(resources: Mapping[str, Any]) -> str:

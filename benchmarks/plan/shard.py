@@ -63,9 +63,10 @@ def jobs_of_shard(suite: Suite, shard: Shard) -> list[Job]:
     """
     jobs = suite_jobs(suite)
     if shard.of > len(jobs):
+        most = f"--shard {min(shard.index, len(jobs))}/{len(jobs)} at most" if len(jobs) > 1 else "no --shard"
         raise ShardError(
-            f"{suite.name} has {len(jobs)} jobs (a job is one split of one task), so it cannot be cut into {shard.of} "
-            f"shards: some would have nothing to do. Give at most --shard {min(shard.index, len(jobs))}/{len(jobs)}."
+            f"{suite.name} has {len(jobs)} job{'s' * (len(jobs) != 1)} (a job is one split of one task), so it cannot "
+            f"be cut into {shard.of} shards: some would have nothing to do. Give {most}, or more --splits."
         )
     return cut(jobs, shard.of)[shard.index - 1]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.cells.cell import Cell, predictions_frame
+from benchmarks.cells.cell import IN_FILES, Cell, predictions_frame
 from benchmarks.methods.baselines.constant import Constant
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
@@ -181,6 +181,6 @@ class StreamedJob:
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "reproduce": (
                 f"fairmoe bench {job.suite} --task {job.task} --protocol {job.protocol} --trials {job.trials} "
-                f"--space {job.space} --seed {job.suite_seed} --use-sensitive {job.use_sensitive} --max-memory GIB"
+                f"--space {job.space} --seed {job.suite_seed} --use-sensitive {job.use_sensitive} {IN_FILES} GIB"
             ),
         }

@@ -116,6 +116,9 @@ def bench(
     folder = output or Path("results") / (plan.name if part is None else f"{plan.name}-shard-{part.index}-of-{part.of}")
     workers = jobs or available_cores()
     check_own(plan.methods)
+    _check_options(
+        plan.executor, dry_run=dry_run, nodes=bool(nodes), as_json=as_json, shard=shard, max_memory=max_memory
+    )
     if dry_run:
         from benchmarks.plan.dry_run import DryRun, print_plan
         from benchmarks.run.units import units_of
@@ -159,6 +162,23 @@ def bench(
             )
         )
         raise typer.Exit(1)
+
+
+def _check_options(
+    executor: str, *, dry_run: bool, nodes: bool, as_json: bool, shard: str | None, max_memory: float | None
+) -> None:
+    """Refuse options that would be passed over."""
+    if (nodes or as_json) and not dry_run:
+        raise typer.BadParameter("--nodes and --json say what a plan costs: give them with --dry-run.")
+    if max_memory is None:
+        return
+    if dry_run:
+        raise typer.BadParameter("--dry-run knows no rows that stay in files: leave it or --max-memory out.")
+    if shard is not None or executor != "local":
+        raise typer.BadParameter(
+            "--max-memory runs on this machine, one job after the other: leave --shard and --executor out, and name "
+            "fewer tasks with --task for a share of them."
+        )
 
 
 def _stream(plan: Suite, folder: Path, max_memory: float, console: Console, *, named: bool) -> None:

@@ -7,16 +7,19 @@ from pathlib import Path
 
 
 def choose_hint(folder: Path) -> str:
-    """Two lines that name the command ``fairmoe choose`` for a run's first task; "" where no cell is finished.
+    """Two lines that name the command ``fairmoe choose`` for a run's first task; "" where none can be chosen.
 
     Parameters
     ----------
     folder : Path
         Output folder of a bench run with its tables.
     """
+    from benchmarks.cells.cell import IN_FILES
     from reports.table import read_core
 
-    tasks = list(dict.fromkeys(map(str, read_core(folder).provenance["task"])))
+    known = read_core(folder).provenance
+    known = known[~known["reproduce"].astype(str).str.contains(IN_FILES, regex=False)]
+    tasks = list(dict.fromkeys(map(str, known["task"])))
     if not tasks:
         return ""
     others = f" (or another of its {len(tasks)} tasks)" if len(tasks) > 1 else ""

@@ -38,5 +38,6 @@ def report(
         if page.parent == folder:
             typer.echo(f"written: {page}")
     typer.echo(f"tables as CSV and LaTeX: {folder / 'tables'}")
-    typer.echo(choose_hint(folder))
+    if hint := choose_hint(folder):
+        typer.echo(hint)
     typer.echo("Open leaderboard.html in a browser; it needs no network. Browse every run with: fairmoe ui")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.cells.cell import JOB
+from benchmarks.cells.cell import IN_FILES, JOB
 from benchmarks.cells.seen import Seen, read_seen
 from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import method_id
@@ -164,6 +164,12 @@ def _record(folder: Path, what: str, run: Path) -> dict[str, Any]:
     """Content of ``job.json``."""
     path = folder / JOB
     if not path.is_file():
+        if IN_FILES in json.loads((folder / "cell.json").read_text(encoding="utf-8"))["cost"].get("reproduce", ""):
+            raise RebuildError(
+                f"The cell {folder.name} ({what}) of {run} was computed with {IN_FILES}: its rows stayed in files, and "
+                "of such a run no model is chosen or made again. Make a card of as many rows as memory holds, run the "
+                f"bench command on it without {IN_FILES}, and choose from that run."
+            )
         raise RebuildError(
             f"The cell {folder.name} ({what}) of {run} was computed by an earlier version, "
             "which did not keep what it takes to make its model again. Run the same bench command again with this "

@@ -98,11 +98,16 @@ def test_missing_jobs_of_runs_without_shards_are_named(tmp_path: Path) -> None:
     refused([a], tmp_path / "c", rf"2 jobs \({jobs()[2].name} and {jobs()[3].name}\) are in none of the folders")
 
 
+def test_a_folder_that_there_is_not_is_said(tmp_path: Path) -> None:
+    a, _ = both(tmp_path)
+    refused([a, tmp_path / "nowhere"], tmp_path / "c", f"There is no folder {tmp_path / 'nowhere'}")
+
+
 def test_unfinished_cells_are_named_and_their_folder(tmp_path: Path) -> None:
     a, b = both(tmp_path)
     (method, _) = jobs()[3].cells()[1]
     shutil.rmtree(jobs()[3].cell_folder(b / "jobs", method, 0))
-    told = rf"1 cell of {b} are not finished: {jobs()[3].name} {method} \(seed 0\)"
+    told = rf"1 cell of {b} is not finished: {jobs()[3].name} {method} \(seed 0\)"
     refused([a, b], tmp_path / "c", told)
     merged([a, b], tmp_path / "c")
 
@@ -122,14 +127,16 @@ def test_damaged_cells_are_named(tmp_path: Path, damage: str) -> None:
     (method, _) = jobs()[2].cells()[0]
     path = jobs()[2].cell_folder(b / "jobs", method, 0) / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:5]) if damage == "cut" else path.unlink()
-    refused([a, b], tmp_path / "c", f"1 cell of the folders are damaged: {path.parent}", partial=True)
+    refused([a, b], tmp_path / "c", f"1 cell is damaged: {path.parent}", partial=True)
 
 
 def test_cells_that_do_not_agree_are_named(tmp_path: Path) -> None:
     a, b = make_folder(tmp_path / "a", FIRST), make_folder(tmp_path / "b", SECOND)
     make_cell(b, jobs()[0], 1, 0.0, estimate=0.4)
     (method, _) = jobs()[0].cells()[1]
-    told = rf"1 cell were computed in several folders and do not agree: {jobs()[0].name} {method} \(seed 0\) in {a}"
+    told = (
+        rf"1 cell was computed in several folders, with different results: {jobs()[0].name} {method} \(seed 0\) in {a}"
+    )
     plan(slice(0, 4)).save(b)
     refused([a, b], tmp_path / "c", told, partial=True, allow_different=True)
 

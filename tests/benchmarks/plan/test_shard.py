@@ -52,6 +52,9 @@ def test_a_share_that_there_is_not_is_refused(text: str) -> None:
 def test_more_shards_than_jobs_are_refused_with_both_numbers() -> None:
     with pytest.raises(ShardError, match=r"small has 6 jobs .* cannot be cut into 20 shards.* --shard 3/6"):
         jobs_of_shard(SUITE, Shard(3, 20))
+    one = SUITE.model_copy(update={"tasks": ("scm",), "splits": 1})
+    with pytest.raises(ShardError, match=r"small has 1 job \(.* Give no --shard, or more --splits"):
+        jobs_of_shard(one, Shard(1, 2))
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.commands.runs.next_step import choose_hint
 from benchmarks.plan.suite import Suite, SuiteError, load_suite
+from benchmarks.run.rebuild import RebuildError, open_cell
 from benchmarks.streaming.measured import made_table
 from benchmarks.streaming.memory import refuse_too_little
 from benchmarks.streaming.methods import streamed_methods, streams
@@ -76,6 +78,9 @@ def test_from_a_file_to_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "on a stratified sample of 500 rows" in test.loc[("utility", "fair_proc@1")].reason
     assert test.loc[("utility", "auc@1")].estimate > 0.7
     assert test.loc[("constant", "dp@1")].status == "degenerate"
+    assert choose_hint(tmp_path / "one") == ""
+    with pytest.raises(RebuildError, match="with --max-memory: its rows stayed in files"):
+        open_cell(tmp_path / "one", "big", 0, "utility")
     provenance = pd.read_csv(tmp_path / "one" / "provenance.csv")
     assert (provenance.explained_rows == 500).all()
 
