@@ -1,4 +1,4 @@
-"""Rates are measured within a tenth of the budget: the clock is asked between the parts, and what is missing is told."""
+"""Rates are measured within a tenth of the budget: the clock is asked between the parts; what is missing is told."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_base_that_takes_the_whole_budget_to_load_ends_it_before_anything_is_m
 
 def test_the_run_says_that_nothing_was_begun(tmp_path: Path) -> None:
     given = replace(asked(tmp_path / "run"), minutes=0.1, clock=Ticking(4.0))
-    with pytest.raises(BudgetEndedError, match="nothing was begun. Give it more minutes"):
+    with pytest.raises(BudgetEndedError, match=r"nothing was begun\. Give it more minutes"):
         discover(given, Noting())
     assert not (tmp_path / "run" / "1_capability").exists()
 
