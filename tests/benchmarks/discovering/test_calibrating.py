@@ -1,4 +1,4 @@
-"""Rates are measured within a tenth of the budget: the clock is asked between the parts; what is missing is told."""
+"""Rates are measured within a tenth of the budget: the clock is asked between parts, and what is missing is told."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def context(tmp_path: Path, seconds: float | None, clock: Ticking, load: object 
     ("seconds", "domains", "guessed"),
     [
         pytest.param(None, 4, (), marks=pytest.mark.slow),  # no budget: all of them
-        pytest.param(450.0, 2, (), marks=pytest.mark.slow),  # the first took half of a tenth
+        pytest.param(700.0, 2, (), marks=pytest.mark.slow),  # a tenth: 23 seconds for the first domain, twice that left
         (65.0, 1, ("trained", "draft")),  # a tenth, 6.5 seconds, ends while the first domain is looked at
     ],
 )
@@ -76,7 +76,7 @@ def test_a_base_that_takes_the_whole_budget_to_load_ends_it_before_anything_is_m
 
 def test_the_run_says_that_nothing_was_begun(tmp_path: Path) -> None:
     given = replace(asked(tmp_path / "run"), minutes=0.1, clock=Ticking(4.0))
-    with pytest.raises(BudgetEndedError, match=r"nothing was begun\. Give it more minutes"):
+    with pytest.raises(BudgetEndedError, match="nothing was begun"):
         discover(given, Noting())
     assert not (tmp_path / "run" / "1_capability").exists()
 
