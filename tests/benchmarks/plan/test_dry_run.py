@@ -173,7 +173,7 @@ def test_the_command_exits_0_and_computes_nothing(tmp_path: Path) -> None:
     assert "Nothing was computed or downloaded" in done.output and not output.exists()
 
 
-@pytest.mark.parametrize("name", ["quick", "default", "full"])
+@pytest.mark.parametrize("name", ["quick", "default", pytest.param("full", marks=pytest.mark.slow)])
 def test_every_cell_of_a_shipped_suite_is_planned(name: str, tmp_path: Path) -> None:
     suite = load_suite(name)
     text = printed(suite, tmp_path)
