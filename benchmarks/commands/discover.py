@@ -135,12 +135,15 @@ def _asked(
 
 
 def _show_plan(asked: Asked, console: Console) -> None:
+    from benchmarks.discovering.context import domains_of
     from benchmarks.discovering.run import planned
     from benchmarks.discovering.sizing.sizes import too_long
     from benchmarks.discovering.telling.showing import show_shares
 
-    found, rates = planned(asked)
-    console.print(f"An item is read in {1000 * rates.item:.1f} ms here. Nothing was written.")
+    found, looked = planned(asked)
+    console.print(f"An item is read in {1000 * looked.rates.item:.1f} ms here. Nothing was written.")
+    if said := looked.told(len(domains_of(asked.settings)), asked.minutes):
+        console.print(said, soft_wrap=True)
     if found.sizes:
         sizes = ", ".join(f"{name} {value}" for name, value in found.sizes.items())
         console.print(f"For {asked.minutes:g} minutes sizes would be: {sizes}.", soft_wrap=True)

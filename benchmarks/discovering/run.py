@@ -14,7 +14,7 @@ from benchmarks.discovering.deadline import Deadline
 from benchmarks.discovering.error import BudgetEndedError, DiscoverError
 from benchmarks.discovering.settings import DiscoverySettings
 from benchmarks.discovering.sizing.course import Course
-from benchmarks.discovering.sizing.sizes import Planned, Rates, plan_sizes, too_long
+from benchmarks.discovering.sizing.sizes import Planned, plan_sizes, too_long
 from benchmarks.discovering.state import StepFolder, read_record, result_hash, write_record
 from benchmarks.discovering.step import Step
 from benchmarks.discovering.steps.registry import STEPS
@@ -22,6 +22,7 @@ from foundation.folder_lock import folder_lock
 from foundation.hashing import hash_json
 
 if TYPE_CHECKING:
+    from benchmarks.discovering.sizing.calibrating import Looked
     from llm_experts.bases.base import Base
     from llm_experts.discovery.measuring.domain import Domain
 
@@ -262,13 +263,21 @@ class _Run:
             return Course.of_record(asked.settings, domains, asked.minutes, before)
         if asked.minutes is None:
             return Course(asked.settings, domains)
-        found, rates = planned(asked, self.on_demand)
+        try:
+            found, looked = planned(asked, self.on_demand)
+        except BudgetEndedError as error:
+            raise BudgetEndedError(
+                f"{error} It went by before the first step, while the base was loaded and the speed here was measured; "
+                "nothing is lost, and nothing was begun. Give it more minutes, or try it when the machine is idle."
+            ) from error
+        if said := looked.told(domains, asked.minutes):
+            self.watcher.note(said)
         if found.sizes:
             shown = ", ".join(f"{name} {value}" for name, value in found.sizes.items())
             self.watcher.note(f"For {self.asked.minutes:g} minutes sizes are: {shown}.")
         if said := too_long(found, self.asked.minutes):
             self.watcher.note(said)
-        return Course(asked.settings, domains, asked.minutes, found.factor, dict(found.sizes), rates=rates)
+        return Course(asked.settings, domains, asked.minutes, found.factor, dict(found.sizes), rates=looked.rates)
 
     def _began(self) -> bool:
         return any((self.asked.folder / step.name).is_dir() for step in self.steps)
@@ -300,17 +309,17 @@ def on_demand_of(asked: Asked) -> BaseOnDemand:
     return BaseOnDemand(asked.load, matrices=asked.settings.kind in MATRICES)
 
 
-def planned(asked: Asked, on_demand: BaseOnDemand | None = None) -> tuple[Planned, Rates]:
-    """What a discovery is estimated to take here, and the rates behind that; nothing is written."""
+def planned(asked: Asked, on_demand: BaseOnDemand | None = None) -> tuple[Planned, Looked]:
+    """What a discovery is estimated to take here, and what that is judged by; nothing is written."""
     from benchmarks.discovering.sizing.calibrating import rates_of
 
     context = Context(
         root=asked.folder, folder=asked.folder, settings=asked.settings,
         on_demand=on_demand or on_demand_of(asked), deadline=asked.deadline,
     )  # fmt: skip
-    rates = rates_of(context)
-    left = None if asked.minutes is None else context.deadline.left / 60  # what the rates took is spent
-    return plan_sizes(asked.settings, len(context.domains), rates, left), rates
+    looked = rates_of(context)
+    left = None if asked.minutes is None else context.deadline.left / 60  # what that took is spent
+    return plan_sizes(asked.settings, len(context.domains), looked.rates, left), looked
 
 
 def _code_hash() -> str:

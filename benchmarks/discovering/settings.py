@@ -73,8 +73,11 @@ class DiscoverySettings(BaseModel):
         0.10, gt=0, lt=1, description="a mixture has to be shown to lose less of the base's alignment"
     )
     scenarios: int = Field(50, ge=2, description="scenarios of each domain in the final examination")
-    preserve: Words = Field((), description="what must stay: families of tasks, tools, persona; none: nothing")
+    preserve: Words = Field((), description="what must stay: families of tasks, tools, persona, bias; none: nothing")
     preserve_items: int = Field(60, ge=2)
+    preserve_margin: float = Field(
+        0.10, gt=0, lt=1, description="share of right answers, or nats a token, that a task that must stay may lose"
+    )
     gates: str | None = Field(None, description="TOML file of gates; None: the success criteria that fairmoe has")
 
     requantize: Literal["none", "nf4", "int8", "ternary"] = Field(

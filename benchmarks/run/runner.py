@@ -184,9 +184,9 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
 
     forget_deaths(output / "jobs" / job.folder for job in todo)
     workers = workers if suite.executor == "ray" else min(workers, len(todo))
-    executor = make_executor(workers, suite.executor, suite.address, suite.gpus, suite.store)
     told = set[tuple[str, str]]()
     clock = earlier_clock(suite, output)
+    executor = make_executor(suite, workers, clock)
     planned = planned_jobs(todo, output, clock)
     todo = [todo[place] for place in longest_first([each.seconds.likely for each in planned])]
     expected = {each.job.name: each.seconds.likely for each in planned}

@@ -89,7 +89,12 @@ def _run(job: Job, output: Path, console: Console) -> bool:
 @contextmanager
 def _bars(name: str, console: Console) -> Iterator[Tell]:
     """One bar per stage of a job."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         known: dict[str, TaskID] = {}
 

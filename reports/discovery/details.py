@@ -37,7 +37,9 @@ def _costs(examined: Node) -> Iterator[str]:
 def _tasks(preserved: Node) -> Iterator[str]:
     for row in rows(preserved, "tasks"):
         kept, name = truth(row, "preserved"), text(row, "name")
-        if kept is None:
+        if reason := text(row, "reason"):
+            yield f"{name} is not measured: {reason}"
+        elif kept is None:
             yield f"{name} has nothing to lose: {100 * number(row, 'before'):.0f} of 100 are right with the base"
         else:
             yield f"{name} {'is preserved' if kept else 'is NOT shown to be preserved'}: {_within(row)}"

@@ -188,8 +188,11 @@ def _preserved(found: Discovery) -> list[str]:
         return []
     kept, lost, idle = ([text(row, "name") for row in tasks if truth(row, "preserved") is way]
                         for way in (True, False, None))  # fmt: skip
+    unknown = [text(row, "name") for row in tasks if text(row, "reason")]
+    idle = [name for name in idle if name not in unknown]
     more = f"; not shown for {', '.join(lost)}" if lost else ""
     more += f"; the base has nothing to lose in {', '.join(idle)}" if idle else ""
+    more += f"; {', '.join(unknown)} could not be measured" if unknown else ""
     return [f"What had to stay is kept within its margin in {len(kept)} of {len(tasks)} tasks{more}."]
 
 

@@ -13,9 +13,9 @@ import random
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def cluster(nodes: int) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=head)
+    made: Any = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(nodes):
             made.add_node(num_cpus=1, object_store_memory=STORE, wait=False)
@@ -62,22 +62,17 @@ def cluster(nodes: int) -> Iterator[Any]:
         made.shutdown()
 
 
-class Killer(threading.Thread):
-    """Kills a node at random instants, and lets another one come."""
+def kill_nodes(made: Any, kills: int, longest: float, draw: random.Random, run: Future[float]) -> int:
+    """Kill a node at random instants, and let another one come, until the number is reached or the run has ended.
 
-    def __init__(self, made: Any, kills: int, longest: float, draw: random.Random) -> None:
-        super().__init__(daemon=True)
-        self._cluster, self._left, self._longest, self._draw = made, kills, longest, draw
-        self.killed, self.stop = 0, threading.Event()
-
-    def run(self) -> None:
-        """Until the number is reached or the run has ended."""
-        while self._left and not self.stop.wait(self._draw.uniform(0.1, self._longest)):
-            nodes = [node for node in self._cluster.list_all_nodes() if not node.head]
-            self._cluster.remove_node(self._draw.choice(nodes), allow_graceful=False)
-            self._cluster.add_node(num_cpus=1, object_store_memory=STORE, wait=False)
-            self.killed += 1
-            self._left -= 1
+    In the main thread, which alone may start Ray's nodes.
+    """
+    killed = 0
+    while killed < kills and not wait([run], timeout=draw.uniform(0.1, longest)).done:
+        made.remove_node(draw.choice(list(made.worker_nodes)), allow_graceful=False)
+        killed += 1
+        made.add_node(num_cpus=1, object_store_memory=STORE, wait=False)
+    return killed
 
 
 def bench(suite: Suite, folder: Path, executor: str) -> float:
@@ -115,16 +110,14 @@ def main() -> None:
         print(f"one process: {local:.0f} s", flush=True)
         while killed < given.kills:
             folder = home / f"run{runs}"
-            with cluster(given.nodes) as made:
-                killer = Killer(made, given.kills - killed, given.longest, draw)
-                killer.start()
-                took = bench(suite, folder, "ray")
-                killer.stop.set()
-                killer.join()
+            with cluster(given.nodes) as made, ThreadPoolExecutor(1) as pool:
+                run = pool.submit(bench, suite, folder, "ray")
+                now = kill_nodes(made, given.kills - killed, given.longest, draw, run)
+                took = run.result()
             differ = same(home / "local", folder)
             assert not differ, f"run {runs} differs in {differ}"
-            killed, runs = killed + killer.killed, runs + 1
-            print(f"run {runs}: {took:.0f} s, {killer.killed} nodes killed, same bytes", flush=True)
+            killed, runs = killed + now, runs + 1
+            print(f"run {runs}: {took:.0f} s, {now} nodes killed, same bytes", flush=True)
         print(f"{killed} nodes killed in {runs} runs: every table the same bytes as one process")
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -33,6 +33,8 @@ WIDE = 1.25
 """A mixture has the ranks of all its experts, and takes so much longer than one of them."""
 PROTECTED = 15
 """Items that a set is guarded against in the time of one draft; every expert's set is guarded anew."""
+PRESERVED = ("tools", "tools_format", "persona", "bias", "perplexity")
+"""What must stay where nothing is named."""
 TRIED = 5
 """Members of the front that are examined."""
 
@@ -126,7 +128,7 @@ def estimated(settings: DiscoverySettings, domains: int, rates: Rates) -> dict[s
         "4_training": experts * (steps * BATCH * rates.trained + looks * look * rates.read),
         "5_search": domains * settings.search_items * (1 + SWAPPED) * mixtures * rates.read * WIDE,
         "6_examination": domains * settings.scenarios * (1 + SWAPPED) * (experts + 2 + TRIED) * rates.read,
-        "7_preserve": len(settings.preserve or ("", "", "", "")) * settings.preserve_items * 4 * rates.item,
+        "7_preserve": len(settings.preserve or PRESERVED) * settings.preserve_items * 4 * rates.item,
     }
 
 

@@ -29,10 +29,11 @@ def _do(context: Context) -> Result:
         return {"tasks": [], "skipped": "the winner is the base itself, which stays as it was", **memory}
     winner = mixed(experts, weights)
     found = check_preserved(
-        base, winner, settings.preserve or None, items=settings.preserve_items, seed=settings.seed,
-        progress=context.told,
+        base, winner, settings.preserve or None, items=settings.preserve_items, margin=settings.preserve_margin,
+        seed=settings.seed, progress=context.told,
     )  # fmt: skip
     lost = sum(one.preserved is False for one in found)
+    context.notes.extend(f"{one.name} is not measured: {one.reason}" for one in found if one.reason)
     return {"tasks": [one.as_dict() for one in found], "lost": lost, **memory}
 
 
@@ -41,8 +42,14 @@ def _words(result: Mapping[str, Any]) -> str:
     if not rows:
         return "nothing was asked to be preserved"
     kept, lost, idle = ([row["name"] for row in rows if row["preserved"] is way] for way in (True, False, None))
-    more = [f"not {', '.join(lost)}"] * bool(lost) + [f"nothing to lose in {', '.join(idle)}"] * bool(idle)
+    unknown = [row["name"] for row in rows if row.get("reason")]
+    idle = [name for name in idle if name not in unknown]
+    told = (("not", lost), ("nothing to lose in", idle), ("not measured:", unknown))
+    more = [f"{words} {', '.join(names)}" for words, names in told if names]
     return "; ".join([f"{len(kept)} of {len(rows)} tasks preserved", *more])
 
 
-STEP = Step(name="7_preserve", label="preserve", settings=("preserve", "preserve_items"), do=_do, words=_words)
+STEP = Step(
+    name="7_preserve", label="preserve", settings=("preserve", "preserve_items", "preserve_margin"), do=_do,
+    words=_words,
+)  # fmt: skip

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from benchmarks.run.executors.executor import Executor
 from benchmarks.run.executors.in_process import InProcess
 from benchmarks.run.executors.processes import Processes
 
+if TYPE_CHECKING:
+    from benchmarks.plan.suite import Suite
+    from benchmarks.plan.time_estimate import Clock
 
-def make_executor(
-    workers: int, kind: str = "local", address: str = "auto", gpus: float = 0.0, store: str = ""
-) -> Executor:
-    """Of this machine: in-process for one worker, a process pool for more; or of a Ray cluster."""
-    if kind == "ray":
+
+def make_executor(suite: Suite, workers: int, clock: Clock) -> Executor:
+    """Of this machine: in-process for one worker, a process pool for more; or of a Ray cluster.
+
+    Parameters
+    ----------
+    suite : Suite
+        Says which of them, and where.
+    workers : int
+    clock : Clock
+        Estimates by which units of a cluster are put in order.
+    """
+    if suite.executor == "ray":
         from benchmarks.run.executors.cluster.executor import RayCluster
 
-        return RayCluster(address, workers, gpus, store)
+        return RayCluster(suite.address, workers, suite.gpus, suite.store, clock)
     return InProcess() if workers == 1 else Processes(workers)

@@ -63,7 +63,7 @@ def loader_epoch(table: StoredTable) -> Callable[[], None]:
         for features, labels in loader:
             loss = binary_cross_entropy_with_logits(net(features).squeeze(1), labels)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
 

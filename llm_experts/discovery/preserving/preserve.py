@@ -3,7 +3,8 @@
 A task is preserved if the lower end of the 95 % interval of after less before lies above −margin; where it does not,
 that is "not shown to be preserved", and more items may show it. A base that is right in no larger share than the margin
 has nothing to lose, and nothing is said of it: staying at 0 of 60 would pass any such test. Shares of right answers are
-compared pair by pair (Newcombe's interval), log-probabilities of neutral texts by a bootstrap of the texts.
+compared pair by pair (Newcombe's interval), log-probabilities of neutral texts by a bootstrap of the texts. A published
+set that cannot be had is not measured, which is said; it ends nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from torch import Tensor
 
 from foundation.numbers import finite_dict
 from llm_experts.bases.base import Base
+from llm_experts.bias.likelihood import LMScorer
+from llm_experts.bias.sources import BiasError
 from llm_experts.data.encoding import Style, all_stops, prompt_ids
 from llm_experts.data.error import DataError
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.measuring.domain import Scenario
 from llm_experts.discovery.measuring.domains import domains_named
-from llm_experts.discovery.preserving import persona, tools
+from llm_experts.discovery.preserving import bias, persona, tools
 from llm_experts.discovery.preserving.neutral import NEUTRAL
 from llm_experts.evaluation.compare import newcombe
 from llm_experts.families.listed import listed_answers
@@ -33,10 +36,11 @@ from llm_experts.search.books.strata import DRAWS, percentile_ends, stratified_w
 from llm_experts.training.sequences.batch import Item, by_length, whole_text
 from llm_experts.training.sequences.choices import BATCH_TOKENS, choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
+from tasks.fetch import FetchError
 
 Progress = Callable[[int, int], None]
 FORMAT, PERPLEXITY = "tools_format", "perplexity"
-BUILT_IN = (tools.NAME, FORMAT, persona.NAME, PERPLEXITY)
+BUILT_IN = (tools.NAME, FORMAT, persona.NAME, bias.NAME, PERPLEXITY)
 """What is looked at unless tasks are named."""
 MARGIN = 0.10
 """Share of right answers, or natural units of log-probability per token, that may be lost."""
@@ -55,11 +59,11 @@ class Preserved:
     Attributes
     ----------
     name : str
-    kind : {"choice", "format", "perplexity"}
-        Share of right choices among listed answers; share of generated answers that are a call of a tool; mean
-        log-probability of a token of neutral texts.
+    kind : {"choice", "format", "bias", "perplexity"}
+        Share of right choices among listed answers; share of generated answers that are a call of a tool; share of
+        questions that are not answered as a stereotype has it; mean log-probability of a token of neutral texts.
     n : int
-        Items or texts.
+        Items or texts; 0: it could not be measured.
     before, after : float
         Of the base, and with the adapter; more is better in every kind.
     difference, low, high : float
@@ -67,7 +71,10 @@ class Preserved:
     margin : float
         Loss that was allowed beforehand.
     preserved : bool or None
-        Whether ``low`` lies above −margin; None where ``before`` is a share of at most the margin.
+        Whether ``low`` lies above −margin; None where ``before`` is a share of at most the margin, or where nothing was
+        measured.
+    reason : str
+        Why nothing was measured; "" where it was.
     """
 
     name: str
@@ -80,6 +87,7 @@ class Preserved:
     high: float
     margin: float
     preserved: bool | None
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form, without nan."""
@@ -88,7 +96,7 @@ class Preserved:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Preserved:
         """The inverse of :meth:`as_dict`; unknown keys are left out."""
-        return cls(**{part.name: given[part.name] for part in fields(cls)})
+        return cls(**{part.name: given[part.name] for part in fields(cls) if part.name in given})
 
 
 def check_preserved(
@@ -108,7 +116,7 @@ def check_preserved(
     Parameters
     ----------
     preserve : sequence of str, optional
-        Of ``tools``, ``tools_format``, ``persona``, ``perplexity`` (by default all of these), and families such as
+        Of ``tools``, ``tools_format``, ``persona``, ``bias``, ``perplexity`` (by default all), and families such as
         ``sql``, ``sql@0.5`` or ``rows:adult:sex@1500``.
     items : int
         Of each task; generated calls and neutral texts are fewer.
@@ -139,6 +147,7 @@ class _Both:
     """A base, and lanes of one adapter over it."""
 
     base: Base
+    adapter: Adapter
     lanes: SequenceLanes
     bare: SequenceLanes
     style: Style
@@ -147,7 +156,7 @@ class _Both:
     def of(cls, base: Base, adapter: Adapter, style: Style) -> _Both:
         start = 0 if adapter.config.is_prompt_learning else lowest_layer([adapter])
         lanes = SequenceLanes.of(base, [adapter], start)
-        return cls(base, lanes, SequenceLanes.bare(base, start, lanes.lower), style)
+        return cls(base, adapter, lanes, SequenceLanes.bare(base, start, lanes.lower), style)
 
 
 def _task(both: _Both, name: str, items: int, margin: float, skip: int, seed: int) -> Preserved:
@@ -155,6 +164,8 @@ def _task(both: _Both, name: str, items: int, margin: float, skip: int, seed: in
         return _perplexity(both, margin, seed)
     if name == FORMAT:
         return _format(both, min(items, MOST_GENERATED), margin, seed)
+    if name == bias.NAME:
+        return _bias(both, items, margin, seed)
     choices = choices_of(both.base, _asked(both.base, name, items, skip, seed), both.style)
     before = choices.base_margins(both.lanes) > 0
     after = choices.margins(both.lanes, both.lanes.start)[0] > 0
@@ -212,6 +223,18 @@ def _format(both: _Both, items: int, margin: float, seed: int) -> Preserved:
         return torch.tensor([tools.call_in(one.text, tools.tools_of(item)) is not None for one, item in pairs])
 
     return _shares(FORMAT, "format", valid(both.bare), valid(both.lanes), margin)
+
+
+def _bias(both: _Both, items: int, margin: float, seed: int) -> Preserved:
+    """Whether questions that cannot be answered are answered as the stereotype has it."""
+    try:
+        asked = bias.ambiguous_questions(items, seed)
+        before = bias.not_stereotyped(LMScorer.of(both.base), asked)
+        after = bias.not_stereotyped(LMScorer.with_adapter(both.base, both.adapter), asked)
+    except (FetchError, BiasError) as error:
+        unknown = (math.nan,) * 5
+        return Preserved(bias.NAME, bias.NAME, 0, *unknown, margin, None, reason=str(error))
+    return _shares(bias.NAME, bias.NAME, before, after, margin)
 
 
 def _perplexity(both: _Both, margin: float, seed: int) -> Preserved:

@@ -111,7 +111,7 @@ def test_the_default_file_is_whole_and_counts_add_up() -> None:
     gates = read_gates(None)
     found = gates_result(judge_gates(gates, RESULTS))
     assert found["passed"] + found["failed"] + found["unmeasured"] == len(gates) == len(found["gates"])
-    assert {"overall_gain", "tools_preserved", "dequantised"} <= {one["id"] for one in found["gates"]}
+    assert {"overall_gain", "tools_preserved", "bias_preserved", "dequantised"} <= {one["id"] for one in found["gates"]}
     unmeasured = [one for one in found["gates"] if one["passed"] is None]
     assert all(one["reason"] for one in unmeasured)
 

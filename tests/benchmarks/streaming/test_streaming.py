@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from benchmarks.commands.runs.next_step import choose_hint
 from benchmarks.plan.suite import Suite, SuiteError, load_suite
 from benchmarks.run.rebuild import RebuildError, open_cell
 from benchmarks.streaming.measured import made_table
-from benchmarks.streaming.memory import refuse_too_little
+from benchmarks.streaming.memory import peak_gib, refuse_too_little
 from benchmarks.streaming.methods import streamed_methods, streams
 from benchmarks.streaming.run import run_streamed
 from foundation.console import plain_console
@@ -85,6 +86,15 @@ def test_from_a_file_to_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (provenance.explained_rows == 500).all()
 
 
+def test_memory_is_that_of_the_process_and_not_of_who_started_it() -> None:
+    held = np.ones(1 << 27)
+    assert peak_gib() > held.nbytes / 2**30 >= 1
+    program = "from benchmarks.streaming.memory import peak_gib; print(peak_gib())"
+    place = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=place, capture_output=True, text=True, check=True)
+    assert 0 < float(done.stdout) < 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("rows", "limit"), [(665_800, 1.1)])
 def test_memory_of_storing_is_bounded(tmp_path: Path, rows: int, limit: float) -> None:
@@ -94,14 +104,15 @@ def test_memory_of_storing_is_bounded(tmp_path: Path, rows: int, limit: float) -
     """
     card = made_table(tmp_path, rows, numbers=30, words=20)
     program = (
-        "import resource, sys, torch; torch.set_num_threads(1)\n"
+        "import torch; torch.set_num_threads(1)\n"
+        "from benchmarks.streaming.memory import peak_gib\n"
         "from tasks.stored.writing import Storing, store_table\n"
         "from experts.networks.stored_rows import StoredRows\n"
         f"table = store_table(Storing({str(card)!r}))\n"
         "stream = StoredRows(table, 1024, 0)\n"
         "rows = sum(len(stream.next()) for _ in range(len(table.rows_of('train')) // 1024))\n"
         "counted = sum(len(view.rows) for view in table.blocks('test', 65536))\n"
-        "print(rows, counted, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)\n"
+        "print(rows, counted, peak_gib())\n"
     )
     place = {**os.environ, "PYTHONPATH": str(ROOT), "FAIRMOE_HOME": str(tmp_path / "home")}
     done = subprocess.run([sys.executable, "-c", program], env=place, capture_output=True, text=True, check=True)

@@ -143,7 +143,7 @@ def test_a_run_that_is_interrupted_and_resumed_has_every_run_once(
     tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(runner, "make_executor", lambda workers: Interrupted())
+        patch.setattr(runner, "make_executor", lambda *_: Interrupted())
         run_suite(SUITE, tmp_path / "run", workers=1, strict=True, console=quiet)
     assert len(names()) == 1  # sent before the second job ended
     summary = run_suite(SUITE, tmp_path / "run", workers=1, strict=True, console=quiet)

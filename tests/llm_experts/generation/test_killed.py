@@ -24,12 +24,14 @@ draw, killed, folder = random.Random(0), 0, Path(sys.argv[1])
 began = time.monotonic()
 made(spec, folder / "whole", *checks)
 took = time.monotonic() - began
-for _ in range(5):
+for number in range(5):
     child = os.fork()
     if not child:
         made(spec, folder / "parts", *checks)
         os._exit(0)
-    time.sleep(draw.uniform(0.02, 0.4) * took)
+    while not any(path.is_file() for path in (folder / "parts").rglob("*")):
+        time.sleep(0.001)
+    time.sleep(draw.uniform(0.02, 0.4) * took * (number > 0))  # the first one surely comes before the end
     os.kill(child, signal.SIGKILL)
     killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 made(spec, folder / "parts", *checks)

@@ -52,3 +52,8 @@ def test_experts_rivals_and_costs_have_a_line_each() -> None:
         "mixture 1 against base: worse than it, −5.0 points [−10.0, −1.0]",
         "It costs sql: −20.0 points [−30.0, −10.0]",
     ]
+
+
+def test_a_task_that_could_not_be_measured_has_its_reason() -> None:
+    task = {"name": "bias", "kind": "bias", "n": 0, "before": None, "preserved": None, "reason": "no such file"}
+    assert details(Discovery({}, {"preserve": {"tasks": [task]}})) == ["bias is not measured: no such file"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.method import MODEST, Needs
+from benchmarks.plan.time_estimate import Clock
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.executors.cluster.connection import connected
 from benchmarks.run.executors.cluster.error import ClusterError
-from benchmarks.run.executors.cluster.schedule import JobUnits, job_units
+from benchmarks.run.executors.cluster.schedule import JobUnits, job_units, ranks
 from benchmarks.run.executors.cluster.store import Store
 from benchmarks.run.executors.cluster.stored_work import clear_scratch
 from benchmarks.run.executors.cluster.worker import SIGN, Place, attempted, work
@@ -47,6 +49,8 @@ class RayCluster:
         GPUs, or a share of one, for each unit of texts.
     store : str
         URL through which results return where nodes do not share the output folder; "": they do.
+    clock : Clock, optional
+        Estimates by which units are put in order; default: built-in rates.
     task : callable
         What a worker does.
     """
@@ -57,9 +61,11 @@ class RayCluster:
         workers: int,
         gpus: float = 0.0,
         store: str = "",
+        clock: Clock | None = None,
         task: Callable[..., list[Failure]] = work,
     ) -> None:
         self.address, self.workers, self.store, self.task = address, workers, store, task
+        self.clock = clock or Clock([])
         self.text = Needs(gpus=gpus) if gpus else MODEST
 
     def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
@@ -73,7 +79,8 @@ class RayCluster:
                     self._bring(store, job, place.folder)
                     open_job(job, place.folder)
                 units = [job_units(job, job.unfinished(place.folder), self.text) for job in jobs]
-                yield from _Run(ray, place, store, Told(notify), self.task).outcomes(units)
+                order = ranks(units, self.clock)
+                yield from _Run(ray, place, store, Told(notify), self.task, order).outcomes(units)
         finally:
             (place.folder / SIGN).unlink(missing_ok=True)
             clear_scratch(place.sign)
@@ -124,7 +131,9 @@ def _in_worker(job: Job, unit: Unit, place: Place, mailbox: Any, task: Any) -> A
 class _Run:
     """One run on a connected cluster."""
 
-    def __init__(self, ray: Any, place: Place, store: Store | None, told: Told, task: Any) -> None:
+    def __init__(
+        self, ray: Any, place: Place, store: Store | None, told: Told, task: Any, order: Mapping[tuple[str, str], int]
+    ) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._ray, self._place, self._store, self._told, self._task = ray, place, store, told, task
@@ -134,26 +143,34 @@ class _Run:
         self._remote = ray.remote(max_retries=0)(_in_worker)
         self._under_way: dict[Any, tuple[JobUnits, Unit, dict[tuple[str, int], int]]] = {}
         self._news: Any = None
+        self._order = order
+        self._ready: list[tuple[int, JobUnits, Unit]] = []  # a heap by rank, and no rank twice
 
     def outcomes(self, left: list[JobUnits]) -> Iterator[Outcome]:
         """Run all units; a job is told when its last unit has ended."""
+        for units in left:
+            self._line_up(units)
         while left:
-            for units in left:
-                self._start(units)
+            self._start()
             if self._under_way:
                 ended, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=POLL)
                 for reference in ended:
-                    self._end(reference)
+                    self._line_up(self._end(reference))
             self._listen()
             for units in [units for units in left if units.done]:
                 left.remove(units)
                 close_job(units.job, self._folder)
                 yield Outcome(units.job, failures=tuple(units.failures))
 
-    def _start(self, units: JobUnits) -> None:
-        if len(self._under_way) >= IN_FLIGHT:
-            return
+    def _line_up(self, units: JobUnits) -> None:
+        """Put what may start of a job among all that may, by its rank."""
         for unit in units.ready():
+            heappush(self._ready, (self._order[units.job.folder, unit.name], units, unit))
+
+    def _start(self) -> None:
+        """Hand to Ray what may start, as long as there is room."""
+        while self._ready and len(self._under_way) < IN_FLIGHT:
+            _, units, unit = heappop(self._ready)
             needs, job = unit.resources, units.job
             options = {
                 "num_cpus": needs.cores, "num_gpus": needs.gpus, "resources": dict(needs.custom),
@@ -163,7 +180,8 @@ class _Run:
             reference = self._remote.options(**options).remote(job, unit, self._place, self._mailbox, self._task)
             self._under_way[reference] = units, unit, before
 
-    def _end(self, reference: Any) -> None:
+    def _end(self, reference: Any) -> JobUnits:
+        """Take what became of a unit; return the units of its job."""
         units, unit, before = self._under_way.pop(reference)
         gone = self._ray.exceptions
         try:
@@ -182,6 +200,7 @@ class _Run:
             if self._store is not None and not error:
                 self._store.fetch(self._folder / units.job.folder, units.job.folder, unit.name)
             units.end(unit, failures, error)
+        return units
 
     def _listen(self) -> None:
         """Hand on what workers said; the mailbox may be gone for a while, and news with it."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from benchmarks.methods.method import MODEST, Needs
 from benchmarks.plan.job import Job
+from benchmarks.plan.scheduling.units import costed, plan_units
+from benchmarks.plan.scheduling.work import Work, longest_first
+from benchmarks.plan.time_estimate import Clock
 from benchmarks.run.deaths import ATTEMPTS
 from benchmarks.run.failure import Failure
 from benchmarks.run.units import Unit, units_of
@@ -42,8 +47,8 @@ class JobUnits:
 
     def ready(self) -> Iterator[Unit]:
         """Units whose needs have ended, removed from those that wait; one that stands on a dead one is dead too."""
-        for unit in list(self.waiting):
-            if set(unit.after) & self.dead:
+        while doomed := [unit for unit in self.waiting if set(unit.after) & self.dead]:
+            for unit in doomed:
                 self.waiting.remove(unit)
                 self.died(unit, f"{self._cause(unit)} could not be computed, and these methods stand on it.")
         for unit in list(self.waiting):
@@ -92,3 +97,15 @@ class JobUnits:
 def job_units(job: Job, pending: Sequence[tuple[str, int]], text: Needs = MODEST) -> JobUnits:
     """A job's units, all of them waiting."""
     return JobUnits(job, units_of(job, pending, text))
+
+
+def ranks(many: Sequence[JobUnits], clock: Clock) -> dict[tuple[str, str], int]:
+    """(folder of the job, name of the unit) → its rank among all that wait: what may start is started in this order.
+
+    The longest way to the end of its job goes first (:func:`benchmarks.plan.scheduling.work.longest_first`).
+    """
+    units = plan_units(costed(each.job, each.waiting, clock, {}) for each in many)
+    seconds = np.array([unit.seconds.likely for unit in units], dtype=np.float64)
+    rest = Work(seconds, [unit.after for unit in units]).rest
+    names = [(each.job.folder, unit.name) for each in many for unit in each.waiting]
+    return {names[place]: rank for rank, place in enumerate(longest_first(rest.tolist()))}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,18 @@ import pytest
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
+from benchmarks.plan.time_estimate import Clock
 from benchmarks.run.deaths import ATTEMPTS, UnderWay
 from benchmarks.run.executors.cluster.connection import connected
 from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.executor import RayCluster, Told
-from benchmarks.run.executors.cluster.schedule import JobUnits, job_units
+from benchmarks.run.executors.cluster.schedule import JobUnits, job_units, ranks
 from benchmarks.run.executors.cluster.worker import SIGN, Place, attempted, look, work
 from benchmarks.run.failure import Failure, explain
 from benchmarks.run.telling.notify import Notify
 from benchmarks.run.units import Unit
+from foundation.files import write_text
+from tests.campaign.cluster_faults import cluster
 
 
 def jobs(count: int = 1) -> list[Job]:
@@ -60,6 +66,30 @@ def test_a_lost_node_is_nobodys_fault() -> None:
         (floor,) = started(units)
         units.loses(floor, node=True, reason="gone")
     assert [unit.name for unit in started(units)] == ["tune_utility"] and not units.failures
+
+
+def test_what_stands_on_a_dead_unit_is_dead_wherever_it_is_listed() -> None:
+    chain = [Unit("cells", "c", ("b",)), Unit("cells", "b", ("a",)), Unit("cells", "a")]
+    units = JobUnits(jobs()[0], chain)
+    (first,) = started(units)
+    for _ in range(ATTEMPTS - 1):
+        units.loses(first, node=False, reason="killed")
+        assert started(units) == [first]
+    units.loses(first, node=False, reason="killed")
+    assert not started(units) and units.done and units.dead == {"a", "b", "c"}
+
+
+def test_the_longest_way_to_the_end_of_a_job_starts_first() -> None:
+    one, other = (job_units(job, job.cells()) for job in jobs(2))
+    order = ranks([one, other], Clock([]))
+    assert sorted(order.values()) == list(range(len(one.waiting) + len(other.waiting)))
+    for units in (one, other):
+        for unit in units.waiting:
+            rank = order[units.job.folder, unit.name]
+            assert all(order[units.job.folder, before] < rank for before in unit.after)
+    assert {name for (_, name), rank in order.items() if rank < 2} == {"tune_utility"}
+    small = JobUnits(one.job, [Unit("cells", "constant_0", cells=(("constant", 0),)), one.waiting[0]])
+    assert ranks([small], Clock([])) == {(one.job.folder, one.waiting[0].name): 0, (one.job.folder, "constant_0"): 1}
 
 
 def test_shares_of_units_add_up_and_never_go_back() -> None:
@@ -124,6 +154,10 @@ def mark(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
     return []
 
 
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray (group cluster) is not installed")
+
+
+@needs_ray
 @pytest.mark.slow
 def test_workers_that_die_are_replaced_and_what_always_dies_fails_alone(tmp_path: Path) -> None:
     heard: list[tuple[str, str, float]] = []
@@ -137,12 +171,44 @@ def test_workers_that_die_are_replaced_and_what_always_dies_fails_alone(tmp_path
     assert set(ran.values()) == {1} and heard and not (tmp_path / SIGN).exists()
 
 
+@needs_ray
 @pytest.mark.slow
 def test_no_cluster_at_the_address_is_one_paragraph() -> None:
     with pytest.raises(ClusterError, match="ray start --head"), connected("auto", 1):
         pass
 
 
+def stay(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
+    """A unit whose first try is in the midst of a method when its node is killed."""
+    import ray
+
+    look(place)
+    note = place.folder / unit.name
+    if unit.name != "constant_0" or note.exists():
+        note.with_suffix(".again").touch()
+        return []
+    with UnderWay(place.folder / job.folder).noted("constant", 0):
+        write_text(note, ray.get_runtime_context().get_node_id())
+        time.sleep(120)
+    return []
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_killed_node_is_told_from_a_crashed_worker_and_no_method_is_blamed(tmp_path: Path) -> None:
+    with cluster(2) as made, ThreadPoolExecutor(1) as pool:
+        run = pool.submit(lambda: list(RayCluster("auto", 1, task=stay).run(jobs(), tmp_path, lambda *_: None)))
+        note = tmp_path / "constant_0"
+        while not note.exists() and not run.done():
+            time.sleep(0.1)
+        (node,) = [node for node in made.worker_nodes if node.node_id == note.read_text()]
+        made.remove_node(node, allow_graceful=False)
+        (outcome,) = run.result()
+    assert outcome.failures == () and note.with_suffix(".again").exists()
+    assert UnderWay(tmp_path / jobs()[0].folder).deaths() == 0
+
+
+@needs_ray
 @pytest.mark.slow
 def test_a_run_whose_nodes_are_killed_ends_in_the_bytes_of_one_process(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[4]

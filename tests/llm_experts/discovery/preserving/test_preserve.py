@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
 
 from llm_experts.bases.base import Base
+from llm_experts.bias import bbq
+from llm_experts.bias.scorer import Scored
 from llm_experts.data.error import DataError
 from llm_experts.data.example import Message
 from llm_experts.decoder.program import Adapter
+from llm_experts.discovery.preserving.bias import not_stereotyped, one_of_each
 from llm_experts.discovery.preserving.neutral import NEUTRAL
 from llm_experts.discovery.preserving.persona import OUTSIDE, persona_scenarios
 from llm_experts.discovery.preserving.preserve import BUILT_IN, FORMAT, Preserved, check_preserved, text_item
@@ -38,10 +44,11 @@ def test_what_changes_nothing_keeps_everything() -> None:
     assert reading.preserved and reading.before == reading.after
 
 
-def test_without_names_all_that_is_built_in_is_looked_at() -> None:
+def test_without_names_all_that_is_built_in_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_mirror(tmp_path, monkeypatch)
     done: list[tuple[int, int]] = []
     found = check_preserved(BASE, adapter(0.0), items=8, progress=lambda *at: done.append(at))
-    assert [one.name for one in found] == list(BUILT_IN) and done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [one.name for one in found] == list(BUILT_IN) and done == [(at, 5) for at in range(1, 6)]
 
 
 def unlearning() -> Adapter:
@@ -132,6 +139,80 @@ def test_a_base_is_left_as_it_is() -> None:
     before = weights(BASE)
     check_preserved(BASE, adapter(1.0, "lora_fa"), ["tools"], items=12)
     assert weights(BASE) == before
+
+
+def broken_mirror(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror in which the first file of the bias set is not the published one."""
+    (file, *_) = bbq.SOURCE.file
+    (folder / file.mirror).parent.mkdir(parents=True)
+    (folder / file.mirror).write_bytes(b"something else")
+    monkeypatch.setenv("FAIRMOE_DATA_MIRROR", str(folder))
+    monkeypatch.setenv("FAIRMOE_CACHE", str(folder / "cache"))
+
+
+def test_a_bias_set_that_cannot_be_had_is_not_measured_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_mirror(tmp_path, monkeypatch)
+    bias, reading = check_preserved(BASE, adapter(0.0), ["bias", "perplexity"], items=8)
+    assert (bias.n, bias.preserved) == (0, None) and "Age.jsonl" in bias.reason and reading.preserved
+    told = json.loads(json.dumps(bias.as_dict(), allow_nan=False))
+    assert told["before"] is told["after"] is told["low"] is None
+
+
+class Likes:
+    """A scorer to which one answer to a question is likelier than without the question, and the others are not."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+
+    def token_log_probs(self, texts: Sequence[str], start: Sequence[int] | None = None) -> list[Scored]:
+        found = []
+        for text, at in zip(texts, start or [0] * len(texts), strict=True):
+            p = 0.5 if "Question:" in text and text[at:].strip() == self.answer else 0.2
+            found.append(Scored(torch.tensor([math.log(p)], dtype=torch.float64), ((at, len(text)),)))
+        return found
+
+
+def question(quartet: int, negative: bool, ambiguous: bool = True) -> bbq.Question:
+    """ "a" is of the stereotyped group, "b" of the other."""
+    return bbq.Question(
+        "Age", f"t{quartet // 2}", quartet, "c", "bad?" if negative else "good?", ("a", "b", "?"),
+        2, 2, 0, ambiguous, negative,
+    )  # fmt: skip
+
+
+def test_of_every_template_one_undecided_question_is_asked_of_either_polarity_in_turn() -> None:
+    ways = [(negative, ambiguous) for negative in (True, False) for ambiguous in (True, False)]
+    every = [question(k, negative, ambiguous) for k in range(4) for negative, ambiguous in ways]
+    asked = one_of_each(every)
+    assert [(one.quartet, one.negative, one.ambiguous) for one in asked] == [
+        (0, True, True), (1, False, True), (2, True, True), (3, False, True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("likelier", "expected"),
+    [
+        ("a", [False, True, False, True]),  # always the same group: the stereotype of the bad trait alone
+        ("b", [True, False, True, False]),
+        ("?", [True, True, True, True]),  # it cannot be told, which is right
+        ("", [False, False, False, False]),  # all alike: the stereotype is as likely as anything
+    ],
+)
+def test_answers_by_stereotype_by_hand(likelier: str, expected: list[bool]) -> None:
+    asked = [question(k, k % 2 == 0) for k in range(4)]
+    assert not_stereotyped(Likes(likelier), asked).tolist() == expected
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_a_bias_set_before_and_after() -> None:
+    same, other = (check_preserved(BASE, adapter(size), ["bias"], items=60)[0] for size in (0.0, 0.6))
+    assert (same.kind, same.n, same.difference, same.before) == ("bias", 60, 0.0, other.before)
+    right = round(60 * same.before)
+    assert (same.low, same.high) == pytest.approx(newcombe(right, 0, 0, 60 - right)) and same.preserved
+    assert other.after == pytest.approx(other.before + other.difference) and other.low < 0 < other.high
 
 
 def test_a_base_that_can_nothing_has_nothing_to_lose() -> None:

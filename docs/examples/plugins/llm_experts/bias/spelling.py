@@ -3,8 +3,9 @@
 import numpy as np
 
 from llm_experts.bias.bias_set import BiasSet
-from llm_experts.bias.result import DRAWS, BiasMetric, capped, generator_of, preferred, ratio, resampled, row
+from llm_experts.bias.result import DRAWS, BiasMetric, capped, generator_of, preferred, resampled, row
 from llm_experts.bias.sources import Source
+from metrics.proportions import quotient
 
 SHARE = BiasMetric("share@1", "spelling", 0, 100, 50, "% of words whose British spelling is likelier")
 
@@ -18,7 +19,7 @@ def sample(pairs, limit, seed):
 
 
 def share(sums):
-    return 100 * ratio(sums[..., 1], sums[..., 0])
+    return 100 * quotient(sums[..., 1], sums[..., 0])
 
 
 def score(scorer, pairs, seed, draws=DRAWS):
