@@ -57,6 +57,6 @@ def test_ended_by_its_budget_again_and_again_it_ends_with_the_same_results(first
         break
     else:
         pytest.fail("it never came to an end")
-    assert len(set(missing)) > 3, missing
+    assert missing[0] == "" and len(set(missing)) > 4, missing
     results = {step.name: json.loads((folder / step.name / "result.json").read_text()) for step in STEPS}
     assert without_times(results) == without_times(first.results)
