@@ -52,7 +52,7 @@ def connected(address: str, workers: int) -> Iterator[Any]:
     Raises
     ------
     ClusterError
-        If Ray is not installed, or there is no cluster at the address.
+        If Ray is not installed, there is no cluster at the address, or the folder of its sockets has too long a name.
     """
     ray = ray_module()
     if ray.is_initialized():
@@ -65,11 +65,20 @@ def connected(address: str, workers: int) -> Iterator[Any]:
             **(own if address == LOCAL else {}),
         )  # fmt: skip
     except Exception as error:  # Ray raises bare ones, such as for a node that does not start in time
-        raise ClusterError(
-            f"There is no Ray cluster to be reached at {address!r} ({str(error).splitlines()[0]}). Start one with "
-            "'ray start --head', give --address HOST:PORT of its head, or --address local for one on this machine."
-        ) from error
+        raise ClusterError(_why(address, str(error).splitlines()[0])) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _why(address: str, reason: str) -> str:
+    if "AF_UNIX" in reason:
+        return (
+            f"Ray's sockets lie in the temporary folder, whose name is too long for them ({reason}). Set RAY_TMPDIR to "
+            "a folder with a short name, such as RAY_TMPDIR=/tmp."
+        )
+    return (
+        f"There is no Ray cluster to be reached at {address!r} ({reason}). Start one with 'ray start --head', give "
+        "--address HOST:PORT of its head, or --address local for one on this machine."
+    )

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -178,6 +179,16 @@ def test_no_cluster_at_the_address_is_one_paragraph() -> None:
         pass
 
 
+@needs_ray
+@pytest.mark.slow
+def test_a_temporary_folder_with_too_long_a_name_is_one_paragraph(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 20)))
+    with pytest.raises(ClusterError, match="Set RAY_TMPDIR"), connected("local", 1):
+        pass
+
+
 def stay(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
     """A unit whose first try is in the midst of a method when its node is killed."""
     import ray
@@ -214,6 +225,7 @@ def test_a_run_whose_nodes_are_killed_ends_in_the_bytes_of_one_process(tmp_path:
     root = Path(__file__).resolve().parents[4]
     call = [sys.executable, "tests/campaign/cluster_faults.py", "--kills", "3", "--longest", "4", "--small"]
     own = {"PYTHONPATH": str(root), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'runs.db'}", "TMPDIR": str(tmp_path)}
+    own["RAY_TMPDIR"] = tempfile.gettempdir()  # names of sockets have at most 107 bytes, and tmp_path may be long
     done = subprocess.run(call, cwd=root, env=os.environ | own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "3 nodes killed" in done.stdout
