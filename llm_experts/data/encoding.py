@@ -21,8 +21,6 @@ Style = Literal["auto", "chat", "plain", "instruct"]
 ``auto`` is ``chat`` for conversations and for bases with a chat template, else ``plain``.
 """
 STYLES: tuple[Style, ...] = ("auto", "chat", "plain", "instruct")
-
-
 MARK = "\ue000"
 """A character for private use, which stands where an answer belongs."""
 

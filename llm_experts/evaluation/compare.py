@@ -12,8 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from foundation.seeding import numpy_generator
 from llm_experts.evaluation.error import EvaluationError
@@ -23,6 +26,8 @@ from metrics.holm import holm
 from metrics.proportions import Z, unseen_share, wilson
 
 ROUNDING = 1e-12
+Verdicts = NDArray[np.bool_] | Tensor
+"""Whether each item is right."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,35 @@ def newcombe(both: int, only: int, only_against: int, neither: int, z: float = Z
     return max(-1.0, p - q - below), min(1.0, p - q + above)
 
 
+class PairedShares(NamedTuple):
+    """How many items two models have right: both of them, only the one, only the other, neither."""
+
+    both: int
+    only: int
+    only_against: int
+    neither: int
+
+    @classmethod
+    def of(cls, mine: Verdicts, theirs: Verdicts) -> PairedShares:
+        """From verdicts [n] bool on the same items in the same order, as arrays or tensors."""
+        both, only, against = (int(some.sum()) for some in (mine & theirs, mine & ~theirs, ~mine & theirs))
+        return cls(both, only, against, len(mine) - both - only - against)
+
+    @property
+    def difference(self) -> float:
+        """Share of the one less that of the other."""
+        return (self.only - self.only_against) / sum(self)
+
+    @property
+    def p(self) -> float:
+        """That of McNemar's test."""
+        return mcnemar(self.only, self.only_against)
+
+    def interval(self, z: float = Z) -> tuple[float, float]:
+        """Newcombe's, of the difference."""
+        return newcombe(*self, z)
+
+
 def _phi(both: int, only: int, only_against: int, neither: int) -> float:
     """Correlation of the two, its numerator corrected towards 0 where it is positive."""
     margins = (both + only) * (only_against + neither) * (both + only_against) * (only + neither)
@@ -150,13 +184,11 @@ def _square(one: float, other: float, phi: float) -> float:
 
 
 def _proportions(score: str, name: str, other: str, right: Array) -> Comparison:
-    mine, theirs = right > 0.5
-    both, only, only_against = (int(np.sum(x)) for x in (mine & theirs, mine & ~theirs, ~mine & theirs))
-    n = right.shape[1]
-    p = mcnemar(only, only_against)
-    low, high = newcombe(both, only, only_against, n - both - only - only_against)
-    difference = (only - only_against) / n
-    return Comparison(score, name, other, difference, low, high, p, p, n, "mcnemar", only, only_against)
+    pair = PairedShares.of(*(right > 0.5))
+    return Comparison(
+        score, name, other, pair.difference, *pair.interval(), pair.p, pair.p, right.shape[1], "mcnemar", pair.only,
+        pair.only_against,
+    )  # fmt: skip
 
 
 def _others(score: Score, name: str, other: str, columns: Array, seed: int, draws: int) -> Comparison:

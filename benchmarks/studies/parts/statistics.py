@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.seeding import named_generator
-from llm_experts.evaluation.compare import newcombe
+from llm_experts.evaluation.compare import PairedShares
 from metrics.proportions import wilson
 
 DRAWS = 4000
@@ -43,10 +43,9 @@ def share(hits: float, items: int) -> str:
 
 def gain(before: Values, after: Values) -> str:
     """What the share of right answers to the same items [n] gained, with Newcombe's interval for paired proportions."""
-    was, is_ = before > 0.5, after > 0.5
-    both, lost, won = (int(x.sum()) for x in (was & is_, was & ~is_, is_ & ~was))
-    low, high = newcombe(both, won, lost, len(was) - both - won - lost)
-    return f"{(won - lost) / len(was):+.2f} [{low:+.2f}, {high:+.2f}]"
+    pair = PairedShares.of(after > 0.5, before > 0.5)
+    low, high = pair.interval()
+    return f"{pair.difference:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def mean_of(values: Values) -> Estimate:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from llm_experts.bases.checking.files import json_object, said
+from llm_experts.bases.checking.files import json_object, line_of, said
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import TOKENIZER_FILES, files_in
 from llm_experts.bases.quiet import quiet
@@ -72,7 +72,7 @@ def _unreadable(folder: Path) -> str:
     except BaseError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 (this library has no error class of its own)
-        return f"{path}, {_line(error)}"
+        return f"{path}, {line_of(error)}"
     return ""
 
 
@@ -127,7 +127,3 @@ def _reads(folder: Path, name: str, given: Mapping[str, Any]) -> bool:
     finally:
         (folder / name).write_bytes(before)
     return True
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +56,35 @@ def json_object(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # nested too deeply
-        reason = " ".join(str(error).split())[:200]
-        raise BaseError(f"{path} cannot be read as JSON ({reason}); copy it again from where the model is.") from error
+        raise BaseError(
+            f"{path} cannot be read as JSON ({line_of(error)}); copy it again from where the model is."
+        ) from error
     if not isinstance(value, dict):
         raise BaseError(f"{path} is no JSON object but {said(value)}; copy it again from where the model is.")
     return value
+
+
+@contextmanager
+def opened_weights(path: Path) -> Iterator[Any]:
+    """The handle of a safetensors file.
+
+    Raises
+    ------
+    BaseError
+        If the file, or what the body reads of it, is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as weights:
+            yield weights
+    except (OSError, SafetensorError) as error:
+        raise BaseError(f"{path} cannot be loaded ({error}); copy the whole model, or fetch it again.") from error
+
+
+def line_of(error: Exception) -> str:
+    """What a library says, on one line that is short enough for a sentence."""
+    return " ".join(str(error).split())[:200]
 
 
 def said(value: object) -> str:

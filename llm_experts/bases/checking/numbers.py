@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llm_experts.bases.checking.files import opened_weights
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import files_in
 
@@ -22,15 +23,11 @@ def check_stored_numbers(id: str, folder: Path) -> None:
         If one is not finite, or a file cannot be read.
     """
     import torch
-    from safetensors import SafetensorError, safe_open
 
     for path in files_in(folder, ("*.safetensors",)):
-        try:
-            with safe_open(path, "pt") as weights:
-                names = list(weights.keys())
-                broken = [name for name in names if not _finite(weights.get_tensor(name), torch.float32)]
-        except (OSError, SafetensorError) as error:
-            raise BaseError(f"{path} cannot be loaded ({error}); copy the whole model, or fetch it again.") from error
+        with opened_weights(path) as weights:
+            names = list(weights.keys())
+            broken = [name for name in names if not _finite(weights.get_tensor(name), torch.float32)]
         if broken:
             raise BaseError(
                 f"{id} has weights that are not finite: {len(broken)} of the tensors in {path.name}, the first is "

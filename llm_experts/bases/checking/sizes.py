@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llm_experts.bases.checking.files import opened_weights
 from llm_experts.bases.error import BaseError
 from llm_experts.bases.identify import files_in
 
@@ -77,14 +78,9 @@ def _sizes(given: Mapping[str, Any]) -> dict[str, int]:
 
 def _shapes(folder: Path) -> Shapes:
     """File and shape of every tensor, from the heads of the files."""
-    from safetensors import SafetensorError, safe_open
-
     found: dict[str, tuple[Path, tuple[int, ...]]] = {}
     for path in files_in(folder, ("*.safetensors",)):
-        try:
-            with safe_open(path, "pt") as weights:
-                for name in weights.keys():  # noqa: SIM118 (no mapping)
-                    found[name] = (path, tuple(weights.get_slice(name).get_shape()))
-        except (OSError, SafetensorError) as error:
-            raise BaseError(f"{path} cannot be loaded ({error}); copy the whole model, or fetch it again.") from error
+        with opened_weights(path) as weights:
+            for name in weights.keys():  # noqa: SIM118 (no mapping)
+                found[name] = (path, tuple(weights.get_slice(name).get_shape()))
     return found

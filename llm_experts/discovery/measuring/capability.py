@@ -23,7 +23,7 @@ from llm_experts.data.error import DataError
 from llm_experts.discovery.measuring.domain import Domain, Scenario, Use, scenarios
 from llm_experts.discovery.measuring.opinion import Opinion, OpinionScore, ask_opinions, score_opinions
 from llm_experts.families.family import Family
-from llm_experts.training.sequences.choices import Choices, margins_of
+from llm_experts.training.sequences.choices import choices_of, margins_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 from metrics.calibration import brier
 from metrics.proportions import wilson
@@ -245,7 +245,7 @@ class _Measured(NamedTuple):
 
 
 def _by_choice(model: _Model, told: Sequence[Scenario]) -> _Measured:
-    choices = Choices.of(model.base, [item.example for item in told], [item.answers for item in told])
+    choices = choices_of(model.base, told)
     logprobs = choices.logprobs(model.lanes, model.theta)[0]
     among = logprobs.softmax(-1)
     sure, said = among.max(-1)

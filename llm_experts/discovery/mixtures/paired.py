@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from llm_experts.evaluation.compare import mcnemar, newcombe
+from llm_experts.evaluation.compare import PairedShares
 from llm_experts.search.books.strata import percentile_ends
 from metrics.holm import holm
 from metrics.proportions import quantile, wilson
@@ -59,7 +59,7 @@ class Answers:
         mine, theirs = self.right[one], self.right[other]
         estimate = float((mine.double() - theirs.double()).mean())
         ends = percentile_ends(estimate, self.drawn[one] - self.drawn[other], len(self.of), -1.0, 1.0, alpha)
-        p = mcnemar(int((mine & ~theirs).sum()), int((theirs & ~mine).sum()))
+        p = PairedShares.of(mine, theirs).p
         return Difference(estimate, *ends, p, p)
 
     def in_domain(self, one: int, other: int, domain: int) -> Difference:
@@ -88,10 +88,8 @@ class Answers:
 
 def _paired(mine: Tensor, theirs: Tensor, alpha: float = 0.05) -> Difference:
     """Two shares [n] bool of the same scenarios."""
-    both, only, against = (int(x.sum()) for x in (mine & theirs, mine & ~theirs, theirs & ~mine))
-    n, p = len(mine), mcnemar(only, against)
-    low, high = newcombe(both, only, against, n - both - only - against, quantile(alpha))
-    return Difference((only - against) / n, low, high, p, p)
+    pair = PairedShares.of(mine, theirs)
+    return Difference(pair.difference, *pair.interval(quantile(alpha)), pair.p, pair.p)
 
 
 def adjusted(differences: Sequence[Difference]) -> list[Difference]:

@@ -15,11 +15,11 @@ from torch import Tensor
 from foundation.numbers import finite_dict
 from llm_experts.bases.base import Base
 from llm_experts.discovery.measuring.domain import Domain, scenarios
-from llm_experts.evaluation.compare import newcombe
+from llm_experts.evaluation.compare import PairedShares
 from llm_experts.training.loop.assignment import Assignment, Progress
 from llm_experts.training.loop.fit import fit
 from llm_experts.training.loop.settings import Settings
-from llm_experts.training.sequences.choices import Choices, margins_of
+from llm_experts.training.sequences.choices import choices_of, margins_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 from metrics.proportions import Z
 
@@ -119,7 +119,7 @@ def probe_domains(
     found = []
     for domain, expert in zip(domains, fitted, strict=True):
         told = scenarios([domain], "capability", items, seed)
-        choices = Choices.of(base, [item.example for item in told], [item.answers for item in told])
+        choices = choices_of(base, told)
         lanes = SequenceLanes.of(base, [expert.adapter], start)
         before, after = choices.base_logprobs(lanes), choices.logprobs(lanes, lanes.start)[0]
         found.append(_compared(domain.name, steps, before, after))
@@ -128,9 +128,7 @@ def probe_domains(
 
 def _compared(domain: str, steps: int, before: Tensor, after: Tensor) -> Probe:
     was, now = margins_of(before) > 0, margins_of(after) > 0
-    n = len(was)
-    counts = [int(both.sum()) for both in (now & was, now & ~was, ~now & was, ~now & ~was)]
-    low, high = newcombe(*counts)
+    n, (low, high) = len(was), PairedShares.of(now, was).interval()
     log_p = torch.log_softmax(after, -1)[:, 0] - torch.log_softmax(before, -1)[:, 0]
     mean, half = float(log_p.mean()), Z * float(log_p.std()) / math.sqrt(n)
     shares = float(was.double().mean()), float(now.double().mean())

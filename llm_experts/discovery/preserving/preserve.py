@@ -28,7 +28,7 @@ from llm_experts.discovery.measuring.domain import Scenario
 from llm_experts.discovery.measuring.domains import domains_named
 from llm_experts.discovery.preserving import bias, persona, tools
 from llm_experts.discovery.preserving.neutral import NEUTRAL
-from llm_experts.evaluation.compare import newcombe
+from llm_experts.evaluation.compare import PairedShares
 from llm_experts.families.listed import listed_answers
 from llm_experts.mixtures.item_mixtures import lowest_layer
 from llm_experts.prompts.chat import encode_prompt
@@ -203,12 +203,11 @@ def _asked(base: Base, name: str, items: int, skip: int, seed: int) -> list[Scen
 
 def _shares(name: str, kind: str, before: Tensor, after: Tensor, margin: float) -> Preserved:
     """Two shares of the same items, with Newcombe's interval of their difference."""
-    both, only, against = (int(x.sum()) for x in (after & before, after & ~before, before & ~after))
-    n = len(before)
-    low, high = newcombe(both, only, against, n - both - only - against)
+    pair = PairedShares.of(after, before)
+    low, high = pair.interval()
     shares = float(before.double().mean()), float(after.double().mean())
     kept = low > -margin if shares[0] > margin else None
-    return Preserved(name, kind, n, *shares, (only - against) / n, low, high, margin, kept)
+    return Preserved(name, kind, len(before), *shares, pair.difference, low, high, margin, kept)
 
 
 def _format(both: _Both, items: int, margin: float, seed: int) -> Preserved:

@@ -25,7 +25,7 @@ from llm_experts.bases.quantising import quantised
 from llm_experts.bases.ternary import Scale
 from llm_experts.decoder.program import Adapter
 from llm_experts.discovery.measuring.domain import Scenario
-from llm_experts.evaluation.compare import mcnemar, newcombe
+from llm_experts.evaluation.compare import PairedShares
 from llm_experts.training.sequences.choices import choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 from metrics.proportions import wilson
@@ -172,8 +172,5 @@ def right_of(margins: Tensor) -> Right:
 
 def paired(one: Tensor, other: Tensor) -> Paired:
     """Difference of the shares of two models' margins above 0 on the same items."""
-    mine, theirs = one > 0, other > 0
-    both, only, only_other = (int(x.sum()) for x in (mine & theirs, mine & ~theirs, ~mine & theirs))
-    n = len(one)
-    low, high = newcombe(both, only, only_other, n - both - only - only_other)
-    return Paired((only - only_other) / n, low, high, mcnemar(only, only_other))
+    pair = PairedShares.of(one > 0, other > 0)
+    return Paired(pair.difference, *pair.interval(), pair.p)

@@ -32,7 +32,6 @@ ELSEWHERE = 240
 """Items of other domains that an expert is asked once it drifts above its bound: a loss of 10 points is sure there."""
 LEAST_HOLD = 0.1
 """Weight of the divergence with which training begins again at least, where it was 0 or next to it."""
-"""Words of the reasons for which an expert begins again."""
 
 
 class Planned(Protocol):

@@ -16,7 +16,7 @@ from llm_experts.bases.base import Base
 from llm_experts.data.encoding import prompt_ids
 from llm_experts.data.fingerprint import hash_examples
 from llm_experts.discovery.measuring.domain import Scenario
-from llm_experts.evaluation.compare import newcombe
+from llm_experts.evaluation.compare import PairedShares
 from llm_experts.generation.alignment import AlignmentPairs, alignment_scenarios, unchanged
 from llm_experts.training.loop.assignment import Verdict
 from llm_experts.training.loop.order import micro_batches
@@ -28,9 +28,8 @@ from metrics.proportions import wilson
 
 NEUTRAL = 24
 """Texts that drift is measured on."""
-
-
 WORTH = ("gain", "gain_low", "cost", "cost_high")
+"""Figures of a look that say whether a drift above its bound is worth it; see :meth:`Watching.look`."""
 
 
 @dataclass(frozen=True)
@@ -256,9 +255,8 @@ def _accuracy(margins: Tensor) -> dict[str, float]:
 def _less_base(choices: Choices, alone: SequenceLanes, weights: Tensor) -> tuple[float, float, float]:
     """Share of right choices of one lane less that of the base, with Newcombe's 95 % interval."""
     mine, theirs = choices.margins(alone, weights)[0] > 0, choices.base_margins(alone) > 0
-    both, only, against = (int(x.sum()) for x in (mine & theirs, mine & ~theirs, theirs & ~mine))
-    n = len(mine)
-    return (only - against) / n, *newcombe(both, only, against, n - both - only - against)
+    pair = PairedShares.of(mine, theirs)
+    return pair.difference, *pair.interval()
 
 
 def _aligned(every: Sequence[Watching], lanes: SequenceLanes, theta: Tensor) -> list[float]:

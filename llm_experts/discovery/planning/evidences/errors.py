@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from llm_experts.bases.base import Base
 from llm_experts.discovery.measuring.domain import Domain, Scenario, scenarios
-from llm_experts.training.sequences.choices import Choices
+from llm_experts.training.sequences.choices import choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 NUMBER = re.compile(r"\s*[-+]?\d+(?:[.,]\d+)?\s*")
@@ -63,7 +63,7 @@ def error_vectors(
 
 def _counts(base: Base, lanes: SequenceLanes, told: Sequence[Scenario]) -> NDArray[np.float64]:
     """[n, kinds] probability of wrong answers of each kind."""
-    choices = Choices.of(base, [item.example for item in told], [item.answers for item in told])
+    choices = choices_of(base, told)
     among = choices.base_logprobs(lanes).softmax(-1)
     made = np.zeros((len(told), len(KINDS)))
     for row, item in enumerate(told):

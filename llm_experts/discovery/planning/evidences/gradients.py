@@ -18,7 +18,7 @@ from foundation.seeding import torch_generator
 from llm_experts.bases.base import Base
 from llm_experts.discovery.measuring.domain import Domain, Scenario, scenarios
 from llm_experts.training.sequences.batch import collate
-from llm_experts.training.sequences.choices import Choices
+from llm_experts.training.sequences.choices import choices_of
 from llm_experts.training.sequences.lanes import SequenceLanes
 
 MOST_NUMBERS = 1 << 16
@@ -71,7 +71,7 @@ def gradient_vectors(
 
 def _gradient(base: Base, lanes: SequenceLanes, told: Sequence[Scenario]) -> Tensor:
     """[P] gradient of the mean of log P(right | listed)."""
-    choices = Choices.of(base, [item.example for item in told], [item.answers for item in told])
+    choices = choices_of(base, told)
     theta = lanes.start.clone().requires_grad_()
     batch = collate([choices.rows], base.device)
     placed = choices.by_answer(lanes.token_logprobs(theta, batch)[0], batch)
