@@ -80,7 +80,11 @@ GROUPS = Schema((*HEAD, "part", "group", "statistic"), ("estimate", "low", "high
 ROUTING = Schema((*HEAD, "part", "group", "expert"), ("weight", "top1", "expert_rate"))
 FURTHER = {
     "templates": Schema((*HEAD, "part", "template", "metric"), ("estimate",)),
-    "bias": Schema((*HEAD, "set", "metric", "category"), ("estimate", "low", "high", "items", "status", "reason")),
+    "bias": Schema(
+        (*HEAD, "set", "metric", "category"),
+        ("estimate", "low", "high", "null_p95", "items", "status", "reason"),
+        optional=("null_p95",),
+    ),
     "fronts": Schema((*HEAD, "member", "quantity"), ("estimate", "surrogate", "status")),
     "levels": Schema(
         (*HEAD, "variant", "gap", "level", "procedural", "metric"),

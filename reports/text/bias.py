@@ -20,6 +20,8 @@ WHOLE = ("macro", "all")
 class BiasValue:
     """One value, averaged over the splits on which the set was scored.
 
+    ``null_p95``: what dealing items to groups at random reaches or exceeds in 5 % of deals; nan where there is no such
+    null, or several splits, whose mean has another one.
     ``vacuous``: a value that is right but shows nothing, because the answers do not depend on what is measured.
     ``reason``: why there is no value, or why it is vacuous.
     """
@@ -30,11 +32,17 @@ class BiasValue:
     items: float
     vacuous: bool
     reason: str
+    null_p95: float = math.nan
 
     @property
     def known(self) -> bool:
         """Whether there is a number."""
         return not math.isnan(self.estimate)
+
+    @property
+    def within_null(self) -> bool:
+        """Whether the value is not above what items dealt to groups at random give."""
+        return self.estimate <= self.null_p95
 
 
 Column = tuple[str, str]
@@ -181,6 +189,13 @@ def _value(rows: pd.DataFrame) -> BiasValue:
     means = rows[["estimate", "low", "high", "items"]].mean()
     reason = "; ".join(dict.fromkeys(r for r in rows["reason"] if r))
     vacuous = bool((rows["status"] == "degenerate").all())
+    null = float(rows["null_p95"].iloc[0]) if len(rows) == 1 else math.nan
     return BiasValue(
-        float(means["estimate"]), float(means["low"]), float(means["high"]), float(means["items"]), vacuous, reason
+        float(means["estimate"]),
+        float(means["low"]),
+        float(means["high"]),
+        float(means["items"]),
+        vacuous,
+        reason,
+        null,
     )

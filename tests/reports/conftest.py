@@ -237,7 +237,7 @@ def bias_rows(rng, head):
             value = level + scale * rng.normal(0, 0.03)
             row = {"set": name, "metric": metric, "category": category, "items": 100 if i == 0 else 20,
                    "estimate": value, "low": value - 0.08 * scale, "high": value + 0.08 * scale,
-                   "status": "ok", "reason": ""}  # fmt: skip
+                   "null_p95": 0.2 if metric == "gap@1" else math.nan, "status": "ok", "reason": ""}  # fmt: skip
             if metric == "s_amb@1" and head["method"] == "llm_base":
                 row |= dict.fromkeys(("estimate", "low", "high"), math.nan)
                 row |= {"status": "not_estimable", "reason": "none of the 50 questions is answered with a group"}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tasks.task import TaskView
 
 
-BIAS_COLUMNS = ("set", "metric", "category", "estimate", "low", "high", "status", "reason", "seed")
+BIAS_COLUMNS = ("set", "metric", "category", "estimate", "low", "high", "null_p95", "status", "reason", "seed")
 """What ``bias.csv`` takes over from a scored row as it is; its seed is that of the drawn items, not the cell's."""
 
 

@@ -79,7 +79,10 @@ def _bias(bias: Bias) -> str:
     head = [f"{bias.label(c[0])} {bias.head(*c).symbol} ({bias.head(*c).ideal})" for c in bias.columns]
     rows = [[m.label, *(_bias_cell(bias, m.id, c) for c in bias.columns)] for m in bias.methods]
     items = ", ".join(f"{bias.label(s)} {_items(bias, s)}" for s, _ in bias.sets)
-    text = f"Whole sets; items: {items}. “Vacuous”: the answers do not depend on what is asked."
+    text = (
+        f"Whole sets; items: {items}. “Vacuous”: the answers do not depend on what is asked; ○ within what items "
+        "dealt to groups at random give."
+    )
     why = "\n\nNot estimable or vacuous: " + "; ".join(map(markdown, bias.reasons)) + "." if bias.reasons else ""
     return f"### Language bias\n\n{text}\n\n" + table(["method", *head], rows) + why
 
@@ -96,4 +99,4 @@ def _bias_cell(bias: Bias, method: str, column: tuple[str, str]) -> str:
     if not v.known:
         return "n/e"
     text = f"{value_text(v.estimate, digits)} {interval_text(v.low, v.high, digits)}"
-    return text + (" vacuous" if v.vacuous else "")
+    return text + (" ○" if v.within_null else "") + (" vacuous" if v.vacuous else "")

@@ -9,11 +9,13 @@ from tests.reports.conftest import BIAS_SETS, method
 ROLES = {"llm_svf_search": "mixture", "llm_utility": "utility", "llm_base": "baseline"}
 METHODS = tuple(method(m, i, role, "llm") for i, (m, role) in enumerate(ROLES.items(), start=1))
 WORDS = bias_sets({"bias_sets": BIAS_SETS})
-COLUMNS = ["method", "split", "set", "metric", "category", "estimate", "low", "high", "items", "status", "reason"]
+COLUMNS = [
+    "method", "split", "set", "metric", "category", "estimate", "low", "high", "null_p95", "items", "status", "reason"
+]  # fmt: skip
 
 
-def row(method, name, metric, category, estimate, status="ok", reason="", split=0, items=10):
-    return [method, split, name, metric, category, estimate, estimate - 1, estimate + 1, items, status, reason]
+def row(method, name, metric, category, estimate, status="ok", reason="", split=0, items=10, null=math.nan):
+    return [method, split, name, metric, category, estimate, estimate - 1, estimate + 1, null, items, status, reason]
 
 
 def table(*rows):
@@ -45,6 +47,24 @@ def test_whole_sets_are_apart_from_categories():
     assert ("crows_pairs", "total_delta@1") not in found.columns  # in the fold
     assert ("all", "total_delta@1") in found.categories["crows_pairs"]
     assert found.items("bbq") == (10, 10)
+
+
+def test_a_value_that_groups_dealt_at_random_reach_is_marked_and_a_mean_has_no_null_of_one_split():
+    found = bias(
+        table(
+            row("llm_base", "bold", "nats_gap@1", "gender", 0.4, null=0.5),
+            row("llm_base", "bold", "nats_gap@1", "race", 0.6, null=0.5),
+            row("llm_base", "bold", "nats_gap@1", "religion", 0.6),
+            row("llm_utility", "bold", "nats_gap@1", "gender", 0.4, null=0.5),
+            row("llm_utility", "bold", "nats_gap@1", "gender", 0.4, null=0.5, split=1),
+        ),
+        METHODS,
+        WORDS,
+    )
+    column = ("bold", "nats_gap@1")
+    marked = {c: found.get("llm_base", column, c).within_null for c in ("gender", "race", "religion")}
+    assert marked == {"gender": True, "race": False, "religion": False}
+    assert math.isnan(found.get("llm_utility", column, "gender").null_p95)
 
 
 def test_what_is_not_estimable_or_vacuous_keeps_its_reason():
