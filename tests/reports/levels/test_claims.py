@@ -248,9 +248,9 @@ def test_task_means_are_over_the_splits_that_both_have():
 @pytest.mark.parametrize(("lead", "counted"), [(1, (0, 1, 0)), (-1, (0, 1, 0)), (1.5, (1, 0, 0)), (-1.5, (0, 0, 1))])
 def test_a_difference_of_exactly_the_largest_tie_ties(monkeypatch, lead, counted):
     monkeypatch.setattr("reports.levels.claims.TIE", 2.0**-10)  # a tenth of a point is no exact number
-    cells = {("mixture", "decision"): (0.5, 10, 0), ("trees", "thresholds"): (0.5, 10, 0)}
-    rows = [row for name, variant in cells for split in range(10)
-            for row in level_rows("german", name, split, variant, "any", 0.5 + lead * 2**-10 * (name == "mixture"))]  # fmt: skip
+    values = {("mixture", "decision"): 0.5 + lead * 2**-10, ("trees", "thresholds"): 0.5}
+    rows = [row for (name, variant), value in values.items() for split in range(10)
+            for row in level_rows("german", name, split, variant, "any", value)]  # fmt: skip
     (claim,) = claims(*_moved(levels(pd.DataFrame(rows), METHODS, [scenario("german", METHODS, splits=10)])))
     assert (claim.wins, claim.ties, claim.losses) == counted
 

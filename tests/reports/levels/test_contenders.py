@@ -87,6 +87,7 @@ def test_baselines_are_stronger_than_experts_and_later_ones_than_earlier_ones():
         ("late", "baseline", "rival", "thresholds", {}), ("only", "baseline", "reference", "plain", {}),
     )  # fmt: skip
     assert [c.method.id for c in rivals_of(found)] == ["late", "early", "expert"]
-    both = (*found[:3], *(Contender(Method(MethodRow(f"{c.method.id}2", "", kind=c.method.kind,
-            levels=(("rival", "oof"), ("reference", "plain"))), 9, "", ""), "plain") for c in found[:3]), found[3])  # fmt: skip
+    sides = (("rival", "oof"), ("reference", "plain"))
+    own = [Method(MethodRow(f"{c.method.id}2", "", kind=c.method.kind, levels=sides), 9, "", "") for c in found[:3]]
+    both = (*(Contender(m, "plain") for m in own), found[3])
     assert [c.method.id for c in references_of(both)] == ["late2", "early2", "only", "expert2"]
