@@ -156,6 +156,13 @@ def test_two_steps_are_an_ablation_and_one_is_none(scenarios):
     assert ablation(levels(rows, methods, scenarios, "fair_res@1")) is None
 
 
+def test_a_step_adds_something_where_both_ends_of_it_are(scenarios):
+    rows = table(utility)
+    kept = rows[~((rows["method"] == "roles") & (rows["level"] == "0.05"))]
+    found = ablation(levels(kept, METHODS, scenarios, "fair_res@1"))
+    assert set(found.added) == {(1, "any"), (2, "any"), (2, "0.05")} and set(found.whole) == {"any"}
+
+
 def test_one_source_has_the_interval_of_its_splits():
     found, moved = found_of([scenario("german", METHODS)], table(utility))
     trees = by_rival(claims(found, moved))["trees"].pooled
