@@ -137,6 +137,7 @@ def test_only_those_that_meet_are_compared(by_hand):
 def test_a_contender_is_found_by_its_id_and_what_it_reaches_by_task_and_level(by_hand):
     trees = by_hand.contender(("trees", "plain"))
     assert trees.id == ("trees", "plain") == by_hand.reference.id
+    assert by_hand.contender(("second", "plain")).id == ("second", "plain")
     assert by_hand.get("german", "0.05", trees).test == pytest.approx(0.65 + WOBBLE[:3])
     assert [by_hand.get(*key, trees) for key in (("german", "any"), ("credit", "0.05"), ("scm", "0.05"))] == [None] * 3
 
