@@ -197,6 +197,7 @@ def kills(campaign: Campaign, count: int, chance: random.Random) -> str:
     while there.total() < count:
         runs += 1
         output = f"killed{runs}"
+        finished: dict[Path, int] = {}
         for _ in range(5):
             process = campaign.start(output)
             try:
@@ -206,8 +207,10 @@ def kills(campaign: Campaign, count: int, chance: random.Random) -> str:
                 process.kill()
                 process.communicate()
                 there[_written(campaign.folder / output)] += 1
+                finished = _cells(campaign.folder / output) | finished  # as it was when it was seen first
         code, text = campaign.finish(output)
         assert code == 0, text
+        assert finished.items() <= _cells(campaign.folder / output).items(), "a finished cell was computed again"
         assert campaign.digest(output) == expected, f"{output} has other results after {there.total()} kills"
         shutil.rmtree(campaign.folder / output)
         print(f"  {there.total()} kills of {runs} runs", flush=True)
@@ -221,8 +224,13 @@ def _written(output: Path) -> str:
         return "tables"
     steps = {"text trials": "jobs/*/llm/*", "trials": "jobs/*/tune/*", "a job": "jobs/*", "a plan": "plan.json"}
     step = next((words for words, files in steps.items() if any(output.glob(files))), "nothing")
-    cells = sum(1 for _ in output.glob("jobs/*/cells/*/files.json"))
+    cells = len(_cells(output))
     return f"{step} and {cells} cells" if cells else step
+
+
+def _cells(output: Path) -> dict[Path, int]:
+    """When each finished cell was written, in nanoseconds."""
+    return {file: file.stat().st_mtime_ns for file in output.glob("jobs/*/cells/[!.]*/files.json")}
 
 
 def two_at_once(campaign: Campaign) -> str:
@@ -265,30 +273,35 @@ def full_disk(campaign: Campaign, small: Path) -> str:
     return "same results after room was made"
 
 
+FAULTS = (two_at_once, not_writable, clock_back, dying_server)
+MOUNTED = (read_only, small_disk)
+"""What needs root."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the campaign and print one line per fault."""
+    names = [fault.__name__ for fault in (*FAULTS, *MOUNTED)]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=25, help="of each suite")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--suites", nargs="*", default=["tables", "texts"], choices=["tables", "texts"])
+    parser.add_argument("--faults", nargs="*", default=names, choices=names, help="further faults; default: all")
     parser.add_argument("--small", type=Path, help="a small mounted file system, nearly filled by files named filler*")
     parser.add_argument("--warm", action="store_true", help="fork runs from a process that has imported everything")
     options = parser.parse_args(arguments)
     forks = Forks(ROOT) if options.warm else None
     chance = random.Random(options.seed)
+    faults = [*FAULTS, *(MOUNTED if os.geteuid() == 0 else ())]
     with tempfile.TemporaryDirectory() as folder:
         for name in options.suites:
             campaign = Campaign(Path(folder) / name, {"tables": TABLES, "texts": TEXTS}[name])
             campaign.undisturbed(forks)
             print(f"{name}: undisturbed {campaign.seconds:.0f} s", flush=True)
             print(f"{name}: {kills(campaign, options.kills, chance)}", flush=True)
-            for fault in (two_at_once, not_writable, clock_back):
-                print(f"{name}: {fault.__name__}: {fault(campaign)}", flush=True)
-            print(f"{name}: dying_server: {dying_server(campaign)}", flush=True)
-            if os.geteuid() == 0:
-                print(f"{name}: read_only: {read_only(campaign)}", flush=True)
-                print(f"{name}: small_disk: {small_disk(campaign)}", flush=True)
-            elif options.small:
+            for fault in faults:
+                if fault.__name__ in options.faults:
+                    print(f"{name}: {fault.__name__}: {fault(campaign)}", flush=True)
+            if options.small and os.geteuid() != 0:
                 print(f"{name}: full_disk: {full_disk(campaign, options.small)}", flush=True)
 
 

@@ -138,6 +138,9 @@ def test_what_thresholds_add_is_told_of_methods_in_both_variants():
     assert gained["trees", "0.05"].interval.mean == pytest.approx(-0.05, abs=1e-3)
     assert (gained["trees", "0.05"].better, gained["trees", "0.05"].worse) == (0, 4)
     assert gained_by({"0.05": cube_of(found)}, (MIXTURE, TREES)) == {}
+    for place, task in enumerate(TASKS):  # thresholds on two tasks, its own models on the others: nowhere both
+        del found[task]["0.05"][(TREES, PLAIN_TREES)[place % 2].id]
+    assert gained_by({"0.05": cube_of(found)}, EVERY) == {}
 
 
 def test_one_question_is_corrected_over_its_differences():
