@@ -27,7 +27,7 @@ class Best:
     reached: Reached | None
     tied: tuple[Contender, ...]
     eligible: int
-    unknown: int = 0
+    unknown: int
 
 
 def best_at(level: str, found: Mapping[Id, Reached], contenders: Sequence[Contender], asked: Sequence[str]) -> Best:

@@ -5,6 +5,9 @@ tracking server that dies and comes back, an output folder that cannot be writte
 also a disk that is full and one that becomes read-only, on small file systems that are mounted for it.
 
     python tests/campaign/faults.py --kills 50 --seed 0
+
+With ``--warm`` runs that are killed and resumed are forks of a process that has imported everything; the undisturbed
+run that they are compared with is a command of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.campaign.server import Server  # noqa: E402
+from tests.campaign.warm import Fork, Forks  # noqa: E402
 
 TABLES = """
 name = "tables"
@@ -40,7 +45,7 @@ budget = { steps = 120, eval_every = 40, warm_up = 40, rungs = [] }
 
 TEXTS = """
 name = "texts"
-tasks = ["german@200"]
+tasks = ["scm@120"]
 splits = 1
 trials = 2
 batch = 1
@@ -49,28 +54,48 @@ methods = ["constant"]
 budget = { steps = 20, eval_every = 20, warm_up = 0, rungs = [] }
 
 [llm]
-tasks = ["german@200"]
+tasks = ["scm@120"]
 base = "nano"
 methods = ["llm_utility", "llm_base"]
 trials = 2
 batch = 1
-budget = { steps = 12, eval_every = 6, warm_up = 2 }
+budget = { steps = 6, eval_every = 3, warm_up = 2 }
 """
+
+Run = subprocess.Popen[str] | Fork
 
 CLOCK_BACK = "import time; real = time.time; time.time = lambda: real() - 86400; "
 """A day earlier for everything that asks Python for the time."""
 
 
 class Campaign:
-    """Runs of one suite in a folder of its own."""
+    """Runs of one suite in a folder of its own; ``forks`` start all but the first, if there are any."""
 
     def __init__(self, folder: Path, suite: str) -> None:
         self.folder = folder
+        self.forks: Forks | None = None
+        self.seconds = 0.0
         self.file = folder / "suite.toml"
         folder.mkdir(parents=True)
         self.file.write_text(suite, encoding="utf-8")
 
-    def start(self, output: str, before: str = "", **settings: str) -> subprocess.Popen[str]:
+    def undisturbed(self, forks: Forks | None) -> None:
+        """The run that all others are compared with, and its time: of a fork where the others are forks."""
+        for output in ("whole", "again") if forks else ("whole",):
+            begun = time.monotonic()
+            code, text = self.finish(output)
+            assert code == 0, text
+            assert self.digest(output) == self.digest("whole")
+            self.seconds, self.forks = time.monotonic() - begun, forks
+
+    def start_and_kill(self, output: str, share: float) -> None:
+        """A bench that is killed after a share of the time of an undisturbed one."""
+        process = self.start(output)
+        time.sleep(share * self.seconds)
+        process.kill()
+        process.communicate()
+
+    def start(self, output: str, before: str = "", **settings: str) -> Run:
         """A bench with a relative output folder, as most people run it; ``settings`` are of its environment."""
         return self._run(["bench", str(self.file), "--output", output, "--jobs", "1"], before, settings)
 
@@ -82,9 +107,11 @@ class Campaign:
         """Exit code and text of another command."""
         return _ended(self._run(list(arguments), "", settings))
 
-    def _run(self, arguments: list[str], before: str, settings: dict[str, str]) -> subprocess.Popen[str]:
-        code = f"{before}import sys; from benchmarks.cli import main; main()"
+    def _run(self, arguments: list[str], before: str, settings: dict[str, str]) -> Run:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "FAIRMOE_HOME": str(self.folder / "home"), **settings}
+        if self.forks is not None:
+            return self.forks.start(arguments, before, self.folder, environment)
+        code = f"{before}import sys; from benchmarks.cli import main; main()"
         return subprocess.Popen(
             [sys.executable, "-c", code, *arguments], cwd=self.folder, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -95,12 +122,13 @@ class Campaign:
         return hashlib.sha256((self.folder / output / "results.csv").read_bytes()).hexdigest()
 
 
-def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def _ended(process: Run) -> tuple[int, str]:
     text = process.communicate(timeout=1200)[0]
+    assert process.returncode is not None
     return process.returncode, text
 
 
-def dying_server(campaign: Campaign, seconds: float) -> str:
+def dying_server(campaign: Campaign) -> str:
     """A tracking server dies in the middle of a run and comes back: the run ends, and what it missed is sent later."""
     server = Server(campaign.folder / "server")
     server.start()
@@ -108,7 +136,7 @@ def dying_server(campaign: Campaign, seconds: float) -> str:
         for share in (0.7, 0.4, 0.2):  # what is left of a run that was faster than foreseen has nothing to miss
             shutil.rmtree(campaign.folder / "server_dies", ignore_errors=True)
             process = campaign.start("server_dies", MLFLOW_TRACKING_URI=server.uri)
-            time.sleep(share * seconds)
+            time.sleep(share * campaign.seconds)
             if process.poll() is None:
                 break
             process.communicate()
@@ -143,10 +171,7 @@ def read_only(campaign: Campaign) -> str:
     """The file system of the output becomes read-only after a kill: one paragraph; later the run goes on."""
     place = campaign.folder / "fixed"
     with mounted(place, 512):
-        process = campaign.start(str(place / "out"))
-        time.sleep(12)
-        process.kill()
-        process.communicate()
+        campaign.start_and_kill(str(place / "out"), 0.4)
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
         code, text = campaign.finish(str(place / "out"))
         assert code != 0 and "Traceback" not in text, text
@@ -165,33 +190,54 @@ def small_disk(campaign: Campaign) -> str:
         return full_disk(campaign, place)
 
 
-def kills(campaign: Campaign, count: int, seconds: float, chance: random.Random) -> int:
-    """Kill runs at random instants, several in a row in one folder, until ``count`` kills; how many hit a live run."""
-    expected, hits, runs = campaign.digest("whole"), 0, 0
-    while hits < count:
+def kills(campaign: Campaign, count: int, chance: random.Random) -> str:
+    """Kill runs at random instants, several in a row in one folder, until ``count`` kills hit a live run."""
+    expected, runs = campaign.digest("whole"), 0
+    there: Counter[str] = Counter()
+    while there.total() < count:
         runs += 1
         output = f"killed{runs}"
+        finished: dict[Path, int] = {}
         for _ in range(5):
             process = campaign.start(output)
             try:
-                process.wait(timeout=chance.uniform(0.2, 1.0) * seconds)
+                process.wait(timeout=chance.uniform(0.02 if campaign.forks else 0.2, 1.0) * campaign.seconds)
                 break
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
-                hits += 1
+                there[_written(campaign.folder / output)] += 1
+                finished = _cells(campaign.folder / output) | finished  # as it was when it was seen first
         code, text = campaign.finish(output)
         assert code == 0, text
-        assert campaign.digest(output) == expected, f"{output} has other results after {hits} kills"
+        assert finished.items() <= _cells(campaign.folder / output).items(), "a finished cell was computed again"
+        assert campaign.digest(output) == expected, f"{output} has other results after {there.total()} kills"
         shutil.rmtree(campaign.folder / output)
-    return hits
+        print(f"  {there.total()} kills of {runs} runs", flush=True)
+    where = "; ".join(f"{words}: {n}" for words, n in sorted(there.items()))
+    return f"{there.total()} kills of {runs} runs, same results (what was written when they came: {where})"
+
+
+def _written(output: Path) -> str:
+    """How far a run has come that was killed."""
+    if (output / "results.csv").exists():
+        return "tables"
+    steps = {"text trials": "jobs/*/llm/*", "trials": "jobs/*/tune/*", "a job": "jobs/*", "a plan": "plan.json"}
+    step = next((words for words, files in steps.items() if any(output.glob(files))), "nothing")
+    cells = len(_cells(output))
+    return f"{step} and {cells} cells" if cells else step
+
+
+def _cells(output: Path) -> dict[Path, int]:
+    """When each finished cell was written, in nanoseconds."""
+    return {file: file.stat().st_mtime_ns for file in output.glob("jobs/*/cells/[!.]*/files.json")}
 
 
 def two_at_once(campaign: Campaign) -> str:
     """The second is refused or finds all finished; the first is not disturbed."""
     started = [campaign.start("both"), campaign.start("both")]
     texts = [process.communicate(timeout=1200)[0] for process in started]
-    codes = sorted(process.returncode for process in started)
+    codes = sorted(process.returncode or 0 for process in started)
     assert codes in ([0, 2], [0, 0]), texts
     assert campaign.digest("both") == campaign.digest("whole")
     return "one refused" if codes == [0, 2] else "one after the other"
@@ -207,10 +253,7 @@ def not_writable(campaign: Campaign) -> str:
 
 def clock_back(campaign: Campaign) -> str:
     """A day earlier after a kill."""
-    process = campaign.start("clock")
-    time.sleep(15)
-    process.kill()
-    process.communicate()
+    campaign.start_and_kill("clock", 0.4)
     code, text = campaign.finish("clock", CLOCK_BACK)
     assert code == 0, text
     assert campaign.digest("clock") == campaign.digest("whole")
@@ -230,31 +273,35 @@ def full_disk(campaign: Campaign, small: Path) -> str:
     return "same results after room was made"
 
 
+FAULTS = (two_at_once, not_writable, clock_back, dying_server)
+MOUNTED = (read_only, small_disk)
+"""What needs root."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the campaign and print one line per fault."""
+    names = [fault.__name__ for fault in (*FAULTS, *MOUNTED)]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=25, help="of each suite")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--suites", nargs="*", default=["tables", "texts"], choices=["tables", "texts"])
+    parser.add_argument("--faults", nargs="*", default=names, choices=names, help="further faults; default: all")
     parser.add_argument("--small", type=Path, help="a small mounted file system, nearly filled by files named filler*")
+    parser.add_argument("--warm", action="store_true", help="fork runs from a process that has imported everything")
     options = parser.parse_args(arguments)
+    forks = Forks(ROOT) if options.warm else None
     chance = random.Random(options.seed)
+    faults = [*FAULTS, *(MOUNTED if os.geteuid() == 0 else ())]
     with tempfile.TemporaryDirectory() as folder:
         for name in options.suites:
             campaign = Campaign(Path(folder) / name, {"tables": TABLES, "texts": TEXTS}[name])
-            begun = time.monotonic()
-            code, text = campaign.finish("whole")
-            assert code == 0, text
-            seconds = time.monotonic() - begun
-            print(f"{name}: undisturbed {seconds:.0f} s", flush=True)
-            print(f"{name}: {kills(campaign, options.kills, seconds, chance)} kills, same results", flush=True)
-            for fault in (two_at_once, not_writable, clock_back):
-                print(f"{name}: {fault.__name__}: {fault(campaign)}", flush=True)
-            print(f"{name}: dying_server: {dying_server(campaign, seconds)}", flush=True)
-            if os.geteuid() == 0:
-                print(f"{name}: read_only: {read_only(campaign)}", flush=True)
-                print(f"{name}: small_disk: {small_disk(campaign)}", flush=True)
-            elif options.small:
+            campaign.undisturbed(forks)
+            print(f"{name}: undisturbed {campaign.seconds:.0f} s", flush=True)
+            print(f"{name}: {kills(campaign, options.kills, chance)}", flush=True)
+            for fault in faults:
+                if fault.__name__ in options.faults:
+                    print(f"{name}: {fault.__name__}: {fault(campaign)}", flush=True)
+            if options.small and os.geteuid() != 0:
                 print(f"{name}: full_disk: {full_disk(campaign, options.small)}", flush=True)
 
 

@@ -17,7 +17,9 @@ from gates.gate import GateState, ProjectedGate
 from gates.static_simplex import StaticSimplexGate
 from gates.topk import TopKGate
 from gates.uniform import UniformGate
+from moe.explain import mixture_integrated_gradients
 from moe.mixture import Mixture, load_mixture
+from moe.projection import NetworkProjection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -226,6 +228,62 @@ def test_rows_are_explained_alike_however_many_at_once(view: TaskView, monkeypat
     torch.testing.assert_close(mixture.attributions(view, rows), whole, rtol=1e-5, atol=1e-6)
 
 
+class CountingProjection(NetworkProjection):
+    """Notes how many rows it is asked for at once."""
+
+    def __init__(self, parameters: LaneParameters) -> None:
+        super().__init__(parameters)
+        self.parts: list[int] = []
+
+    def project(self, features: Tensor) -> Tensor:
+        self.parts += [len(features)] if features.requires_grad else []
+        return super().project(features)
+
+
+def test_as_many_rows_are_explained_at_once_as_there_is_room_for(
+    view: TaskView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths of 8 steps through layers of 8, 5, 8 and the gate's 16 units take 296 numbers per row."""
+    monkeypatch.setattr("moe.explain._CHUNK_FLOATS", 5000)
+    projections = [CountingProjection(e.parameters) for e in experts(view) if isinstance(e, MLPExpert)]
+    found = mixture_integrated_gradients(projections, gates(view)[0], view.features, 8)
+    assert found.shape == view.features.shape and sum(projections[0].parts) == 40
+    assert 5000 / 296 >= max(projections[0].parts) >= 5000 / 296 / 2
+
+
+def test_a_layer_of_one_unit_has_its_reasons(view: TaskView) -> None:
+    one, rows = expert(view, "utility", 1, hidden=1), torch.arange(40)
+    mixture = Mixture((one, one), UniformGate(2))
+    torch.testing.assert_close(mixture.attributions(view, rows), one.attributions(view, rows), rtol=0.02, atol=0.05)
+    assert float(mixture.attributions(view, rows).abs().sum()) > 1
+
+
+def test_the_rows_that_are_asked_for_are_explained_and_drawn_by_the_seed(view: TaskView) -> None:
+    parts, gate = (StepExpert(), *experts(view)[1:]), gates(view)[0]
+    some = torch.tensor([31, 4, 17])
+    first, again, other = (Mixture(parts, gate, explainer_seed=s).attributions(view, some) for s in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(Mixture(parts, gate).attributions(view, some), first)
+    mixture = Mixture(parts, gate)
+    difference = mixture.logits(view, some) - mixture.logits(view, some, torch.zeros(3, 6, dtype=torch.bool))
+    torch.testing.assert_close(first.sum(1).float(), difference, rtol=1e-4, atol=1e-4)
+
+
+def test_a_mixture_takes_as_many_steps_as_its_explainer_does_by_itself(view: TaskView) -> None:
+    mixture, rows = Mixture(experts(view), gates(view)[0]), torch.arange(40)
+    projections = [NetworkProjection(e.parameters) for e in experts(view) if isinstance(e, MLPExpert)]
+    assert torch.equal(mixture.attributions(view, rows), mixture_integrated_gradients(
+        projections, gates(view)[0], view.features
+    ))  # fmt: skip
+
+
+def test_a_mixture_knows_the_group_if_one_of_its_experts_does(view: TaskView) -> None:
+    told = AskedExpert()
+    object.__setattr__(told, "knows_group", True)
+    assert Mixture((told, *experts(view)[1:]), UniformGate(3)).knows_group
+    assert not Mixture(experts(view), UniformGate(3)).knows_group
+
+
 @pytest.mark.parametrize("chained", [False, True])
 def test_how_it_is_explained_is_saved(view: TaskView, chained: bool, tmp_path: Path) -> None:
     mixture = Mixture(experts(view), gates(view)[0], steps=7, explainer_seed=3, role="combined", chained=chained)
@@ -237,6 +295,7 @@ def test_how_it_is_explained_is_saved(view: TaskView, chained: bool, tmp_path: P
 def test_learnt_numbers_of_experts_that_count_them_are_counted(view: TaskView) -> None:
     sizes = [h * 7 + h + 1 for h in (5, 8)]
     assert Mixture((AskedExpert(), *experts(view)[1:]), UniformGate(3)).parameter_count == 7 + sum(sizes)
+    assert Mixture((StepExpert(), *experts(view)[1:]), UniformGate(3)).parameter_count == sum(sizes)
 
 
 def test_parameter_count_is_that_of_networks_and_gate(view: TaskView) -> None:

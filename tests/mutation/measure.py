@@ -6,13 +6,14 @@ Every mutant runs only the tests that reach its statement, first in a process th
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +27,7 @@ import pytest
 
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.processes import BROKEN, forked, forked_value
-from tests.mutation.swap import swap
+from tests.mutation.swap import functions_of, swap
 
 CPU_FLOOR, CPU_FACTOR = 20.0, 10.0
 CONTROL_TESTS = 5
@@ -155,12 +156,14 @@ class _Quick:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
         self.reach = self.room.reach = forked_value(lambda: self._traced(items), 36_000.0, self.folder / _REACHED)
+        functions = {path: functions_of(str(path)) for path in self.room.files}
+        gc.freeze()  # a child that collects garbage would copy all of this process
         for path in self.room.files:
             before, tried = len(self.killed), 0
             original = compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
             for place, mutant in self.room._sampled(path):
                 tests = self.room.tests_of(path, mutant) if mutant.in_function else {}
-                work = partial(self._fails, items, original, mutant, tests)
+                work = partial(self._fails, items, partial(swap, original, mutant.code, functions[path]), tests)
                 code = forked(work, _allowed(tests)) if tests else 0
                 if code == UNCHANGED:
                     self.imported |= {(str(path), line) for line in mutant.lines}
@@ -184,8 +187,8 @@ class _Quick:
                 raise RuntimeError(f"{name} fails without any mutant")
         return found
 
-    def _fails(self, items: dict[str, pytest.Item], original: CodeType, mutant: Mutant, tests: dict[str, float]) -> int:
-        if not swap(original, mutant.code):
+    def _fails(self, items: dict[str, pytest.Item], change: Callable[[], int], tests: dict[str, float]) -> int:
+        if not change():
             return UNCHANGED
         chosen = [items[name] for name in tests]
         for item, following in zip(chosen, [*chosen[1:], None], strict=True):

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
 
 
-def swap(original: CodeType, changed: CodeType) -> int:
+def functions_of(filename: str) -> list[FunctionType]:
+    """Every function of a file that any object holds: a look at all objects, once for all mutants of the file."""
+    return [f for f in gc.get_objects() if type(f) is FunctionType and f.__code__.co_filename == filename]
+
+
+def swap(original: CodeType, changed: CodeType, functions: Iterable[FunctionType]) -> int:
     """Give every function of a module the code that the changed module has at its place.
 
     Parameters
     ----------
     original, changed : CodeType
         Of the whole module, of the same file name.
+    functions : iterable of function
+        See :func:`functions_of`.
 
     Returns
     -------
@@ -22,12 +29,11 @@ def swap(original: CodeType, changed: CodeType) -> int:
     """
     count = 0
     pairs = dict(_pairs(original, changed))
-    for item in gc.get_objects():
-        if type(item) is FunctionType and item.__code__.co_filename == original.co_filename:
-            new = pairs.get(item.__code__)
-            if new is not None and new.co_freevars == item.__code__.co_freevars:
-                item.__code__ = new
-                count += 1
+    for function in functions:
+        new = pairs.get(function.__code__)
+        if new is not None and new.co_freevars == function.__code__.co_freevars:
+            function.__code__ = new
+            count += 1
     return count
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from foundation.discovery import ROOT
 from tests.mutation.mutants import mutants
-from tests.mutation.swap import swap
+from tests.mutation.swap import functions_of, swap
 
 SOURCE = '''"""A file."""
 
@@ -56,7 +56,7 @@ def test_a_swap_changes_functions_that_others_already_hold() -> None:
     changed = next(
         mutant for mutant in mutants(SOURCE, "file.py") if mutant.name == "clip: min(value, 2) → max(value, 2)"
     )
-    assert swap(original, changed.code) == 1
+    assert swap(original, changed.code, functions_of("file.py")) == 1
     assert held(5) == 5
 
 

@@ -4,8 +4,19 @@ import math
 
 import numpy as np
 
+from reports.stats.scores import TaskScores
+
 LEVELS = {"0.01": 0.01, "0.02": 0.02, "0.05": 0.05, "0.10": 0.1, "any": math.inf, "half": 0.06, "quarter": 0.03}
 METRICS = ("utility@1", "fair_res@1", "limit")
+
+
+def scenario(name, methods=(), splits=5, source=""):
+    """A task of a report that has no numbers but those of the table "levels"."""
+    return TaskScores(
+        name=name, task=name, protocol="robust", use_sensitive="keep", source=source or name,
+        splits=tuple(range(splits)), methods=tuple(methods), test={}, validation={}, values={}, validation_values={},
+        cost={},
+    )  # fmt: skip
 
 
 def head(task, method, split):

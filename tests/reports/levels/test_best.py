@@ -48,3 +48,39 @@ def test_what_is_not_known_does_not_win(name):
     one = Contender(Method(MethodRow("lost", "lost"), 0, "baseline", "lost"), "plain")
     none = best_at("0.05", {one.id: lost}, [one], ["lost"])
     assert none.winner is None and none.eligible == 0
+
+
+def one(name, variant, test, validation, imputed=0):
+    """A contender and what it reaches on five splits; ``imputed`` of them have no own model."""
+    arrays = [np.broadcast_to(np.asarray(values, dtype=float), 5) for values in (test, validation, 0.0, 0.05)]
+    found = Reached(*arrays, np.arange(5) < imputed)
+    return Contender(Method(MethodRow(name, name), 0, "baseline", name), variant), found
+
+
+def of(*own, asked=()):
+    return best_at("0.05", {c.id: r for c, r in own}, [c for c, _ in own], [c.method.id for c, _ in own] + [*asked])
+
+
+def test_the_winner_is_the_first_of_those_with_the_highest_validation_mean():
+    found = of(one("trees", "plain", 0.5, 0.8), one("trees", "thresholds", 0.9, 0.8), one("low", "plain", 0.99, 0.7))
+    assert found.winner.id == ("trees", "plain") and found.eligible == 3 and found.level == "0.05"
+    assert found.reached.test.tolist() == [0.5] * 5
+    means = of(one("even", "plain", 0.5, 0.8), one("holes", "plain", 0.5, [np.nan, np.nan, 0.7, 0.9, 0.95]))
+    assert means.winner.method.id == "holes"
+
+
+def test_who_does_not_reach_the_level_neither_wins_nor_ties():
+    found = of(one("imputed", "plain", 0.9, 0.99, imputed=3), one("own", "plain", 0.7, 0.8, imputed=2))
+    assert found.winner.method.id == "own" and (found.eligible, found.tied) == (1, ())
+
+
+def test_methods_that_failed_are_unknown_whether_or_not_another_reaches_the_level():
+    own = (one("trees", "plain", 0.7, 0.8), one("trees", "thresholds", 0.7, 0.8))
+    assert of(*own, asked=("failed", "gone")).unknown == 2 and of(*own).unknown == 0
+    nobody = of(one("imputed", "plain", 0.7, 0.8, imputed=5), asked=("failed",))
+    assert (nobody.winner, nobody.reached, nobody.tied, nobody.eligible, nobody.unknown) == (None, None, (), 0, 1)
+
+
+def test_one_without_any_difference_is_tied():
+    found = of(one("winner", "plain", 0.8, 0.9), one("same", "plain", 0.8, 0.85))
+    assert [c.method.id for c in found.tied] == ["same"]

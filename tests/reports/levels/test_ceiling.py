@@ -11,6 +11,7 @@ from scipy import stats
 from foundation.seeding import named_generator
 from metrics.spec import MIN_GROUP_ROWS
 from reports.levels.ceiling import Part, ceiling, parts_of
+from tests.reports.levels.level_fixtures import scenario
 
 
 def part(*counts, positives=0.5, selection_rate=0.5, tpr=0.7):
@@ -130,9 +131,14 @@ def test_one_group_has_no_gap_and_no_ceiling():
     assert math.isnan(ceiling(part(500), "fair_res@1", 0.05, "one").zero)
 
 
-def test_test_parts_are_read_from_the_groups(report, run):
-    groups = pd.read_csv(run / "groups.csv")
-    scores = report.scenarios[0]
+@pytest.fixture(scope="module")
+def groups(make_run, tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("groups"), tasks=("german", "credit"), methods=("utility", "result"))
+    return pd.read_csv(folder / "groups.csv")
+
+
+def test_test_parts_are_read_from_the_groups(groups):
+    scores = scenario("german")
     found = parts_of(groups, [scores])
     assert set(found) == {("german", split) for split in scores.splits}
     own = found["german", 0]
@@ -144,9 +150,8 @@ def test_test_parts_are_read_from_the_groups(report, run):
 
 
 @pytest.mark.parametrize("rate", ["selection_rate", "tpr"])
-def test_a_test_part_without_a_rate_is_left_out_and_no_other(report, run, rate):
-    groups = pd.read_csv(run / "groups.csv")
-    scores = report.scenarios[0]
+def test_a_test_part_without_a_rate_is_left_out_and_no_other(groups, rate):
+    groups, scores = groups.copy(), scenario("german")
     groups.loc[(groups["split"] == 0) & (groups["statistic"] == rate), "estimate"] = np.nan
     found = parts_of(groups, [scores])
     assert set(found) == {("german", split) for split in scores.splits if split != 0} != set()

@@ -14,7 +14,7 @@ from reports.method import Method
 from reports.methods import MethodRow
 from reports.render.claim_words import claim_cells
 from reports.stats.statistics import corrected_interval
-from tests.reports.levels.level_fixtures import level_rows
+from tests.reports.levels.level_fixtures import level_rows, scenario
 
 TASKS = ("german", "adult:sex", "scm", "credit")
 MIXTURE = MethodRow(
@@ -35,10 +35,9 @@ VARIANTS = ("plain", "thresholds", "oof", "oof80", "oof60", "decision")
 
 
 @pytest.fixture(scope="module")
-def scenarios(report):
+def scenarios():
     """Four tasks; two of them of one source."""
-    found = [s for s in report.scenarios if s.name in TASKS]
-    return [replace(s, source="shared" if s.name in ("german", "credit") else s.name) for s in found]
+    return [scenario(t, METHODS, source="shared" if t in ("german", "credit") else t) for t in TASKS]
 
 
 def table(utility, gap=lambda method, variant, split: 0.0, gaps=("fair_res@1",), bounds=("any", "0.05")):
@@ -157,10 +156,118 @@ def test_two_steps_are_an_ablation_and_one_is_none(scenarios):
     assert ablation(levels(rows, methods, scenarios, "fair_res@1")) is None
 
 
-def test_one_source_has_the_interval_of_its_splits(report):
-    alone = [s for s in report.scenarios if s.name == "german"]
-    found, moved = found_of(alone, table(utility))
+def test_a_step_adds_something_where_both_ends_of_it_are(scenarios):
+    rows = table(utility)
+    kept = rows[~((rows["method"] == "roles") & (rows["level"] == "0.05"))]
+    found = ablation(levels(kept, METHODS, scenarios, "fair_res@1"))
+    assert set(found.added) == {(1, "any"), (2, "any"), (2, "0.05")} and set(found.whole) == {"any"}
+
+
+def test_one_source_has_the_interval_of_its_splits():
+    found, moved = found_of([scenario("german", METHODS)], table(utility))
     trees = by_rival(claims(found, moved))["trees"].pooled
     theirs = corrected_interval(0.03 + 0.0005 - 0.001 * np.arange(5))
     assert (trees.interval.mean, trees.interval.half) == pytest.approx((theirs.mean, theirs.half))
     assert trees.interval.freedom == 4
+
+
+def small(cells, methods=METHODS, level="0.05"):
+    """Claims on one task of ten splits; ``cells``: contender → (utility, splits that keep the level, imputed ones)."""
+    rows = [
+        row
+        for (name, variant), (value, kept, imputed) in cells.items()
+        for split in range(10)
+        for row in level_rows("german", name, split, variant, level, value + 0.001 * (split % 3),
+                              0.01 if split < kept else 0.2, status="imputed" if split >= 10 - imputed else "ok")
+    ]  # fmt: skip
+    return claims(*_moved(levels(pd.DataFrame(rows), methods, [scenario("german", methods, splits=10)])))
+
+
+def _moved(found):
+    return found, transfer(found)
+
+
+@pytest.mark.parametrize("main", [v for v in VARIANTS if not v.startswith("oof") or v == "oof"])
+def test_a_mixture_without_a_decision_layer_stands_as_it_is(main):
+    """The first that there is of: decision layer, out-of-fold thresholds, thresholds, its own weights."""
+    order = ("decision", "oof", "thresholds", "plain")
+    row = replace(MIXTURE, levels=(("mixture", "plain"),))
+    methods = [replace(m, row=row) if m.id == "mixture" else m for m in METHODS]
+    own = {("mixture", v): (0.8, 10, 0) for v in (*order[order.index(main) :], "plain")}
+    found = small(own | {("optimizer", "plain"): (0.7, 10, 0), ("other", "plain"): (0.9, 10, 0)}, methods)
+    assert [(c.own.variant, c.rival.method.id) for c in found if c.kind == DELIVERED] == [(main, "optimizer")]
+
+
+def test_margins_meet_the_same_margin_or_the_mixture_as_it_is_delivered():
+    """Against out-of-fold thresholds of a rival stands the mixture's own kind; its main one where it has no such."""
+    cells = {("mixture", "decision"): (0.8, 10, 0), ("bag", "oof"): (0.7, 10, 0)}
+    (alone,) = (c for c in small(cells) if c.kind == DELIVERED)
+    (same,) = (c for c in small(cells | {("mixture", "oof"): (0.75, 10, 0)}) if c.kind == DELIVERED)
+    assert (alone.own.variant, same.own.variant) == ("decision", "oof")
+
+
+def test_rivals_are_named_in_the_block_of_baselines():
+    row = replace(MIXTURE, compared=(("fairness", "trees"), ("baselines", "optimizer")))
+    methods = [replace(m, row=row) if m.id == "mixture" else m for m in METHODS]
+    cells = dict.fromkeys((("mixture", "decision"), ("trees", "thresholds"), ("optimizer", "plain")), (0.7, 10, 0))
+    assert {c.rival.method.id for c in small(cells, methods)} == {"optimizer"}
+
+
+def test_without_names_all_rivals_that_read_the_same_are_met():
+    row = replace(MIXTURE, compared=())
+    graph = Method(MethodRow("graph", "Graph", reads="graph", levels=(("rival", "plain"),)), 9, "baseline", "graph")
+    methods = [*(replace(m, row=row) if m.id == "mixture" else m for m in METHODS), graph]
+    cells = dict.fromkeys((("mixture", "decision"), ("trees", "thresholds"), ("graph", "plain")), (0.7, 10, 0))
+    assert {c.rival.method.id for c in small(cells, methods)} == {"trees"}
+    assert small({id: value for id, value in cells.items() if id[0] != "mixture"}, methods) == ()
+
+
+def test_no_equal_transfer_with_a_side_of_which_nothing_keeps_the_level():
+    mixture, trees = ("mixture", "decision"), ("trees", "thresholds")
+    kinds = {
+        imputed: [c.kind for c in small({mixture: (0.7, 10, imputed[0]), trees: (0.7, 10, imputed[1])})]
+        for imputed in ((0, 0), (0, 10), (10, 0), (10, 10))
+    }
+    assert kinds == {(0, 0): [DELIVERED, EQUAL], (0, 10): [DELIVERED], (10, 0): [DELIVERED], (10, 10): [DELIVERED]}
+
+
+def test_seven_of_ten_splits_are_enough_and_six_are_not_if_another_keeps_more():
+    def chosen(first, second):
+        cells = {("mixture", "decision"): (0.7, 10, 0), ("trees", "thresholds"): (0.6, first, 0),
+                 ("trees", "oof60"): (0.5, second, 0)}  # fmt: skip
+        (claim,) = (c for c in small(cells) if c.kind == EQUAL)
+        return claim.rival.variant
+
+    assert [chosen(7, 10), chosen(6, 7), chosen(6, 5)] == ["thresholds", "oof60", "thresholds"]
+
+
+def test_task_means_are_over_the_splits_that_both_have():
+    """Nine splits are without a rival."""
+    rows = [row for name, variant, value in (("mixture", "decision", 0.75), ("trees", "thresholds", 0.5))
+            for split in range(10 if name == "mixture" else 1)
+            for row in level_rows("german", name, split, variant, "any", value, 0.0)]  # fmt: skip
+    (claim,) = claims(*_moved(levels(pd.DataFrame(rows), METHODS, [scenario("german", METHODS, splits=10)])))
+    assert claim.by_source == {"german": 0.25} and (claim.wins, claim.ties, claim.losses) == (1, 0, 0)
+    worse = small({("mixture", "decision"): (0.5, 10, 0), ("trees", "thresholds"): (0.75, 10, 0)}, level="any")
+    assert [(c.wins, c.ties, c.losses) for c in worse] == [(0, 0, 1)]
+
+
+@pytest.mark.parametrize(("lead", "counted"), [(1, (0, 1, 0)), (-1, (0, 1, 0)), (1.5, (1, 0, 0)), (-1.5, (0, 0, 1))])
+def test_a_difference_of_exactly_the_largest_tie_ties(monkeypatch, lead, counted):
+    monkeypatch.setattr("reports.levels.claims.TIE", 2.0**-10)  # a tenth of a point is no exact number
+    values = {("mixture", "decision"): 0.5 + lead * 2**-10, ("trees", "thresholds"): 0.5}
+    rows = [row for (name, variant), value in values.items() for split in range(10)
+            for row in level_rows("german", name, split, variant, "any", value)]  # fmt: skip
+    (claim,) = claims(*_moved(levels(pd.DataFrame(rows), METHODS, [scenario("german", METHODS, splits=10)])))
+    assert (claim.wins, claim.ties, claim.losses) == counted
+
+
+def test_a_task_without_a_pair_counts_nowhere():
+    rows = [row for task, pair in (("german", True), ("scm", False)) for split in range(3)
+            for name, variant in (("mixture", "decision"), ("trees", "thresholds"))[: 1 + pair]
+            for row in level_rows(task, name, split, variant, "any", 0.7 + 0.1 * (name == "mixture"))]  # fmt: skip
+    (claim,) = claims(
+        *_moved(levels(pd.DataFrame(rows), METHODS, [scenario(t, METHODS, 3) for t in ("german", "scm")]))
+    )
+    assert claim.pooled.tasks == 1 and (claim.wins, claim.ties, claim.losses) == (1, 0, 0)
+    assert claim.by_source == pytest.approx({"german": 0.1})

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.levels.reached import Reached, reached_by_task
+from reports.levels.reached import FIXED, LEVELS, Reached, reached_by_task
 from tests.reports.levels.level_fixtures import level_rows
 
 NAN = float("nan")
@@ -38,6 +38,11 @@ def test_half_of_the_splits_are_not_enough(imputed, feasible):
 def test_splits_without_a_row_do_not_count():
     one = reached(limit=(0.05, NAN, NAN))
     assert (one.splits, one.kept, one.feasible) == (1, 1, True)
+
+
+def test_levels_that_are_the_same_on_all_tasks_are_no_shares_of_a_tasks_own_gap():
+    assert tuple(level for level in LEVELS if level == "any" or level.startswith("0.")) == FIXED
+    assert set(LEVELS) - set(FIXED) == {"half", "quarter"}
 
 
 def test_means_are_over_splits():

@@ -85,13 +85,40 @@ def test_places_are_from_the_reference_and_count_what_stands_in():
     assert ("0.05", PLAIN_TREES.id) not in places
     assert [places["0.05", c.id].ranks for c in (MIXTURE, TREES, OTHER)] == [(1, 1), (2, 2), (3, 3)]
     without = places_of(found, {"0.05": cube_of(found)}, EVERY, None)
-    assert math.isnan(without["0.05", MIXTURE.id].difference.mean)
+    away = without["0.05", MIXTURE.id].difference
+    assert math.isnan(away.mean) and away.n == 0
 
 
 def test_ranks_that_cannot_be_told_apart_are_shared():
     cube = np.stack([0.8 + NOISE, 0.8 - NOISE, 0.5 + NOISE[::-1]])
     pairs = pooled_intervals(cube[:, None] - cube[None], (0, 1, 2, 3))
     assert [rank_range(pairs, row) for row in range(3)] == [(1, 2), (1, 2), (3, 3)]
+    cube[0] += np.array([[0.01], [-0.01], [0.02], [-0.015]])  # ahead on average, and not surely
+    pairs = pooled_intervals(cube[:, None] - cube[None], (0, 1, 2, 3))
+    assert pairs["mean"][0, 1] > 0.001
+    assert [rank_range(pairs, row) for row in range(3)] == [(1, 2), (1, 2), (3, 3)]
+
+
+def test_who_meets_another_on_one_task_may_stand_before_or_behind_it_and_who_meets_nobody_stands_alone():
+    found = by_task(mixture=0.8, trees=0.8, other=0.5)
+    for task in TASKS:
+        for met, id in (("a", TREES.id), ("", OTHER.id)):
+            if task != met:
+                del found[task]["0.05"][id]
+    places = places_of(found, {"0.05": cube_of(found)}, EVERY, MIXTURE)
+    assert {id: place.ranks for (_, id), place in places.items()} == {MIXTURE.id: (1, 2), TREES.id: (1, 2)}
+    found["e"] = {"0.05": {OTHER.id: reached(0.5)}}
+    places = places_of(found, {"0.05": cube_of(found)}, EVERY, MIXTURE)
+    assert places["0.05", OTHER.id].ranks == (1, 1) and places["0.05", MIXTURE.id].ranks == (1, 2)
+
+
+def test_tasks_of_fewer_splits_leave_the_last_places_empty():
+    found = by_task(mixture=0.8)
+    short = found["b"]["0.05"][MIXTURE.id]
+    found["b"]["0.05"][MIXTURE.id] = Reached(*(v[:3] for v in (short.test, short.test, short.gap, short.limit)),
+                                             short.imputed[:3])  # fmt: skip
+    cube = cube_of(found).cube
+    assert cube.shape == (4, 4, 5) and np.isnan(cube[0]).sum() == 2 and np.isnan(cube[0, 1, 3:]).all()
 
 
 def test_mixtures_stand_against_rivals_and_against_nobody_else():
@@ -111,6 +138,9 @@ def test_what_thresholds_add_is_told_of_methods_in_both_variants():
     assert gained["trees", "0.05"].interval.mean == pytest.approx(-0.05, abs=1e-3)
     assert (gained["trees", "0.05"].better, gained["trees", "0.05"].worse) == (0, 4)
     assert gained_by({"0.05": cube_of(found)}, (MIXTURE, TREES)) == {}
+    for place, task in enumerate(TASKS):  # thresholds on two tasks, its own models on the others: nowhere both
+        del found[task]["0.05"][(TREES, PLAIN_TREES)[place % 2].id]
+    assert gained_by({"0.05": cube_of(found)}, EVERY) == {}
 
 
 def test_one_question_is_corrected_over_its_differences():
