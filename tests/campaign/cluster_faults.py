@@ -42,8 +42,8 @@ SMALL = SUITE.model_copy(
 
 
 @contextmanager
-def cluster(nodes: int) -> Iterator[Any]:
-    """Ray, connected to a head without cores and nodes of one core each."""
+def cluster(nodes: int, **each: Any) -> Iterator[Any]:
+    """Ray, connected to a head without cores and nodes of one core each; ``each``: what they have besides."""
     from benchmarks.run.executors.cluster.connection import ray_module
 
     ray = ray_module()
@@ -53,7 +53,7 @@ def cluster(nodes: int) -> Iterator[Any]:
     made: Any = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(nodes):
-            made.add_node(num_cpus=1, object_store_memory=STORE, wait=False)
+            add_node(made, **each)
         ray.init(address=made.address, log_to_driver=False, configure_logging=False)
         made.wait_for_nodes(timeout=120)
         yield made
@@ -71,8 +71,21 @@ def kill_nodes(made: Any, kills: int, longest: float, draw: random.Random, run: 
     while killed < kills and not wait([run], timeout=draw.uniform(0.1, longest)).done:
         made.remove_node(draw.choice(list(made.worker_nodes)), allow_graceful=False)
         killed += 1
-        made.add_node(num_cpus=1, object_store_memory=STORE, wait=False)
+        add_node(made)
     return killed
+
+
+def add_node(made: Any, tries: int = 5, **has: Any) -> None:
+    """Let a node come; on a busy machine Ray may give up on one that starts too slowly, and another one comes."""
+    for left in reversed(range(tries)):
+        try:
+            made.add_node(**{"num_cpus": 1, "object_store_memory": STORE, "wait": False} | has)
+        except Exception as error:  # Ray raises a bare one
+            if not left or "timed out during startup" not in str(error):
+                raise
+            print("a node did not start within Ray's 30 s; another one comes", flush=True)
+        else:
+            return
 
 
 def bench(suite: Suite, folder: Path, executor: str) -> float:
