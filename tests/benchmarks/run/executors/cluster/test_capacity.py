@@ -1,8 +1,9 @@
-"""What no node can hold: refused before anything starts, awaited where the cluster grows, given up where a node died."""
+"""What no node can hold: refused before anything starts, awaited where a cluster grows, given up where a node died."""
 
 from __future__ import annotations
 
 import importlib.util
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def test_the_sentence_names_unit_wish_and_nodes() -> None:
 def test_a_share_of_a_gpu_above_one_is_no_share() -> None:
     for gpus in (0.0, 0.5, 1.0, 3.0):
         assert load_settings("x", {"name": "t", "tasks": ["scm"], "gpus": gpus}).gpus == gpus
-    with pytest.raises(SuiteError, match="gpus.*1.5"):
+    with pytest.raises(SuiteError, match=r"gpus.*1\.5"):
         load_settings("x", {"name": "t", "tasks": ["scm"], "gpus": 1.5})
 
 
@@ -73,7 +74,7 @@ def mark(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
     look(place)
     write_text(place.folder / unit.name, ray.get_runtime_context().get_node_id())
     while unit.name == "text_0" and (place.folder / "stay").exists():
-        pass
+        time.sleep(0.05)
     return []
 
 
@@ -107,7 +108,7 @@ def test_a_node_that_comes_in_time_is_awaited(tmp_path: Path) -> None:
     with cluster(1) as made, ThreadPoolExecutor(1) as pool:
         run = pool.submit(start)
         while not (tmp_path / "told").exists() and not run.done():
-            pass
+            time.sleep(0.05)
         add_node(made, num_gpus=1)
         assert run.result() == [()]
     assert len(lines) == 1 and "waiting 10 min" in lines[0] and {"text_0", "constant_0"} <= marks(tmp_path)
@@ -128,7 +129,7 @@ def test_a_unit_whose_only_node_died_fails_when_its_time_is_over(
         executor = RayCluster("auto", 1, gpus=1.0, task=mark, tell=lines.append)
         run = pool.submit(lambda: list(executor.run(jobs(), tmp_path, lambda *_: None)))
         while not (tmp_path / "text_0").exists() and not run.done():
-            pass
+            time.sleep(0.05)
         (node,) = [node for node in made.worker_nodes if node.node_id == (tmp_path / "text_0").read_text()]
         made.remove_node(node, allow_graceful=False)
         (outcome,) = run.result()
