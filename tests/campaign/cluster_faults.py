@@ -168,8 +168,8 @@ class Plan:
     longest: float
     draw: random.Random
 
-    def run(self, bench: Bench, made: Any, output: str, store: ObjectStore | None) -> tuple[int, int, int]:
-        """A run until it has ended: nodes, drivers and closings of the store's port; cells that were kept are kept."""
+    def run(self, bench: Bench, made: Any, output: str, store: ObjectStore | None) -> tuple[int, int, int, int]:
+        """A run until it has ended: nodes and drivers killed, closings of the store's port, cells that stood a kill."""
         killed = drivers = closings = 0
         kept: dict[str, tuple[int, int]] = {}
         process = bench.on_cluster(output)
@@ -198,7 +198,7 @@ class Plan:
         assert not again, f"{output}: computed twice: {again}"
         differ = bench.differing(output)
         assert not differ, f"{output} differs in {differ}"
-        return killed, drivers, closings
+        return killed, drivers, closings, len(kept)
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
@@ -224,8 +224,9 @@ def campaign(given: argparse.Namespace, home: Path) -> None:
             settings = {"FAIRMOE_HOME": str(home / "own")} | (store.settings if store else {})
             start = time.monotonic()
             done = Plan(*left, longest, draw).run(Bench(home, options, settings), made, f"run{runs}", store)
-        left = [count - more for count, more in zip(left, done, strict=True)]
-        words = f"{done[0]} nodes killed, {done[1]} drivers killed" + (f", {done[2]} closings" if given.store else "")
+        left = [count - more for count, more in zip(left, done[:3], strict=True)]
+        words = f"{done[0]} nodes killed, {done[1]} drivers killed ({done[3]} cells were finished before)"
+        words += f", {done[2]} closings" if given.store else ""
         print(f"run {runs}: {time.monotonic() - start:.0f} s, {words}, same bytes", flush=True)
         runs += 1
     print(
