@@ -17,7 +17,7 @@ from benchmarks.cells.digests import content, damages
 from benchmarks.merging.inputs import Input, MergeError
 from benchmarks.plan.recorded import RecordedJob
 from foundation.hashing import hash_file, hash_json
-from reports.render.words import listing, plural
+from foundation.words import listing, plural
 
 NAMED = 6
 """Cells that a message names."""

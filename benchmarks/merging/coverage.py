@@ -12,7 +12,7 @@ from benchmarks.plan.recorded import RecordedJob, RunPlan
 from benchmarks.plan.shard import Shard, cut, suite_jobs
 from benchmarks.plan.suite import Suite, load_settings
 from foundation.hashing import hash_json
-from reports.render.words import listing, plural
+from foundation.words import listing, plural
 
 NAMED = 6
 """Jobs or cells that a message names."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.merging.inputs import Input, MergeError
-from reports.render.words import listing
+from foundation.words import listing
 
 Fact = dict[str, Any]
 """``what`` differs, and ``values``: [value, folders that have it] of each."""

@@ -21,6 +21,7 @@ from benchmarks.plan.spans import bytes_text, span_text
 from benchmarks.plan.suite import Suite
 from benchmarks.plan.time_estimate import MACHINE, Clock, Span, earlier_jobs
 from foundation.console import styled
+from foundation.words import plural
 from tasks.card import Card
 from tasks.fetch import available, edited
 from tasks.registry import resolve
@@ -129,7 +130,8 @@ def _print_shards(shards: Sequence[Mapping[str, float]], console: Console) -> No
     each = ", ".join(f"{place}: {cost:,.2f}" for place, cost in enumerate(hours[:SHOWN], start=1))
     more = f" and {len(hours) - SHOWN} more (--json has all)" if len(hours) > SHOWN else ""
     console.print(
-        f"Node-hours of the {len(shards)} shards by the built-in rates: {min(hours):,.2f} to {max(hours):,.2f} "
+        f"Node-hours of the {plural(len(shards), 'shard')} by the built-in rates: "
+        f"{min(hours):,.2f} to {max(hours):,.2f} "
         f"({each}{more}).",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
@@ -172,11 +174,6 @@ def _table(planned: Sequence[Planned]) -> Table:
     return table
 
 
-def _count(number: int, noun: str) -> str:
-    """``1 job``, ``2 jobs``."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def _sum(planned: Sequence[Planned]) -> Span:
     return sum((entry.seconds for entry in planned), Span())
 
@@ -185,7 +182,7 @@ def _print_totals(planned: Sequence[Planned], workers: int, console: Console) ->
     todo = [entry for entry in planned if entry.pending]
     cells, pending = sum(e.cells for e in planned), sum(len(e.pending) for e in planned)
     console.print(
-        f"{_count(len(planned), 'job')} ({len(planned) - len(todo)} finished), {_count(cells, 'cell')} "
+        f"{plural(len(planned), 'job')} ({len(planned) - len(todo)} finished), {plural(cells, 'cell')} "
         f"({cells - pending} finished, {pending} to compute).",
         highlight=False,
         soft_wrap=True,
@@ -198,7 +195,7 @@ def _print_totals(planned: Sequence[Planned], workers: int, console: Console) ->
     longest = max((entry.seconds for entry in todo), key=lambda span: span.likely)
     wall = Span(max(shared.low, longest.low), max(shared.likely, longest.likely), max(shared.high, longest.high))
     console.print(
-        f"Estimated time: {span_text(total)} on one core; {span_text(wall)} with {_count(used, 'worker')}.",
+        f"Estimated time: {span_text(total)} on one core; {span_text(wall)} with {plural(used, 'worker')}.",
         highlight=False,
     )
 
@@ -206,7 +203,7 @@ def _print_totals(planned: Sequence[Planned], workers: int, console: Console) ->
 def _print_source(planned: Sequence[Planned], clock: Clock, console: Console) -> None:
     if not any(entry.pending for entry in planned):
         return
-    used = f"estimate from {len(clock.used)} earlier jobs" if clock.used else ""
+    used = f"estimate from {plural(len(clock.used), 'earlier job')}" if clock.used else ""
     rates = f"from built-in rates (rough: {MACHINE}; other machines differ by a factor of 3)" if clock.guessed else ""
     text = "; the rest ".join(filter(None, (used, rates if used else f"estimate {rates}")))
     console.print(f"{text[0].upper()}{text[1:]}.", highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
@@ -15,14 +15,15 @@ from rich.table import Table
 
 from benchmarks.methods.method import MODEST
 from benchmarks.plan.scheduling.simulate import simulate
-from benchmarks.plan.scheduling.units import Costed
+from benchmarks.plan.scheduling.units import Costed, End, work_of
 from benchmarks.plan.scheduling.work import Work, longest_first
 from benchmarks.plan.spans import bytes_text, span_text
 from benchmarks.plan.time_estimate import Span
+from foundation.words import plural
 
 LONGEST = 5
 """Jobs that are named."""
-ENDS = ("low", "likely", "high")
+ENDS: tuple[End, ...] = get_args(End)
 Hours = dict[str, float]
 """Of a span: low, likely, high."""
 
@@ -43,7 +44,7 @@ def outlook(units: Sequence[Costed], nodes: Sequence[int]) -> dict[str, Any]:
         ``makespan``: for each number of nodes its seconds, the lower bound, and the share of time that nodes work;
         ``longest_jobs``.
     """
-    likely = _work(units, "likely")
+    likely = work_of(units, "likely")
     jobs: dict[str, Span] = {}
     for unit in units:
         jobs[unit.job] = jobs.get(unit.job, Span()) + unit.seconds
@@ -54,7 +55,7 @@ def outlook(units: Sequence[Costed], nodes: Sequence[int]) -> dict[str, Any]:
         "units": len(units),
         "node_hours": _hours(_sum(units)),
         "critical_path": {
-            "seconds": {end: _work(units, end).critical for end in ENDS},
+            "seconds": {end: work_of(units, end).critical for end in ENDS},
             "units": [_named(units[place]) for place in _longest_path(likely)],
         },
         "makespan": [_makespan(units, count) for count in dict.fromkeys(nodes)],
@@ -98,14 +99,10 @@ def _short(hours: float) -> str:
 
 def _needs(resources: Mapping[str, Any]) -> str:
     """``1 core, 0.5 GPU``; memory and custom resources where they are asked for."""
-    words = [f"{resources['cores']:g} core{'s' if resources['cores'] > 1 else ''}"]
+    words = [plural(resources["cores"], "core")]
     words += [f"{resources['gpus']:g} GPU"] if resources["gpus"] else []
     words += [bytes_text(resources["memory"])] if resources["memory"] else []
     return ", ".join([*words, *(f"{amount:g} {name}" for name, amount in resources["custom"])])
-
-
-def _work(units: Sequence[Costed], end: str) -> Work:
-    return Work(np.array([getattr(unit.seconds, end) for unit in units]), [unit.after for unit in units])
 
 
 def _stage(stage: str, units: Sequence[Costed]) -> dict[str, Any]:
@@ -118,7 +115,7 @@ def _stage(stage: str, units: Sequence[Costed]) -> dict[str, Any]:
 
 def _makespan(units: Sequence[Costed], nodes: int) -> dict[str, Any]:
     """By simulation without overhead or deaths, for each end of the estimates."""
-    found = {end: simulate(_work(units, end), nodes) for end in ENDS}
+    found = {end: simulate(work_of(units, end), nodes) for end in ENDS}
     likely = found["likely"].makespan
     return {
         "nodes": nodes,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.plan.time_estimate import Clock
+from foundation.words import plural
 from tasks.registry import resolve
 
 _SHAPE = re.compile(r"\s*(?P<index>\d{1,9})\s*/\s*(?P<of>\d{1,9})\s*")
@@ -65,7 +66,7 @@ def jobs_of_shard(suite: Suite, shard: Shard) -> list[Job]:
     if shard.of > len(jobs):
         most = f"--shard {min(shard.index, len(jobs))}/{len(jobs)} at most" if len(jobs) > 1 else "no --shard"
         raise ShardError(
-            f"{suite.name} has {len(jobs)} job{'s' * (len(jobs) != 1)} (a job is one split of one task), so it cannot "
+            f"{suite.name} has {plural(len(jobs), 'job')} (a job is one split of one task), so it cannot "
             f"be cut into {shard.of} shards: some would have nothing to do. Give {most}, or more --splits."
         )
     return cut(jobs, shard.of)[shard.index - 1]

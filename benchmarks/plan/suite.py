@@ -17,6 +17,8 @@ from experts.roles import ROLES
 from foundation.hashing import hash_json
 from foundation.refusals import did_you_mean, faults_of
 
+WHERE = ("executor", "address", "gpus", "store", "unit_minutes", "unit_memory", "node_minutes")
+"""Keys of a suite that say where and within which bounds it is computed: results do not depend on them."""
 SUITES = Path(__file__).resolve().parent.parent / "suites"
 
 
@@ -146,8 +148,26 @@ class Suite(BaseModel):
     address: str = Field(default="auto", description="of a Ray cluster: auto, HOST:PORT, or local for one of its own")
     gpus: float = Field(default=0.0, ge=0, description="GPUs, or a share of one, that a text unit takes on a cluster")
     store: str = Field(default="", description="URL of a store (s3://…) where nodes do not share the output folder")
+    unit_minutes: float | None = Field(
+        default=None, gt=0, description="longest time of a unit on a cluster; one that takes longer is ended"
+    )
+    unit_memory: float | None = Field(
+        default=None, gt=0, description="GiB that each unit asks of a node of a cluster, and may take at most"
+    )
+    node_minutes: float = Field(
+        default=0.0,
+        ge=0,
+        description="how long to wait for nodes that a cluster which grows by itself does not have yet",
+    )
 
     llm: LLMSettings | None = None
+
+    @field_validator("gpus")
+    @classmethod
+    def _shared_or_whole(cls, gpus: float) -> float:
+        if gpus > 1 and not gpus.is_integer():
+            raise ValueError(f"a unit takes a share of one GPU, such as 0.5, or whole ones, not {gpus:g}")
+        return gpus
 
     @field_validator("methods")
     @classmethod
@@ -190,7 +210,7 @@ class Suite(BaseModel):
     @property
     def facts(self) -> dict[str, Any]:
         """Everything in the suite but where it runs, JSON-able: two runs of the same facts have the same results."""
-        return self.model_dump(mode="json", exclude={"executor", "address", "gpus", "store"})
+        return self.model_dump(mode="json", exclude=set(WHERE))
 
     @property
     def hash(self) -> str:

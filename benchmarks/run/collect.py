@@ -18,7 +18,7 @@ from benchmarks.methods.registry import members_of, method_id, method_named
 from benchmarks.plan.environment import code_version, environment_hash, library_versions
 from benchmarks.plan.job import Job
 from benchmarks.plan.suite import Suite
-from benchmarks.run.time_limit import MethodTimeoutError
+from benchmarks.run.time_limit import TIMEOUTS
 from benchmarks.tracking.mlflow_store import run_ids
 from foundation.discovery import facts, items
 from foundation.files import write_json
@@ -95,7 +95,8 @@ def _failure_row(failure: dict[str, Any], jobs: list[Job]) -> dict[str, Any]:
 
 def failure_status(error: str) -> str:
     """Status of a cell that was not computed: it ran out of time, or it failed."""
-    return "timeout" if MethodTimeoutError.__name__ in error.strip().splitlines()[-1] else "failed"
+    last = error.strip().splitlines()[-1]
+    return "timeout" if any(name in last for name in TIMEOUTS) else "failed"
 
 
 def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ ATTEMPTS = 3
 """How often a job whose worker dies outside its methods is started, in all."""
 
 FOLDER = "under_way"
+DIED, MEMORY = b"x", b"m"
+"""What a note holds of each death: nothing is known of it, or that memory ran out."""
 
 
 class MethodDiedError(RuntimeError):
@@ -48,7 +50,15 @@ class UnderWay:
         for cell, count in deaths.items():
             note = self._note(*cell)
             if note.exists():
-                note.write_bytes(b"x" * count)
+                note.write_bytes(note.read_bytes()[:count])
+
+    def of_memory(self, deaths: Mapping[tuple[str, int], int]) -> None:
+        """Note of those that have died since that it was for want of memory."""
+        for cell, count in deaths.items():
+            note = self._note(*cell)
+            found = note.read_bytes() if note.exists() else b""
+            if len(found) > count:
+                note.write_bytes(found[:count] + MEMORY * (len(found) - count))
 
     def _note(self, method: str, repeat: int) -> Path:
         return self._folder / f"{method}_{repeat}"
@@ -63,19 +73,24 @@ class UnderWay:
             If the process has died in it ``ATTEMPTS - 1`` times; the next run of the suite tries again.
         """
         note = self._note(method, repeat)
-        deaths = note.stat().st_size if note.exists() else 0
-        if deaths >= ATTEMPTS - 1:
+        deaths = note.read_bytes() if note.exists() else b""
+        if len(deaths) >= ATTEMPTS - 1:
             raise MethodDiedError(
-                f"The worker process died {deaths} times while {method} was computed: it needs more memory than there "
-                "is, or its code or a library ends the process. The other methods went on without it; the same command "
-                "tries it again."
+                f"The worker process died {len(deaths)} times while {method} was computed: {_why(deaths)}. The other "
+                "methods went on without it; the same command tries it again."
             )
         self._folder.mkdir(parents=True, exist_ok=True)
-        note.write_bytes(b"x" * (deaths + 1))  # one byte for each death, should this be one
+        note.write_bytes(deaths + DIED)  # one byte for each death, should this be one
         try:
             yield
         finally:
-            note.write_bytes(b"x" * deaths)
+            note.write_bytes(deaths)
+
+
+def _why(deaths: bytes) -> str:
+    if set(deaths) == set(MEMORY):
+        return "it took more memory than the machine has, or than a unit may (unit_memory of the suite)"
+    return "it needs more memory than there is, or its code or a library ends the process"
 
 
 def forget_deaths(homes: Iterable[Path]) -> None:

@@ -17,6 +17,7 @@ KNOWN = {
     "BadCardError",
     "CardError",
     "ClusterError",
+    "StoreAwayError",
     "DataUnavailableError",
     "RebuildError",
     "SeenError",

@@ -25,6 +25,7 @@ from benchmarks.run.written import Written
 from foundation.console import styled
 from foundation.files import write_json
 from foundation.folder_lock import folder_lock
+from foundation.words import plural
 
 if TYPE_CHECKING:
     from benchmarks.plan.time_estimate import Clock
@@ -76,7 +77,7 @@ def run_suite(
         console.print(styled("UNAVAILABLE", "bold red", f" {gap['task']}: {gap['reason']}"), soft_wrap=True)
     if strict and unavailable:
         raise DataUnavailableError(
-            f"--strict: {len(unavailable)} of {len(tasks)} tasks cannot be had "
+            f"--strict: {len(unavailable)} of {plural(len(tasks), 'task')} cannot be had "
             f"({', '.join(g['task'] for g in unavailable)}); "
             "the reasons are above. Put the files where they say, or run without --strict."
         )
@@ -114,8 +115,8 @@ def _run(
         prepare()
         jobs, todo = _planned(suite, cards, output, shard)  # a published base's commit is in the keys once it is here
     console.print(
-        f"{suite.name}{f', {shard}' if shard else ''}: {len(jobs)} jobs ({len(jobs) - len(todo)} already finished), "
-        f"{_where(suite, workers)}, output {output}"
+        f"{suite.name}{f', {shard}' if shard else ''}: {plural(len(jobs), 'job')} "
+        f"({len(jobs) - len(todo)} already finished), {_where(suite, workers)}, output {output}"
     )
     plan_of(suite, jobs, unavailable, shard).save(output)
     summary = RunSummary(output, len(jobs), len(todo), unavailable, part=part_facts(() if shard is None else (shard,)))
@@ -155,7 +156,7 @@ def _run(
 
 
 def _where(suite: Suite, workers: int) -> str:
-    return f"{workers} worker(s)" if suite.executor == "local" else f"Ray at {suite.address}"
+    return plural(workers, "worker") if suite.executor == "local" else f"Ray at {suite.address}"
 
 
 def available_tasks(tasks: Iterable[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -186,7 +187,7 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
     workers = workers if suite.executor == "ray" else min(workers, len(todo))
     told = set[tuple[str, str]]()
     clock = earlier_clock(suite, output)
-    executor = make_executor(suite, workers, clock)
+    executor = make_executor(suite, workers, clock, lambda text: _tell_waiting(console, text))
     planned = planned_jobs(todo, output, clock)
     todo = [todo[place] for place in longest_first([each.seconds.likely for each in planned])]
     expected = {each.job.name: each.seconds.likely for each in planned}
@@ -204,6 +205,10 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
                 console.print(styled("FAILED", "bold red", f" {outcome.job.name} {who}: {said}"), soft_wrap=True)
 
 
+def _tell_waiting(console: Console, text: str) -> None:
+    console.print(styled("WAITING", "bold yellow", f" {text}"), soft_wrap=True, highlight=False)
+
+
 def _write_parts(todo: list[Job], output: Path, clock: Clock) -> None:
     """What the parts of each job should take, so that the job can say how far it is."""
     from benchmarks.plan.planned_parts import planned_parts
@@ -219,9 +224,8 @@ def _tell_notes(todo: list[Job], output: Path, console: Console) -> None:
     lines = [line for of_job in notes.values() for line in of_job]
     if lines:
         where = next(iter(notes)) if len(notes) == 1 else output / "jobs" / "*" / NOTES
-        jobs = "1 job" if len(notes) == 1 else f"{len(notes)} jobs"
         first = lines[0] if len(lines[0]) <= 160 else f"{lines[0][:157]}..."
-        count = "1 remark" if len(lines) == 1 else f"{len(lines)} remarks of {jobs}, such as"
+        count = "1 remark" if len(lines) == 1 else f"{len(lines)} remarks of {plural(len(notes), 'job')}, such as"
         console.print(styled("NOTES", "bold yellow", f" {count}: {first} (all: {where})"), soft_wrap=True)
 
 
@@ -252,7 +256,7 @@ def _track(jobs: list[Job], output: Path, console: Console, summary: RunSummary)
         folders = unsent(finished_cells(jobs, output))
         if not folders:
             return
-        with console.status(f"sending {len(folders)} cells to MLflow"):
+        with console.status(f"sending {plural(len(folders), 'cell')} to MLflow"):
             send_all(open_tracker(), folders)
     except TrackingError as error:
         summary.tracking_error = str(error)

@@ -20,6 +20,14 @@ class MethodTimeoutError(Exception):
     """
 
 
+class UnitTimeoutError(MethodTimeoutError):
+    """A unit of a cluster took longer than the suite allows, and its process was ended (``unit_minutes``)."""
+
+
+TIMEOUTS = (MethodTimeoutError.__name__, UnitTimeoutError.__name__)
+"""Names by which the last line of an error says that time ran out."""
+
+
 @contextlib.contextmanager
 def time_limit(seconds: float | None, what: str = "The method") -> Iterator[None]:
     """Stop the body with an error when it takes too long.

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def recorded_work(suite: str, clocks: Path) -> tuple[Work, float, int]:
     """Units of a suite by the clocks of a run, and the spread of that run's parts (:func:`measured_spread`)."""
-    from benchmarks.plan.scheduling.units import costed, plan_units
+    from benchmarks.plan.scheduling.units import costed, plan_units, work_of
     from benchmarks.plan.shard import suite_jobs
     from benchmarks.plan.suite import load_suite
     from benchmarks.plan.time_estimate import Clock, earlier_jobs
@@ -59,8 +59,7 @@ def recorded_work(suite: str, clocks: Path) -> tuple[Work, float, int]:
     earlier = earlier_jobs([clocks], settings.facts)
     clock = Clock(earlier)
     units = plan_units(costed(job, units_of(job, job.cells()), clock, {}) for job in suite_jobs(settings))
-    work = Work(np.array([unit.seconds.likely for unit in units]), [unit.after for unit in units])
-    return work, *measured_spread((job.place, job.seconds) for job in earlier)
+    return work_of(units), *measured_spread((job.place, job.seconds) for job in earlier)
 
 
 def table(found: Found) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from foundation.words import plural
 from reports.discovery.goals import measure_words
 from reports.discovery.reading import (
     STEPS,
@@ -67,13 +68,11 @@ def _unexamined(found: Discovery) -> str:
 def _early(found: Discovery) -> list[str]:
     """What is known before the examination."""
     domains, experts = rows(found.step("capability"), "domains"), rows(found.step("plan"), "experts")
-    told = [f"The base was measured in {_count(domains, 'domain')}."] if domains else []
-    told += [f"{_count(experts, 'expert')} planned: {', '.join(text(e, 'name') for e in experts)}."] if experts else []
+    told = [f"The base was measured in {plural(len(domains), 'domain')}."] if domains else []
+    told += (
+        [f"{plural(len(experts), 'expert')} planned: {', '.join(text(e, 'name') for e in experts)}."] if experts else []
+    )
     return told
-
-
-def _count(things: Sequence[object], noun: str) -> str:
-    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")
 
 
 def _outcome(found: Discovery) -> tuple[str, bool]:
@@ -81,7 +80,7 @@ def _outcome(found: Discovery) -> tuple[str, bool]:
     step, won = found.step("examination"), winner_row(found)
     if won is None or truth(step, "accepted") is not True:
         refused = [text(row, "label") for row in rows(step, "contenders") if texts(row, "objections")]
-        why = f" {_count(refused, 'contender')} had objections." if refused else ""
+        why = f" {plural(len(refused), 'contender')} had objections." if refused else ""
         single = won is not None and text(won, "kind") != "base"
         left = f"what is left is {text(won, 'label')}" if single else "the base stays"
         return f"No mixture was accepted: {left}.{why}", False

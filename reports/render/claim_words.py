@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
+from foundation.words import plural
 from reports.format import points_text
 from reports.levels.claims import Claim
 from reports.levels.contenders import MARGINS
 from reports.levels.transfer import Share
 from reports.render.level_words import level_words
-from reports.render.words import plural
 from reports.scenario import Scenario
 from reports.summary import Report
 

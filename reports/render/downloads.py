@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 
 from foundation.files import write_text
+from foundation.words import plural
 from reports.explainers import WITH_REASONS, differ, mixed_words
 from reports.format import estimate_text, half_text, signed
 from reports.levels.contenders import PLAIN
@@ -18,7 +19,6 @@ from reports.render.file_table import Table, Value
 from reports.render.latex import latex_table
 from reports.render.ranking_words import unranked_words
 from reports.render.winner_rows import WinnerRow, value_and_spread, winner_rows
-from reports.render.words import plural
 from reports.scenario import Scenario
 from reports.stats.estimate import Estimate
 from reports.stats.leaderboard import Pool

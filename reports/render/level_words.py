@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from foundation.words import plural
 from reports.levels.contenders import Contender
 from reports.levels.levels import Levels
 from reports.render.finds_words import finds_words
-from reports.render.words import plural
 from reports.stats.contrasts import Pooled
 
 WORDS = {"any": "any", "half": "≤ ½ unmitigated", "quarter": "≤ ¼ unmitigated"}

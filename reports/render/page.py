@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment
 
+from foundation.words import plural
 from metrics.registry import METRICS
 from metrics.spec import MIN_GROUP_ROWS
 from reports import explainers, format, names
@@ -31,7 +32,6 @@ from reports.render import (
     ranking_words,
     winner_rows,
 )
-from reports.render import words as small
 from reports.render.answer import cells, data, matrix, words
 from reports.render.latex import SIGNS
 from reports.render.method_words import method_words
@@ -140,7 +140,7 @@ def _words() -> dict[str, Any]:
         "winner_rows": winner_rows.winner_rows,
         "tied_words": winner_rows.tied_words,
         "broken_words": winner_rows.broken_words,
-        "plural": small.plural,
+        "plural": plural,
         "part_words": part_words,
         "spread_text": winner_rows.spread_text,
         "nobody_words": level_words.nobody_words,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.render.words import listing
+from foundation.words import listing
 
 
 def part_words(suite: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from foundation.words import plural
 from reports.explainers import mixed_words
 from reports.names import HEADLINE, metric_symbol
 from reports.stats.leaderboard import Leaderboard, Pool
@@ -37,7 +38,7 @@ def few_tasks(pool: Pool) -> str:
     if not pool.few:
         return ""
     return (
-        f"Only {n} tasks: the intervals use t quantiles with {n - 1} degree{'s' if n > 2 else ''} of freedom and are "
+        f"Only {n} tasks: the intervals use t quantiles with {plural(n - 1, 'degree')} of freedom and are "
         "wide, because so few data sets prove little about others; the places are percentiles and too narrow."
     )
 
@@ -74,7 +75,7 @@ def seeds_words(board: Leaderboard) -> str:
 
 def friedman_sentence(tests: RankTests) -> str:
     """What the Friedman test says, in words."""
-    unit = f"{tests.tasks} task{'s' if tests.tasks != 1 else ''}"
+    unit = plural(tests.tasks, "task")
     if math.isnan(tests.p):
         return f"A Friedman test is not possible with {unit} and {tests.methods} methods."
     return f"Friedman test over {unit}: χ² = {tests.statistic:.1f}, p {_p_text(tests.p)}."

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from foundation.words import listing, plural
 from reports.format import estimate_text, half_text, interval_text
 from reports.levels.best import Best
 from reports.levels.contenders import PLAIN, Contender
 from reports.names import DISPARITY, UTILITY
 from reports.render.level_words import level_words
-from reports.render.words import listing, plural
 from reports.scenario import Scenario
 from reports.stats.estimate import Estimate
 from reports.stats.statistics import Interval

@@ -71,8 +71,8 @@ def merge(
 
 def _show(found: Checked, console: Console) -> None:
     """What was merged and what it lacks, in one line each."""
+    from foundation.words import plural
     from reports.render.part_words import part_words
-    from reports.render.words import plural
 
     have = found.coverage
     console.print(

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
+
+import numpy as np
 
 from benchmarks.methods.method import Needs, Network, network_name
 from benchmarks.plan.job import Job
+from benchmarks.plan.scheduling.work import Work
 from benchmarks.plan.time_estimate import SCORE, SPREAD, Clock, Span, refitted, rows_of
 
 
@@ -42,6 +45,9 @@ class Stage(Protocol):
     def resources(self) -> Needs:
         """What a node must have free."""
 
+
+End = Literal["low", "likely", "high"]
+"""Of an estimate."""
 
 Stages = Callable[[Job, Sequence[tuple[str, int]]], Sequence[Stage]]
 """Units of the pending cells of a job, each behind those that it stands on."""
@@ -106,6 +112,11 @@ def plan_units(jobs: Iterable[list[Costed]]) -> list[Costed]:
         first = len(found)
         found += [replace(unit, after=tuple(first + place for place in unit.after)) for unit in units]
     return found
+
+
+def work_of(units: Sequence[Costed], end: End = "likely") -> Work:
+    """Units as pieces of work, by one end of their estimates."""
+    return Work(np.array([getattr(unit.seconds, end) for unit in units], dtype=np.float64), [u.after for u in units])
 
 
 def _of_cells(cells: Sequence[tuple[str, int]], seeds: Mapping[str, int], job: Job, clock: Clock) -> Span:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from benchmarks.run.executors.executor import Executor
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.plan.time_estimate import Clock
 
 
-def make_executor(suite: Suite, workers: int, clock: Clock) -> Executor:
+def make_executor(suite: Suite, workers: int, clock: Clock, tell: Callable[[str], None]) -> Executor:
     """Of this machine: in-process for one worker, a process pool for more; or of a Ray cluster.
 
     Parameters
@@ -23,9 +24,13 @@ def make_executor(suite: Suite, workers: int, clock: Clock) -> Executor:
     workers : int
     clock : Clock
         Estimates by which units of a cluster are put in order.
+    tell : callable
+        Called with a line for people, such as that a node of a cluster is awaited.
     """
     if suite.executor == "ray":
         from benchmarks.run.executors.cluster.executor import RayCluster
+        from benchmarks.run.executors.cluster.limits import Limits
 
-        return RayCluster(suite.address, workers, suite.gpus, suite.store, clock)
+        limits = Limits(suite.unit_minutes, suite.unit_memory, suite.node_minutes)
+        return RayCluster(suite.address, workers, suite.gpus, suite.store, clock, limits=limits, tell=tell)
     return InProcess() if workers == 1 else Processes(workers)

@@ -20,6 +20,7 @@ from benchmarks.run.executors.cluster.connection import LOCAL, connected
 from benchmarks.run.executors.cluster.executor import RayCluster
 from benchmarks.run.executors.cluster.worker import Place, look
 from benchmarks.run.units import units_of
+from foundation.words import plural
 
 if TYPE_CHECKING:
     from benchmarks.run.failure import Failure
@@ -61,7 +62,7 @@ def main() -> None:
         taken = [round_of(many, Path(folder), given.workers) for _ in range(given.rounds)]
     wall = sorted(each / count * 1e3 for each, _ in taken)
     driver = statistics.median(each / count * 1e3 for _, each in taken)
-    print(f"{count} units that do nothing, {given.workers} worker(s), first round {first:.1f} s")
+    print(f"{count} units that do nothing, {plural(given.workers, 'worker')}, first round {first:.1f} s")
     print(f"per unit: {statistics.median(wall):.1f} ms of wall time ({wall[0]:.1f} to {wall[-1]:.1f} in", end=" ")
     print(f"{given.rounds} rounds), {driver:.1f} ms of the driver's CPU (goal: at most 50 ms)")
 

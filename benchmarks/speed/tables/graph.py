@@ -22,6 +22,7 @@ from experts.graph.inputs import graph_inputs
 from experts.graph.settings import GraphSettings
 from experts.networks.lanes import SLOPE
 from experts.networks.trainer import OBJECTIVES, Budget, LaneConfig, LaneRun
+from foundation.words import plural
 from metrics.counts.rates import SELECTION_RATE, TRUE_POSITIVE_RATE, gap
 from metrics.surrogates import SHARPNESS
 from tasks.load import load_task
@@ -128,7 +129,7 @@ def compare(view: TaskView, role: Role, layers: int, steps: tuple[int, int], rou
         ratio = found.ratio * LANES * steps[0] / steps[1]
         text.append(f"GCNConv{' cached' if cached else ''} {found.median_b / steps[1] * 1e3:.1f} ms, {ratio:.0f} times")
     own = found.median_a / LANES / steps[0] * 1e3
-    title = f"{view.name} {role}, {layers} layer{'s' if layers > 1 else ''}"
+    title = f"{view.name} {role}, {plural(layers, 'layer')}"
     print(f"{title}: lane {own:.4f} ms per epoch; {'; '.join(text)} faster (goal {goal})", flush=True)
 
 

@@ -6,6 +6,7 @@ import math
 import shlex
 from dataclasses import dataclass
 
+from foundation.words import listing, plural
 from reports.answer.answer import Answer
 from reports.answer.enough import MOST
 from reports.answer.row import AnswerRow
@@ -13,7 +14,6 @@ from reports.answer.setting import ALL
 from reports.format import interval_text, points_text, seconds_text, value_text
 from reports.levels.transfer import Share
 from reports.render.level_words import level_words
-from reports.render.words import listing, plural
 from reports.stats.power import smallest_effect
 from reports.stats.statistics import Interval
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from foundation.escaping import markdown
+from foundation.words import plural
 from reports.render.method_words import method_words
 from reports.render.part_words import part_words
 from reports.render.sentences import UNNAMED, first_layer
-from reports.render.words import plural
 from reports.summary import Report
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from foundation.escaping import markdown
+from foundation.words import plural
 from reports.format import estimate_text, half_text, interval_text, signed
 from reports.levels.levels import Levels
 from reports.levels.standing import Place
@@ -12,7 +13,6 @@ from reports.levels.transfer import Share, Transfer
 from reports.render.level_words import gained_sentences, level_words, nobody_words, standing_sentences
 from reports.render.markdown.cells import pooled_cell, table
 from reports.render.winner_rows import WinnerRow, broken_words, tied_words, value_and_spread, winner_rows
-from reports.render.words import plural
 from reports.stats.budget import Budget
 from reports.stats.contrasts import Pooled
 from reports.stats.statistics import Interval

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from foundation.escaping import markdown
+from foundation.words import plural
 from reports.format import estimate_text, half_text, interval_text, seconds_text
 from reports.names import metric_symbol
 from reports.render.markdown.cells import table
 from reports.render.ranking_words import RANKS, few_tasks, friedman_sentence, notes, seeds_words
-from reports.render.words import plural
 from reports.stats.hypervolume import VERSION
 from reports.stats.leaderboard import Line, Pool
 from reports.stats.task_means import TaskMean

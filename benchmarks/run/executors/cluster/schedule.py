@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass, field, replace
 
 from benchmarks.methods.method import MODEST, Needs
 from benchmarks.plan.job import Job
-from benchmarks.plan.scheduling.units import costed, plan_units
-from benchmarks.plan.scheduling.work import Work, longest_first
+from benchmarks.plan.scheduling.units import costed, plan_units, work_of
+from benchmarks.plan.scheduling.work import longest_first
 from benchmarks.plan.time_estimate import Clock
 from benchmarks.run.deaths import ATTEMPTS
 from benchmarks.run.failure import Failure
@@ -44,13 +42,16 @@ class JobUnits:
     dead: set[str] = field(default_factory=set)
     failures: list[Failure] = field(default_factory=list)
     lost: dict[str, Lost] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
     def ready(self) -> Iterator[Unit]:
         """Units whose needs have ended, removed from those that wait; one that stands on a dead one is dead too."""
         while doomed := [unit for unit in self.waiting if set(unit.after) & self.dead]:
             for unit in doomed:
                 self.waiting.remove(unit)
-                self.died(unit, f"{self._cause(unit)} could not be computed, and these methods stand on it.")
+                cause = self._cause(unit)
+                why = self.reasons[unit.name] = self.reasons[cause]
+                self._dies(unit, f"{cause} could not be computed, and these methods stand on it: {why}")
         for unit in list(self.waiting):
             if set(unit.after) <= self.ended:
                 self.waiting.remove(unit)
@@ -69,21 +70,27 @@ class JobUnits:
             self.failures += [Failure(method, repeat, error) for method, repeat in unit.cells]
 
     def loses(self, unit: Unit, *, node: bool, reason: str, counted: bool = True) -> None:
-        """A unit's worker or node died: it waits again, or its attempts are spent.
+        """A unit's worker or node died, or was ended at a limit: it waits again, or its attempts are spent.
 
         ``counted`` false: the death is laid on one of its methods, which will be refused in the end.
         """
-        self.under_way -= 1
         lost = self.lost.setdefault(unit.name, Lost())
         lost.node += node and counted
         lost.worker += not node and counted
         if lost.spent:
-            self.died(unit, f"{unit.name} was started {lost.node + lost.worker} times and lost each time: {reason}")
+            times = f"{unit.name} was started {lost.node + lost.worker} times and lost each time"
+            self.gives_up(unit, f"{times}, the last time for this: {reason}")
         else:
+            self.under_way -= 1
             self.waiting.append(unit)
 
-    def died(self, unit: Unit, reason: str) -> None:
-        """A unit is given up, with its cells; the next run of the suite tries again."""
+    def gives_up(self, unit: Unit, reason: str) -> None:
+        """A unit that was started is started no more, with its cells; the next run of the suite tries again."""
+        self.under_way -= 1
+        self.reasons[unit.name] = reason
+        self._dies(unit, reason)
+
+    def _dies(self, unit: Unit, reason: str) -> None:
         self.dead.add(unit.name)
         self.ended.add(unit.name)
         self.failures += [Failure(method, repeat, reason) for method, repeat in unit.cells]
@@ -94,9 +101,10 @@ class JobUnits:
         return not self.waiting and not self.under_way
 
 
-def job_units(job: Job, pending: Sequence[tuple[str, int]], text: Needs = MODEST) -> JobUnits:
-    """A job's units, all of them waiting."""
-    return JobUnits(job, units_of(job, pending, text))
+def job_units(job: Job, pending: Sequence[tuple[str, int]], text: Needs = MODEST, each: Needs = MODEST) -> JobUnits:
+    """A job's units, all of them waiting; ``text`` and ``each``: what those of texts and all of them ask for, too."""
+    units = units_of(job, pending, text)
+    return JobUnits(job, [replace(unit, resources=unit.resources.both(each)) for unit in units])
 
 
 def ranks(many: Sequence[JobUnits], clock: Clock) -> dict[tuple[str, str], int]:
@@ -105,7 +113,6 @@ def ranks(many: Sequence[JobUnits], clock: Clock) -> dict[tuple[str, str], int]:
     The longest way to the end of its job goes first (:func:`benchmarks.plan.scheduling.work.longest_first`).
     """
     units = plan_units(costed(each.job, each.waiting, clock, {}) for each in many)
-    seconds = np.array([unit.seconds.likely for unit in units], dtype=np.float64)
-    rest = Work(seconds, [unit.after for unit in units]).rest
+    rest = work_of(units).rest
     names = [(each.job.folder, unit.name) for each in many for unit in each.waiting]
     return {names[place]: rank for rank, place in enumerate(longest_first(rest.tolist()))}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.run.executors.cluster.store import Store
+from benchmarks.run.executors.cluster.store import Store, cached
+from foundation.files import atomic_path
+from foundation.hashing import hash_file
 from foundation.home import home as home_folder
 
 if TYPE_CHECKING:
@@ -15,46 +18,82 @@ if TYPE_CHECKING:
     from benchmarks.run.telling.notify import Notify
     from benchmarks.run.units import Unit
 
+    Compute = Callable[[Job, Unit, Path, Notify], list[Failure]]
+
 CELLS = "cells/"
-ASIDE = ("under_way/",)
+ASIDE = ("under_way",)
 """What a node keeps to itself."""
 
 
-def stored_work(job: Job, unit: Unit, sign: str, url: str, notify: Notify) -> list[Failure]:
+def stored_work(
+    job: Job, unit: Unit, node: Path, url: str, notify: Notify, compute: Compute | None = None
+) -> list[Failure]:
     """Fetch what other units of the job made, but for their cells; run the unit; store what it made.
 
-    The node's copy lies under fairmoe's home, one for each run, and serves the next unit of the job too.
-    """
-    from benchmarks.run.units import run_unit
+    A unit works in a folder of its own, so that what others do on the same node at the same time is neither disturbed
+    nor taken for its work; it is kept until the unit has been stored, so that a unit whose worker died goes on in it.
+    Files that were fetched or made serve the next units of the node.
 
-    store, folder = Store(url), scratch(sign)
+    Parameters
+    ----------
+    job, unit, notify
+        See :func:`benchmarks.run.units.run_unit`.
+    node : Path
+        Folder of this node for this run.
+    url : str
+        Of the store.
+    compute : callable, optional
+        Runs the unit; default: :func:`benchmarks.run.units.run_unit`.
+    """
+    if compute is None:
+        from benchmarks.run.units import run_unit as compute
+
+    store, cache, folder = Store(url), node / "files", node / "units" / job.folder / unit.name
     home = folder / job.folder
+    goes_on, known = home.is_dir(), dict[str, str]()
+    home.mkdir(parents=True, exist_ok=True)
     for name in store.units(job.folder):
-        store.fetch(home, job.folder, name, lambda path: not path.startswith(CELLS))
-    before = snapshot(home)
-    failures = run_unit(job, unit, folder, notify)
-    made = [name for name, facts in snapshot(home).items() if before.get(name) != facts]
+        if not (goes_on and name == unit.name):  # what it made itself meanwhile is newer than what is stored
+            known |= store.fetch(home, job.folder, name, lambda path: not path.startswith(CELLS), cache)
+    failures = compute(job, unit, folder, notify)
+    made = [name for name, digest in files_of(home).items() if known.get(name) != digest]
     store.keep(home, made, job.folder, unit.name)
+    _offer(home, made, cache)
+    shutil.rmtree(folder)
     return failures
 
 
+def _offer(home: Path, made: list[str], cache: Path) -> None:
+    """Let the next units of this node have what a unit made, but for cells, which no unit reads."""
+    for name in made:
+        if not name.startswith(CELLS):
+            with atomic_path(cached(cache, hash_file(home / name))) as temporary:
+                shutil.copyfile(home / name, temporary)
+
+
 def scratch(sign: str) -> Path:
-    """Folder of all jobs of a run on a node that does not share the output folder."""
-    return home_folder() / "cluster" / sign / "jobs"
+    """A node's folder of a run whose output folder it does not share."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here"
+    return _of_run(sign) / node
 
 
 def clear_scratch(sign: str) -> None:
     """Remove a run's copies from this machine."""
-    shutil.rmtree(scratch(sign).parent, ignore_errors=True)
+    shutil.rmtree(_of_run(sign), ignore_errors=True)
 
 
-def snapshot(home: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every whole file of a job's folder, by name."""
+def _of_run(sign: str) -> Path:
+    return home_folder() / "cluster" / sign
+
+
+def files_of(home: Path) -> dict[str, str]:
+    """sha256 of every whole file of a job's folder, by name."""
     found = {}
-    for path in home.rglob("*"):
-        name = path.relative_to(home).as_posix()
-        partial = any(part.startswith(".") and part.endswith(".tmp") for part in path.relative_to(home).parts)
-        if path.is_file() and not partial and not name.startswith(ASIDE):
-            facts = path.stat()
-            found[name] = facts.st_size, facts.st_mtime_ns
+    for path in sorted(home.rglob("*")):
+        parts = path.relative_to(home).parts
+        partial = any(part.startswith(".") and part.endswith(".tmp") for part in parts)
+        if path.is_file() and not partial and parts[0] not in ASIDE:
+            found["/".join(parts)] = hash_file(path)
     return found

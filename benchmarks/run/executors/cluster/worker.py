@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.run.executors.cluster.error import ClusterError
+from benchmarks.run.executors.cluster.error import ClusterError, StoreAwayError
 from benchmarks.run.executors.executor import throttled
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def work(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
             "results would not be comparable. Install the same version on every node and run the same command again."
         )
     if place.store:
-        from benchmarks.run.executors.cluster.stored_work import stored_work
+        from benchmarks.run.executors.cluster.stored_work import scratch, stored_work
 
-        return stored_work(job, unit, place.sign, place.store, notify)
+        return stored_work(job, unit, scratch(place.sign), place.store, notify)
     look(place)
     return run_unit(job, unit, place.folder, notify)
 
@@ -76,18 +76,45 @@ def look(place: Place) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Report:
+    """What a worker hands back of a unit.
+
+    Attributes
+    ----------
+    node : str
+        Where it ran.
+    failures : tuple of Failure
+        Cells that failed alone.
+    error : str
+        What all cells of the unit failed of; "": nothing.
+    lost : str
+        Why the unit is to be tried elsewhere; "": it ended.
+    fatal : bool
+        Whether the error ends the run.
+    """
+
+    node: str
+    failures: tuple[Failure, ...] = ()
+    error: str = ""
+    lost: str = ""
+    fatal: bool = False
+
+
 def attempted(
-    job: Job, unit: Unit, place: Place, notify: Notify, task: Callable[..., list[Failure]] = work
-) -> tuple[list[Failure], str, bool]:
-    """What failed, the traceback that all cells of the unit share ("": none), and whether it ends the run."""
+    job: Job, unit: Unit, place: Place, notify: Notify, task: Callable[..., list[Failure]] = work, node: str = ""
+) -> Report:
+    """Run a unit; what goes wrong inside becomes part of the report."""
     from benchmarks.run.threads import limit_threads
 
     limit_threads()
     try:
-        return task(job, unit, place, throttled(notify)), "", False
+        return Report(node, tuple(task(job, unit, place, throttled(notify))))
     except (KeyboardInterrupt, GeneratorExit):
         raise
+    except StoreAwayError as error:
+        return Report(node, lost=str(error))
     except ClusterError as error:
-        return [], str(error), True
+        return Report(node, error=str(error), fatal=True)
     except BaseException:  # noqa: BLE001 - the boundary: one failed unit must not end the others, and is reported
-        return [], traceback.format_exc(), False
+        return Report(node, error=traceback.format_exc())

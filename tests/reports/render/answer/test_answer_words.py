@@ -5,11 +5,11 @@ import re
 
 import pytest
 
+from foundation.words import listing, plural
 from reports.answer.setting import Setting
 from reports.levels.transfer import Share
 from reports.render.answer.cells import cells
 from reports.render.answer.words import answer_words, asked_words, choose_command
-from reports.render.words import listing, plural
 from reports.stats.statistics import Interval
 
 

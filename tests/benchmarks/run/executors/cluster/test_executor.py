@@ -22,7 +22,8 @@ from benchmarks.plan.time_estimate import Clock
 from benchmarks.run.deaths import ATTEMPTS, UnderWay
 from benchmarks.run.executors.cluster.connection import connected
 from benchmarks.run.executors.cluster.error import ClusterError
-from benchmarks.run.executors.cluster.executor import RayCluster, Told
+from benchmarks.run.executors.cluster.executor import RayCluster
+from benchmarks.run.executors.cluster.mailbox import Told
 from benchmarks.run.executors.cluster.schedule import JobUnits, job_units, ranks
 from benchmarks.run.executors.cluster.worker import SIGN, Place, attempted, look, work
 from benchmarks.run.failure import Failure, explain
@@ -122,8 +123,8 @@ def test_a_node_that_does_not_see_the_folder_or_has_other_code_ends_the_run(tmp_
         look(Place(tmp_path, "x"))
     other = next(plan(Suite(name="t", tasks=("scm",), splits=1, methods=("constant",)), {"scm": "0" * 64}))
     object.__setattr__(other, "code", "other")
-    failures, error, fatal = attempted(other, Unit("tune", "u"), Place(tmp_path, "x"), lambda *_: None, work)
-    assert fatal and not failures and "another version of fairmoe" in error
+    report = attempted(other, Unit("tune", "u"), Place(tmp_path, "x"), lambda *_: None, work)
+    assert report.fatal and not report.failures and "another version of fairmoe" in report.error
 
 
 def test_without_ray_one_paragraph_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_a_killed_node_is_told_from_a_crashed_worker_and_no_method_is_blamed(tmp
 @needs_ray
 @pytest.mark.slow
 def test_a_run_whose_nodes_are_killed_ends_in_the_bytes_of_one_process(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[4]
+    root = Path(__file__).resolve().parents[5]
     call = [sys.executable, "tests/campaign/cluster_faults.py", "--kills", "3", "--longest", "4", "--small"]
     own = {"PYTHONPATH": str(root), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'runs.db'}", "TMPDIR": str(tmp_path)}
     own["RAY_TMPDIR"] = tempfile.gettempdir()  # names of sockets have at most 107 bytes, and tmp_path may be long

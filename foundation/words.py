@@ -1,13 +1,14 @@
-"""Small words that every page needs."""
+"""Small words that every page and every message needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 
-def plural(count: int, noun: str, many: str = "") -> str:
-    """``1 task``, ``4 tasks``; ``many`` where an s is not enough."""
-    return f"{count} {noun if count == 1 else many or noun + 's'}"
+def plural(count: float, noun: str, many: str = "") -> str:
+    """``1 task``, ``4 tasks``, ``0.5 cores``; ``many`` where an s is not enough."""
+    number = f"{count:g}" if isinstance(count, float) else str(count)
+    return f"{number} {noun if count == 1 else many or noun + 's'}"
 
 
 def listing(words: Sequence[str], most: int = 0) -> str:
