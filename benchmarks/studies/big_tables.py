@@ -56,7 +56,7 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
     for view in table.blocks("test", 1 << 16):
         parts = torch.split(view.features, 8192)
         margins = torch.cat([_margins(result, features) for features in parts], 1)
-        tally.add(torch.sigmoid(margins), view.labels, view.groups)
+        tally.add(torch.sigmoid(margins), table.labels_of(view.rows.numpy()), view.groups)
     tally_scores(tally, [str(lane) for lane in range(LANES)], table.group_names, seed=0)
     ends["scored"] = time.process_time()
     marks = list(ends.values())
