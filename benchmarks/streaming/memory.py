@@ -16,7 +16,7 @@ BASE = 1.0 * GIB
 """Bytes of the libraries, of chunks of raw rows and of buffers of encoded ones."""
 BYTES_PER_ROW = 130
 """Of all rows: label, group, part and row number, and what the split needs while it is made."""
-TREES_BASE = 0.75 * GIB
+TREES_BASE = 0.5 * GIB
 """Bytes of the rows that bins of trees are made from, and of those that trees are tuned on, whatever the table."""
 TREES_PER_ROW = 24
 """Of all rows, half of which are for training: labels, scores, gradients and places of boosted trees."""
