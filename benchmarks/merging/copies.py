@@ -15,13 +15,13 @@ from typing import Any
 
 from benchmarks.cells.digests import content, damages
 from benchmarks.merging.inputs import Input, MergeError
+from benchmarks.plan.part_shares import TIMING, recorded_seconds
 from benchmarks.plan.recorded import RecordedJob
 from foundation.hashing import hash_file, hash_json
 from foundation.words import listing, plural
 
 NAMED = 6
 """Cells that a message names."""
-TIMING = "timing.json"
 APART = frozenset({"cells", "under_way", TIMING})
 """In the folder of a job: what is merged by itself, and notes of a run that is under way."""
 TEMPORARY = re.compile(r"\..+\.tmp")
@@ -130,6 +130,6 @@ def merged_seconds(folders: Sequence[Path]) -> dict[str, float]:
     """Seconds of a job's parts: where several folders measured one, the longest, which has the others' parts in it."""
     found: dict[str, float] = {}
     for path in (folder / TIMING for folder in folders):
-        for part, seconds in (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}).items():
+        for part, seconds in recorded_seconds(path).items():
             found[part] = max(seconds, found.get(part, 0.0))
     return found

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.cells.digests import FILE as DIGESTS
 from benchmarks.cells.digests import cell_files, damages
-from benchmarks.merging.copies import TIMING, Chosen, State, merged_seconds, state_of
+from benchmarks.merging.copies import Chosen, State, merged_seconds, state_of
+from benchmarks.plan.part_shares import TIMING
 from benchmarks.plan.recorded import RecordedJob
 from foundation.files import atomic_path, write_json
 from foundation.hashing import hash_file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from benchmarks.plan.job import Job
 from benchmarks.plan.outlook import outlook, print_outlook
+from benchmarks.plan.part_shares import TIMING, recorded_seconds
 from benchmarks.plan.scheduling.units import Stages, costed, plan_units
 from benchmarks.plan.shard import Shard, cut, job_costs, jobs_of_shard, suite_jobs, tasks_of
 from benchmarks.plan.spans import bytes_text, span_text
@@ -157,8 +157,7 @@ def _planned(job: Job, jobs: Path, clock: Clock) -> Planned:
     cells = jobs / job.folder / "cells"
     finished = {entry.name for entry in os.scandir(cells)} if cells.is_dir() else set()
     pending = tuple(cell for cell in job.cells() if not finished or job.cell_key(*cell) not in finished)
-    ledger = jobs / job.folder / "timing.json"
-    done = json.loads(ledger.read_text(encoding="utf-8")) if ledger.is_file() else {}
+    done = recorded_seconds(jobs / job.folder / TIMING)
     return Planned(job, pending, clock.job(job, pending, done) if pending else Span(), done)
 
 

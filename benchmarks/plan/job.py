@@ -14,7 +14,7 @@ from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.method import CROSS, FAMILIES, GRAPH, LIBRARY, TABULAR, Network
 from benchmarks.methods.own_method import is_own, own_hash, own_path
 from benchmarks.methods.registry import all_methods, method_id, pool_networks
-from benchmarks.plan.code import baseline_hash, computing_hash, text_hash
+from benchmarks.plan.code import baseline_hash, computing_hash, source_hash, text_hash
 from benchmarks.plan.environment import baseline_library_versions, library_versions, llm_library_versions
 from benchmarks.plan.suite import LLMSettings, Suite, SuiteError
 from experts.families.registry import PLAIN
@@ -24,6 +24,9 @@ from tasks.registry import resolve, task_name
 
 FLOOR: Network = ("utility", PLAIN)
 """The network whose validation utility every fair choice must nearly reach."""
+
+STREAMING = "benchmarks/streaming"
+"""Room whose code decides the numbers of jobs whose rows stay in files, and of no other."""
 
 _FILE = re.compile(r"(?P<path>.*\.(?:toml|py))(?P<rest>[:@].*)?")
 """A card or a file of own methods, then attributes, a row cap, or the function."""
@@ -224,11 +227,16 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
                 use_sensitive=use, seeds=suite.seeds, suite_seed=suite.seed, trials=suite.trials, batch=suite.batch,
                 space=suite.space, epsilon=suite.epsilon, folds=suite.folds,
                 budget=tuple(sorted(suite.budget.items())), methods=methods[task], cfa=suite.cfa,
-                code=computing_hash(), baseline_code=code, settings=suite.settings, graph_kinds=suite.graph_kinds,
+                code=computing_hash(), baseline_code=code, settings=_settings(suite), graph_kinds=suite.graph_kinds,
                 graph_layers=suite.graph_layers, families=suite.families, bag_folds=suite.bag_folds,
                 fair_trials=suite.fair_trials, own=own, method_seconds=suite.method_seconds,
                 llm=text, llm_key=llm_hash(text) if text else "",
             )  # fmt: skip
+
+
+def _settings(suite: Suite) -> str:
+    """``tuned`` or ``published``, or by which code rows are read from files: batches and reasons depend on it."""
+    return f"streamed {source_hash(STREAMING)}" if suite.rows_in_files else suite.settings
 
 
 def methods_of(suite: Suite, task: str) -> tuple[str, ...]:

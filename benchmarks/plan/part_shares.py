@@ -8,6 +8,8 @@ import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
+TIMING = "timing.json"
+"""In the folder of a job: ledger entry -> seconds (:class:`benchmarks.run.telling.ledger.Ledger`)."""
 PARTS = "parts.json"
 """What the plan writes into the folder of a job: ledger entry -> seconds."""
 ALL = "all seeds"
@@ -77,23 +79,24 @@ def expected_parts(folder: Path, *, whole: bool) -> dict[str, float]:
         Whether no cell is finished; a job that goes on is unlike the finished ones.
     """
     place = folder.name.rsplit("_split", 1)[0]
-    others = [path for path in folder.parent.glob("*/timing.json") if path.parent != folder] if whole else []
+    others = [path for path in folder.parent.glob(f"*/{TIMING}") if path.parent != folder] if whole else []
     found = {path.parent.name: _measured(path) for path in others}
     ended = {name: parts for name, parts in found.items() if any(entry.startswith(OFTEN[1]) for entry in parts)}
     chosen = [parts for name, parts in ended.items() if name.startswith(f"{place}_split")] or list(ended.values())
     if chosen:
         entries = dict.fromkeys(entry for parts in chosen for entry in parts)
         return {entry: statistics.median(parts.get(entry, 0.0) for parts in chosen) for entry in entries}
-    planned: dict[str, float] = _read(folder / PARTS)
+    planned: dict[str, float] = recorded_seconds(folder / PARTS)
     return planned
 
 
 def _measured(path: Path) -> dict[str, float]:
     """What each part of a job took by itself."""
     own = re.compile(rf".+ \(({ALL}|seed \d+)\)")
-    return {entry: seconds for entry, seconds in _read(path).items() if own.fullmatch(entry)}
+    return {entry: seconds for entry, seconds in recorded_seconds(path).items() if own.fullmatch(entry)}
 
 
-def _read(path: Path) -> dict[str, float]:
+def recorded_seconds(path: Path) -> dict[str, float]:
+    """Ledger entry -> seconds of a file of a job, :data:`TIMING` or :data:`PARTS`; nothing where there is no file."""
     found: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found

@@ -144,6 +144,9 @@ class Suite(BaseModel):
     )
     budget: dict[str, Any] = Field(default_factory=dict, description="overrides of experts.networks.trainer.Budget")
     cfa: bool = Field(default=False, description="also compute REF and VEF in the form that CFA's code uses")
+    rows_in_files: bool = Field(
+        default=False, description="rows stay in Parquet files, for tables that memory does not hold: --max-memory"
+    )
     executor: Literal["local", "ray"] = Field(default="local", description="where jobs run; results are the same")
     address: str = Field(default="auto", description="of a Ray cluster: auto, HOST:PORT, or local for one of its own")
     gpus: float = Field(default=0.0, ge=0, description="GPUs, or a share of one, that a text unit takes on a cluster")

@@ -22,6 +22,7 @@ from benchmarks.methods.families import families
 from benchmarks.methods.method import Rate, network_name
 from benchmarks.methods.registry import all_methods
 from benchmarks.plan.job import Job
+from benchmarks.plan.part_shares import TIMING, recorded_seconds
 from experts.roles import Role
 from foundation.discovery import plugin_folders
 from tasks.card import CardError
@@ -86,13 +87,15 @@ def earlier_jobs(outputs: Iterable[Path], unfinished: Mapping[str, Any]) -> list
 def _of_output(output: Path, unfinished: Mapping[str, Any]) -> list[Earlier]:
     facts = output / "suite.json"
     suite = json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else unfinished
+    if suite.get("rows_in_files"):
+        return []  # its clocks tell nothing of runs in memory
     rows = {_slug(task_name_or(task)): rows_of(task, suite.get("protocol", "robust")) for task in suite["tasks"]}
     found = []
-    for path in sorted(output.glob("jobs/*/timing.json")):
+    for path in sorted(output.glob(f"jobs/*/{TIMING}")):
         match = FOLDER.fullmatch(path.parent.name)
         title = match["place"].removesuffix("_drop") if match else ""
         if match and title in rows:
-            seconds = json.loads(path.read_text(encoding="utf-8"))
+            seconds = recorded_seconds(path)
             steps = int(suite.get("budget", {}).get("steps", STEPS))
             found.append(Earlier(path.parent.name, match["place"], rows[title], suite["trials"], steps, seconds))
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.methods.method import TABULAR
 from benchmarks.methods.registry import pool_networks, text_methods
 from benchmarks.plan.job import FLOOR, Job
-from benchmarks.plan.part_shares import PartShares, expected_parts
+from benchmarks.plan.part_shares import TIMING, PartShares, expected_parts
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
 from benchmarks.run.scoring import recorded, write_cells
@@ -56,7 +56,7 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     told = PartsNotify(job.name, notify, PartShares(expected))
     told(job.name, "load", 0.0)
     wanted = [method for method, _ in pending]
-    ready = made_ready(job, wanted, home, Ledger(home / "timing.json", told), told)
+    ready = made_ready(job, wanted, home, Ledger(home / TIMING, told), told)
     networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
     ready.tuned.plan(networks)
     if set(SUMMARISED) <= set(networks):

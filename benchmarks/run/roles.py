@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.cells.cell import Cell
 from benchmarks.plan.job import Job, plan
-from benchmarks.plan.part_shares import PartShares
+from benchmarks.plan.part_shares import TIMING, PartShares
 from benchmarks.plan.planned_parts import tuning_parts
 from benchmarks.plan.suite import load_settings
 from benchmarks.run.stages.curves import trial_columns, tuning_curves
@@ -70,7 +70,7 @@ def tune_roles(
     ).view()
     home = output / "jobs" / job.folder
     told = PartsNotify(job.name, notify, PartShares(tuning_parts(job, ROLES)))
-    experts = TunedExperts(job, view, home / "tune", Ledger(home / "timing.json", told), told)
+    experts = TunedExperts(job, view, home / "tune", Ledger(home / TIMING, told), told)
     experts.plan([(role, PLAIN) for role in ROLES])
     experts.summarise()
     best = {role: experts.of(role, 0) for role in ROLES}

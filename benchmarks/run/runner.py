@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmarks.plan.job import Job, plan
-from benchmarks.plan.part_shares import PARTS
+from benchmarks.plan.part_shares import PARTS, TIMING
 from benchmarks.plan.recorded import check_part, part_facts, plan_of
 from benchmarks.plan.shard import Shard, jobs_of_shard, tasks_of
 from benchmarks.plan.suite import Suite
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from benchmarks.plan.time_estimate import Clock
 
 
+Compute = Callable[[Suite, list[Job], Path, int, Console, "RunSummary"], None]
+"""Runs jobs that are not finished: (suite, jobs, output, workers, console, summary to which it adds failures)."""
+
+
 class DataUnavailableError(RuntimeError):
     """Data that a strict run needs cannot be had."""
 
@@ -44,6 +48,7 @@ def run_suite(
     console: Console,
     prepare: Callable[[], None] | None = None,
     shard: Shard | None = None,
+    compute: Compute | None = None,
 ) -> RunSummary:
     """Run what is not finished yet, then write tables and pages from everything that is.
 
@@ -61,6 +66,8 @@ def run_suite(
         Makes ready what text experts stand on; called once before the jobs, if one of them reads rows as text.
     shard : Shard, optional
         Only this share of the suite's jobs; default: all of them.
+    compute : callable, optional
+        Runs the jobs; default: by the executor that the suite names.
 
     Raises
     ------
@@ -87,7 +94,7 @@ def run_suite(
             "run or written. The reasons are above."
         )
     with folder_lock(output, f"fairmoe bench {suite.name}"):
-        return _run(suite, cards, unavailable, output, workers, console, prepare, shard)
+        return _run(suite, cards, unavailable, output, workers, console, prepare, shard, compute or _run_jobs)
 
 
 def _planned(suite: Suite, cards: dict[str, str], output: Path, shard: Shard | None) -> tuple[list[Job], list[Job]]:
@@ -108,6 +115,7 @@ def _run(
     console: Console,
     prepare: Callable[[], None] | None,
     shard: Shard | None,
+    compute: Compute,
 ) -> RunSummary:
     """The run itself, in a folder that is its own."""
     jobs, todo = _planned(suite, cards, output, shard)
@@ -126,7 +134,7 @@ def _run(
         console.print("Nothing has changed: tables and pages are those of the last run.")
         summary.pages = standing
         return summary
-    _run_jobs(suite, todo, output, workers, console, summary)
+    compute(suite, todo, output, workers, console, summary)
     _tell_notes(todo, output, console)
     _track(jobs, output, console, summary)
     collect(suite, jobs, output, summary)
@@ -144,7 +152,7 @@ def _run(
             ),
             soft_wrap=True,
         )
-    seconds = stage_seconds(output / "jobs" / job.folder / "timing.json" for job in jobs)
+    seconds = stage_seconds(output / "jobs" / job.folder / TIMING for job in jobs)
     if todo and seconds:
         console.print(stage_table(seconds))
     from reports.build import write_report
@@ -198,11 +206,16 @@ def _run_jobs(suite: Suite, todo: list[Job], output: Path, workers: int, console
             progress.finish(outcome.job.name, bool(failures))
             send(finished_cells([outcome.job], output))
             summary.failures += failures
-            for who, reason in reasons_of(failures, len(outcome.job.cells())):
-                again = (outcome.job.title, reason) in told
-                told.add((outcome.job.title, reason))
-                said = "the same as above" if again else reason
-                console.print(styled("FAILED", "bold red", f" {outcome.job.name} {who}: {said}"), soft_wrap=True)
+            tell_failures(outcome.job, failures, console, told)
+
+
+def tell_failures(job: Job, failures: list[dict[str, Any]], console: Console, told: set[tuple[str, str]]) -> None:
+    """Say why cells of a job failed; ``told`` remembers what was said of its task before."""
+    for who, reason in reasons_of(failures, len(job.cells())):
+        again = (job.title, reason) in told
+        told.add((job.title, reason))
+        said = "the same as above" if again else reason
+        console.print(styled("FAILED", "bold red", f" {job.name} {who}: {said}"), soft_wrap=True)
 
 
 def _tell_waiting(console: Console, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,17 @@ from typing import Any
 import torch
 
 from benchmarks.cells.cell import IN_FILES, Cell, predictions_frame
-from benchmarks.methods.baselines.constant import Constant
+from benchmarks.cells.digests import write_digests
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.plan.job import Job
-from benchmarks.run.scoring import checked, parameter_count
+from benchmarks.run.failure import Failure
+from benchmarks.run.scoring import checked, parameter_count, recorded
+from benchmarks.run.stages.curves import trial_columns, tuning_curves
 from benchmarks.run.telling.ledger import Ledger
-from benchmarks.streaming.methods import CONSTANT, role_of
+from benchmarks.streaming.fitting import StoredMethods, Tell
 from experts.evidence import collect_evidence, explained_positions
-from experts.expert import Expert, Role
-from experts.networks.stored_rows import StoredNetwork
-from experts.networks.trainer import Budget
-from experts.tuning.networks import TunedNetwork, tune
-from foundation.files import atomic_path
+from experts.expert import Expert
+from foundation.files import atomic_path, write_json
 from foundation.seeding import derive_seed
 from metrics.evidence import Evidence
 from metrics.score import Scores, score
@@ -32,12 +31,29 @@ from metrics.tallies.scores import tally_scores
 from metrics.tallies.tally import Tally
 from tasks.stored.table import StoredTable
 from tasks.stored.writing import Storing, store_table
-from tasks.task import TaskView
 
 BLOCK_ROWS = 1 << 16
 """Rows that models answer for at once."""
-Tell = Callable[[str, int, int], None]
-"""Called with (what is done, how much of it, out of how much)."""
+Parts = Mapping[str, dict[str, Scores]]
+"""Part → method → scores of all its rows."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a method says of the explained rows of a part.
+
+    Attributes
+    ----------
+    rows : [r] int64
+        Of the sample.
+    evidence : Evidence
+    scores : Scores
+        Of these rows alone.
+    """
+
+    rows: torch.Tensor
+    evidence: Evidence
+    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -48,130 +64,130 @@ class StreamedJob:
     ----------
     job : Job
         Its methods are those that can run so.
-    folder : Path
-        Of the job.
+    cells : Path
+        Folder of all jobs.
     tell : callable
     ledger : Ledger
+        Of the job.
     """
 
     job: Job
-    folder: Path
+    cells: Path
     tell: Tell
     ledger: Ledger
 
-    def run(self, cells: Path) -> None:
-        """Write the cells that are not there yet below the folder of all jobs."""
-        job = self.job
+    def run(self) -> list[Failure]:
+        """Write the cells that are not there yet; those that could not be computed come back."""
+        job, home = self.job, self.cells / self.job.folder
         with self.ledger.clock("store"):
             table = store_table(
                 Storing(job.task, job.protocol, job.split, job.suite_seed, job.use_sensitive), self.tell
             )
-        experts, tuned = self._experts(table)
-        with self.ledger.clock("score"):
-            scores = {part: self._counted(table, part, experts) for part in ("validation", "test")}
+        write_json(home / "rows.json", {"used": len(table), "left": dict(table.facts["left"])})
+        methods, pending = StoredMethods(job, table, home, self.ledger, self.tell), job.unfinished(self.cells)
+        failures: list[Failure] = []
+        for repeat in sorted({repeat for _, repeat in pending}):
+            wanted = [method for method, r in pending if r == repeat]
+            failures += _Repetition(self, table, methods, repeat).run(wanted)
+        return failures
+
+
+@dataclass(frozen=True)
+class _Repetition:
+    """Cells of one repetition of training."""
+
+    of: StreamedJob
+    table: StoredTable
+    methods: StoredMethods
+    repeat: int
+
+    def run(self, wanted: Sequence[str]) -> list[Failure]:
+        experts: dict[str, Expert] = {}
+        failures: list[Failure] = []
+        for method in wanted:
+            with recorded(failures, method, self.repeat):
+                experts[method] = self.methods.make(method, self.repeat)
+        if not experts:
+            return failures
+        # further seeds are there for their test values: nothing is chosen by them
+        parts = ("test",) if self.repeat else ("validation", "test")
+        with self.of.ledger.clock("score"):
+            scores = {part: self._counted(part, experts) for part in parts}
         for method, expert in experts.items():
-            with self.ledger.clock("explain"):
-                found = {part: self._explained(table, part, expert) for part in scores}
-            self._write(cells, table, method, expert, scores, found, tuned.get(method))
-
-    def _experts(self, table: StoredTable) -> tuple[dict[str, Expert], dict[str, TunedNetwork]]:
-        """The fitted methods, and the studies of those that were tuned; the utility expert sets the floor."""
-        view = table.sample.view()
-        found = {method: role_of(method) for method in self.job.methods}
-        roles = {method: role for method, role in found.items() if role is not None}
-        tuned: dict[str, TunedNetwork] = {}
-        floor = self._tune(table, view, "utility", None) if roles else None
-        for method, role in roles.items():
-            tuned[method] = floor if role == "utility" and floor else self._tune(table, view, role, floor)
-        experts: dict[str, Expert] = {method: study.expert for method, study in tuned.items()}
-        if CONSTANT in self.job.methods:
-            share = float(table.labels[table.rows_of("train")].mean())
-            experts[CONSTANT] = Constant(float(torch.logit(torch.tensor(share, dtype=torch.float64))))
-        return {method: experts[method] for method in self.job.methods}, tuned
-
-    def _tune(self, table: StoredTable, view: TaskView, role: Role, floor: TunedNetwork | None) -> TunedNetwork:
-        job = self.job
-
-        def progress(done: int, total: int) -> None:
-            self.tell(f"tune {role}", done, total)
-
-        with self.ledger.clock(f"tune {role}"):
-            return tune(
-                view,
-                role,
-                seed=derive_seed(job.seed_of(0), "tune", role),
-                folder=self.folder / "tune",
-                budget=Budget(**dict(job.budget)),
-                trials=job.trials,
-                batch=job.batch,
-                space=job.space,
-                utility_floor=floor,
-                epsilon=job.epsilon if floor is not None else None,
-                network=StoredNetwork(table),
-                progress=progress,
-            )
+            with recorded(failures, method, self.repeat):
+                with self.of.ledger.clock("explain"):
+                    found = {part: self._explained(part, expert) for part in parts}
+                self._write(method, expert, scores, found)
+        return failures
 
     @property
     def _seed(self) -> int:
-        return derive_seed(self.job.suite_seed, "score", self.job.title, self.job.split)
+        job = self.of.job
+        return derive_seed(job.suite_seed, "score", job.title, job.split)
 
-    def _counted(self, table: StoredTable, part: str, experts: Mapping[str, Expert]) -> dict[str, Scores]:
-        """Scores of all methods from one pass over the rows of a part."""
+    def _counted(self, part: str, experts: Mapping[str, Expert]) -> dict[str, Scores]:
+        """Scores of all methods from one pass over the rows of a part; no method sees a label."""
+        table = self.table
         tally, total = Tally.empty(len(experts), len(table.group_names)), len(table.rows_of(part))
         for view in table.blocks(part, BLOCK_ROWS):
             rows = torch.arange(len(view.rows))
             with torch.no_grad():
                 said = [torch.sigmoid(expert.logits(view, rows)).float() for expert in experts.values()]
-            tally.add(torch.stack(said), view.labels, view.groups)
-            self.tell(f"score {part} rows", tally.rows, total)
+            tally.add(torch.stack(said), table.labels_of(view.rows.numpy()), view.groups)
+            self.of.tell(f"score {part} rows", tally.rows, total)
         return tally_scores(tally, list(experts), table.group_names, seed=self._seed)
 
-    def _explained(self, table: StoredTable, part: str, expert: Expert) -> tuple[torch.Tensor, Evidence, Scores]:
+    def _explained(self, part: str, expert: Expert) -> Explained:
         """Rows of the sample that are explained, what the expert says of them, and their scores."""
-        task = table.sample
+        task = self.table.sample
         rows = getattr(task.split, part)
         few = explained_positions(task.labels[rows], task.groups[rows], self._seed)
         rows = rows if few is None else rows[few]
         evidence = checked(collect_evidence(expert, task.view(), rows))
         known = task.labels[rows], task.groups[rows], task.group_names
-        return rows, evidence, score(evidence, *known, seed=self._seed)
+        return Explained(rows, evidence, score(evidence, *known, seed=self._seed))
 
-    def _write(
-        self, cells: Path, table: StoredTable, method: str, expert: Expert, scores: Mapping[str, dict[str, Scores]],
-        found: Mapping[str, tuple[torch.Tensor, Evidence, Scores]], tuned: TunedNetwork | None,
-    ) -> None:  # fmt: skip
-        job = self.job
-        head = {
-            "suite": job.suite, "task": job.title, "task_hash": table.hash, "protocol": job.protocol,
-            "split": job.split, "split_hash": table.facts["split_hash"], "use_sensitive": job.use_sensitive, "seed": 0,
-            "method": method, "role": role_of(method) or "baseline", "family": expert.family,
-        }  # fmt: skip
-        cell = Cell(job.cell_key(method, 0), head)
-        for part, (rows, _, sampled) in found.items():
-            cell.add_scores(part, with_reasons(scores[part][method], sampled, len(rows)))
-        if tuned is not None:
-            cell.params = {
-                **tuned.best_params,
-                "trials": job.trials,
-                "space": job.space,
-                "best_trial": tuned.best_trial,
-            }
-        cell.cost = self._cost(method, expert, len(found["test"][0]))
-        folder = job.cell_folder(cells, method, 0)
-        if folder.is_dir():
-            return
-        with atomic_path(folder) as temporary:
+    def _write(self, method: str, expert: Expert, scores: Parts, found: Mapping[str, Explained]) -> None:
+        job, repeat = self.of.job, self.repeat
+        cell = Cell(job.cell_key(method, repeat), self._head(method, expert))
+        for part, explained in found.items():
+            cell.add_scores(part, with_reasons(scores[part][method], explained.scores, len(explained.rows)))
+        cell.params = self._params(method)
+        cell.cost = self._cost(method, expert, len(found["test"].rows))
+        searched = None if repeat else self.methods.searched(method)
+        if searched is not None:
+            cell.stages = tuning_curves(searched)
+        with atomic_path(job.cell_folder(self.of.cells, method, repeat)) as temporary:
             temporary.mkdir(parents=True)
             expert.save(temporary)
-            both = {part: (rows, evidence) for part, (rows, evidence, _) in found.items()}
-            predictions_frame(table.sample.view(), both).to_parquet(temporary / "predictions.parquet", index=False)
+            if searched is not None:
+                write_json(temporary / "trials.json", trial_columns(searched))
+            said = {part: (explained.rows, explained.evidence) for part, explained in found.items()}
+            frame = predictions_frame(self.table.sample.view(), said)
+            frame.to_parquet(temporary / "predictions.parquet", index=False)
             cell.save(temporary)
+            write_digests(temporary)
+
+    def _head(self, method: str, expert: Expert) -> dict[str, Any]:
+        job, table = self.of.job, self.table
+        return {
+            "suite": job.suite, "task": job.title, "task_hash": table.hash, "protocol": job.protocol,
+            "split": job.split, "split_hash": table.facts["split_hash"], "use_sensitive": job.use_sensitive,
+            "seed": self.repeat, "method": method, "role": self.methods.role(method), "family": expert.family,
+        }  # fmt: skip
+
+    def _params(self, method: str) -> dict[str, Any]:
+        job = self.of.job
+        shared = {
+            "trials": job.trials, "batch": job.batch, "space": job.space, "epsilon": job.epsilon,
+            "suite_seed": job.suite_seed, **{f"budget.{name}": value for name, value in job.budget},
+        }  # fmt: skip
+        return shared | self.methods.chosen(method, self.repeat)
 
     def _cost(self, method: str, expert: Expert, explained: int) -> dict[str, Any]:
-        job = self.job
-        role = role_of(method)
+        job = self.of.job
         return {
-            "wall_s": round(self.ledger.seconds.get(f"tune {role}", 0.0), 3),
+            "wall_s": round(self.methods.seconds(method, self.repeat), 3),
             "trainable_parameters": parameter_count(expert),
             "explained_rows": explained,
             "adapter_kib": math.nan,
@@ -180,7 +196,8 @@ class StreamedJob:
             "environment_hash": environment_hash(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "reproduce": (
-                f"fairmoe bench {job.suite} --task {job.task} --protocol {job.protocol} --trials {job.trials} "
-                f"--space {job.space} --seed {job.suite_seed} --use-sensitive {job.use_sensitive} {IN_FILES} GIB"
+                f"fairmoe bench {job.suite} --task {job.task} --protocol {job.protocol} --splits {job.split + 1} "
+                f"--seeds {job.seeds} --trials {job.trials} --space {job.space} --seed {job.suite_seed} "
+                f"--use-sensitive {job.use_sensitive} {IN_FILES} GIB"
             ),
         }

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.plan.suite import SuiteError
+from benchmarks.streaming.methods import TREES
+from tasks.card import Card
 
 GIB = 1 << 30
 BASE = 1.0 * GIB
 """Bytes of the libraries, of chunks of raw rows and of buffers of encoded ones."""
 BYTES_PER_ROW = 130
 """Of all rows: label, group, part and row number, and what the split needs while it is made."""
+TREES_BASE = 0.5 * GIB
+"""Bytes of the rows that bins of trees are made from, and of those that trees are tuned on, whatever the table."""
+TREES_PER_ROW = 24
+"""Of all rows, half of which are for training: labels, scores, gradients and places of boosted trees."""
+
+
+def trees_gib(rows: int, columns: int) -> float:
+    """What boosted trees on a table need: beside the above one byte per training row and column, kept twice."""
+    return (BASE + TREES_BASE + rows * (columns + TREES_PER_ROW)) / GIB
+
+
+def lacks_memory(method: str, cards: Sequence[Card], limit: float) -> str:
+    """What a method needs beyond a limit in GiB on one of the tables; empty if it keeps it."""
+    if method not in TREES:
+        return ""
+    needed, rows = max((trees_gib(card.rows, len(card.column)), card.rows) for card in cards)
+    if needed <= limit:
+        return ""
+    return f"boosted trees of {rows:,} rows need {needed:.1f} GiB; give --max-memory {needed + 0.05:.1f}"
 
 
 def refuse_too_little(rows: int, limit: float) -> None:

@@ -1,7 +1,7 @@
 """Memory and time of tables that no memory holds, from ten thousand to ten million rows.
 
     python -m benchmarks.studies big_tables --output results/big_tables
-    python -m benchmarks.studies big_tables --output results/big_tables --rows 10000 100000 --plot rows.png
+    python -m benchmarks.studies big_tables --output results/big_tables --rows 10000 100000 --picture rows.svg
 
 A made table of 50 columns (30 numbers, 20 words of five values) per size. Every size runs in a process of its own: the
 three passes that encode it, one pass of training of 16 lanes, answers and scores of 16 models on the test rows. What
@@ -20,11 +20,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foundation.files import atomic_path, write_json
+from foundation.files import write_json, write_text
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 STAGES = ("labels and groups", "statistics", "encoding", "training", "scoring")
 LANES = 16
+LEAST = 0.01
+"""Seconds that a picture shows at least: a stage of few rows takes none that a clock can tell."""
 COLUMNS = ("rows", *(f"{stage}, s" for stage in STAGES), "peak GiB", "on disk, GB")
 
 
@@ -56,7 +58,7 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
     for view in table.blocks("test", 1 << 16):
         parts = torch.split(view.features, 8192)
         margins = torch.cat([_margins(result, features) for features in parts], 1)
-        tally.add(torch.sigmoid(margins), view.labels, view.groups)
+        tally.add(torch.sigmoid(margins), table.labels_of(view.rows.numpy()), view.groups)
     tally_scores(tally, [str(lane) for lane in range(LANES)], table.group_names, seed=0)
     ends["scored"] = time.process_time()
     marks = list(ends.values())
@@ -78,25 +80,16 @@ def line(found: Mapping[str, Any]) -> str:
     return f"| {found['rows']:,} | {' | '.join(seconds)} | {found['peak']:.2f} | {found['disk']:.3f} |"
 
 
-def plot(all_found: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Seconds by stage and peak memory over rows, both axes logarithmic."""
-    import matplotlib as mpl
+def picture(all_found: Sequence[Mapping[str, Any]]) -> str:
+    """Seconds by stage and peak memory over rows."""
+    from benchmarks.studies.parts.loglog import Panel, panels
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    def curve(name: str) -> list[tuple[float, float]]:
+        return [(found["rows"], max(found[name], LEAST)) for found in all_found]
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    rows = [found["rows"] for found in all_found]
-    for stage in STAGES:
-        left.loglog(rows, [max(found[stage], 1e-3) for found in all_found], marker="o", label=stage)
-    left.set(xlabel="rows", ylabel="CPU seconds")
-    left.legend(fontsize=7)
-    right.loglog(rows, [found["peak"] for found in all_found], marker="o", color="black")
-    right.axhline(4, linestyle=":", color="grey")
-    right.set(xlabel="rows", ylabel="peak resident memory, GiB")
-    with atomic_path(path.with_suffix(".png")) as temporary:
-        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
-    plt.close(figure)
+    seconds = Panel({stage: curve(stage) for stage in STAGES}, "rows", "CPU seconds")
+    memory = Panel({"peak memory": curve("peak")}, "rows", "peak resident memory, GiB")
+    return panels([seconds, memory], "CPU seconds by stage and peak memory against rows, on two logarithmic axes")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -104,7 +97,8 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.studies big_tables", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("results/big_tables"))
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--picture", type=Path, help="an .svg to write")
+    parser.add_argument("--numbers", type=Path, help="a .json of all that was measured to write")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args(argv)
@@ -116,8 +110,10 @@ def main(argv: Sequence[str]) -> None:
     for rows in asked.rows:
         found.append(_kept(rows, asked.output / f"{rows}.json"))
         print(line(found[-1]), flush=True)
-    if asked.plot:
-        plot(found, asked.plot)
+    if asked.picture:
+        write_text(asked.picture, picture(found))
+    if asked.numbers:
+        write_json(asked.numbers, found)
     print(f"kept in {asked.output}; the same command measures only what is missing")
 
 

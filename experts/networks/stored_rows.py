@@ -93,13 +93,11 @@ class StoredRows:
 
     def _strata(self, rows: np.ndarray) -> Tensor:
         """[r] int64 cell (label, group)."""
-        groups = len(self._table.group_names)
-        return torch.from_numpy(self._table.labels[rows].astype(np.int64) * groups + self._table.groups[rows])
+        return self._table.labels_of(rows) * len(self._table.group_names) + self._table.groups_of(rows)
 
     def _cut(self, rows: np.ndarray) -> Iterator[Batch]:
         features = with_ones(self._table.features(rows))
-        labels = torch.from_numpy(self._table.labels[rows].astype(np.int64))
-        groups = torch.from_numpy(self._table.groups[rows].astype(np.int64))
+        labels, groups = self._table.labels_of(rows), self._table.groups_of(rows)
         for start in range(0, len(rows), self.batch_rows):
             own = slice(start, start + self.batch_rows)
             yield Batch(

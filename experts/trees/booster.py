@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -112,14 +112,43 @@ def fit_trees(
     """
     import lightgbm
 
-    given = {**DETERMINISTIC, "seed": seed % 2**31, **settings}
+    given = parameters(settings, seed)
     train = lightgbm.Dataset(features.numpy(), labels.numpy(), weight=weights, params=given)
     if validation is None:
         return TreeModel(lightgbm.train(given, train, rounds))
     watched = train.create_valid(validation[0].numpy(), validation[1].numpy())
+    return boosted(train, watched, given, rounds)
+
+
+def parameters(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Of a fit, for LightGBM."""
+    return {**DETERMINISTIC, "seed": seed % 2**31, **settings}
+
+
+def boosted(
+    train: Any,
+    watched: Any,
+    given: Mapping[str, Any],
+    rounds: int = ROUNDS,
+    callbacks: Sequence[Callable[[Any], None]] = (),
+) -> TreeModel:
+    """Trees of a LightGBM data set, stopped by the log loss of validation rows.
+
+    Parameters
+    ----------
+    train, watched : lightgbm.Dataset
+        Training rows, and validation rows with the bins of these; with labels, made with the parameters ``given``.
+    given : mapping
+        LightGBM parameters (:func:`parameters`).
+    rounds : int
+        Largest number of trees.
+    callbacks : sequence of callable
+        Called by LightGBM after each tree.
+    """
+    import lightgbm
+
     stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
-    booster = lightgbm.train(given, train, rounds, valid_sets=[watched], callbacks=[stopping])
-    return TreeModel(booster)
+    return TreeModel(lightgbm.train(dict(given), train, rounds, valid_sets=[watched], callbacks=[stopping, *callbacks]))
 
 
 def fit_fair_trees(
@@ -146,7 +175,7 @@ def fit_fair_trees(
     import lightgbm
 
     given = {
-        **DETERMINISTIC, "seed": seed % 2**31, **settings, "metric": "None",
+        **parameters(settings, seed), "metric": "None",
         "objective": lambda margins, _rows: loss.gradient(margins),
     }  # fmt: skip
     start = loss.start

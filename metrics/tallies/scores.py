@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -62,12 +63,30 @@ class _Tallied:
     def is_constant(self) -> bool:
         return bool(self.tally.ends[self.model, 0] == self.tally.ends[self.model, 1])
 
-    @property
+    @cached_property
     def constant(self) -> str:
         """Why the prediction is degenerate; empty if it is not."""
         if self.is_constant:
             return constant_words(float(self.tally.ends[self.model, 0]))
         return degenerate_words(float(self.table[..., 1].sum() / self.table.sum()))
+
+    @cached_property
+    def area(self) -> BinnedArea | None:
+        """AUC in bins; None without rows of both labels."""
+        fine = self.tally.fine[self.model]
+        return BinnedArea.of(fine) if fine[::2].any() and fine[1::2].any() else None
+
+    @cached_property
+    def area_value(self) -> Value:
+        """AUC with DeLong's interval, which the error of binning widens."""
+        area = self.area
+        if area is None:
+            return Value.not_estimable(ONE_CLASS)
+        estimate, error = area.runs.area, 0.0 if self.is_constant else area.error
+        pairs = int(min(area.runs.positives.sum(), area.runs.negatives.sum()))
+        low, high = ends_of_area(estimate, area.runs.variance, pairs)
+        reason = f"of a histogram: within {error:.1g} of that of the rows" if error else ""
+        return Value(estimate, max(0.0, low - error), min(1.0, high + error), reason=reason)
 
 
 def tally_scores(
@@ -107,7 +126,7 @@ def _scores(one: _Tallied) -> Scores:
         return Scores({id: Value.not_estimable(reason) for id in TALLIED}, [], False)
     parts = _parts(one)
     values = {id: final_value(METRICS[id], parts[id], one.rows, one.constant) for id in TALLIED}
-    return Scores({**values, "auc@1": _area_value(one)}, group_rows(one.table[0], one.rows.names), bool(one.constant))
+    return Scores({**values, "auc@1": one.area_value}, group_rows(one.table[0], one.rows.names), bool(one.constant))
 
 
 def _parts(one: _Tallied) -> dict[str, Resampled]:
@@ -120,33 +139,14 @@ def _parts(one: _Tallied) -> dict[str, Resampled]:
     return {**counts, "auc@1": area, **_calibration(one), "utility@1": utility}
 
 
-def _binned(one: _Tallied) -> BinnedArea | None:
-    """AUC in bins; None without rows of both labels."""
-    fine = one.tally.fine[one.model]
-    return BinnedArea.of(fine) if fine[::2].any() and fine[1::2].any() else None
-
-
 def _area(one: _Tallied, drawn: Tensor) -> Resampled:
     """AUC with draws that belong to the drawn count tables."""
-    area = _binned(one)
+    area, value = one.area, one.area_value
     if area is None:
         return Resampled(math.nan, status="not_estimable", reason=ONE_CLASS)
-    value = _area_value(one)
     generator = numpy_generator(one.rows.seed, "tallied areas")
     exact = (value.low, value.high) if value.estimate in (0.0, 1.0) else None
     return Resampled(value.estimate, area.draws(drawn, one.tally.fine[one.model], generator), exact=exact)
-
-
-def _area_value(one: _Tallied) -> Value:
-    """AUC with DeLong's interval, which the error of binning widens."""
-    area = _binned(one)
-    if area is None:
-        return Value.not_estimable(ONE_CLASS)
-    estimate, error = area.runs.area, 0.0 if one.is_constant else area.error
-    pairs = int(min(area.runs.positives.sum(), area.runs.negatives.sum()))
-    low, high = ends_of_area(estimate, area.runs.variance, pairs)
-    reason = f"of a histogram: within {error:.1g} of that of the rows" if error else ""
-    return Value(estimate, max(0.0, low - error), min(1.0, high + error), reason=reason)
 
 
 def _calibration(one: _Tallied) -> dict[str, Resampled]:

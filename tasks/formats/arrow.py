@@ -14,6 +14,8 @@ from tasks.values import exact_integers
 
 _SURVEYED_GROUPS = 16
 """Row groups that a survey of a large file looks into."""
+_BUFFER_BYTES = 1 << 16
+"""Of each column that is read in parts."""
 
 
 def read_parquet(path: Path, read: Read, columns: list[str] | None = None) -> pd.DataFrame:  # noqa: ARG001 - a reader
@@ -53,7 +55,8 @@ def parquet_parts(path: Path, chunk: int, wanted: list[str] | None = None) -> It
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:  # type: ignore[no-untyped-call]
+        # buffers of all columns read beforehand would stay, however long the file; streams hold what is being decoded
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:  # type: ignore[no-untyped-call]
             columns = _plain_columns(path, file.schema_arrow, wanted)
             for batch in file.iter_batches(batch_size=chunk, columns=columns):
                 yield _frame(path, Table.from_batches([batch]))

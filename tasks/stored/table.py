@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from foundation.hashing import hash_file
+from foundation.seeding import torch_generator
 from tasks.card import Card, DataError
 from tasks.encode import Encoder, flip_of
 from tasks.stored.mapped import MappedArray
 from tasks.stored.packing import Packing
-from tasks.task import Split, Task, TaskView
+from tasks.task import HIDDEN, Split, Task, TaskView
+from tasks.thinning import thinned
 from tasks.values import as_words
 
 MANIFEST, ENCODER, SAMPLE = "manifest.json", "encoder.json", "sample.parquet"
@@ -123,19 +125,41 @@ class StoredTable:
         numbers, codes = self._features
         return self.packing.unpack(numbers.take(rows), codes.take(rows))
 
+    def labels_of(self, rows: np.ndarray) -> Tensor:
+        """[r] int64 labels of rows."""
+        return torch.from_numpy(self.labels[rows].astype(np.int64))
+
+    def groups_of(self, rows: np.ndarray) -> Tensor:
+        """[r] int64 groups of rows."""
+        return torch.from_numpy(self.groups[rows].astype(np.int64))
+
     def view(self, rows: np.ndarray) -> TaskView:
-        """Rows as a view without raw columns: what an expert needs to answer for them."""
-        frame = pd.DataFrame(index=range(len(rows)))
+        """Rows as a view without raw columns: what an expert needs to answer for them. Labels are hidden."""
         task = dataclasses.replace(
             self.sample,
             features=self.features(rows),
-            labels=torch.from_numpy(self.labels[rows].astype(np.int64)),
-            groups=torch.from_numpy(self.groups[rows].astype(np.int64)),
+            labels=torch.full((len(rows),), HIDDEN),
+            groups=self.groups_of(rows),
             rows=torch.from_numpy(rows),
-            frame=frame,
+            frame=pd.DataFrame(index=range(len(rows))),
             flip=None,
         )
         return TaskView(**{f.name: getattr(task, f.name) for f in dataclasses.fields(TaskView)})
+
+    def tuning_view(self, size: int) -> TaskView:
+        """A view for models that are fitted in memory: at most ``size`` training rows, and the validation sample.
+
+        Training rows are stratified by label x group. There are no raw columns and no test rows.
+        """
+        train, sample = self.rows_of("train"), self.sample
+        seed = torch_generator(int(self.facts["seed"]), "tuning rows")
+        picked = train[thinned(self.labels_of(train), self.groups_of(train), size, seed).numpy()]
+        rows = np.concatenate((picked, sample.rows[sample.split.validation].numpy()))
+        places, none = torch.arange(len(rows)), torch.empty(0, dtype=torch.int64)
+        split = dataclasses.replace(
+            sample.split, train=places[: len(picked)], validation=places[len(picked) :], test=none
+        )
+        return dataclasses.replace(self.view(rows), labels=self.labels_of(rows), split=split)
 
     def blocks(self, part: str, size: int) -> Iterator[TaskView]:
         """The rows of a part in the order of the file, at most ``size`` at a time."""
@@ -158,8 +182,8 @@ class StoredTable:
         return Task(
             name=self.name,
             features=self.encoder.encode(frame),
-            labels=torch.from_numpy(self.labels[rows].astype(np.int64)),
-            groups=torch.from_numpy(self.groups[rows].astype(np.int64)),
+            labels=self.labels_of(rows),
+            groups=self.groups_of(rows),
             group_names=self.group_names,
             split=Split(self.facts["protocol"], self.facts["split"], none, places[:chosen], places[chosen:]),
             feature_names=self.encoder.feature_names,

@@ -13,7 +13,9 @@ from foundation.console import plain_console, styled
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from benchmarks.plan.shard import Shard
     from benchmarks.plan.suite import Suite
+    from benchmarks.run.collect import RunSummary
 
 
 def bench(
@@ -116,9 +118,7 @@ def bench(
     folder = output or Path("results") / (plan.name if part is None else f"{plan.name}-shard-{part.index}-of-{part.of}")
     workers = jobs or available_cores()
     check_own(plan.methods)
-    _check_options(
-        plan.executor, dry_run=dry_run, nodes=bool(nodes), as_json=as_json, shard=shard, max_memory=max_memory
-    )
+    _check_options(plan, dry_run=dry_run, nodes=bool(nodes), as_json=as_json, max_memory=max_memory)
     if dry_run:
         from benchmarks.plan.dry_run import DryRun, print_plan
         from benchmarks.run.units import units_of
@@ -130,7 +130,7 @@ def bench(
             print_plan(dry, console)
         return
     if max_memory is not None:
-        _stream(plan, folder, max_memory, console, named=bool(method))
+        _stream(plan, folder, max_memory, console, named=bool(method), strict=strict, shard=part)
         return
     from benchmarks.run.runner import run_suite
 
@@ -145,13 +145,23 @@ def bench(
     except KeyboardInterrupt:
         console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
         raise typer.Exit(130) from None
+    _tell_written(summary, folder, console, choose_hint(folder) if summary.pages else "")
+    _end(summary, console)
+
+
+def _tell_written(summary: RunSummary, folder: Path, console: Console, hint: str) -> None:
+    """Where results are, and what to do next."""
     for page in summary.pages:
         if page.parent == folder:
             console.print(f"written: {page}", soft_wrap=True)
     if summary.pages:
         console.print(f"tables as CSV and LaTeX: {folder / 'tables'}", soft_wrap=True)
-        console.print(choose_hint(folder), soft_wrap=True, highlight=False)
+        console.print(hint, soft_wrap=True, highlight=False)
     console.print("Browse every run with: fairmoe ui", highlight=False)
+
+
+def _end(summary: RunSummary, console: Console) -> None:
+    """Exit with 1 if a cell failed."""
     if not summary.ok:
         failed = f"{len(summary.failures)} cells failed"
         console.print(
@@ -164,24 +174,28 @@ def bench(
         raise typer.Exit(1)
 
 
-def _check_options(
-    executor: str, *, dry_run: bool, nodes: bool, as_json: bool, shard: str | None, max_memory: float | None
-) -> None:
+def _check_options(plan: Suite, *, dry_run: bool, nodes: bool, as_json: bool, max_memory: float | None) -> None:
     """Refuse options that would be passed over."""
     if (nodes or as_json) and not dry_run:
         raise typer.BadParameter("--nodes and --json say what a plan costs: give them with --dry-run.")
     if max_memory is None:
+        if plan.rows_in_files:
+            raise typer.BadParameter(
+                f"{plan.name} keeps rows in files: say with --max-memory how many GiB it may hold."
+            )
         return
     if dry_run:
         raise typer.BadParameter("--dry-run knows no rows that stay in files: leave it or --max-memory out.")
-    if shard is not None or executor != "local":
+    if plan.executor != "local":
         raise typer.BadParameter(
-            "--max-memory runs on this machine, one job after the other: leave --shard and --executor out, and name "
-            "fewer tasks with --task for a share of them."
+            "--max-memory runs on this machine, one job after the other: leave --executor out; --shard gives each of "
+            "several machines a share."
         )
 
 
-def _stream(plan: Suite, folder: Path, max_memory: float, console: Console, *, named: bool) -> None:
+def _stream(
+    plan: Suite, folder: Path, max_memory: float, console: Console, *, named: bool, strict: bool, shard: Shard | None
+) -> None:
     """The run in bounded memory, in this process."""
     from benchmarks.run.threads import limit_threads
 
@@ -189,13 +203,14 @@ def _stream(plan: Suite, folder: Path, max_memory: float, console: Console, *, n
     from benchmarks.streaming.run import run_streamed
 
     try:
-        summary, peak = run_streamed(plan, folder, max_memory=max_memory, named=named, console=console)
+        summary, peak = run_streamed(
+            plan, folder, max_memory=max_memory, named=named, console=console, strict=strict, shard=shard
+        )
     except KeyboardInterrupt:
         console.print("\nInterrupted. Everything finished is kept: run the same command again to go on.")
         raise typer.Exit(130) from None
     words = f"largest resident memory: {peak:.2f} GiB of {max_memory:g}"
     console.print(words if peak <= max_memory else styled("ABOVE THE LIMIT", "bold red", f" {words}"), highlight=False)
-    for page in summary.pages:
-        if page.parent == folder:
-            console.print(f"written: {page}", soft_wrap=True)
-    console.print(f"Next: fairmoe report {folder}, or the same command with another --seed.", highlight=False)
+    hint = f"Next: fairmoe report {folder}, or the same command with another --seed."
+    _tell_written(summary, folder, console, hint)
+    _end(summary, console)

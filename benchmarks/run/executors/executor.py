@@ -37,13 +37,17 @@ class Executor(Protocol):
         ...
 
 
-def attempt(job: Job, folder: Path, notify: Notify) -> Outcome:
-    """Run one job; what goes wrong inside becomes the outcome's error."""
+RunJob = Callable[["Job", Path, Notify], "list[Failure]"]
+"""Computes a job's missing cells below a folder; what it hands back are those that could not be computed."""
+
+
+def attempt(job: Job, folder: Path, notify: Notify, run: RunJob | None = None) -> Outcome:
+    """Run one job, by default with its rows in memory; what goes wrong inside becomes the outcome's error."""
     from benchmarks.run.compute import run_job
 
     try:
         with notes_kept(folder / job.folder):
-            return Outcome(job, failures=tuple(run_job(job, folder, notify)))
+            return Outcome(job, failures=tuple((run or run_job)(job, folder, notify)))
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException:  # noqa: BLE001 - the boundary: one failed job must not end the others, and is reported

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from benchmarks.methods.registry import text_methods
 from benchmarks.plan.job import Job
+from benchmarks.plan.part_shares import TIMING
 from benchmarks.run.compute import makers, task_of
 from benchmarks.run.levels import OutOfFold
 from benchmarks.run.rebuild.changes import changes_of_all, changes_since
@@ -259,7 +260,7 @@ def _workplace(handle: CellHandle) -> Path:
 
 def _maker(job: Job, view: TaskView, home: Path, method: str, notify: Notify) -> Maker:
     """The half of the job that makes the method."""
-    ledger = Ledger(home / "timing.json")
+    ledger = Ledger(home / TIMING)
     system = _system(TunedExperts(job, view, home / "tune", ledger, notify), home)
     halves = makers(job, system, [method], home, notify)
     return halves[-1][0] if method in text_methods() else halves[0][0]
@@ -272,7 +273,7 @@ def _refit_maker(job: Job, task: Task, view: TaskView, home: Path, method: str, 
             f"{method} cannot be refitted: text experts are tuned and calibrated on the parts that the run had. Save "
             "the model as it was scored, without refit."
         )
-    ledger = Ledger(home / "timing.json")
+    ledger = Ledger(home / TIMING)
     scored = TunedExperts(job, task.view(), home / "tune", ledger, notify)
     return _system(RefitExperts(scored, view, home / "refit"), home)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
@@ -46,17 +47,27 @@ class TunedExperts:
 
     The first seed (repetition 0) has one Optuna study per role; the chosen configuration is then trained again with
     the other seeds, all of them lanes of one program, which is what tells split variance from seed variance. Fair
-    roles are tuned under the utility of their own family's utility expert minus epsilon.
+    roles are tuned under the utility of their own family's utility expert minus epsilon. ``tuners`` are those of
+    families that are not tuned as the family says, such as networks whose rows stay in files.
     """
 
-    def __init__(self, job: Job, view: TaskView, folder: Path, ledger: Ledger, notify: Notify) -> None:
+    def __init__(
+        self,
+        job: Job,
+        view: TaskView,
+        folder: Path,
+        ledger: Ledger,
+        notify: Notify,
+        *,
+        tuners: Mapping[str, Tuner[Any]] = MappingProxyType({}),
+    ) -> None:
         self.job, self.view, self.folder, self.ledger, self.notify = job, view, folder, ledger, notify
         self.budget = Budget(**dict(job.budget))
         self._found: dict[Network, Tuned] = {}
         self._further: dict[Network, list[Tuned]] = {}
         self._failed: dict[Network, Exception] = {}
         self._out_of_fold: dict[str, Tensor] = {}
-        self._tuners: dict[str, Tuner[Any]] = {}
+        self._tuners = dict(tuners)
         self._folds: dict[int, Tensor] = {}
         self._bags: dict[tuple[Role, str, int], list[Bag]] = {}
 

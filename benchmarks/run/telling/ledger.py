@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from benchmarks.plan.part_shares import own_entry
+from benchmarks.plan.part_shares import own_entry, recorded_seconds
 from foundation.files import write_json
 
 
@@ -44,7 +43,7 @@ class Ledger:
     ) -> None:
         self._path, self._watcher, self._before = path, watcher, before
         self._open: list[str] = []
-        self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.seconds: dict[str, float] = recorded_seconds(path)
         self._within: list[float] = []
 
     @contextmanager

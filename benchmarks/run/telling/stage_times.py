@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from rich.table import Table
+
+from benchmarks.plan.part_shares import recorded_seconds
 
 STAGES = {
     "tune": "tune experts", "repeat": "further seeds", "out of fold": "out-of-fold outputs", "bag": "bag members",
@@ -30,8 +31,7 @@ def stage_seconds(ledgers: Iterable[Path]) -> dict[str, float]:
     """
     found = dict.fromkeys((*STAGES.values(), "other"), 0.0)
     for path in ledgers:
-        entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        for name, seconds in entries.items():
+        for name, seconds in recorded_seconds(path).items():
             match = OWN.fullmatch(name)
             if match:
                 found[_stage(match["part"])] += seconds

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from benchmarks.plan.job import Job
-from benchmarks.plan.part_shares import PartShares, expected_parts
+from benchmarks.plan.part_shares import TIMING, PartShares, expected_parts, recorded_seconds
 from benchmarks.run.compute import compute_cells, made_ready
 from benchmarks.run.failure import Failure
 from benchmarks.run.stages.tuned_experts import BAGS
@@ -48,7 +47,7 @@ def run_unit(job: Job, unit: Unit, folder: Path, notify: Notify) -> list[Failure
     own = home / FOLDER / unit.name
     told = PartsNotify(job.name, notify, PartShares(expected_parts(home, whole=True)))
     with notes_kept(own):
-        ledger = Ledger(own / "timing.json", told, before=seconds_of(home, without=unit.name))
+        ledger = Ledger(own / TIMING, told, before=seconds_of(home, without=unit.name))
         ready = made_ready(job, [method for method, _ in job.cells()], home, ledger, told)
         if unit.network is not None:
             tuned = ready.tuned.has(unit.network)
@@ -64,33 +63,28 @@ def run_unit(job: Job, unit: Unit, folder: Path, notify: Notify) -> list[Failure
 def seconds_of(home: Path, without: str = "") -> dict[str, float]:
     """Ledger entry -> seconds of all units of a job together."""
     found: dict[str, float] = {}
-    for path in sorted((home / FOLDER).glob("*/timing.json")):
+    for path in sorted((home / FOLDER).glob(f"*/{TIMING}")):
         if path.parent.name != without:
-            for entry, seconds in _read(path).items():
+            for entry, seconds in recorded_seconds(path).items():
                 found[entry] = found.get(entry, 0.0) + seconds
     return found
 
 
 def open_job(job: Job, folder: Path) -> None:
     """Keep the seconds that an executor of one machine noted for a job, before units note theirs."""
-    home, path = folder / job.folder, folder / job.folder / FOLDER / EARLIER / "timing.json"
-    before = _read(home / "timing.json")
-    known, earlier = seconds_of(home), _read(path)
+    home, path = folder / job.folder, folder / job.folder / FOLDER / EARLIER / TIMING
+    before = recorded_seconds(home / TIMING)
+    known, earlier = seconds_of(home), recorded_seconds(path)
     more = {entry: seconds - known.get(entry, 0.0) for entry, seconds in before.items()}
     found = {entry: seconds + earlier.get(entry, 0.0) for entry, seconds in more.items() if seconds > ROUNDING}
     if found:
         write_json(path, earlier | found)
 
 
-def _read(path: Path) -> dict[str, float]:
-    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
-
-
 def close_job(job: Job, folder: Path) -> None:
     """Write what a job says of itself as a whole; bags of a finished one are removed."""
     home = folder / job.folder
-    write_json(home / "timing.json", seconds_of(home))
+    write_json(home / TIMING, seconds_of(home))
     files = sorted((home / FOLDER).glob(f"*/{NOTES}"))
     notes = dict.fromkeys(line for path in files for line in path.read_text(encoding="utf-8").splitlines())
     if notes:  # what several units remark is said once

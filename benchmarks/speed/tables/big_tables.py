@@ -53,7 +53,7 @@ def loader_epoch(table: StoredTable) -> Callable[[], None]:
     """One model, one pass over the training rows, as most people would write it."""
     rows = table.rows_of("train")
     view = table.view(rows)
-    loader = DataLoader(TensorDataset(view.features, view.labels.float()), batch_size=BATCH, shuffle=True)
+    loader = DataLoader(TensorDataset(view.features, table.labels_of(rows).float()), batch_size=BATCH, shuffle=True)
     net = nn.Sequential(
         nn.Linear(view.features.shape[1], HIDDEN), nn.LeakyReLU(SLOPE), nn.Dropout(0.3), nn.Linear(HIDDEN, 1)
     )
