@@ -105,14 +105,14 @@ class Postgres:
 
     def database(self, name):
         """The address of a new, empty database."""
-        self.execute("postgres", f'CREATE DATABASE "{name}"')
+        self.execute(self.address("postgres"), f'CREATE DATABASE "{name}"')
         return self.address(name)
 
-    def execute(self, database, statement):
+    def execute(self, address, statement):
         """Rows of a statement, each a tuple."""
         import psycopg
 
-        with psycopg.connect(self.address(database), autocommit=True) as connection:
+        with psycopg.connect(address, autocommit=True) as connection:
             found = connection.execute(statement)
             return found.fetchall() if found.description else []
 

@@ -146,6 +146,9 @@ class Suite(BaseModel):
     address: str = Field(default="auto", description="of a Ray cluster: auto, HOST:PORT, or local for one of its own")
     gpus: float = Field(default=0.0, ge=0, description="GPUs, or a share of one, that a text unit takes on a cluster")
     store: str = Field(default="", description="URL of a store (s3://…) where nodes do not share the output folder")
+    storage: str = Field(
+        default="", repr=False, description="database of the studies, for several drivers: postgresql://…"
+    )
 
     llm: LLMSettings | None = None
 
@@ -190,7 +193,7 @@ class Suite(BaseModel):
     @property
     def facts(self) -> dict[str, Any]:
         """Everything in the suite but where it runs, JSON-able: two runs of the same facts have the same results."""
-        return self.model_dump(mode="json", exclude={"executor", "address", "gpus", "store"})
+        return self.model_dump(mode="json", exclude={"executor", "address", "gpus", "store", "storage"})
 
     @property
     def hash(self) -> str:

@@ -54,6 +54,7 @@ KNOWN = {
     "ShardError",
     "MergeError",
     "ServingError",
+    "StorageError",
     "SamplingError",
     "SandboxError",
     "ChatError",

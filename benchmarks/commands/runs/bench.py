@@ -75,6 +75,10 @@ def bench(
     store: Annotated[
         str | None, typer.Option(help="URL for results (s3://…) where nodes do not share the output folder.")
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Database of the studies (postgresql://…), on which several drivers may work together."),
+    ] = None,
     max_memory: Annotated[
         float | None,
         typer.Option(
@@ -97,8 +101,9 @@ def bench(
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
     fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --executor ray --address head:6379 ·
-    fairmoe bench full --shard 3/20 · fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
+    fairmoe bench full --shard 3/20 · fairmoe bench full --storage postgresql://ann@db/studies · fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
     """
+    from benchmarks.commands.options import check_storage
     from benchmarks.commands.runs.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
     from benchmarks.plan.environment import available_cores
@@ -108,7 +113,7 @@ def bench(
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
         space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
-        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus, store=store,
+        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus, store=store, storage=storage,
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = plain_console()
@@ -116,9 +121,7 @@ def bench(
     folder = output or Path("results") / (plan.name if part is None else f"{plan.name}-shard-{part.index}-of-{part.of}")
     workers = jobs or available_cores()
     check_own(plan.methods)
-    _check_options(
-        plan.executor, dry_run=dry_run, nodes=bool(nodes), as_json=as_json, shard=shard, max_memory=max_memory
-    )
+    _check_options(plan, dry_run=dry_run, nodes=bool(nodes), as_json=as_json, shard=shard, max_memory=max_memory)
     if dry_run:
         from benchmarks.plan.dry_run import DryRun, print_plan
         from benchmarks.run.units import units_of
@@ -129,6 +132,7 @@ def bench(
         else:
             print_plan(dry, console)
         return
+    check_storage(plan.storage)
     if max_memory is not None:
         _stream(plan, folder, max_memory, console, named=bool(method))
         return
@@ -165,7 +169,7 @@ def bench(
 
 
 def _check_options(
-    executor: str, *, dry_run: bool, nodes: bool, as_json: bool, shard: str | None, max_memory: float | None
+    plan: Suite, *, dry_run: bool, nodes: bool, as_json: bool, shard: str | None, max_memory: float | None
 ) -> None:
     """Refuse options that would be passed over."""
     if (nodes or as_json) and not dry_run:
@@ -174,7 +178,9 @@ def _check_options(
         return
     if dry_run:
         raise typer.BadParameter("--dry-run knows no rows that stay in files: leave it or --max-memory out.")
-    if shard is not None or executor != "local":
+    if plan.storage:
+        raise typer.BadParameter("--max-memory keeps its studies in the output folder: leave it or --storage out.")
+    if shard is not None or plan.executor != "local":
         raise typer.BadParameter(
             "--max-memory runs on this machine, one job after the other: leave --shard and --executor out, and name "
             "fewer tasks with --task for a share of them."

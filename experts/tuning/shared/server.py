@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy
@@ -148,8 +148,8 @@ def check_server(address: str) -> None:
 def open_storage(address: str, patience: Patience) -> RDBStorage:
     """Optuna's storage with our table beside its own; tables are made by one driver at a time."""
     url = _url(address)
-    libpq = {"connect_args": LIBPQ} if url.get_driver_name().startswith("psycopg") else {}
-    engine = sqlalchemy.create_engine(url, **libpq)  # type: ignore[arg-type]
+    libpq: dict[str, Any] = {"connect_args": LIBPQ} if url.get_driver_name().startswith("psycopg") else {}
+    engine = sqlalchemy.create_engine(url, **libpq)
     try:
         with engine.connect() as connection:
             if engine.dialect.name == "postgresql":
@@ -165,7 +165,7 @@ def open_storage(address: str, patience: Patience) -> RDBStorage:
         engine.dispose()
 
 
-def _optuna_storage(url: sqlalchemy.URL, patience: Patience, libpq: dict[str, object]) -> RDBStorage:
+def _optuna_storage(url: sqlalchemy.URL, patience: Patience, libpq: dict[str, Any]) -> RDBStorage:
     with warnings.catch_warnings():  # heartbeats are marked experimental; they are meant for ``optimize``, see beats
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return RDBStorage(

@@ -12,6 +12,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class SharedStudy:
     ) -> None:
         self._server, self._storage, self._store, self._memory, self._want = server, storage, store, memory, want
         self.driver = driver_of(store.folder)
-        self._studies = {seed: server.patiently(lambda s=seed: self._optuna(f"{name}-seed{s}")) for seed in store.rows}
+        self._studies = {seed: server.patiently(partial(self._optuna, f"{name}-seed{seed}")) for seed in store.rows}
         self._ids = {seed: study._study_id for seed, study in self._studies.items()}
         self._seeds = {number: seed for seed, number in self._ids.items()}
 
@@ -124,7 +125,7 @@ class SharedStudy:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             for study in self._studies.values():
-                self._server.patiently(lambda s=study: optuna.storages.fail_stale_trials(s))
+                self._server.patiently(partial(optuna.storages.fail_stale_trials, study))
 
     def claim(self) -> Claim:
         """Ask for a batch: own trials that were begun before, then those of dead drivers, then new ones."""

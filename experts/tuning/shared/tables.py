@@ -183,7 +183,7 @@ def _history(earlier: Sequence[Attempt]) -> dict[str, Any]:
 
 def finish(connection: Connection, finished: Sequence[Finished]) -> None:
     """Trials that ended; the studies are locked."""
-    at = sql.bindparam("at")
+    at: sql.BindParameter[int] = sql.bindparam("at")
     state = sql.update(TRIALS).where(TRIALS.c.trial_id == at)
     connection.execute(
         state.values(state=sql.bindparam("ended"), datetime_complete=sql.bindparam("when")),

@@ -1,6 +1,7 @@
 """Studies in a database: one driver, several, dead ones, a server that dies, and what Optuna reads of it all."""
 
 import json
+from contextlib import contextmanager
 
 import optuna
 import pytest
@@ -14,13 +15,11 @@ from experts.tuning.shared import Patience, StorageError, StudyServer, check_ser
 from experts.tuning.shared import driving as driving_module
 from experts.tuning.shared.server import open_storage
 from experts.tuning.shared.study import TRIES
-from experts.tuning.shared.tables import ATTEMPTS
 from experts.tuning.trial_store import ResumeError
 from tests.experts.tuning.test_networks import biased_view, files
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 BUDGET = Budget(steps=40, eval_every=10, patience=3, warm_up=10, hidden=4, rungs=(0.5,), keep=0.5)
-QUICK = Patience(wait=60, heartbeat=1, grace=2, poll=0.1)
 STEADY = Patience(wait=60, heartbeat=20, grace=600, poll=0.1)
 
 
@@ -47,10 +46,17 @@ def results(folder):
     }
 
 
+@contextmanager
 def studies_of(address):
     storage = open_storage(address, STEADY)
-    found = {name: optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)}
-    return storage, found
+    names = optuna.get_all_study_names(storage)
+    yield [optuna.load_study(study_name=name, storage=storage) for name in names]
+    storage.engine.dispose()
+
+
+def grace_is_over(postgres, address):
+    """Nobody has been heard of for an hour."""
+    postgres.execute(address, "UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '1 hour'")
 
 
 class Stopped(Exception):
@@ -87,23 +93,22 @@ def test_models_fitted_one_by_one_are_the_same_too(view, tmp_path, database):
     assert results(tmp_path / "database") == results(tmp_path / "files")
 
 
-def test_optuna_reads_the_trials_as_if_it_had_written_them(view, tmp_path, database):
+def test_optuna_reads_the_trials_as_if_it_had_written_them(view, tmp_path, postgres, database):
     run(view, tmp_path, server_of(database))
     (journal,) = tmp_path.rglob("journal.log")
     by_optuna = optuna.load_study(
         study_name="seed-1",
         storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal))),
     )
-    storage, found = studies_of(database)
-    (study,) = found.values()
-    assert study.direction == by_optuna.direction
-    for ours, theirs in zip(study.trials, by_optuna.trials, strict=True):
-        for name in ("number", "state", "values", "params", "distributions", "intermediate_values", "constraints"):
-            assert getattr(ours, name) == getattr(theirs, name), name
-        assert {key: ours.user_attrs[key] for key in theirs.user_attrs} == theirs.user_attrs
-    optuna.delete_study(study_name=study.study_name, storage=storage)
-    with storage.engine.connect() as connection:
-        assert connection.execute(sqlalchemy.select(ATTEMPTS)).all() == []
+    with studies_of(database) as (study,):
+        assert study.direction == by_optuna.direction
+        for ours, theirs in zip(study.trials, by_optuna.trials, strict=True):
+            for name in ("number", "state", "values", "params", "distributions", "intermediate_values", "constraints"):
+                assert getattr(ours, name) == getattr(theirs, name), name
+            assert {key: ours.user_attrs[key] for key in theirs.user_attrs} == theirs.user_attrs
+        assert len(postgres.execute(database, "SELECT * FROM fairmoe_attempts")) == 10
+        optuna.delete_study(study_name=study.study_name, storage=study._storage)
+        assert postgres.execute(database, "SELECT * FROM fairmoe_attempts") == []
 
 
 @pytest.mark.parametrize("step", ["_keep", "_deliver"])
@@ -115,36 +120,37 @@ def test_a_driver_that_dies_goes_on_with_what_it_had_begun(view, tmp_path, datab
             run(view, tmp_path / "database", server_of(database))
     run(view, tmp_path / "database", server_of(database))
     assert results(tmp_path / "database") == results(tmp_path / "files")
-    _, found = studies_of(database)
-    (study,) = found.values()
-    assert [trial.number for trial in study.trials] == list(range(10))
+    with studies_of(database) as (study,):
+        assert [trial.number for trial in study.trials] == list(range(10))
 
 
-def test_what_a_dead_driver_had_under_way_is_tried_again_with_its_parameters(view, tmp_path, database, monkeypatch):
+def test_what_a_dead_driver_had_under_way_is_tried_again(view, tmp_path, postgres, database, monkeypatch):
     whole = run(view, tmp_path / "files")
     with monkeypatch.context() as dead:
         dying(dead, "_keep", after=2)
         with pytest.raises(Stopped):
-            run(view, tmp_path / "dead", server_of(database, QUICK))
-    tuned = run(view, tmp_path / "alive", server_of(database, QUICK))
+            run(view, tmp_path / "dead", server_of(database))
+    grace_is_over(postgres, database)
+    tuned = run(view, tmp_path / "alive", server_of(database))
     assert tuned.trials == whole.trials  # the batch that died is trained again as it was
     assert tuned.drivers == 2
-    _, found = studies_of(database)
-    (study,) = found.values()
-    failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
-    again = [trial for trial in study.trials if trial.system_attrs.get("retry_history")]
+    with studies_of(database) as (study,):
+        trials = study.trials
+    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+    again = [trial for trial in trials if trial.system_attrs.get("retry_history")]
     assert [trial.number for trial in failed] == [4, 5, 6, 7]
     assert [trial.system_attrs["retry_history"] for trial in again] == [[4], [5], [6], [7]]
     assert [trial.params for trial in again] == [trial.params for trial in failed]
 
 
-def test_trials_that_no_driver_survives_are_failed_ones(view, tmp_path, database, monkeypatch):
+def test_trials_that_no_driver_survives_are_failed_ones(view, tmp_path, postgres, database, monkeypatch):
     for number in range(TRIES):
         with monkeypatch.context() as dead:
             dying(dead, "_keep", after=1 if number else 2)
             with pytest.raises(Stopped):
-                run(view, tmp_path / f"dead{number}", server_of(database, QUICK))
-    tuned = run(view, tmp_path / "alive", server_of(database, QUICK))
+                run(view, tmp_path / f"dead{number}", server_of(database))
+        grace_is_over(postgres, database)
+    tuned = run(view, tmp_path / "alive", server_of(database))
     lost = [row["number"] for row in tuned.trials if row["reason"] == f"its driver died {TRIES} times"]
     assert [row["number"] for row in tuned.trials] == list(range(10))
     assert lost == [4, 5, 6, 7]
@@ -176,7 +182,8 @@ def test_studies_of_other_settings_code_or_size_are_others(view, tmp_path, datab
     run(view, tmp_path / "c", server_of(database), trials=5)
     run(view, tmp_path / "d", server_of(database), seed=2)
     run(view, tmp_path / "e", server_of(database), utility_floor=0.4)
-    assert len(studies_of(database)[1]) == 5
+    with studies_of(database) as found:
+        assert len(found) == 5
 
 
 def test_a_server_that_dies_in_mid_run_is_waited_for(view, tmp_path, postgres, database, monkeypatch):
@@ -219,29 +226,31 @@ def test_a_server_that_stays_away_costs_no_finished_trial(view, tmp_path, postgr
     assert trained == [4, 2]  # the batch that could not be told was not trained again
 
 
-def test_a_driver_that_was_taken_for_dead_does_not_overwrite(view, tmp_path, database, monkeypatch):
-    storage, real = open_storage(database, QUICK), driving_module._keep
+def test_a_driver_that_was_taken_for_dead_does_not_overwrite(view, tmp_path, postgres, database, monkeypatch):
+    real = driving_module._keep
 
     def late(*arguments):
         real(*arguments)
         monkeypatch.setattr(driving_module, "_keep", real)
-        with storage.engine.begin() as connection:  # as if the grace period were over
-            connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '1 hour'")
-        run(view, tmp_path / "second", server_of(database, STEADY))
+        grace_is_over(postgres, database)
+        run(view, tmp_path / "second", server_of(database))
 
     monkeypatch.setattr(driving_module, "_keep", late)
-    tuned = run(view, tmp_path / "first", server_of(database, STEADY))
-    storage.engine.dispose()
+    tuned = run(view, tmp_path / "first", server_of(database))
     assert tuned.drivers == 2
-    assert results(tmp_path / "first") == results(tmp_path / "second")
+    first, second = (
+        {n: f for n, f in results(tmp_path / who).items() if "batches" not in n} for who in ("first", "second")
+    )
+    assert first == second
 
 
-def test_what_several_drivers_asked_is_marked(view, tmp_path, database, monkeypatch):
+def test_what_several_drivers_asked_is_marked(view, tmp_path, postgres, database, monkeypatch):
     with monkeypatch.context() as dead:
         dying(dead, "_keep", after=2)
         with pytest.raises(Stopped):
-            run(view, tmp_path / "dead", server_of(database, QUICK))
-    run(view, tmp_path / "alive", server_of(database, QUICK))
+            run(view, tmp_path / "dead", server_of(database))
+    grace_is_over(postgres, database)
+    run(view, tmp_path / "alive", server_of(database))
     written = json.loads((tmp_path / "alive" / "arrays_result_tuning_results.json").read_text())
     assert written["order"] == "not reproducible in order: 2 drivers asked for its trials"
     again = run(view, tmp_path / "alive")  # read from the folder, without the database
@@ -256,6 +265,8 @@ def test_a_batch_costs_few_requests(view, tmp_path, database):
 
     sqlalchemy.event.listen(sqlalchemy.engine.Engine, "before_cursor_execute", count)
     try:
+        run(view, tmp_path / "first", server_of(database), trials=3, batch=3)  # makes the tables
+        calls.clear()
         run(view, tmp_path / "small", server_of(database), trials=4, batch=4)
         few = len(calls)
         calls.clear()
