@@ -161,10 +161,14 @@ PROVENANCE = Schema(
         "environment_hash",
         "finished",
         "reproduce",
+        "order",
     ),
     optional=("explained_rows",),
+    meant=(("order", ""),),
 )
-"""``explained_rows``: test rows whose reasons were asked for; procedural metrics but counterfactuals speak of these."""
+"""``explained_rows``: test rows whose reasons were asked for; procedural metrics but counterfactuals speak of these.
+``order``: empty, or that trials were asked by several drivers, so that the same command may come to other ones.
+"""
 
 LOST = ("failed", "timeout")
 """Statuses of cells that were not computed; the one row of such a cell stands for all metrics."""

@@ -41,3 +41,11 @@ GivenRows = Annotated[str | None, typer.Option("--input", help="Instead of ROWS:
 AllowUntrusted = Annotated[
     bool, typer.Option("--allow-untrusted", help="Also a package that nobody whom you trust vouches for.")
 ]
+
+
+def check_storage(address: str) -> None:
+    """Refuse a database of studies that cannot be used, before anything is computed; "" is none."""
+    if address:
+        from experts.tuning.shared import check_server
+
+        check_server(address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ class Job:
     cfa: bool = False  # more metrics of the same predictions
     llm: LLMSettings | None = None
     llm_key: str = ""  # hash of all that determines the text experts beside the job itself
+    storage: str = field(default="", repr=False)  # where studies lie: no part of what a job is, and may hold a password
 
     def seed_of(self, repeat: int) -> int:
         """Seed of everything random in one repetition of training (the split has its own)."""
@@ -83,7 +84,7 @@ class Job:
         """Hash of everything that determines the job's experts; methods are keyed one by one."""
         apart = (
             "suite", "methods", "task", "baseline_code", "cfa", "llm", "llm_key", "graph_kinds",
-            "graph_layers", "own", "method_seconds", "seeds", "families",
+            "graph_layers", "own", "method_seconds", "seeds", "families", "storage",
         )  # fmt: skip
         facts = {k: v for k, v in asdict(replace(self, llm=None)).items() if k not in apart}
         return hash_json([self.title, facts, library_versions()])
@@ -172,9 +173,9 @@ def job_record(job: Job) -> dict[str, Any]:
 
 
 def job_facts(job: Job) -> dict[str, Any]:
-    """All fields of a job, JSON-able."""
+    """All that a job is, JSON-able; where its studies lie is none of it."""
     llm = None if job.llm is None else job.llm.model_dump(mode="json")
-    return {**{f.name: getattr(job, f.name) for f in fields(Job)}, "llm": llm}
+    return {**{f.name: getattr(job, f.name) for f in fields(Job) if f.name != "storage"}, "llm": llm}
 
 
 def recorded_job(record: dict[str, Any]) -> Job:
@@ -231,6 +232,7 @@ def plan(suite: Suite, card_hashes: dict[str, str]) -> Iterator[Job]:
                 graph_layers=suite.graph_layers, families=suite.families, bag_folds=suite.bag_folds,
                 fair_trials=suite.fair_trials, own=own, method_seconds=suite.method_seconds,
                 llm=text, llm_key=llm_hash(text) if text else "",
+                storage=suite.storage,
             )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from experts.roles import ROLES
 from foundation.hashing import hash_json
 from foundation.refusals import did_you_mean, faults_of
 
-WHERE = ("executor", "address", "gpus", "store", "unit_minutes", "unit_memory", "node_minutes")
+WHERE = ("executor", "address", "gpus", "store", "unit_minutes", "unit_memory", "node_minutes", "storage")
 """Keys of a suite that say where and within which bounds it is computed: results do not depend on them."""
 SUITES = Path(__file__).resolve().parent.parent / "suites"
 
@@ -161,6 +161,9 @@ class Suite(BaseModel):
         default=0.0,
         ge=0,
         description="how long to wait for nodes that a cluster which grows by itself does not have yet",
+    )
+    storage: str = Field(
+        default="", repr=False, description="database of the studies, for several drivers: postgresql://…"
     )
 
     llm: LLMSettings | None = None

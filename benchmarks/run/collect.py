@@ -71,7 +71,7 @@ def collect(suite: Suite, jobs: list[Job], output: Path, summary: RunSummary) ->
         further={name: [row for cell in cells for row in cell.tables.get(name, ())] for name in FURTHER},
     )
     _link_predictions(jobs, output)
-    write_json(output / "suite.json", _suite_facts(suite, jobs, summary))
+    write_json(output / "suite.json", {**_suite_facts(suite, jobs, summary), **_unordered(provenance)})
     write_methods(method_rows(suite), output)
 
 
@@ -101,7 +101,13 @@ def failure_status(error: str) -> str:
 
 def _provenance(cell: Cell, ids: dict[str, str]) -> dict[str, Any]:
     head = {name: cell.head[name] for name in ("suite", "task", "method", "use_sensitive", "split", "seed")}
-    return {"cell": cell.key, **head, "mlflow_run_id": ids.get(cell.key, ""), **cell.cost}
+    return {"cell": cell.key, **head, "mlflow_run_id": ids.get(cell.key, ""), "order": "", **cell.cost}
+
+
+def _unordered(provenance: list[dict[str, Any]]) -> dict[str, Any]:
+    """Jobs with a study that several drivers asked; nothing where there are none."""
+    found = {(row["task"], row["split"]) for row in provenance if row["order"]}
+    return {"unordered": [list(job) for job in sorted(found)]} if found else {}
 
 
 def _suite_facts(suite: Suite, jobs: list[Job], summary: RunSummary) -> dict[str, Any]:

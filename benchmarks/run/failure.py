@@ -55,6 +55,7 @@ KNOWN = {
     "ShardError",
     "MergeError",
     "ServingError",
+    "StorageError",
     "SamplingError",
     "SandboxError",
     "ChatError",

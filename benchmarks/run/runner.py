@@ -22,6 +22,7 @@ from benchmarks.run.telling.notes import notes_of
 from benchmarks.run.telling.progress import show_progress
 from benchmarks.run.telling.stage_times import stage_seconds, stage_table
 from benchmarks.run.written import Written
+from foundation.addresses import shown
 from foundation.console import styled
 from foundation.files import write_json
 from foundation.folder_lock import folder_lock
@@ -164,7 +165,8 @@ def _run(
 
 
 def _where(suite: Suite, workers: int) -> str:
-    return plural(workers, "worker") if suite.executor == "local" else f"Ray at {suite.address}"
+    where = plural(workers, "worker") if suite.executor == "local" else f"Ray at {suite.address}"
+    return f"{where}, studies in {shown(suite.storage)}" if suite.storage else where
 
 
 def available_tasks(tasks: Iterable[str]) -> tuple[dict[str, str], list[dict[str, str]]]:

@@ -192,6 +192,7 @@ class _Repetition:
             "explained_rows": explained,
             "adapter_kib": math.nan,
             "tokens_per_s": math.nan,
+            "order": "",
             "code_version": code_version(),
             "environment_hash": environment_hash(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

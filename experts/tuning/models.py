@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from optuna.distributions import BaseDistribution, distribution_to_json
@@ -38,6 +38,9 @@ from metrics.points import DEGENERATE_SHARE, point_values, rarer_share
 from metrics.procedural import procedural_points
 from tasks.task import TaskView
 from tasks.thinning import thinned_rows
+
+if TYPE_CHECKING:
+    from experts.tuning.shared import StudyServer
 
 Params = Mapping[str, Any]
 SAME = 1e-4
@@ -112,10 +115,11 @@ class ModelTuner:
         epsilon: float | None,
         layers: int,  # noqa: ARG002
         progress: Progress | None = None,
+        server: StudyServer | None = None,
     ) -> list[TunedModel]:
         """A model is fitted for every trial; what goes wrong in one is on record and does not end the others."""
         plan = Plan.of(view, role, seeds, trials, batch, utility_floor, epsilon)
-        return run_study(_Models(plan, self), folder, progress)
+        return run_study(_Models(plan, self), folder, progress, server)
 
     def repeat(self, view: TaskView, tuned: TunedModel, seeds: Sequence[int]) -> list[TunedModel]:
         """The chosen parameters, fitted with other seeds."""

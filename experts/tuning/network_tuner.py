@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -22,6 +23,9 @@ from experts.tuning.study import Progress
 from experts.tuning.trials import trained_row
 from experts.tuning.tuned import Tuned
 from tasks.task import TaskView
+
+if TYPE_CHECKING:
+    from experts.tuning.shared import StudyServer
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class NetworkTuner:
         epsilon: float | None,
         layers: int,
         progress: Progress | None = None,
+        server: StudyServer | None = None,
     ) -> list[TunedNetwork]:
         """Batches of trials are trained as lanes of one program."""
         return tune_seeds(
@@ -66,6 +71,7 @@ class NetworkTuner:
             epsilon=epsilon,
             network=self.network(layers),
             progress=progress,
+            server=server,
         )
 
     def repeat(self, view: TaskView, tuned: TunedNetwork, seeds: Sequence[int]) -> list[TunedNetwork]:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from optuna.distributions import BaseDistribution
@@ -27,6 +27,9 @@ from foundation.files import atomic_path
 from foundation.seeding import derive_seed
 from metrics.points import rarer_share
 from tasks.task import TaskView
+
+if TYPE_CHECKING:
+    from experts.tuning.shared import StudyServer
 
 EXPERT_TYPE = {**{role: alias for alias, role in ALIASES.items()}, "combined": "combined"}
 
@@ -102,6 +105,7 @@ def tune_seeds(
     epsilon: float | None = None,
     network: Network = MLP,
     progress: Progress | None = None,
+    server: StudyServer | None = None,
 ) -> list[TunedNetwork]:
     """Tune one role for several seeds at once: their batches train as lanes of one program.
 
@@ -113,7 +117,7 @@ def tune_seeds(
         A role or its alias (``expert1|2|3``).
     seeds : sequence of int
         One independent study each. Halving ranks the lanes of all of them together.
-    folder, progress
+    folder, progress, server
         As :func:`experts.tuning.study.run_study` takes them.
     budget : Budget
         Of a batch of lanes.
@@ -142,7 +146,7 @@ def tune_seeds(
     """
     plan = Plan.of(view, role, seeds, trials, batch, utility_floor, epsilon)
     network.inputs(view)  # a task without edges is refused before anything is written
-    return run_study(_Networks(plan, space, budget, network), folder, progress)
+    return run_study(_Networks(plan, space, budget, network), folder, progress, server)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experts.tuning.tuned import Tuned
+from experts.tuning.tuned import Tuned, unordered
 from foundation.files import write_json
 
 
@@ -35,6 +35,7 @@ def results(tuned: Tuned) -> dict[str, Any]:
         "epsilon": tuned.epsilon,
         "pareto_front": tuned.pareto,
         "trials": tuned.trials,
+        **({"order": unordered(tuned.drivers)} if tuned.drivers > 1 else {}),
         **tuned.details(),
     }
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from optuna.distributions import BaseDistribution
 from torch import Tensor
@@ -34,8 +34,11 @@ from experts.tuning.trials import (
     run_batches,
     trial_row,
 )
-from experts.tuning.tuned import Choice, Tuned, results_name, seed_place
+from experts.tuning.tuned import Choice, Tuned, results_name, seed_place, unordered
 from tasks.task import TaskView
+
+if TYPE_CHECKING:
+    from experts.tuning.shared import StudyServer
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +173,9 @@ class Subject(Protocol[T_co]):
         ...
 
 
-def run_study(subject: Subject[T], folder: Path, progress: Progress | None = None) -> list[T]:
+def run_study(
+    subject: Subject[T], folder: Path, progress: Progress | None = None, server: StudyServer | None = None
+) -> list[T]:
     """Tune: the chosen trials of all seeds, their files written.
 
     Parameters
@@ -182,6 +187,9 @@ def run_study(subject: Subject[T], folder: Path, progress: Progress | None = Non
         there is only read, by any number of processes at a time.
     progress : callable, optional
         Called with (steps done, steps in all).
+    server : StudyServer, optional
+        A database in which several drivers, each with a folder of its own, work on the study; default: it lies in the
+        folder alone. One driver comes to the same trials either way.
 
     Returns
     -------
@@ -194,6 +202,8 @@ def run_study(subject: Subject[T], folder: Path, progress: Progress | None = Non
         If every trial of a seed failed; the text gives the reasons.
     ResumeError
         If the folder was made under other settings.
+    StorageError
+        If the database of the server stays away.
     """
     plan, space = subject.plan, subject.space()
     settings = {**plan.settings(), **subject.settings()}
@@ -206,15 +216,17 @@ def run_study(subject: Subject[T], folder: Path, progress: Progress | None = Non
             return [_conclude(subject, store, seed) for seed in plan.seeds]
     with quiet_optuna():
         store = TrialStore(*stored)
-        run_batches(
-            store,
-            plan.role,
-            space,
-            trials=plan.trials,
-            batch=plan.batch,
-            train=lambda asked, finished: _train(subject, asked, plan.shifted(progress, finished)),
-            first=subject.first(),
-        )
+
+        def train(asked: Asked, finished: int) -> tuple[list[Row], list[Weights]]:
+            return _train(subject, asked, plan.shifted(progress, finished))
+
+        wanted: Any = {"trials": plan.trials, "batch": plan.batch, "train": train, "first": subject.first()}
+        if server is None:
+            run_batches(store, plan.role, space, **wanted)
+        else:
+            from experts.tuning.shared import run_shared  # a database's libraries, only where there is one
+
+            run_shared(server, store, plan.role, subject.owner, settings, **wanted)
     found = [_conclude(subject, store, seed) for seed in plan.seeds]
     for tuned in found:
         save_tuned(tuned, folder)
@@ -248,6 +260,8 @@ def _conclude(subject: Subject[T], store: TrialStore, seed: int) -> T:
     best, note = choose(rows, plan.role, plan.floor, lacks(plan.view, plan.role))
     if note:
         log.warning("%s, %s role: %s", subject.owner, plan.role, note)
+    if store.drivers > 1:
+        log.warning("%s, %s role: %s", subject.owner, plan.role, unordered(store.drivers))
     choice = Choice(
         role=plan.role,
         dataset=plan.view.name,
@@ -264,6 +278,7 @@ def _conclude(subject: Subject[T], store: TrialStore, seed: int) -> T:
         epsilon=plan.epsilon,
         feasible=best["feasible"],
         note=note,
+        drivers=store.drivers,
         view_hash=plan.view.hash,
         place=seed_place(plan.seeds, seed),
     )

@@ -27,6 +27,10 @@ from foundation.files import atomic_path, write_json
 Direction = Literal["minimize", "maximize"]
 Row = dict[str, Any]
 """One trial: number, params, metrics, objective, constraints, feasible, degenerate, state, reason, step."""
+WEIGHTS, TRIALS = "weights.safetensors", "trials.json"
+"""Files of a batch."""
+DRIVERS = "drivers.json"
+"""Of a study in a database: driver -> trials that it began; absent where trials lie in the folder alone."""
 
 
 class ResumeError(RuntimeError):
@@ -102,8 +106,8 @@ class TrialStore:
         *,
         reading: bool = False,
     ) -> None:
+        self.folder, self.space, self.direction = folder, dict(space), direction
         self._batches = folder / "batches"
-        self._space, self._direction = dict(space), direction
         self._batches.mkdir(parents=True, exist_ok=True)
         _check_settings(folder / "settings.json", settings)
         for leftover in () if reading else self._batches.glob(".*.tmp"):
@@ -112,7 +116,7 @@ class TrialStore:
         self._place: dict[int, Path] = {}
         self._known = 0  # batches
         for batch in sorted(path for path in self._batches.iterdir() if path.suffix != ".tmp"):
-            self._remember(batch, json.loads((batch / "trials.json").read_text(encoding="utf-8")))
+            self._remember(batch, batch_rows(batch))
         if not reading:
             self._open_journal(folder / "journal.log")
 
@@ -127,18 +131,24 @@ class TrialStore:
                     f"The journal {path} knows {known} trials of seed {seed}, but weights of {len(rows)} only are in "
                     f"{self._batches}: files were removed. Delete the folder {path.parent} to tune again."
                 )
-            study.add_trials(frozen_trial(row, self._space) for row in rows[known:])
+            study.add_trials(frozen_trial(row, self.space) for row in rows[known:])
 
     def _study(self, storage: JournalStorage, seed: int) -> optuna.Study:
         return optuna.create_study(
-            storage=storage, study_name=f"seed-{seed}", direction=self._direction, load_if_exists=True
+            storage=storage, study_name=f"seed-{seed}", direction=self.direction, load_if_exists=True
         )
 
-    def _remember(self, batch: Path, rows: Mapping[str, list[Row]]) -> None:
+    def _remember(self, batch: Path, rows: Mapping[int, list[Row]]) -> None:
         self._known += 1
         for seed, new in rows.items():
-            self.rows[int(seed)].extend(new)
-            self._place.update((row["number"], batch / "weights.safetensors") for row in new)
+            self.rows[seed].extend(new)
+            self._place.update((row["number"], batch / WEIGHTS) for row in new)
+
+    @property
+    def drivers(self) -> int:
+        """How many drivers asked for the trials; with more than one their order is not reproducible."""
+        path = self.folder / DRIVERS
+        return len(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else 1
 
     def finished(self, seed: int) -> list[FrozenTrial]:
         """Trials of the journal, in order; the history that a resumed study starts from."""
@@ -157,25 +167,42 @@ class TrialStore:
                 f"{batch} was written by another process since this one began: two runs tune "
                 f"into {self._batches.parent}. End one of them; the same command then goes on from what is there."
             )
-        tensors = {
-            f"{seed}/{number}/{name}": tensor.detach().contiguous()
-            for (seed, number), parameters in weights.items()
-            for name, tensor in parameters.items()
-        }
-        by_seed = {str(seed): new for seed, new in rows.items()}
-        with atomic_path(batch) as temporary:
-            temporary.mkdir()
-            save_file(tensors, temporary / "weights.safetensors")
-            write_json(temporary / "trials.json", by_seed)
-        self._remember(batch, by_seed)
+        write_batch(batch, rows, weights)
+        self._remember(batch, rows)
         for seed, new in rows.items():
-            self._studies[seed].add_trials(frozen_trial(row, self._space) for row in new)
+            self._studies[seed].add_trials(frozen_trial(row, self.space) for row in new)
 
     def weights(self, seed: int, number: int) -> dict[str, Tensor]:
         """Trained weights of one trial by tensor name."""
-        prefix = f"{seed}/{number}/"
-        with safe_open(self._place[number], framework="pt") as file:
-            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+        return batch_weights(self._place[number], seed, number)
+
+
+def write_batch(
+    folder: Path, rows: Mapping[int, list[Row]], weights: Mapping[tuple[int, int], Mapping[str, Tensor]]
+) -> None:
+    """Write trials as a folder that is whole or absent: ``rows`` by seed, ``weights`` by (seed, trial number)."""
+    tensors = {
+        f"{seed}/{number}/{name}": tensor.detach().contiguous()
+        for (seed, number), parameters in weights.items()
+        for name, tensor in parameters.items()
+    }
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        save_file(tensors, temporary / WEIGHTS)
+        write_json(temporary / TRIALS, {str(seed): new for seed, new in rows.items()})
+
+
+def batch_rows(folder: Path) -> dict[int, list[Row]]:
+    """Trials of a batch's folder, by seed."""
+    found = json.loads((folder / TRIALS).read_text(encoding="utf-8"))
+    return {int(seed): rows for seed, rows in found.items()}
+
+
+def batch_weights(weights: Path, seed: int, number: int) -> dict[str, Tensor]:
+    """Trained weights of one trial by tensor name, from the file of its batch."""
+    prefix = f"{seed}/{number}/"
+    with safe_open(weights, framework="pt") as file:
+        return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
 
 
 def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:

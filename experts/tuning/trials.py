@@ -125,7 +125,9 @@ def run_batches(
     first : sequence of mapping
         Parameters of the first trials of every study; what they do not name is drawn.
     """
-    studies = {seed: _study(store, seed, role, min(batch, trials)) for seed in store.rows}
+    studies = {seed: memory_study(role, seed, min(batch, trials)) for seed in store.rows}
+    for seed, study in studies.items():
+        study.add_trials(store.finished(seed))
     for study in studies.values():
         for params in first[store.count :]:
             study.enqueue_trial(dict(params))
@@ -140,12 +142,17 @@ def run_batches(
         store.append(by_seed, named)
 
 
-def _study(store: TrialStore, seed: int, role: Role, startup: int) -> optuna.Study:
-    """An in-memory study with the finished trials: asking a journal costs twice as much."""
+def memory_study(role: Role, seed: int, startup: int) -> optuna.Study:
+    """An empty study in memory, where trials are drawn: asking a journal costs twice as much.
+
+    Parameters
+    ----------
+    role, seed
+    startup : int
+        Trials drawn at random.
+    """
     sampler = batch_sampler(derive_seed(seed, "sampler", role), startup=startup)
-    study = optuna.create_study(direction=direction_of(role), sampler=sampler)
-    study.add_trials(store.finished(seed))
-    return study
+    return optuna.create_study(direction=direction_of(role), sampler=sampler)
 
 
 def tell_trial(study: optuna.Study, trial: optuna.Trial, row: Row) -> None:

@@ -18,6 +18,15 @@ def file_stem(dataset: str) -> str:
     return re.sub(r"[^A-Za-z0-9+.-]", "_", dataset)
 
 
+UNORDERED = "not reproducible in order"
+"""What is said of a study that several drivers worked on: which trials it asked depends on who was faster."""
+
+
+def unordered(drivers: int) -> str:
+    """What is said of a study with so many drivers; nothing of one that a single driver asked."""
+    return f"{UNORDERED}: {drivers} drivers asked for its trials" if drivers > 1 else ""
+
+
 def results_name(owner: str, role: Role) -> str:
     """File of a tuned role's results."""
     return f"{owner}_{role}_tuning_results.json"
@@ -52,6 +61,8 @@ class Choice:
         Says so, in words.
     place : str
         Sub-folder of the results: ``seed_<n>`` when several seeds were tuned together, else empty.
+    drivers : int
+        How many drivers asked for the trials; with more than one their order is not reproducible.
     """
 
     role: Role
@@ -71,6 +82,7 @@ class Choice:
     note: str
     view_hash: str
     place: str = ""
+    drivers: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

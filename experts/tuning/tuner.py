@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from experts.networks.trainer import Budget
 from experts.tuning.study import Progress
 from experts.tuning.tuned import Tuned
 from tasks.task import TaskView
+
+if TYPE_CHECKING:
+    from experts.tuning.shared import StudyServer
 
 T = TypeVar("T", bound=Tuned)
 
@@ -36,6 +39,7 @@ class Tuner(Protocol[T]):
         epsilon: float | None,
         layers: int,
         progress: Progress | None = None,
+        server: StudyServer | None = None,
     ) -> list[T]:
         """A tuned role for every seed; see :func:`experts.tuning.study.run_study`.
 
@@ -43,7 +47,7 @@ class Tuner(Protocol[T]):
         ----------
         view, role, seeds, trials, batch, utility_floor, epsilon
             As :meth:`experts.tuning.study.Plan.of` takes them.
-        folder, progress
+        folder, progress, server
             As :func:`experts.tuning.study.run_study` takes them.
         budget : Budget
             Of networks; other families may not look at it.

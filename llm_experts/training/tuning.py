@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution
 from torch import Tensor
@@ -35,6 +35,9 @@ from llm_experts.training.out_of_fold import Recipe
 from llm_experts.training.search_space import describe, search_space
 from llm_experts.training.text_blocks import TaskTexts
 from llm_experts.training.trainer import Budget, LaneConfig, train_lanes
+
+if TYPE_CHECKING:
+    from experts.tuning.shared import StudyServer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,7 @@ def tune_seeds(
     utility_floor: float | Tuned | None = None,
     epsilon: float | None = None,
     progress: Progress | None = None,
+    server: StudyServer | None = None,
 ) -> list[TunedAdapter]:
     """Tune one role for several seeds at once: their batches train as lanes of one program.
 
@@ -115,7 +119,7 @@ def tune_seeds(
         A role or its alias (``expert1|2|3``).
     seeds : sequence of int
         One independent study each; halving ranks the lanes of a study among themselves.
-    folder, progress
+    folder, progress, server
         As :func:`experts.tuning.study.run_study` takes them.
     kind : str
         Of :data:`llm_experts.adapters.registry.ADAPTERS`.
@@ -144,7 +148,7 @@ def tune_seeds(
     plan = Plan.of(texts.view, role, seeds, trials, batch, utility_floor, epsilon)
     shared = (budget or Budget(), options or Options(), dict(adapter_options or {}), teacher)
     anchor = _anchor(utility_floor, kind)
-    return run_study(_Adapters(plan, texts, kind_named(kind).name, *shared, anchor), folder, progress)
+    return run_study(_Adapters(plan, texts, kind_named(kind).name, *shared, anchor), folder, progress, server)
 
 
 def _anchor(utility: float | Tuned | None, kind: str) -> LaneConfig | None:

@@ -308,7 +308,7 @@ def cost_row(rng, head, splits):
         "adapter_kib": 0.0 if method == "llm_base" else 37.25 if text else math.nan,
         "tokens_per_s": 41234.5 if text else math.nan, "code_version": "0.1.0 (abc)",
         "environment_hash": "0123456789ab", "finished": "2026-01-01T00:00:00+00:00",
-        "reproduce": f"fairmoe bench made-up --task {head['task']} --splits {splits} --seed 0",
+        "reproduce": f"fairmoe bench made-up --task {head['task']} --splits {splits} --seed 0", "order": "",
     }  # fmt: skip
 
 

@@ -77,6 +77,10 @@ def bench(
     store: Annotated[
         str | None, typer.Option(help="URL for results (s3://…) where nodes do not share the output folder.")
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Database of the studies (postgresql://…), on which several drivers may work together."),
+    ] = None,
     max_memory: Annotated[
         float | None,
         typer.Option(
@@ -99,8 +103,9 @@ def bench(
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
     fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --executor ray --address head:6379 ·
-    fairmoe bench full --shard 3/20 · fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
+    fairmoe bench full --shard 3/20 · fairmoe bench full --storage postgresql://ann@db/studies · fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
     """
+    from benchmarks.commands.options import check_storage
     from benchmarks.commands.runs.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
     from benchmarks.plan.environment import available_cores
@@ -110,7 +115,7 @@ def bench(
     plan = load_suite(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
         space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
-        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus, store=store,
+        method_seconds=method_seconds, executor=executor, address=address, gpus=gpus, store=store, storage=storage,
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = plain_console()
@@ -129,6 +134,7 @@ def bench(
         else:
             print_plan(dry, console)
         return
+    check_storage(plan.storage)
     if max_memory is not None:
         _stream(plan, folder, max_memory, console, named=bool(method), strict=strict, shard=part)
         return
@@ -186,6 +192,8 @@ def _check_options(plan: Suite, *, dry_run: bool, nodes: bool, as_json: bool, ma
         return
     if dry_run:
         raise typer.BadParameter("--dry-run knows no rows that stay in files: leave it or --max-memory out.")
+    if plan.storage:
+        raise typer.BadParameter("--max-memory keeps its studies in the output folder: leave it or --storage out.")
     if plan.executor != "local":
         raise typer.BadParameter(
             "--max-memory runs on this machine, one job after the other: leave --executor out; --shard gives each of "

@@ -28,6 +28,13 @@ def tune(
     split: Annotated[int, typer.Option(min=0, help="Which repetition of the split.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of split, trials and weights.")] = 0,
     use_sensitive: Annotated[str, typer.Option(help="keep or drop the sensitive columns as features.")] = "keep",
+    storage: Annotated[
+        str,
+        typer.Option(
+            help="Database of the studies (postgresql://…): the same command elsewhere, with another output folder, "
+            "then shares the trials."
+        ),
+    ] = "",
     output: Annotated[Path, typer.Option(help="Output folder; trials found in it are kept.")] = Path("results/tune"),
 ) -> None:
     """Tune the utility, result and procedural expert (expert1, expert2, expert3) of one data set on validation rows.
@@ -35,18 +42,22 @@ def tune(
     Test rows are not touched. Interrupt it at any time: the same command goes on. Results:
     DATASET_EXPERT_tuning_results.json, DATASET_expert_tuning_summary.json and the best weights.
 
-    Examples: fairmoe tune --dataset bail --trials 50 · fairmoe tune --dataset german --space wide
+    Examples: fairmoe tune --dataset bail --trials 50 · fairmoe tune --dataset german --space wide ·
+    fairmoe tune --dataset bail --storage postgresql://ann@db/studies --output results/second
     """
+    from benchmarks.commands.options import check_storage
     from benchmarks.run.roles import tune_roles
     from benchmarks.run.telling.progress import show_progress
+    from experts.tuning.tuned import unordered
     from foundation.folder_lock import folder_lock
 
+    check_storage(storage)
     console = plain_console()
     try:
         with folder_lock(output, f"fairmoe tune --dataset {dataset}"), show_progress({"": 1.0}, console) as progress:
             tuned = tune_roles(
                 dataset, output, progress.notify, trials=trials, batch=batch, space=space, epsilon=epsilon,
-                protocol=protocol, split=split, seed=seed, use_sensitive=use_sensitive,
+                protocol=protocol, split=split, seed=seed, use_sensitive=use_sensitive, storage=storage,
             )  # fmt: skip
     except KeyboardInterrupt:
         console.print("\nInterrupted. Finished batches of trials are kept: run the same command again to go on.")
@@ -55,6 +66,8 @@ def tune(
     for chosen in tuned.best.values():
         if chosen.note:
             console.print(styled("NOTE", "bold yellow", f" {chosen.role}: {chosen.note}"), soft_wrap=True)
+        if order := unordered(chosen.drivers):
+            console.print(styled("NOTE", "bold yellow", f" {chosen.role}: {order}"), soft_wrap=True)
     _track(tuned.cells, console)
     console.print(f"results: {tuned.folder}\nnext: fairmoe bench quick --task {dataset}", soft_wrap=True)
 

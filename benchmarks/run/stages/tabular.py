@@ -25,7 +25,7 @@ from experts.bagging import Bag, HonestBag, bag_rows
 from experts.evidence import collect_evidence
 from experts.expert import Expert, Role
 from experts.families.registry import PLAIN
-from experts.tuning.tuned import Tuned
+from experts.tuning.tuned import Tuned, unordered
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 from gates.candidates import GateFit
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from experts.tuning.shared import StudyServer
     from moe.decision import DecisionProblem
 
 EXPLAINED_ROWS = 1500
@@ -72,6 +73,11 @@ class TabularSystem:
         """The same expert without its fairness terms."""
         role, family = network
         return self._tuned.twin(role, self.repeat, family)
+
+    @property
+    def server(self) -> StudyServer | None:
+        """Where studies lie that several drivers work on; None: in the folder."""
+        return self._tuned.server
 
     @property
     def bag_folds(self) -> Tensor:
@@ -312,8 +318,12 @@ class TabularSystem:
         """Nothing: tabular models answer at once."""
 
     def cost(self, method: str, expert: Expert) -> dict[str, Any]:  # noqa: ARG002
-        """Nothing that only text experts cost."""
-        return {"adapter_kib": math.nan, "tokens_per_s": math.nan}
+        """Nothing that only text experts cost; whether its studies had one driver."""
+        return {"adapter_kib": math.nan, "tokens_per_s": math.nan, "order": unordered(self.drivers(method))}
+
+    def drivers(self, method: str) -> int:
+        """The most drivers that asked for the trials of a study that a method stands on."""
+        return self._tuned.drivers((FLOOR, *self.job.networks_of([method])))
 
     def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:
         """The trials of a tuned method as a table, in the repetition that was tuned; what its recipe keeps."""

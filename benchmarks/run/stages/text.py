@@ -30,6 +30,7 @@ from benchmarks.run.telling.ledger import SeedLedger
 from benchmarks.run.telling.notify import SAME, Notify
 from experts.expert import ROLES, Expert, Role
 from experts.tuning.folds import fold_of_rows
+from experts.tuning.tuned import unordered
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 from gates.candidates import GateFit
@@ -145,7 +146,7 @@ class TextSystem:
                     budget=Budget(**self.settings.budget),
                     trials=self.settings.trials if main else self.settings.kind_trials,
                     batch=self.settings.batch, utility_floor=floor, epsilon=None if floor is None else self.job.epsilon,
-                    progress=progress,
+                    progress=progress, server=self.tabular.server,
                 )  # fmt: skip
         return self._tuned[role, name]
 
@@ -305,7 +306,7 @@ class TextSystem:
         known, recipe = self._known(method)
         return recipe.entries(self, known)
 
-    def cost(self, method: str, expert: Expert) -> dict[str, Any]:  # noqa: ARG002
+    def cost(self, method: str, expert: Expert) -> dict[str, Any]:
         """Size of the adapters as they are stored, and tokens read per second, lower layers included."""
         leaves = leaves_of(expert)
         rows = thinned_rows(self.view, self.view.split.validation, TIMED_ROWS, self.seed, "timed")
@@ -319,6 +320,7 @@ class TextSystem:
         return {
             "adapter_kib": sum(leaf.adapter_bytes for leaf in leaves) / 1024,
             "tokens_per_s": tokens / seconds if seconds else math.nan,
+            "order": unordered(max([self.tabular.drivers(method), *(each.drivers for each in self._tuned.values())])),
         }
 
     def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:

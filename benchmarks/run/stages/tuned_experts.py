@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from benchmarks.plan.job import Job
     from experts.expert import Expert
+    from experts.tuning.shared import StudyServer
     from experts.tuning.tuner import Tuner
     from tasks.task import TaskView
 
@@ -70,6 +72,25 @@ class TunedExperts:
         self._tuners = dict(tuners)
         self._folds: dict[int, Tensor] = {}
         self._bags: dict[tuple[Role, str, int], list[Bag]] = {}
+
+    @cached_property
+    def server(self) -> StudyServer | None:
+        """Where studies lie that several drivers work on; None: in the folder."""
+        if not self.job.storage:
+            return None
+        from experts.tuning.shared import StudyServer
+
+        return StudyServer(self.job.storage, self.job.key, lambda words: self.notify(self.job.name, words, SAME))
+
+    def drivers(self, networks: Iterable[Network]) -> int:
+        """The most drivers that asked for the trials of a study of these networks, or of one that set their floor."""
+        families = {family for _, family in networks}
+        found = [
+            tuned.drivers
+            for (role, family), tuned in self._found.items()
+            if (role, family) in set(networks) or (role == "utility" and family in families)
+        ]
+        return max(found, default=1)
 
     def plan(self, networks: Iterable[Network]) -> None:
         """Tune all of these; the progress bar knows how many they are.
@@ -194,7 +215,7 @@ class TunedExperts:
                 self.view, role, seeds=[job.seed_of(0)], folder=self.folder, budget=self.budget,
                 trials=job.trials_of((role, family)),
                 batch=job.batch, space=job.space, utility_floor=floor, epsilon=job.epsilon,
-                layers=job.graph_layers, progress=progress,
+                layers=job.graph_layers, progress=progress, server=self.server,
             )[0]  # fmt: skip
         return first
 
