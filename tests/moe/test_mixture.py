@@ -127,6 +127,14 @@ def test_the_whole_system_is_saved(view: TaskView, index: int, tmp_path: Path) -
     assert torch.equal(loaded.attributions(view, rows), mixture.attributions(view, rows))
 
 
+def test_every_expert_is_given_a_folder_of_its_own(view: TaskView, tmp_path: Path) -> None:
+    """Its contract: it writes into a folder that is there."""
+    Mixture((FiledExpert("utility"), FiledExpert("result")), UniformGate(2)).save(tmp_path)
+    assert sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob("word")) == [
+        "expert_0_utility/word", "expert_1_result/word",
+    ]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class StepExpert:
     """A decision stump: no useful gradient, so Shapley values have to explain it."""
@@ -144,6 +152,13 @@ class StepExpert:
 
     def save(self, folder: Path) -> None:
         raise NotImplementedError
+
+
+class FiledExpert(StepExpert):
+    """Writes a file, and makes no folder for it."""
+
+    def save(self, folder: Path) -> None:
+        (folder / "word").write_text(self.role)
 
 
 def test_experts_without_gradient_are_explained_by_shapley_values(view: TaskView) -> None:

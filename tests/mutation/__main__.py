@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=150, help="most mutants of a file, drawn at random (default 150)")
     parser.add_argument("--longest", type=float, default=3.0, help="tests of more CPU seconds are left out (default 3)")
     options = parser.parse_args()
+    os.environ["NUMBA_DISABLE_JIT"] = "1"  # what is compiled keeps the code that it was compiled from
     for name in IMPORTED:
         importlib.import_module(name)  # once, before the first fork
     explained = _explained()

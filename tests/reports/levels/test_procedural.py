@@ -250,6 +250,12 @@ def test_one_question_has_all_bounds_and_levels():
     assert both[0].pooled.interval == alone.pooled.interval
 
 
+def test_without_a_mixture_nothing_is_claimed():
+    rows = model("trees", 0, (0.7, 0.7))
+    assert claims_of(rows, HAND, [scenario("german", HAND)]) == ()
+    assert procedural_claims(pd.DataFrame(rows), None, HAND, [scenario("german", HAND)]) == ()
+
+
 def test_tasks_of_different_numbers_of_splits_are_told_together():
     rows = [row for task, n in (("german", 2), ("credit", 3)) for split in range(n)
             for row in (*bounded(split, task=task), *model("trees", split, (0.7, 0.7), task=task))]  # fmt: skip

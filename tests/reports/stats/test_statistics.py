@@ -2,12 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from foundation.seeding import named_generator
-from metrics.holm import holm
 from reports.runs.metric_changes import unpaired_interval
 from reports.stats.statistics import (
     Interval,
@@ -79,24 +76,6 @@ def test_levels_that_agree_have_no_interval():
     same = level_interval([0.7, 0.7, math.nan])
     assert same.mean == 0.7 and same.n == 2 and math.isnan(same.low) and math.isnan(same.p)
     assert level_interval(VALUES) == corrected_interval(VALUES)
-
-
-def test_holm_known_answer():
-    # Holm (1979) by hand: 4 · .01, 3 · .013 (raised to .04), 2 · .03, 1 · .05 (raised to .06)
-    assert holm([0.03, 0.01, 0.05, 0.013]) == pytest.approx([0.06, 0.04, 0.06, 0.04])
-
-
-def test_holm_ignores_what_was_not_tested():
-    adjusted = holm([0.01, math.nan, 0.04])
-    assert adjusted[0] == pytest.approx(0.02) and math.isnan(adjusted[1]) and adjusted[2] == pytest.approx(0.04)
-    assert holm([]) == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_is_between_the_raw_p_value_and_bonferroni_and_keeps_the_order(p):
-    adjusted = holm(p)
-    assert all(raw <= a <= min(1.0, raw * len(p)) + 1e-12 for raw, a in zip(p, adjusted, strict=True))
-    assert all(adjusted[i] <= adjusted[j] for i in range(len(p)) for j in range(len(p)) if p[i] < p[j])
 
 
 def test_bootstrap_of_one_task_is_the_corrected_interval():
