@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cells.digests import content, damages
-from benchmarks.merging.inputs import Input, MergeError
+from benchmarks.merging.inputs import NAMED, Input, MergeError
 from benchmarks.plan.part_shares import TIMING, recorded_seconds
 from benchmarks.plan.recorded import RecordedJob
 from foundation.hashing import hash_file, hash_json
 from foundation.words import listing, plural
 
-NAMED = 6
-"""Cells that a message names."""
 APART = frozenset({"cells", "under_way", TIMING})
 """In the folder of a job: what is merged by itself, and notes of a run that is under way."""
 TEMPORARY = re.compile(r"\..+\.tmp")

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.merging.inputs import Input, MergeError
+from benchmarks.merging.inputs import NAMED, Input, MergeError
 from benchmarks.plan.job import Job
 from benchmarks.plan.recorded import RecordedJob, RunPlan
 from benchmarks.plan.shard import Shard, cut, suite_jobs
 from benchmarks.plan.suite import Suite, load_settings
 from foundation.hashing import hash_json
 from foundation.words import listing, plural
-
-NAMED = 6
-"""Jobs or cells that a message names."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from typing import Any
 
 from benchmarks.plan.recorded import FILE, RecordedJob, RunPlan, read_plan
 
+NAMED = 6
+"""Jobs or cells that a message names."""
+
 
 class MergeError(ValueError):
     """Output folders that cannot be put together."""

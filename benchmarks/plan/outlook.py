@@ -44,7 +44,7 @@ def outlook(units: Sequence[Costed], nodes: Sequence[int]) -> dict[str, Any]:
         ``makespan``: for each number of nodes its seconds, the lower bound, and the share of time that nodes work;
         ``longest_jobs``.
     """
-    likely = work_of(units, "likely")
+    works = {end: work_of(units, end) for end in ENDS}
     jobs: dict[str, Span] = {}
     for unit in units:
         jobs[unit.job] = jobs.get(unit.job, Span()) + unit.seconds
@@ -55,10 +55,10 @@ def outlook(units: Sequence[Costed], nodes: Sequence[int]) -> dict[str, Any]:
         "units": len(units),
         "node_hours": _hours(_sum(units)),
         "critical_path": {
-            "seconds": {end: work_of(units, end).critical for end in ENDS},
-            "units": [_named(units[place]) for place in _longest_path(likely)],
+            "seconds": {end: work.critical for end, work in works.items()},
+            "units": [_named(units[place]) for place in _longest_path(works["likely"])],
         },
-        "makespan": [_makespan(units, count) for count in dict.fromkeys(nodes)],
+        "makespan": [_makespan(works, count) for count in dict.fromkeys(nodes)],
         "longest_jobs": [{"job": names[place], "node_hours": _hours(jobs[names[place]])} for place in longest],
     }
 
@@ -113,15 +113,15 @@ def _stage(stage: str, units: Sequence[Costed]) -> dict[str, Any]:
     return {"stage": stage, "units": len(here), "node_hours": _hours(_sum(here)), "resources": asdict(needs)}
 
 
-def _makespan(units: Sequence[Costed], nodes: int) -> dict[str, Any]:
+def _makespan(works: Mapping[End, Work], nodes: int) -> dict[str, Any]:
     """By simulation without overhead or deaths, for each end of the estimates."""
-    found = {end: simulate(work_of(units, end), nodes) for end in ENDS}
+    found = {end: simulate(work, nodes) for end, work in works.items()}
     likely = found["likely"].makespan
     return {
         "nodes": nodes,
         "seconds": {end: one.makespan for end, one in found.items()},
         "bound": {end: one.bound for end, one in found.items()},
-        "at_work": _sum(units).likely / (likely * nodes) if likely else 0.0,
+        "at_work": works["likely"].total / (likely * nodes) if likely else 0.0,
     }
 
 

@@ -175,6 +175,11 @@ class Clock:
 
 def refitted(method: str) -> bool:
     """Whether a method's chosen configuration is fitted again on folds: trials of a study, and baselines on tables."""
+    return _refitted(plugin_folders(), method)
+
+
+@cache
+def _refitted(_plugins: tuple[Path, ...], method: str) -> bool:
     known = all_methods().get(method)
     if known is None:
         return True

@@ -31,6 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from foundation.words import plural  # noqa: E402
 from tests.campaign.faults import TEXTS  # noqa: E402
 from tests.campaign.object_store import ObjectStore  # noqa: E402
 
@@ -225,13 +226,14 @@ def campaign(given: argparse.Namespace, home: Path) -> None:
             start = time.monotonic()
             done = Plan(*left, longest, draw).run(Bench(home, options, settings), made, f"run{runs}", store)
         left = [count - more for count, more in zip(left, done[:3], strict=True)]
-        words = f"{done[0]} nodes killed, {done[1]} drivers killed ({done[3]} cells were finished before)"
-        words += f", {done[2]} closings" if given.store else ""
+        words = f"{plural(done[0], 'node')} and {plural(done[1], 'driver')} killed"
+        words += f" ({plural(done[3], 'cell')} finished by then)" if done[1] else ""
+        words += f", {plural(done[2], 'closing')} of the store" if given.store else ""
         print(f"run {runs}: {time.monotonic() - start:.0f} s, {words}, same bytes", flush=True)
         runs += 1
     print(
-        f"{given.kills} nodes and {given.drivers} drivers killed in {runs} runs: every table the same bytes as one "
-        "process, and no finished cell was computed twice"
+        f"{plural(given.kills, 'node')} and {plural(given.drivers, 'driver')} killed in {plural(runs, 'run')}: every "
+        "table the same bytes as one process, and no finished cell was computed twice"
     )
 
 

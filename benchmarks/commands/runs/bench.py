@@ -81,6 +81,15 @@ def bench(
         str | None,
         typer.Option(help="Database of the studies (postgresql://…), on which several drivers may work together."),
     ] = None,
+    unit_minutes: Annotated[
+        float | None, typer.Option(help="Longest time of a unit on a cluster; one that takes longer is ended.")
+    ] = None,
+    unit_memory: Annotated[
+        float | None, typer.Option(help="GiB that a unit asks of a cluster's node, and may take at most.")
+    ] = None,
+    node_minutes: Annotated[
+        float | None, typer.Option(help="How long units wait for nodes of a cluster that grows by itself.")
+    ] = None,
     max_memory: Annotated[
         float | None,
         typer.Option(
@@ -116,6 +125,7 @@ def bench(
         suite, seed=seed, tasks=task or None, methods=method or None, splits=splits, seeds=seeds, trials=trials,
         space=space, use_sensitive=use_sensitive or None, protocol=protocol, cfa=cfa or None, text=text,
         method_seconds=method_seconds, executor=executor, address=address, gpus=gpus, store=store, storage=storage,
+        unit_minutes=unit_minutes, unit_memory=unit_memory, node_minutes=node_minutes,
         llm={"base": base, "dtype": dtype, "quantisation": quantisation, "device": device},
     )  # fmt: skip
     console = plain_console()
@@ -123,6 +133,8 @@ def bench(
     folder = output or Path("results") / (plan.name if part is None else f"{plan.name}-shard-{part.index}-of-{part.of}")
     workers = jobs or available_cores()
     check_own(plan.methods)
+    limits = {"--unit-minutes": unit_minutes, "--unit-memory": unit_memory, "--node-minutes": node_minutes}
+    _check_limits(plan.executor, [name for name, value in limits.items() if value is not None])
     _check_options(plan, dry_run=dry_run, nodes=bool(nodes), as_json=as_json, max_memory=max_memory)
     if dry_run:
         from benchmarks.plan.dry_run import DryRun, print_plan
@@ -178,6 +190,15 @@ def _end(summary: RunSummary, console: Console) -> None:
             )
         )
         raise typer.Exit(1)
+
+
+def _check_limits(executor: str, given: list[str]) -> None:
+    """Refuse limits of units where there are none."""
+    if executor == "local" and given:
+        raise typer.BadParameter(
+            f"{', '.join(given)}: only units of a cluster have such limits. Add --executor ray, or give "
+            "--method-seconds, which limits a method on any machine."
+        )
 
 
 def _check_options(plan: Suite, *, dry_run: bool, nodes: bool, as_json: bool, max_memory: float | None) -> None:

@@ -48,7 +48,7 @@ def merge(
         for folder in dict.fromkeys(path.resolve() for path in folders):
             if folder.is_dir() and os.access(folder, os.W_OK):  # one that cannot be written is in nobody's use
                 stack.enter_context(folder_lock(folder, "fairmoe merge"))
-        bars = stack.enter_context(Progress(*columns, console=console))
+        bars = stack.enter_context(Progress(*columns, console=console, disable=not console.is_terminal))
         lines: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, total: int) -> None:

@@ -38,7 +38,10 @@ def sync(
         for output in sorted({cell.parents[3] for cell in cells}):  # output/jobs/job/cells/cell
             stack.enter_context(folder_lock(output, "fairmoe track sync"))
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-        bars = stack.enter_context(Progress(*columns, TimeRemainingColumn(), console=plain_console()))
+        console = plain_console()
+        bars = stack.enter_context(
+            Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+        )
         bar = bars.add_task("sending", total=len(cells))
         send_all(tracker, cells, lambda: bars.advance(bar))
     typer.echo(f"{len(cells)} cells are in {tracker.uri}. Browse them with: fairmoe ui")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from benchmarks.methods.method import (
     CROSS,
@@ -21,6 +21,8 @@ from benchmarks.plan.job import FLOOR, Job
 from benchmarks.run.units.unit import Unit
 
 Cells = Sequence[tuple[str, int]]
+Known = Mapping[str, Method]
+"""Records of methods by name."""
 
 GATES = "gates_0"
 """Mixtures of tuned networks, tabular and of graphs: they share out-of-fold outputs."""
@@ -44,17 +46,19 @@ def units_of(job: Job, pending: Cells, text: Needs = MODEST) -> list[Unit]:
     """
     if not pending:
         return []
+    known = all_methods()
     networks = tuple(dict.fromkeys((FLOOR, *job.networks_of([method for method, _ in pending]))))
     units = [_tune(network) for network in networks]
     roles = pool_networks(TABULAR, ())
     if set(roles) <= set(networks):
         units.append(Unit("summary", "summary", tuple(map(_tuned, roles))))
-    bags = _bags(job, pending)
+    bags = _bags(job, pending, known)
     units += [Unit("bag", _bag(*bag), (_tuned(bag[0]),), network=bag[0], repeat=bag[1]) for bag in bags]
     groups: dict[str, list[tuple[str, int]]] = {}
+    alone = {name for name, _ in job.baseline_code}
     for method, repeat in pending:
-        groups.setdefault(_group(job, method, repeat), []).append((method, repeat))
-    return units + [_cells(job, name, cells, set(groups), text) for name, cells in groups.items()]
+        groups.setdefault(_group(alone, method, repeat, known), []).append((method, repeat))
+    return units + [_cells(job, name, cells, set(groups), text, known) for name, cells in groups.items()]
 
 
 def _tune(network: Network) -> Unit:
@@ -71,9 +75,9 @@ def _bag(network: Network, repeat: int) -> str:
     return f"bag_{network_name(*network)}_{repeat}"
 
 
-def _bags(job: Job, pending: Cells) -> list[tuple[Network, int]]:
+def _bags(job: Job, pending: Cells, known: Known) -> list[tuple[Network, int]]:
     """Bags that more than one unit may ask for, or that are dear: those of tuned networks and of pools of families."""
-    known, found = all_methods(), dict[tuple[Network, int], None]()
+    found = dict[tuple[Network, int], None]()
     for name, repeat in pending:
         method = known.get(name)
         if method is None:
@@ -85,11 +89,11 @@ def _bags(job: Job, pending: Cells) -> list[tuple[Network, int]]:
     return list(found)
 
 
-def _group(job: Job, name: str, repeat: int) -> str:
+def _group(alone: Set[str], name: str, repeat: int, known: Known) -> str:
     """Name of the unit of a cell."""
-    if name in dict(job.baseline_code):  # one's own too
+    if name in alone:  # a baseline, or one's own
         return f"{name}_{repeat}"
-    method = all_methods()[name]
+    method = known[name]
     if method.text:
         return f"text_{repeat}"
     if repeat:
@@ -102,12 +106,11 @@ def _shared(method: Method) -> str:
     return f"pool_{method.pool}" if method.pool else f"expert_{network_name(*method.networks[0])}"
 
 
-def _cells(job: Job, name: str, cells: Cells, groups: set[str], text: Needs) -> Unit:
-    known = all_methods()
+def _cells(job: Job, name: str, cells: Cells, groups: Set[str], text: Needs, known: Known) -> Unit:
     methods = [method for method, _ in cells]
     networks = dict.fromkeys((FLOOR, *job.networks_of(methods)))
     after = [_tuned(network) for network in networks]
-    after += [_bag(*bag) for bag in _bags(job, cells)]
+    after += [_bag(*bag) for bag in _bags(job, cells, known)]
     records = [known[method] for method in methods if method in known]
     first = [f"{method}_0" for method, repeat in cells if repeat]  # its chosen parameters are the first seed's
     after += [unit for unit in first if unit in groups and unit != name]

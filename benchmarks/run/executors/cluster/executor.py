@@ -108,7 +108,7 @@ class RayCluster:
     def _refuse_too_large(self, ray: Any, units: Sequence[JobUnits]) -> None:
         """Refuse units that no node can hold, once a cluster that grows by itself has had its time for it."""
         names = [(f"{each.job.name} {unit.name}", unit.resources) for each in units for unit in each.waiting]
-        large = too_large(names, live_nodes(ray))
+        large: Mapping[Needs, Sequence[str]] = too_large(names, live_nodes(ray))
         if large and self.limits.node_minutes:
             large = self._await(ray, names, large)
         if large:

@@ -273,12 +273,13 @@ class Running:
 
 def _strategy(wish: Wish) -> Any:
     """A wish in Ray's words: it may be passed over."""
-    from ray.util.scheduling_strategies import In, NodeLabelSchedulingStrategy, NotIn
+    from ray.util import scheduling_strategies
 
+    words: Any = scheduling_strategies  # In and NotIn are without annotations
     if wish.node:
-        return NodeLabelSchedulingStrategy({}, soft={NODE_LABEL: In(wish.node)})
+        return words.NodeLabelSchedulingStrategy({}, soft={NODE_LABEL: words.In(wish.node)})
     if wish.avoid:
-        return NodeLabelSchedulingStrategy({}, soft={NODE_LABEL: NotIn(*wish.avoid)})
+        return words.NodeLabelSchedulingStrategy({}, soft={NODE_LABEL: words.NotIn(*wish.avoid)})
     return "DEFAULT"
 
 

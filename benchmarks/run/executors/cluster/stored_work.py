@@ -45,8 +45,7 @@ def stored_work(
     compute : callable, optional
         Runs the unit; default: :func:`benchmarks.run.units.run_unit`.
     """
-    if compute is None:
-        from benchmarks.run.units import run_unit as compute
+    from benchmarks.run.units import run_unit
 
     store, cache, folder = Store(url), node / "files", node / "units" / job.folder / unit.name
     home = folder / job.folder
@@ -55,7 +54,7 @@ def stored_work(
     for name in store.units(job.folder):
         if not (goes_on and name == unit.name):  # what it made itself meanwhile is newer than what is stored
             known |= store.fetch(home, job.folder, name, lambda path: not path.startswith(CELLS), cache)
-    failures = compute(job, unit, folder, notify)
+    failures = (compute or run_unit)(job, unit, folder, notify)
     made = [name for name, digest in files_of(home).items() if known.get(name) != digest]
     store.keep(home, made, job.folder, unit.name)
     _offer(home, made, cache)

@@ -17,6 +17,8 @@ from benchmarks.cli import app
         (["--json"], "give them with --dry-run"),
         (["--max-memory", "4", "--shard", "1/2"], "leave --shard and --executor out"),
         (["--max-memory", "4", "--executor", "ray"], "leave --shard and --executor out"),
+        (["--unit-minutes", "5"], "only units of a cluster have such limits"),
+        (["--unit-memory", "2", "--node-minutes", "5"], "--unit-memory, --node-minutes"),
         (["--max-memory", "4", "--dry-run"], "leave it or --max-memory out"),
     ],
 )
