@@ -15,7 +15,7 @@ limit_threads()  # before torch is imported: tiny programs are many times slower
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")  # no test fails because the machine is busy
 
-NEEDED = {"data": "FAIRMOE_DATA_MIRROR", "real_base": "FAIRMOE_REAL_BASE"}
+NEEDED = {"data": "FAIRMOE_DATA_MIRROR", "real_base": "FAIRMOE_REAL_BASE", "big_table": "FAIRMOE_BIG_TABLE"}
 """Marks of tests that need a folder, and the variable that names it."""
 
 

@@ -37,6 +37,11 @@ def lacks_memory(method: str, cards: Sequence[Card], limit: float) -> str:
     return f"boosted trees of {rows:,} rows need {needed:.1f} GiB; give --max-memory {needed + 0.05:.1f}"
 
 
+def rows_gib(rows: int) -> float:
+    """What a table of so many rows needs, whatever its columns."""
+    return (BASE + BYTES_PER_ROW * rows) / GIB
+
+
 def refuse_too_little(rows: int, limit: float) -> None:
     """Refuse a limit in GiB that a table of so many rows cannot keep.
 
@@ -45,7 +50,7 @@ def refuse_too_little(rows: int, limit: float) -> None:
     SuiteError
         With the least that would do.
     """
-    needed = (BASE + BYTES_PER_ROW * rows) / GIB
+    needed = rows_gib(rows)
     if needed > limit:
         raise SuiteError(
             f"--max-memory {limit:g} is too little for {rows:,} rows: every row needs {BYTES_PER_ROW} bytes while the "

@@ -124,11 +124,11 @@ def picture(costs: Costs) -> str:
 
 
 def read_costs(path: Path) -> Costs:
-    """Numbers that ``--numbers`` wrote."""
+    """Numbers that ``--numbers`` wrote, in the order of this study: keys of a file are sorted as words."""
     facts = json.loads(path.read_text(encoding="utf-8"))
     return {
-        harness: {name: {float(size): runs for size, runs in by_size.items()} for name, by_size in by_name.items()}
-        for harness, by_name in facts.items()
+        harness: {name: {size: facts[harness][name][str(size)] for size in VARIED[name]} for name in VARIED}
+        for harness in HARNESSES
     }
 
 

@@ -81,7 +81,11 @@ def test_the_view_that_trees_are_tuned_on(stored: tuple[StoredTable, str]) -> No
     """Few training rows, stratified; all rows of the validation sample; no test rows."""
     table, card = stored
     task, few, whole = load_task(card), table.tuning_view(400), table.tuning_view(10**6)
-    assert [len(getattr(few.split, part)) for part in ("train", "validation", "test")] == [400, len(task.split.validation), 0]
+    assert [len(getattr(few.split, part)) for part in ("train", "validation", "test")] == [
+        400,
+        len(task.split.validation),
+        0,
+    ]
     assert set(few.rows[few.split.train].tolist()) < set(task.split.train.tolist())
     assert torch.equal(few.labels, task.labels[few.rows]) and torch.equal(few.features, task.features[few.rows])
     share = float(task.labels[task.split.train].float().mean())
