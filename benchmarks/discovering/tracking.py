@@ -36,7 +36,6 @@ from benchmarks.tracking.mlflow_store import (
     TrackingError,
     open_tracker,
     quiet,
-    reason_of,
     receipt_of,
     tracking_uri,
 )
@@ -128,7 +127,7 @@ def send(tracker: Tracker, folder: Path) -> str:
         with quiet(), tracker.alone():
             run_id = _whole(tracker, sending.identity) or _create(tracker, sending)
     except Exception as error:  # drivers and servers raise what they like
-        raise TrackingError(f"The tracking store {tracker.uri} failed ({reason_of(error)}). {ADVICE}") from error
+        raise TrackingError(f"The tracking store {tracker.complaint(error)}. {ADVICE}") from error
     tracker.leave_receipt(folder, run_id, discovery=sending.identity)
     return run_id
 

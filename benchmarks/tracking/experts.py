@@ -37,7 +37,6 @@ from benchmarks.tracking.mlflow_store import (
     TrackingError,
     open_tracker,
     quiet,
-    reason_of,
     receipt_of,
     tracking_uri,
 )
@@ -94,8 +93,7 @@ def send_all_experts(tracker: Tracker, places: Sequence[Path]) -> None:
             done += 1
     except Exception as error:  # drivers and servers raise what they like
         raise TrackingError(
-            f"The tracking store {tracker.uri} failed ({reason_of(error)}); {len(places) - done} experts are not "
-            f"sent. {ADVICE}"
+            f"The tracking store {tracker.complaint(error)}; {len(places) - done} experts are not sent. {ADVICE}"
         ) from error
 
 

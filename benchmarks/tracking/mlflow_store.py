@@ -17,12 +17,15 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from benchmarks.cells.cell import Cell
 from benchmarks.cells.reading import read_cell
 from benchmarks.plan.environment import code_version, environment_hash
+from benchmarks.tracking.database import on_server, try_server
+from foundation.addresses import shown, without_secrets
 from foundation.files import write_json, write_text
 from foundation.folder_lock import turn
 from foundation.home import home
@@ -36,7 +39,7 @@ RECEIPT = "mlflow.json"
 WHOLE = "fairmoe.whole"  # tag of a run that has all its numbers
 SQLITE = "sqlite:///"
 SQLITE_DRIVER = "sqlite+pysqlite:///"
-BATCH = 800  # metrics of one request; a server takes 1000 numbers, params and tags together
+BATCH = 1000  # metrics, params and tags of one request together, and so many params: more is refused
 BATCH_PARAMS = 100
 PARAM_LENGTH = 6000
 PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) not in "%?#")
@@ -134,6 +137,15 @@ class Tracker:
     def __init__(self, uri: str, client: MlflowClient, experiment: str) -> None:
         self.uri, self.client, self.experiment = uri, client, experiment
 
+    @property
+    def name(self) -> str:
+        """The address as people and files may see it: without a password."""
+        return shown(self.uri)
+
+    def complaint(self, error: Exception) -> str:
+        """Which store failed and what it says of it, on one line and without a password."""
+        return f"{self.name} failed ({without_secrets(reason_of(error), self.uri)})"
+
     def send(self, folder: Path) -> str:
         """Send one finished cell's folder, once; return its run id and leave a receipt beside the cell."""
         known = receipt_of(folder, self.uri)
@@ -148,7 +160,7 @@ class Tracker:
 
     def leave_receipt(self, folder: Path, run_id: str, **of: str) -> None:
         """Say in a folder where it was sent, and what of it (:func:`receipt_of`)."""
-        write_json(folder / RECEIPT, {"uri": self.uri, "experiment": self.experiment, "run_id": run_id, **of})
+        write_json(folder / RECEIPT, {"uri": self.name, "experiment": self.experiment, "run_id": run_id, **of})
 
     def alone(self) -> AbstractContextManager[None]:
         """One writer at a time where the store is a file; a server orders its clients itself."""
@@ -187,9 +199,10 @@ class Tracker:
         name = f"{cell.head['method']} {cell.head['task']} split {cell.head['split']} seed {cell.head['seed']}"
         trials = folder / "trials.json"
         tags = {**_tags(cell), OUTPUT: output, **(TABLE if trials.exists() else {})}
-        run_id = str(self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id)
+        run = self.client.create_run(self.experiment, tags=tags, run_name=name).info
+        run_id = str(run.run_id)
         if trials.exists():
-            self.client.log_text(run_id, _table(json.loads(trials.read_text(encoding="utf-8"))), trials.name)
+            self._log_table(str(run.artifact_uri), trials)
         self._log_model(run_id, folder)  # before the metrics: MLflow copies a run's metrics to its model one by one
         self._log_inputs(run_id, cell)
         self.log_numbers(run_id, list(_metrics(cell)), cell.params, whole=True)
@@ -203,10 +216,25 @@ class Tracker:
         from mlflow.entities import Param, RunTag
 
         left = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in sorted(params.items())]
-        while len(metrics) > BATCH or len(left) > BATCH_PARAMS:
-            self.client.log_batch(run_id, metrics[:BATCH], left[:BATCH_PARAMS])
-            metrics, left = metrics[BATCH:], left[BATCH_PARAMS:]
-        self.client.log_batch(run_id, metrics, left, [RunTag(WHOLE, "yes")] if whole else [])
+        last = [RunTag(WHOLE, "yes")] if whole else []
+        while True:
+            some, left = left[:BATCH_PARAMS], left[BATCH_PARAMS:]
+            room = BATCH - len(some) - len(last)
+            now, metrics = metrics[:room], metrics[room:]
+            if not left and not metrics:
+                self.client.log_batch(run_id, now, some, last)
+                return
+            self.client.log_batch(run_id, now, some)
+
+    @staticmethod
+    def _log_table(place: str, trials: Path) -> None:
+        """Trials among a run's artefacts; the client's own way would ask the store again where these are."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with TemporaryDirectory() as folder:
+            table = Path(folder) / trials.name
+            table.write_text(_table(json.loads(trials.read_text(encoding="utf-8"))), encoding="utf-8")
+            get_artifact_repository(place).log_artifact(str(table))
 
     def _log_inputs(self, run_id: str, cell: Cell) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -247,12 +275,15 @@ def open_tracker(advice: str = SEND_LATER, experiment: str = EXPERIMENT) -> Trac
     try:
         return _open(uri, experiment)
     except Exception as error:  # drivers, migrations, servers and file systems raise what they like
-        raise TrackingError(f"The tracking store {uri} does not answer ({reason_of(error)}). {advice}") from error
+        reason = without_secrets(reason_of(error), uri)
+        raise TrackingError(f"The tracking store {shown(uri)} does not answer ({reason}). {advice}") from error
 
 
 def _open(uri: str, experiment: str) -> Tracker:
     database = database_of(uri)
     if database is None:
+        if on_server(uri):
+            try_server(uri)
         return _connect(uri, experiment)
     with turn(_lock_of(database)):  # the tables of a new store are made by one process
         _try_database(database)
@@ -301,8 +332,8 @@ def _do_not_wait(connection: object, _record: object) -> None:
 def _create_experiment(client: MlflowClient, uri: str, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
-    # The embedded store's default artifact folder follows the working directory: pin it. A server has its own.
-    location = (home() / "artifacts").as_uri() if database_of(uri) else None
+    # A database's default artifact folder follows the working directory: pin it. A tracking server has its own.
+    location = (home() / "artifacts").as_uri() if database_of(uri) or on_server(uri) else None
     tags = {"mlflow.experimentKind": "custom_model_development"}
     try:
         return str(client.create_experiment(name, artifact_location=location, tags=tags))
@@ -345,7 +376,7 @@ def send_all(tracker: Tracker, folders: Iterable[Path], sent: Callable[[], objec
             sent()
     except Exception as error:
         raise TrackingError(
-            f"The tracking store {tracker.uri} failed ({reason_of(error)}); {len(left)} cells are not sent. They "
+            f"The tracking store {tracker.complaint(error)}; {len(left)} cells are not sent. They "
             "are safe in the output folder: send them with 'fairmoe track sync FOLDER'."
         ) from error
 
@@ -357,7 +388,7 @@ def receipt_of(folder: Path, uri: str, **of: str) -> str:
     """
     receipt = folder / RECEIPT
     known = json.loads(receipt.read_text(encoding="utf-8")) if receipt.exists() else {}
-    return str(known["run_id"]) if {"uri": uri, **of}.items() <= known.items() else ""
+    return str(known["run_id"]) if {"uri": shown(uri), **of}.items() <= known.items() else ""
 
 
 def unsent(folders: Iterable[Path]) -> list[Path]:

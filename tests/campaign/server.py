@@ -14,10 +14,15 @@ from pathlib import Path
 
 
 class Server:
-    """A tracking server with a store of its own, which can be killed and started again."""
+    """A tracking server, which can be killed and started again.
 
-    def __init__(self, folder: Path) -> None:
+    Its store and its artefacts are of its own, in a folder, or lie at given addresses.
+    """
+
+    def __init__(self, folder: Path, store: str | None = None, artifacts: str | None = None) -> None:
         self._folder = folder
+        self._store = store or f"sqlite:///{folder / 'mlflow.db'}"
+        self._artifacts = artifacts or str(folder)
         folder.mkdir()
         with socket.socket() as some:
             some.bind(("127.0.0.1", 0))
@@ -31,10 +36,7 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        store = [
-            f"--backend-store-uri=sqlite:///{self._folder / 'mlflow.db'}",
-            f"--artifacts-destination={self._folder}",
-        ]
+        store = [f"--backend-store-uri={self._store}", f"--artifacts-destination={self._artifacts}"]
         command = [sys.executable, "-m", "mlflow", "server", *store, f"--port={self._port}", "--workers=1"]
         environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self._folder / "log").open("ab") as log:

@@ -112,7 +112,8 @@ def bench(
     Examples: fairmoe bench quick · fairmoe bench default --seed 1 --output results/seed1 ·
     fairmoe bench quick --task my/card.toml --method my/model.py:make --method lightgbm · fairmoe bench full --dry-run ·
     fairmoe bench llm --base Qwen/Qwen3-0.6B --device cuda · fairmoe bench full --executor ray --address head:6379 ·
-    fairmoe bench full --shard 3/20 · fairmoe bench full --storage postgresql://ann@db/studies · fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
+    fairmoe bench full --shard 3/20 · fairmoe bench full --storage postgresql://ann@db/studies ·
+    fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
     """
     from benchmarks.commands.options import check_storage
     from benchmarks.commands.runs.next_step import choose_hint

@@ -16,9 +16,12 @@ app = typer.Typer(
 def sync(
     folder: Annotated[Path, typer.Argument(help="Output folder of a bench or tune run.")] = Path("results"),
 ) -> None:
-    """Send every finished cell that the store does not have yet.
+    """Send every finished cell that the store does not have yet; a sync that was ended goes on where it was.
 
-    Example: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fairmoe track sync results/default
+    The store is a tracking server (http://…), a database (postgresql://…) or, by default, a file of your own.
+
+    Examples: MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fairmoe track sync results/default ·
+    MLFLOW_TRACKING_URI=postgresql://ann@db/mlflow fairmoe track sync results/default
     """
     from contextlib import ExitStack
 
@@ -44,7 +47,7 @@ def sync(
         )
         bar = bars.add_task("sending", total=len(cells))
         send_all(tracker, cells, lambda: bars.advance(bar))
-    typer.echo(f"{len(cells)} cells are in {tracker.uri}. Browse them with: fairmoe ui")
+    typer.echo(f"{len(cells)} cells are in {tracker.name}. Browse them with: fairmoe ui")
 
 
 @app.command()
@@ -66,7 +69,7 @@ def experts(
         raise TrackingError(f"No trained experts at or below {folder}. Give the output folder of 'fairmoe llm train'.")
     tracker = open_tracker(ADVICE, EXPERIMENT)
     send_all_experts(tracker, unsent_experts(folder))
-    typer.echo(f"{len(found)} experts are in {tracker.uri}. Browse them with: fairmoe ui")
+    typer.echo(f"{len(found)} experts are in {tracker.name}. Browse them with: fairmoe ui")
 
 
 @app.command()
@@ -82,4 +85,4 @@ def discovery(
 
     tracker = open_tracker(ADVICE, EXPERIMENT)
     run_id = send(tracker, folder)
-    typer.echo(f"{folder} is in {tracker.uri} as run {run_id}. Browse it with: fairmoe ui")
+    typer.echo(f"{folder} is in {tracker.name} as run {run_id}. Browse it with: fairmoe ui")

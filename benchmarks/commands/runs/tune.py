@@ -66,7 +66,7 @@ def tune(
     for chosen in tuned.best.values():
         if chosen.note:
             console.print(styled("NOTE", "bold yellow", f" {chosen.role}: {chosen.note}"), soft_wrap=True)
-        if order := unordered(chosen.drivers):
+        if order := unordered(max(chosen.drivers, tuned.best["utility"].drivers)):  # which sets the floor
             console.print(styled("NOTE", "bold yellow", f" {chosen.role}: {order}"), soft_wrap=True)
     _track(tuned.cells, console)
     console.print(f"results: {tuned.folder}\nnext: fairmoe bench quick --task {dataset}", soft_wrap=True)

@@ -27,11 +27,12 @@ def ui(
     import webbrowser
 
     from benchmarks.tracking.mlflow_store import comparison_url, open_tracker
+    from foundation.addresses import shown
 
     tracker = open_tracker()
     if tracker.uri.startswith("http"):
         url = comparison_url(tracker.uri.rstrip("/"), tracker.experiment)
-        typer.echo(f"The store is a server: {url}")
+        typer.echo(f"The store is a server: {shown(url)}")
         if browser:
             webbrowser.open(url)
         return
@@ -48,8 +49,9 @@ def _serve(uri: str, host: str, port: int, open_url: str) -> int:
     import threading
 
     _check_free(host, port)
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    # not on the command line: everybody on the machine may read that, and a database's address holds a password
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_BACKEND_STORE_URI": uri}
+    command = [sys.executable, "-m", "mlflow", "server"]
     server = subprocess.Popen(
         [*command, "--host", host, "--port", str(port), "--workers", "1"], env=environment, start_new_session=True
     )

@@ -82,7 +82,8 @@ def _provenance(head: dict[str, Any]) -> dict[str, Any]:
         "cell": f"{head['task']}-{head['split']}-{head['method']}", "suite": "speed", "task": head["task"],
         "method": head["method"], "use_sensitive": "keep", "split": head["split"], "seed": 0, "mlflow_run_id": "",
         "wall_s": 1.0, "trainable_parameters": 100.0, "adapter_kib": float("nan"),
-        "tokens_per_s": float("nan"), "code_version": "", "environment_hash": "", "finished": "", "reproduce": "", "order": "",
+        "tokens_per_s": float("nan"), "code_version": "", "environment_hash": "", "finished": "", "reproduce": "",
+        "order": "",
     }  # fmt: skip
 
 
