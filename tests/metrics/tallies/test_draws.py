@@ -113,7 +113,7 @@ def test_calibration_errors_spread_within_bins_and_between_them() -> None:
 
 
 def test_how_many_rows_a_bin_has_and_what_they_sum_to_are_drawn_apart() -> None:
-    """Of 100 rows, errors of mean .2 and deviation .5; 300 rows have none. The ratio's deviation by its differential."""
+    """Errors of 100 rows have mean .2 and deviation .5, 300 rows have none: the ratio's spread by its differential."""
     tally = tallied((300, 1.0, 1, 0), (50, 0.7, 1, 0), (50, 0.7, 0, 0))
     found = CalibrationDraws.of(tally, 0, DRAWS, generator()).ece
     assert found.mean() == pytest.approx(0.05, rel=0.02)
