@@ -14,11 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PRELOADED = (
-    "torch", "transformers", "pandas", "pyarrow.parquet", "safetensors.torch", "scipy.stats", "scipy.optimize",
-    "sklearn.linear_model", "sklearn.model_selection", "optuna", "mlflow", "benchmarks.cli", "benchmarks.run.runner",
-    "benchmarks.run.stages", "llm_experts.training", "reports.summary", "reports.render.page",
-)  # fmt: skip
+IMPORTS = "tests.campaign.imports"
 """What the server imports before the first fork."""
 
 
@@ -31,8 +27,12 @@ class Forks:
         limit_threads()  # before the server imports torch
         os.environ["PYTHONPATH"] = str(root)
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(list(PRELOADED))
-        self.start(["--version"], "", root, os.environ).communicate()
+        self.context.set_forkserver_preload([IMPORTS])
+        check = self.context.Process(target=_check_imports)  # a server passes over what it cannot import
+        check.start()
+        check.join()
+        if check.exitcode != 0:
+            raise RuntimeError(f"the server of runs could not import {IMPORTS}")
 
     def start(self, arguments: Sequence[str], before: str, folder: Path, environment: Mapping[str, str]) -> Fork:
         """A run of ``fairmoe`` with arguments in a folder; ``before``: code that it runs first."""
@@ -83,6 +83,10 @@ class Fork:
         text = self._log.read_text(encoding="utf-8", errors="replace")
         self._log.unlink()
         return text, None
+
+
+def _check_imports() -> None:
+    sys.exit(IMPORTS not in sys.modules)
 
 
 def _command(arguments: list[str], before: str, folder: Path, environment: dict[str, str], log: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from metrics.tallies import tally as tallies
 from metrics.tallies.area import BinnedArea
 from metrics.tallies.calibration import CalibrationDraws
+from metrics.tallies.kernel import FINE
 from metrics.tallies.tally import Tally
 
 DRAWS = 20_000
@@ -109,6 +110,28 @@ def test_calibration_errors_spread_within_bins_and_between_them() -> None:
     assert shares.ece.mean() == pytest.approx(0.05, rel=0.02)
     # count c of the second bin is N(100, 10), of the first N(300, √300): .2 · c / (c + d)
     assert shares.ece.std() == pytest.approx(0.2 * math.sqrt((0.75 * 10) ** 2 + 0.25**2 * 300) / 400, rel=0.05)
+
+
+def test_how_many_rows_a_bin_has_and_what_they_sum_to_are_drawn_apart() -> None:
+    """Errors of 100 rows have mean .2 and deviation .5, 300 rows have none: the ratio's spread by its differential."""
+    tally = tallied((300, 1.0, 1, 0), (50, 0.7, 1, 0), (50, 0.7, 0, 0))
+    found = CalibrationDraws.of(tally, 0, DRAWS, generator()).ece
+    assert found.mean() == pytest.approx(0.05, rel=0.02)
+    spread = math.sqrt(100 * ((0.2 - 0.05) ** 2 + 0.5**2) + 300 * 0.05**2)
+    assert found.std() == pytest.approx(spread / 400, rel=0.05)
+
+
+def test_a_single_row_has_no_spread() -> None:
+    found = CalibrationDraws.of(tallied((1, 0.9, 1, 0), (50, 0.2, 0, 1)), 0, 50, generator())
+    assert found.excess[:, 0] == pytest.approx(np.full(50, -0.1), abs=1e-6)
+    alone = CalibrationDraws.of(tallied((1, 0.9, 1, 0)), 0, 50, generator())
+    assert np.abs(alone.ece) == pytest.approx(np.full(50, 0.1), abs=1e-5)
+
+
+def test_rows_lie_in_the_middle_of_their_bin() -> None:
+    """Half of the rows in the first bin and half in the second: squared errors of .25 and 2.25 squared widths."""
+    found = CalibrationDraws.of(tallied((200, 1e-4, 0, 0), (200, 4e-4, 0, 0)), 0, DRAWS, generator())
+    assert found.brier.std() == pytest.approx(1 / FINE**2 / 20, rel=0.03)
 
 
 def test_a_tally_has_a_largest_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,11 @@ def test_reasons_come_from_a_sample_and_say_so() -> None:
     assert both.values["acc@1"] == counted.values["acc@1"]
     assert both.values["fair_proc@1"].estimate == sampled.values["fair_proc@1"].estimate
     assert "on a stratified sample of 400 rows" in both.values["ref@1"].reason
+    silent = [
+        id for id, value in sampled.values.items() if id in both.values and value.reason == "" and id != "final@1"
+    ]
+    own = {both.values[id].reason for id in silent if id not in counted.values}
+    assert own == {"on a stratified sample of 400 rows"}
     u, r, p = (both.values[id] for id in ("utility@1", "fair_res@1", "fair_proc@1"))
     final = both.values["final@1"]
     assert final.estimate == pytest.approx(u.estimate - r.estimate - p.estimate)
