@@ -15,6 +15,7 @@ from benchmarks.run.executors.cluster.connection import connected
 from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.limits import UNLIMITED, Limits
 from benchmarks.run.executors.cluster.mailbox import Told
+from benchmarks.run.executors.cluster.placement import Placement
 from benchmarks.run.executors.cluster.running import Running, live_nodes
 from benchmarks.run.executors.cluster.schedule import JobUnits, job_units, ranks
 from benchmarks.run.executors.cluster.store import Store
@@ -56,6 +57,8 @@ class RayCluster:
         What a worker does.
     limits : Limits, optional
         What a unit may take; default: whatever it takes.
+    placement : callable, optional
+        Makes what says which nodes suit a unit.
     tell : callable, optional
         Called with a line for people, such as that a node is awaited.
     """
@@ -70,10 +73,11 @@ class RayCluster:
         task: Callable[..., list[Failure]] = work,
         *,
         limits: Limits = UNLIMITED,
+        placement: Callable[[], Placement] = Placement,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.address, self.workers, self.store, self.task = address, workers, store, task
-        self.clock, self.limits, self.tell = clock or Clock([]), limits, tell
+        self.clock, self.limits, self.tell, self.placement = clock or Clock([]), limits, tell, placement
         self.text = Needs(gpus=gpus) if gpus else MODEST
         self.each = Needs(memory=limits.memory_bytes)
 
@@ -98,9 +102,9 @@ class RayCluster:
                 units = [job_units(job, job.unfinished(place.folder), self.text, self.each) for job in jobs]
                 self._refuse_too_large(ray, units)
                 order = ranks(units, self.clock)
-                yield from Running(ray, place, store, Told(notify), self.task, order, self.limits, self.tell).outcomes(
-                    units
-                )
+                yield from Running(
+                    ray, place, store, Told(notify), self.task, order, self.limits, self.placement(), self.tell
+                ).outcomes(units)
         finally:
             (place.folder / SIGN).unlink(missing_ok=True)
             clear_scratch(place.sign)

@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import LLMSettings, Suite
-from benchmarks.run.executors.cluster import running
 from benchmarks.run.executors.cluster.executor import RayCluster
 from benchmarks.run.executors.cluster.placement import Placement, Wish
 from benchmarks.run.executors.cluster.worker import Place, look
@@ -54,7 +53,7 @@ def where(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
 
 @needs_ray
 @pytest.mark.slow
-def test_units_run_on_the_node_that_ran_their_job_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_units_run_on_the_node_that_ran_their_job_before(tmp_path: Path) -> None:
     one, other = jobs(2)
     with cluster(2, num_cpus=16) as made:
         nodes = [node.node_id for node in made.worker_nodes]
