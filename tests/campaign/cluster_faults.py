@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ def cluster(nodes: int, **each: Any) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    made: Any = Cluster(initialize_head=True, head_node_args=head)
+    made: Any = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     try:
         for _ in range(nodes):
             add_node(made, **each)
@@ -86,17 +86,21 @@ def cluster(nodes: int, **each: Any) -> Iterator[Any]:
         made.shutdown()
 
 
-def add_node(made: Any, tries: int = 5, **has: Any) -> None:
-    """Let a node come; on a busy machine Ray may give up on one that starts too slowly, and another one comes."""
+def add_node(made: Any, **has: Any) -> None:
+    """Let a node come."""
+    patiently(lambda: made.add_node(**{"num_cpus": 1, "object_store_memory": STORE, "wait": False} | has))
+
+
+def patiently(start: Callable[[], Any], tries: int = 5) -> Any:
+    """Start a node; on a busy machine Ray may give up on one that starts too slowly, and another one comes."""
     for left in reversed(range(tries)):
         try:
-            made.add_node(**{"num_cpus": 1, "object_store_memory": STORE, "wait": False} | has)
+            return start()
         except Exception as error:  # Ray raises a bare one
             if not left or "timed out during startup" not in str(error):
                 raise
             print("a node did not start within Ray's 30 s; another one comes", flush=True)
-        else:
-            return
+    raise AssertionError("there are tries")
 
 
 @dataclass
