@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.methods.method import MODEST, Needs
+from benchmarks.methods.method import Needs
 from benchmarks.plan.time_estimate import Clock
 from benchmarks.run.executors.cluster.capacity import asked, lack, too_large
 from benchmarks.run.executors.cluster.connection import connected
@@ -78,8 +78,7 @@ class RayCluster:
     ) -> None:
         self.address, self.workers, self.store, self.task = address, workers, store, task
         self.clock, self.limits, self.tell, self.placement = clock or Clock([]), limits, tell, placement
-        self.text = Needs(gpus=gpus) if gpus else MODEST
-        self.each = Needs(memory=limits.memory_bytes)
+        self.text, self.each = Needs(gpus=gpus), Needs(memory=limits.memory_bytes)
 
     def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
         """See :class:`benchmarks.run.executors.executor.Executor`.
