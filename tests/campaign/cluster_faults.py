@@ -125,7 +125,8 @@ class Bench:
         """Start ``fairmoe bench``; what it says goes to a file beside its output."""
         code = "import sys; from benchmarks.cli import main; main()"
         call = [sys.executable, "-c", code, "bench", str(self.home / "suite.toml"), "--output", str(self.home / output)]
-        own = {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{self.home / 'runs.db'}"}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        own = {"PYTHONPATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{self.home / 'runs.db'}"}
         with (self.home / f"{output}.log").open("ab") as log:
             return subprocess.Popen(
                 [*call, "--strict", *options], cwd=self.home, env=os.environ | own | self.settings, stdout=log,
@@ -224,11 +225,13 @@ def campaign(given: argparse.Namespace, home: Path) -> None:
     while any(count > 0 for count in left):
         with ExitStack() as stack:
             store = stack.enter_context(ObjectStore.started(home / f"store{runs}")) if given.store else None
+            settings = {"FAIRMOE_HOME": str(home / "own")} | (store.settings if store else {})
+            os.environ.update(settings)  # nodes hand theirs on to workers
             made = stack.enter_context(cluster(given.nodes))
             options = ["--address", made.address, *(["--store", f"{store.url}/run{runs}"] if store else [])]
-            settings = {"FAIRMOE_HOME": str(home / "own")} | (store.settings if store else {})
             start = time.monotonic()
-            done = Plan(*left, longest, draw).run(Bench(home, options, settings), made, f"run{runs}", store)
+            faults = Plan(left[0], left[1], left[2], longest, draw)
+            done = faults.run(Bench(home, options, settings), made, f"run{runs}", store)
         left = [count - more for count, more in zip(left, done[:3], strict=True)]
         words = f"{plural(done[0], 'node')} and {plural(done[1], 'driver')} killed"
         words += f" ({plural(done[3], 'cell')} finished by then)" if done[1] else ""
