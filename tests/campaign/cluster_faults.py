@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ def cluster(nodes: int, **each: Any) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    made: Any = Cluster(initialize_head=True, head_node_args=head)
+    made: Any = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     try:
         for _ in range(nodes):
             add_node(made, **each)
@@ -86,17 +86,21 @@ def cluster(nodes: int, **each: Any) -> Iterator[Any]:
         made.shutdown()
 
 
-def add_node(made: Any, tries: int = 5, **has: Any) -> None:
-    """Let a node come; on a busy machine Ray may give up on one that starts too slowly, and another one comes."""
+def add_node(made: Any, **has: Any) -> None:
+    """Let a node come."""
+    patiently(lambda: made.add_node(**{"num_cpus": 1, "object_store_memory": STORE, "wait": False} | has))
+
+
+def patiently(start: Callable[[], Any], tries: int = 5) -> Any:
+    """Start a node; on a busy machine Ray may give up on one that starts too slowly, and another one comes."""
     for left in reversed(range(tries)):
         try:
-            made.add_node(**{"num_cpus": 1, "object_store_memory": STORE, "wait": False} | has)
+            return start()
         except Exception as error:  # Ray raises a bare one
             if not left or "timed out during startup" not in str(error):
                 raise
             print("a node did not start within Ray's 30 s; another one comes", flush=True)
-        else:
-            return
+    raise AssertionError("there are tries")
 
 
 @dataclass
@@ -121,7 +125,8 @@ class Bench:
         """Start ``fairmoe bench``; what it says goes to a file beside its output."""
         code = "import sys; from benchmarks.cli import main; main()"
         call = [sys.executable, "-c", code, "bench", str(self.home / "suite.toml"), "--output", str(self.home / output)]
-        own = {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{self.home / 'runs.db'}"}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        own = {"PYTHONPATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{self.home / 'runs.db'}"}
         with (self.home / f"{output}.log").open("ab") as log:
             return subprocess.Popen(
                 [*call, "--strict", *options], cwd=self.home, env=os.environ | own | self.settings, stdout=log,
@@ -220,11 +225,13 @@ def campaign(given: argparse.Namespace, home: Path) -> None:
     while any(count > 0 for count in left):
         with ExitStack() as stack:
             store = stack.enter_context(ObjectStore.started(home / f"store{runs}")) if given.store else None
+            settings = {"FAIRMOE_HOME": str(home / "own")} | (store.settings if store else {})
+            os.environ.update(settings)  # nodes hand theirs on to workers
             made = stack.enter_context(cluster(given.nodes))
             options = ["--address", made.address, *(["--store", f"{store.url}/run{runs}"] if store else [])]
-            settings = {"FAIRMOE_HOME": str(home / "own")} | (store.settings if store else {})
             start = time.monotonic()
-            done = Plan(*left, longest, draw).run(Bench(home, options, settings), made, f"run{runs}", store)
+            faults = Plan(left[0], left[1], left[2], longest, draw)
+            done = faults.run(Bench(home, options, settings), made, f"run{runs}", store)
         left = [count - more for count, more in zip(left, done[:3], strict=True)]
         words = f"{plural(done[0], 'node')} and {plural(done[1], 'driver')} killed"
         words += f" ({plural(done[3], 'cell')} finished by then)" if done[1] else ""

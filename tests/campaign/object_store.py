@@ -21,7 +21,7 @@ class Door:
     def __init__(self, behind: int) -> None:
         self._behind, self.port = behind, free_port()
         self._socket: socket.socket | None = None
-        self._pairs: list[socket.socket] = []
+        self._open: dict[tuple[socket.socket, socket.socket], threading.Thread] = {}
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -30,16 +30,18 @@ class Door:
         threading.Thread(target=self._accept, args=(self._socket,), daemon=True).start()
 
     def close(self) -> None:
-        """Refuse from now on."""
+        """Refuse from now on, and wait until nothing is handed on any more."""
         if self._socket is not None:
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the one that accepts
             self._socket.close()
             self._socket = None
         with self._lock:
-            for one in self._pairs:
+            open_now = dict(self._open)
+        for pair, thread in open_now.items():
+            for one in pair:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
-            self._pairs.clear()
+            thread.join()
 
     def _accept(self, listening: socket.socket) -> None:
         while True:
@@ -47,11 +49,21 @@ class Door:
                 client, _ = listening.accept()
             except OSError:
                 return  # closed
-            server = socket.create_connection(("127.0.0.1", self._behind))
+            pair = client, socket.create_connection(("127.0.0.1", self._behind))
+            thread = threading.Thread(target=self._serve, args=pair, daemon=True)
             with self._lock:
-                self._pairs += [client, server]
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=_hand_on, args=(source, target), daemon=True).start()
+                self._open[pair] = thread
+                thread.start()
+
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        """Hand on in both directions until one side ends."""
+        with client, server:
+            back = threading.Thread(target=_hand_on, args=(server, client), daemon=True)
+            back.start()
+            _hand_on(client, server)
+            back.join()
+        with self._lock:
+            del self._open[client, server]
 
 
 def _hand_on(source: socket.socket, target: socket.socket) -> None:

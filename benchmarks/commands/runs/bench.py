@@ -138,10 +138,14 @@ def bench(
     _check_limits(plan.executor, [name for name, value in limits.items() if value is not None])
     _check_options(plan, dry_run=dry_run, nodes=bool(nodes), as_json=as_json, max_memory=max_memory)
     if dry_run:
+        from functools import partial
+
+        from benchmarks.methods.method import Needs
         from benchmarks.plan.dry_run import DryRun, print_plan
         from benchmarks.run.units import units_of
 
-        dry = DryRun(plan, folder, workers, units_of, part, tuple(nodes or ()))
+        stages = partial(units_of, text=Needs(gpus=plan.gpus))
+        dry = DryRun(plan, folder, workers, stages, part, tuple(nodes or ()))
         if as_json:
             typer.echo(json.dumps(dry.facts(), indent=2))
         else:

@@ -14,8 +14,12 @@ LOCAL = "local"
 STORE_BYTES = 100 << 20
 """Object store of an own cluster (100 MiB): results lie in files, and only their names travel."""
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", "RAY_DEDUP_LOGS": "1"}
-"""Environment of Ray: no reports to its makers; a worker that asked for no GPU sees none."""
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", "RAY_DEDUP_LOGS": "1",
+    "RAY_worker_niceness": "0",
+}  # fmt: skip
+"""Environment of Ray: no reports to its makers; a worker that asked for no GPU sees none; workers of a cluster of its
+own are as urgent as those of the local executor (Ray's are of niceness 15, and starve beside other programs)."""
 
 
 def ray_module() -> Any:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.methods.method import MODEST, Needs
+from benchmarks.methods.method import Needs
 from benchmarks.plan.time_estimate import Clock
 from benchmarks.run.executors.cluster.capacity import asked, lack, too_large
 from benchmarks.run.executors.cluster.connection import connected
 from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.limits import UNLIMITED, Limits
 from benchmarks.run.executors.cluster.mailbox import Told
+from benchmarks.run.executors.cluster.placement import Placement
 from benchmarks.run.executors.cluster.running import Running, live_nodes
 from benchmarks.run.executors.cluster.schedule import JobUnits, job_units, ranks
 from benchmarks.run.executors.cluster.store import Store
@@ -56,6 +57,8 @@ class RayCluster:
         What a worker does.
     limits : Limits, optional
         What a unit may take; default: whatever it takes.
+    placement : callable, optional
+        Makes what says which nodes suit a unit.
     tell : callable, optional
         Called with a line for people, such as that a node is awaited.
     """
@@ -70,12 +73,12 @@ class RayCluster:
         task: Callable[..., list[Failure]] = work,
         *,
         limits: Limits = UNLIMITED,
+        placement: Callable[[], Placement] = Placement,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.address, self.workers, self.store, self.task = address, workers, store, task
-        self.clock, self.limits, self.tell = clock or Clock([]), limits, tell
-        self.text = Needs(gpus=gpus) if gpus else MODEST
-        self.each = Needs(memory=limits.memory_bytes)
+        self.clock, self.limits, self.tell, self.placement = clock or Clock([]), limits, tell, placement
+        self.text, self.each = Needs(gpus=gpus), Needs(memory=limits.memory_bytes)
 
     def run(self, jobs: Sequence[Job], folder: Path, notify: Notify) -> Iterator[Outcome]:
         """See :class:`benchmarks.run.executors.executor.Executor`.
@@ -98,9 +101,9 @@ class RayCluster:
                 units = [job_units(job, job.unfinished(place.folder), self.text, self.each) for job in jobs]
                 self._refuse_too_large(ray, units)
                 order = ranks(units, self.clock)
-                yield from Running(ray, place, store, Told(notify), self.task, order, self.limits, self.tell).outcomes(
-                    units
-                )
+                yield from Running(
+                    ray, place, store, Told(notify), self.task, order, self.limits, self.placement(), self.tell
+                ).outcomes(units)
         finally:
             (place.folder / SIGN).unlink(missing_ok=True)
             clear_scratch(place.sign)

@@ -106,6 +106,7 @@ class Running:
     order : mapping
         (folder of a job, name of a unit) → rank.
     limits : Limits
+    placement : Placement
     tell : callable
         Called with a line for people.
     """
@@ -119,6 +120,7 @@ class Running:
         task: Any,
         order: Mapping[tuple[str, str], int],
         limits: Limits,
+        placement: Placement,
         tell: Callable[[str], None],
     ) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -132,7 +134,7 @@ class Running:
         self._under_way: dict[Any, Attempt] = {}
         self._references: dict[int, Any] = {}
         self._count, self._looked = 0, time.monotonic()
-        self._placement = Placement()
+        self._placement = placement
         self._order = order
         self._ready: list[tuple[int, JobUnits, Unit]] = []  # a heap by rank, and no rank twice
 

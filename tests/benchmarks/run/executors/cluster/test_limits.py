@@ -178,3 +178,23 @@ def test_a_unit_that_takes_too_much_memory_outside_of_methods_is_given_up(tmp_pa
     assert [failure.method for failure in outcome.failures] == ["constant"]
     assert "more than the 1 GiB that a unit may take" in outcome.failures[0].error
     assert failure_status(outcome.failures[0].error) == "failed"
+
+
+def waits(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
+    """A unit that is still there when somebody ends it."""
+    with _marked(place, unit):
+        time.sleep(600)
+    return []
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_unit_that_ray_ends_for_its_nodes_memory_fails_with_that_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")  # of the machine: whatever it does, it uses more
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    (outcome,) = RayCluster("local", 1, task=waits).run([job()], tmp_path, lambda *_: None)
+    assert {failure.method for failure in outcome.failures} == set(job().methods)
+    assert all("the memory of its node ran out" in failure.error for failure in outcome.failures)
+    assert len((tmp_path / "tune_utility").read_text().split()) <= ATTEMPTS

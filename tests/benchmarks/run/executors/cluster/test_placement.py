@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import LLMSettings, Suite
-from benchmarks.run.executors.cluster import running
 from benchmarks.run.executors.cluster.executor import RayCluster
 from benchmarks.run.executors.cluster.placement import Placement, Wish
 from benchmarks.run.executors.cluster.worker import Place, look
@@ -54,9 +53,9 @@ def where(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
 
 @needs_ray
 @pytest.mark.slow
-def test_units_run_on_the_node_that_ran_their_job_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_units_run_on_the_node_that_ran_their_job_before(tmp_path: Path) -> None:
     one, other = jobs(2)
-    with cluster(2, num_cpus=16) as made:
+    with cluster(2, num_cpus=3) as made:
         nodes = [node.node_id for node in made.worker_nodes]
 
         class Crossed(Placement):
@@ -66,10 +65,9 @@ def test_units_run_on_the_node_that_ran_their_job_before(tmp_path: Path, monkeyp
                     for _ in range(100):
                         self.ended(job.folder, node)
 
-        monkeypatch.setattr(running, "Placement", Crossed)
-        assert not any(
-            o.failures for o in RayCluster("auto", 1, task=where).run([one, other], tmp_path, lambda *_: None)
-        )
+        run = RayCluster("auto", 1, task=where, placement=Crossed).run([one, other], tmp_path, lambda *_: None)
+        outcomes = list(run)
+    assert len(outcomes) == 2 and not any(outcome.failures for outcome in outcomes)
     for job, node in zip((one, other), nodes, strict=True):
         ran = {path.read_text() for path in tmp_path.glob(f"{job.name} *")}
         assert ran == {node}
@@ -98,8 +96,8 @@ def on_gpu(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
 @pytest.mark.slow
 def test_text_units_share_gpus_and_others_see_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    found = jobs(6, text=True)
-    with cluster(1, num_cpus=12, num_gpus=2):  # claimed: there need be none
+    found = jobs(5, text=True)
+    with cluster(1, num_cpus=5, num_gpus=2):  # claimed: there need be none
         outcomes = list(RayCluster("auto", 1, gpus=0.5, task=on_gpu).run(found, tmp_path, lambda *_: None))
     assert len(outcomes) == len(found) and not any(outcome.failures for outcome in outcomes)
     counts = [int(path.read_text()) for path in tmp_path.glob("count *")]

@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
-from benchmarks.run.executors.cluster import store as store_module
 from benchmarks.run.executors.cluster.error import ClusterError, StoreAwayError
 from benchmarks.run.executors.cluster.store import Store
 from benchmarks.run.executors.cluster.stored_work import stored_work
@@ -109,7 +108,7 @@ def test_a_store_that_comes_back_is_waited_for_and_one_that_does_not_is_told(
             aside.rename(root)
 
     away()
-    monkeypatch.setattr(store_module.time, "sleep", back)
+    monkeypatch.setattr("benchmarks.run.executors.cluster.store.time.sleep", back)
     assert Store(url).units(JOB.folder) == ["a"]
     away()
     with pytest.raises(StoreAwayError, match="did not answer for 0 min") as caught:
