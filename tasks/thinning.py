@@ -35,7 +35,9 @@ def thinned(labels: Tensor, groups: Tensor, size: int, generator: torch.Generato
     n = len(labels)
     if n <= size:
         return torch.arange(n)
-    keys = labels * (groups.max() + 1) + groups  # in the order of (label, group); pairs would be sorted many times slower
+    keys = (
+        labels * (groups.max() + 1) + groups
+    )  # in the order of (label, group); pairs would be sorted many times slower
     _, cells, counts = torch.unique(keys, return_inverse=True, return_counts=True)
     shuffled = torch.randperm(n, generator=generator)
     by_cell = shuffled[torch.argsort(cells[shuffled], stable=True)]

@@ -29,7 +29,7 @@ def trees_gib(rows: int, columns: int) -> float:
 
 def lacks_memory(method: str, cards: Sequence[Card], limit: float) -> str:
     """What a method needs beyond a limit in GiB on one of the tables; empty if it keeps it."""
-    if method not in TREES:
+    if method not in TREES or not cards:
         return ""
     needed, rows = max((trees_gib(card.rows, len(card.column)), card.rows) for card in cards)
     if needed <= limit:
