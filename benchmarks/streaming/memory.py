@@ -12,11 +12,11 @@ from benchmarks.streaming.methods import TREES
 from tasks.card import Card
 
 GIB = 1 << 30
-BASE = 1.0 * GIB
-"""Bytes of the libraries, of chunks of raw rows and of buffers of encoded ones."""
+BASE = 1.75 * GIB
+"""Bytes of the libraries, of chunks of raw rows, of buffers of encoded ones and of networks in training."""
 BYTES_PER_ROW = 130
 """Of all rows: label, group, part and row number, and what the split needs while it is made."""
-TREES_BASE = 0.5 * GIB
+TREES_BASE = 1.0 * GIB
 """Bytes of the rows that bins of trees are made from, and of those that trees are tuned on, whatever the table."""
 TREES_PER_ROW = 24
 """Of all rows, half of which are for training: labels, scores, gradients and places of boosted trees."""
@@ -29,7 +29,7 @@ def trees_gib(rows: int, columns: int) -> float:
 
 def lacks_memory(method: str, cards: Sequence[Card], limit: float) -> str:
     """What a method needs beyond a limit in GiB on one of the tables; empty if it keeps it."""
-    if method not in TREES:
+    if method not in TREES or not cards:
         return ""
     needed, rows = max((trees_gib(card.rows, len(card.column)), card.rows) for card in cards)
     if needed <= limit:
@@ -54,8 +54,8 @@ def refuse_too_little(rows: int, limit: float) -> None:
     if needed > limit:
         raise SuiteError(
             f"--max-memory {limit:g} is too little for {rows:,} rows: every row needs {BYTES_PER_ROW} bytes while the "
-            f"split is made, and libraries and buffers 1 GiB. Use --max-memory {needed + 0.05:.1f} or more, or a "
-            "card of fewer of its files."
+            f"split is made, and libraries and buffers {BASE / GIB:g} GiB. Use --max-memory {needed + 0.05:.1f} or "
+            "more, or a card of fewer of its files."
         )
 
 

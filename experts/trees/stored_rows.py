@@ -23,7 +23,7 @@ Tell = Callable[[str, int, int], None]
 """Called with (what is done, how much of it, out of how much)."""
 
 
-class TrainingRows(lightgbm.Sequence):  # type: ignore[misc]
+class TrainingRows(lightgbm.Sequence):
     """The training rows of a stored table, ascending, as LightGBM reads them.
 
     Parameters
@@ -57,7 +57,7 @@ class TrainingRows(lightgbm.Sequence):  # type: ignore[misc]
         return row
 
 
-class _Binned(lightgbm.Dataset):  # type: ignore[misc]
+class _Binned(lightgbm.Dataset):
     """A data set whose bins obey all parameters, as those of a matrix do.
 
     From a sequence LightGBM passes on some of them only: features would be left out by the least number of rows in a

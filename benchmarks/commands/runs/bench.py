@@ -212,9 +212,7 @@ def _check_options(plan: Suite, *, dry_run: bool, nodes: bool, as_json: bool, ma
         raise typer.BadParameter("--nodes and --json say what a plan costs: give them with --dry-run.")
     if max_memory is None:
         if plan.rows_in_files:
-            raise typer.BadParameter(
-                f"{plan.name} keeps rows in files: say with --max-memory how many GiB it may hold."
-            )
+            raise typer.BadParameter(f"{plan.name} keeps rows in files: give --max-memory, the GiB that it may hold.")
         return
     if dry_run:
         raise typer.BadParameter("--dry-run knows no rows that stay in files: leave it or --max-memory out.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 LEVEL = 0.95
 
@@ -46,7 +46,7 @@ def exponent(costs: Mapping[float, Sequence[float]]) -> Exponent:
         )
     x, y = np.array(pairs).T
     line = stats.linregress(x, y)
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(pairs) - 2)) * float(line.stderr)
+    reach = float(special.stdtrit(len(pairs) - 2, (1 + LEVEL) / 2)) * float(line.stderr)
     return Exponent(float(line.slope), float(line.slope) - reach, float(line.slope) + reach)
 
 

@@ -19,7 +19,7 @@ STYLE = (
     "text{font:12px sans-serif;fill:#222}.grid{stroke:#ddd;fill:none}.frame{stroke:#888;fill:none}"
     ".curve{fill:none;stroke-width:2}"
 )
-NARROW = 2.0
+NARROW = 1.5
 """Powers of ten; axes that span fewer have marks between them."""
 Curve = Sequence[tuple[float, float]]
 
@@ -77,7 +77,7 @@ def panels(found: Sequence[Panel], label: str) -> str:
     parts: list[Markup] = []
     for place, panel in enumerate(found):
         left, top = SMALL * (place % ACROSS), LOW * (place // ACROSS)
-        frame = _Frame(left + 70, left + SMALL - 16, top + 16, top + LOW - 56)
+        frame = _Frame(left + 70, left + SMALL - 36, top + 16, top + LOW - 56)
         grid, drawn = _diagram(frame, panel, names)
         parts += [*grid, *(part for curve in drawn.values() for part in curve)]
         parts.append(svg.text((frame.left + frame.right) / 2, frame.bottom + 36, panel.x, anchor="middle"))

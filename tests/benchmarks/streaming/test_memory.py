@@ -67,7 +67,7 @@ def check_passes(card: str, rows: int, home: Path, limit: float) -> None:
 @pytest.mark.data
 def test_memory_of_acs_income(tmp_path: Path) -> None:
     """The largest published table, by its own card."""
-    check_passes("acs_income:sex", 665_800, tmp_path / "home", 1.3)
+    check_passes("acs_income:sex", 665_800, tmp_path / "home", 1.5)
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_memory_of_fifty_columns(tmp_path: Path) -> None:
     """
     rows = 665_800
     card = str(made_table(tmp_path, rows, numbers=30, words=20))
-    check_passes(card, rows, tmp_path / "home", 1.3)
+    check_passes(card, rows, tmp_path / "home", 1.5)
     before, peak = map(float, child(TREES.format(card=card), tmp_path / "home").split())
     assert before < peak < trees_gib(rows, 51), f"{before:.2f}, {peak:.2f} GiB"
 

@@ -66,7 +66,7 @@ def test_trees_run_where_their_bins_fit(tmp_path: Path) -> None:
 
 def test_a_limit_that_cannot_be_kept_is_refused() -> None:
     refuse_too_little(10_000_000, 4)
-    with pytest.raises(SuiteError, match=r"Use --max-memory 2\.3 or more"):
+    with pytest.raises(SuiteError, match=r"Use --max-memory 3\.0 or more"):
         refuse_too_little(10_000_000, 2)
 
 
