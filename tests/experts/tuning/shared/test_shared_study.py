@@ -1,7 +1,11 @@
 """Studies in a database: one driver, several, dead ones, a server that dies, and what Optuna reads of it all."""
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import optuna
 import pytest
@@ -18,6 +22,7 @@ from experts.tuning.shared.study import TRIES
 from experts.tuning.trial_store import ResumeError
 from tests.experts.tuning.test_networks import biased_view, files
 
+ROOT = Path(__file__).resolve().parents[4]
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 BUDGET = Budget(steps=40, eval_every=10, patience=3, warm_up=10, hidden=4, rungs=(0.5,), keep=0.5)
 STEADY = Patience(wait=60, heartbeat=20, grace=600, poll=0.1)
@@ -292,3 +297,42 @@ def test_a_server_that_refuses_is_told_in_one_paragraph_without_the_password(dat
     assert "\n" not in text
     assert "pass-word-9" not in text and "wrong-word-7" not in text
     assert "Nothing was computed" in text
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tests.experts.tuning.shared.test_shared_study import run, server_of
+from tests.experts.tuning.test_networks import biased_view
+
+folder, address = Path(sys.argv[1]), sys.argv[2]
+folder.mkdir()
+(folder / "ready").touch()
+while not all((folder.parent / name / "ready").exists() for name in sys.argv[3:]):
+    pass
+run(biased_view(), folder / "out", server_of(address), trials=12, batch=2)
+"""
+
+
+def test_drivers_in_processes_of_their_own_share_a_study_out(tmp_path, postgres, database):
+    names = ("a", "b", "c")
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(tmp_path / name), database, *names],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+        )
+        for name in names
+    ]  # fmt: skip
+    for driver in drivers:
+        _, said = driver.communicate()
+        assert driver.returncode == 0, said
+    places = postgres.execute(database, "SELECT place, attempt FROM fairmoe_attempts WHERE row IS NOT NULL")
+    assert sorted(places) == [(place, 0) for place in range(12)]  # each once
+    ends = [
+        {n: f for n, f in results(tmp_path / name / "out").items() if "batches" not in n and "ready" not in n}
+        for name in names
+    ]
+    assert ends[0] == ends[1] == ends[2]
+    asked = dict(postgres.execute(database, "SELECT driver, count(*) FROM fairmoe_attempts GROUP BY driver"))
+    (written,) = (tmp_path / "a").rglob("*_tuning_results.json")
+    assert ("order" in json.loads(written.read_text())) == (len(asked) > 1)
