@@ -117,12 +117,13 @@ def test_optuna_reads_the_trials_as_if_it_had_written_them(view, tmp_path, postg
 
 
 @pytest.mark.parametrize("step", ["_keep", "_deliver"])
-def test_a_driver_that_dies_goes_on_with_what_it_had_begun(view, tmp_path, database, monkeypatch, step):
+def test_a_driver_that_dies_goes_on_with_what_it_had_begun(view, tmp_path, postgres, database, monkeypatch, step):
     run(view, tmp_path / "files")
     with monkeypatch.context() as dead:
         dying(dead, step, after=3)
         with pytest.raises(Stopped):
             run(view, tmp_path / "database", server_of(database))
+    grace_is_over(postgres, database)
     run(view, tmp_path / "database", server_of(database))
     assert results(tmp_path / "database") == results(tmp_path / "files")
     with studies_of(database) as (study,):
@@ -168,6 +169,20 @@ def test_a_run_in_files_goes_on_in_a_database(view, tmp_path, database):
     run(view, tmp_path / "moved", trials=4)
     run(view, tmp_path / "moved", server_of(database))
     assert results(tmp_path / "moved") == results(tmp_path / "files")
+
+
+def test_a_database_that_was_set_back_gets_its_trials_again(view, tmp_path, postgres, database, monkeypatch):
+    run(view, tmp_path / "files")
+    with monkeypatch.context() as dead:
+        dying(dead, "_deliver", after=4)  # one before the first batch, then one after each
+        with pytest.raises(Stopped):
+            run(view, tmp_path / "database", server_of(database))
+    postgres.execute(database, "DELETE FROM fairmoe_attempts WHERE place >= 3")
+    run(view, tmp_path / "database", server_of(database))
+    assert results(tmp_path / "database") == results(tmp_path / "files")
+    postgres.execute(database, "DELETE FROM fairmoe_attempts WHERE place = 3")
+    with pytest.raises(ResumeError, match="lacks trials before its trial 9"):
+        run(view, tmp_path / "other", server_of(database))
 
 
 def test_a_folder_with_other_trials_than_the_database_is_refused(view, tmp_path, database):
@@ -314,6 +329,7 @@ run(biased_view(), folder / "out", server_of(address), trials=12, batch=2)
 """
 
 
+@pytest.mark.slow
 def test_drivers_in_processes_of_their_own_share_a_study_out(tmp_path, postgres, database):
     names = ("a", "b", "c")
     drivers = [
