@@ -234,7 +234,7 @@ class Tracker:
         with TemporaryDirectory() as folder:
             table = Path(folder) / trials.name
             table.write_text(_table(json.loads(trials.read_text(encoding="utf-8"))), encoding="utf-8")
-            get_artifact_repository(place).log_artifact(str(table))
+            get_artifact_repository(place).log_artifact(str(table))  # type: ignore[no-untyped-call]
 
     def _log_inputs(self, run_id: str, cell: Cell) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from foundation.discovery import ROOT
@@ -24,16 +26,26 @@ def log_model(run_id: str, folder: Path) -> None:
 
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    with mlflow.start_run(run_id=run_id):
+    with TemporaryDirectory() as place, mlflow.start_run(run_id=run_id):
         mlflow.pyfunc.log_model(
             name="mixture",
             python_model=str(ROOT / "benchmarks" / "tracking" / "mlflow_model.py"),
-            artifacts={"system": str(folder)},
-            code_paths=[str(ROOT / name) for name in PACKAGES],
+            artifacts={"system": str(folder), "code": str(_packed_code(Path(place) / "code.zip"))},
             pip_requirements=[f"{name}=={version.split('+')[0]}" for name, version in _versions().items()],
             signature=_signature([column["spec"]["name"] for column in encoder["encoders"]]),
             metadata={"label": card["label"]["meaning"]},
         )
+
+
+def _packed_code(archive: Path) -> Path:
+    """An archive of the code; the same code is the same bytes."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in PACKAGES:
+            for path in sorted((ROOT / name).rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    entry = zipfile.ZipInfo(path.relative_to(ROOT).as_posix())  # without the time of the file
+                    packed.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return archive
 
 
 def _signature(columns: list[str]) -> ModelSignature:

@@ -68,6 +68,7 @@ def run_shared(
             Want(trials, batch, first),
         )  # fmt: skip
         study.push()
+        study.revive()
         _deliver(study, store.folder)
         while True:
             write_json(store.folder / DRIVERS, study.pull())

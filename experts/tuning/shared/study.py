@@ -120,6 +120,16 @@ class SharedStudy:
     def _space(self) -> dict[str, BaseDistribution]:
         return self._store.space
 
+    def revive(self) -> None:
+        """Say that own trials, begun before this driver was started again, are under way: nobody need take them."""
+        self._server.patiently(self._revive)
+
+    def _revive(self) -> None:
+        with self._storage.engine.begin() as connection:
+            lock_studies(connection, self._ids.values())
+            own = [attempt for attempt in read_attempts(connection, self._ids.values()) if self._mine(attempt)]
+            beat(connection, [attempt.trial_id for attempt in own])
+
     def reap(self) -> None:
         """Fail the trials of drivers that have not been heard of for the grace period, by Optuna's own rule."""
         with warnings.catch_warnings():
@@ -137,35 +147,53 @@ class SharedStudy:
             tried = self._tried(read_attempts(connection, self._ids.values()))
             if self._given_up(connection, tried):
                 tried = self._tried(read_attempts(connection, self._ids.values()))
-            own = {seed: self._own(places) for seed, places in tried.items()}
-            dead = {seed: self._dead(places) for seed, places in tried.items()}
-            if any(own.values()):
-                begun, new = own, 0
-            elif any(dead.values()):
-                begun, new = dead, 0
-            else:
-                begun, new = own, min(self._want.batch, self._want.trials - min(map(len, tried.values())))
-            asked: Asked = []
-            ids: list[int] = []
-            for seed, places in tried.items():
-                trials = self._drawn(seed, places, set(begun[seed]), new)
-                asked += [(seed, trial) for trial in trials]
-                last = [places.get(trial.number, []) for trial in trials]
-                if any(own.values()):
-                    ids += [attempts[-1].trial_id for attempts in last]
-                elif trials:
-                    told = [(trial.number, trial.params, tries) for trial, tries in zip(trials, last, strict=True)]
-                    ids += insert_running(connection, self._ids[seed], self.driver, told, self._space)
-            beat(connection, ids if any(own.values()) else [])
-        running = [a for places in tried.values() for tries in places.values() for a in tries if _runs(a)]
-        finished = min(sum(tries[-1].row is not None for tries in places.values()) for places in tried.values())
-        return Claim(asked, ids, finished, sum(a.driver != self.driver for a in running))
+            begun = {seed: self._own(places) for seed, places in tried.items()}
+            if not any(begun.values()):
+                begun = {seed: self._dead(places) for seed, places in tried.items()}
+            left = self._want.trials - min(map(len, tried.values()))
+            new = 0 if any(begun.values()) else min(self._want.batch, left)
+            drawn = {seed: self._drawn(seed, places, set(begun[seed]), new) for seed, places in tried.items()}
+            ids = [i for seed, own in drawn.items() for i in self._begun(connection, seed, tried[seed], own)]
+        running = [tries[-1] for places in tried.values() for tries in places.values() if _runs(tries[-1])]
+        return Claim(
+            [(seed, trial) for seed, own in drawn.items() for trial in own],
+            ids,
+            min(sum(tries[-1].row is not None for tries in places.values()) for places in tried.values()),
+            sum(attempt.driver != self.driver for attempt in running),
+        )
+
+    def _begun(
+        self, connection: Connection, seed: int, places: Mapping[int, list[Attempt]], trials: Sequence[optuna.Trial]
+    ) -> list[int]:
+        """Optuna's ids of trials that this driver is at from now on: those that it was at before, or new attempts."""
+        before = [places.get(trial.number, []) for trial in trials]
+        if all(tries and self._mine(tries[-1]) for tries in before):
+            return [tries[-1].trial_id for tries in before]
+        told = [(trial.number, trial.params, tries) for trial, tries in zip(trials, before, strict=True)]
+        return insert_running(connection, self._ids[seed], self.driver, told, self._space)
+
+    def _mine(self, attempt: Attempt) -> bool:
+        """Whether this driver is at it."""
+        return _runs(attempt) and attempt.driver == self.driver
 
     def _tried(self, attempts: Sequence[Attempt]) -> dict[int, dict[int, list[Attempt]]]:
-        """Seed -> number of the trial -> attempts at it."""
+        """Seed -> number of the trial -> attempts at it.
+
+        Raises
+        ------
+        ResumeError
+            If a trial is missing before others: the database was set back.
+        """
         found: dict[int, dict[int, list[Attempt]]] = {seed: {} for seed in self._ids}
         for attempt in attempts:
             found[self._seeds[attempt.study_id]].setdefault(attempt.place, []).append(attempt)
+        for places in found.values():
+            if places and max(places) >= len(places):
+                raise ResumeError(
+                    f"The study of {self._store.folder} in the database {self._server.name} lacks trials before its "
+                    f"trial {max(places)}: it was set back or changed. Delete the study there (optuna delete-study) "
+                    "and run the same command again: finished trials of the folder are brought back."
+                )
         return found
 
     def _given_up(self, connection: Connection, tried: Mapping[int, Mapping[int, list[Attempt]]]) -> bool:
@@ -179,7 +207,7 @@ class SharedStudy:
 
     def _own(self, places: Mapping[int, list[Attempt]]) -> list[int]:
         """Trials that this driver began before it was started again."""
-        return [place for place, tries in places.items() if _runs(tries[-1]) and tries[-1].driver == self.driver]
+        return [place for place, tries in places.items() if self._mine(tries[-1])]
 
     def _dead(self, places: Mapping[int, list[Attempt]]) -> list[int]:
         """Trials whose driver died, at most a batch of them."""
@@ -209,7 +237,7 @@ class SharedStudy:
         """Tell finished trials, by seed and by (seed, number); return how many of them are taken.
 
         One that is with another driver by now, because this one was taken for dead, or that is finished already, is
-        left out. Telling twice changes nothing.
+        left out. Telling twice changes nothing. A database that was set back gets those that it has lost.
         """
         packed = {key: save({n: t.detach().contiguous() for n, t in own.items()}) for key, own in weights.items()}
         return self._server.patiently(lambda: self._tell(rows, packed))
@@ -220,14 +248,23 @@ class SharedStudy:
             tried = self._tried(read_attempts(connection, self._ids.values()))
             taken = []
             for seed, own in rows.items():
-                for row in own:
-                    last = tried[seed][row["number"]][-1]
-                    if _runs(last) and last.driver == self.driver:
-                        frozen = frozen_trial(row, self._space)
-                        taken.append(Finished(last.trial_id, frozen, row, packed[seed, row["number"]]))
+                told = [row for row in own if self._awaited(tried[seed].get(row["number"]))]
+                lost = [(row["number"], row["params"], ()) for row in told if row["number"] not in tried[seed]]
+                ids = {place: tries[-1].trial_id for place, tries in tried[seed].items()}
+                if lost:
+                    begun = insert_running(connection, self._ids[seed], self.driver, lost, self._space)
+                    ids |= {place: trial_id for (place, _, _), trial_id in zip(lost, begun, strict=True)}
+                taken += [
+                    Finished(ids[row["number"]], frozen_trial(row, self._space), row, packed[seed, row["number"]])
+                    for row in told
+                ]
             if taken:
                 finish(connection, taken)
         return len(taken)
+
+    def _awaited(self, tries: Sequence[Attempt] | None) -> bool:
+        """Whether a trial that was trained here is to be told: it is under way here, or unknown."""
+        return tries is None or self._mine(tries[-1])
 
     def beat(self, trial_ids: Sequence[int]) -> None:
         """Say that trials are under way."""

@@ -1,7 +1,11 @@
 """Studies in a database: one driver, several, dead ones, a server that dies, and what Optuna reads of it all."""
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import optuna
 import pytest
@@ -18,6 +22,7 @@ from experts.tuning.shared.study import TRIES
 from experts.tuning.trial_store import ResumeError
 from tests.experts.tuning.test_networks import biased_view, files
 
+ROOT = Path(__file__).resolve().parents[4]
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 BUDGET = Budget(steps=40, eval_every=10, patience=3, warm_up=10, hidden=4, rungs=(0.5,), keep=0.5)
 STEADY = Patience(wait=60, heartbeat=20, grace=600, poll=0.1)
@@ -112,12 +117,13 @@ def test_optuna_reads_the_trials_as_if_it_had_written_them(view, tmp_path, postg
 
 
 @pytest.mark.parametrize("step", ["_keep", "_deliver"])
-def test_a_driver_that_dies_goes_on_with_what_it_had_begun(view, tmp_path, database, monkeypatch, step):
+def test_a_driver_that_dies_goes_on_with_what_it_had_begun(view, tmp_path, postgres, database, monkeypatch, step):
     run(view, tmp_path / "files")
     with monkeypatch.context() as dead:
         dying(dead, step, after=3)
         with pytest.raises(Stopped):
             run(view, tmp_path / "database", server_of(database))
+    grace_is_over(postgres, database)
     run(view, tmp_path / "database", server_of(database))
     assert results(tmp_path / "database") == results(tmp_path / "files")
     with studies_of(database) as (study,):
@@ -163,6 +169,20 @@ def test_a_run_in_files_goes_on_in_a_database(view, tmp_path, database):
     run(view, tmp_path / "moved", trials=4)
     run(view, tmp_path / "moved", server_of(database))
     assert results(tmp_path / "moved") == results(tmp_path / "files")
+
+
+def test_a_database_that_was_set_back_gets_its_trials_again(view, tmp_path, postgres, database, monkeypatch):
+    run(view, tmp_path / "files")
+    with monkeypatch.context() as dead:
+        dying(dead, "_deliver", after=4)  # one before the first batch, then one after each
+        with pytest.raises(Stopped):
+            run(view, tmp_path / "database", server_of(database))
+    postgres.execute(database, "DELETE FROM fairmoe_attempts WHERE place >= 3")
+    run(view, tmp_path / "database", server_of(database))
+    assert results(tmp_path / "database") == results(tmp_path / "files")
+    postgres.execute(database, "DELETE FROM fairmoe_attempts WHERE place = 3")
+    with pytest.raises(ResumeError, match="lacks trials before its trial 9"):
+        run(view, tmp_path / "other", server_of(database))
 
 
 def test_a_folder_with_other_trials_than_the_database_is_refused(view, tmp_path, database):
@@ -292,3 +312,43 @@ def test_a_server_that_refuses_is_told_in_one_paragraph_without_the_password(dat
     assert "\n" not in text
     assert "pass-word-9" not in text and "wrong-word-7" not in text
     assert "Nothing was computed" in text
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tests.experts.tuning.shared.test_shared_study import run, server_of
+from tests.experts.tuning.test_networks import biased_view
+
+folder, address = Path(sys.argv[1]), sys.argv[2]
+folder.mkdir()
+(folder / "ready").touch()
+while not all((folder.parent / name / "ready").exists() for name in sys.argv[3:]):
+    pass
+run(biased_view(), folder / "out", server_of(address), trials=12, batch=2)
+"""
+
+
+@pytest.mark.slow
+def test_drivers_in_processes_of_their_own_share_a_study_out(tmp_path, postgres, database):
+    names = ("a", "b", "c")
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(tmp_path / name), database, *names],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+        )
+        for name in names
+    ]  # fmt: skip
+    for driver in drivers:
+        _, said = driver.communicate()
+        assert driver.returncode == 0, said
+    places = postgres.execute(database, "SELECT place, attempt FROM fairmoe_attempts WHERE row IS NOT NULL")
+    assert sorted(places) == [(place, 0) for place in range(12)]  # each once
+    ends = [
+        {n: f for n, f in results(tmp_path / name / "out").items() if "batches" not in n and "ready" not in n}
+        for name in names
+    ]
+    assert ends[0] == ends[1] == ends[2]
+    asked = dict(postgres.execute(database, "SELECT driver, count(*) FROM fairmoe_attempts GROUP BY driver"))
+    (written,) = (tmp_path / "a").rglob("*_tuning_results.json")
+    assert ("order" in json.loads(written.read_text())) == (len(asked) > 1)
