@@ -20,6 +20,8 @@ def composite(reasons: Value | None = REASONS, **changed: Value) -> Value | None
     sampled = {"acc@1": Value(0.3)} | ({} if reasons is None else {"fair_proc@1": reasons})
     found = with_reasons(Scores(counted, [], False), Scores(sampled, [], False), 1200)
     assert not found.degenerate and "acc@1" not in found.values
+    if reasons is not None and not reasons.reason:
+        assert found.values["fair_proc@1"].reason == "on a stratified sample of 1,200 rows"
     return found.values.get("final@1")
 
 
