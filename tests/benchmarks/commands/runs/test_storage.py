@@ -13,6 +13,7 @@ import pytest
 from benchmarks.plan.job import job_facts, plan
 from benchmarks.run.runner import run_suite
 from experts.tuning.shared import StorageError, check_server
+from reports.table import read_core
 from tasks.registry import resolve
 from tests.benchmarks.conftest import tiny_suite
 from tests.postgres import PASSWORD, running_server
@@ -97,6 +98,15 @@ def test_a_suite_has_the_same_tables_with_its_studies_in_a_database(tmp_path, po
         assert (tmp_path / "files" / name).read_bytes() == (tmp_path / "database" / name).read_bytes(), name
     assert holds(tmp_path / "database", PASSWORD) == []
     assert len(postgres.execute(address, "SELECT * FROM studies")) == 3
+    assert set(read_core(tmp_path / "database").provenance["order"]) == {""}
+
+    postgres.execute(address, "UPDATE fairmoe_attempts SET driver = 'somebody else' WHERE place = 0")
+    run_suite(tiny_suite(storage=address, **settings), tmp_path / "several", workers=1, strict=True, console=quiet)
+    assert (tmp_path / "files" / "results.csv").read_bytes() == (tmp_path / "several" / "results.csv").read_bytes()
+    marks = read_core(tmp_path / "several").provenance.set_index("method")["order"]
+    assert set(marks) == {"not reproducible in order: 2 drivers asked for its trials"}  # this one began none
+    assert json.loads((tmp_path / "several" / "suite.json").read_text())["unordered"] == [["scm", 0]]
+    assert "> **NOT REPRODUCIBLE IN ORDER**: scm split 0: " in (tmp_path / "several" / "leaderboard.md").read_text()
 
 
 def in_mid_run(postgres, address):
