@@ -157,8 +157,7 @@ def test_an_s3_server_that_is_away_for_a_while_loses_nothing(tmp_path: Path, mon
 def test_what_another_node_stores_is_seen_by_who_has_looked_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import s3fs
-
+    s3fs = pytest.importorskip("s3fs")
     with ObjectStore.started(tmp_path / "s3") as server:
         for name, value in server.settings.items():
             monkeypatch.setenv(name, value)
