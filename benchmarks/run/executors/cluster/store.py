@@ -51,7 +51,7 @@ class Store:
 
         opened: Any = fsspec.core.url_to_fs  # without annotations
         try:
-            self._fs, root = opened(url)
+            self._fs, root = opened(url, use_listings_cache=False)  # other nodes write meanwhile
         except (ImportError, ValueError) as error:
             raise ClusterError(
                 f"The store {url!r} cannot be opened ({error}). Give a URL that fsspec knows, and install the package "

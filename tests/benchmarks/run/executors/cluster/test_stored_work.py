@@ -154,6 +154,25 @@ def test_an_s3_server_that_is_away_for_a_while_loses_nothing(tmp_path: Path, mon
 
 @needs_s3
 @pytest.mark.slow
+def test_what_another_node_stores_is_seen_by_who_has_looked_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3fs = pytest.importorskip("s3fs")
+    with ObjectStore.started(tmp_path / "s3") as server:
+        for name, value in server.settings.items():
+            monkeypatch.setenv(name, value)
+        url = f"{server.url}/run"
+        run("a", tmp_path / "one", url, making("tune/a"))
+        s3fs.S3FileSystem.clear_instance_cache()  # the driver is another process than the nodes
+        driver = Store(url)
+        assert driver.units(JOB.folder) == ["a"]
+        s3fs.S3FileSystem.clear_instance_cache()
+        run("b", tmp_path / "two", url, making("tune/b"))
+        assert driver.fetch(tmp_path / "driver", JOB.folder, "b") and driver.units(JOB.folder) == ["a", "b"]
+
+
+@needs_s3
+@pytest.mark.slow
 def test_an_s3_server_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as some:
         some.bind(("127.0.0.1", 0))  # nobody listens
