@@ -146,7 +146,7 @@ def test_ledgers_are_found_in_the_folder_and_beside_it(tmp_path: Path) -> None:
     found = earlier_jobs([tmp_path / "here", tmp_path / "none"], {"tasks": [], "trials": 1})
     assert [(job.place, job.trials, job.steps) for job in found] == [("compas-race_drop", 5, 100)]
     text = printed(small(methods=("lightgbm",)), tmp_path / "here")
-    assert "stimate from 1 earlier jobs; the rest from built-in rates" in text
+    assert "stimate from 1 earlier job; the rest from built-in rates" in text
 
 
 def test_clocks_of_an_interrupted_run_count_for_its_rest(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_clocks_of_an_interrupted_run_count_for_its_rest(tmp_path: Path) -> None
     home = tmp_path / "jobs" / jobs_of(suite)[0].folder
     home.mkdir(parents=True)
     (home / "timing.json").write_text(json.dumps({"tune utility": 3.0, "method lightgbm": 7.0}))
-    assert "stimate from 1 earlier jobs" in printed(suite, tmp_path)
+    assert "stimate from 1 earlier job" in printed(suite, tmp_path)
 
 
 def test_it_says_which_data_would_be_downloaded_and_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,7 @@ def test_a_store_that_cannot_be_is_one_line_and_the_pages_are_written(
     for home, uri, reason in (
         ("file", "", "exists"),
         ("torn", "", "not a database"),
-        ("ok", "postgresql://nobody@127.0.0.1:9/none", "psycopg"),
+        ("ok", "postgresql://nobody@127.0.0.1:9/none", "does not answer"),
         ("ok", "nonsense://x", "nonsense"),
     ):
         monkeypatch.setenv("FAIRMOE_HOME", str(tmp_path / home))
