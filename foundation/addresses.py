@@ -34,6 +34,13 @@ def without_secrets(text: str, address: str) -> str:
     return text
 
 
+def words_of_driver(said: str, address: str) -> str:
+    """What a database's driver says, on one line: what the server refused for, if it says so, and no password."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or [""]
+    fatal = next((line for line in lines if "FATAL" in line), lines[0])
+    return without_secrets(fatal.rpartition("FATAL:")[2].strip(), address)
+
+
 def _parted(address: str) -> tuple[str, str, str]:
     """What stands before the password, the password, what stands behind it; an address without one is all before."""
     scheme, mark, rest = address.partition("://")

@@ -32,6 +32,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is one of :func:`atomic_path` that is not whole yet."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_path(path) as temporary:

@@ -7,7 +7,6 @@ same one is chosen again: folders can be merged in any order, and what is merged
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,12 @@ from benchmarks.cells.digests import content, damages
 from benchmarks.merging.inputs import NAMED, Input, MergeError
 from benchmarks.plan.part_shares import TIMING, recorded_seconds
 from benchmarks.plan.recorded import RecordedJob
+from foundation.files import is_temporary
 from foundation.hashing import hash_file, hash_json
 from foundation.words import listing, plural
 
 APART = frozenset({"cells", "under_way", TIMING})
 """In the folder of a job: what is merged by itself, and notes of a run that is under way."""
-TEMPORARY = re.compile(r"\..+\.tmp")
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,9 @@ def state_of(folder: Path) -> State:
 
 def _files(folder: Path) -> Iterator[Path]:
     for entry in folder.iterdir():
-        if entry.name not in APART and not TEMPORARY.fullmatch(entry.name):
+        if entry.name not in APART and not is_temporary(entry.name):
             below = entry.rglob("*") if entry.is_dir() else [entry]
-            yield from (path for path in below if path.is_file() and not TEMPORARY.fullmatch(path.name))
+            yield from (path for path in below if path.is_file() and not is_temporary(path.name))
 
 
 def merged_seconds(folders: Sequence[Path]) -> dict[str, float]:

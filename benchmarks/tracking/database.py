@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundation.addresses import without_secrets
+from foundation.addresses import words_of_driver
 
 SCHEMES = ("postgresql", "postgres", "mysql", "mssql")
 """Of databases on servers that MLflow writes to itself."""
@@ -36,8 +36,6 @@ def try_server(uri: str) -> None:
         with engine.connect():
             pass
     except sqlalchemy.exc.DBAPIError as error:
-        lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
-        fatal = next((line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line), lines[0])
-        raise ConnectionError(without_secrets(fatal, uri)) from None
+        raise ConnectionError(words_of_driver(str(error.orig), uri)) from None
     finally:
         engine.dispose()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from experts.tuning.shared.server import StudyServer
 from experts.tuning.shared.study import SharedStudy, Want, study_name
 from experts.tuning.trial_store import DRIVERS, WEIGHTS, Row, TrialStore, batch_rows, batch_weights, write_batch
 from experts.tuning.trials import Asked, Weights, memory_study
+from foundation.beside import beside
 from foundation.files import write_json
 
 UNSENT = "unsent"
@@ -114,25 +114,11 @@ def _alive(server: StudyServer, study: SharedStudy, trial_ids: Sequence[int]) ->
 
     Optuna's own thread does it for one trial, and only within ``Study.optimize``.
     """
-    ended = threading.Event()
-    faults: list[Exception] = []
 
-    def beats() -> None:
-        while not ended.wait(server.patience.heartbeat):
-            try:
-                study.beat(trial_ids)
-            except (DBAPIError, StorageInternalError):
-                continue  # a server that is away: telling the batch waits for it, and says so
-            except Exception as error:  # noqa: BLE001 - raised below, where somebody sees it
-                faults.append(error)
-                return
+    def beat() -> bool:
+        with suppress(DBAPIError, StorageInternalError):  # a server that is away: telling the batch waits, and says so
+            study.beat(trial_ids)
+        return True
 
-    thread = threading.Thread(target=beats, name="heartbeat", daemon=True)
-    thread.start()
-    try:
+    with beside(beat, server.patience.heartbeat, "heartbeat"):
         yield
-    finally:
-        ended.set()
-        thread.join()
-    if faults:
-        raise faults[0]

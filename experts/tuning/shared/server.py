@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from experts.tuning.shared.tables import create_tables
-from foundation.addresses import shown, without_secrets
+from foundation.addresses import shown, words_of_driver
 
 T = TypeVar("T")
 
@@ -232,6 +232,4 @@ def _reason(error: Exception, address: str) -> str:
     """The driver's own words on one line, without what SQLAlchemy and Optuna put around them."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     said = str(cause.orig if isinstance(cause, DBAPIError) else cause)
-    lines = [line.strip() for line in said.splitlines() if line.strip()] or [type(error).__name__]
-    fatal = next((line for line in lines if "FATAL" in line), lines[0])
-    return without_secrets(fatal.rpartition("FATAL:")[2].strip() if "FATAL:" in fatal else fatal, address)
+    return words_of_driver(said, address) or type(error).__name__

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.run.time_limit import UnitTimeoutError
+from foundation.beside import beside
 
 GIB = 1 << 30
 LOOK = 0.2
@@ -75,18 +75,12 @@ def memory_watched(limit: int, tell: Callable[[int], None]) -> Iterator[None]:
     if not limit:
         yield
         return
-    ended = threading.Event()
 
-    def watch() -> None:
-        while not ended.wait(LOOK):
-            if (found := resident_bytes()) > limit:
-                tell(found)
-                return
+    def watch() -> bool:
+        found = resident_bytes()
+        if found > limit:
+            tell(found)
+        return found <= limit
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
+    with beside(watch, LOOK, "memory"):
         yield
-    finally:
-        ended.set()
-        thread.join()

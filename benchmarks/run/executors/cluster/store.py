@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -83,8 +83,16 @@ class Store:
         if read != sign.encode():
             raise ClusterError(self._damaged(Path(place), "has other bytes than were stored"))
 
-    def keep(self, home: Path, names: Iterable[str], job: str, unit: str) -> None:
+    def keep(self, home: Path, made: Mapping[str, str], job: str, unit: str) -> None:
         """Store files of a job's folder as those that a unit made, beside what it made when it ran before.
+
+        Parameters
+        ----------
+        home : Path
+            Folder of the job.
+        made : mapping of str to str
+            Name of each file → sha256 of its bytes.
+        job, unit : str
 
         Raises
         ------
@@ -92,8 +100,7 @@ class Store:
             If the store does not answer.
         """
         record = self._named(job, unit) if self._exists(self._record(job, unit)) else {}
-        for name in sorted(names):
-            digest = hash_file(home / name)
+        for name, digest in sorted(made.items()):
             record[name] = digest
             place = self._blob(digest)
             if not self._exists(place):

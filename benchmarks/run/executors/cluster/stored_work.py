@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.run.executors.cluster.store import Store, cached
-from foundation.files import atomic_path
+from foundation.files import atomic_path, is_temporary
 from foundation.hashing import hash_file
 from foundation.home import home as home_folder
 
@@ -55,18 +55,18 @@ def stored_work(
         if not (goes_on and name == unit.name):  # what it made itself meanwhile is newer than what is stored
             known |= store.fetch(home, job.folder, name, lambda path: not path.startswith(CELLS), cache)
     failures = (compute or run_unit)(job, unit, folder, notify)
-    made = [name for name, digest in files_of(home).items() if known.get(name) != digest]
+    made = {name: digest for name, digest in files_of(home).items() if known.get(name) != digest}
     store.keep(home, made, job.folder, unit.name)
     _offer(home, made, cache)
     shutil.rmtree(folder)
     return failures
 
 
-def _offer(home: Path, made: list[str], cache: Path) -> None:
+def _offer(home: Path, made: Mapping[str, str], cache: Path) -> None:
     """Let the next units of this node have what a unit made, but for cells, which no unit reads."""
-    for name in made:
+    for name, digest in made.items():
         if not name.startswith(CELLS):
-            with atomic_path(cached(cache, hash_file(home / name))) as temporary:
+            with atomic_path(cached(cache, digest)) as temporary:
                 shutil.copyfile(home / name, temporary)
 
 
@@ -92,7 +92,6 @@ def files_of(home: Path) -> dict[str, str]:
     found = {}
     for path in sorted(home.rglob("*")):
         parts = path.relative_to(home).parts
-        partial = any(part.startswith(".") and part.endswith(".tmp") for part in parts)
-        if path.is_file() and not partial and parts[0] not in ASIDE:
+        if path.is_file() and not any(map(is_temporary, parts)) and parts[0] not in ASIDE:
             found["/".join(parts)] = hash_file(path)
     return found

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.store import Store
+from benchmarks.run.executors.cluster.stored_work import files_of
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -25,7 +26,7 @@ def made(home: Path, **files: str) -> Path:
 
 def test_what_was_kept_comes_back(store: Store, tmp_path: Path) -> None:
     home = made(tmp_path / "a", tune__one="1", tune__two="2", cells__c="3")
-    store.keep(home, ["tune/one", "tune/two", "cells/c"], "job", "u")
+    store.keep(home, files_of(home), "job", "u")
     assert store.units("job") == ["u"] and store.units("other") == []
     other = tmp_path / "b"
     assert set(store.fetch(other, "job", "u", lambda name: name.startswith("tune/"))) == {"tune/one", "tune/two"}
@@ -36,7 +37,7 @@ def test_what_was_kept_comes_back(store: Store, tmp_path: Path) -> None:
 
 def test_the_same_bytes_are_stored_once_and_others_replace_a_file(store: Store, tmp_path: Path) -> None:
     home = made(tmp_path / "a", x="same", y="same")
-    store.keep(home, ["x", "y"], "job", "u")
+    store.keep(home, files_of(home), "job", "u")
     blobs = [path for path in store._fs.find(f"{store._root}/files") if path]
     assert len(blobs) == 1
     other = made(tmp_path / "b", x="old")
@@ -45,7 +46,8 @@ def test_the_same_bytes_are_stored_once_and_others_replace_a_file(store: Store, 
 
 
 def test_bytes_that_changed_in_the_store_are_refused(store: Store, tmp_path: Path) -> None:
-    store.keep(made(tmp_path / "a", x="good"), ["x"], "job", "u")
+    home = made(tmp_path / "a", x="good")
+    store.keep(home, files_of(home), "job", "u")
     (blob,) = store._fs.find(f"{store._root}/files")
     store._fs.pipe_file(blob, b"bad")
     with pytest.raises(ClusterError, match="other bytes"):
@@ -57,7 +59,8 @@ def test_bytes_that_changed_in_the_store_are_refused(store: Store, tmp_path: Pat
 
 
 def test_a_record_that_leads_out_of_the_job_is_refused(store: Store, tmp_path: Path) -> None:
-    store.keep(made(tmp_path / "a", x="good"), ["x"], "job", "u")
+    home = made(tmp_path / "a", x="good")
+    store.keep(home, files_of(home), "job", "u")
     store._fs.pipe_file(f"{store._root}/units/job/u.json", b'{"../x": "0"}')
     with pytest.raises(ClusterError, match="outside of its job"):
         store.fetch(tmp_path / "b", "job", "u")
