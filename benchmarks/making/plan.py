@@ -118,13 +118,14 @@ def _tokens(item: Item) -> int:
 
 
 def _memory(base: Base, lanes: int, parameters: int, share: float) -> int:
+    from llm_experts.bases.quantised import weight_bytes
     from llm_experts.training.loop.order import MICRO_TOKENS
 
-    weights = sum(p.numel() * p.element_size() for p in base.model.parameters())
     tokens = MICRO_TOKENS.get(base.device.type, MICRO_TOKENS["cpu"])
     width = next(base.model.parameters()).element_size()
     activations = ACTIVATIONS * tokens * base.hidden_size * width * base.n_layers * share
-    return int(weights + activations + 5 * 4 * parameters * lanes)  # weights, gradient, two moments, the best
+    states = 5 * 4 * parameters * lanes  # weights, gradient, two moments, the best
+    return int(weight_bytes(base.model) + activations + states)
 
 
 def _seconds_per_token(base: Base) -> float:

@@ -8,12 +8,52 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
+from torch import nn
+
+from llm_experts.bases.quantised import weight_bytes
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 HALVINGS = 12
+
+CPU_FLOATS = 1 << 25
+"""Floats of activations that a step on a CPU holds at once, 128 MiB: more would leave its caches."""
+
+OF_WHAT_IS_LEFT = 0.5
+"""Share of a GPU's memory beside the base's weights for activations: estimates are rough, and kernels need some."""
+
+
+def activation_floats(model: nn.Module) -> int:
+    """Floats of activations that one step may hold at once: lanes of adapters fill what there is.
+
+    On a GPU half of what the base's weights leave of the memory that this process may take, which is a share where a
+    unit of a cluster asked for one (:func:`take_share_of_gpu`). It follows from card, share and weights alone, never
+    from what is free at the moment, so that the same run goes through lanes in the same chunks.
+    """
+    device = next(model.parameters()).device
+    if device.type != "cuda":
+        return CPU_FLOATS
+    whole = torch.cuda.get_device_properties(device).total_memory
+    share = torch.cuda.get_per_process_memory_fraction(device)
+    return floats_beside(int(whole * share), weight_bytes(model))
+
+
+def floats_beside(memory: int, weights: int) -> int:
+    """Float32 numbers, at least one, that fit in the share for activations of ``memory`` bytes beside the weights'."""
+    return max(1, int((memory - weights) * OF_WHAT_IS_LEFT) // 4)
+
+
+def take_share_of_gpu(share: float) -> None:
+    """Bound what this process may take of each GPU that it sees; 0, or a whole number of GPUs: all of it.
+
+    A scheduler that lends a quarter of a GPU only counts. With this a process that would take more runs out of memory,
+    gives way (:func:`until_it_fits`), and leaves its neighbours alone.
+    """
+    if torch.cuda.is_available():
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.set_per_process_memory_fraction(share if 0 < share < 1 else 1.0, device)
 
 
 def until_it_fits(work: Callable[[], Result], give_way: Callable[[], bool]) -> Result:

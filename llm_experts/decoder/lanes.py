@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from peft import PeftConfig
 
-LANE_FLOATS = {"cpu": 1 << 25, "cuda": 1 << 31}
-"""Floats of activations that a step holds at once: 128 MiB on a CPU, 8 GiB on a GPU."""
-
 
 @dataclass(frozen=True, eq=False)
 class _Part:

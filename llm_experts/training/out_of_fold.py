@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experts.expert import Role
 from experts.tuning.folds import fold_of_rows
-from llm_experts.decoder.lanes import LANE_FLOATS
+from llm_experts.bases.memory import activation_floats
 from llm_experts.reading.calibration import calibrated
 from llm_experts.training.objectives import Options, Teacher
 from llm_experts.training.text_blocks import TaskTexts
@@ -120,7 +120,7 @@ def _held_out(texts: TaskTexts, recipe: Recipe, fold: Tensor, seed: int) -> Tens
 def _logits(texts: TaskTexts, result: LaneResult, lane: int, places: Tensor) -> Tensor:
     """Calibrated margins of one lane for some training rows."""
     lanes, block = result.lanes.select(torch.tensor([lane])), texts.rows(texts.view.split.train)
-    floats = LANE_FLOATS.get(texts.cut.base.device.type, LANE_FLOATS["cpu"])
+    floats = activation_floats(texts.cut.base.model)
     margins = block_margins(lanes, result.theta[lane : lane + 1], block, floats, places)[0]
     temperature, bias = (float(part[lane]) for part in result.calibration)
     return calibrated(margins, temperature, bias).float()

@@ -18,9 +18,9 @@ from experts.networks.running import LaneOutcomes, RunningLanes, check_lanes, ev
 from experts.scores import FINAL, OUTCOME_METRICS, RARER_SHARE, REASON_METRICS, SCORES
 from foundation.seeding import derive_seed, torch_generator
 from llm_experts.adapters.registry import kind_named
-from llm_experts.bases.memory import until_it_fits
+from llm_experts.bases.memory import activation_floats, until_it_fits
 from llm_experts.decoder.entry import check_scope
-from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
+from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.decoder.program import Adapter
 from llm_experts.reading.calibration import Calibration, calibrated, fit_calibration
@@ -394,7 +394,7 @@ class _Run:
         self.texts, self.role, self.budget = texts, role, budget
         view, base = texts.view, texts.cut.base
         self.device = base.device
-        self.floats = LANE_FLOATS.get(self.device.type, LANE_FLOATS["cpu"])
+        self.floats = activation_floats(base.model)
         self.every = AdapterLanes.fresh(
             texts.cut,
             texts.prompts.answer_ids,

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from llm_experts.decoder.lanes import LANE_FLOATS, AdapterLanes
+from llm_experts.bases.memory import CPU_FLOATS
+from llm_experts.decoder.lanes import AdapterLanes
 from llm_experts.decoder.layout import Answers, TopInput
 from llm_experts.reading.calibration import calibrated
 from llm_experts.training import trainer as module
@@ -177,7 +178,7 @@ def test_evaluations_follow_the_memory_that_training_was_left(
 
     monkeypatch.setattr(module, "block_measures", seen)
     trained(texts)
-    assert asked and max(asked) < LANE_FLOATS["cpu"] // 100
+    assert asked and max(asked) < CPU_FLOATS // 100
 
 
 def test_a_batch_that_does_not_fit_is_halved(texts: TaskTexts, monkeypatch: pytest.MonkeyPatch) -> None:

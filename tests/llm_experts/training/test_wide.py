@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experts.expert import Role
-from llm_experts.decoder import lanes
+from llm_experts.bases import memory
 from llm_experts.decoder.entry import Entry
 from llm_experts.decoder.layout import Scope
 from llm_experts.prompts.prompts import Packed
@@ -38,10 +38,10 @@ def test_parts_and_branches_are_whole_batches_and_texts(
     found = trained(role, scope, start)
     monkeypatch.setenv(LIMIT, "0")
     monkeypatch.setattr(TaskTexts, "branches", False)
-    monkeypatch.setitem(lanes.LANE_FLOATS, "cpu", 1 << 40)
+    monkeypatch.setattr(memory, "CPU_FLOATS", 1 << 40)
     whole = trained(role, scope, start)
     monkeypatch.setattr(TaskTexts, "branches", True)
-    monkeypatch.setitem(lanes.LANE_FLOATS, "cpu", 1)
+    monkeypatch.setattr(memory, "CPU_FLOATS", 1)
     monkeypatch.setitem(accumulation.PART_TOKENS, "cpu", 40)
     parts = trained(role, scope, start)
     for other in (whole, parts):

@@ -108,6 +108,10 @@ def attempted(
     from benchmarks.run.threads import limit_threads
 
     limit_threads()
+    if unit.resources.gpus:
+        from llm_experts.bases.memory import take_share_of_gpu
+
+        take_share_of_gpu(unit.resources.gpus)
     try:
         return Report(node, tuple(task(job, unit, place, throttled(notify))))
     except (KeyboardInterrupt, GeneratorExit):
