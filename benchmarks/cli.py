@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from benchmarks.commands.packages import card, export, inspect, keygen, package,
 from benchmarks.commands.registry import index, info, install, listing, lock, publish, uninstall, update
 from benchmarks.commands.runs import bench, compare, merge, report, track, tune, ui
 from benchmarks.commands.tables import data, splits
-from benchmarks.run.failure import explain
+from benchmarks.run.failure import paragraphs
 from benchmarks.run.threads import limit_threads
 
 app = typer.Typer(
@@ -89,13 +88,5 @@ def main() -> None:
     limit_threads()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    try:
+    with paragraphs("fairmoe"):
         app()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        text = explain(error)
-        if text is None:
-            raise
-        typer.echo(f"fairmoe: {text}", err=True)
-        sys.exit(2)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from foundation.escaping import printable
@@ -74,6 +77,21 @@ def explain(error: Exception) -> str | None:
             "command again: what was finished is kept."
         )
     return None
+
+
+@contextmanager
+def paragraphs(program: str) -> Iterator[None]:
+    """End a program that fails of what its user can mend with a paragraph and status 2; other errors go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        text = explain(error)
+        if text is None:
+            raise
+        print(f"{program}: {text}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _is_full(error: Exception) -> bool:

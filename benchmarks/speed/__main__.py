@@ -9,6 +9,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from benchmarks.run.failure import paragraphs
+
 BENCHMARKS = {
     path.stem: f"benchmarks.speed.{path.parent.name}.{path.stem}"
     for path in sorted(Path(__file__).parent.glob("*/*.py"), key=lambda path: path.stem)
@@ -27,7 +29,8 @@ def main(arguments: list[str]) -> None:
     for name in names or BENCHMARKS:
         print(f"== {name}")
         sys.argv = [name, *options]
-        runpy.run_module(BENCHMARKS[name], run_name="__main__")
+        with paragraphs(name):
+            runpy.run_module(BENCHMARKS[name], run_name="__main__")
 
 
 if __name__ == "__main__":

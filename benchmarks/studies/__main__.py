@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.run.failure import paragraphs
+
 FOLDER = Path(__file__).parent
 STUDIES = tuple(sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_")))
 
@@ -34,7 +36,8 @@ def main(argv: Sequence[str]) -> None:
         return
     if argv[0] not in STUDIES:
         sys.exit(f"There is no study {argv[0]!r}; there are\n{listing()}")
-    importlib.import_module(f"benchmarks.studies.{argv[0]}").main(list(argv[1:]))
+    with paragraphs(argv[0]):
+        importlib.import_module(f"benchmarks.studies.{argv[0]}").main(list(argv[1:]))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,13 @@ def test_studies_are_listed_and_named(capsys: pytest.CaptureFixture[str]) -> Non
     assert listing() in capsys.readouterr().out
     with pytest.raises(SystemExit, match="There is no study 'nothing'"):
         main(["nothing"])
+
+
+@pytest.mark.parametrize("name", ["real_base", "scope"])
+def test_what_a_user_can_mend_is_a_paragraph(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A base that is not there, as anybody types it."""
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--base", str(tmp_path / "no_base"), *(["--output", str(tmp_path)] if name == "real_base" else [])])
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert ended.value.code == 2
+    assert said.startswith(f"{name}: ") and "no_base" in said
