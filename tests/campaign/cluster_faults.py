@@ -22,8 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.run.executors.cluster.own_nodes import add_node, own_nodes  # noqa: E402
 from foundation.words import plural  # noqa: E402
 from tests.campaign.faults import TEXTS  # noqa: E402
 from tests.campaign.object_store import ObjectStore  # noqa: E402
 
-STORE = 80 << 20
 COMPARED = ("results.csv", "groups.csv", "routing.csv", "levels.csv", "trials.csv", "thresholds.csv")
 
 TABLES = """
@@ -63,44 +62,6 @@ methods = ["utility", "result", "uniform", "constant", "reweighing"]
 budget = { steps = 120, eval_every = 40, warm_up = 40, rungs = [] }
 """
 SUITES = {"tables": TABLES, "small": SMALL, "texts": TEXTS}
-
-
-@contextmanager
-def cluster(nodes: int, **each: Any) -> Iterator[Any]:
-    """Ray, connected to a head without cores and nodes of one core each; ``each``: what they have besides."""
-    from benchmarks.run.executors.cluster.connection import ray_module
-
-    ray = ray_module()
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    made: Any = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
-    try:
-        for _ in range(nodes):
-            add_node(made, **each)
-        ray.init(address=made.address, log_to_driver=False, configure_logging=False)
-        made.wait_for_nodes(timeout=120)
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
-
-
-def add_node(made: Any, **has: Any) -> None:
-    """Let a node come."""
-    patiently(lambda: made.add_node(**{"num_cpus": 1, "object_store_memory": STORE, "wait": False} | has))
-
-
-def patiently(start: Callable[[], Any], tries: int = 5) -> Any:
-    """Start a node; on a busy machine Ray may give up on one that starts too slowly, and another one comes."""
-    for left in reversed(range(tries)):
-        try:
-            return start()
-        except Exception as error:  # Ray raises a bare one
-            if not left or "timed out during startup" not in str(error):
-                raise
-            print("a node did not start within Ray's 30 s; another one comes", flush=True)
-    raise AssertionError("there are tries")
 
 
 @dataclass
@@ -227,7 +188,7 @@ def campaign(given: argparse.Namespace, home: Path) -> None:
             store = stack.enter_context(ObjectStore.started(home / f"store{runs}")) if given.store else None
             settings = {"FAIRMOE_HOME": str(home / "own")} | (store.settings if store else {})
             os.environ.update(settings)  # nodes hand theirs on to workers
-            made = stack.enter_context(cluster(given.nodes))
+            made = stack.enter_context(own_nodes(given.nodes))
             options = ["--address", made.address, *(["--store", f"{store.url}/run{runs}"] if store else [])]
             start = time.monotonic()
             faults = Plan(left[0], left[1], left[2], longest, draw)

@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from benchmarks.cells.digests import RECEIPT
 from benchmarks.run.runner import RunSummary, run_suite
 from benchmarks.tracking.mlflow_store import (
     OUTPUT,
-    RECEIPT,
     TrackingError,
     finished_cells,
     open_tracker,
