@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.run.executors.cluster.connection import ray_module
 from foundation.folder_lock import is_still
 from foundation.home import home
 
@@ -45,8 +46,7 @@ def run_name(sign: str) -> str:
 
 def scratch(sign: str) -> Path:
     """Folder of this node for a run, held by this process; when it is made, what ended runs left is removed."""
-    import ray
-
+    ray = ray_module()
     if not ray.is_initialized():
         return _held(_of_run(sign) / HERE)
     folder = _of_run(sign) / ray.get_runtime_context().get_node_id()
