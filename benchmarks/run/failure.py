@@ -24,6 +24,7 @@ KNOWN = {
     "UnknownTrialError",
     "DataError",
     "DiscoverError",
+    "DiscoveryError",
     "FetchError",
     "FolderLockError",
     "SuiteError",

@@ -15,6 +15,7 @@ from benchmarks.methods.method import MODEST, Needs
 from benchmarks.plan.job import FLOOR, Job, plan
 from benchmarks.plan.suite import LLMSettings, Suite
 from benchmarks.run.compute import run_job
+from benchmarks.run.failure import explain
 from benchmarks.run.units import Unit, close_job, run_unit, units_of
 from foundation.discovery import PLUGINS, DiscoveryError
 from foundation.hashing import hash_file
@@ -106,8 +107,9 @@ def test_a_plug_in_that_asks_for_what_there_is_not_is_told(tmp_path: Path, monke
     room.mkdir(parents=True)
     (room / "wide.py").write_text(PLUGIN.replace('"cores": 3', '"ram": 3'))
     monkeypatch.setenv(PLUGINS, str(tmp_path))
-    with pytest.raises(DiscoveryError, match="the baseline 'wide' cannot be used: 'ram' is none of them"):
+    with pytest.raises(DiscoveryError, match="the baseline 'wide' cannot be used: 'ram' is none of them") as caught:
         units_of(JOB, JOB.cells())
+    assert explain(caught.value) is not None
 
 
 def in_order(units: Iterable[Unit], draw: random.Random) -> Iterable[Unit]:
