@@ -78,7 +78,7 @@ def turn_at(path: Path) -> Iterator[None]:
     while True:
         with open(path, "rb", opener=_unblocked) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_still(file, path):
+            if is_still(file, path):
                 yield
                 return
 
@@ -87,7 +87,7 @@ def _unblocked(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe without a writer is opened at once, too
 
 
-def _is_still(file: IO[bytes], path: Path) -> bool:
+def is_still(file: IO[bytes], path: Path) -> bool:
     """Whether an open file is the one that a path leads to now."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())

@@ -12,7 +12,9 @@ from foundation.hashing import hash_file, hash_json
 FILE = "files.json"
 """Beside the files that it tells of: path below the cell → sha256."""
 
-LATER = frozenset({FILE, "mlflow.json"})
+RECEIPT = "mlflow.json"
+"""Beside what was sent to a tracking store: where to, and as which run."""
+LATER = frozenset({FILE, RECEIPT})
 """What is written when the rest is there already; receipts of the tracker are not the cell's own."""
 
 

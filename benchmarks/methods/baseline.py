@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ class Baseline:
         as "reference" that utilities are measured from, "plain" or with "thresholds".
     compared : tuple of (str, str)
         (block, other method): differences that are told, this one minus the other.
+    resources : mapping
+        What a node of a cluster must have free for it, beyond one core: see
+        :func:`benchmarks.methods.method.needs_of`.
     place : int
         Order on the pages, small first; equal ones by name. New methods stand last.
     """
@@ -99,4 +102,5 @@ class Baseline:
     landmark: bool = False
     levels: tuple[tuple[str, str], ...] = ()
     compared: tuple[tuple[str, str], ...] = ()
+    resources: Mapping[str, Any] = field(default_factory=dict)
     place: int = 1000

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.baselines import ITEM, ROOM
-from benchmarks.methods.method import Method, Rate
+from benchmarks.methods.method import Method, Rate, needs_of
 from experts.families.registry import PLAIN
-from foundation.discovery import facts, items
+from foundation.discovery import DiscoveryError, facts, items
 
 if TYPE_CHECKING:
     from benchmarks.methods.baseline import Baseline
@@ -28,7 +28,7 @@ def baseline_methods() -> tuple[Method, ...]:
 
 def method_of(name: str, baseline: Baseline) -> Method:
     """The record of a baseline that is loaded already, such as a method of the user's own."""
-    said = {key: getattr(baseline, key) for key in (*WORDS, "graph", "seconds", "once")}
+    said = {key: getattr(baseline, key) for key in (*WORDS, "graph", "seconds", "once", "resources")}
     return _record(name, said)
 
 
@@ -44,6 +44,10 @@ def _read(name: str, path: Path, _changed: int) -> Method:
 
 def _record(name: str, said: dict[str, Any]) -> Method:
     graph, (fixed, slope) = bool(said.get("graph", False)), said.get("seconds", (1.0, 1.0))
+    try:
+        resources = needs_of(said.get("resources", {}))
+    except ValueError as error:
+        raise DiscoveryError(f"The resources of the baseline {name!r} cannot be used: {error}.") from error
     words = {"label": name, "explainer": "shapley_sampling"} | {key: said[key] for key in WORDS if key in said}
     return Method(
         **words,
@@ -53,4 +57,5 @@ def _record(name: str, said: dict[str, Any]) -> Method:
         edges=graph,
         networks=(("utility", PLAIN),),  # the floor of every fairness method
         rate=Rate(fixed, slope, per_trial=bool(fixed or slope) and not said.get("once", False)),
+        resources=resources,
     )

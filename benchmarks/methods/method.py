@@ -5,7 +5,10 @@ A record is data: reading all of them imports no model library.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from experts.families.registry import PLAIN
 from experts.roles import Role
@@ -68,6 +71,37 @@ class Needs:
 
 
 MODEST = Needs()
+GIB = 1 << 30
+NEEDS_EXAMPLE = '{"cores": 2, "memory_gib": 4, "gpus": 0.5, "custom": {"licence": 1}}'
+
+
+def needs_of(said: Any) -> Needs:
+    """What a plug-in or a user's own file asks of a machine, in its words; what it leaves out is as for other methods.
+
+    Parameters
+    ----------
+    said : mapping
+        ``cores``, ``memory_gib`` (GiB), ``gpus`` (whole ones, or a share of one), ``custom`` (name → amount).
+
+    Raises
+    ------
+    ValueError
+        If something else is said, or an amount is none.
+    """
+    if not isinstance(said, Mapping):
+        raise ValueError(f"they are {type(said).__name__}, not a mapping such as {NEEDS_EXAMPLE}")
+    custom = said.get("custom", {})
+    if unknown := [key for key in said if key not in ("cores", "memory_gib", "gpus", "custom")]:
+        raise ValueError(f"{unknown[0]!r} is none of them; write them as {NEEDS_EXAMPLE}")
+    if not isinstance(custom, Mapping) or not all(isinstance(name, str) for name in custom):
+        raise ValueError(f"'custom' is no mapping of names to amounts; write them as {NEEDS_EXAMPLE}")
+    plain = {"cores": 1.0, "memory_gib": 0.0, "gpus": 0.0} | {key: said[key] for key in said if key != "custom"}
+    for name, amount in (*plain.items(), *custom.items()):
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < math.inf:
+            raise ValueError(f"{name!r} is {amount!r}, and not a number of at least 0")
+    if plain["gpus"] > 1 and plain["gpus"] % 1:
+        raise ValueError(f"a method takes a share of one GPU, such as 0.5, or whole ones, not {plain['gpus']:g}")
+    return Needs(plain["cores"], round(plain["memory_gib"] * GIB), plain["gpus"], tuple(sorted(custom.items())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

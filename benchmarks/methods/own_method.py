@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.methods.baseline import Baseline, Params
+from benchmarks.methods.method import needs_of
 from benchmarks.methods.process_state import Changes
 from benchmarks.methods.saved_estimator import module_name
 from benchmarks.methods.user_code import EstimatorError, user_code
@@ -129,7 +130,8 @@ def load_own(name: str) -> Baseline:
 
     Attributes of the function say more, all optional: ``space`` (parameter → Optuna distribution), ``label`` and
     ``about`` (words for the pages), ``reference``, ``fair`` (True: tuned for small gaps under the utility floor, as
-    fairness methods are). ``space`` may also stand in the file, for all of its functions.
+    fairness methods are), ``resources`` (what it asks of a node of a cluster:
+    :func:`benchmarks.methods.method.needs_of`). ``space`` may also stand in the file, for all of its functions.
 
     Raises
     ------
@@ -152,6 +154,7 @@ def load_own(name: str) -> Baseline:
         sensitive_at_prediction=_takes_sensitive(estimator),
         scores_decisions=_only_decides(estimator),
         kind="own",
+        resources=_resources(name, factory),
     )
 
 
@@ -237,6 +240,16 @@ def _space(name: str, factory: Factory) -> Mapping[str, BaseDistribution]:
             "space = {'C': optuna.distributions.FloatDistribution(0.01, 10, log=True)}."
         )
     return dict(space)
+
+
+def _resources(name: str, factory: Factory) -> Mapping[str, Any]:
+    """What the function says of the machine that it needs, once it is found to be right."""
+    said = getattr(factory, "resources", {})
+    try:
+        needs_of(said)
+    except ValueError as error:
+        raise OwnMethodError(f"The resources of the method {name!r} cannot be used: {error}.") from error
+    return dict(said)
 
 
 def _first(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from tasks.registry import resolve, task_name
 
 FLOOR: Network = ("utility", PLAIN)
 """The network whose validation utility every fair choice must nearly reach."""
+SUMMARISED = pool_networks(TABULAR, ())
+"""Networks whose studies have a summary together."""
 
 STREAMING = "benchmarks/streaming"
 """Room whose code decides the numbers of jobs whose rows stay in files, and of no other."""
@@ -164,6 +166,10 @@ class Job:
             if method is not None and method.pool in (TABULAR, GRAPH, FAMILIES, LIBRARY):
                 found |= dict.fromkeys(pool_networks(method.pool, self.graph_kinds, self.families))
         return tuple(sorted(found, key=lambda network: network != FLOOR))
+
+    def studies_of(self, methods: Iterable[str]) -> tuple[Network, ...]:
+        """Networks that are tuned for methods: the floor of every fair choice, and those of :meth:`networks_of`."""
+        return tuple(dict.fromkeys((FLOOR, *self.networks_of(methods))))
 
 
 def job_record(job: Job) -> dict[str, Any]:

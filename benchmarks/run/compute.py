@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.methods.method import TABULAR
-from benchmarks.methods.registry import pool_networks, text_methods
-from benchmarks.plan.job import FLOOR, Job
+from benchmarks.methods.registry import text_methods
+from benchmarks.plan.job import SUMMARISED, Job
 from benchmarks.plan.part_shares import TIMING, PartShares, expected_parts
 from benchmarks.run.deaths import UnderWay
 from benchmarks.run.failure import Failure
@@ -57,7 +56,7 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     told(job.name, "load", 0.0)
     wanted = [method for method, _ in pending]
     ready = made_ready(job, wanted, home, Ledger(home / TIMING, told), told)
-    networks = dict.fromkeys((FLOOR, *job.networks_of(wanted)))  # the floor of every fairness method
+    networks = job.studies_of(wanted)
     ready.tuned.plan(networks)
     if set(SUMMARISED) <= set(networks):
         ready.summarise()
@@ -65,10 +64,6 @@ def run_job(job: Job, folder: Path, notify: Notify) -> list[Failure]:
     if not failures:
         ready.tuned.forget_bags()
     return failures
-
-
-SUMMARISED = pool_networks(TABULAR, ())
-"""Roles that have a summary of their own."""
 
 
 @dataclass(frozen=True)

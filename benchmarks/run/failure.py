@@ -27,6 +27,7 @@ KNOWN = {
     "UnknownTrialError",
     "DataError",
     "DiscoverError",
+    "DiscoveryError",
     "FetchError",
     "FolderLockError",
     "SuiteError",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from benchmarks.cells.cell import Cell
+from benchmarks.cells.digests import RECEIPT
 from benchmarks.cells.reading import read_cell
 from benchmarks.plan.environment import code_version, environment_hash
 from benchmarks.tracking.database import on_server, try_server
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 EXPERIMENT = "fairmoe"
-RECEIPT = "mlflow.json"
 WHOLE = "fairmoe.whole"  # tag of a run that has all its numbers
 SQLITE = "sqlite:///"
 SQLITE_DRIVER = "sqlite+pysqlite:///"
@@ -174,8 +174,14 @@ class Tracker:
         """
         output = output_id(folder.parents[OUTPUT_LEVEL])
         for run_id in self._runs.half.pop((cell.key, output), []):
-            self.client.delete_run(run_id)
+            self._forget(run_id)
         return self._create(cell, folder, output)
+
+    def _forget(self, run_id: str) -> None:
+        """Delete a half-sent run, and first its models, which the store would list without their run."""
+        for model in self.client.search_logged_models([self.experiment], f"source_run_id = '{run_id}'"):
+            self.client.delete_logged_model(model.model_id)
+        self.client.delete_run(run_id)
 
     @cached_property
     def _runs(self) -> StoreRuns:

@@ -3,12 +3,14 @@
 Run it with ``tox -e cluster-faults``; it takes minutes and is no part of the tests. Every node is a raylet of one core
 on this machine; for each one that is killed another one comes. A driver that is killed (SIGKILL) is started again by
 the same command, and what it finds finished must be the same files when it has ended. ``--store`` lets results return
-through an S3 server (moto, with s3fs) whose port closes and opens again.
+through an S3 server (moto, with s3fs) whose port closes and opens again; ``--storage`` lets studies lie in a PostgreSQL
+server, in which no trial may be finished twice.
 
     python tests/campaign/cluster_faults.py --kills 20 --seed 0
     python tests/campaign/cluster_faults.py --suite texts --kills 20
     python tests/campaign/cluster_faults.py --suite small --drivers 10 --kills 0
     python tests/campaign/cluster_faults.py --suite small --drivers 3 --kills 3 --store
+    python tests/campaign/cluster_faults.py --suite small --kills 3 --storage
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +32,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.run.executors.cluster.own_nodes import add_node, own_nodes  # noqa: E402
 from foundation.words import plural  # noqa: E402
 from tests.campaign.faults import TEXTS  # noqa: E402
 from tests.campaign.object_store import ObjectStore  # noqa: E402
+from tests.postgres import Postgres, running_server  # noqa: E402
 
-STORE = 80 << 20
 COMPARED = ("results.csv", "groups.csv", "routing.csv", "levels.csv", "trials.csv", "thresholds.csv")
 
 TABLES = """
@@ -63,44 +65,6 @@ methods = ["utility", "result", "uniform", "constant", "reweighing"]
 budget = { steps = 120, eval_every = 40, warm_up = 40, rungs = [] }
 """
 SUITES = {"tables": TABLES, "small": SMALL, "texts": TEXTS}
-
-
-@contextmanager
-def cluster(nodes: int, **each: Any) -> Iterator[Any]:
-    """Ray, connected to a head without cores and nodes of one core each; ``each``: what they have besides."""
-    from benchmarks.run.executors.cluster.connection import ray_module
-
-    ray = ray_module()
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-    made: Any = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
-    try:
-        for _ in range(nodes):
-            add_node(made, **each)
-        ray.init(address=made.address, log_to_driver=False, configure_logging=False)
-        made.wait_for_nodes(timeout=120)
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
-
-
-def add_node(made: Any, **has: Any) -> None:
-    """Let a node come."""
-    patiently(lambda: made.add_node(**{"num_cpus": 1, "object_store_memory": STORE, "wait": False} | has))
-
-
-def patiently(start: Callable[[], Any], tries: int = 5) -> Any:
-    """Start a node; on a busy machine Ray may give up on one that starts too slowly, and another one comes."""
-    for left in reversed(range(tries)):
-        try:
-            return start()
-        except Exception as error:  # Ray raises a bare one
-            if not left or "timed out during startup" not in str(error):
-                raise
-            print("a node did not start within Ray's 30 s; another one comes", flush=True)
-    raise AssertionError("there are tries")
 
 
 @dataclass
@@ -215,6 +179,13 @@ def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
+def check_no_trial_was_finished_twice(database: Postgres, address: str) -> None:
+    """Of each trial of a study one attempt alone may have been told."""
+    told = "SELECT study_id, place FROM fairmoe_attempts WHERE row IS NOT NULL"
+    found = database.execute(address, told)
+    assert found and len(found) == len(set(found)), f"finished twice: {found}"
+
+
 def campaign(given: argparse.Namespace, home: Path) -> None:
     """One run in one process, then runs on a cluster until so much has been killed."""
     (home / "suite.toml").write_text(SUITES[given.suite], encoding="utf-8")
@@ -227,11 +198,16 @@ def campaign(given: argparse.Namespace, home: Path) -> None:
             store = stack.enter_context(ObjectStore.started(home / f"store{runs}")) if given.store else None
             settings = {"FAIRMOE_HOME": str(home / "own")} | (store.settings if store else {})
             os.environ.update(settings)  # nodes hand theirs on to workers
-            made = stack.enter_context(cluster(given.nodes))
+            made = stack.enter_context(own_nodes(given.nodes))
             options = ["--address", made.address, *(["--store", f"{store.url}/run{runs}"] if store else [])]
+            database = stack.enter_context(contextmanager(running_server)()) if given.storage else None
+            address = database.database("studies") if database else ""
+            options += ["--storage", address] if database else []
             start = time.monotonic()
             faults = Plan(left[0], left[1], left[2], longest, draw)
             done = faults.run(Bench(home, options, settings), made, f"run{runs}", store)
+            if database:
+                check_no_trial_was_finished_twice(database, address)
         left = [count - more for count, more in zip(left, done[:3], strict=True)]
         words = f"{plural(done[0], 'node')} and {plural(done[1], 'driver')} killed"
         words += f" ({plural(done[3], 'cell')} finished by then)" if done[1] else ""
@@ -251,6 +227,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20, help="of nodes")
     parser.add_argument("--drivers", type=int, default=0, help="kills of the driver")
     parser.add_argument("--store", action="store_true", help="results return through an S3 server (moto and s3fs)")
+    parser.add_argument("--storage", action="store_true", help="studies lie in a PostgreSQL server")
     parser.add_argument("--closings", type=int, default=0, help="how often the store's port closes for 1 to 15 s")
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument(

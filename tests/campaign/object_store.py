@@ -101,11 +101,19 @@ class ObjectStore:
             "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1",
         }  # fmt: skip
 
-    def close_for(self, seconds: float) -> None:
-        """Be away for a while, and come back with everything."""
+    def close(self) -> None:
+        """Be away from now on."""
         self._door.close()
-        time.sleep(seconds)
+
+    def open(self) -> None:
+        """Be there again, with everything."""
         self._door.open()
+
+    def close_for(self, seconds: float) -> None:
+        """Be away for a while."""
+        self.close()
+        time.sleep(seconds)
+        self.open()
 
     @classmethod
     @contextmanager

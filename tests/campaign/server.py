@@ -10,17 +10,25 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 
 class Server:
     """A tracking server, which can be killed and started again.
 
-    Its store and its artefacts are of its own, in a folder, or lie at given addresses.
+    Its store and its artefacts are of its own, in a folder, or lie at given addresses; ``settings``: what its
+    environment has beside that of its clients, such as keys.
     """
 
-    def __init__(self, folder: Path, store: str | None = None, artifacts: str | None = None) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        store: str | None = None,
+        artifacts: str | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder, self._settings = folder, dict(settings or {})
         self._store = store or f"sqlite:///{folder / 'mlflow.db'}"
         self._artifacts = artifacts or str(folder)
         folder.mkdir()
@@ -38,7 +46,7 @@ class Server:
         """Start it and wait until it answers."""
         store = [f"--backend-store-uri={self._store}", f"--artifacts-destination={self._artifacts}"]
         command = [sys.executable, "-m", "mlflow", "server", *store, f"--port={self._port}", "--workers=1"]
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **self._settings}
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         end = time.monotonic() + 180

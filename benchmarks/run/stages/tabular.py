@@ -323,7 +323,7 @@ class TabularSystem:
 
     def drivers(self, method: str) -> int:
         """The most drivers that asked for the trials of a study that a method stands on."""
-        return self._tuned.drivers((FLOOR, *self.job.networks_of([method])))
+        return self._tuned.drivers(self.job.studies_of([method]))
 
     def extras(self, cell: Cell, folder: Path, method: str, expert: Expert) -> None:
         """The trials of a tuned method as a table, in the repetition that was tuned; what its recipe keeps."""

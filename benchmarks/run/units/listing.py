@@ -16,8 +16,8 @@ from benchmarks.methods.method import (
     Network,
     network_name,
 )
-from benchmarks.methods.registry import all_methods, pool_networks
-from benchmarks.plan.job import FLOOR, Job
+from benchmarks.methods.registry import all_methods, method_named, pool_networks
+from benchmarks.plan.job import FLOOR, SUMMARISED, Job
 from benchmarks.run.units.unit import Unit
 
 Cells = Sequence[tuple[str, int]]
@@ -46,12 +46,11 @@ def units_of(job: Job, pending: Cells, text: Needs = MODEST) -> list[Unit]:
     """
     if not pending:
         return []
-    known = all_methods()
-    networks = tuple(dict.fromkeys((FLOOR, *job.networks_of([method for method, _ in pending]))))
+    known = _records(job, pending)
+    networks = job.studies_of(method for method, _ in pending)
     units = [_tune(network) for network in networks]
-    roles = pool_networks(TABULAR, ())
-    if set(roles) <= set(networks):
-        units.append(Unit("summary", "summary", tuple(map(_tuned, roles))))
+    if set(SUMMARISED) <= set(networks):
+        units.append(Unit("summary", "summary", tuple(map(_tuned, SUMMARISED))))
     bags = _bags(job, pending, known)
     units += [Unit("bag", _bag(*bag), (_tuned(bag[0]),), network=bag[0], repeat=bag[1]) for bag in bags]
     groups: dict[str, list[tuple[str, int]]] = {}
@@ -59,6 +58,12 @@ def units_of(job: Job, pending: Cells, text: Needs = MODEST) -> list[Unit]:
     for method, repeat in pending:
         groups.setdefault(_group(alone, method, repeat, known), []).append((method, repeat))
     return units + [_cells(job, name, cells, set(groups), text, known) for name, cells in groups.items()]
+
+
+def _records(job: Job, pending: Cells) -> Known:
+    """Records of all methods by name, with the user's own among the pending ones: these, too, say what they need."""
+    asked = {method for method, _ in pending}
+    return {**all_methods(), **{name: method_named(path) for name, path in job.own if name in asked}}
 
 
 def _tune(network: Network) -> Unit:
@@ -79,9 +84,7 @@ def _bags(job: Job, pending: Cells, known: Known) -> list[tuple[Network, int]]:
     """Bags that more than one unit may ask for, or that are dear: those of tuned networks and of pools of families."""
     found = dict[tuple[Network, int], None]()
     for name, repeat in pending:
-        method = known.get(name)
-        if method is None:
-            continue
+        method = known[name]
         if method.tuned and not repeat:
             found[method.networks[0], 0] = None
         if method.pool in (FAMILIES, LIBRARY):
@@ -108,17 +111,12 @@ def _shared(method: Method) -> str:
 
 def _cells(job: Job, name: str, cells: Cells, groups: Set[str], text: Needs, known: Known) -> Unit:
     methods = [method for method, _ in cells]
-    networks = dict.fromkeys((FLOOR, *job.networks_of(methods)))
-    after = [_tuned(network) for network in networks]
+    after = [_tuned(network) for network in job.studies_of(methods)]
     after += [_bag(*bag) for bag in _bags(job, cells, known)]
-    records = [known[method] for method in methods if method in known]
+    records = [known[method] for method in methods]
     first = [f"{method}_0" for method, repeat in cells if repeat]  # its chosen parameters are the first seed's
     after += [unit for unit in first if unit in groups and unit != name]
-    if (
-        name != GATES
-        and GATES in groups
-        and any(known[m].pool in (TABULAR, GRAPH, CROSS) for m in methods if m in known)
-    ):
+    if name != GATES and GATES in groups and any(record.pool in (TABULAR, GRAPH, CROSS) for record in records):
         after.append(GATES)  # whose out-of-fold outputs others read
     resources = MODEST
     for record in records:

@@ -57,7 +57,8 @@ def run_unit(job: Job, unit: Unit, folder: Path, notify: Notify) -> list[Failure
                     ready.tuned.bags(role, unit.repeat, family)
         elif unit.kind == "summary":
             ready.summarise()
-        return compute_cells(ready, [cell for cell in unit.cells if cell in job.unfinished(folder)], folder, told)
+        unfinished = set(job.unfinished(folder))
+        return compute_cells(ready, [cell for cell in unit.cells if cell in unfinished], folder, told)
 
 
 def seconds_of(home: Path, without: str = "") -> dict[str, float]:

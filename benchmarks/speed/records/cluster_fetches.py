@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
 from benchmarks.run.executors.cluster.executor import RayCluster
+from benchmarks.run.executors.cluster.own_nodes import own_nodes
 from benchmarks.run.executors.cluster.placement import Placement, Wish
 from benchmarks.run.executors.cluster.store import Store
 from benchmarks.run.executors.cluster.stored_work import stored_work
 from benchmarks.run.executors.cluster.worker import Place
 from benchmarks.run.units import units_of
-from benchmarks.speed.records.cluster_nodes import METHODS, cluster
+from benchmarks.speed.records.cluster_nodes import METHODS
 from foundation.files import write_text
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def main() -> None:
     given = parser.parse_args()
     many = list(plan(Suite(name="speed", tasks=("scm",), splits=given.splits, methods=METHODS), {"scm": "0" * 64}))
     units = sum(len(units_of(job, job.cells())) for job in many)
-    with cluster(2):
+    with own_nodes(2):
         found = [(fetched(many, Placement)[0], fetched(many, Anywhere)[0]) for _ in range(given.rounds)]
     near, anywhere = (statistics.median(values) for values in zip(*found, strict=True))
     print(

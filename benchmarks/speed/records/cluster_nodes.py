@@ -14,16 +14,14 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import Suite
-from benchmarks.run.executors.cluster.connection import STORE_BYTES, ray_module
 from benchmarks.run.executors.cluster.executor import RayCluster
+from benchmarks.run.executors.cluster.own_nodes import own_nodes
 from benchmarks.run.executors.cluster.worker import Place, work
 from foundation.files import write_json
 from tasks.registry import resolve
@@ -45,24 +43,6 @@ def timed(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
     facts = {"node": ray.get_runtime_context().get_node_id(), "seconds": time.process_time() - start}
     write_json(place.folder.parent / "clocks" / job.name / f"{unit.name}.json", facts)
     return failures
-
-
-@contextmanager
-def cluster(nodes: int) -> Iterator[Any]:
-    """Ray, connected to a head without cores and nodes of one core each."""
-    ray = ray_module()
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    made: Any = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        for _ in range(nodes):
-            made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-        ray.init(address=made.address, log_to_driver=False, configure_logging=False)
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
 
 
 @dataclass(frozen=True)
@@ -87,7 +67,7 @@ class Taken:
 
 def run(many: list[Job], nodes: int) -> Taken:
     """The jobs on so many nodes, which are started before the clock; their workers start within it."""
-    with cluster(nodes), tempfile.TemporaryDirectory() as folder:
+    with own_nodes(nodes), tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
         for outcome in RayCluster("auto", nodes, task=timed).run(many, Path(folder) / "jobs", lambda *_: None):
             if outcome.failures:

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 
 from benchmarks.cells.cell import Cell
-from benchmarks.cells.digests import content, damages, write_digests
+from benchmarks.cells.digests import RECEIPT, content, damages, write_digests
 from benchmarks.cells.seen import FILE, Seen, read_seen
 
 
@@ -26,7 +26,7 @@ def made(folder: Path, *, wall: float = 1.0, estimate: float = 0.5) -> Path:
 def test_a_whole_cell_has_no_damages_with_a_receipt_or_without(tmp_path: Path) -> None:
     folder = made(tmp_path / "a")
     assert damages(folder) == []
-    (folder / "mlflow.json").write_text("{}")
+    (folder / RECEIPT).write_text("{}")
     assert damages(folder) == []
 
 

@@ -11,10 +11,11 @@ import pytest
 from mlflow.entities import Run
 from typer.testing import CliRunner
 
+from benchmarks.cells.digests import RECEIPT
 from benchmarks.cli import app
 from benchmarks.discovering.names import METRICS
 from benchmarks.discovering.tracking import EXPERIMENT, TAG, identity_of, send_discovery, sent
-from benchmarks.tracking.mlflow_store import RECEIPT, WHOLE, tracking_uri
+from benchmarks.tracking.mlflow_store import WHOLE, tracking_uri
 from reports.discovery.page import write_page
 from reports.discovery.reading import read_discovery
 from tests.benchmarks.discovering.metric_names import ids_of, metrics_of

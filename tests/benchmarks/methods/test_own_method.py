@@ -189,3 +189,23 @@ def test_own_method_and_shipped_method_and_own_card_in_one_run(tmp_path: Path) -
     assert own["estimate"].item() > 0.5 and own["status"].item() == "ok"
     assert "my_method.make" in (tmp_path / "out" / "leaderboard.html").read_text()
     assert "2 finished, 0 to compute" in CliRunner().invoke(app, ["bench", "quick", *options, "--dry-run"]).output
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("7", "they are int, not a mapping"),
+        ("{'ram': 4}", "'ram' is none of them"),
+        ("{'cores': -1}", "'cores' is -1, and not a number of at least 0"),
+        ("{'cores': True}", "'cores' is True"),
+        ("{'memory_gib': float('nan')}", "'memory_gib' is nan"),
+        ("{'gpus': 1.5}", "a share of one GPU"),
+        ("{'custom': 3}", "'custom' is no mapping"),
+        ("{'custom': {'licence': 'one'}}", "'licence' is 'one'"),
+    ],
+)
+def test_resources_that_cannot_be_used_are_one_paragraph(tmp_path: Path, said: str, words: str) -> None:
+    name = write(tmp_path, f"from sklearn.naive_bayes import GaussianNB as make\n\nmake.resources = {said}\n")
+    with pytest.raises(OwnMethodError, match=words) as caught:
+        load_own(name)
+    assert explain(caught.value) is not None and "\n" not in str(caught.value)

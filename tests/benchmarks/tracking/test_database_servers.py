@@ -13,10 +13,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from benchmarks.cells.digests import RECEIPT
 from benchmarks.run.runner import run_suite
 from benchmarks.tracking.mlflow_store import (
     BATCH,
-    RECEIPT,
     WHOLE,
     TrackingError,
     finished_cells,

@@ -9,9 +9,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from benchmarks.cells.digests import RECEIPT
 from benchmarks.saving.trained import read_made
 from benchmarks.tracking.experts import EXPERIMENT, send_experts, unsent_experts
-from benchmarks.tracking.mlflow_store import RECEIPT, tracking_uri
+from benchmarks.tracking.mlflow_store import tracking_uri
 from llm_experts.data.example import Example
 from llm_experts.training.loop.assignment import Assignment
 from llm_experts.training.loop.fit import fit

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.cells.digests import RECEIPT
 from benchmarks.plan.job import Job
 from benchmarks.run import runner
 from benchmarks.run.executors.executor import Outcome
@@ -17,7 +18,6 @@ from benchmarks.run.executors.in_process import InProcess
 from benchmarks.run.runner import run_suite
 from benchmarks.run.telling.notify import Notify
 from benchmarks.tracking.mlflow_store import (
-    RECEIPT,
     Tracker,
     TrackingError,
     finished_cells,

@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from benchmarks.cells.digests import RECEIPT
 from benchmarks.run.runner import RunSummary, run_suite
 from benchmarks.tracking.mlflow_store import (
     OUTPUT,
-    RECEIPT,
     TrackingError,
     finished_cells,
     open_tracker,
@@ -137,10 +137,14 @@ def test_a_run_that_was_sent_half_way_is_replaced(finished: Finished) -> None:
     receipt.unlink(missing_ok=True)
     tags = {"fairmoe.kind": "cell", "fairmoe.cell": folder.name, OUTPUT: output_id(finished[0])}
     half = tracker.client.create_run(tracker.experiment, tags=tags).info.run_id
+    model = tracker.client.create_logged_model(tracker.experiment, name="mixture", source_run_id=half)
+    other = tracker.client.create_logged_model(tracker.experiment, name="mixture")
     whole = tracker.send(folder)
     receipt.unlink()
     assert whole != half
     assert [run.info.run_id for run in tracker.client.search_runs([tracker.experiment])] == [whole]
+    models = {found.model_id for found in tracker.client.search_logged_models([tracker.experiment])}
+    assert model.model_id not in models and other.model_id in models
 
 
 def test_runs_that_others_are_sending_are_left_alone(finished: Finished) -> None:

@@ -18,8 +18,8 @@ from benchmarks.run.executors.cluster.mailbox import Told
 from benchmarks.run.executors.cluster.placement import Placement
 from benchmarks.run.executors.cluster.running import Running, live_nodes
 from benchmarks.run.executors.cluster.schedule import JobUnits, job_units, ranks
+from benchmarks.run.executors.cluster.scratch import clear_nodes, clear_scratch
 from benchmarks.run.executors.cluster.store import Store
-from benchmarks.run.executors.cluster.stored_work import clear_scratch
 from benchmarks.run.executors.cluster.worker import SIGN, Place, work
 from benchmarks.run.executors.executor import Outcome
 from benchmarks.run.units import open_job
@@ -60,7 +60,7 @@ class RayCluster:
     placement : callable, optional
         Makes what says which nodes suit a unit.
     tell : callable, optional
-        Called with a line for people, such as that a node is awaited.
+        Called with a line for people, such as that a node is awaited or starts slowly.
     """
 
     def __init__(
@@ -94,16 +94,19 @@ class RayCluster:
             store.check(place.sign)
         write_text(place.folder / SIGN, place.sign)
         try:
-            with connected(self.address, self.workers) as ray:
+            with connected(self.address, self.workers, self.tell) as ray:
                 for job in jobs:
                     self._bring(store, job, place.folder)
                     open_job(job, place.folder)
                 units = [job_units(job, job.unfinished(place.folder), self.text, self.each) for job in jobs]
                 self._refuse_too_large(ray, units)
                 order = ranks(units, self.clock)
-                yield from Running(
+                running = Running(
                     ray, place, store, Told(notify), self.task, order, self.limits, self.placement(), self.tell
-                ).outcomes(units)
+                )
+                yield from running.outcomes(units)
+                if store is not None:
+                    clear_nodes(ray, place.sign, running.nodes)
         finally:
             (place.folder / SIGN).unlink(missing_ok=True)
             clear_scratch(place.sign)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.methods.method import GIB
 from benchmarks.run.time_limit import UnitTimeoutError
 from foundation.beside import beside
 
-GIB = 1 << 30
 LOOK = 0.2
 """Seconds between two looks at a process's memory."""
 GONE_MINUTES = 10.0

@@ -15,6 +15,7 @@ from benchmarks.run.executors.cluster.limits import GONE_MINUTES, Limits, memory
 from benchmarks.run.executors.cluster.mailbox import Fact, Listener, Mailbox, Told
 from benchmarks.run.executors.cluster.placement import Placement, Wish
 from benchmarks.run.executors.cluster.schedule import JobUnits
+from benchmarks.run.executors.cluster.scratch import NAMESPACE, run_name
 from benchmarks.run.executors.cluster.store import Store
 from benchmarks.run.executors.cluster.worker import Place, Report, attempted
 from benchmarks.run.executors.executor import Outcome
@@ -128,9 +129,11 @@ class Running:
         self._ray, self._place, self._store, self._told, self._task = ray, place, store, told, task
         self._folder, self._limits, self._tell = place.folder, limits, tell
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        self._mailbox = ray.remote(num_cpus=0, scheduling_strategy=here, max_restarts=-1)(Mailbox).remote()
+        name = {"name": run_name(place.sign), "namespace": NAMESPACE}
+        self._mailbox = ray.remote(num_cpus=0, scheduling_strategy=here, max_restarts=-1, **name)(Mailbox).remote()
         self._listener = Listener(ray, self._mailbox)
         self._remote = ray.remote(max_retries=0)(_in_worker)
+        self.nodes: set[str] = set()  # where units ran
         self._under_way: dict[Any, Attempt] = {}
         self._references: dict[int, Any] = {}
         self._count, self._looked = 0, time.monotonic()
@@ -187,6 +190,7 @@ class Running:
                 continue  # it has ended meanwhile
             attempt = self._under_way[self._references[fact.attempt]]
             attempt.node = fact.node
+            self.nodes.add(fact.node)
             attempt.since = attempt.since or time.monotonic()
             if fact.memory:
                 self._stop(attempt, large=self._limits.large(fact.memory))
@@ -264,6 +268,7 @@ class Running:
             self._placement.lost(units.job.folder, unit.name, report.node)
             units.loses(unit, node=False, reason=report.lost)
             return
+        self.nodes.add(report.node)
         self._placement.ended(units.job.folder, report.node)
         if self._store is not None and not report.error:
             self._store.fetch(self._folder / units.job.folder, units.job.folder, unit.name)

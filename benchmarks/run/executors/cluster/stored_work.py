@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from benchmarks.run.executors.cluster.store import Store, cached
 from foundation.files import atomic_path, is_temporary
 from foundation.hashing import hash_file
-from foundation.home import home as home_folder
 
 if TYPE_CHECKING:
     from benchmarks.plan.job import Job
@@ -68,23 +67,6 @@ def _offer(home: Path, made: Mapping[str, str], cache: Path) -> None:
         if not name.startswith(CELLS):
             with atomic_path(cached(cache, digest)) as temporary:
                 shutil.copyfile(home / name, temporary)
-
-
-def scratch(sign: str) -> Path:
-    """A node's folder of a run whose output folder it does not share."""
-    import ray
-
-    node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here"
-    return _of_run(sign) / node
-
-
-def clear_scratch(sign: str) -> None:
-    """Remove a run's copies from this machine."""
-    shutil.rmtree(_of_run(sign), ignore_errors=True)
-
-
-def _of_run(sign: str) -> Path:
-    return home_folder() / "cluster" / sign
 
 
 def files_of(home: Path) -> dict[str, str]:

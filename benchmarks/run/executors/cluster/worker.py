@@ -58,7 +58,8 @@ def work(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
             "results would not be comparable. Install the same version on every node and run the same command again."
         )
     if place.store:
-        from benchmarks.run.executors.cluster.stored_work import scratch, stored_work
+        from benchmarks.run.executors.cluster.scratch import scratch
+        from benchmarks.run.executors.cluster.stored_work import stored_work
 
         return stored_work(job, unit, scratch(place.sign), place.store, notify)
     look(place)

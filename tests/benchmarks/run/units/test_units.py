@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.methods.method import MODEST, Needs
 from benchmarks.plan.job import FLOOR, Job, plan
 from benchmarks.plan.suite import LLMSettings, Suite
 from benchmarks.run.compute import run_job
+from benchmarks.run.failure import explain
 from benchmarks.run.units import Unit, close_job, run_unit, units_of
+from foundation.discovery import PLUGINS, DiscoveryError
 from foundation.hashing import hash_file
 
 METHODS = (
@@ -62,6 +65,51 @@ def test_what_shares_memory_is_one_unit_and_baselines_are_alone() -> None:
     assert cells["expert_result_0"] == {"result", "result_lambda0"}
     assert cells["constant_0"] == cells["constant_1"] == {"constant"}
     assert "mixture" in cells["further_seeds"] and "reweighing" not in cells["further_seeds"]
+
+
+OWN = """
+from sklearn.naive_bayes import GaussianNB
+
+
+def make():
+    return GaussianNB()
+
+
+make.resources = {"cores": 2, "memory_gib": 1.5, "gpus": 0.5, "custom": {"licence": 1}}
+"""
+PLUGIN = """
+from benchmarks.methods.baseline import Baseline
+
+
+def fit(view, params, seed):
+    raise NotImplementedError
+
+
+METHOD = Baseline(label="Wide", about="", family="wide", reference="", fit=fit, resources={"cores": 3})
+"""
+
+
+def test_what_plug_ins_and_own_methods_ask_of_a_node_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.py").write_text(OWN)
+    room = tmp_path / "plugins" / "benchmarks" / "methods" / "baselines"
+    room.mkdir(parents=True)
+    (room / "wide.py").write_text(PLUGIN)
+    monkeypatch.setenv(PLUGINS, str(tmp_path / "plugins"))
+    job = job_of(("utility", "constant", "wide", f"{tmp_path}/model.py:make"))
+    needs = {unit.name: unit.resources for unit in units_of(job, job.cells())}
+    assert needs["model.make_0"] == needs["model.make_1"] == Needs(2, 3 << 29, 0.5, (("licence", 1),))
+    assert needs["wide_0"] == Needs(cores=3)
+    assert {needs[name] for name in needs if name.startswith(("tune", "constant", "expert"))} == {MODEST}
+
+
+def test_a_plug_in_that_asks_for_what_there_is_not_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = tmp_path / "benchmarks" / "methods" / "baselines"
+    room.mkdir(parents=True)
+    (room / "wide.py").write_text(PLUGIN.replace('"cores": 3', '"ram": 3'))
+    monkeypatch.setenv(PLUGINS, str(tmp_path))
+    with pytest.raises(DiscoveryError, match="the baseline 'wide' cannot be used: 'ram' is none of them") as caught:
+        units_of(JOB, JOB.cells())
+    assert explain(caught.value) is not None
 
 
 def in_order(units: Iterable[Unit], draw: random.Random) -> Iterable[Unit]:

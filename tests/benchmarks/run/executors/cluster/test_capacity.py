@@ -19,12 +19,12 @@ from benchmarks.run.executors.cluster.capacity import asked, holds, lack, needs_
 from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.executor import RayCluster
 from benchmarks.run.executors.cluster.limits import Limits
+from benchmarks.run.executors.cluster.own_nodes import add_node, own_nodes
 from benchmarks.run.executors.cluster.worker import Place, look
 from benchmarks.run.failure import Failure, explain
 from benchmarks.run.telling.notify import Notify
 from benchmarks.run.units import Unit
 from foundation.files import write_text
-from tests.campaign.cluster_faults import add_node, cluster
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray (group cluster) is not installed")
 
@@ -85,7 +85,7 @@ def marks(folder: Path) -> set[str]:
 @needs_ray
 @pytest.mark.slow
 def test_what_no_node_can_hold_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    with cluster(1), pytest.raises(ClusterError) as caught:
+    with own_nodes(1), pytest.raises(ClusterError) as caught:
         list(RayCluster("auto", 1, gpus=1.0, task=mark).run(jobs(), tmp_path, lambda *_: None))
     told = explain(caught.value)
     assert told is not None and "scm_split0 text_0 asks for 1 core, 1 GPU" in told and "--node-minutes" in told
@@ -105,7 +105,7 @@ def test_a_node_that_comes_in_time_is_awaited(tmp_path: Path) -> None:
         lines.append(line)
         write_text(tmp_path / "told", line)
 
-    with cluster(1) as made, ThreadPoolExecutor(1) as pool:
+    with own_nodes(1) as made, ThreadPoolExecutor(1) as pool:
         run = pool.submit(start)
         while not (tmp_path / "told").exists() and not run.done():
             time.sleep(0.05)
@@ -123,7 +123,7 @@ def test_a_unit_whose_only_node_died_fails_when_its_time_is_over(
     monkeypatch.setattr(running, "NODES", 0.5)
     (tmp_path / "stay").touch()
     lines: list[str] = []
-    with cluster(1) as made, ThreadPoolExecutor(1) as pool:
+    with own_nodes(1) as made, ThreadPoolExecutor(1) as pool:
         add_node(made, num_gpus=1)
         made.wait_for_nodes()
         executor = RayCluster("auto", 1, gpus=1.0, task=mark, tell=lines.append)

@@ -24,13 +24,13 @@ from benchmarks.run.executors.cluster.connection import connected
 from benchmarks.run.executors.cluster.error import ClusterError
 from benchmarks.run.executors.cluster.executor import RayCluster
 from benchmarks.run.executors.cluster.mailbox import Told
+from benchmarks.run.executors.cluster.own_nodes import own_nodes
 from benchmarks.run.executors.cluster.schedule import JobUnits, job_units, ranks
 from benchmarks.run.executors.cluster.worker import SIGN, Place, attempted, look, work
 from benchmarks.run.failure import Failure, explain
 from benchmarks.run.telling.notify import Notify
 from benchmarks.run.units import Unit
 from foundation.files import write_text
-from tests.campaign.cluster_faults import cluster
 
 
 def jobs(count: int = 1) -> list[Job]:
@@ -208,7 +208,7 @@ def stay(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
 @needs_ray
 @pytest.mark.slow
 def test_a_killed_node_is_told_from_a_crashed_worker_and_no_method_is_blamed(tmp_path: Path) -> None:
-    with cluster(2) as made, ThreadPoolExecutor(1) as pool:
+    with own_nodes(2) as made, ThreadPoolExecutor(1) as pool:
         run = pool.submit(lambda: list(RayCluster("auto", 1, task=stay).run(jobs(), tmp_path, lambda *_: None)))
         note = tmp_path / "constant_0"
         while not note.exists() and not run.done():

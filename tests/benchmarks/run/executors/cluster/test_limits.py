@@ -16,12 +16,12 @@ from benchmarks.run.collect import failure_status
 from benchmarks.run.deaths import ATTEMPTS, MethodDiedError, UnderWay
 from benchmarks.run.executors.cluster.executor import RayCluster
 from benchmarks.run.executors.cluster.limits import GIB, Limits, memory_watched, resident_bytes
+from benchmarks.run.executors.cluster.own_nodes import own_nodes
 from benchmarks.run.executors.cluster.schedule import job_units
 from benchmarks.run.executors.cluster.worker import Place, look
 from benchmarks.run.failure import Failure
 from benchmarks.run.telling.notify import Notify
 from benchmarks.run.units import Unit
-from tests.campaign.cluster_faults import cluster
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray (group cluster) is not installed")
 
@@ -122,7 +122,7 @@ def endless(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]
 @needs_ray
 @pytest.mark.slow
 def test_a_unit_that_takes_too_long_is_ended_tried_elsewhere_and_fails_alone(tmp_path: Path) -> None:
-    with cluster(2):
+    with own_nodes(2):
         run = RayCluster("auto", 1, task=endless, limits=Limits(unit_minutes=4 / 60))
         (outcome,) = run.run([job()], tmp_path, lambda *_: None)
     assert [failure.method for failure in outcome.failures] == ["constant"]

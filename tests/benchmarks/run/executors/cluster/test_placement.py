@@ -14,13 +14,13 @@ from benchmarks.plan.job import Job, plan
 from benchmarks.plan.suite import LLMSettings, Suite
 from benchmarks.run.executors.cluster.connection import ray_module
 from benchmarks.run.executors.cluster.executor import RayCluster
+from benchmarks.run.executors.cluster.own_nodes import own_nodes
 from benchmarks.run.executors.cluster.placement import Placement, Wish
 from benchmarks.run.executors.cluster.worker import Place, look
 from benchmarks.run.failure import Failure
 from benchmarks.run.telling.notify import Notify
 from benchmarks.run.units import Unit
 from foundation.files import write_text
-from tests.campaign.cluster_faults import cluster
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray (group cluster) is not installed")
 
@@ -56,7 +56,7 @@ def where(job: Job, unit: Unit, place: Place, notify: Notify) -> list[Failure]:
 @pytest.mark.slow
 def test_units_run_on_the_node_that_ran_their_job_before(tmp_path: Path) -> None:
     one, other = jobs(2)
-    with cluster(2, num_cpus=3) as made:
+    with own_nodes(2, num_cpus=3) as made:
         nodes = [node.node_id for node in made.worker_nodes]
 
         class Crossed(Placement):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,53 +131,56 @@ def test_a_store_that_works_is_left_as_it_was(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
 
 
-needs_s3 = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("moto", "s3fs")), reason="moto[server] and s3fs are needed"
-)
+@pytest.fixture
+def s3fs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """s3fs, with keys, and without the connections of an earlier test: it keeps them for as long as a process lives."""
+    found = pytest.importorskip("s3fs", reason="s3fs is not installed")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    found.S3FileSystem.clear_instance_cache()
+    yield found
+    found.S3FileSystem.clear_instance_cache()
 
 
-@needs_s3
-@pytest.mark.slow
-def test_an_s3_server_that_is_away_for_a_while_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ObjectStore.started(tmp_path / "s3") as server:
-        for name, value in server.settings.items():
+@pytest.fixture
+def server(s3fs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    pytest.importorskip("moto", reason="moto[server] is not installed")
+    with ObjectStore.started(tmp_path / "s3") as found:
+        for name, value in found.settings.items():
             monkeypatch.setenv(name, value)
-        url = f"{server.url}/run"
-        Store(url).check("sign")
-        run("a", tmp_path / "one", url, making("tune/a", within=lambda: server.close_for(3.0)))
-        run("b", tmp_path / "two", url, making("tune/b"))
-        home = tmp_path / "driver"
-        for unit in Store(url).units(JOB.folder):
-            Store(url).fetch(home, JOB.folder, unit)
-        assert (home / "tune/a").read_text() == "a tune/a" and (home / "tune/b").read_text() == "b tune/b"
+        yield found
 
 
-@needs_s3
+@pytest.mark.slow
+def test_an_s3_server_that_is_away_for_a_while_loses_nothing(server: ObjectStore, tmp_path: Path) -> None:
+    url = f"{server.url}/run"
+    Store(url).check("sign")
+    run("a", tmp_path / "one", url, making("tune/a", within=lambda: server.close_for(3.0)))
+    run("b", tmp_path / "two", url, making("tune/b"))
+    home = tmp_path / "driver"
+    for unit in Store(url).units(JOB.folder):
+        Store(url).fetch(home, JOB.folder, unit)
+    assert (home / "tune/a").read_text() == "a tune/a" and (home / "tune/b").read_text() == "b tune/b"
+
+
 @pytest.mark.slow
 def test_what_another_node_stores_is_seen_by_who_has_looked_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ObjectStore, s3fs: Any, tmp_path: Path
 ) -> None:
-    s3fs = pytest.importorskip("s3fs")
-    with ObjectStore.started(tmp_path / "s3") as server:
-        for name, value in server.settings.items():
-            monkeypatch.setenv(name, value)
-        url = f"{server.url}/run"
-        run("a", tmp_path / "one", url, making("tune/a"))
-        s3fs.S3FileSystem.clear_instance_cache()  # the driver is another process than the nodes
-        driver = Store(url)
-        assert driver.units(JOB.folder) == ["a"]
-        s3fs.S3FileSystem.clear_instance_cache()
-        run("b", tmp_path / "two", url, making("tune/b"))
-        assert driver.fetch(tmp_path / "driver", JOB.folder, "b") and driver.units(JOB.folder) == ["a", "b"]
+    url = f"{server.url}/run"
+    run("a", tmp_path / "one", url, making("tune/a"))
+    s3fs.S3FileSystem.clear_instance_cache()  # the driver is another process than the nodes
+    driver = Store(url)
+    assert driver.units(JOB.folder) == ["a"]
+    s3fs.S3FileSystem.clear_instance_cache()
+    run("b", tmp_path / "two", url, making("tune/b"))
+    assert driver.fetch(tmp_path / "driver", JOB.folder, "b") and driver.units(JOB.folder) == ["a", "b"]
 
 
-@needs_s3
 @pytest.mark.slow
-def test_an_s3_server_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_s3_server_that_is_not_there_is_told_at_once(s3fs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as some:
         some.bind(("127.0.0.1", 0))  # nobody listens
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{some.getsockname()[1]}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "any")
         with pytest.raises(ClusterError, match="nothing was started"):
             Store("s3://runs/x").check("sign")
