@@ -45,11 +45,11 @@ def check_own_cards(suite: Suite, shard: Shard | None = None, tell: Tell = silen
                     _try_in_files(task, card, attributes, suite, shard, tell)
                 else:
                     _try(task, card, attributes, suite)
+            except FetchError as error:
+                if not any(file.url for file in card.file):  # else it is told with the tasks that cannot be had
+                    reasons[task] = str(error)
             except (CardError, DataError) as error:
                 reasons[task] = str(error)
-            except FetchError:
-                if not any(file.url for file in card.file):
-                    raise  # else it cannot be had now, and is told with the tasks that cannot
     if reasons:
         told = list(dict.fromkeys(reasons.values()))
         which = ", ".join(reasons)

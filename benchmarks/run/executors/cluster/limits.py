@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.run.time_limit import UnitTimeoutError
 from foundation.beside import beside
+from foundation.numbers import GIB
 
-GIB = 1 << 30
 LOOK = 0.2
 """Seconds between two looks at a process's memory."""
 GONE_MINUTES = 10.0
