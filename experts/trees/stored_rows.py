@@ -50,8 +50,8 @@ class TrainingRows(lightgbm.Sequence):
             return self._table.features(self._rows[index]).numpy()
         start = index // BLOCK_ROWS * BLOCK_ROWS
         if start != self._start:
-            self._tell("sample for bins", start, len(self))
             self._start, self._block = start, self._table.features(self._rows[start : start + BLOCK_ROWS]).numpy()
+            self._tell("sample for bins", start + len(self._block), len(self))
         row: np.ndarray = self._block[index - start].astype(np.float64)
         return row
 

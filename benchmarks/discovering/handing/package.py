@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artefacts.packing.mixture_folder import EXPERTS, MIXTURE, PARTS, README
+from artefacts.packing.mixture_folder import EXPERTS, MIXTURE, PARTS
+from artefacts.packing.source import README
 from benchmarks.discovering.handing.library import experts_of
 from benchmarks.discovering.handing.rounding import rounding_of
 from benchmarks.discovering.run import Discovered

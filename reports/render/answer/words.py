@@ -11,7 +11,7 @@ from reports.answer.answer import Answer
 from reports.answer.enough import MOST
 from reports.answer.row import AnswerRow
 from reports.answer.setting import ALL
-from reports.format import interval_text, points_text, seconds_text, value_text
+from reports.format import interval_text, points_span, points_text, seconds_text, value_text
 from reports.levels.transfer import Share
 from reports.render.level_words import level_words
 from reports.stats.power import smallest_effect
@@ -149,15 +149,15 @@ def _others(count: int, each: str) -> str:
 
 def difference_words(interval: Interval) -> str:
     """``+0.82 points of utility [−1.62, 3.26]``: the recommended method minus a row, of the row's lead over it."""
-    spread = "" if math.isnan(interval.low) else f" [{points_text(-interval.high)}, {points_text(-interval.low)}]"
-    return f"{points_text(-interval.mean)} points of utility{spread}"
+    span = points_span(-interval.high, -interval.low)
+    return f"{points_text(-interval.mean)} points of utility {span}".rstrip()
 
 
 def _costs(answer: Answer, best: AnswerRow) -> str:
     parts = []
     if answer.price is not None:
         price = answer.price.utility
-        spread = "" if math.isnan(price.low) else f" [{points_text(price.low)}, {points_text(price.high)}]"
+        spread = f" {span}" if (span := points_span(price.low, price.high)) else ""
         free = answer.price.free.label
         than = "itself" if free == best.contender.label else f"{free}, the choice"
         parts.append(f"{points_text(price.mean)} points of utility{spread} against {than} without a limit")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from foundation.escaping import markdown
 from foundation.words import plural
 from reports.render.method_words import method_words
-from reports.render.part_words import part_words
+from reports.render.part_words import described, part_words
 from reports.render.sentences import UNNAMED, first_layer
 from reports.summary import Report
 
@@ -18,7 +15,7 @@ def header(report: Report) -> str:
     suite = report.suite
     lines = [
         f"# Leaderboard: {markdown(suite['name'])} v{suite['version']}",
-        *_described(suite),
+        *map(markdown, described(suite)),
         f"{plural(len(report.scenarios), 'task')}, {plural(len(report.methods), 'method')}, "
         f"{plural(suite['splits'], 'split')} × {plural(suite['seeds'], 'seed')}, protocol {suite['protocol']}, "
         f"{plural(suite['trials'], 'trial')} per role, "
@@ -39,19 +36,6 @@ def header(report: Report) -> str:
     if report.missing:
         lines.append("> **MISSING CELLS**: " + "; ".join(map(markdown, report.missing)))
     return "\n\n".join(lines)
-
-
-def _described(suite: Mapping[str, Any]) -> list[str]:
-    """What the suite says of itself; of a share, that it says so of the whole."""
-    whole = "The whole suite: " if suite.get("shards") else ""
-    said = [f"{whole}{markdown(suite['description'])}"] if suite["description"] else []
-    return [*said, _IN_FILES] if suite.get("rows_in_files") else said
-
-
-_IN_FILES = (
-    "Rows stayed in files (`--max-memory`): methods that need all of them at once were left out, trees were tuned and "
-    "reasons found on samples."
-)
 
 
 def _text_settings(report: Report) -> str:
