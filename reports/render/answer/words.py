@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foundation.words import listing, plural
@@ -80,15 +81,19 @@ def asked_words(answer: Answer) -> str:
     )
 
 
-def choose_command(answer: Answer) -> str:
-    """What saves the recommended model, in the page's folder; "" without one or where the limit is a share."""
+def choose_command(answer: Answer, tasks: Sequence[str]) -> str:
+    """What saves the recommended model, in the page's folder; "" without one or where the limit is a share.
+
+    Over all tasks of the page, which ``tasks`` names, the command says TASK where there are several to take.
+    """
     if answer.best is None or answer.setting.level in SHARES:
         return ""
     setting = answer.setting
-    task = shlex.quote(setting.task) if setting.task != ALL else "TASK"
+    task = setting.task if setting.task != ALL else tasks[0] if len(tasks) == 1 else "TASK"
+    method = answer.best.contender.method.id
     limit = LIMITS.get(setting.level, setting.level)
     return (
-        f"fairmoe choose . --task {task} --method {shlex.quote(answer.best.contender.method.id)} "
+        f"fairmoe choose . --task {shlex.quote(task)} --method {shlex.quote(method)} "
         f"--metric {setting.gap.split('@')[0]} --max-gap {limit}"
     )
 
