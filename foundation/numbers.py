@@ -1,10 +1,13 @@
-"""Numbers that may be missing, as files have them."""
+"""Numbers that may be missing, as files have them; bytes of a GiB."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
+
+GIB = 1 << 30
+"""Bytes of a GiB."""
 
 
 def finite(data: Any) -> Any:

@@ -36,6 +36,16 @@ def points_text(value: float, digits: int = 2) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
+def points_span(low: float, high: float) -> str:
+    """An interval of differences of utility in points: ``[−0.30, +1.02]``; empty where an end is not known."""
+    return "" if math.isnan(low) or math.isnan(high) else f"[{points_text(low)}, {points_text(high)}]"
+
+
+def points_with_span(value: float, low: float, high: float) -> str:
+    """A difference of utility in points and its interval, where it is known: ``+0.36 [−0.30, +1.02]``."""
+    return f"{points_text(value)} {points_span(low, high)}".strip()
+
+
 def estimate_text(value: float, half: float) -> str:
     """A value with the digits that its interval deserves."""
     return value_text(value, digits_of(max(abs(value), 0.0 if math.isnan(half) else half)))

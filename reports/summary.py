@@ -101,6 +101,11 @@ class Report:
             for reason, jobs in by_reason.items()
         ]
 
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks, in their order."""
+        return [scenario.name for scenario in self.scenarios]
+
     def row(self, id: str) -> MethodRow:
         """Record of a method or an expert."""
         return row_in(self.rows, id)

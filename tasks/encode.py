@@ -141,15 +141,8 @@ class Encoder:
         use_sensitive : {"keep", "drop"}
             drop: the columns of the task's sensitive attributes are not features.
         """
-        if use_sensitive not in ("keep", "drop"):
-            raise DataError(f"use_sensitive is keep or drop, not {use_sensitive!r}.")
-        sensitive = sensitive_columns(raw.card, raw.attributes)
-        rows = np.asarray(train)
-        specs = [c for c in raw.card.column if use_sensitive == "keep" or c.name not in sensitive]
-        if not specs:
-            raise DataError(
-                f"{raw.card.name!r} has no feature left without its sensitive columns; use use_sensitive = keep."
-            )
+        rows, sensitive = np.asarray(train), sensitive_columns(raw.card, raw.attributes)
+        specs = feature_columns(raw.card, sensitive, use_sensitive)
         scale = raw.card.nifty.scale if raw.card.nifty and protocol == "nifty" else True
         fitted = [_fit_column(c, raw.frame[c.name].iloc[rows], c.name in sensitive, protocol, scale) for c in specs]
         return cls(protocol, tuple(fitted))
@@ -220,6 +213,30 @@ def sensitive_columns(card: Card, attributes: tuple[str, ...]) -> tuple[str, ...
     """Source columns of the attributes, in their order, each once."""
     by_name = {s.name: s.column for s in card.sensitive}
     return tuple(dict.fromkeys(by_name[name] for name in attributes))
+
+
+def feature_columns(card: Card, sensitive: tuple[str, ...], use_sensitive: str) -> list[ColumnSpec]:
+    """The columns of a card that are features, in its order.
+
+    Parameters
+    ----------
+    card : Card
+    sensitive : tuple of str
+        :func:`sensitive_columns`.
+    use_sensitive : {"keep", "drop"}
+        Whether the sensitive ones are among them.
+
+    Raises
+    ------
+    DataError
+        If none is left, or ``use_sensitive`` is neither.
+    """
+    if use_sensitive not in ("keep", "drop"):
+        raise DataError(f"use_sensitive is keep or drop, not {use_sensitive!r}.")
+    specs = [column for column in card.column if use_sensitive == "keep" or column.name not in sensitive]
+    if not specs:
+        raise DataError(f"{card.name!r} has no feature left without its sensitive columns; use use_sensitive = keep.")
+    return specs
 
 
 def signed_log(values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.bins import binned
-from tasks.card import Card, DataError, Sensitive, SourceFile
+from tasks.card import Card, ColumnSpec, DataError, Sensitive, SourceFile
 from tasks.formats.opened import source
 from tasks.formats.reading import names_in, read_table
 from tasks.formats.written import Writing, understood
@@ -426,13 +426,24 @@ def feature_frame(card: Card, table: pd.DataFrame) -> pd.DataFrame:
     raw = {c.name: binned(table[c.name], c) if c.bins else table[c.name] for c in card.column}
     frame = pd.DataFrame({c.name: convert[c.kind](raw[c.name], c.missing) for c in card.column})
     for column in card.column:
-        if column.kind == "binary" and len(frame[column.name].cat.categories) > 2:
-            held = ", ".join(frame[column.name].cat.categories[:6])
-            raise DataError(
-                f"Column {column.name!r} of {card.name!r} is declared binary but holds {held}. "
-                "Declare it categorical, or name codes that mean missing in its missing = [...]."
-            )
+        if column.kind == "binary":  # only words have categories
+            refuse_not_binary(card, column, frame[column.name].cat.categories)
     return frame
+
+
+def refuse_not_binary(card: Card, column: ColumnSpec, words: Sequence[str] | pd.Index) -> None:
+    """Refuse a column that is declared binary and holds more than two words; any other column passes.
+
+    Raises
+    ------
+    DataError
+        With the first of the words.
+    """
+    if column.kind == "binary" and len(words) > 2:
+        raise DataError(
+            f"Column {column.name!r} of {card.name!r} is declared binary but holds {', '.join(words[:6])}. "
+            "Declare it categorical, or name codes that mean missing in its missing = [...]."
+        )
 
 
 def _units(card: Card, table: pd.DataFrame) -> np.ndarray | None:

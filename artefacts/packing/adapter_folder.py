@@ -12,11 +12,11 @@ from artefacts.format.error import PackageError
 from artefacts.packing.adapters import CONFIG, FACTS, WEIGHTS, adapters_of, base_of, scope_of
 from artefacts.packing.fairness import examination_of
 from artefacts.packing.reading import facts_in, optional
-from artefacts.packing.source import Source
+from artefacts.packing.source import Source, files_of
 from artefacts.packing.told import name_of
 from foundation.hashing import hash_file
 
-README, CARD, EXAMINED = "README.md", "card.md", "examination.json"
+EXAMINED = "examination.json"
 
 
 def adapter_folder(folder: Path, base_hash: str = "", base_name: str = "") -> Source:
@@ -37,12 +37,7 @@ def adapter_folder(folder: Path, base_hash: str = "", base_name: str = "") -> So
         ``kind``: no kind of adapter that fairmoe can run.
     """
     names = [CONFIG, WEIGHTS, *([FACTS] if (folder / FACTS).exists() else [])]
-    files = {name: folder / name for name in names}
-    if (folder / README).exists():
-        files[CARD] = folder / README
-    links = [name for name, path in files.items() if path.is_symlink()]
-    if links:
-        raise PackageError("link-symbolic", f"{folder} holds the link {links[0]!a}; copy what it leads to.")
+    files = files_of(folder, names)
     facts = _facts(folder, base_hash, base_name) | _measured(folder)
     texts = {} if FACTS in files else {FACTS: _told_of(folder, facts)}
     return Source(files, facts, texts=texts, warnings=_warnings(scope_of(optional(folder / FACTS))))

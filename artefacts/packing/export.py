@@ -13,10 +13,11 @@ from artefacts.format.manifest import Manifest
 from artefacts.format.strict_json import read_json
 from artefacts.format.writing import whole
 from artefacts.packing.adapters import CONFIG, FACTS, scope_of
+from artefacts.packing.source import CARD, README
 
 Form = Literal["model", "peft", "safetensors"]
 FORMS: tuple[str, ...] = get_args(Form)
-MODEL, CARD, README, LICENSE = "model.json", "card.md", "README.md", "LICENSE"
+MODEL, LICENSE = "model.json", "LICENSE"
 
 
 def export(manifest: Manifest, read: Callable[[str], bytes], form: str, folder: Path) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from typing import Any
 from artefacts.format.error import PackageError
 from artefacts.packing.adapters import CONFIG, FACTS, WEIGHTS, adapters_of, base_of
 from artefacts.packing.reading import Facts, facts_in
-from artefacts.packing.source import Source
+from artefacts.packing.source import Source, files_of
 from artefacts.packing.told import name_of
 
-MIXTURE, EXPERTS, README, CARD = "mixture.json", "experts", "README.md", "card.md"
+MIXTURE, EXPERTS = "mixture.json", "experts"
 PARTS = (CONFIG, WEIGHTS, FACTS)
 
 
@@ -46,12 +46,8 @@ def mixture_folder(folder: Path) -> Source:
 
 def _files(folder: Path, experts: list[str]) -> dict[str, Path]:
     names = [MIXTURE, *PARTS, *(f"{EXPERTS}/{name}/{part}" for name in experts for part in PARTS)]
-    files = {name: folder / name for name in names}
-    if (folder / README).exists():
-        files[CARD] = folder / README
-    for name, path in files.items():
-        if path.is_symlink():
-            raise PackageError("link-symbolic", f"{folder} holds the link {name!a}; copy what it leads to.")
+    files = files_of(folder, names)
+    for path in files.values():
         if not path.is_file():
             raise PackageError("file-missing", f"There is no {path}; run 'fairmoe discover' on its folder again.")
     return files

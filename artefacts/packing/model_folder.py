@@ -12,12 +12,12 @@ from artefacts.packing.inputs import inputs_of
 from artefacts.packing.kinds import check_kinds, kind_of
 from artefacts.packing.provenance import provenance_of
 from artefacts.packing.reading import Facts, experts_in, facts_in, optional
-from artefacts.packing.source import Source, below
+from artefacts.packing.source import Source, below, files_of
 from artefacts.packing.told import name_of
 
 MODEL, ENCODER, DATA, PROMISE, CHOICE = "model.json", "encoder.json", "card.json", "promise.json", "choice.json"
 BIAS = "bias.json"
-EXPERT, README, CARD = "expert", "README.md", "card.md"
+EXPERT = "expert"
 
 
 def model_folder(folder: Path) -> Source:
@@ -88,11 +88,4 @@ def _fairness(promise: Facts, bias: Facts, suite: str) -> dict[str, Any] | None:
 
 def _files(folder: Path) -> dict[str, Path]:
     names = [MODEL, ENCODER, DATA, *(name for name in (PROMISE, CHOICE) if (folder / name).exists())]
-    files = {name: folder / name for name in names}
-    files |= {path.relative_to(folder).as_posix(): path for path in below(folder / EXPERT)}
-    if (folder / README).exists():
-        files[CARD] = folder / README
-    links = [name for name, path in files.items() if path.is_symlink()]
-    if links:
-        raise PackageError("link-symbolic", f"{folder} holds the link {links[0][:80]!a}; copy what it leads to.")
-    return files
+    return files_of(folder, [*names, *(path.relative_to(folder).as_posix() for path in below(folder / EXPERT))])

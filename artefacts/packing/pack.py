@@ -21,11 +21,11 @@ from artefacts.packing.adapters import CONFIG
 from artefacts.packing.mixture_folder import is_mixture, mixture_folder
 from artefacts.packing.model_folder import MODEL, model_folder
 from artefacts.packing.reading import facts_in
-from artefacts.packing.source import Source
+from artefacts.packing.source import CARD, Source
 from artefacts.packing.told import Told
 from artefacts.packing.trained_folder import is_trained, trained_folder
 
-LICENSE, CARD = "LICENSE", "card.md"
+LICENSE = "LICENSE"
 CELL, DEPTH = "cell.json", 4
 """What a cell of a run says of itself, and how deep it lies: ``jobs/JOB/cells/CELL``."""
 

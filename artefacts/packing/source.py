@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from artefacts.format.error import PackageError
+
+README, CARD = "README.md", "card.md"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,23 @@ class Source:
     rights: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def files_of(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Files of a folder by their names in the package, and its ``README.md`` as card, if it has one.
+
+    Raises
+    ------
+    PackageError
+        ``link-symbolic``: one of them is a link.
+    """
+    files = {name: folder / name for name in names}
+    if (folder / README).exists():
+        files[CARD] = folder / README
+    links = [name for name, path in files.items() if path.is_symlink()]
+    if links:
+        raise PackageError("link-symbolic", f"{folder} holds the link {links[0][:80]!a}; copy what it leads to.")
+    return files
 
 
 def below(folder: Path) -> list[Path]:

@@ -19,8 +19,8 @@ from urllib.request import url2pathname
 from artefacts.format.names import check_name
 from artefacts.registry.error import RegistryError, offline_error
 from artefacts.registry.release import Release, parse_release
-from artefacts.registry.watching import Watch, silent
 from foundation.hashing import hash_file
+from foundation.progress import Tell, silent
 
 FORMAT = "fairmoe-index/1"
 MARK = "index.json"
@@ -92,7 +92,7 @@ class Index:
                 )
         return found
 
-    def fetch(self, release: Release, target: Path, watch: Watch = silent, *, offline: bool = False) -> Path:
+    def fetch(self, release: Release, target: Path, watch: Tell = silent, *, offline: bool = False) -> Path:
         """Copy or download the file of a release, and check its hash.
 
         Raises
@@ -104,7 +104,7 @@ class Index:
 
 
 def fetch(
-    release: Release, target: Path, folder: Path | None = None, watch: Watch = silent, *, offline: bool = False
+    release: Release, target: Path, folder: Path | None = None, watch: Tell = silent, *, offline: bool = False
 ) -> Path:
     """The file of a release at ``target``; ``folder`` is the index that its path is relative to."""
     what = f"{release.name} {release.version}"
@@ -144,7 +144,7 @@ def _local(release: Release, folder: Path | None) -> Path:
     return found
 
 
-def _download(release: Release, target: Path, watch: Watch) -> None:
+def _download(release: Release, target: Path, watch: Tell) -> None:
     """At most the bytes that the index tells."""
     left = release.bytes + 1
     try:

@@ -13,7 +13,7 @@ from artefacts.registry.durable import sync, write_durably, write_json_durably
 from artefacts.registry.error import RegistryError
 from artefacts.registry.git import check_out, commit_of, split_url
 from artefacts.registry.index import Index
-from artefacts.registry.watching import Watch, silent
+from foundation.progress import Tell, silent
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Indexes:
     ----------
     root : Path
         The registry's folder.
-    watch : Watch
+    watch : Tell
     """
 
-    def __init__(self, root: Path, watch: Watch = silent) -> None:
+    def __init__(self, root: Path, watch: Tell = silent) -> None:
         self._watch = watch
         self._file, self._copies = root / "indexes.json", root / "indexes"
 

@@ -14,8 +14,8 @@ from artefacts.registry.index import Index, fetch
 from artefacts.registry.record import Record, State, record_of
 from artefacts.registry.release import Release
 from artefacts.registry.sources import given_at
-from artefacts.registry.watching import Watch, silent
 from foundation.hashing import hash_file
+from foundation.progress import Tell, silent
 
 FORMAT = "fairmoe-lock/1"
 
@@ -35,7 +35,7 @@ class Locked:
     folder: Path
 
     def fetch(
-        self, record: Record, scratch: Path, indexes: Iterable[Index], watch: Watch = silent, *, offline: bool = False
+        self, record: Record, scratch: Path, indexes: Iterable[Index], watch: Tell = silent, *, offline: bool = False
     ) -> Path:
         """The bytes of a package: beside the lock file, in an index, or where they once came from.
 
@@ -61,7 +61,7 @@ class Locked:
         return found
 
 
-def _where_it_was(record: Record, scratch: Path, target: Path, watch: Watch, offline: bool) -> Path | None:
+def _where_it_was(record: Record, scratch: Path, target: Path, watch: Tell, offline: bool) -> Path | None:
     if urlsplit(record.location).scheme != "https":
         place = scratch / f"given-{record.name}"
         place.mkdir()

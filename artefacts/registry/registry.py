@@ -24,10 +24,10 @@ from artefacts.registry.record import Record, State, read_state, write_state
 from artefacts.registry.sources import Given, read_source
 from artefacts.registry.store import Store, check_tree
 from artefacts.registry.tree import Tree
-from artefacts.registry.watching import Watch, silent
 from artefacts.trust.store import TrustStore, Verdict
 from foundation.folder_lock import turn
 from foundation.home import home
+from foundation.progress import Tell, silent
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,17 @@ class Registry:
         Its folder.
     trust : TrustStore
         Which keys and packages are trusted.
-    watch : Watch
+    watch : Tell
         Told of what is fetched.
     """
 
-    def __init__(self, root: Path, trust: TrustStore, watch: Watch = silent) -> None:
+    def __init__(self, root: Path, trust: TrustStore, watch: Tell = silent) -> None:
         self.root, self._trust, self._watch = root, trust, watch
         self.store, self.indexes = Store(root), Indexes(root, watch)
         self._file = root / "installed.json"
 
     @classmethod
-    def of_user(cls, watch: Watch = silent) -> Self:
+    def of_user(cls, watch: Tell = silent) -> Self:
         """The registry of this user, in FAIRMOE_HOME."""
         return cls(home() / "experts", TrustStore(home()), watch)
 

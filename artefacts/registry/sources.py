@@ -14,7 +14,7 @@ from artefacts.format.names import Range, check_name
 from artefacts.registry.choosing.resolve import Requirement
 from artefacts.registry.error import RegistryError, offline_error
 from artefacts.registry.git import check_out, commit_of, split_url
-from artefacts.registry.watching import Watch, silent
+from foundation.progress import Tell, silent
 
 SUFFIX = ".expert"
 
@@ -35,7 +35,7 @@ class Given:
     location: str
 
 
-def read_source(text: str, scratch: Path, watch: Watch = silent, *, offline: bool = False) -> Requirement | Given:
+def read_source(text: str, scratch: Path, watch: Tell = silent, *, offline: bool = False) -> Requirement | Given:
     """Understand one argument of ``fairmoe install``.
 
     Parameters
@@ -44,7 +44,7 @@ def read_source(text: str, scratch: Path, watch: Watch = silent, *, offline: boo
         ``FILE``, ``DIR``, ``git+URL[@ref]`` or ``NAME[@RANGE]``.
     scratch : Path
         An existing folder for what has to be fetched or packed.
-    watch : Watch
+    watch : Tell
     offline : bool
         Ask no network: a repository must be on this machine.
 
@@ -71,7 +71,7 @@ def read_source(text: str, scratch: Path, watch: Watch = silent, *, offline: boo
     return Requirement(check_name(name), Range.parse(versions or "*").text)
 
 
-def given_at(location: str, scratch: Path, watch: Watch = silent, *, offline: bool = False) -> Path | None:
+def given_at(location: str, scratch: Path, watch: Tell = silent, *, offline: bool = False) -> Path | None:
     """The package at a location that :func:`read_source` told once; None if nothing is there any more.
 
     Raises
@@ -88,7 +88,7 @@ def given_at(location: str, scratch: Path, watch: Watch = silent, *, offline: bo
     return path if path.is_file() else _one_package(path, scratch)
 
 
-def _from_git(text: str, scratch: Path, watch: Watch, offline: bool) -> Given:
+def _from_git(text: str, scratch: Path, watch: Tell, offline: bool) -> Given:
     url, ref = split_url(text)
     if offline and urlsplit(url).scheme != "file":
         raise offline_error("The repository", url)

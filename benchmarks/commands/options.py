@@ -8,14 +8,20 @@ from typing import Annotated
 import typer
 
 TaskName = Annotated[str, typer.Option(help="Task, such as german or adult:sex+race, or the path of a card.")]
-Protocol = Annotated[
-    str,
-    typer.Option(
-        help="robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest for the "
-        "test) or nifty (the published split)."
-    ),
-]
+_PROTOCOL = typer.Option(
+    help="How rows are split: robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest "
+    "for the test) or nifty (the published split)."
+)
+Protocol = Annotated[str, _PROTOCOL]
+OwnProtocol = Annotated[str | None, _PROTOCOL]
+"""Of a suite, which has one: None leaves it."""
 Split = Annotated[int, typer.Option(min=0, help="Which repetition of the split.")]
+_SPACE = typer.Option(help="Search space: published, or wide (a wider learning-rate range).")
+Space = Annotated[str, _SPACE]
+OwnSpace = Annotated[str | None, _SPACE]
+"""Of a suite, which has one: None leaves it."""
+Epsilon = Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")]
+Seed = Annotated[int, typer.Option(help="Seed of split, trials and weights.")]
 SplitSeed = Annotated[int, typer.Option(help="Suite seed that repeated splits derive from.")]
 
 Edges = Annotated[

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.examining.material import Material
+from foundation.progress import Tell, silent
 
 if TYPE_CHECKING:
     from llm_experts.data.example import Example
@@ -72,7 +73,7 @@ def hold(
     *,
     learnt: Sequence[Example] = (),
     keep: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Tell = silent,
 ) -> Held:
     """Examine the base and candidates on it.
 
@@ -120,15 +121,14 @@ def _examined(
     asking: Asking,
     learnt: Sequence[Example],
     keep: Path | None,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Tell,
 ) -> Examined:
     from llm_experts.evaluation.answered import answered
     from llm_experts.evaluation.contamination import contamination
     from llm_experts.evaluation.examination import examine
 
     def told(done: int, total: int) -> None:
-        if progress is not None:
-            progress(candidate.name, done, total)
+        progress(candidate.name, done, total)
 
     items, answers = answered(
         on, candidate, material.examples, material.scores, asking, judge=material.judge, keep=keep, progress=told

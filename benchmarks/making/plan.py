@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.making.config import Config
 from benchmarks.making.together import assignment_of, ready
+from foundation.numbers import GIB
 from foundation.words import plural
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def plan_of(configs: Sequence[Config], output: Path, load: Callable[..., Base]) 
         yield f"  {shown(settings)}"
         yield f"  {cost.parameters:,} parameters train; {cost.steps:,} steps"
         yield (
-            f"  about {cost.memory / 2**30:.2f} GiB, and {_duration(cost.seconds)} for the steps of "
+            f"  about {cost.memory / GIB:.2f} GiB, and {_duration(cost.seconds)} for the steps of "
             f"{plural(len(members), 'expert')} together; examinations come on top"
         )
     yield "Nothing was trained. Next: the same command without --dry-run"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,10 @@ from benchmarks.plan.recorded import RunPlan, part_facts, read_plan
 from benchmarks.run.collect import RunSummary, collect, finished_cells
 from benchmarks.run.written import Written
 from foundation.files import write_json
+from foundation.progress import Tell
 
 MARK = "merged.json"
 """In a merged folder: what it was merged from; a later merge may write there again, a run's own folder is spared."""
-
-Tell = Callable[[str, int, int], None]
-"""Called with what is done, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True)

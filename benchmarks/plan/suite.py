@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from benchmarks.methods.baselines import baseline_names
 from benchmarks.methods.families import families, graph_families
 from benchmarks.methods.own_method import is_own
 from benchmarks.methods.registry import graph_methods, method_id, tabular_methods, text_methods
+from benchmarks.plan.changed import changed_description
 from experts.roles import ROLES
 from foundation.hashing import hash_json
 from foundation.refusals import did_you_mean, faults_of
@@ -260,8 +262,24 @@ def load_suite(name: str, *, text: bool = True, **overrides: Any) -> Suite:
     half = data.pop("llm", None)
     if half is not None and not (isinstance(half, dict) and isinstance(half.get("tasks"), list)):
         raise SuiteError(f"The settings of suite {name!r} cannot be used: [llm] needs tasks = [...]. Add them.")
+    own = _own_values(data, half, given)
     half = _text_half(half if text else None, settings, given)
-    return load_settings(f"suite {name!r}", data | given | ({"llm": half} if half else {}))
+    suite = load_settings(f"suite {name!r}", data | given | ({"llm": half} if half else {}))
+    return suite.model_copy(update={"description": changed_description(suite.name, own, suite.facts)})
+
+
+def _own_values(data: dict[str, Any], half: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Values that a suite file gives to what options may change."""
+    asked = [key for key in given if key in Suite.model_fields and key not in WHERE]
+    text = None if half is None else _values(LLMSettings, half, LLMSettings.model_fields)
+    return {**_values(Suite, data, asked), "llm": text}
+
+
+def _values(model: type[BaseModel], data: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Values of keys, or their defaults where there are none, JSON-able."""
+    fields = model.model_fields
+    found = {key: data[key] if key in data else fields[key].get_default(call_default_factory=True) for key in keys}
+    return {key: to_jsonable_python(value) for key, value in found.items()}
 
 
 def _text_half(half: dict[str, Any] | None, settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any] | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.plan.shard import Shard, jobs_of_shard, suite_jobs
 from benchmarks.plan.suite import Suite
+from foundation.progress import Tell, silent
 from tasks.card import Card, CardError, DataError
-from tasks.fetch import FetchError
+from tasks.fetch import FetchError, fetch
 from tasks.registry import CARDS, resolve
 
 
@@ -14,11 +16,20 @@ class BadCardError(ValueError):
     """Cards of a suite that no job could use."""
 
 
-def check_own_cards(suite: Suite) -> None:
+def check_own_cards(suite: Suite, shard: Shard | None = None, tell: Tell = silent) -> None:
     """Read, label, group, split and encode the tasks of cards that do not come with fairmoe.
 
     What comes with fairmoe is known by its hashes, and what cannot be downloaded is unavailable, which is no fault of
-    a card: neither is looked at here.
+    a card: neither is looked at here. Where rows stay in files (:attr:`Suite.rows_in_files`) they do so here too: a
+    table is encoded as the first job of the share needs it, and that job finds it.
+
+    Parameters
+    ----------
+    suite : Suite
+    shard : Shard, optional
+        Which share of its jobs is to run; default: all.
+    tell : callable, optional
+        Told of raw rows of tables in files.
 
     Raises
     ------
@@ -30,7 +41,13 @@ def check_own_cards(suite: Suite) -> None:
         card, attributes = resolve(task)
         if _is_own(card):
             try:
-                _try(task, card, attributes, suite)
+                if suite.rows_in_files:
+                    _try_in_files(task, card, attributes, suite, shard, tell)
+                else:
+                    _try(task, card, attributes, suite)
+            except FetchError as error:
+                if not any(file.url for file in card.file):  # else it is told with the tasks that cannot be had
+                    reasons[task] = str(error)
             except (CardError, DataError) as error:
                 reasons[task] = str(error)
     if reasons:
@@ -50,18 +67,32 @@ def _is_own(card: Card) -> bool:
 def _try(task: str, card: Card, attributes: tuple[str, ...], suite: Suite) -> None:
     from tasks.load import load_raw, load_task
 
-    try:
-        raw = load_raw(card, attributes, progress=False)
-    except FetchError:
-        if any(file.url for file in card.file):
-            return  # it cannot be had now, and is told with the tasks that cannot
-        raise
+    raw = load_raw(card, attributes, progress=False)
     check_named_groups(card, attributes, raw.parts, raw.part_names)
     for use in suite.use_sensitive:
         load_task(
             task, protocol=suite.protocol, seed=suite.seed, use_sensitive=use, with_edges=card.edges is not None,
             progress=False,
         )  # fmt: skip
+
+
+def _try_in_files(
+    task: str, card: Card, attributes: tuple[str, ...], suite: Suite, shard: Shard | None, tell: Tell
+) -> None:
+    from tasks.stored.skeleton import read_skeleton
+    from tasks.stored.writing import Storing, store_table
+
+    first: dict[str, Storing] = {}
+    for job in suite_jobs(suite) if shard is None else jobs_of_shard(suite, shard):
+        if job.task == task:
+            storing = Storing(task, job.protocol, job.split, job.suite_seed, job.use_sensitive)
+            first.setdefault(job.use_sensitive, storing)
+    wanted = [storing for storing in first.values() if not storing.is_stored(card, attributes)]
+    if wanted:
+        raw = read_skeleton(card, attributes, fetch(card, progress=False))
+        check_named_groups(card, attributes, raw.parts, raw.part_names)
+    for storing in wanted:
+        store_table(storing, tell)
 
 
 def check_named_groups(

@@ -26,6 +26,7 @@ from foundation.addresses import shown
 from foundation.console import styled
 from foundation.files import write_json
 from foundation.folder_lock import folder_lock
+from foundation.progress import counted_bars
 from foundation.words import plural
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def run_suite(
     ShardError
         If there is no such share, or the folder holds other ones.
     """
-    check_own_cards(suite)
+    with counted_bars(console) as bars:
+        check_own_cards(suite, shard, bars.tell)
     check_part(suite, output, shard)
     tasks = suite.all_tasks if shard is None else tasks_of(jobs_of_shard(suite, shard))
     cards, unavailable = available_tasks(tasks)

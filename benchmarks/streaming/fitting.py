@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from experts.networks.stored_rows import StoredNetwork
 from experts.trees.booster import TreeModel
 from experts.tuning.network_tuner import NetworkTuner
 from foundation.files import atomic_path
+from foundation.progress import Tell
 from tasks.stored.table import StoredTable
 from tasks.task import TaskView
 
@@ -32,8 +33,6 @@ TUNING_ROWS, TUNING_VALUES = 100_000, 30_000_000
 
 The chosen trial is fitted on all training rows.
 """
-Tell = Callable[[str, int, int], None]
-"""Called with (what is done, how much of it, out of how much)."""
 
 
 class StoredMethods:

@@ -19,10 +19,11 @@ from benchmarks.run.failure import Failure
 from benchmarks.run.scoring import checked, parameter_count, recorded
 from benchmarks.run.stages.curves import trial_columns, tuning_curves
 from benchmarks.run.telling.ledger import Ledger
-from benchmarks.streaming.fitting import StoredMethods, Tell
+from benchmarks.streaming.fitting import StoredMethods
 from experts.evidence import collect_evidence, explained_positions
 from experts.expert import Expert
 from foundation.files import atomic_path, write_json
+from foundation.progress import Tell
 from foundation.seeding import derive_seed
 from metrics.evidence import Evidence
 from metrics.score import Scores, score

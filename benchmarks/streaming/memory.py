@@ -9,9 +9,9 @@ from pathlib import Path
 
 from benchmarks.plan.suite import SuiteError
 from benchmarks.streaming.methods import TREES
+from foundation.numbers import GIB
 from tasks.card import Card
 
-GIB = 1 << 30
 BASE = 1.75 * GIB
 """Bytes of the libraries, of chunks of raw rows, of buffers of encoded ones and of networks in training."""
 BYTES_PER_ROW = 130

@@ -20,7 +20,7 @@ from benchmarks.run.telling.notify import Notify
 from benchmarks.streaming.job import StreamedJob
 from benchmarks.streaming.memory import lacks_memory, peak_gib, refuse_too_little
 from benchmarks.streaming.methods import streamed_methods
-from benchmarks.streaming.telling import Bars, bars
+from benchmarks.streaming.telling import StageBars, stage_bars
 from benchmarks.tracking.sender import sending
 from foundation.console import styled
 from tasks.registry import resolve, row_cap
@@ -99,11 +99,11 @@ def _compute(
 
 
 def _attempted(job: Job, output: Path, console: Console) -> Outcome:
-    with bars(job.name, console) as shown:
+    with stage_bars(job.name, console) as shown:
         return attempt(job, output / "jobs", _silent, partial(_run, shown=shown))
 
 
-def _run(job: Job, folder: Path, notify: Notify, *, shown: Bars) -> list[Failure]:  # noqa: ARG001 - bars are told
+def _run(job: Job, folder: Path, notify: Notify, *, shown: StageBars) -> list[Failure]:  # noqa: ARG001 - bars are told
     ledger = Ledger(folder / job.folder / TIMING, shown)
     return StreamedJob(job, folder, shown.tell, ledger).run()
 

@@ -94,18 +94,24 @@ def fit(view: TaskView, role: Role, params: Mapping[str, Any], seed: int) -> Tre
     return TreeExpert.of(view, role, model)
 
 
+def watched_rows(view: TaskView) -> tuple[Tensor, Tensor]:
+    """[v, d] features and [v] labels of the validation rows, whose log loss ends the boosting."""
+    rows = view.split.validation
+    return view.features[rows], view.labels[rows]
+
+
 def fit_plain(
     view: TaskView, settings: Mapping[str, Any], seed: int, weights: Floats | None = None, rounds: int = ROUNDS
 ) -> TreeModel:
     """Boosting on the training rows [r], weighted or not, stopped by the log loss of the validation rows."""
-    train, watched = view.split.train, view.split.validation
+    train = view.split.train
     return fit_trees(
         view.features[train],
         view.labels[train],
         settings,
         seed,
         weights=weights,
-        validation=(view.features[watched], view.labels[watched]),
+        validation=watched_rows(view),
         rounds=rounds,
     )
 

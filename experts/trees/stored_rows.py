@@ -6,21 +6,20 @@ rows in memory give: 200,000 rows at most, of more than 150 features fewer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import lightgbm
 import numpy as np
 
 from experts.trees.booster import ROUNDS, TreeModel, boosted, parameters
+from foundation.progress import Tell, silent
 from tasks.stored.table import StoredTable
 
 BLOCK_ROWS = 1 << 16
 """Rows that are encoded at once."""
 SAMPLED_ROWS, SAMPLED_VALUES = 200_000, 30_000_000
 """LightGBM's number of rows that bins are made from, and the most values that they may have."""
-Tell = Callable[[str, int, int], None]
-"""Called with (what is done, how much of it, out of how much)."""
 
 
 class TrainingRows(lightgbm.Sequence):
@@ -51,8 +50,8 @@ class TrainingRows(lightgbm.Sequence):
             return self._table.features(self._rows[index]).numpy()
         start = index // BLOCK_ROWS * BLOCK_ROWS
         if start != self._start:
-            self._tell("sample for bins", start, len(self))
             self._start, self._block = start, self._table.features(self._rows[start : start + BLOCK_ROWS]).numpy()
+            self._tell("sample for bins", start + len(self._block), len(self))
         row: np.ndarray = self._block[index - start].astype(np.float64)
         return row
 
@@ -70,7 +69,7 @@ class _Binned(lightgbm.Dataset):
 
 
 def fit_stored(
-    table: StoredTable, settings: Mapping[str, Any], seed: int, *, rounds: int = ROUNDS, tell: Tell | None = None
+    table: StoredTable, settings: Mapping[str, Any], seed: int, *, rounds: int = ROUNDS, tell: Tell = silent
 ) -> TreeModel:
     """Boosted trees for the binary log loss on all training rows, stopped by that of the sampled validation rows.
 
@@ -90,20 +89,15 @@ def fit_stored(
     Memory holds one byte per value of the binned rows twice (LightGBM keeps columns, and rows for its histograms), a
     few numbers per row, and the sample that bins are made from.
     """
-    told = tell or _silent
     sample, features = table.sample, len(table.encoder.feature_names)
     few = {"bin_construct_sample_cnt": SAMPLED_VALUES // features} if features * SAMPLED_ROWS > SAMPLED_VALUES else {}
     given = {**parameters(settings, seed), **few}
     labels = table.labels[table.rows_of("train")]
-    train = _Binned(TrainingRows(table, told), labels, params=given)
+    train = _Binned(TrainingRows(table, tell), labels, params=given)
     rows = sample.split.validation
     watched = _Binned(sample.features[rows].numpy(), sample.labels[rows].numpy(), reference=train, params=given)
 
     def counted(state: Any) -> None:
-        told("trees on all training rows", state.iteration + 1, rounds)
+        tell("trees on all training rows", state.iteration + 1, rounds)
 
     return boosted(train, watched, given, rounds, [counted])
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """No progress."""

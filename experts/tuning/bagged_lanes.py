@@ -15,7 +15,7 @@ from experts.networks.lanes import LaneParameters
 from experts.networks.network import Network
 from experts.networks.trainer import Budget, LaneConfig, LaneRun
 from experts.tuning.networks import TunedNetwork, lane_seed
-from experts.tuning.trials import TRAINED
+from experts.tuning.trials import trained_row
 from tasks.task import TaskView
 
 
@@ -111,9 +111,7 @@ def _steps(tuned: TunedNetwork, number: int) -> int:
     """Optimiser step of a trial's chosen checkpoint."""
     if number == tuned.best_trial:
         return tuned.step
-    row = next((row for row in tuned.trials if row["number"] == number), None)
-    if row is None or row["state"] not in TRAINED:
-        raise ValueError(f"Trial {number} of the {tuned.role} role was not trained; it cannot be bagged.")
+    row = trained_row(tuned, number)
     return int(row["step"])
 
 

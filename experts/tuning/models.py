@@ -190,9 +190,7 @@ class ModelTuner:
         return [self._bag(view, tuned, number, fold) for number in trials]
 
     def _bag(self, view: TaskView, tuned: TunedModel, number: int, fold: Tensor) -> Bag:
-        row = next((row for row in tuned.trials if row["number"] == number), None)
-        if row is None or row["state"] not in TRAINED:
-            raise ValueError(f"Trial {number} of the {tuned.role} role was not trained; it cannot be bagged.")
+        row = trained_row(tuned, number)
         best, role = number == tuned.best_trial, tuned.role
         seed = tuned.fit_seed if best else self.fit_seed(tuned.study_seed, role, number)
         name = bag_name(self.family, role, number)

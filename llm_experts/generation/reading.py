@@ -11,7 +11,8 @@ from foundation.refusals import did_you_mean
 from foundation.tables import TableError, read_table
 from llm_experts.data.error import DataError
 from llm_experts.families.registry import family_named
-from llm_experts.generation.spec import MOST_ITEMS, MOST_TOPICS, DataSpec, Format, Topic
+from llm_experts.generation.limits import MOST_ITEMS, MOST_TOPICS
+from llm_experts.generation.spec import DataSpec, Format, Topic
 
 SUFFIXES = (".toml", ".json")
 LONGEST_TEXT, MOST_REQUIREMENTS = 2_000, 50

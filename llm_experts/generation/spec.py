@@ -7,14 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from llm_experts.data.error import DataError
+from llm_experts.generation.limits import MOST_ITEMS, MOST_TOPICS
 
 Format = Literal["completion", "chat"]
 ACCEPTANCE = 0.75
 """Share of the drafts that should be accepted where a spec says nothing else."""
-MOST_ITEMS = 1_000_000
-"""Items of one set at most: up to eight drafts of each are held in memory, 1 to 2 kB a draft with its findings."""
-MOST_TOPICS = 100
-"""Topics of a spec at most: every topic keeps its drafts and, of a writing provider, its conversation's examples."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,9 @@ class _Tallied:
         estimate, error = area.runs.area, 0.0 if self.is_constant else area.error
         pairs = int(min(area.runs.positives.sum(), area.runs.negatives.sum()))
         low, high = ends_of_area(estimate, area.runs.variance, pairs)
-        reason = f"of a histogram: within {error:.1g} of that of the rows" if error else ""
+        # a power of ten, as pages name every reason once
+        most = f"{10.0 ** math.ceil(math.log10(error)):g}" if error else ""
+        reason = f"AUC of a histogram: at most {most} from that of the rows" if error else ""
         return Value(estimate, max(0.0, low - error), min(1.0, high + error), reason=reason)
 
 

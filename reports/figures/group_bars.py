@@ -18,7 +18,9 @@ STATISTICS = (("selection_rate", "selected"), ("tpr", "positives found"), ("accu
 """(statistic of the table ``groups``, its words) of the panels."""
 
 COLOURS = (BLUE, ORANGE)
-LEFT, PANEL, ROW, BAR = 128.0, 150.0, 34.0, 11.0
+VALUE = 34.0
+"""Room for the number behind a bar of full length and its interval."""
+LEFT, PANEL, ROW, BAR = 168.0, 150.0, 34.0, 11.0
 
 
 def group_bars(scenario: Scenario, methods: Sequence[Method]) -> Markup:
@@ -35,7 +37,7 @@ def group_bars(scenario: Scenario, methods: Sequence[Method]) -> Markup:
             svg.text(0, y + 25, f"n {count_text(group.count)}, {count_text(group.positives)} positive", "tick")
         )
     for panel, (statistic, words) in enumerate(STATISTICS):
-        axis = svg.Axis(0.0, 1.0, LEFT + panel * PANEL, LEFT + (panel + 1) * PANEL - 22)
+        axis = svg.Axis(0.0, 1.0, LEFT + panel * PANEL, LEFT + (panel + 1) * PANEL - VALUE)
         parts.append(svg.text(axis.start, 12, words, "head"))
         parts.append(svg.line(axis.start, 18, axis.start, 18 + height, "frame"))
         for row, group in enumerate(scenario.groups):

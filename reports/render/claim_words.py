@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from foundation.words import plural
-from reports.format import points_text
+from reports.format import points_with_span
 from reports.levels.claims import Claim
 from reports.levels.contenders import MARGINS
 from reports.levels.transfer import Share
@@ -37,10 +37,9 @@ def kept_words(share: Share | None, imputed: int = 0) -> str:
 def claim_cells(claim: Claim) -> tuple[str, ...]:
     """Difference with interval, p, p after Holm, tasks, both shares kept, what could be found, verdict: as text."""
     i = claim.pooled.interval
-    spread = "" if math.isnan(i.low) else f" [{points_text(i.low)}, {points_text(i.high)}]"
     smallest = "–" if math.isnan(claim.pooled.smallest) else f"{100 * claim.pooled.smallest:.2f}"
     return (
-        f"{points_text(i.mean)}{spread}", p_text(i.p), p_text(claim.pooled.p_holm),
+        points_with_span(i.mean, i.low, i.high), p_text(i.p), p_text(claim.pooled.p_holm),
         f"{claim.wins}/{claim.ties}/{claim.losses}", kept_words(claim.own_kept, claim.own_imputed),
         kept_words(claim.rival_kept, claim.rival_imputed),
         smallest, claim.pooled.verdict,

@@ -36,7 +36,7 @@ from reports.render.answer import cells, data, matrix, words
 from reports.render.latex import SIGNS
 from reports.render.method_words import method_words
 from reports.render.objectives import objectives
-from reports.render.part_words import part_words
+from reports.render.part_words import described, no_levels, part_words
 from reports.render.sentences import UNNAMED, answers, first_layer, in_a_sentence
 from reports.scenario import Scenario
 from reports.stats import three_objectives
@@ -142,6 +142,8 @@ def _words() -> dict[str, Any]:
         "broken_words": winner_rows.broken_words,
         "plural": plural,
         "part_words": part_words,
+        "described": described,
+        "no_levels": no_levels,
         "spread_text": winner_rows.spread_text,
         "nobody_words": level_words.nobody_words,
         "method_words": method_words,

@@ -1,4 +1,7 @@
-"""What a page must say first where its run is not one whole suite, by one code, environment and driver of studies."""
+"""What a page says of its run as a whole: what the suite says of itself, and what a run of this kind cannot have.
+
+Where a run is not one whole suite, by one code, environment and driver of studies, a page says that first.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from foundation.words import listing
+
+IN_FILES = (
+    "Rows stayed in files (--max-memory): methods that need all of them at once were left out, boosted trees were "
+    "tuned and reasons were found on samples."
+)
+NO_LEVELS_IN_FILES = (
+    "Rows of this run stayed in files (--max-memory), where no model is searched at an allowed gap and none is saved "
+    "by fairmoe choose. A run in memory, such as one of a part of the rows, has both."
+)
+NO_LEVELS = (
+    "This run has no rows in levels.csv, so no model was searched at an allowed gap: it was written by an earlier "
+    "version, or no cell of the first seed is finished. Run the same command again; finished cells are kept."
+)
 
 
 def part_words(suite: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -49,3 +65,21 @@ def _names(shards: list[list[int]]) -> str:
     texts = [f"{'shards' if len(which) > 1 else 'shard'} {listing(which)} of {of}" for of, which in by_count.items()]
     text = " and ".join(texts)
     return text[0].upper() + text[1:]
+
+
+def described(suite: Mapping[str, Any]) -> list[str]:
+    """What the suite says of itself, of a share that it says so of the whole; and where its rows were.
+
+    Parameters
+    ----------
+    suite : mapping
+        ``suite.json``.
+    """
+    whole = "The whole suite: " if suite.get("shards") else ""
+    said = [f"{whole}{suite['description']}"] if suite["description"] else []
+    return [*said, IN_FILES] if suite.get("rows_in_files") else said
+
+
+def no_levels(suite: Mapping[str, Any]) -> str:
+    """Why a run has no rows of levels."""
+    return NO_LEVELS_IN_FILES if suite.get("rows_in_files") else NO_LEVELS

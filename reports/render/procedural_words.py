@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from reports.format import points_text
+from reports.format import points_with_span
 from reports.levels.procedural import ProceduralClaim, Side
 from reports.names import DISPARITY, metric_symbol
 from reports.render.claim_words import gap_words, p_text
@@ -35,10 +33,9 @@ def procedural_cells(claim: ProceduralClaim) -> tuple[str, ...]:
     """One line of the table, as text."""
     sides = (claim.practitioner, claim.alone, claim.mixture)
     i = claim.pooled.interval
-    spread = "" if math.isnan(i.low) else f" [{points_text(i.low)}, {points_text(i.high)}]"
     return (
         bound_words(claim.bound), gap_words(DISPARITY, claim.level), *map(_reached, sides), *map(_kept, sides),
-        f"{points_text(i.mean)}{spread}" if i.n else "–", p_text(claim.pooled.p_holm), claim.pooled.verdict,
+        points_with_span(i.mean, i.low, i.high) if i.n else "–", p_text(claim.pooled.p_holm), claim.pooled.verdict,
     )  # fmt: skip
 
 

@@ -13,8 +13,11 @@ Cell = tuple[Any, ...]
 """Values of the columns ``CELL``."""
 
 OUTCOME = frozenset(
-    {"unavailable", "failures", "tracking_error", "asked", "bias_sets", "infos", "left", "lost", "sources"}
-)
+    {
+        "unavailable", "failures", "tracking_error", "asked", "bias_sets", "infos", "left", "lost", "sources",
+        "description",
+    }
+)  # fmt: skip
 """Parts of suite.json that say how a run went, or that follow from its settings and code."""
 
 VERSIONS = frozenset({"hash", "code_version", "environment_hash", "libraries", "python", "llm_base"})

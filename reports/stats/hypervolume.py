@@ -67,9 +67,7 @@ def by_method(scores: TaskScores, levels: pd.DataFrame) -> dict[str, Floats]:
     levels : DataFrame
         Rows of the table ``levels`` of this task.
     """
-    missing = np.full(len(scores.splits), np.nan)
-    floor = scores.values.get((REFERENCE[0], UTILITY), missing)
-    gap = scores.values.get((REFERENCE[1], DISPARITY), missing)
+    missing, reference = np.full(len(scores.splits), np.nan), reference_values(scores, (DISPARITY,))
     plain = _points(levels)
     found = {}
     for method in scores.methods:
@@ -78,10 +76,22 @@ def by_method(scores: TaskScores, levels: pd.DataFrame) -> dict[str, Floats]:
             continue
         found[method.id] = np.array(
             [
-                _on_split(np.array([own[0][j], own[1][j]]), plain.get((method.id, split), ()), (floor[j], gap[j]))
+                _on_split(
+                    np.array([own[0][j], own[1][j]]),
+                    plain.get((method.id, split), ()),
+                    (reference[j, 0], reference[j, 1]),
+                )
                 for j, split in enumerate(scores.splits)
             ]
         )
+    return found
+
+
+def reference_values(scores: TaskScores, gaps: Sequence[str]) -> Floats:
+    """[J, 1 + g] reference of each split: the floor of utility, then the most of each gap; nan where it is missing."""
+    missing = np.full(len(scores.splits), np.nan)
+    floor = scores.values.get((REFERENCE[0], UTILITY), missing)
+    found: Floats = np.column_stack([floor, *(scores.values.get((REFERENCE[1], gap), missing) for gap in gaps)])
     return found
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reports.method import Method
 from reports.names import DISPARITY, UTILITY
-from reports.stats.hypervolume import REFERENCE, SMALLEST_GAP, hypervolume
+from reports.stats.hypervolume import SMALLEST_GAP, hypervolume, reference_values
 from reports.stats.pooled_intervals import pooled_interval
 from reports.stats.scores import TaskScores
 from reports.stats.sources import numbered
@@ -114,7 +114,7 @@ def three_objectives(scenarios: Sequence[TaskScores], sets: Mapping[str, Sequenc
     ThreeObjectives or None
         None where no task has a reference: no constant predictor, no utility expert, or gaps that are too small.
     """
-    references = {s.name: _reference(s) for s in scenarios}
+    references = {s.name: reference_values(s, AXES[1:]) for s in scenarios}
     usable = [s for s in scenarios if s.name in references and not np.isnan(references[s.name]).all()]
     usable = [s for s in usable if not np.isnan(_volumes(s, list(s.methods), references[s.name])).all()]
     if not usable:
@@ -152,15 +152,6 @@ def _front(scores: TaskScores, methods: Sequence[Method]) -> list[Method]:
         return []
     points = np.array([[scores.validation[m.id, a].mean for a in AXES] for m in able], dtype=np.float64)
     return [m for m, member in zip(able, undominated(points), strict=True) if member]
-
-
-def _reference(scores: TaskScores) -> Floats:
-    """[J, 3] reference of each split."""
-    missing = np.full(len(scores.splits), np.nan)
-    floor = scores.values.get((REFERENCE[0], UTILITY), missing)
-    gaps = [scores.values.get((REFERENCE[1], metric), missing) for metric in AXES[1:]]
-    found: Floats = np.column_stack([floor, *gaps])
-    return found
 
 
 def _volumes(scores: TaskScores, methods: Sequence[Method], reference: Floats) -> Floats:

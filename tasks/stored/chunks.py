@@ -15,6 +15,10 @@ CHUNK_ROWS = 1 << 16
 """Raw rows that are held at once."""
 
 
+LARGE_ROWS = 1_000_000
+"""Rows beyond which a table is looked at in passes wherever it can be."""
+
+
 def refuse_unstreamed(card: Card, protocol: str, cap: int | None = None) -> None:
     """Refuse what needs all rows in memory; ``cap`` is the row cap of the task's name.
 
@@ -23,6 +27,18 @@ def refuse_unstreamed(card: Card, protocol: str, cap: int | None = None) -> None
     DataError
         With the reason and the remedy.
     """
+    found = _unstreamed(card, protocol, cap)
+    if found:
+        raise DataError(f"{card.name!r} cannot be read in passes: {found}; or read it whole, without --max-memory.")
+
+
+def is_large(card: Card) -> bool:
+    """Whether a table has more than ``LARGE_ROWS`` rows, and can be read in passes."""
+    return card.rows > LARGE_ROWS and not _unstreamed(card, "robust", None)
+
+
+def _unstreamed(card: Card, protocol: str, cap: int | None) -> str:
+    """Why a task cannot be read in passes, and the remedy; empty if it can."""
     reasons = {
         f"its files are {card.read.format}, whose types are known only when all is read; write them as Parquet "
         "(pandas: table.to_parquet) and draft the card again": card.read.format != "parquet",
@@ -34,9 +50,7 @@ def refuse_unstreamed(card: Card, protocol: str, cap: int | None = None) -> None
         "a task of fewer rows (its name ends in @ROWS) fits into memory": cap is not None,
         "the published nifty split is for small tables; use --protocol robust": protocol == "nifty",
     }
-    found = next((reason for reason, holds in reasons.items() if holds), "")
-    if found:
-        raise DataError(f"{card.name!r} cannot be read in passes: {found}; or read it whole, without --max-memory.")
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def raw_chunks(card: Card, files: Mapping[str, Path], columns: Sequence[str]) -> Iterator[pd.DataFrame]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from foundation.progress import Tell, silent
 from tasks.card import Card
 from tasks.frame import (
     RawData,
@@ -73,6 +74,21 @@ def read_skeleton(card: Card, attributes: tuple[str, ...], files: Mapping[str, P
         keys=None,
         left=left,
     )
+
+
+def check_features(card: Card, files: Mapping[str, Path], tell: Tell = silent) -> None:
+    """Read every feature column of all rows as the card says, a chunk at a time; nothing is kept.
+
+    Raises
+    ------
+    DataError
+        If a column is not as the card says.
+    """
+    done = 0
+    for chunk in raw_chunks(card, files, [column.name for column in card.column]):
+        feature_frame(card, chunk)
+        done += len(chunk)
+        tell(f"reading {card.name}", done, card.rows)
 
 
 def stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -16,7 +16,16 @@ import numpy as np
 import pandas as pd
 
 from tasks.card import Card, ColumnSpec, DataError
-from tasks.encode import ColumnEncoder, Encoder, encoder_of_words, sensitive_columns, signed_log, standardised
+from tasks.encode import (
+    ColumnEncoder,
+    Encoder,
+    encoder_of_words,
+    feature_columns,
+    sensitive_columns,
+    signed_log,
+    standardised,
+)
+from tasks.frame import refuse_not_binary
 from tasks.values import sort_key
 
 
@@ -36,11 +45,7 @@ class _Words:
     def encoder(self, card: Card) -> ColumnEncoder:
         """The encoder of the column."""
         words = sorted(self.counts, key=sort_key)
-        if self.base.kind == "binary" and len(words) > 2:
-            raise DataError(
-                f"Column {self.base.name!r} of {card.name!r} is declared binary but holds {', '.join(words[:6])}. "
-                "Declare it categorical, or name codes that mean missing in its missing = [...]."
-            )
+        refuse_not_binary(card, self.base.spec, words)
         return encoder_of_words(self.base, {word: self.counts[word] for word in words})
 
 
@@ -106,9 +111,7 @@ class EncoderFit:
     def __init__(self, card: Card, attributes: tuple[str, ...], protocol: str, use_sensitive: str) -> None:
         sensitive = sensitive_columns(card, attributes)
         self._card, self._protocol = card, protocol
-        specs = [c for c in card.column if use_sensitive == "keep" or c.name not in sensitive]
-        if not specs:
-            raise DataError(f"{card.name!r} has no feature left without its sensitive columns; use_sensitive = keep.")
+        specs = feature_columns(card, sensitive, use_sensitive)
         self._columns = [_statistics(spec, spec.name in sensitive) for spec in specs]
 
     def add(self, frame: pd.DataFrame, train: np.ndarray) -> None:

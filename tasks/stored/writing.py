@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +16,7 @@ import torch
 from foundation.files import atomic_path, write_json, write_text
 from foundation.hashing import hash_file, hash_json
 from foundation.home import home
+from foundation.progress import Tell, silent
 from foundation.seeding import torch_generator
 from tasks.card import Card
 from tasks.encode import Encoder, make_flip
@@ -36,7 +37,6 @@ VERSION = 1
 VALIDATION_ROWS = 20_000
 TEST_ROWS = 500
 """Rows of the sample: validation rows choose checkpoints, test rows are explained; stratified by label x group."""
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,12 @@ class Storing:
         return home() / "tables" / hash_json({"card": card.hash, "files": files, "attributes": list(attributes),
                                               "version": VERSION, **own})[:24]  # fmt: skip
 
+    def is_stored(self, card: Card, attributes: tuple[str, ...]) -> bool:
+        """Whether the table was written before."""
+        return (self.folder(card, attributes) / MANIFEST).is_file()
 
-def store_table(wanted: Storing, progress: Progress | None = None) -> StoredTable:
+
+def store_table(wanted: Storing, progress: Tell = silent) -> StoredTable:
     """The encoded table of a task: found where it was written before, else written now.
 
     Memory holds a chunk of raw rows, and of all rows label, group, part and a few numbers that the split needs while
@@ -69,7 +73,7 @@ def store_table(wanted: Storing, progress: Progress | None = None) -> StoredTabl
     ----------
     wanted : Storing
     progress : callable, optional
-        Called with (what is done, raw rows done, raw rows in all).
+        Told of raw rows.
 
     Raises
     ------
@@ -79,18 +83,18 @@ def store_table(wanted: Storing, progress: Progress | None = None) -> StoredTabl
     card, attributes = resolve(wanted.name)
     refuse_unstreamed(card, wanted.protocol, row_cap(wanted.name))
     folder = wanted.folder(card, attributes)
-    if not (folder / MANIFEST).is_file():
+    if not wanted.is_stored(card, attributes):
         files = fetch(card, progress=False)
         with atomic_path(folder) as temporary:
             temporary.mkdir(parents=True)
-            _write(temporary, wanted, card, attributes, files, progress or _silent)
+            _write(temporary, wanted, card, attributes, files, progress)
         return StoredTable.open(folder, card, verify=False)
     return StoredTable.open(folder, card)
 
 
 def _write(
     folder: Path, wanted: Storing, card: Card, attributes: tuple[str, ...], files: Mapping[str, Path],
-    progress: Progress,
+    progress: Tell,
 ) -> None:  # fmt: skip
     progress("labels and groups", 0, card.rows)
     raw = read_skeleton(card, attributes, files)
@@ -116,7 +120,7 @@ class _Typed:
     card: Card
     files: Mapping[str, Path]
     rows: np.ndarray  # [n] raw row of each row of the task
-    progress: Progress
+    progress: Tell
 
     def chunks(self, what: str) -> Iterator[tuple[int, pd.DataFrame]]:
         """First row of the task and typed features, of each chunk."""
@@ -196,7 +200,3 @@ def _write_manifest(
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """No progress."""

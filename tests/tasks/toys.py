@@ -86,13 +86,14 @@ def own_card(folder: Path, table: str, **changes: Any) -> Card:
     data["file"] = [
         {"name": path.name, "sha256": hashlib.sha256(table.encode()).hexdigest(), "bytes": len(table.encode())}
     ]
-    text = _toml(data)
+    text = toml_of(data)
     tomllib.loads(text)
     (folder / "card.toml").write_text(text, encoding="utf-8")
     return load_card(folder / "card.toml")
 
 
-def _toml(data: dict[str, Any]) -> str:
+def toml_of(data: dict[str, Any]) -> str:
+    """A card as TOML, one key a line."""
     return "".join(f"{key} = {_value(value)}\n" for key, value in data.items())
 
 

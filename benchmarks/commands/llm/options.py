@@ -19,11 +19,9 @@ Revision = Annotated[
 Dtype = Annotated[str, typer.Option(help="auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16 or float16.")]
 Quantisation = Annotated[str, typer.Option(help="none, nf4 or int8 (bitsandbytes, on CPU and GPU), or ternary.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Seed = Annotated[int, typer.Option(help="Seed of split, trials and weights.")]
 TaskName = Annotated[str, typer.Option(help="Task, such as german or adult:sex@1000 (at most 1000 rows), or a card.")]
-Protocol = Annotated[
-    str, typer.Option(help="robust (stratified), large_test (3,000 + 1,500 rows, the rest for the test) or nifty.")
-]
+Style = Annotated[str, typer.Option(help="How prompts are written: auto, chat, plain or instruct.")]
+Requests = Annotated[int, typer.Option(min=1, help="Requests at once.")]
 Seen = Annotated[bool, typer.Option("--allow-seen", help="Go on although the expert has seen some of the rows.")]
 
 

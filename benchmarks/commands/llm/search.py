@@ -15,12 +15,11 @@ from benchmarks.commands.llm.options import (
     Dtype,
     Quantisation,
     Revision,
-    Seed,
     Seen,
     TaskName,
 )
 from benchmarks.commands.llm.showing import print_facts, steps_shown
-from benchmarks.commands.options import Split
+from benchmarks.commands.options import Seed, Split
 from foundation.console import plain_console
 
 

@@ -40,14 +40,13 @@ def steps_shown(words: str, console: Console) -> Any:
     """Progress of so many steps."""
     from contextlib import contextmanager
 
+    from foundation.progress import counted_bars
+
     @contextmanager
     def shown() -> Any:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn(words, markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        with counted_bars(console, transient=True) as bars:
+            bars.tell(words, 0, 0)
+            yield lambda done, total: bars.tell(words, done, total)
 
     return shown()
 

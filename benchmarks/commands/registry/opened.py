@@ -14,8 +14,6 @@ from foundation.console import plain_console, styled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.progress import TaskID
-
     from artefacts.registry.record import Record
     from artefacts.registry.registry import Change, Registry
 
@@ -38,23 +36,14 @@ def open_registry() -> Registry:
 @contextmanager
 def watched_registry() -> Iterator[Registry]:
     """The registry of this user, with a bar for what is fetched where there is a terminal to show it on."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import DownloadColumn, TimeElapsedColumn
 
     from artefacts.registry.registry import Registry
+    from foundation.progress import counted_bars
 
     console = plain_console(stderr=True)
-    columns = (TextColumn("fetching {task.description}", markup=False), BarColumn(), DownloadColumn())
-    with Progress(
-        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        rows: dict[str, TaskID] = {}
-
-        def watch(what: str, done: int, total: int) -> None:
-            if what not in rows:
-                rows[what] = bar.add_task(what, total=total or None)
-            bar.update(rows[what], completed=done)
-
-        yield Registry.of_user(watch)
+    with counted_bars(console, DownloadColumn(), TimeElapsedColumn(), transient=True) as bars:
+        yield Registry.of_user(lambda what, done, total: bars.tell(f"fetching {what}", done, total))
 
 
 def tell(change: Change, registry: Registry) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks.commands.options import OwnProtocol, OwnSpace, check_storage
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -38,19 +39,11 @@ def bench(
     method_seconds: Annotated[
         float | None, typer.Option(help="Longest time of a method on one split; one that takes longer is a timeout.")
     ] = None,
-    space: Annotated[
-        str | None, typer.Option(help="Search space: published, or wide (a wider learning-rate range).")
-    ] = None,
+    space: OwnSpace = None,
     use_sensitive: Annotated[
         list[str] | None, typer.Option(help="keep and/or drop the sensitive columns as features.")
     ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            help="robust (repeated stratified splits), large_test (repeated, 3,000 + 1,500 rows, the rest for the "
-            "test) or nifty (the published split)."
-        ),
-    ] = None,
+    protocol: OwnProtocol = None,
     base: Annotated[
         str | None,
         typer.Option(help="Base of the text experts: nano, an id (ID@REVISION too), a folder or .gguf file."),
@@ -115,7 +108,6 @@ def bench(
     fairmoe bench full --shard 3/20 · fairmoe bench full --storage postgresql://ann@db/studies ·
     fairmoe bench quick --task big/card.toml --protocol robust --max-memory 4
     """
-    from benchmarks.commands.options import check_storage
     from benchmarks.commands.runs.next_step import choose_hint
     from benchmarks.methods.own_method import check_own
     from benchmarks.plan.environment import available_cores

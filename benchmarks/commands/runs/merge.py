@@ -37,25 +37,16 @@ def merge(
     """
     import os
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-
     from benchmarks.merging.merge import check, write, write_tables
     from foundation.folder_lock import folder_lock
+    from foundation.progress import counted_bars
 
     console = plain_console()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with ExitStack() as stack:
         for folder in dict.fromkeys(path.resolve() for path in folders):
             if folder.is_dir() and os.access(folder, os.W_OK):  # one that cannot be written is in nobody's use
                 stack.enter_context(folder_lock(folder, "fairmoe merge"))
-        bars = stack.enter_context(Progress(*columns, console=console, disable=not console.is_terminal))
-        lines: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in lines:
-                lines[what] = bars.add_task(what, total=total)
-            bars.update(lines[what], completed=done)
-
+        tell = stack.enter_context(counted_bars(console)).tell
         found = check(folders, output, partial=partial, allow_different=allow_different, tell=tell)
         stack.enter_context(folder_lock(output, "fairmoe merge"))
         write(found, output, tell)

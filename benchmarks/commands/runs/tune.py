@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks.commands.options import Epsilon, Protocol, Seed, Space, Split, check_storage
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -20,13 +21,11 @@ def tune(
     dataset: Annotated[str, typer.Option(help="Task, such as bail or adult:sex, or the path of a card.")],
     trials: Annotated[int, typer.Option(min=1, help="Trials per role.")] = 50,
     batch: Annotated[int, typer.Option(min=1, help="Trials trained at once.")] = 15,
-    space: Annotated[str, typer.Option(help="published, or wide (a wider learning-rate range).")] = "published",
-    epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
-    protocol: Annotated[
-        str, typer.Option(help="robust (stratified), large_test (3,000 + 1,500 rows, the rest for the test) or nifty.")
-    ] = "robust",
-    split: Annotated[int, typer.Option(min=0, help="Which repetition of the split.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of split, trials and weights.")] = 0,
+    space: Space = "published",
+    epsilon: Epsilon = 0.02,
+    protocol: Protocol = "robust",
+    split: Split = 0,
+    seed: Seed = 0,
     use_sensitive: Annotated[str, typer.Option(help="keep or drop the sensitive columns as features.")] = "keep",
     storage: Annotated[
         str,
@@ -45,7 +44,6 @@ def tune(
     Examples: fairmoe tune --dataset bail --trials 50 · fairmoe tune --dataset german --space wide ·
     fairmoe tune --dataset bail --storage postgresql://ann@db/studies --output results/second
     """
-    from benchmarks.commands.options import check_storage
     from benchmarks.run.roles import tune_roles
     from benchmarks.run.telling.progress import show_progress
     from experts.tuning.tuned import unordered

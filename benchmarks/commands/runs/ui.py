@@ -23,6 +23,8 @@ def ui(
 
     With MLFLOW_TRACKING_URI pointing to a server, its address is printed and opened; otherwise a server is started
     on the embedded store and runs until Ctrl-C.
+
+    Examples: fairmoe ui · fairmoe ui --port 5001 --no-browser
     """
     import webbrowser
 

@@ -133,6 +133,7 @@ def check(names: NAMES = None, every: ALL = False) -> None:
                 )
                 if not every:
                     print_cells(console, raw)
+            _check_large(card, console)
             if card.edges is not None and (not every or available(card, "edges")):
                 print_edges(console, card, raw)
         except ValueError as error:  # CardError, DataError and FetchError: each says what to do
@@ -162,9 +163,25 @@ def _finish(console: Console, failed: list[str]) -> None:
 
 
 def _read(card: Card, attributes: tuple[str, ...]) -> RawData:
+    """Labels and groups of all rows; of a large table without the other columns, which memory may not hold."""
+    from tasks.fetch import fetch
     from tasks.load import load_raw
+    from tasks.stored.chunks import is_large
+    from tasks.stored.skeleton import read_skeleton
 
-    return load_raw(card, attributes)
+    return read_skeleton(card, attributes, fetch(card)) if is_large(card) else load_raw(card, attributes)
+
+
+def _check_large(card: Card, console: Console) -> None:
+    """Read the columns of a large table in passes; those of others are read with their rows."""
+    from foundation.progress import counted_bars
+    from tasks.fetch import fetch
+    from tasks.stored.chunks import is_large
+    from tasks.stored.skeleton import check_features
+
+    if is_large(card):
+        with counted_bars(console, transient=True) as bars:
+            check_features(card, fetch(card), bars.tell)
 
 
 def _counts(raw: RawData) -> list[tuple[str, int]]:

@@ -85,10 +85,26 @@ def _draft(path: Path, target: Path, origin: str, wishes: tuple[str, str, str, s
     wrong = "" if label and sensitive else WRONG
     console.print(f"{target}: drafted, {checks} lines are marked CHECK.", soft_wrap=True, highlight=False)
     console.print(
-        f"{wrong}next: read them, then fairmoe data check {target}\nthen: fairmoe bench quick --task {target}",
+        f"{wrong}next: read them, then fairmoe data check {target}\n"
+        f"then: fairmoe bench quick --task {target}{_large_options(target)}",
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _large_options(target: Path) -> str:
+    """Options of a run of a table that memory may not hold; empty for others."""
+    import math
+
+    from tasks.card import load_card
+    from tasks.stored.chunks import is_large
+
+    card = load_card(target)
+    if not is_large(card):
+        return ""
+    from benchmarks.streaming.memory import trees_gib
+
+    return f" --protocol robust --max-memory {math.ceil(trees_gib(card.rows, len(card.column)))}"
 
 
 def _show(guesses: tuple[Guess, ...]) -> None:

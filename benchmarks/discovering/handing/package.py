@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artefacts.packing.mixture_folder import EXPERTS, MIXTURE, PARTS, README
+from artefacts.packing.mixture_folder import EXPERTS, MIXTURE, PARTS
+from artefacts.packing.source import README
 from benchmarks.discovering.handing.library import experts_of
 from benchmarks.discovering.handing.rounding import rounding_of
 from benchmarks.discovering.run import Discovered
 from benchmarks.discovering.winner import weights_of, winner_of
 from foundation.escaping import one_line
 from foundation.files import atomic_path, write_json, write_text
-from foundation.numbers import finite
+from foundation.numbers import GIB, finite
 
 if TYPE_CHECKING:
     from artefacts.packing.pack import Packed
@@ -128,7 +129,7 @@ def mixture_facts(
         "performance": {
             **{name: _estimate(values.get(ours)) for name, ours in SPEC_NAMES.items()},
             **{name: kept[ours]["after"] if ours in kept else None for name, ours in KEPT_NAMES.items()},
-            "vram_gb": round((base_bytes(base) + sum(a.bytes for a in experts.values())) / 2**30, 6),
+            "vram_gb": round((base_bytes(base) + sum(a.bytes for a in experts.values())) / GIB, 6),
         },
         "compression_notes": {
             "z_vectors_are_1d": settings.kind == "svf", "total_expert_params": parameters, "base_model_params": whole,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.methods.estimator_expert import Floats
 from experts.trees.booster import TreeModel, fit_trees
+from experts.trees.fitting import watched_rows
 from experts.tuning.folds import fold_of_rows
 from tasks.task import TaskView
 
@@ -70,6 +71,4 @@ def _scored(view: TaskView) -> Scored:
 
 
 def _fit(view: TaskView, rows: Tensor) -> TreeModel:
-    watched = view.split.validation
-    validation = (view.features[watched], view.labels[watched])
-    return fit_trees(view.features[rows], view.labels[rows], SETTINGS, 0, validation=validation)
+    return fit_trees(view.features[rows], view.labels[rows], SETTINGS, 0, validation=watched_rows(view))

@@ -21,6 +21,7 @@ from benchmarks.methods.baselines._model import GroupModelExpert
 from benchmarks.methods.user_code import EstimatorError
 from experts.saved import read_facts
 from experts.trees.booster import TreeModel, fit_trees
+from experts.trees.fitting import watched_rows
 from experts.tuning.folds import fold_of_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed
@@ -126,9 +127,7 @@ def fit(view: TaskView, params: Params, seed: int) -> GroupModelExpert:
 
 
 def _trees(view: TaskView, rows: Tensor, settings: Mapping[str, Any], seed: int) -> TreeModel:
-    watched = view.split.validation
-    validation = (view.features[watched], view.labels[watched])
-    return fit_trees(view.features[rows], view.labels[rows], settings, seed, validation=validation)
+    return fit_trees(view.features[rows], view.labels[rows], settings, seed, validation=watched_rows(view))
 
 
 def _unseen(view: TaskView, fold: Tensor, settings: Mapping[str, Any], seed: int) -> Tensor:

@@ -9,6 +9,7 @@ from benchmarks.methods.baseline import Baseline, Params
 from benchmarks.methods.baselines._base import base_space, fit_base
 from benchmarks.methods.baselines._model import ModelExpert
 from experts.reweighing import reweighing_weights
+from experts.trees.fitting import watched_rows
 from tasks.task import TaskView
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ def space() -> Mapping[str, BaseDistribution]:
 
 def fit(view: TaskView, params: Params, seed: int) -> ModelExpert:
     """The plain model on weighted training rows; validation rows stop the boosting, unweighted."""
-    train, watched = view.split.train, view.split.validation
+    train = view.split.train
     labels = view.labels[train]
     weights = reweighing_weights(labels, view.groups[train]).numpy()
-    validation = (view.features[watched], view.labels[watched])
-    model = fit_base(view.features[train], labels, params, seed, weights=weights, validation=validation)
+    model = fit_base(view.features[train], labels, params, seed, weights=weights, validation=watched_rows(view))
     return ModelExpert(model, "reweighing", seed, params)
 
 

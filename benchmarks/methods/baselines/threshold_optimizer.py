@@ -24,6 +24,7 @@ from benchmarks.methods.estimator_expert import Floats, margin_of
 from benchmarks.methods.user_code import EstimatorError
 from experts.saved import read_facts
 from experts.trees.booster import TreeModel
+from experts.trees.fitting import watched_rows
 from foundation.files import write_json
 from foundation.seeding import derive_seed
 from tasks.task import TaskView
@@ -217,9 +218,7 @@ def _merged(strata: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _fit_on(view: TaskView, rows: Tensor, params: Params, seed: int) -> LinearModel | TreeModel:
-    watched = view.split.validation
-    validation = (view.features[watched], view.labels[watched])
-    return fit_base(view.features[rows], view.labels[rows], params, seed, validation=validation)
+    return fit_base(view.features[rows], view.labels[rows], params, seed, validation=watched_rows(view))
 
 
 METHOD = Baseline(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reports.answer.answer import Answer
 from reports.answer.row import AnswerRow
 from reports.answer.setting import ALL
-from reports.format import NONE, points_text, seconds_text, value_text
+from reports.format import NONE, points_span, points_text, seconds_text, value_text
 from reports.levels.contenders import PLAIN
 from reports.render.answer.words import percent, share_interval
 from reports.stats.statistics import Interval
@@ -100,9 +100,7 @@ def _value(interval: Interval, spread: bool) -> str:
 
 
 def _points(interval: Interval) -> str:
-    if math.isnan(interval.low) or math.isnan(interval.high):
-        return ""
-    return f"[{points_text(interval.low)}, {points_text(interval.high)}]"
+    return points_span(interval.low, interval.high)
 
 
 def _reasons(row: AnswerRow, interval: Interval) -> str:

@@ -50,7 +50,7 @@ def answer_data(report: Report) -> str:
                 words.sure,
                 words.open,
                 words.costs,
-                choose_command(answer),
+                choose_command(answer, report.tasks),
             ],
             "rows": [_row(answer, row, who, texts) for row in _shown(answer)],
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foundation.words import listing, plural
@@ -11,7 +12,7 @@ from reports.answer.answer import Answer
 from reports.answer.enough import MOST
 from reports.answer.row import AnswerRow
 from reports.answer.setting import ALL
-from reports.format import interval_text, points_text, seconds_text, value_text
+from reports.format import interval_text, points_span, points_text, seconds_text, value_text
 from reports.levels.transfer import Share
 from reports.render.level_words import level_words
 from reports.stats.power import smallest_effect
@@ -80,15 +81,19 @@ def asked_words(answer: Answer) -> str:
     )
 
 
-def choose_command(answer: Answer) -> str:
-    """What saves the recommended model, in the page's folder; "" without one or where the limit is a share."""
+def choose_command(answer: Answer, tasks: Sequence[str]) -> str:
+    """What saves the recommended model, in the page's folder; "" without one or where the limit is a share.
+
+    Over all tasks of the page, which ``tasks`` names, the command says TASK where there are several to take.
+    """
     if answer.best is None or answer.setting.level in SHARES:
         return ""
     setting = answer.setting
-    task = shlex.quote(setting.task) if setting.task != ALL else "TASK"
+    task = setting.task if setting.task != ALL else tasks[0] if len(tasks) == 1 else "TASK"
+    method = answer.best.contender.method.id
     limit = LIMITS.get(setting.level, setting.level)
     return (
-        f"fairmoe choose . --task {task} --method {shlex.quote(answer.best.contender.method.id)} "
+        f"fairmoe choose . --task {shlex.quote(task)} --method {shlex.quote(method)} "
         f"--metric {setting.gap.split('@')[0]} --max-gap {limit}"
     )
 
@@ -149,15 +154,15 @@ def _others(count: int, each: str) -> str:
 
 def difference_words(interval: Interval) -> str:
     """``+0.82 points of utility [−1.62, 3.26]``: the recommended method minus a row, of the row's lead over it."""
-    spread = "" if math.isnan(interval.low) else f" [{points_text(-interval.high)}, {points_text(-interval.low)}]"
-    return f"{points_text(-interval.mean)} points of utility{spread}"
+    span = points_span(-interval.high, -interval.low)
+    return f"{points_text(-interval.mean)} points of utility {span}".rstrip()
 
 
 def _costs(answer: Answer, best: AnswerRow) -> str:
     parts = []
     if answer.price is not None:
         price = answer.price.utility
-        spread = "" if math.isnan(price.low) else f" [{points_text(price.low)}, {points_text(price.high)}]"
+        spread = f" {span}" if (span := points_span(price.low, price.high)) else ""
         free = answer.price.free.label
         than = "itself" if free == best.contender.label else f"{free}, the choice"
         parts.append(f"{points_text(price.mean)} points of utility{spread} against {than} without a limit")

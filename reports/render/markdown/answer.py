@@ -30,7 +30,7 @@ def answer_text(report: Report) -> str:
         if any(parts)
     ]
     if own.best is not None:
-        lines.append(f"- **Take it**, in the folder of this page: `{choose_command(own)}`")
+        lines.append(f"- **Take it**, in the folder of this page: `{choose_command(own, report.tasks)}`")
     rows = [_row(own, row) for row in own.main]
     note = (
         "★ recommended; ○ not separable from it; ✕ breaks the limit on more than half of the test parts; ≈ of the "

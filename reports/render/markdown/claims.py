@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foundation.escaping import Markdown
-from reports.format import interval_text, points_text, value_text
+from reports.format import interval_text, points_with_span, value_text
 from reports.levels.claims import DELIVERED, EQUAL, KEPT, Claim
 from reports.render.claim_words import CLAIM_HEADS, claim_cells, gap_words, undecided
 from reports.render.finds_words import FINDS, finds_words
@@ -69,9 +69,9 @@ def _ablation(report: Report) -> list[str]:
 def _points(d: Pooled | None) -> str:
     if d is None:
         return "–"
-    low, high = points_text(d.interval.low), points_text(d.interval.high)
     finds = f", {words}" if (words := finds_words(d, points=True)) else ""
-    return Markdown(f"{points_text(d.interval.mean)} [{low}, {high}] **{d.verdict}**{finds}")
+    i = d.interval
+    return Markdown(f"{points_with_span(i.mean, i.low, i.high)} **{d.verdict}**{finds}")
 
 
 def three_text(report: Report) -> str:

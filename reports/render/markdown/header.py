@@ -5,7 +5,7 @@ from __future__ import annotations
 from foundation.escaping import markdown
 from foundation.words import plural
 from reports.render.method_words import method_words
-from reports.render.part_words import part_words
+from reports.render.part_words import described, part_words
 from reports.render.sentences import UNNAMED, first_layer
 from reports.summary import Report
 
@@ -15,7 +15,7 @@ def header(report: Report) -> str:
     suite = report.suite
     lines = [
         f"# Leaderboard: {markdown(suite['name'])} v{suite['version']}",
-        markdown(suite["description"]),
+        *map(markdown, described(suite)),
         f"{plural(len(report.scenarios), 'task')}, {plural(len(report.methods), 'method')}, "
         f"{plural(suite['splits'], 'split')} × {plural(suite['seeds'], 'seed')}, protocol {suite['protocol']}, "
         f"{plural(suite['trials'], 'trial')} per role, "

@@ -12,15 +12,12 @@ from reports.levels.standing import Place
 from reports.levels.transfer import Share, Transfer
 from reports.render.level_words import gained_sentences, level_words, nobody_words, standing_sentences
 from reports.render.markdown.cells import pooled_cell, table
+from reports.render.part_words import no_levels
 from reports.render.winner_rows import WinnerRow, broken_words, tied_words, value_and_spread, winner_rows
 from reports.stats.budget import Budget
 from reports.stats.contrasts import Pooled
 from reports.stats.statistics import Interval
 from reports.summary import Report
-
-NO_ROWS = (
-    "`levels.csv` has no rows: nothing was searched at a level. The winners are those among the methods' chosen models."
-)
 
 
 def levels_text(report: Report) -> str:
@@ -36,7 +33,7 @@ def levels_text(report: Report) -> str:
         "kept",
         "not separable from it",
     ]
-    more = [NO_ROWS]
+    more = [f"{no_levels(report.suite)} The winners are those among the methods' chosen models."]
     if found is not None and report.transfer is not None:
         more = _levels(found, report.transfer, report.budget)
     return "\n\n".join(["## Who wins at which fairness level", table(head, rows), *more])

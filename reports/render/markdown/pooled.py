@@ -11,7 +11,9 @@ from reports.summary import Report
 
 
 def pooled_text(report: Report) -> str:
-    """What the mixture achieves, block by block."""
+    """What the mixture achieves, block by block; empty where nothing is compared."""
+    if not report.blocks:
+        return ""
     text = (
         "Pooled paired differences with 95 % intervals; in brackets the tasks on which the first is surely better ▲, "
         "surely worse ▼, not separable ○."

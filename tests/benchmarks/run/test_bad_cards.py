@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from benchmarks.plan.shard import Shard, jobs_of_shard
 from benchmarks.plan.suite import Suite
 from benchmarks.run.failure import explain
-from benchmarks.run.own_data import BadCardError
+from benchmarks.run.own_data import BadCardError, check_own_cards
 from benchmarks.run.runner import run_suite
-from tests.tasks.toys import own_card, toy_table
+from foundation.hashing import hash_file
+from tasks.registry import resolve
+from tasks.stored.writing import Storing
+from tests.tasks.toys import own_card, toml_of, toy_table
 
 Change = Callable[[pd.DataFrame, str], tuple[str, str]]
 """Table and text of the card -> text of the file and of the card."""
@@ -65,6 +72,44 @@ def test_a_bad_card_stops_the_run_once(tmp_path: Path, what: str) -> None:
     _refused(tmp_path, f"{tmp_path / 'card.toml'}:{attribute}", reason)
 
 
+IN_FILES = ("label column absent", "label constant", "one group", "unknown value", "rows", "one class in a part")
+"""Cases that a Parquet file can have, whose numbers are numbers."""
+
+
+@pytest.mark.parametrize("what", IN_FILES)
+def test_a_bad_card_of_rows_in_files_stops_the_run_once(tmp_path: Path, what: str) -> None:
+    change, reason = BAD[what]
+    attribute = "race" if what == "unknown value" else "sex"
+    own_card(tmp_path, toy_table(200).to_csv(index=False))
+    text, card = change(toy_table(200), (tmp_path / "card.toml").read_text())
+    _as_parquet(tmp_path, text, card)
+    _refused(tmp_path, f"{tmp_path / 'card.toml'}:{attribute}", reason, rows_in_files=True)
+
+
+def test_rows_in_files_stay_there_when_a_card_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing reads the whole table, and the job finds the encoded one: a limit of memory holds from the start."""
+    own_card(tmp_path, toy_table(200).to_csv(index=False))
+    _as_parquet(tmp_path, toy_table(200).to_csv(index=False), (tmp_path / "card.toml").read_text())
+    monkeypatch.setattr("tasks.load.read_frame", None)
+    told: list[str] = []
+    suite = Suite(name="t", tasks=(f"{tmp_path / 'card.toml'}",), splits=2, methods=("constant",), rows_in_files=True)
+    check_own_cards(suite, Shard(2, 2), lambda what, done, total: told.append(what))
+    assert told.count("encoding") == 1
+    (job,) = jobs_of_shard(suite, Shard(2, 2))
+    assert Storing(job.task, job.protocol, job.split, job.suite_seed).is_stored(*resolve(job.task))
+    check_own_cards(suite, Shard(2, 2), lambda what, done, total: told.append(what))
+    assert told.count("encoding") == 1
+
+
+def _as_parquet(folder: Path, text: str, card: str) -> None:
+    """The table of a CSV text as a Parquet file, and its card."""
+    path = folder / "own.parquet"
+    pd.read_csv(io.StringIO(text)).to_parquet(path, index=False)
+    data = tomllib.loads(card) | {"read": {"format": "parquet"}}
+    data["file"] = [{"name": path.name, "sha256": hash_file(path), "bytes": path.stat().st_size}]
+    (folder / "card.toml").write_text(toml_of(data))
+
+
 def test_another_file_and_no_file(tmp_path: Path) -> None:
     own_card(tmp_path, toy_table(200).to_csv(index=False))
     (tmp_path / "own.csv").write_text("forged [b]")
@@ -73,8 +118,8 @@ def test_another_file_and_no_file(tmp_path: Path) -> None:
     _refused(tmp_path, str(tmp_path / "card.toml"), r"not on this machine and has no address")
 
 
-def _refused(folder: Path, task: str, reason: str) -> None:
-    suite = Suite(name="t", tasks=("scm", task), splits=3, methods=("constant",))
+def _refused(folder: Path, task: str, reason: str, **settings: Any) -> None:
+    suite = Suite(name="t", tasks=("scm", task), splits=3, methods=("constant",), **settings)
     with pytest.raises(BadCardError, match=reason) as caught:
         run_suite(suite, folder / "out", workers=1, strict=False, console=Console(quiet=True))
     told = explain(caught.value)

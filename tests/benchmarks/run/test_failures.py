@@ -140,7 +140,7 @@ def test_a_broken_card_stops_everything_before_any_work(tmp_path: Path, broken: 
 @pytest.fixture
 def unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data that break only when the jobs read them: their file changes under the run."""
-    monkeypatch.setattr("benchmarks.run.runner.check_own_cards", lambda suite: None)
+    monkeypatch.setattr("benchmarks.run.runner.check_own_cards", lambda *_: None)
 
 
 @pytest.mark.usefixtures("unnoticed")

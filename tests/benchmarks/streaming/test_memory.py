@@ -44,6 +44,20 @@ print(len(table), counted, peak_gib())
 """
 """Encoding, a pass of training over all training rows, and all test rows as models are asked for them."""
 
+WHOLE = """
+from pathlib import Path
+import torch; torch.set_num_threads(1)
+from rich.console import Console
+from benchmarks.plan.suite import load_suite
+from benchmarks.streaming.run import run_streamed
+changes = dict(tasks=[{card!r}], methods=["utility", "constant"], protocol="robust", trials=2)
+summary, peak = run_streamed(
+    load_suite("quick", **changes), Path({output!r}), max_memory=4, named=True, console=Console(quiet=True)
+)
+print(int(summary.ok), len(summary.pages), peak)
+"""
+"""The whole of a run, from the trial of the card to the pages."""
+
 TREES = """
 import torch; torch.set_num_threads(1)
 from benchmarks.streaming.memory import peak_gib
@@ -81,6 +95,16 @@ def test_memory_of_fifty_columns(tmp_path: Path) -> None:
     check_passes(card, rows, tmp_path / "home", 1.5)
     before, peak = map(float, child(TREES.format(card=card), tmp_path / "home").split())
     assert before < peak < trees_gib(rows, 51), f"{before:.2f}, {peak:.2f} GiB"
+
+
+@pytest.mark.slow
+def test_memory_of_a_whole_run(tmp_path: Path) -> None:
+    """From the card to the page no step holds the table, also none that is no job's."""
+    rows = 665_800
+    card, output = str(made_table(tmp_path, rows, numbers=30, words=20)), tmp_path / "out"
+    ok, pages, peak = map(float, child(WHOLE.format(card=card, output=str(output)), tmp_path / "home").split())
+    assert ok and pages and (output / "leaderboard.html").is_file()
+    assert peak < rows_gib(rows), f"{peak:.2f} GiB"
 
 
 @pytest.mark.slow

@@ -58,5 +58,5 @@ def test_without_rows_the_section_says_why(make_run, tmp_path):
     folder = make_run(tmp_path, tasks=("german",), methods=LEVEL_METHODS, splits=2)
     empty = summarise(read_results(folder))
     assert (empty.levels, empty.transfer, empty.budget) == (None, None, None)
-    assert "This run has no rows in <code>levels.csv</code>" in render_page(empty)
+    assert "This run has no rows in levels.csv" in render_page(empty)
     assert "levels.csv" in render_markdown(empty)

@@ -20,7 +20,7 @@ from tasks.stored import chunks
 from tasks.stored.table import MANIFEST, StoredTable
 from tasks.stored.writing import Storing, store_table
 from tasks.task import HIDDEN, Task
-from tests.tasks.toys import _toml, toy_card, toy_table
+from tests.tasks.toys import toml_of, toy_card, toy_table
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def parquet_card(folder: Path, table: pd.DataFrame, **changes: object) -> Path:
         files.append({"name": path.name, "sha256": hash_file(path), "bytes": path.stat().st_size})
     card = toy_card(rows=len(table), read={"format": "parquet"}, **changes)
     data = {**card.model_dump(mode="json", exclude_defaults=True), "file": files}
-    (folder / "card.toml").write_text(_toml(data), encoding="utf-8")
+    (folder / "card.toml").write_text(toml_of(data), encoding="utf-8")
     return folder / "card.toml"
 
 

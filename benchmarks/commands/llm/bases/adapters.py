@@ -12,7 +12,10 @@ from foundation.console import plain_console
 def adapters(
     width: Annotated[int, typer.Option(min=1, help="Hidden size of the base: nano has 128, Qwen3-0.6B 1024.")] = 128,
 ) -> None:
-    """The kinds of adapters, and what tuning chooses of each: learning rates of matrices go with 1 / width."""
+    """The kinds of adapters, and what tuning chooses of each: learning rates of matrices go with 1 / width.
+
+    Example: fairmoe llm adapters --width 1024
+    """
     from rich.table import Table
 
     from llm_experts.adapters.registry import ADAPTERS

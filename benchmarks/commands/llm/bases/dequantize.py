@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.commands.llm.loading import adapters_of, load, texts_of
-from benchmarks.commands.llm.options import Device, Dtype, Quantisation, Seed, command
+from benchmarks.commands.llm.options import Device, Dtype, Quantisation, command
 from benchmarks.commands.llm.showing import print_facts
+from benchmarks.commands.options import Seed
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:

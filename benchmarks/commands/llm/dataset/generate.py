@@ -11,6 +11,7 @@ import typer
 from benchmarks.commands.llm.dataset.by_spec import OWN_CHECKS, Asked, make_by_spec
 from benchmarks.commands.llm.showing import steps_shown
 from foundation.console import plain_console
+from llm_experts.generation.limits import MOST_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from llm_experts.data.example import Example
     from llm_experts.families.family import Family, Part
 
-MOST = 1_000_000
-"""Items of a file at most, as they are held in memory: about 1 kB each."""
 COUNTED = 1000
 """Items between two figures of the counter."""
 
@@ -32,7 +31,7 @@ def generate(
         Path | None, typer.Option(help="Spec (.toml or .json) instead of a family: docs/generating_items.md.")
     ] = None,
     part: Annotated[str, typer.Option(help="train, validation or test; no item is in two of them.")] = "train",
-    count: Annotated[int, typer.Option(min=1, max=MOST, help="How many items; more are several files.")] = 2000,
+    count: Annotated[int, typer.Option(min=1, max=MOST_ITEMS, help="How many items; more are several files.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
     difficulty: Annotated[
         float | None, typer.Option(min=0, max=1, help="From 0 (easiest) to 1 (hardest); default: a mix of all.")

@@ -12,7 +12,7 @@ import typer
 
 from benchmarks.commands.llm.dataset.checked import CheckNames, checked, show_checked
 from benchmarks.commands.llm.dataset.opened import lengths, opened
-from benchmarks.commands.llm.options import BaseName
+from benchmarks.commands.llm.options import BaseName, Style
 from benchmarks.commands.llm.showing import print_facts
 from foundation.console import plain_console
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def stats(
     file: Annotated[Path, typer.Argument(help="JSON lines (.jsonl or .jsonl.gz).")],
     base: BaseName = "nano",
-    style: Annotated[str, typer.Option(help="How prompts are put: auto, chat, plain or instruct.")] = "auto",
+    style: Style = "auto",
     against: Annotated[
         Path | None, typer.Option(help="Another file, such as a training set: how much of this one it holds.")
     ] = None,

@@ -10,7 +10,7 @@ import typer
 
 from benchmarks.commands.llm.dataset.checked import CheckNames, checked, show_checked
 from benchmarks.commands.llm.dataset.opened import NEEDS, doubts, opened, unknown_families
-from benchmarks.commands.llm.options import BaseName
+from benchmarks.commands.llm.options import BaseName, Style
 from benchmarks.commands.llm.showing import clipped
 from foundation.console import plain_console
 
@@ -30,7 +30,7 @@ def validate(
     ] = "auto",
     base: BaseName = "nano",
     max_length: Annotated[int, typer.Option(min=2, help="Most tokens of an item, prompt and answer.")] = 512,
-    style: Annotated[str, typer.Option(help="How prompts are put: auto, chat, plain or instruct.")] = "auto",
+    style: Style = "auto",
     against: Annotated[
         list[Path] | None,
         typer.Option(help="A file that this one must not share prompts with, such as a test set; may be repeated."),

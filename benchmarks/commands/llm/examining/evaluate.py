@@ -14,13 +14,13 @@ from benchmarks.commands.llm.options import (
     BaseName,
     Device,
     Dtype,
-    Protocol,
     Quantisation,
+    Requests,
     Revision,
-    Seed,
     Seen,
+    Style,
 )
-from benchmarks.commands.options import Split
+from benchmarks.commands.options import Protocol, Seed, Split
 from foundation.console import plain_console
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def evaluate(
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Longest answer; default: the family's own, else 128.")
     ] = None,
-    style: Annotated[str, typer.Option(help="How prompts are written: auto, chat, plain or instruct.")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 16,
+    style: Style = "auto",
+    batch: Requests = 16,
     trained_on: Annotated[
         Path | None, typer.Option(help="The expert's training data: what of the test items stands in it is told.")
     ] = None,

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
     from benchmarks.examining.holding import Held
     from benchmarks.examining.material import Material
     from benchmarks.examining.opening import Opened
+    from foundation.progress import Tell
     from llm_experts.bases.base import Base
     from llm_experts.data.example import Example
     from llm_experts.evaluation.answers import Asking
@@ -211,17 +210,11 @@ def _next(experts: Sequence[str], promised: Path | None, base: str) -> str:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+def _progress(console: Console) -> Iterator[Tell]:
     """A bar for each model."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        bars: dict[str, Any] = {}
+    from foundation.progress import counted_bars
 
-        def report(model: str, done: int, total: int) -> None:
-            if model not in bars:
-                bars[model] = bar.add_task(f"asking {model}")
-            bar.update(bars[model], completed=done, total=total)
-
-        yield report
+    with counted_bars(console, MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bars:
+        yield lambda model, done, total: bars.tell(f"asking {model}", done, total)

@@ -9,7 +9,8 @@ import typer
 
 from benchmarks.commands.llm.examining.examination import Asked, examine
 from benchmarks.commands.llm.loading import load
-from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation, Seed
+from benchmarks.commands.llm.options import AnyExpert, BaseName, Device, Dtype, Quantisation, Requests, Style
+from benchmarks.commands.options import Seed
 from foundation.console import plain_console, styled
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def validate(
     judge: Annotated[str | None, typer.Option(help="Family whose checker judges the answers to a file.")] = None,
     scores: Annotated[list[str] | None, typer.Option("--score", help="Scores instead of the set's own.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
-    style: Annotated[str, typer.Option(help="How prompts are written: auto, chat, plain or instruct.")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 16,
+    style: Style = "auto",
+    batch: Requests = 16,
     trained_on: Annotated[
         Path | None, typer.Option(help="The expert's training data: what of the items stands in it is told.")
     ] = None,

@@ -8,11 +8,11 @@ from typing import Annotated, Any, get_args
 import typer
 
 from benchmarks.commands.llm.loading import asking_named, base_named, load
-from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision, Seed, command
+from benchmarks.commands.llm.options import BaseName, Device, Dtype, Quantisation, Revision, command
 from benchmarks.commands.llm.showing import print_facts, steps_shown
 from benchmarks.commands.llm.training import record_options as items
 from benchmarks.commands.llm.training.teacher import teacher_named
-from benchmarks.commands.options import Split
+from benchmarks.commands.options import Epsilon, Seed, Split
 from foundation.console import plain_console
 
 OptionalTask = Annotated[
@@ -66,7 +66,7 @@ def train(
             "or more for roles that are not chosen by reasons.",
         ),
     ] = None,
-    epsilon: Annotated[float, typer.Option(min=0, help="Validation utility that a fair expert may cost.")] = 0.02,
+    epsilon: Epsilon = 0.02,
     split: Split = 0,
     seed: Seed = 0,
     output: Annotated[Path, typer.Option(help="Output folder; what is found in it is gone on with.")] = Path(

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.methods.method import GIB
 from benchmarks.run.time_limit import UnitTimeoutError
 from foundation.beside import beside
+from foundation.numbers import GIB
 
 LOOK = 0.2
 """Seconds between two looks at a process's memory."""

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.commands.tables.data import app
+from benchmarks.streaming.measured import made_table
 from tests.tasks.drafting.test_draft import people
 from tests.tasks.toys import own_card, toy_table
 
@@ -109,3 +110,23 @@ def test_refresh_keeps_edits_and_says_what_changed(tmp_path: Path) -> None:
     people(150).to_csv(tmp_path / "loans.csv", index=False)
     assert "- rows: 120 -> 150" in run("card", str(tmp_path / "loans.card.toml"), "--refresh")
     run("check", str(tmp_path / "loans.card.toml"))
+
+
+def test_a_large_table_is_looked_at_in_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What drafts, checks and shows it never holds it, counts the same rows, and says how to run it."""
+    made, table = str(made_table(tmp_path, 3000)), str(tmp_path / "big.parquet")
+    small = {what: run(what, made) for what in ("check", "show")}
+    monkeypatch.setattr("tasks.stored.chunks.LARGE_ROWS", 2000)
+    monkeypatch.setattr("tasks.load.read_frame", None)
+    assert {what: run(what, made) for what in small} == small
+    told = " ".join(run("card", table).split())
+    assert f"fairmoe bench quick --task {tmp_path / 'big.card.toml'} --protocol robust --max-memory 3" in told
+
+
+def test_a_column_of_a_large_table_that_is_not_as_its_card_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = made_table(tmp_path, 3000)
+    card.write_text(card.read_text().replace('name = "w0"\nkind = "categorical"', 'name = "w0"\nkind = "binary"'))
+    monkeypatch.setattr("tasks.stored.chunks.LARGE_ROWS", 2000)
+    assert "declared binary but holds a, b, c, d, e" in " ".join(run("check", str(card), code=1).split())

@@ -67,13 +67,14 @@ def test_a_broken_limit_is_a_warning_and_a_kept_one_is_told(answer):
 
 def test_the_command_asks_what_was_asked(level_report):
     for setting, answer in level_report.answers.items():
-        command = choose_command(answer)
+        command = choose_command(answer, level_report.tasks)
         if setting.level in ("half", "quarter"):
             assert command == ""
             continue
         limit = "inf" if setting.level == "any" else setting.level
         assert command.endswith(f"--metric fair_res --max-gap {limit}")
         assert f"--task {setting.task or 'TASK'} --method {answer.best.contender.method.id} " in command
+        assert f"--task {setting.task or 'german'} --method" in choose_command(answer, ["german"])
 
 
 def test_no_sentence_counts_wrongly_or_shows_what_is_no_number(level_report):
