@@ -15,7 +15,7 @@ from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import failure_status
 from benchmarks.run.deaths import ATTEMPTS, MethodDiedError, UnderWay
 from benchmarks.run.executors.cluster.executor import RayCluster
-from benchmarks.run.executors.cluster.limits import GIB, Limits, memory_watched, resident_bytes
+from benchmarks.run.executors.cluster.limits import Limits, memory_watched, resident_bytes
 from benchmarks.run.executors.cluster.own_nodes import own_nodes
 from benchmarks.run.executors.cluster.schedule import job_units
 from benchmarks.run.executors.cluster.worker import Place, look
