@@ -22,6 +22,7 @@ from benchmarks.run.executors.cluster.worker import Place, look
 from benchmarks.run.failure import Failure
 from benchmarks.run.telling.notify import Notify
 from benchmarks.run.units import Unit
+from foundation.numbers import GIB
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray (group cluster) is not installed")
 
