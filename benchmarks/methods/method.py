@@ -12,6 +12,7 @@ from typing import Any
 
 from experts.families.registry import PLAIN
 from experts.roles import Role
+from foundation.numbers import GIB
 
 Network = tuple[Role, str]
 """A tuned role and the family of its experts, such as ("utility", "mlp")."""
@@ -71,7 +72,6 @@ class Needs:
 
 
 MODEST = Needs()
-GIB = 1 << 30
 NEEDS_EXAMPLE = '{"cores": 2, "memory_gib": 4, "gpus": 0.5, "custom": {"licence": 1}}'
 
 

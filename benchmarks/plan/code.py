@@ -10,8 +10,9 @@ from benchmarks.methods.baselines import ITEM as BASELINE
 from benchmarks.methods.baselines import ROOM as BASELINE_ROOM
 from foundation.discovery import ROOT, items, plugin_folders, room_sources
 
-PLAN = ("__init__", "code", "environment", "job", "part_shares", "suite")
-"""What a job is made of; estimates and dry runs only look at it. ``part_shares`` says how far a job is."""
+PLAN = ("__init__", "changed", "code", "environment", "job", "part_shares", "suite")
+"""What a job is made of; estimates and dry runs only look at it. ``part_shares`` says how far a job is, ``changed``
+what a suite is called whose settings are not its own."""
 
 COMPUTING = (
     "foundation", "tasks", "metrics", "experts", "gates", "moe", "benchmarks/__init__.py", "benchmarks/cells",

@@ -7,10 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.numbers import GIB
 from llm_experts.bases.base import Base
 from llm_experts.bases.memory import CPU_FLOATS, activation_floats, floats_beside, take_share_of_gpu
-
-GIB = 1 << 30
 
 
 def test_half_of_what_weights_leave() -> None:

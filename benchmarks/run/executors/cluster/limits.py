@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.methods.method import GIB
 from benchmarks.run.time_limit import UnitTimeoutError
 from foundation.beside import beside
 from foundation.numbers import GIB

@@ -15,13 +15,14 @@ from benchmarks.plan.suite import Suite
 from benchmarks.run.collect import failure_status
 from benchmarks.run.deaths import ATTEMPTS, MethodDiedError, UnderWay
 from benchmarks.run.executors.cluster.executor import RayCluster
-from benchmarks.run.executors.cluster.limits import GIB, Limits, memory_watched, resident_bytes
+from benchmarks.run.executors.cluster.limits import Limits, memory_watched, resident_bytes
 from benchmarks.run.executors.cluster.own_nodes import own_nodes
 from benchmarks.run.executors.cluster.schedule import job_units
 from benchmarks.run.executors.cluster.worker import Place, look
 from benchmarks.run.failure import Failure
 from benchmarks.run.telling.notify import Notify
 from benchmarks.run.units import Unit
+from foundation.numbers import GIB
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray (group cluster) is not installed")
 
