@@ -79,8 +79,7 @@ class DryRun:
     @cached_property
     def planned(self) -> list[Planned]:
         """The jobs."""
-        jobs = suite_jobs(self.suite) if self.shard is None else jobs_of_shard(self.suite, self.shard)
-        return planned_jobs(jobs, self.output, self.clock)
+        return planned_jobs(jobs_of_shard(self.suite, self.shard), self.output, self.clock)
 
     def facts(self) -> dict[str, Any]:
         """The plan for an executor, JSON-able: see :func:`benchmarks.plan.outlook.outlook`; of a share, all shares."""

@@ -54,8 +54,8 @@ def suite_jobs(suite: Suite) -> list[Job]:
     return list(plan(suite, {task: resolve(task).card.hash for task in suite.all_tasks}))
 
 
-def jobs_of_shard(suite: Suite, shard: Shard) -> list[Job]:
-    """The jobs of one shard in the suite's order; they do not depend on what is finished or on this machine.
+def jobs_of_shard(suite: Suite, shard: Shard | None) -> list[Job]:
+    """The jobs of one shard, or all (None), in the suite's order; what is finished and this machine change nothing.
 
     Raises
     ------
@@ -63,6 +63,8 @@ def jobs_of_shard(suite: Suite, shard: Shard) -> list[Job]:
         If there are more shards than jobs.
     """
     jobs = suite_jobs(suite)
+    if shard is None:
+        return jobs
     if shard.of > len(jobs):
         most = f"--shard {min(shard.index, len(jobs))}/{len(jobs)} at most" if len(jobs) > 1 else "no --shard"
         raise ShardError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.plan.shard import Shard, jobs_of_shard, suite_jobs
+from benchmarks.plan.shard import Shard, jobs_of_shard
 from benchmarks.plan.suite import Suite
 from foundation.progress import Tell, silent
 from tasks.card import Card, CardError, DataError
@@ -83,7 +83,7 @@ def _try_in_files(
     from tasks.stored.writing import Storing, store_table
 
     first: dict[str, Storing] = {}
-    for job in suite_jobs(suite) if shard is None else jobs_of_shard(suite, shard):
+    for job in jobs_of_shard(suite, shard):
         if job.task == task:
             storing = Storing(task, job.protocol, job.split, job.suite_seed, job.use_sensitive)
             first.setdefault(job.use_sensitive, storing)

@@ -63,13 +63,10 @@ BAD: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_card_stops_the_run_once(tmp_path: Path, what: str) -> None:
-    change, reason = BAD[what]
-    attribute = "race" if what == "unknown value" else "sex"
-    own_card(tmp_path, toy_table(200).to_csv(index=False))
-    text, card = change(toy_table(200), (tmp_path / "card.toml").read_text())
+    text, card, task = _broken(tmp_path, what)
     own_card(tmp_path, text)
     card = (tmp_path / "card.toml").read_text() if "[read" not in card else card
-    _refused(tmp_path, f"{tmp_path / 'card.toml'}:{attribute}", reason)
+    _refused(tmp_path, task, BAD[what][1])
 
 
 IN_FILES = ("label column absent", "label constant", "one group", "unknown value", "rows", "one class in a part")
@@ -78,12 +75,9 @@ IN_FILES = ("label column absent", "label constant", "one group", "unknown value
 
 @pytest.mark.parametrize("what", IN_FILES)
 def test_a_bad_card_of_rows_in_files_stops_the_run_once(tmp_path: Path, what: str) -> None:
-    change, reason = BAD[what]
-    attribute = "race" if what == "unknown value" else "sex"
-    own_card(tmp_path, toy_table(200).to_csv(index=False))
-    text, card = change(toy_table(200), (tmp_path / "card.toml").read_text())
+    text, card, task = _broken(tmp_path, what)
     _as_parquet(tmp_path, text, card)
-    _refused(tmp_path, f"{tmp_path / 'card.toml'}:{attribute}", reason, rows_in_files=True)
+    _refused(tmp_path, task, BAD[what][1], rows_in_files=True)
 
 
 def test_rows_in_files_stay_there_when_a_card_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +93,13 @@ def test_rows_in_files_stay_there_when_a_card_is_tried(tmp_path: Path, monkeypat
     assert Storing(job.task, job.protocol, job.split, job.suite_seed).is_stored(*resolve(job.task))
     check_own_cards(suite, Shard(2, 2), lambda what, done, total: told.append(what))
     assert told.count("encoding") == 1
+
+
+def _broken(folder: Path, what: str) -> tuple[str, str, str]:
+    """Text of the table and of the card of a case, and the task that asks for it."""
+    own_card(folder, toy_table(200).to_csv(index=False))
+    text, card = BAD[what][0](toy_table(200), (folder / "card.toml").read_text())
+    return text, card, f"{folder / 'card.toml'}:{'race' if what == 'unknown value' else 'sex'}"
 
 
 def _as_parquet(folder: Path, text: str, card: str) -> None:
